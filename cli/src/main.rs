@@ -1,0 +1,2 @@
+//! words
+fn main() {}

@@ -1,0 +1,263 @@
+//! Signed documents: DSSE v1 envelopes around JSON payloads (<https://github.com/secure-systems-lab/dsse>).
+
+use std::marker::PhantomData;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{ContentHash, Identity, PeerId, limits};
+
+/// A JSON document that travels signed.
+pub trait Document: Serialize + DeserializeOwned {
+    /// The DSSE payload type, a media type.
+    const PAYLOAD_TYPE: &'static str;
+}
+
+/// Why an envelope or its payload was turned down.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadDocument {
+    /// Longer than [`limits::DOCUMENT_BYTES`] or [`limits::ENTRY_BYTES`].
+    #[error("the document has {got} bytes, the limit is {limit}")]
+    TooLong {
+        /// Bytes seen.
+        got: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Not an envelope in canonical form.
+    #[error("not a DSSE envelope in canonical form: {0}")]
+    Form(String),
+    /// Another kind of document.
+    #[error("expected payload type {expected}, got {got}")]
+    PayloadType {
+        /// Type asked for.
+        expected: &'static str,
+        /// Type found.
+        got: String,
+    },
+    /// The signature does not hold under the key that `keyid` names.
+    #[error("the signature of {0} does not hold")]
+    Signature(String),
+    /// The payload is not the JSON the type asks for.
+    #[error("payload: {0}")]
+    Payload(String),
+}
+
+/// One signature of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvelopeSignature {
+    /// The signer's `did:key`.
+    pub keyid: String,
+    /// Base64 of the 64-byte ed25519 signature over the PAE.
+    pub sig: String,
+}
+
+/// A DSSE envelope with exactly one ed25519 signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Envelope {
+    /// Base64 of the payload bytes.
+    pub payload: String,
+    /// Media type of the payload.
+    pub payload_type: String,
+    /// Exactly one.
+    pub signatures: Vec<EnvelopeSignature>,
+}
+
+/// DSSE's pre-authentication encoding: what is signed.
+fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut out = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    out.extend_from_slice(payload);
+    out
+}
+
+impl Envelope {
+    /// Signs `payload` as `payload_type`.
+    pub fn sign(payload_type: &str, payload: &[u8], identity: &Identity) -> Self {
+        Self {
+            payload: STANDARD.encode(payload),
+            payload_type: payload_type.to_owned(),
+            signatures: vec![EnvelopeSignature {
+                keyid: identity.id().did(),
+                sig: STANDARD.encode(identity.sign(&pae(payload_type, payload))),
+            }],
+        }
+    }
+
+    /// The canonical bytes (RFC 8785): what the log commits to.
+    ///
+    /// # Errors
+    /// When the JSON library cannot write it, which strings alone cannot cause.
+    pub fn to_canonical(&self) -> Result<Vec<u8>, BadDocument> {
+        serde_json_canonicalizer::to_vec(self).map_err(|e| BadDocument::Form(e.to_string()))
+    }
+
+    /// Reads canonical bytes; any other form of the same envelope is refused, so that nothing is malleable.
+    ///
+    /// # Errors
+    /// [`BadDocument::TooLong`] or [`BadDocument::Form`].
+    pub fn from_canonical(bytes: &[u8]) -> Result<Self, BadDocument> {
+        if bytes.len() > limits::ENTRY_BYTES {
+            return Err(BadDocument::TooLong { got: bytes.len(), limit: limits::ENTRY_BYTES });
+        }
+        let envelope: Self =
+            serde_json::from_slice(bytes).map_err(|e| BadDocument::Form(e.to_string()))?;
+        if envelope.to_canonical()? != bytes {
+            return Err(BadDocument::Form("the bytes are not the RFC 8785 form".into()));
+        }
+        envelope.check()?;
+        Ok(envelope)
+    }
+
+    /// Checks the one signature and returns its key and the payload.
+    ///
+    /// # Errors
+    /// [`BadDocument::Form`] or [`BadDocument::Signature`].
+    pub fn check(&self) -> Result<(PeerId, Vec<u8>), BadDocument> {
+        let [signature] = self.signatures.as_slice() else {
+            return Err(BadDocument::Form(format!("{} signatures, exactly one is allowed", self.signatures.len())));
+        };
+        let form = |what: &str| BadDocument::Form(what.to_owned());
+        // The standard engine refuses non-canonical trailing bits, so the text form is unique too.
+        let payload = STANDARD.decode(&self.payload).map_err(|_| form("payload is not base64"))?;
+        let sig = STANDARD.decode(&signature.sig).map_err(|_| form("sig is not base64"))?;
+        let peer: PeerId = signature.keyid.parse().map_err(|_| form("keyid is not a did:key"))?;
+        if peer.did() != signature.keyid {
+            return Err(form("keyid is not in did:key form"));
+        }
+        if !peer.verifies(&pae(&self.payload_type, &payload), &sig) {
+            return Err(BadDocument::Signature(signature.keyid.clone()));
+        }
+        Ok((peer, payload))
+    }
+}
+
+/// A document whose signature has been checked. Comes only out of [`Signed::sign`] and [`Signed::open`].
+#[derive(Debug, Clone)]
+pub struct Signed<T> {
+    envelope: Envelope,
+    signer: PeerId,
+    id: ContentHash,
+    body: T,
+    _private: PhantomData<()>,
+}
+
+impl<T: Document> Signed<T> {
+    /// Signs `body` (canonical JSON, RFC 8785).
+    ///
+    /// # Errors
+    /// [`BadDocument::TooLong`] past [`limits::DOCUMENT_BYTES`]; [`BadDocument::Payload`] for numbers JSON cannot hold.
+    pub fn sign(body: T, identity: &Identity) -> Result<Self, BadDocument> {
+        let payload =
+            serde_json_canonicalizer::to_vec(&body).map_err(|e| BadDocument::Payload(e.to_string()))?;
+        if payload.len() > limits::DOCUMENT_BYTES {
+            return Err(BadDocument::TooLong { got: payload.len(), limit: limits::DOCUMENT_BYTES });
+        }
+        let envelope = Envelope::sign(T::PAYLOAD_TYPE, &payload, identity);
+        Ok(Self { envelope, signer: identity.id(), id: ContentHash::of(&payload), body, _private: PhantomData })
+    }
+
+    /// Checks signature, type, size and JSON.
+    ///
+    /// # Errors
+    /// Every [`BadDocument`].
+    pub fn open(envelope: Envelope) -> Result<Self, BadDocument> {
+        if envelope.payload_type != T::PAYLOAD_TYPE {
+            let got = envelope.payload_type.chars().take(120).collect();
+            return Err(BadDocument::PayloadType { expected: T::PAYLOAD_TYPE, got });
+        }
+        if envelope.payload.len() > limits::DOCUMENT_BYTES / 3 * 4 + 4 {
+            let got = envelope.payload.len() / 4 * 3;
+            return Err(BadDocument::TooLong { got, limit: limits::DOCUMENT_BYTES });
+        }
+        let (signer, payload) = envelope.check()?;
+        let body = serde_json::from_slice(&payload).map_err(|e| BadDocument::Payload(e.to_string()))?;
+        Ok(Self { envelope, signer, id: ContentHash::of(&payload), body, _private: PhantomData })
+    }
+
+    /// BLAKE3 of the payload bytes as signed: the document's id.
+    pub fn id(&self) -> ContentHash {
+        self.id
+    }
+
+    /// Who signed.
+    pub fn signer(&self) -> PeerId {
+        self.signer
+    }
+
+    /// What was signed.
+    pub fn body(&self) -> &T {
+        &self.body
+    }
+
+    /// The envelope, to be sent or stored.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize, Deserialize, PartialEq, Debug)]
+    struct Note {
+        text: String,
+    }
+    impl Document for Note {
+        const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.note+json";
+    }
+
+    fn note() -> Signed<Note> {
+        Signed::sign(Note { text: "low water".into() }, &Identity::from_seed([3; 32])).unwrap()
+    }
+
+    #[test]
+    fn pae_is_the_one_of_the_specification() {
+        // The example of DSSE's protocol.md.
+        assert_eq!(
+            pae("http://example.com/HelloWorld", b"hello world"),
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+        );
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let bytes = note().envelope().to_canonical().unwrap();
+        assert_eq!(Envelope::from_canonical(&bytes).unwrap(), *note().envelope());
+        for i in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut bad = bytes.clone();
+                bad[i] ^= 1 << bit;
+                assert!(Envelope::from_canonical(&bad).is_err(), "byte {i} bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_forms_of_the_same_envelope_are_refused() {
+        let text = String::from_utf8(note().envelope().to_canonical().unwrap()).unwrap();
+        for other in [
+            text.replace("{\"payload\"", "{ \"payload\""),
+            text.replace("}]}", "}],\"x\":1}"),
+            text.replace("\"signatures\":[", "\"signatures\":[],\"signatures\":["),
+        ] {
+            assert!(Envelope::from_canonical(other.as_bytes()).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_document_of_another_type_or_signer_is_refused() {
+        let mut envelope = note().envelope().clone();
+        envelope.payload_type = "text/plain".into();
+        assert!(matches!(Signed::<Note>::open(envelope), Err(BadDocument::PayloadType { .. })));
+        let mut envelope = note().envelope().clone();
+        envelope.signatures[0].keyid = Identity::from_seed([4; 32]).id().did();
+        assert!(matches!(Signed::<Note>::open(envelope), Err(BadDocument::Signature(_))));
+        let mut envelope = note().envelope().clone();
+        envelope.signatures.push(envelope.signatures[0].clone());
+        assert!(matches!(Signed::<Note>::open(envelope), Err(BadDocument::Form(_))));
+    }
+}

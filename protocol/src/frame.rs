@@ -1,0 +1,75 @@
+//! The frames of the job protocol (ALPN [`ALPN`]): one request and one reply a stream, JSON, each bounded by [`crate::limits`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContentHash, Cost, Envelope, Refusal};
+
+/// ALPN of the job protocol.
+pub const ALPN: &[u8] = b"tidegate/job/1";
+
+/// What a peer asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Which datasets are here? Answered with signed manifests and policies.
+    Listings,
+    /// Run a job. The attachment, if any, follows as raw bytes of the length given.
+    Submit {
+        /// The signed job.
+        job: Envelope,
+        /// Biscuit token, base64.
+        grant: String,
+        /// Length of the attachment that follows.
+        attachment_bytes: u64,
+    },
+    /// Permission to copy a dataset's files over the blobs protocol on this connection's identity.
+    Replicate {
+        /// Id of the manifest.
+        dataset: ContentHash,
+        /// Biscuit token, base64.
+        grant: String,
+    },
+    /// One file of the receipt log: `checkpoint`, `tile/…`.
+    LogFile {
+        /// C2SP tlog-tiles path.
+        path: String,
+    },
+}
+
+/// A published dataset as its owner shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Listing {
+    /// The signed manifest.
+    pub manifest: Envelope,
+    /// The signed policy.
+    pub policy: Envelope,
+}
+
+/// A result with all that is needed to check it offline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Canonical JSON of a [`crate::result::ResultDoc`], base64.
+    pub result: String,
+    /// The receipt: the OUTCOME entry as logged.
+    pub receipt: Envelope,
+    /// C2SP tlog-proof of the receipt, checkpoint included.
+    pub proof: String,
+    /// What is left for this buyer after it.
+    pub remaining: Cost,
+}
+
+/// What the owner answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// The datasets here.
+    Listings(Vec<Listing>),
+    /// The result.
+    Delivered(Box<Delivery>),
+    /// The files named in the manifest may be fetched now.
+    Replicating,
+    /// A log file, base64.
+    LogFile(String),
+    /// Turned away.
+    Refused(Refusal),
+}

@@ -1,0 +1,237 @@
+//! A job as the buyer signs it. Its cost is a function of this document alone.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContentHash, Cost, dsse::Document, limits, policy::JobKind, refusal::{Code, Refusal}};
+
+/// How rows become calls of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// One call a privacy unit.
+    Unit,
+    /// One call a block; units go to this many blocks by a keyed PRF (sample and aggregate).
+    Blocks(u32),
+}
+
+/// What the gate does with one number of the contribution vector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Reducer {
+    /// Sum over units or blocks.
+    Sum,
+    /// Mean over units or blocks.
+    Mean,
+    /// Counts of units or blocks per bin: `bins` equal bins over [lo, hi].
+    Histogram {
+        /// Number of bins.
+        bins: u32,
+    },
+}
+
+/// One number of the contribution vector: its public bounds and its reducer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Column name in the result.
+    pub name: String,
+    /// Values are clipped to at least this.
+    pub lo: f64,
+    /// Values are clipped to at most this.
+    pub hi: f64,
+    /// What the gate does with it.
+    pub reducer: Reducer,
+    /// Stands in where the program fails. Public; within the bounds.
+    pub default: f64,
+}
+
+/// How the scores of one unit's rows become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowReduce {
+    /// Mean over the rows.
+    Mean,
+    /// Largest.
+    Max,
+    /// Sum.
+    Sum,
+    /// Last row, in file order.
+    Last,
+}
+
+/// A value of a declared group key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Key {
+    /// NULL.
+    Null,
+    /// Boolean.
+    Bool(bool),
+    /// Integer.
+    Int(i64),
+    /// Floating point.
+    Float(f64),
+    /// Text.
+    Text(String),
+}
+
+/// The program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Program {
+    /// A query over the table `dataset`.
+    Sql {
+        /// The text.
+        query: String,
+        /// Declared group keys, a row each: they always appear and need no threshold.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keys: Option<Vec<Vec<Key>>>,
+    },
+    /// A WebAssembly component of world `tidegate:job`.
+    Wasm {
+        /// BLAKE3 of the component.
+        module: ContentHash,
+        /// `SELECT columns FROM dataset [WHERE …]`: the rows it sees.
+        select: String,
+        /// Bytes the guest can read.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        params_base64: String,
+        /// Calls.
+        split: Split,
+        /// The contribution vector.
+        outputs: Vec<Output>,
+    },
+    /// An ONNX model.
+    Onnx {
+        /// BLAKE3 of the model.
+        model: ContentHash,
+        /// `SELECT features FROM dataset [WHERE …]`, in the model's order.
+        select: String,
+        /// Name of the model's output.
+        output: String,
+        /// Column of that output, for outputs of shape [rows, k].
+        #[serde(default)]
+        index: u32,
+        /// Rows → unit.
+        reduce: RowReduce,
+        /// Reducers over that one number (several views of it may be asked).
+        outputs: Vec<Output>,
+    },
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Version of this format.
+    pub version: u32,
+    /// The buyer's own id for this request, 32 hexadecimal characters. The same id is charged once and answered with the same bytes.
+    pub request: String,
+    /// Id of the dataset's manifest.
+    pub dataset: ContentHash,
+    /// What the buyer is ready to pay: ρ, and δ where keys are undeclared.
+    pub cost: Cost,
+    /// Creation time, seconds since 1970.
+    pub created: i64,
+    /// What to run.
+    pub program: Program,
+}
+
+impl Document for Job {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.job.v1+json";
+}
+
+impl Program {
+    /// The engine.
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Self::Sql { .. } => JobKind::Sql,
+            Self::Wasm { .. } => JobKind::Wasm,
+            Self::Onnx { .. } => JobKind::Onnx,
+        }
+    }
+
+    /// Hash of the attachment the program needs.
+    pub fn attachment(&self) -> Option<ContentHash> {
+        match self {
+            Self::Sql { .. } => None,
+            Self::Wasm { module, .. } => Some(*module),
+            Self::Onnx { model, .. } => Some(*model),
+        }
+    }
+
+    /// The SQL text in it.
+    pub fn sql(&self) -> &str {
+        match self {
+            Self::Sql { query, .. } => query,
+            Self::Wasm { select, .. } | Self::Onnx { select, .. } => select,
+        }
+    }
+}
+
+impl Job {
+    /// Checks everything that needs neither policy nor schema.
+    ///
+    /// # Errors
+    /// A [`Refusal`] naming the field.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let bad = |field: &str, message: String| Refusal::new(Code::BadRequest, message).at(field);
+        if self.version != 1 {
+            return Err(bad("version", format!("{} is not supported", self.version)).fix("Use version 1"));
+        }
+        if self.request.len() != 32 || !self.request.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            return Err(bad("request", "must be 32 lower-case hexadecimal characters".into()));
+        }
+        if self.cost.rho_micro.0 == 0 {
+            return Err(bad("cost.rho_micro", "must be positive".into()).fix("Give the job an epsilon or rho"));
+        }
+        if self.program.sql().len() > limits::SQL_BYTES {
+            return Err(bad("program.query", format!("is longer than {} bytes", limits::SQL_BYTES)));
+        }
+        match &self.program {
+            Program::Sql { keys, .. } => {
+                if keys.as_ref().is_some_and(|k| k.is_empty() || k.len() > limits::DECLARED_KEYS) {
+                    return Err(bad("program.keys", format!("must list 1 to {} keys", limits::DECLARED_KEYS)));
+                }
+                Ok(())
+            }
+            Program::Wasm { outputs, split, params_base64, .. } => {
+                if params_base64.len() > limits::PARAMS_BYTES / 3 * 4 {
+                    return Err(bad("program.params_base64", format!("holds more than {} bytes", limits::PARAMS_BYTES)));
+                }
+                if let Split::Blocks(blocks) = split
+                    && !(2..=limits::BLOCKS).contains(blocks)
+                {
+                    return Err(bad("program.split", format!("blocks must be 2 to {}", limits::BLOCKS)));
+                }
+                check_outputs(outputs)
+            }
+            Program::Onnx { outputs, .. } => check_outputs(outputs),
+        }
+    }
+}
+
+fn check_outputs(outputs: &[Output]) -> Result<(), Refusal> {
+    let bad = |field: String, message: String| Refusal::new(Code::BadRequest, message).at(field);
+    if outputs.is_empty() || outputs.len() > limits::OUTPUTS {
+        return Err(bad("program.outputs".into(), format!("must list 1 to {} outputs", limits::OUTPUTS)));
+    }
+    for (i, o) in outputs.iter().enumerate() {
+        let field = |name: &str| format!("program.outputs[{i}].{name}");
+        if o.name.is_empty() || o.name.len() > limits::NAME_BYTES {
+            return Err(bad(field("name"), format!("must have 1 to {} bytes", limits::NAME_BYTES)));
+        }
+        if !(o.lo.is_finite() && o.hi.is_finite() && o.lo < o.hi && o.lo.abs().max(o.hi.abs()) <= 1e12) {
+            return Err(bad(field("lo"), format!("bounds [{}, {}] are inverted, not finite or beyond 1e12", o.lo, o.hi)));
+        }
+        if !(o.lo..=o.hi).contains(&o.default) {
+            return Err(bad(field("default"), format!("{} lies outside [{}, {}]", o.default, o.lo, o.hi)));
+        }
+        if let Reducer::Histogram { bins } = o.reducer
+            && !(1..=limits::BINS as u32).contains(&bins)
+        {
+            return Err(bad(field("reducer"), format!("bins must be 1 to {}", limits::BINS)));
+        }
+    }
+    Ok(())
+}

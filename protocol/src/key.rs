@@ -1,0 +1,177 @@
+//! One ed25519 key is a party: its network address, and the signer of its documents.
+
+use std::{fmt, str::FromStr};
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Multicodec prefix of an ed25519 public key (did:key method, section 3.1.1: `0xed` as a varint).
+const MULTICODEC_ED25519: [u8; 2] = [0xed, 0x01];
+
+/// A key's text form could not be read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BadKey {
+    /// Neither `did:key:z6Mk…` nor 64 hexadecimal characters.
+    #[error("{0:?} is not a did:key of an ed25519 key, nor 64 hexadecimal characters")]
+    Form(String),
+    /// The bytes are no point of the curve, or one of small order that anybody can sign for.
+    #[error("the key is not a usable ed25519 public key")]
+    Weak,
+}
+
+/// A party's public key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId([u8; 32]);
+
+impl PeerId {
+    /// Accepts the 32 bytes of an ed25519 public key.
+    ///
+    /// # Errors
+    /// [`BadKey::Weak`] for bytes that are no curve point or one of small order.
+    pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, BadKey> {
+        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| BadKey::Weak)?;
+        if key.is_weak() {
+            return Err(BadKey::Weak);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The 32 bytes of the key.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Whether `signature` (64 bytes) is this key's over `message`, by RFC 8032 with the strict checks of
+    /// `verify_strict` (no small-order points, canonical scalars).
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let Ok(signature) = Signature::from_slice(signature) else { return false };
+        VerifyingKey::from_bytes(&self.0)
+            .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+    }
+
+    /// The `did:key` form: multibase base58btc of the multicodec-prefixed key.
+    pub fn did(&self) -> String {
+        let mut bytes = MULTICODEC_ED25519.to_vec();
+        bytes.extend_from_slice(&self.0);
+        format!("did:key:z{}", bs58::encode(bytes).into_string())
+    }
+
+    /// The last eight characters of the `did:key`, for tables.
+    pub fn short(&self) -> String {
+        let did = self.did();
+        did[did.len() - 8..].to_owned()
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.did())
+    }
+}
+
+impl fmt::Debug for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.did())
+    }
+}
+
+impl FromStr for PeerId {
+    type Err = BadKey;
+    fn from_str(text: &str) -> Result<Self, BadKey> {
+        let bad = || BadKey::Form(text.chars().take(80).collect());
+        let bytes = match text.strip_prefix("did:key:z") {
+            Some(encoded) if encoded.len() <= 64 => {
+                let bytes = bs58::decode(encoded).into_vec().map_err(|_| bad())?;
+                bytes.strip_prefix(&MULTICODEC_ED25519[..]).ok_or_else(bad)?.to_vec()
+            }
+            Some(_) => return Err(bad()),
+            None => hex::decode(text).map_err(|_| bad())?,
+        };
+        Self::from_bytes(bytes.try_into().map_err(|_| bad())?)
+    }
+}
+
+impl Serialize for PeerId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PeerId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A party's secret key. `Debug` shows the public half only.
+#[derive(Clone)]
+pub struct Identity(SigningKey);
+
+impl Identity {
+    /// Draws a fresh key from the operating system.
+    ///
+    /// # Errors
+    /// When the operating system has no entropy to give.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self::from_seed(seed))
+    }
+
+    /// The key with this RFC 8032 seed.
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(&seed))
+    }
+
+    /// The RFC 8032 seed. Write it nowhere but the key file.
+    pub fn seed(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    /// The public half.
+    pub fn id(&self) -> PeerId {
+        PeerId(self.0.verifying_key().to_bytes())
+    }
+
+    /// An ed25519 signature over `message`, 64 bytes.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+
+    /// 32 secret bytes for one `purpose`, independent of the signing key (BLAKE3 key derivation).
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(&format!("tidegate 2026 {purpose}"), &self.0.to_bytes())
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_text_forms_parse_and_weak_keys_do_not() {
+        let id = Identity::from_seed([7; 32]).id();
+        assert_eq!(id.did().parse(), Ok(id));
+        assert_eq!(hex::encode(id.as_bytes()).parse(), Ok(id));
+        // The identity point: any signature of zeros would verify under a lax check.
+        let mut identity_point = [0; 32];
+        identity_point[0] = 1;
+        assert_eq!(PeerId::from_bytes(identity_point), Err(BadKey::Weak));
+    }
+
+    #[test]
+    fn signatures_bind_message_and_key() {
+        let me = Identity::from_seed([1; 32]);
+        let signature = me.sign(b"out");
+        assert!(me.id().verifies(b"out", &signature));
+        assert!(!me.id().verifies(b"in", &signature));
+        assert!(!Identity::from_seed([2; 32]).id().verifies(b"out", &signature));
+        assert!(!me.id().verifies(b"out", &signature[..63]));
+    }
+}

@@ -1,0 +1,33 @@
+//! The nouns all parties share: ids, keys, signed documents, limits and the frames of the job protocol.
+//!
+//! # Goals
+//! - One place where each document's fields, payload type and limits are written down.
+//! - A checked thing is another type: [`dsse::Envelope`] → [`dsse::Signed`] only after its signature holds.
+//! - Anything parsed from a peer is bounded and never panics.
+//!
+//! # Non-goals
+//! - I/O, clocks, async. Deciding who may ask (`node`), what may leave (`gate`), where it is stored (`catalog`).
+//!
+//! # Path
+//! A buyer writes [`job::Job`] → [`dsse::Signed::sign`] → [`frame::Request::Submit`] → the owner opens it again with
+//! [`dsse::Signed::open`], checks the [`grant`], and answers with a [`result::ResultDoc`] bound by a [`receipt::Statement`].
+
+pub mod cost;
+pub mod dsse;
+pub mod frame;
+pub mod grant;
+pub mod hash;
+pub mod job;
+pub mod key;
+pub mod limits;
+pub mod manifest;
+pub mod policy;
+pub mod receipt;
+pub mod refusal;
+pub mod result;
+
+pub use cost::{Cost, MicroRho};
+pub use dsse::{Document, Envelope, Signed};
+pub use hash::{ContentHash, Sha256Digest};
+pub use key::{Identity, PeerId};
+pub use refusal::{Code, Refusal};

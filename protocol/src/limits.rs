@@ -1,0 +1,55 @@
+//! Every limit on what a peer may send or ask, with its reason. Docs link here and never repeat a number.
+
+/// Longest log entry in bytes: C2SP tlog-tiles prefixes an entry with a 16-bit length.
+pub const ENTRY_BYTES: usize = 65_535;
+
+/// Longest control frame in bytes. A result of 100 000 groups fits; a peer cannot make us allocate more than this at once.
+pub const FRAME_BYTES: usize = 32 << 20;
+
+/// Longest signed document in bytes: a document must fit, base64-coded, in one log entry beside its envelope.
+pub const DOCUMENT_BYTES: usize = 40 << 10;
+
+/// Largest program attachment (WebAssembly component or ONNX model) in bytes. Held in memory while it is compiled.
+pub const PROGRAM_BYTES: usize = 64 << 20;
+
+/// Longest SQL text in bytes. The planner recurses over the text; short text bounds the depth it can reach.
+pub const SQL_BYTES: usize = 16 << 10;
+
+/// Deepest nesting of brackets in SQL text. Checked before parsing, because the parser itself recurses.
+pub const SQL_DEPTH: usize = 48;
+
+/// Most operators in one SQL text: chains of `a+b+…` recurse in the planner though no bracket nests.
+pub const SQL_OPERATORS: usize = 400;
+
+/// Most columns of one result. Each takes a share of the privacy cost, so more are never useful.
+pub const COLUMNS: usize = 256;
+
+/// Most numbers in one program's contribution vector.
+pub const OUTPUTS: usize = 4096;
+
+/// Most declared group keys. They are listed in the signed job, which must fit in a document.
+pub const DECLARED_KEYS: usize = 4096;
+
+/// Most bins of one histogram. Each is a noised cell of the result.
+pub const BINS: usize = 4096;
+
+/// Most blocks of sample-and-aggregate. Beyond this a block would hold less than a unit for every published size here.
+pub const BLOCKS: u32 = 1 << 20;
+
+/// Longest name (dataset, column, output) in bytes.
+pub const NAME_BYTES: usize = 128;
+
+/// Most files in one dataset version. Their list is part of the manifest, which must fit in a document.
+pub const FILES: usize = 200;
+
+/// Longest parameter blob of a job in bytes; it is signed with the job and must fit in the document.
+pub const PARAMS_BYTES: usize = 16 << 10;
+
+/// Longest grant token in bytes, several narrowings included.
+pub const GRANT_BYTES: usize = 16 << 10;
+
+/// How far a job's creation time may lie in the future, in seconds: clocks differ.
+pub const CLOCK_SKEW_SECONDS: i64 = 300;
+
+/// How old a job may be when it is first submitted, in seconds. A later replay of its id still returns its stored result.
+pub const JOB_AGE_SECONDS: i64 = 24 * 3600;

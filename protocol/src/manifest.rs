@@ -1,0 +1,74 @@
+//! A dataset version: its files by content hash, its schema, its unit and its place in a population.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContentHash, dsse::Document};
+
+/// One file of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// The file's name, without folders.
+    pub name: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the file: what iroh-blobs serves it under.
+    pub hash: ContentHash,
+}
+
+/// One column as the files have it: name and Arrow type, no values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnType {
+    /// Name.
+    pub name: String,
+    /// Arrow data type in arrow-rs's text form.
+    pub arrow: String,
+}
+
+/// How the rows that jobs read lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// The published files are Parquet, already ordered by unit.
+    AsPublished,
+    /// Jobs read a derived Parquet copy ordered by unit.
+    Clustered,
+}
+
+/// A dataset version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of this format.
+    pub version: u32,
+    /// The name the owner gave.
+    pub name: String,
+    /// The population: id of the lineage's first manifest draft. The budget hangs on it.
+    pub population: ContentHash,
+    /// The manifest this one follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ContentHash>,
+    /// The files.
+    pub files: Vec<DataFile>,
+    /// The files that jobs read, where they are not the published ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<DataFile>,
+    /// How rows lie.
+    pub layout: Layout,
+    /// The visible columns and the unit column.
+    pub schema: Vec<ColumnType>,
+    /// Mock rows that may be shared freely.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mock: Option<DataFile>,
+    /// Id of the policy document in force at publication.
+    pub policy: ContentHash,
+    /// Public key that signs grants (a key of its own).
+    pub grant_key: String,
+    /// When it was published, RFC 3339.
+    pub published: String,
+}
+
+impl Document for Manifest {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.manifest.v1+json";
+}

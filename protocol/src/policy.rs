@@ -1,0 +1,401 @@
+//! What the owner allows, and the bounds that privacy stands on.
+//!
+//! An owner writes TOML ([`PolicyFile`]); [`PolicyFile::check`] makes the [`Policy`] that is signed. There is no `Default`
+//! of either: what is not written is not allowed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Cost, MicroRho, cost::FemtoDelta, dsse::Document, limits};
+
+/// A policy was refused.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("policy field `{field}`: {problem}. {fix}")]
+pub struct BadPolicy {
+    /// Dotted path of the field.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to write instead.
+    pub fix: String,
+}
+
+fn bad(field: impl Into<String>, problem: impl Into<String>, fix: impl Into<String>) -> BadPolicy {
+    BadPolicy { field: field.into(), problem: problem.into(), fix: fix.into() }
+}
+
+/// Which engine a job runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// A query.
+    Sql,
+    /// A WebAssembly component.
+    Wasm,
+    /// An ONNX model.
+    Onnx,
+}
+
+/// Who may do a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Nobody, whatever grant they show.
+    Nobody,
+    /// Whoever shows a grant that the owner signed.
+    Granted,
+}
+
+/// `[unit]`: whose privacy is protected and how much one of them may weigh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitRule {
+    /// The column that names the unit. It can be counted distinctly and nothing else.
+    pub column: String,
+    /// Public upper bound N̂ on the number of units; sizes blocks and shows expected error. Never the true number.
+    pub max_units: u64,
+    /// Most rows of one unit that can count in one group.
+    pub max_rows: u32,
+    /// κ: most groups one unit can count in.
+    pub max_groups: u32,
+}
+
+/// What a column may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnRule {
+    /// Public lower bound; with `hi` the column can be summed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lo: Option<f64>,
+    /// Public upper bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hi: Option<f64>,
+}
+
+impl ColumnRule {
+    /// Both bounds, where given.
+    pub fn bounds(&self) -> Option<(f64, f64)> {
+        self.lo.zip(self.hi)
+    }
+}
+
+/// Resource limits of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceLimits {
+    /// wasmtime fuel of one call of `contribute`.
+    pub fuel: u64,
+    /// Memory of one guest instance, in bytes; the worker process is bounded by a multiple of it.
+    pub memory_bytes: u64,
+    /// Public time slot of a job in milliseconds: past it the job counts as failed, and the reply is due.
+    pub slot_ms: u64,
+}
+
+/// A checked policy: the signed document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Version of this format.
+    pub version: u32,
+    /// The privacy unit.
+    pub unit: UnitRule,
+    /// Columns a job may see, and their public bounds. Others do not exist for a buyer.
+    pub columns: BTreeMap<String, ColumnRule>,
+    /// The population's whole budget.
+    pub budget: Cost,
+    /// What one buyer may spend of it.
+    pub per_buyer: Cost,
+    /// The δ at which ε is shown to people, in 1e-15.
+    pub delta_femto: FemtoDelta,
+    /// Allowed engines.
+    pub kinds: Vec<JobKind>,
+    /// Floor on the noisy number of units in a group with an undeclared key.
+    pub min_units: u32,
+    /// Resource limits.
+    pub limits: ResourceLimits,
+    /// Replies leave at multiples of this many milliseconds after the slot.
+    pub tick_ms: u64,
+    /// Peers whose replies leave as soon as they are ready: their clock sees how long a job took.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dangerous_no_tick_for: Vec<crate::PeerId>,
+    /// Who may send jobs.
+    pub compute: Access,
+    /// Who may copy the files.
+    pub replicate: Access,
+}
+
+impl Document for Policy {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.policy.v1+json";
+}
+
+impl Policy {
+    /// Whether `buyer` gets replies off the tick.
+    pub fn skips_tick(&self, buyer: &crate::PeerId) -> bool {
+        self.dangerous_no_tick_for.contains(buyer)
+    }
+}
+
+/// `[budget]` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetFile {
+    /// δ at which `epsilon` is meant and shown; also the total δ that key thresholds may spend.
+    pub delta: f64,
+    /// Total as ρ; or give `epsilon`.
+    pub rho: Option<f64>,
+    /// Total as ε at `delta`; or give `rho`.
+    pub epsilon: Option<f64>,
+    /// Per buyer as ρ.
+    pub per_buyer_rho: Option<f64>,
+    /// Per buyer as ε at `delta`.
+    pub per_buyer_epsilon: Option<f64>,
+}
+
+/// `[jobs]` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobsFile {
+    /// Allowed engines.
+    pub kinds: Vec<JobKind>,
+    /// Floor on the noisy number of units in an undeclared group.
+    pub min_units: u32,
+    /// Fuel of one guest call.
+    pub fuel: u64,
+    /// Memory of a guest in MiB.
+    pub memory_mib: u64,
+    /// Public slot, as `"5s"`.
+    #[serde(with = "humantime_text")]
+    pub slot: std::time::Duration,
+    /// Public tick, as `"1s"`.
+    #[serde(with = "humantime_text")]
+    pub tick: std::time::Duration,
+    /// Buyers whose replies are not held to the tick.
+    #[serde(default)]
+    pub dangerous_no_tick_for: Vec<crate::PeerId>,
+}
+
+/// `[access]` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessFile {
+    /// Who may send jobs.
+    pub compute: Access,
+    /// Who may copy the files.
+    pub replicate: Access,
+}
+
+/// The owner's TOML file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// The privacy unit.
+    pub unit: UnitRule,
+    /// The privacy budget.
+    pub budget: BudgetFile,
+    /// Engines and their limits.
+    pub jobs: JobsFile,
+    /// Who may do what.
+    pub access: AccessFile,
+    /// Visible columns.
+    pub columns: BTreeMap<String, ColumnRule>,
+}
+
+mod humantime_text {
+    use serde::{Deserialize, Deserializer, de::Error};
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<std::time::Duration, D::Error> {
+        humantime::parse_duration(&String::deserialize(d)?).map_err(D::Error::custom)
+    }
+}
+
+impl PolicyFile {
+    /// Reads TOML.
+    ///
+    /// # Errors
+    /// [`BadPolicy`] with the line and field that the TOML reader names.
+    pub fn parse(text: &str) -> Result<Self, BadPolicy> {
+        toml::from_str(text).map_err(|e| {
+            bad("(file)", e.to_string().trim().to_owned(), "See policy.toml in the README for every field")
+        })
+    }
+
+    /// Checks every rule and makes the signed form. `rho_of` turns (ε, δ) into ρ.
+    ///
+    /// # Errors
+    /// [`BadPolicy`] naming the first field at fault and the fix.
+    pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
+        let Self { unit, budget, jobs, access, columns } = self;
+        at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
+        at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
+        at_least("unit.max_groups", u64::from(unit.max_groups), 1, "a unit must be able to count somewhere")?;
+        at_least("jobs.min_units", u64::from(jobs.min_units), 1, "it is the floor under group sizes")?;
+        at_least("jobs.fuel", jobs.fuel, 1, "a guest without fuel cannot run")?;
+        at_least("jobs.memory_mib", jobs.memory_mib, 1, "a guest needs a page of memory")?;
+        at_least("jobs.slot", jobs.slot.as_millis() as u64, 100, "write a slot of at least 100ms, as \"5s\"")?;
+        at_least("jobs.tick", jobs.tick.as_millis() as u64, 100, "write a tick of at least 100ms, as \"1s\"")?;
+        if unit.column.is_empty() {
+            return Err(bad("unit.column", "is empty", "Name the column that says whose row it is"));
+        }
+        if columns.contains_key(&unit.column) {
+            return Err(bad(
+                format!("columns.{}", unit.column),
+                "is the unit column",
+                "Remove it: the unit can be counted, never read",
+            ));
+        }
+        if columns.is_empty() {
+            return Err(bad("columns", "is empty", "List each column a job may use, as `age = { lo = 0, hi = 110 }`"));
+        }
+        for (name, rule) in &columns {
+            check_column(name, rule)?;
+        }
+        if jobs.kinds.is_empty() {
+            return Err(bad("jobs.kinds", "is empty: no job could run", "Write kinds = [\"sql\"], or more"));
+        }
+        if !(budget.delta > 0.0 && budget.delta <= 1.0 / unit.max_units as f64) {
+            return Err(bad(
+                "budget.delta",
+                format!("{} is not in (0, 1/max_units]", budget.delta),
+                format!("Write at most {:e}: a larger δ would allow publishing a whole person", 1.0 / unit.max_units as f64),
+            ));
+        }
+        let delta_femto = FemtoDelta::ceil(budget.delta)
+            .ok_or_else(|| bad("budget.delta", "is out of range", "Write a number such as 1e-6"))?;
+        let total = rho("budget", budget.rho, budget.epsilon, budget.delta, &rho_of)?
+            .ok_or_else(|| bad("budget.rho", "is missing", "Write rho = …, or epsilon = …"))?;
+        let per_buyer = rho("budget.per_buyer", budget.per_buyer_rho, budget.per_buyer_epsilon, budget.delta, &rho_of)?
+            .ok_or_else(|| bad("budget.per_buyer_rho", "is missing", "Write per_buyer_rho = …, or per_buyer_epsilon = …"))?;
+        if per_buyer > total {
+            return Err(bad("budget.per_buyer_rho", "exceeds the whole budget", "Make it at most the total"));
+        }
+        Ok(Policy {
+            version: 1,
+            unit,
+            columns,
+            budget: Cost { rho_micro: total, delta_femto },
+            per_buyer: Cost { rho_micro: per_buyer, delta_femto },
+            delta_femto,
+            kinds: jobs.kinds,
+            min_units: jobs.min_units,
+            limits: ResourceLimits {
+                fuel: jobs.fuel,
+                memory_bytes: jobs.memory_mib << 20,
+                slot_ms: jobs.slot.as_millis() as u64,
+            },
+            tick_ms: jobs.tick.as_millis() as u64,
+            dangerous_no_tick_for: jobs.dangerous_no_tick_for,
+            compute: access.compute,
+            replicate: access.replicate,
+        })
+    }
+}
+
+fn at_least(field: &str, value: u64, least: u64, fix: &str) -> Result<(), BadPolicy> {
+    if value < least {
+        return Err(bad(field, format!("is {value}, must be at least {least}"), fix));
+    }
+    Ok(())
+}
+
+fn check_column(name: &str, rule: &ColumnRule) -> Result<(), BadPolicy> {
+    let field = format!("columns.{name}");
+    if name.is_empty() || name.len() > limits::NAME_BYTES {
+        return Err(bad(field, "has an empty or overlong name", "Use the column's name in the files"));
+    }
+    match (rule.lo, rule.hi) {
+        (None, None) => Ok(()),
+        (Some(lo), Some(hi)) if lo.is_finite() && hi.is_finite() && lo < hi && lo.abs().max(hi.abs()) <= 1e12 => Ok(()),
+        (Some(lo), Some(hi)) if lo >= hi => {
+            Err(bad(field, format!("bounds are inverted: lo = {lo} is not below hi = {hi}"), "Swap or widen them"))
+        }
+        (Some(_), Some(_)) => Err(bad(field, "bounds are not finite or beyond 1e12", "Write finite public bounds")),
+        _ => Err(bad(field, "has one bound only", "Write both lo and hi, or neither")),
+    }
+}
+
+fn rho(
+    field: &str,
+    rho: Option<f64>,
+    epsilon: Option<f64>,
+    delta: f64,
+    rho_of: &impl Fn(f64, f64) -> Option<f64>,
+) -> Result<Option<MicroRho>, BadPolicy> {
+    let value = match (rho, epsilon) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(bad(field, "gives both rho and epsilon", "Give one of them")),
+        (Some(rho), None) => Some(rho),
+        (None, Some(epsilon)) => rho_of(epsilon, delta),
+    };
+    let positive = value.filter(|v| v.is_finite() && *v > 0.0 && *v <= 1e6);
+    // The cap is rounded down: a budget never grows by rounding.
+    positive
+        .map(|v| Some(MicroRho((v * 1e6).floor() as u64)))
+        .ok_or_else(|| bad(field, "is not a positive number", "Write a positive rho (0.1 to 10 is usual) or epsilon"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        [unit]
+        column = "person"
+        max_units = 6000
+        max_rows = 5
+        max_groups = 2
+        [budget]
+        delta = 1e-6
+        rho = 2.0
+        per_buyer_rho = 1.0
+        [jobs]
+        kinds = ["sql"]
+        min_units = 10
+        fuel = 1000000
+        memory_mib = 16
+        slot = "2s"
+        tick = "1s"
+        [access]
+        compute = "granted"
+        replicate = "nobody"
+        [columns]
+        age = { lo = 0, hi = 110 }
+        site = {}
+    "#;
+
+    fn check(text: &str) -> Result<Policy, BadPolicy> {
+        PolicyFile::parse(text)?.check(|epsilon, _| Some(epsilon))
+    }
+
+    #[test]
+    fn a_sound_policy_is_accepted() {
+        let policy = check(GOOD).unwrap();
+        assert_eq!(policy.budget.rho_micro, MicroRho(2_000_000));
+        assert_eq!(policy.columns["age"].bounds(), Some((0.0, 110.0)));
+    }
+
+    /// Each unsafe change is refused for exactly that field.
+    #[test]
+    fn unsafe_policies_are_refused_with_the_field() {
+        for (from, to, field) in [
+            ("lo = 0, hi = 110", "lo = 110, hi = 0", "columns.age"),
+            ("lo = 0, hi = 110", "lo = 0", "columns.age"),
+            ("lo = 0, hi = 110", "lo = 0, hi = inf", "columns.age"),
+            ("age =", "person =", "columns.person"),
+            ("delta = 1e-6", "delta = 0.1", "budget.delta"),
+            ("rho = 2.0", "rho = -1.0", "budget"),
+            ("rho = 2.0", "rho = nan", "budget"),
+            ("per_buyer_rho = 1.0", "per_buyer_rho = 3.0", "budget.per_buyer_rho"),
+            ("per_buyer_rho = 1.0", "", "budget.per_buyer_rho"),
+            ("kinds = [\"sql\"]", "kinds = []", "jobs.kinds"),
+            ("max_groups = 2", "max_groups = 0", "unit.max_groups"),
+            ("min_units = 10", "min_units = 0", "jobs.min_units"),
+            ("tick = \"1s\"", "tick = \"0s\"", "jobs.tick"),
+            ("replicate = \"nobody\"", "", "(file)"),
+            ("replicate = \"nobody\"", "replicate = \"everybody\"", "(file)"),
+        ] {
+            assert!(GOOD.contains(from), "{from}");
+            let error = check(&GOOD.replacen(from, to, 1)).unwrap_err();
+            assert_eq!(error.field, field, "{from} -> {to}: {error}");
+        }
+    }
+}

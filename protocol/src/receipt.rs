@@ -1,0 +1,210 @@
+//! Access receipts: in-toto Statement v1 (<https://in-toto.io/Statement/v1>), signed in DSSE, logged before anything is revealed.
+//!
+//! Receipts are public. No field may depend on a row: no duration, fuel, row count, error text or count of defaults.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContentHash, Cost, PeerId, Sha256Digest, dsse::Document};
+
+/// in-toto's statement type.
+pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+/// Predicate of an INTENT: budget is reserved, rows are about to be read.
+pub const INTENT_TYPE: &str = "https://tidegate.dev/access-intent/v1";
+/// Predicate of an OUTCOME: the access receipt proper.
+pub const RECEIPT_TYPE: &str = "https://tidegate.dev/access-receipt/v1";
+/// Predicate of the publication of a dataset version.
+pub const PUBLICATION_TYPE: &str = "https://tidegate.dev/publication/v1";
+
+/// Digest set of a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digests {
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: Sha256Digest,
+}
+
+/// What a statement is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// A name.
+    pub name: String,
+    /// Its digests.
+    pub digest: Digests,
+}
+
+/// One link of the ledger's chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerLink {
+    /// Position in the population's chain, from 0.
+    pub sequence: u64,
+    /// SHA-256 of the canonical JSON of the link before; zeros at the start.
+    pub previous: Sha256Digest,
+    /// The population charged.
+    pub population: ContentHash,
+    /// The buyer charged.
+    pub buyer: PeerId,
+    /// The job charged for.
+    pub job: ContentHash,
+    /// The charge.
+    pub cost: Cost,
+    /// The cap in force.
+    pub cap: Cost,
+}
+
+impl LedgerLink {
+    /// SHA-256 of the canonical JSON (RFC 8785): what the next link names as `previous`.
+    ///
+    /// # Errors
+    /// When the JSON library cannot write it.
+    pub fn digest(&self) -> Result<Sha256Digest, serde_json::Error> {
+        Ok(Sha256Digest::of(&serde_json_canonicalizer::to_vec(self)?))
+    }
+}
+
+/// Public numbers of one released column, so that an outsider can test the spread of the noise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnNote {
+    /// Column name.
+    pub name: String,
+    /// The gate's reducer.
+    pub reducer: String,
+    /// Clip bounds of one contribution.
+    pub lo: f64,
+    /// Upper clip bound.
+    pub hi: f64,
+    /// Standard deviation of the noise on each summed lane, in the column's unit.
+    pub noise_scale: Vec<f64>,
+}
+
+/// The public parameters of a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mechanism {
+    /// Always `discrete-gaussian`.
+    pub noise: String,
+    /// Neighbouring relation: `add-remove-one-unit` or `change-one-block`.
+    pub adjacency: String,
+    /// κ in force.
+    pub max_groups: u32,
+    /// Most rows of a unit that count in one group.
+    pub max_rows: u32,
+    /// Number of blocks, for sample and aggregate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<u32>,
+    /// Threshold on the noisy number of units, where keys are undeclared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<i64>,
+    /// Released columns.
+    pub columns: Vec<ColumnNote>,
+}
+
+/// What INTENT and OUTCOME say about the job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobFacts {
+    /// Id of the job document.
+    pub job: ContentHash,
+    /// The buyer's signature over it, base64: the buyer cannot deny having asked.
+    pub buyer_signature: String,
+    /// The buyer.
+    pub buyer: PeerId,
+    /// The manifest the job names.
+    pub dataset: ContentHash,
+    /// The policy in force.
+    pub policy: ContentHash,
+    /// `sql`, `wasm` or `onnx`.
+    pub kind: String,
+    /// BLAKE3 of the program: the SQL text, the component or the model.
+    pub program: ContentHash,
+    /// BLAKE3 of the grant token shown.
+    pub grant: ContentHash,
+    /// The charge, chained.
+    pub ledger: LedgerLink,
+    /// How the answer is made.
+    pub mechanism: Mechanism,
+    /// `tidegate` version and build.
+    pub engine: String,
+    /// Start of the public slot, RFC 3339.
+    pub slot_start: String,
+    /// End of the public slot.
+    pub slot_end: String,
+}
+
+/// The predicates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "lowercase")]
+pub enum Predicate {
+    /// Budget reserved, rows about to be read.
+    Intent(Box<JobFacts>),
+    /// A result was released.
+    Outcome {
+        /// The facts of the intent, repeated.
+        facts: Box<JobFacts>,
+        /// Log index of the intent it closes.
+        intent: u64,
+        /// `dp`.
+        mode: String,
+        /// `released`.
+        outcome: String,
+    },
+    /// A dataset version was published.
+    Publication {
+        /// Id of the manifest.
+        manifest: ContentHash,
+        /// Id of the policy.
+        policy: ContentHash,
+        /// The population.
+        population: ContentHash,
+        /// The manifest before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<ContentHash>,
+        /// The cap in force.
+        cap: Cost,
+    },
+}
+
+/// An in-toto statement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Statement {
+    /// [`STATEMENT_TYPE`].
+    #[serde(rename = "_type")]
+    pub type_: String,
+    /// What it is about: the result's bytes, the job's payload, or the manifest's.
+    pub subject: Vec<Subject>,
+    /// [`INTENT_TYPE`], [`RECEIPT_TYPE`] or [`PUBLICATION_TYPE`].
+    pub predicate_type: String,
+    /// The predicate.
+    pub predicate: Predicate,
+}
+
+impl Document for Statement {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.in-toto+json";
+}
+
+impl Statement {
+    /// A statement about `bytes`, called `name`, with the predicate type that fits.
+    pub fn about(name: &str, digest: Sha256Digest, predicate: Predicate) -> Self {
+        let predicate_type = predicate.uri();
+        Self {
+            type_: STATEMENT_TYPE.into(),
+            subject: vec![Subject { name: name.into(), digest: Digests { sha256: digest } }],
+            predicate_type: predicate_type.into(),
+            predicate,
+        }
+    }
+}
+
+impl Predicate {
+    /// The predicate type URI that goes with it.
+    pub fn uri(&self) -> &'static str {
+        match self {
+            Self::Intent(_) => INTENT_TYPE,
+            Self::Outcome { .. } => RECEIPT_TYPE,
+            Self::Publication { .. } => PUBLICATION_TYPE,
+        }
+    }
+}

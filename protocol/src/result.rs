@@ -1,0 +1,45 @@
+//! What comes back: a table of noised cells, each with the spread of its noise.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContentHash, Cost, job::Key};
+
+/// One released number.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    /// The noised value.
+    pub value: f64,
+    /// Lower end of the 95 % interval of the noise.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// One row: the group's key and its cells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Key values, in the order of [`ResultDoc::keys`].
+    pub key: Vec<Key>,
+    /// Cells, in the order of [`ResultDoc::columns`].
+    pub cells: Vec<Cell>,
+}
+
+/// A released result. Its canonical JSON bytes are the receipt's subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResultDoc {
+    /// Version of this format.
+    pub version: u32,
+    /// Id of the job document.
+    pub job: ContentHash,
+    /// What was charged.
+    pub cost: Cost,
+    /// Names of the key columns.
+    pub keys: Vec<String>,
+    /// Names of the value columns.
+    pub columns: Vec<String>,
+    /// Rows, in key order.
+    pub rows: Vec<Row>,
+}
