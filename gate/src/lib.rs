@@ -1,1 +1,56 @@
-//! room
+//! The gate: contributions in, released aggregates out.
+//!
+//! # Goals
+//! - One small place where privacy is enforced: clip, sum in integers, threshold, noise, price.
+//! - Two halves. *Accumulate* ([`Plan::add_row`], [`Plan::close`], [`Sums`]) is linked into the worker, streams, holds one small state a
+//!   group. *Release* ([`release()`]) runs in the node alone and is the only constructor of [`Released`].
+//! - No float carries a secret sum; noise is drawn on the integer grid.
+//!
+//! # Non-goals
+//! - I/O, async, SQL, programs, storage. Bounding how many groups a unit touches is the worker's part (it sees units); the gate
+//!   states κ and prices it.
+//!
+//! # Path
+//! [`Shape`] (public, from the job) → [`Plan::new`] → rows → [`Sums`] → [`Plan::calibrate`] → [`release()`] → [`Released`].
+//!
+//! # Adjacency
+//! Two datasets are neighbours when one has one privacy unit more (`add-remove-one-unit`). Over a fixed number of blocks the unit
+//! can change one block's vector to any other within the bounds (`change-one-block`).
+
+#![forbid(unsafe_code)]
+
+mod accumulate;
+mod calibrate;
+mod convert;
+mod noise;
+mod release;
+mod shape;
+
+pub use accumulate::{GroupSums, Sums};
+pub use calibrate::{Calibration, Threshold};
+pub use convert::{epsilon_of, rho_of};
+pub use release::{Released, release};
+pub use shape::{Column, Keys, Lane, Measure, Plan, Shape};
+
+/// Why the gate would not do a thing. Never says anything about data.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GateError {
+    /// The shape cannot be planned: a bound, a count or a weight is out of range.
+    #[error("column `{column}`: {problem}")]
+    Shape {
+        /// The column at fault, empty for the whole.
+        column: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The cost asked for does not buy a release of this shape.
+    #[error("cost: {0}")]
+    Cost(String),
+    /// Sums handed in do not have the plan's shape: the worker is faulty.
+    #[error("the sums do not fit the plan: {0}")]
+    Misfit(String),
+    /// OpenDP refused or had no entropy.
+    #[error("noise: {0}")]
+    Noise(String),
+}

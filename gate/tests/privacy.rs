@@ -1,0 +1,148 @@
+//! The gate's promises, each by a test that fails when the promise is broken.
+
+use tidegate_gate::{Column, Keys, Measure, Plan, Shape, Sums, epsilon_of, release, rho_of};
+use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta, job::Key};
+
+fn cost(rho: f64) -> Cost {
+    Cost { rho_micro: MicroRho::ceil(rho).unwrap(), delta_femto: FemtoDelta::ceil(1e-6).unwrap() }
+}
+
+fn shape(keys: Keys, measures: &[Measure]) -> Shape {
+    Shape {
+        key_names: if keys == Keys::None { vec![] } else { vec!["k".into()] },
+        keys,
+        columns: measures.iter().enumerate().map(|(i, m)| Column { name: format!("c{i}"), measure: m.clone() }).collect(),
+        max_groups: 3,
+        max_rows: 5,
+        blocks: None,
+    }
+}
+
+/// Whatever one unit's rows hold, it moves each lane by no more than the sensitivity the noise was made for.
+#[test]
+fn one_unit_moves_a_sum_by_at_most_its_sensitivity() {
+    let measures = [
+        Measure::Units,
+        Measure::Count,
+        Measure::Sum { lo: -3.0, hi: 10.0 },
+        Measure::Mean { lo: 20.0, hi: 90.0 },
+    ];
+    let plan = Plan::new(shape(Keys::None, &measures)).unwrap();
+    for extreme in [f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1e300, 7.0, f64::NAN] {
+        for rows in [0, 1, 5, 1000] {
+            let mut group = plan.group(vec![]);
+            let mut tally = vec![0; plan.lanes().len()];
+            for _ in 0..rows {
+                for column in 0..measures.len() {
+                    plan.add_row(&mut tally, column, Some(extreme));
+                }
+            }
+            plan.close(&mut group, &mut tally);
+            for (sum, lane) in group.lanes.iter().zip(plan.lanes()) {
+                assert!(sum.abs() <= i128::from(lane.sensitivity), "{extreme} × {rows}: {sum} > {}", lane.sensitivity);
+            }
+        }
+    }
+}
+
+/// κ groups × lanes × columns together cost no more than the price: Σ Δ²/(2σ²) ≤ ρ.
+#[test]
+fn the_noise_of_all_lanes_adds_up_to_the_price() {
+    let measures = [Measure::Count, Measure::Mean { lo: 0.0, hi: 1.0 }, Measure::Sum { lo: 0.0, hi: 9.0 }];
+    let plan = Plan::new(shape(Keys::Undeclared { min_units: 10 }, &measures)).unwrap();
+    let calibration = plan.calibrate(cost(0.7)).unwrap();
+    let of = |sensitivity: f64, scale: f64| sensitivity * sensitivity / (2.0 * scale * scale);
+    let lanes: f64 = plan.lanes().iter().zip(&calibration.scales).map(|(l, s)| of(l.sensitivity as f64, *s)).sum();
+    let spent = 3.0 * (lanes + of(1.0, calibration.threshold.unwrap().scale));
+    assert!(spent <= 0.7 && spent > 0.699_999, "{spent}");
+}
+
+/// One block leaves one bin and enters another: two bins move, so each draw may cost half.
+#[test]
+fn a_histogram_over_blocks_pays_for_both_bins() {
+    let mut shape = shape(Keys::None, &[Measure::Histogram { lo: 0.0, hi: 1.0, bins: 4 }]);
+    (shape.blocks, shape.max_rows) = (Some(100), 1);
+    let plan = Plan::new(shape).unwrap();
+    let scale = plan.calibrate(cost(0.5)).unwrap().scales[0];
+    // 2 · 1/(2σ²) = 0.5 → σ = √2
+    assert!((scale - 2f64.sqrt()).abs() < 1e-9, "{scale}");
+}
+
+/// A group with one person in it appears with probability at most δ; at this τ that is never seen.
+#[test]
+fn a_group_of_one_is_not_shown() {
+    let plan = Plan::new(shape(Keys::Undeclared { min_units: 1 }, &[Measure::Count])).unwrap();
+    let calibration = plan.calibrate(cost(1.0)).unwrap();
+    let group = |name: &str, units: usize| {
+        let mut group = plan.group(vec![Key::Text(name.into())]);
+        for _ in 0..units {
+            let mut tally = vec![1];
+            plan.close(&mut group, &mut tally);
+        }
+        group
+    };
+    let sums = Sums { groups: vec![group("one", 1), group("many", 1000)] };
+    for _ in 0..2000 {
+        let released = release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).unwrap();
+        let keys: Vec<_> = released.document().rows.iter().map(|r| r.key.clone()).collect();
+        assert_eq!(keys, [vec![Key::Text("many".into())]]);
+    }
+}
+
+/// The noise has the standard deviation that the receipt states: 4000 draws, within 6 standard errors.
+#[test]
+fn noise_has_the_stated_spread() {
+    let plan = Plan::new(shape(Keys::None, &[Measure::Sum { lo: 0.0, hi: 100.0 }])).unwrap();
+    let calibration = plan.calibrate(cost(0.1)).unwrap();
+    let stated = plan.mechanism(&calibration).columns[0].noise_scale[0];
+    let n = 4000;
+    let squares: f64 = (0..n)
+        .map(|_| {
+            let released = release(&plan, &calibration, &[], &Sums::default(), ContentHash([0; 32])).unwrap();
+            released.document().rows[0].cells[0].value.powi(2)
+        })
+        .sum();
+    let ratio = (squares / f64::from(n)).sqrt() / stated;
+    assert!((ratio - 1.0).abs() < 6.0 / (2.0 * f64::from(n)).sqrt(), "{ratio}");
+    // Δ = 5 rows × 100 (on the grid); σ = 500/√0.2
+    assert!((stated / (500.0 / 0.2f64.sqrt()) - 1.0).abs() < 1e-6, "{stated}");
+}
+
+/// Declared groups appear even when the worker died and sent nothing.
+#[test]
+fn declared_groups_always_appear() {
+    let plan = Plan::new(shape(Keys::Declared(2), &[Measure::Count])).unwrap();
+    let calibration = plan.calibrate(cost(1.0)).unwrap();
+    let declared = [vec![Key::Int(1)], vec![Key::Int(2)]];
+    let released = release(&plan, &calibration, &declared, &Sums::default(), ContentHash([0; 32])).unwrap();
+    assert_eq!(released.document().rows.len(), 2);
+}
+
+/// A faulty worker's sums are refused, not noised: the noise would not cover them.
+#[test]
+fn sums_beyond_the_clip_range_are_refused() {
+    let plan = Plan::new(shape(Keys::None, &[Measure::Count])).unwrap();
+    let calibration = plan.calibrate(cost(1.0)).unwrap();
+    let mut group = plan.group(vec![]);
+    (group.units, group.lanes[0]) = (1, 6);
+    let sums = Sums { groups: vec![group] };
+    assert!(release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).is_err());
+}
+
+/// σ = 100 at Δ = 20 is ρ = 0.02, which OpenDP converts to ε = 0.8999 at δ = 1e-6; the way back returns to it.
+#[test]
+fn conversion_agrees_with_known_values_and_inverts() {
+    let epsilon = epsilon_of(0.02, 1e-6).unwrap();
+    assert!((epsilon - 0.8999).abs() < 1e-3, "{epsilon}");
+    let rho = rho_of(epsilon, 1e-6).unwrap();
+    assert!((rho / 0.02 - 1.0).abs() < 1e-4 && epsilon_of(rho, 1e-6).unwrap() <= epsilon, "{rho}");
+    assert!(epsilon_of(0.0, 1e-6).is_err() && rho_of(-1.0, 1e-6).is_err() && rho_of(1.0, 0.0).is_err());
+}
+
+/// Sums must never be printed.
+#[test]
+fn debug_shows_no_sum() {
+    let plan = Plan::new(shape(Keys::None, &[Measure::Count])).unwrap();
+    let sums = Sums { groups: vec![plan.group(vec![])] };
+    assert_eq!(format!("{sums:?}"), "Sums(withheld)");
+}
