@@ -1,1 +1,23 @@
-//! room
+//! What an owner keeps: datasets, the privacy ledger and the receipt log.
+//!
+//! # Goals
+//! - Budget is reserved durably, and the INTENT logged in the same transaction, before a row is read ([`Store::reserve`]).
+//! - A result and its receipt become durable in one transaction, before anything is revealed ([`Store::finish`]).
+//! - The log is exported as C2SP tlog-tiles; what was exported is re-derived after a crash ([`Store::export`]).
+//!
+//! # Non-goals
+//! - Deciding who may ask, running jobs, noise, the network.
+//!
+//! # Path
+//! [`dataset`] profiles and records a version → [`Store::reserve`] → [`Store::finish`] → [`Store::prove`] for the buyer,
+//! [`audit`] for the auditor.
+
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod dataset;
+pub mod log;
+pub mod note;
+pub mod store;
+
+pub use store::{JobRecord, Reserve, ReserveError, Reservation, State, Store, StoreError};
