@@ -1,1 +1,50 @@
-//! room
+//! The iroh node: peers dialled by key, one request a stream, blobs for those who may have them.
+//!
+//! # Goals
+//! - Every frame from a peer is bounded before it is read.
+//! - A blob is served to a peer only after [`blobs::Access::allow`] named exactly that hash for exactly that peer.
+//!
+//! # Non-goals
+//! - Deciding who may ask (`node`). Listings by gossip and encrypted mirrors: later.
+//!
+//! # Path
+//! [`bind`] → [`serve`] with a [`Handler`]; on the other side [`ask`], and [`blobs::fetch`].
+
+#![forbid(unsafe_code)]
+
+pub mod blobs;
+mod address;
+mod jobs;
+
+pub use address::{Address, BadAddress, bind, local_address};
+pub use jobs::{Handler, JobProtocol, ask};
+
+use iroh::{Endpoint, protocol::Router};
+
+/// The network failed, or a peer broke the protocol.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetError {
+    /// No connection to the peer.
+    #[error("cannot reach {peer}: {why}. Is `tidegate serve` running there, and is the address right?")]
+    Unreachable {
+        /// Whom we dialled.
+        peer: String,
+        /// Why not.
+        why: String,
+    },
+    /// The peer hung up, sent too much or something else than a reply.
+    #[error("the peer broke off: {0}")]
+    Peer(String),
+    /// This machine's own network.
+    #[error("the network: {0}")]
+    Local(String),
+}
+
+/// Serves the job protocol, and the blobs of `store` under `access`.
+pub fn serve(endpoint: Endpoint, handler: std::sync::Arc<dyn Handler>, served: &blobs::Served) -> Router {
+    Router::builder(endpoint)
+        .accept(tidegate_protocol::frame::ALPN, JobProtocol::new(handler))
+        .accept(iroh_blobs::ALPN, served.protocol())
+        .spawn()
+}

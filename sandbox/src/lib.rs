@@ -1,1 +1,58 @@
-//! room
+//! Runs one job against one dataset and hands the gate what it contributed.
+//!
+//! # Goals
+//! - A job reaches its input rows and its contribution, nothing else.
+//! - Admission needs schema and policy alone; after it no row can cause an error.
+//! - One pass over rows ordered by unit, small state.
+//!
+//! # Non-goals
+//! - Deciding who may ask (`node`), what may leave (`gate`), or moving bytes (`exchange`). Process walls (`lockdown`).
+//!
+//! # Path
+//! [`admit()`] (schema and policy → [`Admitted`]) → [`run()`] (rows → [`tidegate_gate::Sums`]).
+
+#![forbid(unsafe_code)]
+
+pub mod sql;
+pub mod units;
+pub mod wasm;
+
+mod job;
+
+pub use job::{Admitted, Attachment, Rehearsal, admit, run};
+
+/// The run failed after admission. Details are for the owner's log alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The data could not be read, or is not what was published.
+    #[error("data: {0}")]
+    Data(String),
+    /// The engine failed: a bug of ours, or a broken file.
+    #[error("engine: {0}")]
+    Engine(String),
+    /// Rows of one unit were not neighbours: counting would be unbounded.
+    #[error("the rows are not ordered by unit")]
+    Unordered,
+}
+
+impl From<arrow::error::ArrowError> for RunError {
+    fn from(e: arrow::error::ArrowError) -> Self {
+        Self::Data(e.to_string())
+    }
+}
+impl From<parquet::errors::ParquetError> for RunError {
+    fn from(e: parquet::errors::ParquetError) -> Self {
+        Self::Data(e.to_string())
+    }
+}
+impl From<datafusion::error::DataFusionError> for RunError {
+    fn from(e: datafusion::error::DataFusionError) -> Self {
+        Self::Engine(e.to_string())
+    }
+}
+impl From<tidegate_gate::GateError> for RunError {
+    fn from(e: tidegate_gate::GateError) -> Self {
+        Self::Engine(e.to_string())
+    }
+}

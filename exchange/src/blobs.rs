@@ -1,0 +1,169 @@
+//! Governed blobs: iroh-blobs serves everybody who knows a hash; here a peer gets the hashes it was allowed, whole blobs only.
+//!
+//! Rules, each with a test: observe, get-many and push are refused; a get is refused unless this peer was allowed this hash; and only as a
+//! single blob, because a blob whose bytes are another's hash would otherwise open that other one as a hash sequence.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use iroh::Endpoint;
+use iroh_blobs::{
+    BlobFormat, BlobsProtocol, Hash,
+    api::{blobs::{AddPathOptions, ImportMode}, proto::ExportMode},
+    provider::events::{
+        AbortReason, ConnectMode, EventMask, EventSender, ObserveMode, ProviderMessage, RequestMode, ThrottleMode,
+    },
+    store::fs::FsStore,
+};
+use tidegate_protocol::{ContentHash, PeerId};
+
+use crate::{Address, NetError, address::peer_of};
+
+/// Who may fetch what. Empty at first: nobody, nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Access(Arc<Mutex<HashMap<PeerId, HashSet<ContentHash>>>>);
+
+impl Access {
+    /// Lets `peer` fetch `hashes` until the node stops or [`Access::revoke`].
+    pub fn allow(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().extend(hashes);
+    }
+
+    /// Takes everything from `peer`.
+    pub fn revoke(&self, peer: &PeerId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
+    }
+
+    fn may(&self, peer: &PeerId, hash: &ContentHash) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(peer).is_some_and(|hashes| hashes.contains(hash))
+    }
+}
+
+/// The blobs of one node and their guard.
+#[derive(Debug)]
+pub struct Served {
+    store: FsStore,
+    protocol: BlobsProtocol,
+    access: Access,
+}
+
+fn local(e: impl std::fmt::Display) -> NetError {
+    NetError::Local(e.to_string())
+}
+
+impl Served {
+    /// Opens the store in `folder`.
+    ///
+    /// # Errors
+    /// [`NetError::Local`].
+    pub async fn open(folder: &Path) -> Result<Self, NetError> {
+        let store = FsStore::load(folder).await.map_err(local)?;
+        let access = Access::default();
+        let mask = EventMask {
+            connected: ConnectMode::Intercept,
+            get: RequestMode::Intercept,
+            get_many: RequestMode::Disabled,
+            push: RequestMode::Disabled,
+            observe: ObserveMode::Intercept,
+            throttle: ThrottleMode::None,
+        };
+        let (events, messages) = EventSender::channel(64, mask);
+        tokio::spawn(guard(messages, access.clone()));
+        let protocol = BlobsProtocol::new(&store, Some(events));
+        Ok(Self { store, protocol, access })
+    }
+
+    /// Who may fetch what.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    pub(crate) fn protocol(&self) -> BlobsProtocol {
+        self.protocol.clone()
+    }
+
+    /// Imports a file by reference: no second copy of a large one.
+    ///
+    /// # Errors
+    /// [`NetError::Local`], also when the file no longer has the hash it was published under.
+    pub async fn add(&self, path: &Path, expected: ContentHash) -> Result<(), NetError> {
+        let options = AddPathOptions { path: path.to_owned(), format: BlobFormat::Raw, mode: ImportMode::TryReference };
+        let tag = self.store.blobs().add_path_with_opts(options).await.map_err(local)?;
+        if tag.hash.as_bytes() != &expected.0 {
+            return Err(NetError::Local(format!("{} has changed since it was published", path.display())));
+        }
+        Ok(())
+    }
+
+    /// Closes the store.
+    pub async fn shutdown(&self) {
+        let _ = self.store.shutdown().await;
+    }
+}
+
+async fn guard(mut messages: tokio::sync::mpsc::Receiver<ProviderMessage>, access: Access) {
+    let mut peers: HashMap<u64, PeerId> = HashMap::new();
+    while let Some(message) = messages.recv().await {
+        match message {
+            ProviderMessage::ClientConnected(message) => {
+                let verdict = match message.inner.endpoint_id.and_then(peer_of) {
+                    Some(peer) => {
+                        peers.insert(message.inner.connection_id, peer);
+                        Ok(())
+                    }
+                    None => Err(AbortReason::Permission),
+                };
+                let _ = message.tx.send(verdict).await;
+            }
+            ProviderMessage::ConnectionClosed(message) => {
+                peers.remove(&message.inner.connection_id);
+            }
+            ProviderMessage::GetRequestReceived(message) => {
+                let request = &message.inner.request;
+                let hash = ContentHash(*request.hash.as_bytes());
+                let allowed = request.ranges.is_blob()
+                    && peers.get(&message.inner.connection_id).is_some_and(|peer| access.may(peer, &hash));
+                let _ = message.tx.send(if allowed { Ok(()) } else { Err(AbortReason::Permission) }).await;
+            }
+            ProviderMessage::ObserveRequestReceived(message) => {
+                let _ = message.tx.send(Err(AbortReason::Permission)).await;
+            }
+            ProviderMessage::GetManyRequestReceived(message) => {
+                let _ = message.tx.send(Err(AbortReason::Permission)).await;
+            }
+            ProviderMessage::PushRequestReceived(message) => {
+                let _ = message.tx.send(Err(AbortReason::Permission)).await;
+            }
+            ProviderMessage::Throttle(message) => {
+                let _ = message.tx.send(Ok(())).await;
+            }
+            // Notifications, which this mask does not ask for.
+            _ => {}
+        }
+    }
+}
+
+/// Fetches `hash` from `from` into `target`, verified, resuming what `folder` already holds.
+///
+/// # Errors
+/// [`NetError`]; nothing appears at `target` then.
+pub async fn fetch(endpoint: &Endpoint, folder: &Path, from: &Address, hash: ContentHash, target: &Path) -> Result<(), NetError> {
+    let store = FsStore::load(folder).await.map_err(local)?;
+    let outcome = async {
+        let connection = endpoint
+            .connect(from.endpoint_addr()?, iroh_blobs::ALPN)
+            .await
+            .map_err(|e| NetError::Unreachable { peer: from.to_string(), why: e.to_string() })?;
+        let hash = Hash::from_bytes(hash.0);
+        store.remote().fetch(connection, hash).complete().await.map_err(|e| NetError::Peer(e.to_string()))?;
+        let options = iroh_blobs::api::blobs::ExportOptions { hash, mode: ExportMode::Copy, target: target.to_owned() };
+        store.blobs().export_with_opts(options).finish().await.map_err(local)?;
+        Ok(())
+    }
+    .await;
+    let _ = store.shutdown().await;
+    outcome
+}

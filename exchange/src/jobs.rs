@@ -1,0 +1,131 @@
+//! The job protocol: one request and one reply a stream, length-prefixed JSON, an attachment as raw bytes after the request.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use iroh::{
+    Endpoint,
+    endpoint::{Connection, RecvStream, SendStream},
+    protocol::{AcceptError, ProtocolHandler},
+};
+use tidegate_protocol::{
+    Code, PeerId, Refusal,
+    frame::{ALPN, Reply, Request},
+    limits,
+};
+
+use crate::{Address, NetError, address::peer_of};
+
+/// How long a peer may take to send a whole request.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
+
+/// Answers requests. Implemented by `node`.
+pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
+    /// Answers `request` of `peer`, whose key the connection has proven.
+    fn handle<'a>(&'a self, peer: PeerId, request: Request, attachment: Vec<u8>) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+}
+
+/// The protocol as iroh's router takes it.
+#[derive(Debug, Clone)]
+pub struct JobProtocol(Arc<dyn Handler>);
+
+impl JobProtocol {
+    /// Over `handler`.
+    pub fn new(handler: Arc<dyn Handler>) -> Self {
+        Self(handler)
+    }
+}
+
+impl ProtocolHandler for JobProtocol {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
+        while let Ok((send, recv)) = connection.accept_bi().await {
+            let handler = self.0.clone();
+            // A job goes on when its buyer hangs up: the result waits under the request id.
+            tokio::spawn(async move {
+                if let Err(e) = answer(handler, peer, send, recv).await {
+                    tracing::debug!(%peer, "request broke off: {e}");
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+async fn answer(handler: Arc<dyn Handler>, peer: PeerId, mut send: SendStream, mut recv: RecvStream) -> Result<(), NetError> {
+    let read = tokio::time::timeout(REQUEST_TIME, async {
+        let frame = read_frame(&mut recv).await?;
+        let request: Request = match serde_json::from_slice(&frame) {
+            Ok(request) => request,
+            Err(e) => return Ok(Err(Refusal::new(Code::BadRequest, format!("not a request: {e}")))),
+        };
+        let attachment = match &request {
+            Request::Submit { attachment_bytes, .. } if *attachment_bytes as usize > limits::PROGRAM_BYTES => {
+                let message = format!("the program has more than {} bytes", limits::PROGRAM_BYTES);
+                return Ok(Err(Refusal::new(Code::BadRequest, message)));
+            }
+            Request::Submit { attachment_bytes, .. } => read_exact(&mut recv, *attachment_bytes as usize).await?,
+            _ => Vec::new(),
+        };
+        Ok::<_, NetError>(Ok((request, attachment)))
+    });
+    let reply = match read.await.map_err(|_| NetError::Peer("the request took too long".into()))?? {
+        Ok((request, attachment)) => handler.handle(peer, request, attachment).await,
+        Err(refusal) => Reply::Refused(refusal),
+    };
+    let bytes = serde_json::to_vec(&reply).map_err(|e| NetError::Local(e.to_string()))?;
+    write_frame(&mut send, &bytes).await?;
+    send.finish().map_err(|e| NetError::Peer(e.to_string()))?;
+    // Wait until the peer has it, so that closing does not cut it off.
+    let _ = send.stopped().await;
+    Ok(())
+}
+
+/// Sends one request to a peer and waits for the reply.
+///
+/// # Errors
+/// [`NetError`].
+pub async fn ask(endpoint: &Endpoint, to: &Address, request: &Request, attachment: &[u8]) -> Result<Reply, NetError> {
+    let unreachable = |why: String| NetError::Unreachable { peer: to.to_string(), why };
+    let connecting = endpoint.connect(to.endpoint_addr()?, ALPN);
+    let connection = tokio::time::timeout(Duration::from_secs(15), connecting)
+        .await
+        .map_err(|_| unreachable("no answer within 15 s".into()))?
+        .map_err(|e| unreachable(e.to_string()))?;
+    let peer = |e: &dyn std::fmt::Display| NetError::Peer(e.to_string());
+    let (mut send, mut recv) = connection.open_bi().await.map_err(|e| peer(&e))?;
+    let bytes = serde_json::to_vec(request).map_err(|e| NetError::Local(e.to_string()))?;
+    write_frame(&mut send, &bytes).await?;
+    send.write_all(attachment).await.map_err(|e| peer(&e))?;
+    send.finish().map_err(|e| peer(&e))?;
+    let frame = read_frame(&mut recv).await?;
+    connection.close(0u32.into(), b"done");
+    serde_json::from_slice(&frame).map_err(|e| NetError::Peer(format!("not a reply: {e}")))
+}
+
+async fn write_frame(send: &mut SendStream, bytes: &[u8]) -> Result<(), NetError> {
+    let length = u32::try_from(bytes.len()).ok().filter(|n| *n as usize <= limits::FRAME_BYTES);
+    let length = length.ok_or_else(|| NetError::Local(format!("a frame of {} bytes is too long to send", bytes.len())))?;
+    send.write_all(&length.to_be_bytes()).await.map_err(|e| NetError::Peer(e.to_string()))?;
+    send.write_all(bytes).await.map_err(|e| NetError::Peer(e.to_string()))
+}
+
+async fn read_frame(recv: &mut RecvStream) -> Result<Vec<u8>, NetError> {
+    let mut length = [0; 4];
+    recv.read_exact(&mut length).await.map_err(|e| NetError::Peer(e.to_string()))?;
+    let length = u32::from_be_bytes(length) as usize;
+    if length > limits::FRAME_BYTES {
+        return Err(NetError::Peer(format!("a frame of {length} bytes is over the limit")));
+    }
+    read_exact(recv, length).await
+}
+
+/// Reads in pieces, so that a peer cannot make us allocate more than it sends.
+async fn read_exact(recv: &mut RecvStream, length: usize) -> Result<Vec<u8>, NetError> {
+    let mut bytes = Vec::new();
+    while bytes.len() < length {
+        let start = bytes.len();
+        bytes.resize(length.min(start + (1 << 20)), 0);
+        recv.read_exact(&mut bytes[start..]).await.map_err(|e| NetError::Peer(e.to_string()))?;
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,118 @@
+//! The two steps of a job in the sandbox: admit and run.
+
+use std::{fs::File, sync::Arc};
+
+use arrow::datatypes::SchemaRef;
+use tidegate_gate::{Column, Keys, Measure, Plan, Shape, Sums};
+use tidegate_protocol::{
+    Code, ContentHash, Job, Refusal,
+    job::{Key, Output, Program, Reducer, Split},
+    policy::Policy,
+};
+
+use crate::{RunError, sql, wasm};
+
+/// The program's bytes, fetched with the job: a component or a model.
+pub type Attachment = Arc<Vec<u8>>;
+
+/// What rehearsal on mock rows shows and production never does.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    /// The guest's log lines and traps, in order.
+    pub lines: Vec<String>,
+}
+
+/// An admitted job. Comes only out of [`admit()`].
+#[derive(Debug)]
+pub struct Admitted {
+    plan: Plan,
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Sql(Box<sql::Query>),
+    Wasm(Box<wasm::Guest>),
+}
+
+impl Admitted {
+    /// What it releases, in public numbers.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Declared keys in the columns' own types; empty for other key modes.
+    pub fn declared(&self) -> &[Vec<Key>] {
+        match &self.engine {
+            Engine::Sql(query) => query.declared.as_deref().unwrap_or_default(),
+            Engine::Wasm(_) => &[],
+        }
+    }
+}
+
+/// Checks a job against schema and policy alone; no row is read.
+///
+/// # Errors
+/// A [`Refusal`] naming the construct and the fix.
+pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<Attachment>) -> Result<Admitted, Refusal> {
+    job.check()?;
+    let kind = job.program.kind();
+    if !policy.kinds.contains(&kind) {
+        let allowed = policy.kinds.iter().map(|k| format!("{k:?}").to_lowercase()).collect::<Vec<_>>().join(", ");
+        return Err(Refusal::new(Code::Policy, format!("{kind:?} jobs are not allowed here")).at("program").fix(format!("Allowed: {allowed}")));
+    }
+    if let Some(hash) = job.program.attachment() {
+        let bytes = attachment.as_ref().ok_or_else(|| Refusal::new(Code::BadRequest, "the program's bytes were not sent"))?;
+        if ContentHash::of(bytes) != hash {
+            return Err(Refusal::new(Code::BadRequest, "the program's bytes do not have the hash the job names").at("program"));
+        }
+    }
+    let (shape, engine) = match &job.program {
+        Program::Sql { query, keys } => {
+            let query = sql::admit_query(query, keys.as_deref(), schema, policy)?;
+            (query.shape.clone(), Engine::Sql(Box::new(query)))
+        }
+        Program::Wasm { select, params_base64, split, outputs, .. } => {
+            let select = sql::admit_select(select, schema, policy)?;
+            let bytes = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the component is missing"))?;
+            let guest = wasm::Guest::admit(&bytes, select, params_base64, *split, outputs.clone(), &policy.limits)?;
+            (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
+        }
+        Program::Onnx { .. } => {
+            return Err(Refusal::new(Code::Unavailable, "this build runs no ONNX jobs yet").at("program").fix("Send SQL or WebAssembly"));
+        }
+    };
+    let plan = Plan::new(shape).map_err(|e| Refusal::new(Code::Program, e.to_string()).at("program"))?;
+    Ok(Admitted { plan, engine })
+}
+
+/// The gate's shape for a contribution vector.
+fn program_shape(outputs: &[Output], split: Split) -> Shape {
+    let columns = outputs
+        .iter()
+        .map(|o| Column {
+            name: o.name.clone(),
+            measure: match o.reducer {
+                Reducer::Sum => Measure::Sum { lo: o.lo, hi: o.hi },
+                Reducer::Mean => Measure::Mean { lo: o.lo, hi: o.hi },
+                Reducer::Histogram { bins } => Measure::Histogram { lo: o.lo, hi: o.hi, bins },
+            },
+        })
+        .collect();
+    let blocks = match split {
+        Split::Unit => None,
+        Split::Blocks(blocks) => Some(blocks),
+    };
+    Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 1, blocks }
+}
+
+/// Runs an admitted job over the dataset's files (Parquet, ordered by unit). `prf` places units and chooses groups.
+///
+/// # Errors
+/// [`RunError`]: for the owner's log; the buyer gets noise over nothing.
+pub fn run(job: &Admitted, files: &[File], prf: &[u8; 32], rehearsal: Option<&mut Rehearsal>) -> Result<Sums, RunError> {
+    match &job.engine {
+        Engine::Sql(query) => sql::run_query(query, &job.plan, files, prf),
+        Engine::Wasm(guest) => guest.run(&job.plan, files, prf, rehearsal),
+    }
+}

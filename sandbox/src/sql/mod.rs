@@ -1,0 +1,12 @@
+//! Governed SQL: text → checked syntax → DataFusion plan → allow-listed, total expressions → one pass over units.
+//!
+//! Supported: `SELECT keys, COUNT(*) | COUNT(x) | COUNT(DISTINCT unit) | SUM(x) | AVG(x) FROM dataset [WHERE …] [GROUP BY keys]`, and for
+//! programs `SELECT expressions FROM dataset [WHERE …]`.
+
+mod admit;
+mod expr;
+mod run;
+mod text;
+
+pub use admit::{Query, Select, admit_query, admit_select};
+pub use run::run_query;

@@ -1,0 +1,9 @@
+//! Any program, unread: a component of world `tidegate:job`, a fresh instance for each unit or block.
+//!
+//! Deterministic: fuel instead of time, no clock, entropy, files or network, canonical NaN. A trap, an empty tank or a wrong shape
+//! yields the public default vector, never a missing one.
+
+mod guest;
+mod host;
+
+pub use guest::Guest;

@@ -1,0 +1,181 @@
+//! Governed SQL: what it computes, what it refuses, and that no row can make it fail.
+
+mod common;
+
+use common::{groups, policy, sql, sums, table};
+use tidegate_protocol::job::Key;
+use tidegate_sandbox::{RunError, admit};
+
+fn text(s: &str) -> Vec<Key> {
+    vec![Key::Text(s.into())]
+}
+
+#[test]
+fn counts_sums_and_units_are_clipped_per_unit() {
+    // Person 1 has five rows in a (three count), spend 1000 is clipped to 100; person 2 has one of each; a NULL person never counts.
+    let t = table(&[
+        (Some(1), Some(1000.0), 1, "a"),
+        (Some(1), Some(1.0), 1, "a"),
+        (Some(1), Some(1.0), 1, "a"),
+        (Some(1), Some(1.0), 1, "a"),
+        (Some(1), None, 1, "a"),
+        (Some(2), Some(10.0), 2, "a"),
+        (Some(2), Some(f64::NAN), 2, "b"),
+        (None, Some(50.0), 9, "only-null"),
+    ]);
+    let got = groups(&t, "SELECT city, COUNT(*), COUNT(spend), SUM(spend), COUNT(DISTINCT person) FROM dataset GROUP BY city");
+    let step = 2f64.powi(7 - 20);
+    let steps = |v: f64| (v / step) as i128;
+    assert_eq!(
+        got,
+        [
+            (text("a"), 2, vec![4, 4, steps(103.0 + 10.0), 2]),
+            // NaN is a value to COUNT and nothing to SUM.
+            (text("b"), 1, vec![1, 1, 0, 1]),
+        ]
+    );
+}
+
+#[test]
+fn one_unit_counts_in_at_most_kappa_groups_whatever_its_rows() {
+    let cities: Vec<String> = (0..500).map(|i| format!("c{i}")).collect();
+    let rows: Vec<_> = cities.iter().map(|c| (Some(1), Some(1.0), 1, c.as_str())).collect();
+    let got = groups(&table(&rows), "SELECT city, COUNT(*) FROM dataset GROUP BY city");
+    assert_eq!(got.len(), 2, "κ = 2");
+}
+
+/// The choice of groups depends on unit and key alone: another person's rows, or the order of rows, change nothing.
+#[test]
+fn another_unit_does_not_change_which_groups_a_unit_counts_in() {
+    let mine = [(Some(5), Some(1.0), 1, "a"), (Some(5), Some(1.0), 1, "b"), (Some(5), Some(1.0), 1, "c"), (Some(5), Some(1.0), 1, "d")];
+    let query = "SELECT city, COUNT(*) FROM dataset GROUP BY city";
+    let alone: Vec<_> = groups(&table(&mine), query).into_iter().map(|g| g.0).collect();
+    let mut with_other = vec![(Some(1), Some(1.0), 1, "z"), (Some(1), Some(1.0), 1, "y")];
+    with_other.extend(mine.iter().rev());
+    let both: Vec<_> = groups(&table(&with_other), query).into_iter().map(|g| g.0).collect();
+    assert!(alone.iter().all(|k| both.contains(k)) && both.len() == 4, "{alone:?} {both:?}");
+}
+
+#[test]
+fn rows_not_ordered_by_unit_are_refused_at_run_time() {
+    let t = table(&[(Some(1), None, 1, "a"), (Some(2), None, 1, "a"), (Some(1), None, 1, "a")]);
+    assert!(matches!(sums(&t, "SELECT COUNT(*) FROM dataset", None).unwrap(), Err(RunError::Unordered)));
+}
+
+#[test]
+fn declared_keys_are_the_only_groups_counted() {
+    let t = table(&[(Some(1), None, 1, "a"), (Some(1), None, 1, "b"), (Some(2), None, 1, "c")]);
+    let sums = sums(&t, "SELECT city, COUNT(*) FROM dataset GROUP BY city", Some(vec![text("b"), text("none")])).unwrap().unwrap();
+    let counted: Vec<_> = sums.groups.into_iter().filter(|g| g.units > 0).map(|g| g.key).collect();
+    assert_eq!(counted, [text("b")]);
+}
+
+/// After admission no row raises an error: each of these would in plain SQL for some row below.
+#[test]
+fn no_row_can_cause_an_error() {
+    let t = table(&[
+        (Some(1), Some(0.0), 0, "x"),
+        (Some(2), Some(f64::MAX), i64::MIN, ""),
+        (Some(3), Some(f64::NEG_INFINITY), i64::MAX, "9999999999999999999"),
+        (Some(4), None, -1, "\u{1F980}\u{0301}"),
+    ]);
+    for expr in [
+        "1 / visits > 0",
+        "visits / 0 = 1",
+        "CAST(city AS BIGINT) > 1",
+        "visits * visits * visits > 0",
+        "abs(visits) > 0",
+        "-visits > 0",
+        "visits + 9223372036854775807 > 0",
+        "CAST(spend AS INT) > 0",
+        "CAST(city AS DATE) IS NULL",
+        "round(spend) > 0",
+        "exp(spend) > 0",
+        "upper(city) = 'X'",
+        "CASE WHEN visits = 0 THEN 1 / visits ELSE 0 END > 0",
+        "coalesce(CAST(city AS DOUBLE), spend) > 0",
+        "city LIKE '%9%'",
+    ] {
+        let query = format!("SELECT COUNT(*) FROM dataset WHERE {expr}");
+        match sums(&t, &query, None) {
+            Ok(Ok(_)) => {}
+            Ok(Err(e)) => panic!("{expr}: failed on a row: {e}"),
+            Err(refusal) => panic!("{expr}: {refusal}"),
+        }
+    }
+}
+
+/// Each way to one row, or around the bounds, is refused by schema alone.
+#[test]
+fn everything_else_is_refused_before_any_row_is_read() {
+    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
+    for (query, word) in [
+        ("SELECT * FROM dataset", "rows"),
+        ("SELECT spend FROM dataset", "rows"),
+        ("SELECT city FROM dataset GROUP BY city", "aggregated"),
+        ("SELECT MIN(spend) FROM dataset", "min"),
+        ("SELECT MAX(spend) FROM dataset", "max"),
+        ("SELECT person, COUNT(*) FROM dataset GROUP BY person", "privacy unit"),
+        ("SELECT COUNT(*) FROM dataset GROUP BY person + 1", "privacy unit"),
+        ("SELECT COUNT(*) FROM dataset WHERE person = 1", "privacy unit"),
+        ("SELECT SUM(CASE WHEN person = 7 THEN spend ELSE 0 END) FROM dataset", "privacy unit"),
+        ("SELECT AVG(person) FROM dataset", "privacy unit"),
+        ("SELECT COUNT(DISTINCT city) FROM dataset", "unit alone"),
+        ("SELECT SUM(city) FROM dataset", ""),
+        ("SELECT SUM(spend / visits) FROM dataset", "bounds"),
+        ("SELECT COUNT(secret) FROM dataset", "secret"),
+        ("SELECT array_agg(spend) FROM dataset", "array_agg"),
+        ("SELECT string_agg(city, ',') FROM dataset", "string_agg"),
+        ("SELECT COUNT(*) FILTER (WHERE spend > 1) FROM dataset", "FILTER"),
+        ("SELECT COUNT(*) * 2 FROM dataset", "computed from aggregates"),
+        ("SELECT COUNT(*) FROM dataset HAVING COUNT(*) > 3", "HAVING"),
+        ("SELECT city, COUNT(*) FROM dataset GROUP BY city ORDER BY 2", "ORDER BY"),
+        ("SELECT city, COUNT(*) FROM dataset GROUP BY city LIMIT 1", "LIMIT"),
+        ("SELECT city, COUNT(*) FROM dataset GROUP BY ROLLUP(city)", "GROUP BY"),
+        ("SELECT COUNT(*) OVER () FROM dataset", ""),
+        ("SELECT COUNT(*) FROM dataset a JOIN dataset b ON true", "not supported"),
+        ("SELECT COUNT(*) FROM dataset, dataset", "one table"),
+        ("SELECT COUNT(*) FROM (SELECT * FROM dataset)", "not supported"),
+        ("WITH dataset AS (SELECT 1) SELECT COUNT(*) FROM dataset", "unsupported"),
+        ("SELECT COUNT(*) FROM dataset UNION ALL SELECT COUNT(*) FROM dataset", "set operations"),
+        ("SELECT COUNT(*) FROM dataset TABLESAMPLE (1 ROWS)", ""),
+        ("SELECT COUNT(*) FROM dataset FOR UPDATE", ""),
+        ("SELECT COUNT(*) FROM generate_series(1, 10)", "not supported"),
+        ("SELECT COUNT(*) FROM '/etc/passwd'", "not supported"),
+        ("SELECT COUNT(*) FROM information_schema.tables", "not supported"),
+        ("SELECT COUNT(*) FROM dataset WHERE random() < 0.5", "random"),
+        ("SELECT COUNT(*) FROM dataset WHERE now() > now()", "now"),
+        ("SELECT COUNT(*) FROM dataset WHERE sqrt(spend) > 1", "sqrt"),
+        ("SELECT COUNT(*) FROM dataset WHERE city LIKE city", "literal pattern"),
+        ("SELECT COUNT(*) FROM dataset WHERE spend IN (SELECT spend FROM dataset)", ""),
+        ("SELECT COUNT(*) FROM dataset WHERE EXISTS (SELECT 1 FROM dataset)", ""),
+        ("COPY dataset TO 'x.csv'", "only SELECT"),
+        ("INSERT INTO dataset VALUES (1)", "only SELECT"),
+        ("SET datafusion.execution.batch_size = 1", "only SELECT"),
+        ("EXPLAIN ANALYZE SELECT 1", "only SELECT"),
+        ("CREATE TABLE x AS SELECT * FROM dataset", "only SELECT"),
+        ("SELECT 1; SELECT 2", ""),
+        ("", ""),
+    ] {
+        let refusal = match admit(&sql(query, None), &policy(), &t.schema, None) {
+            Err(refusal) => refusal.to_string(),
+            Ok(_) => panic!("admitted: {query}"),
+        };
+        assert!(refusal.contains(word), "{query}\n  said: {refusal}\n  expected: {word}");
+    }
+}
+
+/// Hostile text is turned away by size before any parser recurses.
+#[test]
+fn deep_and_long_text_is_refused() {
+    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
+    for query in [
+        format!("SELECT COUNT(*) FROM dataset WHERE {}1{} = 1", "(".repeat(100), ")".repeat(100)),
+        format!("SELECT COUNT(*) FROM dataset WHERE {}1 = 1", "1+".repeat(1000)),
+        format!("SELECT COUNT(*) FROM dataset WHERE {}1 = 1", "1=1 and ".repeat(500)),
+        format!("SELECT COUNT(*) FROM dataset WHERE {}true", "not ".repeat(1000)),
+        format!("SELECT COUNT(*) FROM dataset WHERE city = '{}'", "x".repeat(20_000)),
+    ] {
+        assert!(admit(&sql(&query, None), &policy(), &t.schema, None).is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! Guests, good and hostile, compiled from C: what comes out is a bounded vector a unit, whatever they do.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Table, job, policy, table};
+use tidegate_gate::Sums;
+use tidegate_protocol::{
+    ContentHash, Refusal,
+    job::{Output, Program, Reducer, Split},
+};
+use tidegate_sandbox::{Rehearsal, admit, run};
+
+fn people() -> Table {
+    // Person 3 is the one the hostile guests look for.
+    table(&[
+        (Some(1), Some(100.0), 1, "a"),
+        (Some(1), Some(300.0), 1, "a"),
+        (Some(2), Some(2000.0), 1, "b"),
+        (Some(3), Some(25_000.0), 1, "b"),
+    ])
+}
+
+fn output(name: &str, hi: f64) -> Output {
+    Output { name: name.into(), lo: 0.0, hi, reducer: Reducer::Sum, default: 0.0 }
+}
+
+fn run_bytes(bytes: Vec<u8>, split: Split, rehearsal: Option<&mut Rehearsal>) -> Result<Sums, Refusal> {
+    let t = people();
+    let job = job(Program::Wasm {
+        module: ContentHash::of(&bytes),
+        select: "SELECT spend FROM dataset".into(),
+        params_base64: String::new(),
+        split,
+        outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
+    });
+    let admitted = admit(&job, &policy(), &t.schema, Some(Arc::new(bytes)))?;
+    Ok(run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], rehearsal).unwrap())
+}
+
+fn guest(name: &str) -> Vec<u8> {
+    tidegate_fixtures::guest(name).unwrap()
+}
+
+/// Steps of an output with upper bound `hi`.
+fn steps(value: f64, hi: f64) -> i128 {
+    (value / 2f64.powi(hi.log2().ceil() as i32 - 20)) as i128
+}
+
+#[test]
+fn a_guest_sees_one_unit_at_a_time() {
+    let sums = run_bytes(guest("heavy"), Split::Unit, None).unwrap();
+    assert_eq!(sums.groups[0].units, 3);
+    // Means 200, 2000 and 25000 clipped to 4096; two heavy people.
+    assert_eq!(sums.groups[0].lanes, [steps(200.0 + 2000.0 + 4096.0, 4096.0), steps(2.0, 1.0)]);
+}
+
+/// Each hostile guest moves the sums by no more than one unit's clip range, and fails where nobody sees it.
+#[test]
+fn hostile_guests_are_clipped_or_replaced_by_the_default() {
+    for (name, expected, why) in [
+        ("leak", [steps(4096.0, 4096.0), steps(1.0, 1.0)], None),
+        ("shout", [0, 0], Some("returned 4096 numbers")),
+        ("trap", [0, 0], Some("unreachable")),
+        ("spin", [0, 0], Some("fuel")),
+        ("hoard", [0, 0], Some("memory")),
+    ] {
+        let quiet = run_bytes(guest(name), Split::Unit, None).unwrap();
+        assert_eq!((quiet.groups[0].units, quiet.groups[0].lanes.as_slice()), (3, &expected[..]), "{name}");
+        let mut shown = Rehearsal::default();
+        run_bytes(guest(name), Split::Unit, Some(&mut shown)).unwrap();
+        match why {
+            Some(why) => assert!(shown.lines.iter().any(|l| l.contains(why)), "{name}: {:?}", shown.lines),
+            None => assert!(shown.lines.is_empty(), "{name}: {:?}", shown.lines),
+        }
+    }
+}
+
+#[test]
+fn every_block_contributes_once_even_when_empty() {
+    let sums = run_bytes(guest("heavy"), Split::Blocks(50), None).unwrap();
+    assert_eq!(sums.groups[0].units, 50);
+}
+
+#[test]
+fn what_is_not_a_component_of_the_world_is_refused() {
+    let wat = |text: &str| wat::parse_str(text).unwrap();
+    for (bytes, word) in [
+        (wat(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#), "wasi:sockets"),
+        (wat(r#"(component (import "wasi:random/random@0.2.0" (instance)))"#), "wasi:random"),
+        (wat("(component)"), "world tidegate:job"),
+        (wat("(module)"), "not a WebAssembly component"),
+        (b"(component)".to_vec(), "not a WebAssembly component"),
+        (guest("heavy")[..200].to_vec(), "does not compile"),
+        (vec![], "not a WebAssembly component"),
+    ] {
+        let refusal = run_bytes(bytes, Split::Unit, None).unwrap_err().to_string();
+        assert!(refusal.contains(word), "{refusal}");
+    }
+}
+
+#[test]
+fn bytes_other_than_the_signed_hash_are_refused() {
+    let t = people();
+    let job = job(Program::Wasm {
+        module: ContentHash::of(b"other"),
+        select: "SELECT spend FROM dataset".into(),
+        params_base64: String::new(),
+        split: Split::Unit,
+        outputs: vec![output("mean", 1.0)],
+    });
+    let refusal = admit(&job, &policy(), &t.schema, Some(Arc::new(guest("heavy")))).unwrap_err();
+    assert!(refusal.to_string().contains("hash"), "{refusal}");
+}
