@@ -77,7 +77,8 @@ pub fn open_entry(entry: &[u8], owner: &PeerId) -> Result<Statement, (&'static s
         return Err(("entry-signer", format!("signed by {}, not by the owner", signed.signer())));
     }
     let statement = signed.body().clone();
-    if statement.type_ != STATEMENT_TYPE || statement.predicate_type != statement.predicate.uri() || statement.subject.len() != 1 {
+    if statement.type_ != STATEMENT_TYPE || statement.predicate_type != statement.predicate.uri() || statement.subject.len() != 1
+    {
         return Err(("statement-type", format!("predicate type {:?}", statement.predicate_type)));
     }
     Ok(statement)

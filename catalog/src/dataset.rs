@@ -9,7 +9,7 @@ use std::{
 
 use arrow::{
     array::{Array, RecordBatch, RecordBatchReader},
-    compute::{concat_batches, is_not_null, filter_record_batch, sort_to_indices, take_record_batch},
+    compute::{concat_batches, filter_record_batch, is_not_null, sort_to_indices, take_record_batch},
     datatypes::{DataType, Schema, SchemaRef},
     error::ArrowError,
     row::{RowConverter, SortField},
@@ -17,8 +17,7 @@ use arrow::{
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
-    ContentHash, Envelope, Signed,
-    limits,
+    ContentHash, Envelope, Signed, limits,
     manifest::{ColumnType, DataFile, Layout, Manifest},
     policy::Policy,
 };
@@ -162,10 +161,10 @@ fn can_be_unit(kind: &DataType) -> bool {
 
 fn visible_columns(schema: &SchemaRef, policy: &Policy) -> Result<Vec<ColumnType>, DataError> {
     let column = |name: &str| {
-        schema.column_with_name(name).map(|(_, f)| f).ok_or_else(|| DataError::Column {
-            column: name.to_owned(),
-            problem: "is in the policy but not in the files".into(),
-        })
+        schema
+            .column_with_name(name)
+            .map(|(_, f)| f)
+            .ok_or_else(|| DataError::Column { column: name.to_owned(), problem: "is in the policy but not in the files".into() })
     };
     let unit = column(&policy.unit.column)?;
     if !can_be_unit(unit.data_type()) {
@@ -186,10 +185,10 @@ fn visible_columns(schema: &SchemaRef, policy: &Policy) -> Result<Vec<ColumnType
 }
 
 fn unit_column(batch: &RecordBatch, policy: &Policy) -> Result<Arc<dyn Array>, DataError> {
-    batch.column_by_name(&policy.unit.column).cloned().ok_or_else(|| DataError::Column {
-        column: policy.unit.column.clone(),
-        problem: "is missing".into(),
-    })
+    batch
+        .column_by_name(&policy.unit.column)
+        .cloned()
+        .ok_or_else(|| DataError::Column { column: policy.unit.column.clone(), problem: "is missing".into() })
 }
 
 /// Sees a stream of unit columns and says whether equal units are neighbours in ascending order. NULL units are passed over.

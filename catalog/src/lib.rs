@@ -20,4 +20,4 @@ pub mod log;
 pub mod note;
 pub mod store;
 
-pub use store::{JobRecord, Reserve, ReserveError, Reservation, State, Store, StoreError};
+pub use store::{JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError};

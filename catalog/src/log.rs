@@ -37,7 +37,8 @@ pub fn is_log_path(path: &str) -> bool {
     path.len() <= 128
         && rest.split('/').all(|part| {
             part == "entries"
-                || (!part.is_empty() && part.trim_start_matches('x').trim_end_matches(".p").bytes().all(|b| b.is_ascii_digit())
+                || (!part.is_empty()
+                    && part.trim_start_matches('x').trim_end_matches(".p").bytes().all(|b| b.is_ascii_digit())
                     && part.bytes().any(|b| b.is_ascii_digit()))
         })
 }

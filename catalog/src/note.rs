@@ -99,7 +99,8 @@ pub fn open_checkpoint(note: &str, owner: &PeerId) -> Result<Checkpoint, BadNote
     if !signed {
         return bad(format!("the checkpoint is not signed by {owner}"));
     }
-    let parsed = tlog_tiles::Checkpoint::from_bytes(body.as_bytes()).map_err(|_| BadNote("the checkpoint is malformed".into()))?;
+    let parsed =
+        tlog_tiles::Checkpoint::from_bytes(body.as_bytes()).map_err(|_| BadNote("the checkpoint is malformed".into()))?;
     if parsed.origin() != name {
         return bad(format!("the checkpoint's origin is {:?}, expected {name:?}", parsed.origin()));
     }

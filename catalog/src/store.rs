@@ -231,10 +231,7 @@ impl Store {
     pub fn links(&self, population: &ContentHash) -> Result<Vec<LedgerLink>, StoreError> {
         let tx = self.db.begin_read()?;
         let name = population.to_string();
-        tx.open_table(LINKS)?
-            .range((name.as_str(), 0)..=(name.as_str(), u64::MAX))?
-            .map(|item| decode(item?.1.value()))
-            .collect()
+        tx.open_table(LINKS)?.range((name.as_str(), 0)..=(name.as_str(), u64::MAX))?.map(|item| decode(item?.1.value())).collect()
     }
 
     /// Charges a job and logs its INTENT, in one durable transaction. The same request id and job is charged once: its record comes back.

@@ -30,8 +30,7 @@ fn ask(request: u32, micro: u64) -> Reserve {
     let job = ContentHash::of(format!("{request}-{micro}").as_bytes());
     let population = ContentHash::of(b"population");
     let zero = Sha256Digest([0; 32]);
-    let ledger =
-        LedgerLink { sequence: 0, previous: zero, population, buyer, job, cost: cost(micro), cap: cost(1000) };
+    let ledger = LedgerLink { sequence: 0, previous: zero, population, buyer, job, cost: cost(micro), cap: cost(1000) };
     Reserve {
         request: format!("{request:032x}"),
         job: Envelope::sign("test", b"{}", &Identity::from_seed([2; 32])),

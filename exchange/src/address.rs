@@ -2,7 +2,10 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
-use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode, SecretKey, TransportAddr, endpoint::{PortmapperConfig, presets}};
+use iroh::{
+    Endpoint, EndpointAddr, EndpointId, RelayMode, SecretKey, TransportAddr,
+    endpoint::{PortmapperConfig, presets},
+};
 use tidegate_protocol::{Identity, PeerId};
 
 use crate::NetError;

@@ -12,7 +12,10 @@ use std::{
 use iroh::Endpoint;
 use iroh_blobs::{
     BlobFormat, BlobsProtocol, Hash,
-    api::{blobs::{AddPathOptions, ImportMode}, proto::ExportMode},
+    api::{
+        blobs::{AddPathOptions, ImportMode},
+        proto::ExportMode,
+    },
     provider::events::{
         AbortReason, ConnectMode, EventMask, EventSender, ObserveMode, ProviderMessage, RequestMode, ThrottleMode,
     },

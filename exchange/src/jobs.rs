@@ -21,7 +21,12 @@ const REQUEST_TIME: Duration = Duration::from_secs(60);
 /// Answers requests. Implemented by `node`.
 pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
     /// Answers `request` of `peer`, whose key the connection has proven.
-    fn handle<'a>(&'a self, peer: PeerId, request: Request, attachment: Vec<u8>) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+    fn handle<'a>(
+        &'a self,
+        peer: PeerId,
+        request: Request,
+        attachment: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 }
 
 /// The protocol as iroh's router takes it.

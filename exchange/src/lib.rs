@@ -12,14 +12,14 @@
 
 #![forbid(unsafe_code)]
 
-pub mod blobs;
 mod address;
+pub mod blobs;
 mod jobs;
 
 pub use address::{Address, BadAddress, bind, local_address};
 pub use jobs::{Handler, JobProtocol, ask};
 
-use iroh::{Endpoint, protocol::Router};
+pub use iroh::{Endpoint, protocol::Router};
 
 /// The network failed, or a peer broke the protocol.
 #[derive(Debug, thiserror::Error)]

@@ -81,8 +81,7 @@ impl Plan {
                 let range = self.first[i]..self.first.get(i + 1).copied().unwrap_or(self.lanes.len());
                 // Bins share one scale: say it once.
                 let range = if reducer == "histogram" { range.start..range.start + 1 } else { range };
-                let noise_scale =
-                    range.map(|lane| calibration.scales[lane] * self.lanes[lane].step).collect();
+                let noise_scale = range.map(|lane| calibration.scales[lane] * self.lanes[lane].step).collect();
                 ColumnNote { name: column.name.clone(), reducer: reducer.into(), lo, hi, noise_scale }
             })
             .collect();

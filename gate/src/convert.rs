@@ -1,8 +1,8 @@
 //! Between ρ and (ε, δ), by OpenDP's own conversion.
 
 use opendp::{
-    combinators::make_zCDP_to_approxDP, domains::AtomDomain, measurements::make_gaussian,
-    measures::ZeroConcentratedDivergence, metrics::AbsoluteDistance,
+    combinators::make_zCDP_to_approxDP, domains::AtomDomain, measurements::make_gaussian, measures::ZeroConcentratedDivergence,
+    metrics::AbsoluteDistance,
 };
 
 use crate::GateError;
@@ -42,7 +42,11 @@ pub fn rho_of(epsilon: f64, delta: f64) -> Result<f64, GateError> {
     let (mut low, mut high) = (0.0f64, epsilon);
     for _ in 0..40 {
         let middle = (low + high) / 2.0;
-        if epsilon_of(middle, delta)? <= epsilon { low = middle } else { high = middle }
+        if epsilon_of(middle, delta)? <= epsilon {
+            low = middle
+        } else {
+            high = middle
+        }
         if high - low <= high * 1e-6 {
             break;
         }

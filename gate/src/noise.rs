@@ -1,10 +1,7 @@
 //! Discrete Gaussian noise from OpenDP, on integers.
 
 use opendp::{
-    core::Measurement,
-    domains::AtomDomain,
-    measurements::make_gaussian,
-    measures::ZeroConcentratedDivergence,
+    core::Measurement, domains::AtomDomain, measurements::make_gaussian, measures::ZeroConcentratedDivergence,
     metrics::AbsoluteDistance,
 };
 
@@ -21,9 +18,7 @@ fn failed(e: opendp::error::Error) -> GateError {
 
 /// OpenDP's discrete Gaussian (Canonne, Kamath and Steinke 2020) with standard deviation `scale`.
 pub(crate) fn gaussian(scale: f64) -> Result<Noise, GateError> {
-    make_gaussian(AtomDomain::<i64>::default(), AbsoluteDistance::<i64>::default(), scale, None)
-        .map(Noise)
-        .map_err(failed)
+    make_gaussian(AtomDomain::<i64>::default(), AbsoluteDistance::<i64>::default(), scale, None).map(Noise).map_err(failed)
 }
 
 impl Noise {

@@ -40,9 +40,7 @@ pub fn release(
     plan.check(sums)?;
     let noises = calibration.scales.iter().map(|s| noise::gaussian(*s)).collect::<Result<Vec<_>, _>>()?;
     let empty = |key: &[Key]| plan.group(key.to_vec());
-    let find = |key: &[Key]| {
-        sums.groups.iter().find(|g| g.key == key).cloned().unwrap_or_else(|| empty(key))
-    };
+    let find = |key: &[Key]| sums.groups.iter().find(|g| g.key == key).cloned().unwrap_or_else(|| empty(key));
     let groups: Vec<GroupSums> = match plan.shape.keys {
         Keys::None => vec![find(&[])],
         Keys::Declared(_) => declared_groups(plan, declared, sums),
@@ -76,16 +74,12 @@ fn declared_groups(plan: &Plan, declared: &[Vec<Key>], sums: &Sums) -> Vec<Group
     // Key has no total order or hash (floats): its JSON text is its identity.
     let text = |key: &[Key]| serde_json::to_string(key).unwrap_or_default();
     let by_key: std::collections::HashMap<String, &GroupSums> = sums.groups.iter().map(|g| (text(&g.key), g)).collect();
-    declared
-        .iter()
-        .map(|key| by_key.get(&text(key)).map_or_else(|| plan.group(key.clone()), |g| (*g).clone()))
-        .collect()
+    declared.iter().map(|key| by_key.get(&text(key)).map_or_else(|| plan.group(key.clone()), |g| (*g).clone())).collect()
 }
 
 /// The groups whose noisy number of units reaches τ.
 fn passing(calibration: &Calibration, sums: &Sums) -> Result<Vec<GroupSums>, GateError> {
-    let threshold =
-        calibration.threshold.ok_or_else(|| GateError::Misfit("undeclared keys without a threshold".into()))?;
+    let threshold = calibration.threshold.ok_or_else(|| GateError::Misfit("undeclared keys without a threshold".into()))?;
     let noise = noise::gaussian(threshold.scale)?;
     let mut kept = Vec::new();
     for group in &sums.groups {

@@ -161,14 +161,8 @@ fn lay_out(column: &Column, shape: &Shape, lanes: &mut Vec<Lane>) -> Result<(), 
     let bad = |problem: &str| GateError::Shape { column: column.name.clone(), problem: problem.into() };
     let rows = i64::from(shape.max_rows);
     let blocks = shape.blocks.is_some();
-    let counter = |hi: i64, together: u32, share: f64| Lane {
-        step: 1.0,
-        clip_lo: 0,
-        clip_hi: hi,
-        sensitivity: hi,
-        together,
-        share,
-    };
+    let counter =
+        |hi: i64, together: u32, share: f64| Lane { step: 1.0, clip_lo: 0, clip_hi: hi, sensitivity: hi, together, share };
     match column.measure {
         Measure::Units | Measure::Count if blocks => return Err(bad("the number of blocks is public")),
         // One unit adds at most 1 to the number of units of a group.
@@ -180,8 +174,7 @@ fn lay_out(column: &Column, shape: &Shape, lanes: &mut Vec<Lane>) -> Result<(), 
             let (q_lo, q_hi) = (quantise(lo, step), quantise(hi, step));
             // add/remove: the unit's sum of at most max_rows clipped values enters or leaves: max_rows · max(|lo|, |hi|).
             // change one block: from lo to hi at worst.
-            let (clip_lo, clip_hi) =
-                if blocks { (q_lo, q_hi) } else { (q_lo.min(0) * rows, q_hi.max(0) * rows) };
+            let (clip_lo, clip_hi) = if blocks { (q_lo, q_hi) } else { (q_lo.min(0) * rows, q_hi.max(0) * rows) };
             let sensitivity = if blocks { q_hi - q_lo } else { clip_hi.max(-clip_lo) };
             lanes.push(Lane { step, clip_lo, clip_hi, sensitivity, together: 1, share: 1.0 });
         }
@@ -194,14 +187,7 @@ fn lay_out(column: &Column, shape: &Shape, lanes: &mut Vec<Lane>) -> Result<(), 
                 lanes.push(Lane { step, clip_lo: -q, clip_hi: q, sensitivity: 2 * q, together: 1, share: 1.0 });
             } else {
                 // Centred at the middle of the bounds, a unit moves the sum by max_rows · (hi − lo)/2: half of an uncentred sum.
-                lanes.push(Lane {
-                    step,
-                    clip_lo: -q * rows,
-                    clip_hi: q * rows,
-                    sensitivity: q * rows,
-                    together: 1,
-                    share: 0.5,
-                });
+                lanes.push(Lane { step, clip_lo: -q * rows, clip_hi: q * rows, sensitivity: q * rows, together: 1, share: 0.5 });
                 lanes.push(counter(rows, 1, 0.5));
             }
         }

@@ -21,12 +21,7 @@ fn shape(keys: Keys, measures: &[Measure]) -> Shape {
 /// Whatever one unit's rows hold, it moves each lane by no more than the sensitivity the noise was made for.
 #[test]
 fn one_unit_moves_a_sum_by_at_most_its_sensitivity() {
-    let measures = [
-        Measure::Units,
-        Measure::Count,
-        Measure::Sum { lo: -3.0, hi: 10.0 },
-        Measure::Mean { lo: 20.0, hi: 90.0 },
-    ];
+    let measures = [Measure::Units, Measure::Count, Measure::Sum { lo: -3.0, hi: 10.0 }, Measure::Mean { lo: 20.0, hi: 90.0 }];
     let plan = Plan::new(shape(Keys::None, &measures)).unwrap();
     for extreme in [f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1e300, 7.0, f64::NAN] {
         for rows in [0, 1, 5, 1000] {

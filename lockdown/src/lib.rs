@@ -1,1 +1,73 @@
-//! room
+//! Walls around a process that runs a buyer's program. Policy as data, a reason for each wall.
+//!
+//! # Goals
+//! - One call, [`enter`], made by the worker after its inputs are open and before it looks at the buyer's text or code.
+//! - Say which walls stand ([`Standing`]): the owner can see it, and require it.
+//!
+//! # Non-goals
+//! - Deciding what a worker may compute (`sandbox`). A system-call filter and namespaces: later.
+
+#![forbid(unsafe_code)]
+
+use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+
+/// What to wall off.
+#[derive(Debug, Clone, Copy)]
+pub struct Walls {
+    /// Private writable memory in bytes.
+    pub memory_bytes: u64,
+    /// Processor seconds.
+    pub cpu_seconds: u64,
+}
+
+/// Which walls stand after [`enter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Resource limits hold.
+    pub rlimits: bool,
+    /// No way to gain privileges through a set-user-id program.
+    pub no_new_privileges: bool,
+    /// No file can be opened and no TCP socket connected or bound.
+    pub landlock: bool,
+}
+
+/// Raises the walls around this process, for good. A wall that this kernel does not have is reported, not fatal.
+pub fn enter(walls: &Walls) -> Standing {
+    Standing {
+        rlimits: limit(walls),
+        no_new_privileges: rustix::thread::set_no_new_privs(true).is_ok(),
+        landlock: landlock_all(),
+    }
+}
+
+fn limit(walls: &Walls) -> bool {
+    let set = |resource, value: u64| {
+        // Never raise what was given.
+        let value = getrlimit(resource).maximum.map_or(value, |m| m.min(value));
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) }).is_ok()
+    };
+    let limits = [
+        // A core dump would write rows to disk.
+        set(Resource::Core, 0),
+        // No regular file can be written, whatever descriptor is held.
+        set(Resource::Fsize, 0),
+        set(Resource::Data, walls.memory_bytes),
+        set(Resource::Cpu, walls.cpu_seconds),
+    ];
+    // Other processes of the same user cannot read this one's memory.
+    let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok();
+    limits.iter().all(|ok| *ok) && hidden
+}
+
+/// Landlock with nothing allowed: descriptors already open go on working.
+fn landlock_all() -> bool {
+    let restrict = || -> Result<_, landlock::RulesetError> {
+        Ruleset::default()
+            .handle_access(AccessFs::from_all(ABI::V5))?
+            .handle_access(AccessNet::from_all(ABI::V5))?
+            .create()?
+            .restrict_self()
+    };
+    restrict().is_ok_and(|status| status.ruleset != RulesetStatus::NotEnforced)
+}

@@ -1,1 +1,63 @@
-//! room
+//! The rooms wired into provider, buyer and auditor. What the command line and every other face stand on.
+//!
+//! # Goals
+//! - The path of a job in one file a step: [`provider`] (admit → reserve → run → release → log → reply), [`worker`] (the process that
+//!   runs a buyer's program), [`buyer`] (ask, verify, only then show).
+//! - The node itself never parses a buyer's SQL or runs a buyer's code.
+//!
+//! # Non-goals
+//! - Words for people (`cli`).
+
+#![forbid(unsafe_code)]
+
+pub mod auditor;
+pub mod buyer;
+pub mod home;
+pub mod jobfile;
+pub mod provider;
+pub mod publish;
+pub mod worker;
+
+pub use tidegate_exchange::Address;
+
+/// What went wrong, in words for the person at the keyboard.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// A file or folder.
+    #[error("{0}")]
+    File(String),
+    /// A policy.
+    #[error(transparent)]
+    Policy(#[from] tidegate_protocol::policy::BadPolicy),
+    /// A dataset.
+    #[error(transparent)]
+    Data(#[from] tidegate_catalog::dataset::DataError),
+    /// Ledger or log.
+    #[error(transparent)]
+    Store(#[from] tidegate_catalog::StoreError),
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] tidegate_exchange::NetError),
+    /// The other side, or our own admission, said no.
+    #[error(transparent)]
+    Refused(#[from] tidegate_protocol::Refusal),
+    /// Something a peer or an owner sent does not verify. Nothing of it was used.
+    #[error("verification failed: {0}")]
+    Unverified(String),
+}
+
+impl From<tidegate_protocol::dsse::BadDocument> for NodeError {
+    fn from(e: tidegate_protocol::dsse::BadDocument) -> Self {
+        Self::Unverified(e.to_string())
+    }
+}
+impl From<tidegate_catalog::note::BadNote> for NodeError {
+    fn from(e: tidegate_catalog::note::BadNote) -> Self {
+        Self::Unverified(e.to_string())
+    }
+}
+
+pub(crate) fn file_error(path: &std::path::Path, e: impl std::fmt::Display) -> NodeError {
+    NodeError::File(format!("{}: {e}", path.display()))
+}

@@ -102,8 +102,7 @@ impl Envelope {
         if bytes.len() > limits::ENTRY_BYTES {
             return Err(BadDocument::TooLong { got: bytes.len(), limit: limits::ENTRY_BYTES });
         }
-        let envelope: Self =
-            serde_json::from_slice(bytes).map_err(|e| BadDocument::Form(e.to_string()))?;
+        let envelope: Self = serde_json::from_slice(bytes).map_err(|e| BadDocument::Form(e.to_string()))?;
         if envelope.to_canonical()? != bytes {
             return Err(BadDocument::Form("the bytes are not the RFC 8785 form".into()));
         }
@@ -150,8 +149,7 @@ impl<T: Document> Signed<T> {
     /// # Errors
     /// [`BadDocument::TooLong`] past [`limits::DOCUMENT_BYTES`]; [`BadDocument::Payload`] for numbers JSON cannot hold.
     pub fn sign(body: T, identity: &Identity) -> Result<Self, BadDocument> {
-        let payload =
-            serde_json_canonicalizer::to_vec(&body).map_err(|e| BadDocument::Payload(e.to_string()))?;
+        let payload = serde_json_canonicalizer::to_vec(&body).map_err(|e| BadDocument::Payload(e.to_string()))?;
         if payload.len() > limits::DOCUMENT_BYTES {
             return Err(BadDocument::TooLong { got: payload.len(), limit: limits::DOCUMENT_BYTES });
         }

@@ -92,9 +92,7 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<String, biscuit_auth::er
         .check("check if peer($p), holder($p)")?
         .check("check if rho($r), rho_ceiling($c), $r <= $c")?;
     let expiry = terms.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let builder = builder
-        .fact(fact("expires", [Term::Date(expiry)]))?
-        .check("check if time($t), expires($e), $t < $e")?;
+    let builder = builder.fact(fact("expires", [Term::Date(expiry)]))?.check("check if time($t), expires($e), $t < $e")?;
     Ok(builder.build(&grant_keypair(owner)?)?.to_base64()?)
 }
 
@@ -103,9 +101,8 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<String, biscuit_auth::er
 /// # Errors
 /// [`Code::NotGranted`] for everything that does not hold.
 pub fn authorize(token: &str, grant_key: &str, ask: &Ask) -> Result<(), Refusal> {
-    let refused = |why: String| {
-        Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant: `tidegate grant`")
-    };
+    let refused =
+        |why: String| Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant: `tidegate grant`");
     if token.is_empty() {
         return Err(refused("no grant was shown".into()));
     }
@@ -114,8 +111,7 @@ pub fn authorize(token: &str, grant_key: &str, ask: &Ask) -> Result<(), Refusal>
     }
     let key = hex::decode(grant_key).map_err(|_| refused("the owner's grant key is malformed".into()))?;
     let key = PublicKey::from_bytes(&key, Algorithm::Ed25519).map_err(|e| refused(e.to_string()))?;
-    let biscuit = Biscuit::from_base64(token, key)
-        .map_err(|_| refused("the grant is not one this owner signed".into()))?;
+    let biscuit = Biscuit::from_base64(token, key).map_err(|_| refused("the grant is not one this owner signed".into()))?;
     let now = ask.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let build = || -> Result<_, biscuit_auth::error::Token> {
         let authorizer = AuthorizerBuilder::new()
@@ -193,13 +189,18 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let token = issue(
             &owner,
-            &Terms { holder, population, actions: vec![Action::Compute], rho_ceiling: MicroRho(1), expires: now + Duration::from_secs(9) },
+            &Terms {
+                holder,
+                population,
+                actions: vec![Action::Compute],
+                rho_ceiling: MicroRho(1),
+                expires: now + Duration::from_secs(9),
+            },
         )
         .unwrap();
         let root = PublicKey::from_bytes(&hex::decode(public_key(&owner).unwrap()).unwrap(), Algorithm::Ed25519).unwrap();
-        let block = biscuit_auth::builder::BlockBuilder::new()
-            .fact(fact("right", [text(other), Term::Str("replicate".into())]))
-            .unwrap();
+        let block =
+            biscuit_auth::builder::BlockBuilder::new().fact(fact("right", [text(other), Term::Str("replicate".into())])).unwrap();
         let widened = Biscuit::from_base64(&token, root).unwrap().append(block).unwrap().to_base64().unwrap();
         let ask = Ask { peer: holder, population: other, action: Action::Replicate, rho: MicroRho(0), now };
         assert!(authorize(&widened, &public_key(&owner).unwrap(), &ask).is_err());

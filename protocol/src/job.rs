@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, Cost, dsse::Document, limits, policy::JobKind, refusal::{Code, Refusal}};
+use crate::{
+    ContentHash, Cost,
+    dsse::Document,
+    limits,
+    policy::JobKind,
+    refusal::{Code, Refusal},
+};
 
 /// How rows become calls of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

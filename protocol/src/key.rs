@@ -45,8 +45,7 @@ impl PeerId {
     /// `verify_strict` (no small-order points, canonical scalars).
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = Signature::from_slice(signature) else { return false };
-        VerifyingKey::from_bytes(&self.0)
-            .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
     }
 
     /// The `did:key` form: multibase base58btc of the multicodec-prefixed key.

@@ -27,8 +27,8 @@ pub mod refusal;
 pub mod result;
 
 pub use cost::{Cost, MicroRho};
-pub use job::Job;
 pub use dsse::{Document, Envelope, Signed};
 pub use hash::{ContentHash, Sha256Digest};
+pub use job::Job;
 pub use key::{Identity, PeerId};
 pub use refusal::{Code, Refusal};

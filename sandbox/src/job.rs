@@ -59,7 +59,9 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
     let kind = job.program.kind();
     if !policy.kinds.contains(&kind) {
         let allowed = policy.kinds.iter().map(|k| format!("{k:?}").to_lowercase()).collect::<Vec<_>>().join(", ");
-        return Err(Refusal::new(Code::Policy, format!("{kind:?} jobs are not allowed here")).at("program").fix(format!("Allowed: {allowed}")));
+        return Err(Refusal::new(Code::Policy, format!("{kind:?} jobs are not allowed here"))
+            .at("program")
+            .fix(format!("Allowed: {allowed}")));
     }
     if let Some(hash) = job.program.attachment() {
         let bytes = attachment.as_ref().ok_or_else(|| Refusal::new(Code::BadRequest, "the program's bytes were not sent"))?;
@@ -79,7 +81,9 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
             (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
         }
         Program::Onnx { .. } => {
-            return Err(Refusal::new(Code::Unavailable, "this build runs no ONNX jobs yet").at("program").fix("Send SQL or WebAssembly"));
+            return Err(Refusal::new(Code::Unavailable, "this build runs no ONNX jobs yet")
+                .at("program")
+                .fix("Send SQL or WebAssembly"));
         }
     };
     let plan = Plan::new(shape).map_err(|e| Refusal::new(Code::Program, e.to_string()).at("program"))?;

@@ -134,9 +134,8 @@ pub fn each_unit(
 ) -> Result<(), RunError> {
     let mut schema: Option<SchemaRef> = None;
     let mut open: Option<(Vec<u8>, Vec<RecordBatch>)> = None;
-    let mut finish = |schema: &SchemaRef, unit: &[u8], parts: &[RecordBatch]| {
-        visit(unit, arrow::compute::concat_batches(schema, parts)?)
-    };
+    let mut finish =
+        |schema: &SchemaRef, unit: &[u8], parts: &[RecordBatch]| visit(unit, arrow::compute::concat_batches(schema, parts)?);
     scan(files, select, |units, columns| {
         let schema = schema.get_or_insert_with(|| {
             let fields: Vec<Field> = select

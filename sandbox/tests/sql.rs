@@ -47,7 +47,8 @@ fn one_unit_counts_in_at_most_kappa_groups_whatever_its_rows() {
 /// The choice of groups depends on unit and key alone: another person's rows, or the order of rows, change nothing.
 #[test]
 fn another_unit_does_not_change_which_groups_a_unit_counts_in() {
-    let mine = [(Some(5), Some(1.0), 1, "a"), (Some(5), Some(1.0), 1, "b"), (Some(5), Some(1.0), 1, "c"), (Some(5), Some(1.0), 1, "d")];
+    let mine =
+        [(Some(5), Some(1.0), 1, "a"), (Some(5), Some(1.0), 1, "b"), (Some(5), Some(1.0), 1, "c"), (Some(5), Some(1.0), 1, "d")];
     let query = "SELECT city, COUNT(*) FROM dataset GROUP BY city";
     let alone: Vec<_> = groups(&table(&mine), query).into_iter().map(|g| g.0).collect();
     let mut with_other = vec![(Some(1), Some(1.0), 1, "z"), (Some(1), Some(1.0), 1, "y")];
@@ -65,7 +66,8 @@ fn rows_not_ordered_by_unit_are_refused_at_run_time() {
 #[test]
 fn declared_keys_are_the_only_groups_counted() {
     let t = table(&[(Some(1), None, 1, "a"), (Some(1), None, 1, "b"), (Some(2), None, 1, "c")]);
-    let sums = sums(&t, "SELECT city, COUNT(*) FROM dataset GROUP BY city", Some(vec![text("b"), text("none")])).unwrap().unwrap();
+    let sums =
+        sums(&t, "SELECT city, COUNT(*) FROM dataset GROUP BY city", Some(vec![text("b"), text("none")])).unwrap().unwrap();
     let counted: Vec<_> = sums.groups.into_iter().filter(|g| g.units > 0).map(|g| g.key).collect();
     assert_eq!(counted, [text("b")]);
 }
@@ -93,7 +95,7 @@ fn no_row_can_cause_an_error() {
         "exp(spend) > 0",
         "upper(city) = 'X'",
         "CASE WHEN visits = 0 THEN 1 / visits ELSE 0 END > 0",
-        "coalesce(CAST(city AS DOUBLE), spend) > 0",
+        "nullif(CAST(city AS DOUBLE), spend) > 0",
         "city LIKE '%9%'",
     ] {
         let query = format!("SELECT COUNT(*) FROM dataset WHERE {expr}");
@@ -145,6 +147,7 @@ fn everything_else_is_refused_before_any_row_is_read() {
         ("SELECT COUNT(*) FROM information_schema.tables", "not supported"),
         ("SELECT COUNT(*) FROM dataset WHERE random() < 0.5", "random"),
         ("SELECT COUNT(*) FROM dataset WHERE now() > now()", "now"),
+        ("SELECT COUNT(*) FROM dataset WHERE coalesce(spend, 1) > 1", "coalesce"),
         ("SELECT COUNT(*) FROM dataset WHERE sqrt(spend) > 1", "sqrt"),
         ("SELECT COUNT(*) FROM dataset WHERE city LIKE city", "literal pattern"),
         ("SELECT COUNT(*) FROM dataset WHERE spend IN (SELECT spend FROM dataset)", ""),

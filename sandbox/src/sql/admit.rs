@@ -45,11 +45,10 @@ pub struct Query {
 /// DataFusion with nothing in it but the empty table: no table functions, no catalog of information, no files.
 fn context(schema: &SchemaRef) -> Result<SessionContext, Refusal> {
     let config = SessionConfig::new().with_information_schema(false).with_target_partitions(1);
-    let state = SessionStateBuilder::new().with_config(config).with_default_features().with_table_functions(Default::default()).build();
+    let state =
+        SessionStateBuilder::new().with_config(config).with_default_features().with_table_functions(Default::default()).build();
     let context = SessionContext::new_with_state(state);
-    context
-        .register_table(TABLE, Arc::new(EmptyTable::new(schema.clone())))
-        .map_err(|e| refuse(e.strip_backtrace()))?;
+    context.register_table(TABLE, Arc::new(EmptyTable::new(schema.clone()))).map_err(|e| refuse(e.strip_backtrace()))?;
     Ok(context)
 }
 
@@ -147,9 +146,7 @@ pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Se
 /// A [`Refusal`] naming the construct.
 pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
     let (plan, df) = plan(sql, schema, policy)?;
-    let raw = || {
-        refuse("the query returns rows").fix("Only aggregates leave: use COUNT, SUM or AVG, with GROUP BY where wanted")
-    };
+    let raw = || refuse("the query returns rows").fix("Only aggregates leave: use COUNT, SUM or AVG, with GROUP BY where wanted");
     let LogicalPlan::Projection(projection) = &plan else { return Err(raw()) };
     let LogicalPlan::Aggregate(aggregate) = &*projection.input else { return Err(raw()) };
     let filter = scan_and_filter(&aggregate.input)?;
@@ -207,7 +204,8 @@ enum Place<'a> {
 /// Which key or aggregate a SELECT item is.
 fn place<'a>(item: &Expr, aggregate: &'a Aggregate) -> Result<Place<'a>, Refusal> {
     let unsupported = || {
-        refuse(format!("`{item}` is computed from aggregates")).fix("Select the aggregates alone and compute with the released numbers")
+        refuse(format!("`{item}` is computed from aggregates"))
+            .fix("Select the aggregates alone and compute with the released numbers")
     };
     let mut item = unalias(item);
     // COUNT comes as Int64 and is sometimes wrapped in a cast to itself by the analyzer.
@@ -239,7 +237,10 @@ fn measure(call: &AggregateFunction, policy: &Policy) -> Result<(Measure, Expr),
             Expr::Column(c) if name == "count" && c.name == *unit => {
                 Ok((Measure::Units, Expr::Literal(datafusion::common::ScalarValue::Float64(Some(1.0)), None)))
             }
-            _ => Err(refuse(format!("{name}(DISTINCT …) is supported for the unit alone")).fix(format!("Use COUNT(DISTINCT {unit})"))),
+            _ => {
+                Err(refuse(format!("{name}(DISTINCT …) is supported for the unit alone"))
+                    .fix(format!("Use COUNT(DISTINCT {unit})")))
+            }
         };
     }
     let argument = total(argument.clone(), unit)?;
@@ -253,7 +254,9 @@ fn measure(call: &AggregateFunction, policy: &Policy) -> Result<(Measure, Expr),
         "count" => Ok((Measure::Count, argument)),
         "sum" => bounded().map(|(lo, hi)| (Measure::Sum { lo, hi }, argument.clone())),
         "avg" => bounded().map(|(lo, hi)| (Measure::Mean { lo, hi }, argument.clone())),
-        "min" | "max" => Err(refuse(format!("{name} shows one person's value")).fix("Use AVG, or a histogram by GROUP BY over ranges")),
+        "min" | "max" => {
+            Err(refuse(format!("{name} shows one person's value")).fix("Use AVG, or a histogram by GROUP BY over ranges"))
+        }
         other => Err(refuse(format!("aggregate {other} is not supported")).fix("Use COUNT, COUNT(DISTINCT unit), SUM or AVG")),
     }
 }
@@ -263,9 +266,14 @@ fn key_types(keys: &[(String, Expr)], schema: &DFSchema) -> Result<Vec<DataType>
     keys.iter()
         .map(|(name, expr)| {
             let kind = expr.get_type(schema).map_err(|e| refuse(e.strip_backtrace()))?;
-            let fine = kind.is_integer() || kind.is_floating() && kind != DataType::Float16 || kind.is_string() || kind == DataType::Boolean;
+            let fine = kind.is_integer()
+                || kind.is_floating() && kind != DataType::Float16
+                || kind.is_string()
+                || kind == DataType::Boolean;
             if !fine || kind == DataType::UInt64 {
-                return Err(refuse(format!("cannot group by {name} of type {kind}")).fix("Group by integers, text, booleans or floats"));
+                return Err(
+                    refuse(format!("cannot group by {name} of type {kind}")).fix("Group by integers, text, booleans or floats")
+                );
             }
             Ok(kind)
         })

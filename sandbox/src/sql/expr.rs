@@ -13,7 +13,7 @@ use tidegate_protocol::{Code, Refusal, policy::ColumnRule};
 /// numbers are taken as Float64 first: integer forms of abs raise on the smallest value.
 const NUMERIC_FUNCTIONS: [&str; 5] = ["abs", "floor", "ceil", "round", "exp"];
 const TEXT_FUNCTIONS: [&str; 5] = ["lower", "upper", "btrim", "ltrim", "rtrim"];
-const OTHER_FUNCTIONS: [&str; 3] = ["coalesce", "nullif", "character_length"];
+const OTHER_FUNCTIONS: [&str; 2] = ["nullif", "character_length"];
 
 pub(super) fn refuse(what: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::Program, what.to_string()).at("program.query")
@@ -28,7 +28,9 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
     let each = |e: Box<Expr>| Ok::<_, Refusal>(Box::new(total(*e, unit)?));
     Ok(match expr {
         Expr::Column(ref column) if column.name == unit => {
-            return Err(refuse(format!("`{unit}` is the privacy unit: it can be counted, as COUNT(DISTINCT {unit}), never read")));
+            return Err(refuse(format!(
+                "`{unit}` is the privacy unit: it can be counted, as COUNT(DISTINCT {unit}), never read"
+            )));
         }
         Expr::Column(_) | Expr::Literal(..) => expr,
         Expr::Alias(alias) => total(*alias.expr, unit)?,
@@ -61,7 +63,11 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
         }
         Expr::Case(case) => Expr::Case(Case {
             expr: case.expr.map(each).transpose()?,
-            when_then_expr: case.when_then_expr.into_iter().map(|(w, t)| Ok((each(w)?, each(t)?))).collect::<Result<_, Refusal>>()?,
+            when_then_expr: case
+                .when_then_expr
+                .into_iter()
+                .map(|(w, t)| Ok((each(w)?, each(t)?)))
+                .collect::<Result<_, Refusal>>()?,
             else_expr: case.else_expr.map(each).transpose()?,
         }),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
@@ -77,7 +83,10 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
             } else if TEXT_FUNCTIONS.contains(&name.as_str()) && args.len() == 1 || OTHER_FUNCTIONS.contains(&name.as_str()) {
                 args
             } else {
-                return Err(refuse(format!("function {name} with {} arguments is not on the list of total functions", args.len())));
+                return Err(refuse(format!(
+                    "function {name} with {} arguments is not on the list of total functions",
+                    args.len()
+                )));
             };
             Expr::ScalarFunction(call)
         }
@@ -86,10 +95,14 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
 }
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
-    use Operator::{And, Divide, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Multiply, NotEq, Or, Plus, StringConcat};
+    use Operator::{
+        And, Divide, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Multiply, NotEq, Or, Plus, StringConcat,
+    };
     let make = |left, right| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
     match op {
-        And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom | StringConcat => Ok(make(left, right)),
+        And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom | StringConcat => {
+            Ok(make(left, right))
+        }
         // Floating-point arithmetic neither overflows into an error nor wraps.
         Plus | Minus | Multiply => Ok(make(float(left), float(right))),
         Divide => {

@@ -61,7 +61,9 @@ pub(super) fn canonical(state: &SessionState, sql: &str) -> Result<String, Refus
     let [from] = select.from.as_slice() else { return Err(refuse("FROM must name the one table `dataset`")) };
     match &from.relation {
         TableFactor::Table { name, .. } if from.joins.is_empty() && name.to_string().eq_ignore_ascii_case(TABLE) => {}
-        _ => return Err(refuse(format!("FROM {from} is not supported")).fix("Write FROM dataset, without alias, join or subquery")),
+        _ => {
+            return Err(refuse(format!("FROM {from} is not supported")).fix("Write FROM dataset, without alias, join or subquery"));
+        }
     }
     let items = select.projection.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut text = format!("SELECT {items} FROM {TABLE}");
@@ -77,8 +79,9 @@ pub(super) fn canonical(state: &SessionState, sql: &str) -> Result<String, Refus
     }
     if !whole.eq_ignore_ascii_case(&text) {
         let rest: String = difference(&whole, &text).chars().take(80).collect();
-        return Err(refuse(format!("unsupported here: {rest:?}"))
-            .fix("Supported: SELECT … FROM dataset [WHERE …] [GROUP BY …]; sort, filter and limit the released result yourself"));
+        return Err(refuse(format!("unsupported here: {rest:?}")).fix(
+            "Supported: SELECT … FROM dataset [WHERE …] [GROUP BY …]; sort, filter and limit the released result yourself",
+        ));
     }
     Ok(text)
 }

@@ -86,12 +86,16 @@ impl Guest {
         let engine = engine().map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
         // The text form and precompiled code would be read by other parsers: only a binary component is taken.
         if bytes.get(..8) != Some(&[0, b'a', b's', b'm', 0x0d, 0, 1, 0]) {
-            return Err(refuse("not a WebAssembly component").fix("Build it with the guest SDK, or wrap a core module with wit-component"));
+            return Err(refuse("not a WebAssembly component")
+                .fix("Build it with the guest SDK, or wrap a core module with wit-component"));
         }
-        let component = Component::from_binary(&engine, bytes).map_err(|e| refuse(format!("the component does not compile: {e}")))?;
+        let component =
+            Component::from_binary(&engine, bytes).map_err(|e| refuse(format!("the component does not compile: {e}")))?;
         for (name, _) in component.component_type().imports(&engine) {
             if !IMPORTS.contains(&name) {
-                return Err(refuse(format!("imports {name}, which no guest has")).fix(format!("Guests may import {}", IMPORTS[0])));
+                return Err(
+                    refuse(format!("imports {name}, which no guest has")).fix(format!("Guests may import {}", IMPORTS[0]))
+                );
             }
         }
         let mut linker = Linker::new(&engine);
@@ -149,7 +153,13 @@ impl Guest {
     ///
     /// # Errors
     /// [`RunError`] for unreadable data; a guest's own failures only ever give the default vector.
-    pub fn run(&self, plan: &Plan, files: &[File], prf: &[u8; 32], mut rehearsal: Option<&mut Rehearsal>) -> Result<Sums, RunError> {
+    pub fn run(
+        &self,
+        plan: &Plan,
+        files: &[File],
+        prf: &[u8; 32],
+        mut rehearsal: Option<&mut Rehearsal>,
+    ) -> Result<Sums, RunError> {
         let defaults: Vec<f64> = self.outputs.iter().map(|o| o.default).collect();
         let mut group = plan.group(vec![]);
         let mut contribute = |rows: &Rows| -> Result<(), RunError> {

@@ -1,0 +1,232 @@
+//! The buyer's side: sign, send, and verify everything before a number is shown.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use tidegate_catalog::note;
+use tidegate_exchange::{Address, Endpoint, ask, bind, blobs};
+use tidegate_protocol::{
+    Cost, Identity, Job, PeerId, Sha256Digest, Signed,
+    frame::{Delivery, Reply, Request},
+    manifest::Manifest,
+    policy::Policy,
+    receipt::{Predicate, Statement},
+    result::ResultDoc,
+};
+
+use crate::{NodeError, file_error, jobfile::JobFile};
+
+/// A dataset as its owner shows it, signatures checked.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The manifest.
+    pub manifest: Signed<Manifest>,
+    /// The policy.
+    pub policy: Signed<Policy>,
+}
+
+/// A result that was verified: signature, inclusion, and that receipt, result and job belong together.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The result.
+    pub result: ResultDoc,
+    /// Its bytes as the receipt names them.
+    pub bytes: Vec<u8>,
+    /// The delivery it came in.
+    pub delivery: Delivery,
+    /// The receipt's statement.
+    pub receipt: Statement,
+    /// Index of the receipt in the owner's log.
+    pub index: u64,
+    /// What is left for this buyer.
+    pub remaining: Cost,
+}
+
+/// A buyer's end of the network.
+#[derive(Debug)]
+pub struct Buyer {
+    identity: Identity,
+    endpoint: Endpoint,
+}
+
+fn loopback_or_any(to: &Address) -> SocketAddr {
+    let loopback = to.sockets.iter().all(|s| s.ip().is_loopback());
+    (if loopback { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }, 0).into()
+}
+
+impl Buyer {
+    /// Binds an endpoint that can reach `to`.
+    ///
+    /// # Errors
+    /// [`NodeError::Net`].
+    pub async fn bind(identity: Identity, to: &Address) -> Result<Self, NodeError> {
+        let endpoint = bind(&identity, loopback_or_any(to)).await?;
+        Ok(Self { identity, endpoint })
+    }
+
+    /// The datasets a peer offers; each must be signed by that peer.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn offers(&self, to: &Address) -> Result<Vec<Offer>, NodeError> {
+        let Reply::Listings(listings) = self.ask(to, &Request::Listings, &[]).await? else {
+            return Err(NodeError::Unverified("the peer answered something else than listings".into()));
+        };
+        listings
+            .into_iter()
+            .map(|l| {
+                let (manifest, policy) = (Signed::<Manifest>::open(l.manifest)?, Signed::<Policy>::open(l.policy)?);
+                if manifest.signer() != to.peer || policy.signer() != to.peer || manifest.body().policy != policy.id() {
+                    return Err(NodeError::Unverified("a listing is not signed by this peer".into()));
+                }
+                Ok(Offer { manifest, policy })
+            })
+            .collect()
+    }
+
+    /// The latest version of the dataset of this name or id.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] naming what the peer offers.
+    pub async fn offer(&self, to: &Address, name: &str) -> Result<Offer, NodeError> {
+        let offers = self.offers(to).await?;
+        let known: Vec<_> = offers.iter().map(|o| o.manifest.body().name.clone()).collect();
+        let found = offers.into_iter().rev().find(|o| o.manifest.body().name == name || o.manifest.id().to_string() == name);
+        found.ok_or_else(|| NodeError::File(format!("the peer has no dataset {name:?}. It offers: {}", known.join(", "))))
+    }
+
+    async fn ask(&self, to: &Address, request: &Request, attachment: &[u8]) -> Result<Reply, NodeError> {
+        match ask(&self.endpoint, to, request, attachment).await? {
+            Reply::Refused(refusal) => Err(NodeError::Refused(refusal)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Signs and sends a job, and verifies what comes back. `request` makes a retry of the same job the same job.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] with the owner's reason; [`NodeError::Unverified`] when anything does not hold.
+    pub async fn run(
+        &self,
+        to: &Address,
+        file: &JobFile,
+        grant: &str,
+        request: Option<String>,
+        created: Option<i64>,
+    ) -> Result<(Offer, Verified), NodeError> {
+        let offer = self.offer(to, &file.dataset).await?;
+        let request = match request {
+            Some(request) => request,
+            None => {
+                let mut random = [0; 16];
+                getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
+                hex::encode(random)
+            }
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+        let (job, attachment) = file.job(offer.manifest.id(), offer.policy.body(), request, created.unwrap_or(now))?;
+        let job = Signed::sign(job, &self.identity)?;
+        let submit =
+            Request::Submit { job: job.envelope().clone(), grant: grant.to_owned(), attachment_bytes: attachment.len() as u64 };
+        let Reply::Delivered(delivery) = self.ask(to, &submit, &attachment).await? else {
+            return Err(NodeError::Unverified("the peer answered something else than a result".into()));
+        };
+        let verified = verify(*delivery, &to.peer, &job)?;
+        Ok((offer, verified))
+    }
+
+    /// Copies a dataset's files into `folder`.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] where policy or grant does not allow it.
+    pub async fn fetch(
+        &self,
+        home: &Path,
+        to: &Address,
+        name: &str,
+        grant: &str,
+        folder: &Path,
+    ) -> Result<Vec<PathBuf>, NodeError> {
+        let offer = self.offer(to, name).await?;
+        self.ask(to, &Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() }, &[]).await?;
+        std::fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
+        let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
+        let mut fetched = Vec::new();
+        for file in &offer.manifest.body().files {
+            if file.name.is_empty() || file.name.contains(['/', '\\', '\0']) || file.name.starts_with('.') {
+                return Err(NodeError::Unverified(format!("the manifest names a file {:?}", file.name)));
+            }
+            let target = folder.join(&file.name);
+            blobs::fetch(&self.endpoint, &home.join("fetched"), to, file.hash, &target).await?;
+            fetched.push(target);
+        }
+        Ok(fetched)
+    }
+
+    /// One file of a peer's receipt log.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn log_file(&self, to: &Address, path: &str) -> Result<Vec<u8>, NodeError> {
+        let Reply::LogFile(text) = self.ask(to, &Request::LogFile { path: path.into() }, &[]).await? else {
+            return Err(NodeError::Unverified("the peer answered something else than a log file".into()));
+        };
+        STANDARD.decode(text).map_err(|e| NodeError::Unverified(e.to_string()))
+    }
+
+    /// Closes the endpoint in good order.
+    pub async fn close(self) {
+        self.endpoint.close().await;
+    }
+}
+
+/// Checks that a delivery is what `owner` owes for `job`: receipt signed and in the log, result as the receipt names it, job, buyer and cost ours.
+///
+/// # Errors
+/// [`NodeError::Unverified`] naming what does not hold.
+pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>) -> Result<Verified, NodeError> {
+    let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
+    let bytes = STANDARD.decode(&delivery.result).map_err(|e| NodeError::Unverified(e.to_string()))?;
+    let entry = delivery.receipt.to_canonical()?;
+    let receipt = tidegate_catalog::audit::open_entry(&entry, owner)
+        .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
+    let (index, _) = note::check_proof(&delivery.proof, &entry, owner)?;
+    let Predicate::Outcome { facts, .. } = &receipt.predicate else { return wrong("the receipt is no outcome") };
+    if receipt.subject[0].digest.sha256 != Sha256Digest::of(&bytes) {
+        return wrong("the receipt is for another result");
+    }
+    if facts.job != job.id() || facts.buyer != job.signer() || facts.dataset != job.body().dataset {
+        return wrong("the receipt is for another job");
+    }
+    if facts.ledger.cost != job.body().cost {
+        return wrong("the receipt charges another cost than was signed");
+    }
+    let result: ResultDoc = serde_json::from_slice(&bytes).map_err(|e| NodeError::Unverified(e.to_string()))?;
+    if result.job != job.id() || result.cost != job.body().cost {
+        return wrong("the result is for another job");
+    }
+    if result.rows.iter().any(|r| r.key.len() != result.keys.len() || r.cells.len() != result.columns.len()) {
+        return wrong("the result's rows do not fit its columns");
+    }
+    let remaining = delivery.remaining;
+    Ok(Verified { result, bytes, receipt, index, remaining, delivery })
+}
+
+/// Leaves what an outside auditor needs in `folder`: result, receipt, proof, the owner's verifier key.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn save(verified: &Verified, owner: &PeerId, folder: &Path, name: &str) -> Result<(), NodeError> {
+    let write = |path: PathBuf, bytes: &[u8]| {
+        let parent = path.parent().unwrap_or(folder).to_owned();
+        std::fs::create_dir_all(&parent).and_then(|()| std::fs::write(&path, bytes)).map_err(|e| file_error(&path, e))
+    };
+    write(folder.join(format!("results/{name}.json")), &verified.bytes)?;
+    write(folder.join(format!("receipts/{name}.dsse.json")), &verified.delivery.receipt.to_canonical()?)?;
+    write(folder.join(format!("receipts/{name}.tlog-proof")), verified.delivery.proof.as_bytes())?;
+    write(folder.join("owner.vkey"), note::vkey(owner).as_bytes())
+}

@@ -1,0 +1,73 @@
+//! A party's folder: its key and what it keeps.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use tidegate_protocol::Identity;
+
+use crate::{NodeError, file_error};
+
+/// A party's folder.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// The folder at `path`, made or not.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the folder and a fresh key in it. An existing key is kept.
+    ///
+    /// # Errors
+    /// [`NodeError::File`].
+    pub fn init(&self) -> Result<Identity, NodeError> {
+        std::fs::create_dir_all(&self.0).map_err(|e| file_error(&self.0, e))?;
+        let path = self.0.join("key");
+        if path.exists() {
+            return self.identity();
+        }
+        let identity = Identity::generate().map_err(|e| file_error(&path, e))?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| file_error(&path, e))?;
+        file.write_all(hex::encode(identity.seed()).as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(|e| file_error(&path, e))?;
+        Ok(identity)
+    }
+
+    /// The party's key.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] with the way to make one.
+    pub fn identity(&self) -> Result<Identity, NodeError> {
+        let path = self.0.join("key");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| NodeError::File(format!("{}: {e}. Run `tidegate init` first", path.display())))?;
+        let seed = hex::decode(text.trim()).ok().and_then(|b| b.try_into().ok());
+        seed.map(Identity::from_seed).ok_or_else(|| file_error(&path, "is not a key"))
+    }
+
+    /// Where dataset records lie.
+    pub fn datasets(&self) -> PathBuf {
+        self.0.join("datasets")
+    }
+
+    /// Where programs sent by buyers lie.
+    pub fn programs(&self) -> PathBuf {
+        self.0.join("programs")
+    }
+
+    /// Where iroh-blobs keeps its store.
+    pub fn blobs(&self) -> PathBuf {
+        self.0.join("blobs")
+    }
+}

@@ -1,0 +1,119 @@
+//! `job.toml`: a job as a buyer writes it.
+
+use std::path::{Path, PathBuf};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+use tidegate_protocol::{
+    ContentHash, Cost, Job, MicroRho,
+    cost::FemtoDelta,
+    job::{Key, Output, Program, Split},
+    policy::Policy,
+};
+
+use crate::{NodeError, file_error};
+
+/// A job file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobFile {
+    /// The dataset's name or manifest id.
+    pub dataset: String,
+    /// Price as ε at the policy's δ; or give `rho`.
+    pub epsilon: Option<f64>,
+    /// Price as ρ.
+    pub rho: Option<f64>,
+    /// δ for undeclared group keys; a thousandth of the policy's where it is needed and not given.
+    pub delta: Option<f64>,
+    /// A query.
+    pub sql: Option<SqlFile>,
+    /// A component.
+    pub wasm: Option<WasmFile>,
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+/// `[sql]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlFile {
+    /// The text.
+    pub query: String,
+    /// Declared keys.
+    pub keys: Option<Vec<Vec<Key>>>,
+}
+
+/// `[wasm]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WasmFile {
+    /// Path of the component, beside the job file.
+    pub module: PathBuf,
+    /// The rows it sees.
+    pub select: String,
+    /// Parameters as text.
+    #[serde(default)]
+    pub params: String,
+    /// `"unit"` or `{ blocks = n }`.
+    #[serde(default = "per_unit")]
+    pub split: Split,
+    /// The contribution vector.
+    pub outputs: Vec<Output>,
+}
+
+fn per_unit() -> Split {
+    Split::Unit
+}
+
+impl JobFile {
+    /// Reads a job file.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] with the line and field.
+    pub fn read(path: &Path) -> Result<Self, NodeError> {
+        let text = std::fs::read_to_string(path).map_err(|e| file_error(path, e))?;
+        let mut file: Self = toml::from_str(&text).map_err(|e| file_error(path, e))?;
+        file.folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(file)
+    }
+
+    /// The job and its attachment, for the dataset `id` under `policy`.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] naming the field.
+    pub fn job(&self, id: ContentHash, policy: &Policy, request: String, created: i64) -> Result<(Job, Vec<u8>), NodeError> {
+        let wrong = |what: &str| NodeError::File(format!("job file: {what}"));
+        let rho = match (self.rho, self.epsilon) {
+            (Some(rho), None) => rho,
+            (None, Some(epsilon)) => {
+                tidegate_gate::rho_of(epsilon, policy.delta_femto.delta()).map_err(|e| wrong(&format!("epsilon: {e}")))?
+            }
+            _ => return Err(wrong("give either epsilon or rho")),
+        };
+        // Rounded down: the job never costs more than was offered.
+        let rho_micro = MicroRho((rho * 1e6).floor().max(0.0) as u64);
+        let (program, attachment) = match (&self.sql, &self.wasm) {
+            (Some(sql), None) => (Program::Sql { query: sql.query.trim().to_owned(), keys: sql.keys.clone() }, vec![]),
+            (None, Some(wasm)) => {
+                let path = self.folder.join(&wasm.module);
+                let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
+                let program = Program::Wasm {
+                    module: ContentHash::of(&bytes),
+                    select: wasm.select.trim().to_owned(),
+                    params_base64: STANDARD.encode(&wasm.params),
+                    split: wasm.split,
+                    outputs: wasm.outputs.clone(),
+                };
+                (program, bytes)
+            }
+            _ => return Err(wrong("write one section: [sql] or [wasm]")),
+        };
+        let undeclared =
+            matches!(&program, Program::Sql { query, keys: None } if query.to_ascii_lowercase().contains("group by"));
+        let delta = self.delta.or(undeclared.then_some(policy.delta_femto.delta() / 1000.0)).unwrap_or(0.0);
+        let delta_femto = FemtoDelta::ceil(delta).ok_or_else(|| wrong("delta must be in [0, 1)"))?;
+        let job = Job { version: 1, request, dataset: id, cost: Cost { rho_micro, delta_femto }, created, program };
+        job.check()?;
+        Ok((job, attachment))
+    }
+}
