@@ -1,2 +1,102 @@
-//! words
-fn main() {}
+//! The `tidegate` binary: words for people. Logic lives in `tidegate-node`.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use tidegate_node::home::Home;
+
+/// A decentralized data exchange and compute-to-data engine: aggregates go out, rows stay.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    /// Folder with this party's key and state.
+    #[arg(long, env = "TIDEGATE_HOME", default_value = "~/.tidegate", global = true)]
+    home: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make this party's key and folder.
+    Init,
+    /// Show this party's key.
+    Id,
+    /// Publish a dataset version under a policy.
+    Publish(commands::publish::Args),
+    /// Answer jobs over the network until stopped.
+    Serve(commands::serve::Args),
+    /// Show what has been spent and what is left.
+    Budget(commands::budget::Args),
+    /// Sign a grant for a peer.
+    Grant(commands::grant::Args),
+    /// List the datasets a peer offers.
+    List(commands::list::Args),
+    /// Run a job at a peer and verify what comes back.
+    Run(commands::run::Args),
+    /// Copy a dataset whose policy and grant allow it.
+    Fetch(commands::fetch::Args),
+    /// Check receipts and the log's whole history.
+    Audit(commands::audit::Args),
+    /// Runs one job; started by the node.
+    #[command(hide = true)]
+    Worker,
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    // The worker holds rows: it gets neither a runtime, nor logging, nor a home.
+    if matches!(cli.command, Command::Worker) {
+        return match tidegate_node::worker::main() {
+            Ok(()) => std::process::ExitCode::SUCCESS,
+            Err(_) => std::process::ExitCode::FAILURE,
+        };
+    }
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tidegate=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(cli) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
+    let home = match (cli.home.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(user)) => PathBuf::from(user).join(rest),
+        _ => PathBuf::from(&cli.home),
+    };
+    let home = Home::at(home);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = |()| std::process::ExitCode::SUCCESS;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Init => {
+                println!("{}", home.init()?.id());
+                Ok(std::process::ExitCode::SUCCESS)
+            }
+            Command::Id => {
+                println!("{}", home.identity()?.id());
+                Ok(std::process::ExitCode::SUCCESS)
+            }
+            Command::Publish(args) => commands::publish::run(&home, args).map(done),
+            Command::Serve(args) => commands::serve::run(home, args).await.map(done),
+            Command::Budget(args) => commands::budget::run(&home, args).map(done),
+            Command::Grant(args) => commands::grant::run(&home, args).map(done),
+            Command::List(args) => commands::list::run(&home, args).await.map(done),
+            Command::Run(args) => commands::run::run(&home, args).await.map(done),
+            Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
+            Command::Audit(args) => commands::audit::run(&home, args).await,
+            // Handled before any of this was set up.
+            Command::Worker => Ok(std::process::ExitCode::FAILURE),
+        }
+    })
+}

@@ -62,7 +62,9 @@ pub(super) fn canonical(state: &SessionState, sql: &str) -> Result<String, Refus
     match &from.relation {
         TableFactor::Table { name, .. } if from.joins.is_empty() && name.to_string().eq_ignore_ascii_case(TABLE) => {}
         _ => {
-            return Err(refuse(format!("FROM {from} is not supported")).fix("Write FROM dataset, without alias, join or subquery"));
+            return Err(
+                refuse(format!("FROM {from} is not supported")).fix("Write FROM dataset, without alias, join or subquery")
+            );
         }
     }
     let items = select.projection.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -1,0 +1,38 @@
+//! `tidegate list`
+
+use tidegate_node::{Address, buyer::Buyer, home::Home};
+
+use crate::show::price;
+
+/// Whom to ask.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The peer's address, as `tidegate serve` prints it.
+    #[arg(long)]
+    to: Address,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let buyer = Buyer::bind(home.identity()?, &args.to).await?;
+    for offer in buyer.offers(&args.to).await? {
+        let (manifest, policy) = (offer.manifest.body(), offer.policy.body());
+        if args.json {
+            println!("{}", serde_json::json!({ "id": offer.manifest.id(), "manifest": manifest, "policy": policy }));
+            continue;
+        }
+        println!("{}  {}", manifest.name, offer.manifest.id());
+        println!("  unit {}, at most {} of them; jobs {:?}", policy.unit.column, policy.unit.max_units, policy.kinds);
+        println!("  one buyer may spend {}", price(policy.per_buyer, policy.delta_femto));
+        for (name, rule) in &policy.columns {
+            match rule.bounds() {
+                Some((lo, hi)) => println!("  {name} in [{lo}, {hi}]"),
+                None => println!("  {name}"),
+            }
+        }
+    }
+    buyer.close().await;
+    Ok(())
+}

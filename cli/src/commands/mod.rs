@@ -1,0 +1,10 @@
+//! One command a file.
+
+pub(crate) mod audit;
+pub(crate) mod budget;
+pub(crate) mod fetch;
+pub(crate) mod grant;
+pub(crate) mod list;
+pub(crate) mod publish;
+pub(crate) mod run;
+pub(crate) mod serve;

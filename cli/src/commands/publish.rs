@@ -1,0 +1,66 @@
+//! `tidegate publish`
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tidegate_catalog::Store;
+use tidegate_node::{
+    home::Home,
+    publish::{Publication, publish},
+};
+use tidegate_protocol::ContentHash;
+
+/// What to publish.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Parquet, CSV, Arrow IPC or newline-JSON files, or folders of them.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Name for people.
+    #[arg(long)]
+    name: String,
+    /// The column that says whose row it is.
+    #[arg(long)]
+    unit: String,
+    /// The policy, TOML.
+    #[arg(long)]
+    policy: PathBuf,
+    /// Mock rows that may be shared freely.
+    #[arg(long)]
+    mock: Option<PathBuf>,
+    /// Manifest id of the version this one follows: the budget is shared.
+    #[arg(long)]
+    version_of: Option<ContentHash>,
+    /// Print the manifest id as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let identity = home.identity()?;
+    let store = Store::open(home.path(), identity.clone())?;
+    let what = Publication {
+        files: args.files,
+        name: args.name,
+        unit: args.unit,
+        policy: args.policy,
+        mock: args.mock,
+        version_of: args.version_of,
+    };
+    let bar = ProgressBar::new(0);
+    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}")?);
+    let dataset = publish(home, &identity, &store, &what, |name, done, total| {
+        bar.set_message(name.to_owned());
+        bar.set_length(total);
+        bar.set_position(done);
+    })?;
+    bar.finish_and_clear();
+    let manifest = dataset.manifest.body();
+    if args.json {
+        println!("{}", serde_json::json!({ "dataset": dataset.manifest.id(), "population": manifest.population }));
+    } else {
+        println!("published {} as {}", manifest.name, dataset.manifest.id());
+        println!("population {}; {} files; no value left this machine", manifest.population, manifest.files.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! `tidegate serve`
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use tidegate_exchange::{bind, blobs::Served, local_address, serve};
+use tidegate_node::{home::Home, provider::Provider};
+
+/// Where to listen.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Socket to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Also write the address to this file, for scripts.
+    #[arg(long)]
+    address_file: Option<PathBuf>,
+}
+
+pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
+    let identity = home.identity()?;
+    let served = Arc::new(Served::open(&home.blobs()).await?);
+    let provider = Arc::new(Provider::open(home, served.clone()).await?);
+    let endpoint = bind(&identity, args.listen).await?;
+    let address = local_address(&endpoint, &identity);
+    let router = serve(endpoint, provider, &served);
+    println!("serving at {address}");
+    if let Some(path) = args.address_file {
+        std::fs::write(path, address.to_string())?;
+    }
+    tokio::signal::ctrl_c().await?;
+    println!("shutting down");
+    router.shutdown().await?;
+    served.shutdown().await;
+    Ok(())
+}

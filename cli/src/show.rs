@@ -1,0 +1,49 @@
+//! Numbers and tables for people.
+
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use tidegate_protocol::{
+    Cost,
+    cost::FemtoDelta,
+    job::Key,
+    result::{Cell, ResultDoc},
+};
+
+/// A price as people read it: ρ, and ε at δ.
+pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
+    let rho = cost.rho_micro.rho();
+    match tidegate_gate::epsilon_of(rho, at.delta()) {
+        Ok(epsilon) => format!("ρ = {rho} (ε = {epsilon:.3} at δ = {:e})", at.delta()),
+        Err(_) => format!("ρ = {rho}"),
+    }
+}
+
+pub(crate) fn key(key: &Key) -> String {
+    match key {
+        Key::Null => "NULL".into(),
+        Key::Bool(b) => b.to_string(),
+        Key::Int(i) => i.to_string(),
+        Key::Float(f) => f.to_string(),
+        // A peer chose this text: control characters could repaint the terminal.
+        Key::Text(t) => t.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect(),
+    }
+}
+
+fn number(value: f64) -> String {
+    let digits = if value.abs() >= 1000.0 { 0 } else { 3 };
+    format!("{value:.digits$}")
+}
+
+fn cell(cell: &Cell) -> String {
+    format!("{}  [{}, {}]", number(cell.value), number(cell.low), number(cell.high))
+}
+
+/// A result, each cell with the 95 % interval of its noise.
+pub(crate) fn table(result: &ResultDoc) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table.set_header(result.keys.iter().chain(&result.columns));
+    for row in &result.rows {
+        table.add_row(row.key.iter().map(key).chain(row.cells.iter().map(cell)));
+    }
+    table
+}
