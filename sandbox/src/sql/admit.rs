@@ -111,6 +111,14 @@ fn name(plan: &LogicalPlan) -> String {
     plan.display().to_string().split([':', ' ']).next().unwrap_or_default().to_owned()
 }
 
+/// An expression's name in the result: a column's own name, without the table's.
+fn title(expr: &Expr) -> String {
+    match expr {
+        Expr::Column(column) => column.name.clone(),
+        other => other.schema_name().to_string().replace("dataset.", ""),
+    }
+}
+
 fn unalias(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => unalias(&alias.expr),
@@ -129,11 +137,7 @@ pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Se
     };
     let filter = scan_and_filter(&projection.input)?;
     let unit = &policy.unit.column;
-    let columns = projection
-        .expr
-        .iter()
-        .map(|e| Ok((e.schema_name().to_string(), total(e.clone(), unit)?)))
-        .collect::<Result<Vec<_>, Refusal>>()?;
+    let columns = projection.expr.iter().map(|e| Ok((title(e), total(e.clone(), unit)?))).collect::<Result<Vec<_>, Refusal>>()?;
     if columns.len() > limits::COLUMNS {
         return Err(refuse(format!("more than {} columns", limits::COLUMNS)));
     }
@@ -154,16 +158,16 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
     let mut columns = Vec::new();
     let mut key_names = Vec::new();
     for expr in &aggregate.group_expr {
-        key_names.push(expr.schema_name().to_string());
-        columns.push((expr.schema_name().to_string(), total(expr.clone(), unit)?));
+        key_names.push(title(expr));
+        columns.push((title(expr), total(expr.clone(), unit)?));
     }
     let mut measures = Vec::new();
     for item in &projection.expr {
         match place(item, aggregate)? {
-            Place::Key(i) => key_names[i] = item.schema_name().to_string(),
+            Place::Key(i) => key_names[i] = title(item),
             Place::Measure(call) => {
                 let (measure, argument) = measure(call, policy)?;
-                let column = item.schema_name().to_string();
+                let column = title(item);
                 measures.push(Column { name: column.clone(), measure });
                 columns.push((column, argument));
             }
