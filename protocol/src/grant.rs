@@ -93,7 +93,7 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<String, biscuit_auth::er
         .check("check if rho($r), rho_ceiling($c), $r <= $c")?;
     let expiry = terms.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let builder = builder.fact(fact("expires", [Term::Date(expiry)]))?.check("check if time($t), expires($e), $t < $e")?;
-    Ok(builder.build(&grant_keypair(owner)?)?.to_base64()?)
+    builder.build(&grant_keypair(owner)?)?.to_base64()
 }
 
 /// Decides whether `token`, signed by `grant_key` (hexadecimal), allows `ask`.

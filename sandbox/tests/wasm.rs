@@ -1,4 +1,5 @@
 //! Guests, good and hostile, compiled from C: what comes out is a bounded vector a unit, whatever they do.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
