@@ -1,16 +1,20 @@
 # Two commands matter: `make demo` and `make test`. Each does all its set-up.
-.PHONY: demo test lint bench
+.PHONY: demo test lint ort
 
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
+# ONNX Runtime's library from its published wheel, pinned by hash, into .ort/ of this folder.
+ort:
+	python3 scripts/fetch_ort.py
+
 # The main job: three parties, real data, real network (loopback). Leaves demo-out/ for an outside auditor.
-demo:
+demo: ort
 	$(CARGO) build --release --locked -p tidegate-cli
 	python3 demo/demo.py target/release/tidegate
 
 # Unit and integration tests, then the demo itself with the test build.
-test:
+test: ort
 ifdef NEXTEST
 	$(CARGO) nextest run --workspace --locked
 else

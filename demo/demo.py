@@ -64,8 +64,8 @@ def main():
 
 
 def jobs(address, grant):
-    print("\n2. The model builder sends two signed jobs to where the data is.")
-    for job in ["spending", "heavy"]:
+    print("\n2. The model builder sends three signed jobs to where the data is.")
+    for job in ["spending", "heavy", "risk"]:
         print(tidegate("builder", "run", root / f"demo/{job}.toml", "--to", address, "--grant", grant, "--out", out))
 
 

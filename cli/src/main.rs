@@ -46,16 +46,24 @@ enum Command {
     /// Runs one job; started by the node.
     #[command(hide = true)]
     Worker,
+    /// Runs one model; started by the node.
+    #[command(hide = true)]
+    Runner {
+        /// ONNX Runtime's shared library.
+        library: PathBuf,
+    },
 }
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     // The worker holds rows: it gets neither a runtime, nor logging, nor a home.
-    if matches!(cli.command, Command::Worker) {
-        return match tidegate_node::worker::main() {
-            Ok(()) => std::process::ExitCode::SUCCESS,
-            Err(_) => std::process::ExitCode::FAILURE,
-        };
+    let inside = match &cli.command {
+        Command::Worker => Some(tidegate_node::worker::main()),
+        Command::Runner { library } => Some(tidegate_node::worker::runner_main(library)),
+        _ => None,
+    };
+    if let Some(outcome) = inside {
+        return if outcome.is_ok() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE };
     }
     let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tidegate=info"));
@@ -96,7 +104,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
             Command::Audit(args) => commands::audit::run(&home, args).await,
             // Handled before any of this was set up.
-            Command::Worker => Ok(std::process::ExitCode::FAILURE),
+            Command::Worker | Command::Runner { .. } => Ok(std::process::ExitCode::FAILURE),
         }
     })
 }

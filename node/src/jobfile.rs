@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho,
     cost::FemtoDelta,
-    job::{Key, Output, Program, Split},
+    job::{Key, Output, Program, RowReduce, Split},
     policy::Policy,
 };
 
@@ -29,6 +29,8 @@ pub struct JobFile {
     pub sql: Option<SqlFile>,
     /// A component.
     pub wasm: Option<WasmFile>,
+    /// A model.
+    pub onnx: Option<OnnxFile>,
     #[serde(skip)]
     folder: PathBuf,
 }
@@ -58,6 +60,25 @@ pub struct WasmFile {
     #[serde(default = "per_unit")]
     pub split: Split,
     /// The contribution vector.
+    pub outputs: Vec<Output>,
+}
+
+/// `[onnx]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnnxFile {
+    /// Path of the model, beside the job file.
+    pub model: PathBuf,
+    /// The features, in the model's order.
+    pub select: String,
+    /// Name of the model's output.
+    pub output: String,
+    /// Column of that output.
+    #[serde(default)]
+    pub index: u32,
+    /// Rows to unit.
+    pub reduce: RowReduce,
+    /// What is released of the one number a unit has.
     pub outputs: Vec<Output>,
 }
 
@@ -92,9 +113,9 @@ impl JobFile {
         };
         // Rounded down: the job never costs more than was offered.
         let rho_micro = MicroRho((rho * 1e6).floor().max(0.0) as u64);
-        let (program, attachment) = match (&self.sql, &self.wasm) {
-            (Some(sql), None) => (Program::Sql { query: sql.query.trim().to_owned(), keys: sql.keys.clone() }, vec![]),
-            (None, Some(wasm)) => {
+        let (program, attachment) = match (&self.sql, &self.wasm, &self.onnx) {
+            (Some(sql), None, None) => (Program::Sql { query: sql.query.trim().to_owned(), keys: sql.keys.clone() }, vec![]),
+            (None, Some(wasm), None) => {
                 let path = self.folder.join(&wasm.module);
                 let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
                 let program = Program::Wasm {
@@ -106,7 +127,20 @@ impl JobFile {
                 };
                 (program, bytes)
             }
-            _ => return Err(wrong("write one section: [sql] or [wasm]")),
+            (None, None, Some(onnx)) => {
+                let path = self.folder.join(&onnx.model);
+                let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
+                let program = Program::Onnx {
+                    model: ContentHash::of(&bytes),
+                    select: onnx.select.trim().to_owned(),
+                    output: onnx.output.clone(),
+                    index: onnx.index,
+                    reduce: onnx.reduce,
+                    outputs: onnx.outputs.clone(),
+                };
+                (program, bytes)
+            }
+            _ => return Err(wrong("write one section: [sql], [wasm] or [onnx]")),
         };
         let undeclared =
             matches!(&program, Program::Sql { query, keys: None } if query.to_ascii_lowercase().contains("group by"));

@@ -12,6 +12,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State, Store, dataset::Dataset, log};
 use tidegate_exchange::{Handler, blobs::Served};
 use tidegate_gate::{Calibration, Plan, Sums, release};
+use tidegate_gpu_runner::library;
 use tidegate_protocol::{
     Code, ContentHash, Cost, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
     cost::MicroRho,
@@ -19,7 +20,7 @@ use tidegate_protocol::{
     grant::{self, Action, Ask},
     job::{Program, Split},
     limits,
-    policy::Access,
+    policy::{Access, JobKind},
     receipt::{JobFacts, LedgerLink},
 };
 use tokio::sync::Semaphore;
@@ -202,6 +203,11 @@ impl Provider {
         grant: ContentHash,
     ) -> Result<AdmittedJob<'_>, Refusal> {
         let start = SystemTime::now();
+        if job.body().program.kind() == JobKind::Onnx && library::find().is_none() {
+            return Err(Refusal::new(Code::Unavailable, "the owner's node has no ONNX Runtime")
+                .at("program")
+                .fix(library::HOW_TO));
+        }
         let dataset = self.dataset(&job.body().dataset)?;
         let first = dataset.record.compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
         let schema = File::open(first).map_err(|e| file_error(first, e)).map_err(unavailable)?;

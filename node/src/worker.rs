@@ -16,10 +16,19 @@ use arrow::datatypes::SchemaRef;
 use command_fds::{CommandFdExt, FdMapping};
 use serde::{Deserialize, Serialize};
 use tidegate_gate::{Shape, Sums};
+use tidegate_gpu_runner::{client::Client, library};
 use tidegate_lockdown::{Walls, enter};
-use tidegate_protocol::{Code, Job, Refusal, job::Key, policy::Policy};
+use tidegate_protocol::{
+    Code, Job, Refusal,
+    job::{Key, Program},
+    policy::Policy,
+};
+use tidegate_sandbox::{Help, RunError, onnx::Inference};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+/// The worker's ends of the two pipes to the runner.
+const TO_RUNNER_FD: i32 = 8;
+const FROM_RUNNER_FD: i32 = 9;
 /// First descriptor of data in the worker.
 const FIRST_FD: i32 = 10;
 /// Memory of a worker beyond the guest's own: planner, compiler, batches.
@@ -87,7 +96,7 @@ fn failed(e: impl std::fmt::Display) -> WorkerFailed {
 /// # Errors
 /// The refusal for the buyer; [`Code::Program`] also when the program made the planner die.
 pub async fn check(work: &Work) -> Result<Checked, Refusal> {
-    match call(work, vec![]).await {
+    match call(work, vec![], None).await {
         Ok(Answer::Checked { shape, declared }) => Ok(Checked { shape, declared }),
         Ok(Answer::Refused(refusal)) => Err(refusal),
         Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
@@ -104,7 +113,11 @@ pub async fn check(work: &Work) -> Result<Checked, Refusal> {
 /// [`WorkerFailed`]: it died, was late or could not read. The buyer must not see which.
 pub async fn run(work: &Work, files: &[PathBuf]) -> Result<Sums, WorkerFailed> {
     let files = files.iter().map(|f| File::open(f).map(OwnedFd::from).map_err(failed)).collect::<Result<Vec<_>, _>>()?;
-    match call(work, files).await? {
+    let runner = match &work.job.program {
+        Program::Onnx { .. } => Some(Runner::start()?),
+        _ => None,
+    };
+    match call(work, files, runner).await? {
         Answer::Sums(sums) => Ok(sums),
         Answer::Failed(why) => Err(WorkerFailed(why)),
         Answer::Refused(refusal) => Err(failed(refusal)),
@@ -112,7 +125,26 @@ pub async fn run(work: &Work, files: &[PathBuf]) -> Result<Sums, WorkerFailed> {
     }
 }
 
-async fn call(work: &Work, files: Vec<OwnedFd>) -> Result<Answer, WorkerFailed> {
+/// A running gpu-runner and the worker's ends of its pipes. Dropping it kills the process.
+struct Runner {
+    child: tokio::process::Child,
+    to: OwnedFd,
+    from: OwnedFd,
+}
+
+impl Runner {
+    fn start() -> Result<Self, WorkerFailed> {
+        let library = library::find().ok_or_else(|| failed("ONNX Runtime is not here"))?;
+        let (runner_in, to) = std::io::pipe().map_err(failed)?;
+        let (from, runner_out) = std::io::pipe().map_err(failed)?;
+        let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
+        command.arg("runner").arg(library).env_clear().current_dir("/").stdin(runner_in).stdout(runner_out).stderr(Stdio::null());
+        let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
+        Ok(Self { child, to: to.into(), from: from.into() })
+    }
+}
+
+async fn call(work: &Work, files: Vec<OwnedFd>, runner: Option<Runner>) -> Result<Answer, WorkerFailed> {
     let task = Task {
         job: work.job.clone(),
         policy: work.policy.clone(),
@@ -125,7 +157,14 @@ async fn call(work: &Work, files: Vec<OwnedFd>) -> Result<Answer, WorkerFailed> 
     ciborium::into_writer(&task, &mut bytes).map_err(failed)?;
     let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
     command.arg("worker").env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mappings = (FIRST_FD..).zip(files).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).collect();
+    let mut mappings: Vec<_> = (FIRST_FD..).zip(files).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).collect();
+    // Held until the answer is in; its pipes end when the worker does.
+    let mut _runner = None;
+    if let Some(Runner { child, to, from }) = runner {
+        mappings.push(FdMapping { parent_fd: to, child_fd: TO_RUNNER_FD });
+        mappings.push(FdMapping { parent_fd: from, child_fd: FROM_RUNNER_FD });
+        _runner = Some(child);
+    }
     command.fd_mappings(mappings).map_err(failed)?;
     let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
     let (mut stdin, stdout) = (child.stdin.take(), child.stdout.take());
@@ -169,30 +208,66 @@ pub fn main() -> Result<(), WorkerFailed> {
     let files = (FIRST_FD..FIRST_FD + task.files as i32)
         .map(|fd| File::open(format!("/proc/self/fd/{fd}")).map_err(failed))
         .collect::<Result<Vec<_>, _>>()?;
+    let pipes = match task.job.program {
+        Program::Onnx { .. } if !files.is_empty() => {
+            let to = std::fs::OpenOptions::new().write(true).open(format!("/proc/self/fd/{TO_RUNNER_FD}")).map_err(failed)?;
+            Some((to, File::open(format!("/proc/self/fd/{FROM_RUNNER_FD}")).map_err(failed)?))
+        }
+        _ => None,
+    };
     enter(&Walls {
         memory_bytes: WORKER_MEMORY + task.policy.limits.memory_bytes,
         cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * 4 + 1,
     });
-    let answer = answer(task, &files);
+    let answer = answer(task, &files, pipes);
     let mut out = std::io::stdout().lock();
     ciborium::into_writer(&answer, &mut out).map_err(failed)?;
     out.flush().map_err(failed)
 }
 
-fn answer(task: Task, files: &[File]) -> Answer {
+fn answer(task: Task, files: &[File], pipes: Option<(File, File)>) -> Answer {
     let schema = match arrow::ipc::reader::StreamReader::try_new(task.schema.as_slice(), None) {
         Ok(reader) => reader.schema(),
         Err(e) => return Answer::Failed(e.to_string()),
     };
-    let admitted = match tidegate_sandbox::admit(&task.job, &task.policy, &schema, task.attachment.map(Arc::new)) {
+    let attachment = task.attachment.map(Arc::new);
+    let admitted = match tidegate_sandbox::admit(&task.job, &task.policy, &schema, attachment.clone()) {
         Ok(admitted) => admitted,
         Err(refusal) => return Answer::Refused(refusal),
     };
     if files.is_empty() {
         return Answer::Checked { shape: admitted.plan().shape().clone(), declared: admitted.declared().to_vec() };
     }
-    match tidegate_sandbox::run(&admitted, files, &task.prf, None) {
+    let mut remote = match (&task.job.program, pipes) {
+        (Program::Onnx { output, index, .. }, Some((to, from))) => {
+            let model = attachment.as_ref().map(|a| a.as_slice()).unwrap_or_default();
+            match Client::load(to, from, model, admitted.features(), output, *index) {
+                Ok(client) => Some(Remote(client)),
+                Err(e) => return Answer::Failed(e.to_string()),
+            }
+        }
+        _ => None,
+    };
+    let inference = remote.as_mut().map(|r| r as &mut dyn Inference);
+    match tidegate_sandbox::run(&admitted, files, &task.prf, Help { inference, rehearsal: None }) {
         Ok(sums) => Answer::Sums(sums),
         Err(e) => Answer::Failed(e.to_string()),
     }
+}
+
+/// The sandbox's `Inference` over the runner's pipes.
+struct Remote(Client<File, File>);
+
+impl Inference for Remote {
+    fn score(&mut self, features: &[arrow::array::Float32Array], runs: &[u32]) -> Result<Vec<f32>, RunError> {
+        self.0.score(features, runs).map_err(|e| RunError::Engine(e.to_string()))
+    }
+}
+
+/// The runner's side: one model over standard input and output. Called by the hidden `runner` command.
+///
+/// # Errors
+/// [`WorkerFailed`] when the library cannot be loaded or the pipes break.
+pub fn runner_main(library: &std::path::Path) -> Result<(), WorkerFailed> {
+    tidegate_gpu_runner::server::main(library, std::io::stdin().lock(), std::io::stdout().lock()).map_err(failed)
 }

@@ -31,4 +31,4 @@ pub use dsse::{Document, Envelope, Signed};
 pub use hash::{ContentHash, Sha256Digest};
 pub use job::Job;
 pub use key::{Identity, PeerId};
-pub use refusal::{Code, Refusal};
+pub use refusal::{Code, Refusal, Shorten};

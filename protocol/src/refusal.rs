@@ -64,6 +64,18 @@ impl Refusal {
     }
 }
 
+/// Text from a peer that goes into a message: bounded, and without control characters.
+pub trait Shorten {
+    /// At most 80 characters of it.
+    fn shorten(&self) -> String;
+}
+
+impl Shorten for str {
+    fn shorten(&self) -> String {
+        self.chars().take(80).map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -10,7 +10,7 @@ use tidegate_protocol::{
     policy::Policy,
 };
 
-use crate::{RunError, sql, wasm};
+use crate::{RunError, onnx, sql, wasm};
 
 /// The program's bytes, fetched with the job: a component or a model.
 pub type Attachment = Arc<Vec<u8>>;
@@ -33,6 +33,7 @@ pub struct Admitted {
 enum Engine {
     Sql(Box<sql::Query>),
     Wasm(Box<wasm::Guest>),
+    Onnx(Box<onnx::Model>),
 }
 
 impl Admitted {
@@ -41,11 +42,19 @@ impl Admitted {
         &self.plan
     }
 
+    /// How many columns the program's query selects: a model's features.
+    pub fn features(&self) -> u32 {
+        match &self.engine {
+            Engine::Sql(_) | Engine::Wasm(_) => 0,
+            Engine::Onnx(model) => model.features(),
+        }
+    }
+
     /// Declared keys in the columns' own types; empty for other key modes.
     pub fn declared(&self) -> &[Vec<Key>] {
         match &self.engine {
             Engine::Sql(query) => query.declared.as_deref().unwrap_or_default(),
-            Engine::Wasm(_) => &[],
+            Engine::Wasm(_) | Engine::Onnx(_) => &[],
         }
     }
 }
@@ -80,10 +89,11 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
             let guest = wasm::Guest::admit(&bytes, select, params_base64, *split, outputs.clone(), &policy.limits)?;
             (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
         }
-        Program::Onnx { .. } => {
-            return Err(Refusal::new(Code::Unavailable, "this build runs no ONNX jobs yet")
-                .at("program")
-                .fix("Send SQL or WebAssembly"));
+        Program::Onnx { select, output, reduce, outputs, .. } => {
+            let select = sql::admit_select(select, schema, policy)?;
+            let bytes = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the model is missing"))?;
+            let model = onnx::Model::admit(&bytes, select, output, *reduce, outputs.clone())?;
+            (program_shape(outputs, Split::Unit), Engine::Onnx(Box::new(model)))
         }
     };
     let plan = Plan::new(shape).map_err(|e| Refusal::new(Code::Program, e.to_string()).at("program"))?;
@@ -110,13 +120,26 @@ fn program_shape(outputs: &[Output], split: Split) -> Shape {
     Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 1, blocks }
 }
 
+/// What a run may use beside the data.
+#[derive(Default)]
+pub struct Help<'a> {
+    /// Scores rows for ONNX jobs.
+    pub inference: Option<&'a mut dyn onnx::Inference>,
+    /// Collects what the author may see, on mock rows only.
+    pub rehearsal: Option<&'a mut Rehearsal>,
+}
+
 /// Runs an admitted job over the dataset's files (Parquet, ordered by unit). `prf` places units and chooses groups.
 ///
 /// # Errors
 /// [`RunError`]: for the owner's log; the buyer gets noise over nothing.
-pub fn run(job: &Admitted, files: &[File], prf: &[u8; 32], rehearsal: Option<&mut Rehearsal>) -> Result<Sums, RunError> {
+pub fn run(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
     match &job.engine {
         Engine::Sql(query) => sql::run_query(query, &job.plan, files, prf),
-        Engine::Wasm(guest) => guest.run(&job.plan, files, prf, rehearsal),
+        Engine::Wasm(guest) => guest.run(&job.plan, files, prf, help.rehearsal),
+        Engine::Onnx(model) => {
+            let inference = help.inference.ok_or_else(|| RunError::Engine("no runner for the model".into()))?;
+            model.run(&job.plan, files, inference)
+        }
     }
 }

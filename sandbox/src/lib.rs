@@ -13,13 +13,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod onnx;
 pub mod sql;
 pub mod units;
 pub mod wasm;
 
 mod job;
 
-pub use job::{Admitted, Attachment, Rehearsal, admit, run};
+pub use job::{Admitted, Attachment, Help, Rehearsal, admit, run};
 
 /// The run failed after admission. Details are for the owner's log alone.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use tidegate_protocol::{
     ContentHash, Refusal,
     job::{Output, Program, Reducer, Split},
 };
-use tidegate_sandbox::{Rehearsal, admit, run};
+use tidegate_sandbox::{Help, Rehearsal, admit, run};
 
 fn people() -> Table {
     // Person 3 is the one the hostile guests look for.
@@ -37,7 +37,7 @@ fn run_bytes(bytes: Vec<u8>, split: Split, rehearsal: Option<&mut Rehearsal>) ->
         outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
     });
     let admitted = admit(&job, &policy(), &t.schema, Some(Arc::new(bytes)))?;
-    Ok(run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], rehearsal).unwrap())
+    Ok(run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], Help { rehearsal, ..Help::default() }).unwrap())
 }
 
 fn guest(name: &str) -> Vec<u8> {

@@ -15,7 +15,7 @@ use tidegate_protocol::{
     job::{Key, Program},
     policy::{Policy, PolicyFile},
 };
-use tidegate_sandbox::{RunError, admit, run, units};
+use tidegate_sandbox::{Help, RunError, admit, run, units};
 
 pub(crate) const POLICY: &str = r#"
 [unit]
@@ -91,7 +91,7 @@ pub(crate) fn sql(query: &str, keys: Option<Vec<Vec<Key>>>) -> Job {
 /// The exact sums of a query: (key, units, lanes) a group that was counted.
 pub(crate) fn sums(table: &Table, query: &str, keys: Option<Vec<Vec<Key>>>) -> Result<Result<Sums, RunError>, Refusal> {
     let admitted = admit(&sql(query, keys), &policy(), &table.schema, None)?;
-    Ok(run(&admitted, &[table.file.try_clone().unwrap()], &[7; 32], None))
+    Ok(run(&admitted, &[table.file.try_clone().unwrap()], &[7; 32], Help::default()))
 }
 
 pub(crate) fn groups(table: &Table, query: &str) -> Vec<(Vec<Key>, i64, Vec<i128>)> {
