@@ -27,7 +27,7 @@ pub struct Client<W: Write, R: Read> {
 enum Source<R: Read> {
     Closed,
     Waiting(R),
-    Open(StreamReader<BufReader<R>>),
+    Open(Box<StreamReader<BufReader<R>>>),
 }
 
 impl<W: Write, R: Read> std::fmt::Debug for Client<W, R> {
@@ -61,7 +61,7 @@ impl<W: Write, R: Read> Client<W, R> {
         let batch = RecordBatch::try_new(Arc::new(features_schema(self.features)), columns.collect()).map_err(failed)?;
         self.to.write(&batch).and_then(|()| self.to.flush()).map_err(failed)?;
         self.from = match std::mem::replace(&mut self.from, Source::Closed) {
-            Source::Waiting(from) => Source::Open(StreamReader::try_new(BufReader::new(from), None).map_err(failed)?),
+            Source::Waiting(from) => Source::Open(Box::new(StreamReader::try_new(BufReader::new(from), None).map_err(failed)?)),
             other => other,
         };
         let Source::Open(from) = &mut self.from else { return Err(failed("the runner is gone")) };
