@@ -37,7 +37,7 @@ fn refusal(bytes: Vec<u8>, select: &str, output: &str) -> Result<(), Refusal> {
     admit(&job, &policy, &t.schema, Some(Arc::new(bytes))).map(|_| ())
 }
 
-const FIVE: &str = "SELECT spend, visits, spend, visits, spend FROM dataset";
+const FIVE: &str = "SELECT spend, visits, spend + 1, visits + 1, spend + 2 FROM dataset";
 
 #[test]
 fn a_sound_model_is_admitted() {
