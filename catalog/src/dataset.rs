@@ -147,11 +147,28 @@ pub fn profile(files: &[PathBuf], policy: &Policy, derived: &Path) -> Result<Pro
     if order.units == 0 {
         return Err(DataError::Column { column: policy.unit.column.clone(), problem: "no row has a unit".into() });
     }
+    // Counting is exact for ordered files only; in others a unit may be seen twice, and the copy is counted below.
     if parquet && order.ordered {
+        within_bound(order.units, policy)?;
         return Ok(Profile { schema: visible, layout: Layout::AsPublished, compute: files.to_vec() });
     }
     cluster(files, &schema, policy, derived)?;
+    let mut order = OrderCheck::default();
+    for batch in open(derived)? {
+        let batch = batch.map_err(|e| broken(derived, e))?;
+        order.see(&unit_column(&batch, policy)?).map_err(|e| broken(derived, e))?;
+    }
+    within_bound(order.units, policy)?;
     Ok(Profile { schema: visible, layout: Layout::Clustered, compute: vec![derived.to_owned()] })
+}
+
+/// The public bound must hold: the share of fuel and of blocks that a unit gets is made from it.
+fn within_bound(units: u64, policy: &Policy) -> Result<(), DataError> {
+    if units > policy.unit.max_units {
+        let problem = format!("names more units than unit.max_units = {} allows. Raise the bound", policy.unit.max_units);
+        return Err(DataError::Column { column: policy.unit.column.clone(), problem });
+    }
+    Ok(())
 }
 
 /// Whether arrays of this type can name a unit.

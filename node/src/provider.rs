@@ -33,6 +33,8 @@ use crate::{
 
 /// Jobs that run at the same time.
 const SLOTS: usize = 4;
+/// Time between the end of a slot and the earliest tick, for noise, fsync and proof: they must not push a reply to a later tick.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// An owner's node.
 pub struct Provider {
@@ -60,6 +62,13 @@ struct AdmittedJob<'a> {
     calibration: Calibration,
     grant: ContentHash,
     start: SystemTime,
+}
+
+impl AdmittedJob<'_> {
+    /// End of the public slot.
+    fn slot_end(&self) -> SystemTime {
+        self.start + Duration::from_millis(self.work.policy.limits.slot_ms)
+    }
 }
 
 fn unavailable(e: impl std::fmt::Display) -> Refusal {
@@ -138,6 +147,7 @@ impl Provider {
         }
         job.body().check()?;
         let dataset = self.dataset(&job.body().dataset)?;
+        let policy = dataset.policy.body();
         self.authorize(dataset, peer, token, Action::Compute, job.body().cost.rho_micro)?;
         let known = self.store.job(&peer, &job.body().request).map_err(unavailable)?;
         if let Some(record) = &known
@@ -155,27 +165,16 @@ impl Provider {
         let _slot = self.slots.try_acquire().map_err(|_| Refusal::new(Code::Busy, format!("all {SLOTS} job slots are busy")))?;
         let attachment = self.keep_program(job.body(), attachment)?;
         let admitted = self.plan(job, attachment, ContentHash::of(token.as_bytes())).await?;
-        let due = self.due(&admitted, peer);
         let record = match self.reserve(&admitted, peer)? {
             Ok(reservation) => self.run(&admitted, reservation).await?,
             Err(done) => done,
         };
         let delivery = self.deliver(dataset, record)?;
-        if let Some(wait) = due.and_then(|due| due.duration_since(SystemTime::now()).ok()) {
+        let tick = if policy.skips_tick(&peer) { None } else { next_tick(admitted.slot_end() + GRACE, policy.tick_ms) };
+        if let Some(wait) = tick.and_then(|tick| tick.duration_since(SystemTime::now()).ok()) {
             tokio::time::sleep(wait).await;
         }
         Ok(delivery)
-    }
-
-    /// The first tick at or after the end of the slot: a public time.
-    fn due(&self, admitted: &AdmittedJob<'_>, peer: PeerId) -> Option<SystemTime> {
-        let policy = admitted.dataset.policy.body();
-        if policy.skips_tick(&peer) {
-            return None;
-        }
-        let end = admitted.start + Duration::from_millis(policy.limits.slot_ms);
-        let ms = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        Some(UNIX_EPOCH + Duration::from_millis(ms.div_ceil(policy.tick_ms) * policy.tick_ms))
     }
 
     /// Keeps the program until the job is done, so that a restart can finish it.
@@ -229,7 +228,7 @@ impl Provider {
             Program::Sql { query, .. } => ContentHash::of(query.as_bytes()),
             other => other.attachment().unwrap_or(ContentHash([0; 32])),
         };
-        let end = *start + Duration::from_millis(policy.limits.slot_ms);
+        let end = admitted.slot_end();
         let facts = JobFacts {
             job: job.id(),
             buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
@@ -271,7 +270,7 @@ impl Provider {
 
     /// Runs, releases, and makes the result and its receipt durable. Whatever goes wrong in the worker is invisible outside.
     async fn run(&self, admitted: &AdmittedJob<'_>, reservation: Reservation) -> Result<JobRecord, Refusal> {
-        let sums = match worker::run(&admitted.work, &admitted.dataset.record.compute).await {
+        let sums = match worker::run(&admitted.work, &admitted.dataset.record.compute, admitted.slot_end()).await {
             Ok(sums) if admitted.plan.check(&sums).is_ok() => sums,
             Ok(_) => {
                 tracing::error!("job {}: the worker's sums do not fit; noise over the default is released", admitted.job.id());
@@ -352,6 +351,12 @@ fn conflict(request: &str) -> Refusal {
     Refusal::new(Code::Conflict, format!("request id {request} was used before with another job"))
         .at("request")
         .fix("Use a fresh id: `tidegate run` draws one")
+}
+
+/// The first tick at or after `end`, or after now where the node is late: a reply never leaves between ticks.
+fn next_tick(end: SystemTime, tick_ms: u64) -> Option<SystemTime> {
+    let due = end.max(SystemTime::now()).duration_since(UNIX_EPOCH).ok()?.as_millis() as u64;
+    Some(UNIX_EPOCH + Duration::from_millis(due.div_ceil(tick_ms).checked_mul(tick_ms)?))
 }
 
 fn unix(time: SystemTime) -> i64 {

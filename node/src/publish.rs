@@ -55,6 +55,13 @@ pub fn publish(
         None => None,
         Some(id) => Some(find(home, &id.to_string())?),
     };
+    let all = dataset::load_all(&home.datasets())?;
+    if before.is_none() && all.iter().any(|d| d.manifest.body().name == what.name) {
+        return Err(NodeError::File(format!(
+            "{:?} is published already: the same people under a fresh budget would be paid for twice. Publish a new version with --version-of ID",
+            what.name
+        )));
+    }
     let files = dataset::expand(&what.files)?;
     let mut describe = |path: &PathBuf| {
         let total = std::fs::metadata(path).map_or(0, |m| m.len());
@@ -62,6 +69,17 @@ pub fn publish(
         dataset::describe(path, |done| progress(&name, done, total))
     };
     let described = files.iter().map(&mut describe).collect::<Result<Vec<_>, _>>()?;
+    let lineage = before.as_ref().map(|b| b.manifest.body().population);
+    for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage) {
+        if let Some(file) = described.iter().find(|f| other.manifest.body().files.iter().any(|o| o.hash == f.hash)) {
+            return Err(NodeError::File(format!(
+                "{} is part of {:?} already, whose budget protects the same people. Publish it with --version-of {}",
+                file.name,
+                other.manifest.body().name,
+                other.manifest.id()
+            )));
+        }
+    }
     // The first file's hash names the derived copy: content-addressed by what it was made of.
     let derived = home.datasets().join(format!("{}.clustered.parquet", described[0].hash));
     let profile = dataset::profile(&files, &policy, &derived)?;

@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     process::Stdio,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use arrow::datatypes::SchemaRef;
@@ -96,7 +96,8 @@ fn failed(e: impl std::fmt::Display) -> WorkerFailed {
 /// # Errors
 /// The refusal for the buyer; [`Code::Program`] also when the program made the planner die.
 pub async fn check(work: &Work) -> Result<Checked, Refusal> {
-    match call(work, vec![], None).await {
+    let time = Duration::from_millis(work.policy.limits.slot_ms);
+    match call(work, vec![], None, time).await {
         Ok(Answer::Checked { shape, declared }) => Ok(Checked { shape, declared }),
         Ok(Answer::Refused(refusal)) => Err(refusal),
         Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
@@ -107,17 +108,18 @@ pub async fn check(work: &Work) -> Result<Checked, Refusal> {
     }
 }
 
-/// Runs an admitted job over `files`, within the policy's slot.
+/// Runs an admitted job over `files`; it is killed at `deadline`, the end of the public slot.
 ///
 /// # Errors
 /// [`WorkerFailed`]: it died, was late or could not read. The buyer must not see which.
-pub async fn run(work: &Work, files: &[PathBuf]) -> Result<Sums, WorkerFailed> {
+pub async fn run(work: &Work, files: &[PathBuf], deadline: SystemTime) -> Result<Sums, WorkerFailed> {
     let files = files.iter().map(|f| File::open(f).map(OwnedFd::from).map_err(failed)).collect::<Result<Vec<_>, _>>()?;
     let runner = match &work.job.program {
         Program::Onnx { .. } => Some(Runner::start()?),
         _ => None,
     };
-    match call(work, files, runner).await? {
+    let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+    match call(work, files, runner, time).await? {
         Answer::Sums(sums) => Ok(sums),
         Answer::Failed(why) => Err(WorkerFailed(why)),
         Answer::Refused(refusal) => Err(failed(refusal)),
@@ -144,7 +146,7 @@ impl Runner {
     }
 }
 
-async fn call(work: &Work, files: Vec<OwnedFd>, runner: Option<Runner>) -> Result<Answer, WorkerFailed> {
+async fn call(work: &Work, files: Vec<OwnedFd>, runner: Option<Runner>, time: Duration) -> Result<Answer, WorkerFailed> {
     let task = Task {
         job: work.job.clone(),
         policy: work.policy.clone(),
@@ -183,9 +185,8 @@ async fn call(work: &Work, files: Vec<OwnedFd>, runner: Option<Runner>) -> Resul
         }
         ciborium::from_reader::<Answer, _>(reply.as_slice()).map_err(failed)
     };
-    let slot = Duration::from_millis(work.policy.limits.slot_ms);
     // Dropping the child kills it.
-    tokio::time::timeout(slot, talk).await.map_err(|_| failed("over its slot"))?
+    tokio::time::timeout(time, talk).await.map_err(|_| failed("over its slot"))?
 }
 
 fn write_schema(schema: &SchemaRef) -> Result<Vec<u8>, WorkerFailed> {

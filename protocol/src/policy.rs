@@ -130,6 +130,12 @@ impl Document for Policy {
 }
 
 impl Policy {
+    /// Fuel of one guest call when there are `calls` of them: public numbers alone, and all calls together fit the slot.
+    pub fn fuel_per_call(&self, calls: u64) -> u64 {
+        let slot = self.limits.slot_ms.saturating_mul(limits::FUEL_PER_MS);
+        self.limits.fuel.min(slot / calls.max(1)).max(1)
+    }
+
     /// Whether `buyer` gets replies off the tick.
     pub fn skips_tick(&self, buyer: &crate::PeerId) -> bool {
         self.dangerous_no_tick_for.contains(buyer)

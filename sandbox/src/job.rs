@@ -86,7 +86,7 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
         Program::Wasm { select, params_base64, split, outputs, .. } => {
             let select = sql::admit_select(select, schema, policy)?;
             let bytes = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the component is missing"))?;
-            let guest = wasm::Guest::admit(&bytes, select, params_base64, *split, outputs.clone(), &policy.limits)?;
+            let guest = wasm::Guest::admit(&bytes, select, params_base64, *split, outputs.clone(), policy)?;
             (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
         }
         Program::Onnx { select, output, reduce, outputs, .. } => {

@@ -114,3 +114,14 @@ fn bytes_other_than_the_signed_hash_are_refused() {
     let refusal = admit(&job, &policy(), &t.schema, Some(Arc::new(guest("heavy")))).unwrap_err();
     assert!(refusal.to_string().contains("hash"), "{refusal}");
 }
+
+/// Were the clock to end a job, one person's spin could turn everybody's contribution into the default. Fuel is shared out from public
+/// numbers, so that the whole job always fits its slot.
+#[test]
+fn all_calls_of_a_job_fit_the_slot() {
+    let policy = policy();
+    for calls in [1, policy.unit.max_units, 1 << 20] {
+        let total = policy.fuel_per_call(calls).saturating_mul(calls);
+        assert!(total <= policy.limits.slot_ms * tidegate_protocol::limits::FUEL_PER_MS || policy.fuel_per_call(calls) == 1);
+    }
+}

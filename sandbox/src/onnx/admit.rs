@@ -13,8 +13,62 @@ use crate::sql::Select;
 const ADDRESS_MARKER: &[u8] = b"_ORT_MEM_ADDR_";
 /// Domains whose operators the standard runtime defines.
 const DOMAINS: [&str; 3] = ["", "ai.onnx", "ai.onnx.ml"];
-/// Operators whose output is not a function of their input.
-const RANDOM: [&str; 6] = ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"];
+/// Operators whose output's shape follows from the shapes of their inputs and from attributes, never from values: no row can make a model
+/// hoard memory or time. Random operators and control flow are not among them.
+const OPERATORS: [&str; 52] = [
+    "Abs",
+    "Add",
+    "And",
+    "ArgMax",
+    "BatchNormalization",
+    "Cast",
+    "Ceil",
+    "Clip",
+    "Concat",
+    "Constant",
+    "Div",
+    "Elu",
+    "Equal",
+    "Erf",
+    "Exp",
+    "Flatten",
+    "Floor",
+    "Gelu",
+    "Gemm",
+    "Greater",
+    "GreaterOrEqual",
+    "HardSigmoid",
+    "Identity",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Less",
+    "LessOrEqual",
+    "LinearClassifier",
+    "LinearRegressor",
+    "Log",
+    "LogSoftmax",
+    "MatMul",
+    "Max",
+    "Min",
+    "Mul",
+    "Neg",
+    "Normalizer",
+    "Not",
+    "Or",
+    "Pow",
+    "Reciprocal",
+    "Relu",
+    "Scaler",
+    "Selu",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Sqrt",
+    "Sub",
+    "Tanh",
+    "TreeEnsembleClassifier",
+    "TreeEnsembleRegressor",
+];
 /// TensorProto.DataType.FLOAT
 const FLOAT: i32 = 1;
 
@@ -67,8 +121,9 @@ impl Model {
                     refuse(format!("operator {op} is of domain {:?}", node.domain.shorten())).fix("Use standard operators")
                 );
             }
-            if RANDOM.contains(&node.op_type.as_str()) {
-                return Err(refuse(format!("operator {op} is random")));
+            if !OPERATORS.contains(&node.op_type.as_str()) {
+                return Err(refuse(format!("operator {op} is not on the list"))
+                    .fix("Use arithmetic, Gemm, activations, normalisation or tree ensembles"));
             }
             let nested = |a: &super::proto::AttributeProto| {
                 a.g.is_some() || !a.graphs.is_empty() || a.sparse_tensor.is_some() || !a.sparse_tensors.is_empty()

@@ -12,7 +12,7 @@ use tidegate_gate::{Plan, Sums};
 use tidegate_protocol::{
     Code, Refusal,
     job::{Output, Split},
-    policy::ResourceLimits,
+    policy::Policy,
 };
 use wasmtime::{
     Config, Engine, Store, StoreLimitsBuilder,
@@ -81,7 +81,7 @@ impl Guest {
         params_base64: &str,
         split: Split,
         outputs: Vec<Output>,
-        limits: &ResourceLimits,
+        policy: &Policy,
     ) -> Result<Self, Refusal> {
         let engine = engine().map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
         // The text form and precompiled code would be read by other parsers: only a binary component is taken.
@@ -109,6 +109,10 @@ impl Guest {
         if select.columns.is_empty() {
             return Err(refuse("selects no column").at("program.select"));
         }
+        let calls = match split {
+            Split::Unit => policy.unit.max_units,
+            Split::Blocks(blocks) => u64::from(blocks),
+        };
         Ok(Self {
             engine,
             pre,
@@ -116,8 +120,8 @@ impl Guest {
             params: Arc::new(params),
             split,
             outputs,
-            fuel: limits.fuel,
-            memory: limits.memory_bytes as usize,
+            fuel: policy.fuel_per_call(calls),
+            memory: policy.limits.memory_bytes as usize,
         })
     }
 

@@ -1,0 +1,163 @@
+//! No byte of a dataset is served to anybody who was not allowed exactly it, by any request that iroh-blobs knows.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{future::Future, net::Ipv4Addr, path::Path, pin::Pin, sync::Arc};
+
+use iroh::{Endpoint, protocol::Router};
+use iroh_blobs::{
+    Hash,
+    protocol::{ChunkRangesSeq, GetManyRequest, GetRequest, ObserveRequest, PushRequest},
+    store::mem::MemStore,
+};
+use tidegate_exchange::{Address, Handler, bind, blobs, local_address, serve};
+use tidegate_protocol::{
+    Code, ContentHash, Identity, PeerId, Refusal,
+    frame::{Reply, Request},
+};
+
+#[derive(Debug)]
+struct Silent;
+impl Handler for Silent {
+    fn handle<'a>(&'a self, _: PeerId, _: Request, _: Vec<u8>) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
+        Box::pin(async { Reply::Refused(Refusal::new(Code::NotFound, "nothing")) })
+    }
+}
+
+struct Owner {
+    address: Address,
+    served: blobs::Served,
+    _router: Router,
+}
+
+async fn loopback(identity: &Identity) -> Endpoint {
+    bind(identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap()
+}
+
+async fn owner(folder: &Path) -> Owner {
+    let identity = Identity::from_seed([1; 32]);
+    let served = blobs::Served::open(&folder.join("blobs")).await.unwrap();
+    let endpoint = loopback(&identity).await;
+    let address = local_address(&endpoint, &identity);
+    let _router = serve(endpoint, Arc::new(Silent), &served);
+    Owner { address, served, _router }
+}
+
+/// Writes `bytes` to a file, serves it, and says its hash.
+async fn add(owner: &Owner, folder: &Path, name: &str, bytes: &[u8]) -> ContentHash {
+    let (path, hash) = (folder.join(name), ContentHash::of(bytes));
+    std::fs::write(&path, bytes).unwrap();
+    owner.served.add(&path, hash).await.unwrap();
+    hash
+}
+
+/// Every request there is, spoken by `peer` for `hash`; returns what was got.
+async fn everything(peer: &Identity, to: &Address, hash: ContentHash) -> Vec<&'static str> {
+    let endpoint = loopback(peer).await;
+    let id = iroh::EndpointId::from_bytes(to.peer.as_bytes()).unwrap();
+    let addr = iroh::EndpointAddr { id, addrs: to.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
+    let hash = Hash::from_bytes(hash.0);
+    let mut got = Vec::new();
+    let connect = || endpoint.connect(addr.clone(), iroh_blobs::ALPN);
+    for (name, request) in [
+        ("get blob", GetRequest::blob(hash)),
+        ("get as hash sequence", GetRequest::all(hash)),
+        (
+            "get first chunk",
+            GetRequest::builder().root(iroh_blobs::protocol::ChunkRanges::from(..iroh_blobs_chunk(1))).build(hash),
+        ),
+    ] {
+        let store = MemStore::new();
+        let connection = connect().await.unwrap();
+        if store.remote().execute_get(connection, request).complete().await.is_ok() || store.has(hash).await.unwrap() {
+            got.push(name);
+        }
+    }
+    let store = MemStore::new();
+    let many = GetManyRequest::new(vec![hash], ChunkRangesSeq::all());
+    if store.remote().execute_get_many(connect().await.unwrap(), many).complete().await.is_ok() || store.has(hash).await.unwrap()
+    {
+        got.push("get many");
+    }
+    let store = MemStore::new();
+    let mut observed = Box::pin(store.remote().observe(connect().await.unwrap(), ObserveRequest::new(hash)));
+    if let Some(Ok(_)) = futures_lite::StreamExt::next(&mut observed).await {
+        got.push("observe");
+    }
+    got
+}
+
+fn iroh_blobs_chunk(n: u64) -> bao_tree::ChunkNum {
+    bao_tree::ChunkNum(n)
+}
+
+#[tokio::test]
+async fn a_stranger_gets_nothing_by_any_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(dir.path()).await;
+    let small = add(&owner, dir.path(), "small", b"one person's row").await;
+    let large = add(&owner, dir.path(), "large", &vec![7; 100_000]).await;
+    let stranger = Identity::from_seed([2; 32]);
+    for hash in [small, large] {
+        assert_eq!(everything(&stranger, &owner.address, hash).await, Vec::<&str>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_grantee_gets_exactly_the_allowed_blob_and_loses_it_when_revoked() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(dir.path()).await;
+    let secret = add(&owner, dir.path(), "secret", &vec![9; 50_000]).await;
+    // A granted blob whose bytes are the hash of one that is not: as a hash sequence it would open the other.
+    let trojan = add(&owner, dir.path(), "trojan", &secret.0).await;
+    let grantee = Identity::from_seed([3; 32]);
+    owner.served.access().allow(grantee.id(), [trojan]);
+    let got = everything(&grantee, &owner.address, trojan).await;
+    assert!(got.contains(&"get blob"), "{got:?}");
+    assert!(!got.contains(&"get as hash sequence") && !got.contains(&"observe") && !got.contains(&"get many"), "{got:?}");
+    assert_eq!(everything(&grantee, &owner.address, secret).await, Vec::<&str>::new());
+    // Another peer gains nothing from it.
+    assert_eq!(everything(&Identity::from_seed([4; 32]), &owner.address, trojan).await, Vec::<&str>::new());
+    owner.served.access().revoke(&grantee.id());
+    assert_eq!(everything(&grantee, &owner.address, trojan).await, Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn nobody_can_push() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(dir.path()).await;
+    let pusher = Identity::from_seed([5; 32]);
+    let bytes = vec![1; 20_000];
+    let hash = ContentHash::of(&bytes);
+    owner.served.access().allow(pusher.id(), [hash]);
+    let endpoint = loopback(&pusher).await;
+    let id = iroh::EndpointId::from_bytes(owner.address.peer.as_bytes()).unwrap();
+    let addr = iroh::EndpointAddr { id, addrs: owner.address.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
+    let store = MemStore::new();
+    store.add_bytes(bytes).await.unwrap();
+    let connection = endpoint.connect(addr, iroh_blobs::ALPN).await.unwrap();
+    let _ = store
+        .remote()
+        .execute_push(connection, PushRequest::new(Hash::from_bytes(hash.0), ChunkRangesSeq::root()))
+        .complete()
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    // Had the push been taken, the allowed hash could be fetched now.
+    assert_eq!(everything(&pusher, &owner.address, hash).await, Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn fetch_verifies_and_writes_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(dir.path()).await;
+    let bytes: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+    let hash = add(&owner, dir.path(), "data", &bytes).await;
+    let grantee = Identity::from_seed([3; 32]);
+    let endpoint = loopback(&grantee).await;
+    let target = dir.path().join("fetched");
+    let cache = dir.path().join("cache");
+    assert!(blobs::fetch(&endpoint, &cache, &owner.address, hash, &target).await.is_err());
+    assert!(!target.exists(), "nothing half-written");
+    owner.served.access().allow(grantee.id(), [hash]);
+    blobs::fetch(&endpoint, &cache, &owner.address, hash, &target).await.unwrap();
+    assert_eq!(std::fs::read(&target).unwrap(), bytes);
+}

@@ -1,0 +1,83 @@
+//! Peers that break the job protocol: refused or dropped, and others are served meanwhile.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{future::Future, net::Ipv4Addr, pin::Pin, sync::Arc};
+
+use iroh::Endpoint;
+use tidegate_exchange::{Address, Handler, ask, bind, blobs::Served, local_address, serve};
+use tidegate_protocol::{
+    Identity, PeerId,
+    frame::{ALPN, Reply, Request},
+    limits,
+};
+
+/// Answers listings after a moment.
+#[derive(Debug)]
+struct Echo;
+impl Handler for Echo {
+    fn handle<'a>(
+        &'a self,
+        _: PeerId,
+        request: Request,
+        attachment: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
+        Box::pin(async move {
+            match request {
+                Request::Listings => Reply::Listings(vec![]),
+                _ => Reply::LogFile(attachment.len().to_string()),
+            }
+        })
+    }
+}
+
+async fn setup() -> (tempfile::TempDir, Address, iroh::protocol::Router, Endpoint) {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = Identity::from_seed([1; 32]);
+    let served = Served::open(dir.path()).await.unwrap();
+    let endpoint = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let address = local_address(&endpoint, &identity);
+    let router = serve(endpoint, Arc::new(Echo), &served);
+    let client = bind(&Identity::from_seed([2; 32]), (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    (dir, address, router, client)
+}
+
+async fn raw(client: &Endpoint, to: &Address, bytes: &[u8], finish: bool) -> Option<Vec<u8>> {
+    let id = iroh::EndpointId::from_bytes(to.peer.as_bytes()).unwrap();
+    let addr = iroh::EndpointAddr { id, addrs: to.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
+    let connection = client.connect(addr, ALPN).await.unwrap();
+    let (mut send, mut recv) = connection.open_bi().await.unwrap();
+    send.write_all(bytes).await.unwrap();
+    if !finish {
+        // Hang up in the middle.
+        connection.close(1u32.into(), b"bye");
+        return None;
+    }
+    send.finish().unwrap();
+    recv.read_to_end(1 << 20).await.ok()
+}
+
+#[tokio::test]
+async fn broken_frames_are_turned_away_and_others_are_served() {
+    let (_dir, address, _router, client) = setup().await;
+    let frame = |json: &str| [&(json.len() as u32).to_be_bytes()[..], json.as_bytes()].concat();
+    let too_long = (limits::FRAME_BYTES as u32 + 1).to_be_bytes();
+    assert!(raw(&client, &address, &too_long, true).await.is_none_or(|r| r.is_empty()), "a frame over the limit is dropped");
+    assert!(raw(&client, &address, &[0, 0, 0, 9, 1, 2], true).await.is_none_or(|r| r.is_empty()), "a frame cut short");
+    for json in ["", "{}", "null", "{\"submit\":{}}", "{\"submit\":{\"job\":1}}", "[[[[[[[["] {
+        let reply = raw(&client, &address, &frame(json), true).await.unwrap();
+        assert!(String::from_utf8_lossy(&reply).contains("bad-request"), "{json}");
+    }
+    raw(&client, &address, &[0, 0, 0, 200, b'{'], false).await;
+    let reply = ask(&client, &address, &Request::Listings, &[]).await.unwrap();
+    assert!(matches!(reply, Reply::Listings(_)));
+}
+
+#[tokio::test]
+async fn an_attachment_over_the_limit_is_refused_before_it_is_read() {
+    let (_dir, address, _router, client) = setup().await;
+    let envelope = r#"{"payload":"","payloadType":"","signatures":[]}"#;
+    let json = format!(r#"{{"submit":{{"job":{envelope},"grant":"","attachment_bytes":{}}}}}"#, u64::MAX);
+    let bytes = [&(json.len() as u32).to_be_bytes()[..], json.as_bytes()].concat();
+    let reply = raw(&client, &address, &bytes, true).await.unwrap();
+    assert!(String::from_utf8_lossy(&reply).contains("bad-request"));
+}
