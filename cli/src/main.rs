@@ -39,10 +39,17 @@ enum Command {
     List(commands::list::Args),
     /// Run a job at a peer and verify what comes back.
     Run(commands::run::Args),
+    /// Run a job on mock rows here: the identical engine, with everything shown.
+    Rehearse(commands::rehearse::Args),
     /// Copy a dataset whose policy and grant allow it.
     Fetch(commands::fetch::Args),
     /// Check receipts and the log's whole history.
     Audit(commands::audit::Args),
+    /// Show this party's own receipt log.
+    #[command(subcommand)]
+    Receipts(commands::receipts::Args),
+    /// Say what this machine has and lacks.
+    Doctor(commands::doctor::Args),
     /// Runs one job; started by the node.
     #[command(hide = true)]
     Worker,
@@ -101,6 +108,9 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Grant(args) => commands::grant::run(&home, args).map(done),
             Command::List(args) => commands::list::run(&home, args).await.map(done),
             Command::Run(args) => commands::run::run(&home, args).await.map(done),
+            Command::Rehearse(args) => commands::rehearse::run(&home, args).await.map(done),
+            Command::Receipts(args) => commands::receipts::run(&home, args).map(done),
+            Command::Doctor(args) => commands::doctor::run(&home, args),
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
             Command::Audit(args) => commands::audit::run(&home, args).await,
             // Handled before any of this was set up.

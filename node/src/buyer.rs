@@ -167,6 +167,23 @@ impl Buyer {
         Ok(fetched)
     }
 
+    /// A dataset's mock rows, fetched once and kept in `home`.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] where there are none.
+    pub async fn mock(&self, home: &Path, to: &Address, offer: &Offer) -> Result<PathBuf, NodeError> {
+        let Some(mock) = &offer.manifest.body().mock else {
+            return Err(NodeError::File("this dataset has no mock rows. Rehearse with --mock FILE --policy FILE".into()));
+        };
+        let target = home.join(format!("mocks/{}.parquet", mock.hash));
+        if !target.exists() {
+            self.ask(to, &Request::Mock { dataset: offer.manifest.id() }, &[]).await?;
+            std::fs::create_dir_all(home.join("mocks")).map_err(|e| file_error(home, e))?;
+            blobs::fetch(&self.endpoint, &home.join("fetched"), to, mock.hash, &target).await?;
+        }
+        Ok(target)
+    }
+
     /// One file of a peer's receipt log.
     ///
     /// # Errors

@@ -12,10 +12,14 @@
 
 pub mod auditor;
 pub mod buyer;
+pub mod doctor;
+mod fault;
 pub mod home;
 pub mod jobfile;
 pub mod provider;
 pub mod publish;
+pub mod rehearse;
+pub mod table;
 pub mod worker;
 
 pub use tidegate_exchange::Address;

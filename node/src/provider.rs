@@ -26,7 +26,7 @@ use tidegate_protocol::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    NodeError, file_error,
+    NodeError, fault, file_error,
     home::Home,
     worker::{self, Work},
 };
@@ -85,6 +85,11 @@ impl Provider {
         let identity = home.identity()?;
         let store = Arc::new(Store::open(home.path(), identity.clone())?);
         let datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
+        for dataset in &datasets {
+            if let (Some(path), Some(file)) = (&dataset.record.mock, &dataset.manifest.body().mock) {
+                served.add(path, file.hash).await?;
+            }
+        }
         for dataset in datasets.iter().filter(|d| d.policy.body().replicate == Access::Granted) {
             for (path, file) in dataset.record.files.iter().zip(&dataset.manifest.body().files) {
                 served.add(path, file.hash).await?;
@@ -165,8 +170,12 @@ impl Provider {
         let _slot = self.slots.try_acquire().map_err(|_| Refusal::new(Code::Busy, format!("all {SLOTS} job slots are busy")))?;
         let attachment = self.keep_program(job.body(), attachment)?;
         let admitted = self.plan(job, attachment, ContentHash::of(token.as_bytes())).await?;
+        fault::point("before-reserve");
         let record = match self.reserve(&admitted, peer)? {
-            Ok(reservation) => self.run(&admitted, reservation).await?,
+            Ok(reservation) => {
+                fault::point("after-reserve");
+                self.run(&admitted, reservation).await?
+            }
             Err(done) => done,
         };
         let delivery = self.deliver(dataset, record)?;
@@ -283,11 +292,14 @@ impl Provider {
         };
         let released =
             release(&admitted.plan, &admitted.calibration, &admitted.declared, &sums, admitted.job.id()).map_err(unavailable)?;
+        fault::point("after-release");
         let bytes = serde_json_canonicalizer::to_string(released.document()).map_err(unavailable)?;
         let store = self.store.clone();
         let record = tokio::task::spawn_blocking(move || {
             let record = store.finish(reservation, bytes)?;
+            fault::point("after-finish");
             store.export()?;
+            fault::point("after-export");
             Ok::<_, tidegate_catalog::StoreError>(record)
         });
         record.await.map_err(unavailable)?.map_err(unavailable)
@@ -385,6 +397,15 @@ impl Handler for Provider {
                 Request::Submit { job, grant, .. } => {
                     self.submit(peer, job, &grant, attachment).await.map(|d| Reply::Delivered(Box::new(d)))
                 }
+                Request::Mock { dataset } => self.dataset(&dataset).and_then(|d| {
+                    // Mock rows are the owner's to give away; everybody may rehearse.
+                    let mock = d.manifest.body().mock.as_ref().ok_or_else(|| {
+                        Refusal::new(Code::NotFound, "this dataset has no mock rows")
+                            .fix("Rehearse with --mock FILE --policy FILE")
+                    })?;
+                    self.served.access().allow(peer, [mock.hash]);
+                    Ok(Reply::Replicating)
+                }),
                 Request::Replicate { dataset, grant } => self.dataset(&dataset).and_then(|d| {
                     self.authorize(d, peer, &grant, Action::Replicate, MicroRho(0))?;
                     self.served.access().allow(peer, d.manifest.body().files.iter().map(|f| f.hash));

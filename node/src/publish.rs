@@ -87,7 +87,16 @@ pub fn publish(
         Layout::AsPublished => vec![],
         Layout::Clustered => profile.compute.iter().map(&mut describe).collect::<Result<Vec<_>, _>>()?,
     };
-    let mock = what.mock.as_ref().map(|m| m.canonicalize().map_err(|e| file_error(m, e))).transpose()?;
+    // Mock rows go through the same door: same columns, ordered by unit, so that a rehearsal runs as the job will.
+    let mock = match &what.mock {
+        None => None,
+        Some(path) => {
+            let files = dataset::expand(std::slice::from_ref(path))?;
+            let hash = dataset::describe(&files[0], |_| {})?.hash;
+            let derived = home.datasets().join(format!("{hash}.mock.parquet"));
+            dataset::profile(&files, &policy, &derived)?.compute.into_iter().next()
+        }
+    };
     let mock_file = mock.as_ref().map(&mut describe).transpose()?;
     let policy = Signed::sign(policy, identity)?;
     let mut draft = Manifest {

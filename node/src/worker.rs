@@ -23,7 +23,7 @@ use tidegate_protocol::{
     job::{Key, Program},
     policy::Policy,
 };
-use tidegate_sandbox::{Help, RunError, onnx::Inference};
+use tidegate_sandbox::{Help, Rehearsal, RunError, onnx::Inference};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The worker's ends of the two pipes to the runner.
@@ -47,6 +47,8 @@ struct Task {
     /// How many data files it holds; 0 to check only.
     files: u32,
     prf: [u8; 32],
+    /// Mock rows: show what the program says.
+    rehearsal: bool,
 }
 
 /// What the worker answers.
@@ -54,7 +56,7 @@ struct Task {
 enum Answer {
     Checked { shape: Shape, declared: Vec<Vec<Key>> },
     Refused(Refusal),
-    Sums(Sums),
+    Sums(Sums, Vec<String>),
     Failed(String),
 }
 
@@ -97,7 +99,7 @@ fn failed(e: impl std::fmt::Display) -> WorkerFailed {
 /// The refusal for the buyer; [`Code::Program`] also when the program made the planner die.
 pub async fn check(work: &Work) -> Result<Checked, Refusal> {
     let time = Duration::from_millis(work.policy.limits.slot_ms);
-    match call(work, vec![], None, time).await {
+    match call(work, vec![], None, time, false).await {
         Ok(Answer::Checked { shape, declared }) => Ok(Checked { shape, declared }),
         Ok(Answer::Refused(refusal)) => Err(refusal),
         Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
@@ -113,14 +115,32 @@ pub async fn check(work: &Work) -> Result<Checked, Refusal> {
 /// # Errors
 /// [`WorkerFailed`]: it died, was late or could not read. The buyer must not see which.
 pub async fn run(work: &Work, files: &[PathBuf], deadline: SystemTime) -> Result<Sums, WorkerFailed> {
+    run_as(work, files, deadline, false).await.map(|(sums, _)| sums)
+}
+
+/// Runs a job on mock rows and also returns what the program said: log lines and traps.
+///
+/// # Errors
+/// [`WorkerFailed`].
+pub async fn rehearse(work: &Work, files: &[PathBuf]) -> Result<(Sums, Vec<String>), WorkerFailed> {
+    let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
+    run_as(work, files, deadline, true).await
+}
+
+async fn run_as(
+    work: &Work,
+    files: &[PathBuf],
+    deadline: SystemTime,
+    rehearsal: bool,
+) -> Result<(Sums, Vec<String>), WorkerFailed> {
     let files = files.iter().map(|f| File::open(f).map(OwnedFd::from).map_err(failed)).collect::<Result<Vec<_>, _>>()?;
     let runner = match &work.job.program {
         Program::Onnx { .. } => Some(Runner::start()?),
         _ => None,
     };
     let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-    match call(work, files, runner, time).await? {
-        Answer::Sums(sums) => Ok(sums),
+    match call(work, files, runner, time, rehearsal).await? {
+        Answer::Sums(sums, lines) => Ok((sums, lines)),
         Answer::Failed(why) => Err(WorkerFailed(why)),
         Answer::Refused(refusal) => Err(failed(refusal)),
         Answer::Checked { .. } => Err(failed("it only checked")),
@@ -146,7 +166,13 @@ impl Runner {
     }
 }
 
-async fn call(work: &Work, files: Vec<OwnedFd>, runner: Option<Runner>, time: Duration) -> Result<Answer, WorkerFailed> {
+async fn call(
+    work: &Work,
+    files: Vec<OwnedFd>,
+    runner: Option<Runner>,
+    time: Duration,
+    rehearsal: bool,
+) -> Result<Answer, WorkerFailed> {
     let task = Task {
         job: work.job.clone(),
         policy: work.policy.clone(),
@@ -154,6 +180,7 @@ async fn call(work: &Work, files: Vec<OwnedFd>, runner: Option<Runner>, time: Du
         attachment: work.attachment.as_ref().map(|a| a.to_vec()),
         files: files.len() as u32,
         prf: work.prf,
+        rehearsal,
     };
     let mut bytes = Vec::new();
     ciborium::into_writer(&task, &mut bytes).map_err(failed)?;
@@ -250,8 +277,9 @@ fn answer(task: Task, files: &[File], pipes: Option<(File, File)>) -> Answer {
         _ => None,
     };
     let inference = remote.as_mut().map(|r| r as &mut dyn Inference);
-    match tidegate_sandbox::run(&admitted, files, &task.prf, Help { inference, rehearsal: None }) {
-        Ok(sums) => Answer::Sums(sums),
+    let mut shown = task.rehearsal.then(Rehearsal::default);
+    match tidegate_sandbox::run(&admitted, files, &task.prf, Help { inference, rehearsal: shown.as_mut() }) {
+        Ok(sums) => Answer::Sums(sums, shown.unwrap_or_default().lines),
         Err(e) => Answer::Failed(e.to_string()),
     }
 }

@@ -29,6 +29,11 @@ pub enum Request {
         /// Biscuit token, base64.
         grant: String,
     },
+    /// Permission to copy a dataset's mock rows.
+    Mock {
+        /// Id of the manifest.
+        dataset: ContentHash,
+    },
     /// One file of the receipt log: `checkpoint`, `tile/…`.
     LogFile {
         /// C2SP tlog-tiles path.

@@ -2,9 +2,12 @@
 
 pub(crate) mod audit;
 pub(crate) mod budget;
+pub(crate) mod doctor;
 pub(crate) mod fetch;
 pub(crate) mod grant;
 pub(crate) mod list;
 pub(crate) mod publish;
+pub(crate) mod receipts;
+pub(crate) mod rehearse;
 pub(crate) mod run;
 pub(crate) mod serve;

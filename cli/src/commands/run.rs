@@ -8,9 +8,10 @@ use tidegate_node::{
     buyer::{Buyer, save},
     home::Home,
     jobfile::JobFile,
+    table,
 };
 
-use crate::show::{price, table};
+use crate::show;
 
 /// What to run, where.
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub(crate) struct Args {
     /// The owner's grant.
     #[arg(long)]
     grant: Option<PathBuf>,
-    /// Keep result, receipt and proof in this folder.
+    /// A folder keeps result, receipt and proof for an auditor; a file ending in .arrow, .parquet, .csv or .json gets the table.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Request id, 32 hexadecimal characters: the same id and job is charged once and answered with the same bytes.
@@ -47,7 +48,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     waiting.finish_and_clear();
     buyer.close().await;
     let (offer, verified) = outcome?;
-    if let Some(folder) = &args.out {
+    if let Some(path) = args.out.as_deref().filter(|path| table::is_table(path)) {
+        table::write(&verified.result, path)?;
+    } else if let Some(folder) = &args.out {
         let name = args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         save(&verified, &args.to.peer, folder, &name)?;
     }
@@ -57,8 +60,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!("{}", serde_json::json!({ "result": verified.result, "receipt": receipt, "remaining": verified.remaining }));
         return Ok(());
     }
-    println!("{}", table(&verified.result));
-    println!("value [95 % interval of the noise]; cost {}", price(verified.result.cost, at));
-    println!("left for you: {}; receipt {} of the owner's log, verified", price(verified.remaining, at), verified.index);
+    println!("{}", show::table(&verified.result));
+    println!("value [95 % interval of the noise]; cost {}", show::price(verified.result.cost, at));
+    println!("left for you: {}; receipt {} of the owner's log, verified", show::price(verified.remaining, at), verified.index);
     Ok(())
 }

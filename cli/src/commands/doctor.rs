@@ -1,0 +1,25 @@
+//! `tidegate doctor`
+
+use tidegate_node::{doctor, home::Home};
+
+/// How to show it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<std::process::ExitCode> {
+    let checks = doctor::examine(home);
+    if args.json {
+        println!("{}", serde_json::to_string(&checks)?);
+    } else {
+        for check in &checks {
+            println!("{} {}: {}", if check.well { "ok  " } else { "LACK" }, check.what, check.seen);
+        }
+    }
+    // What is lacking narrows what the node can do; only a missing key stops it.
+    let fine = checks.iter().all(|c| c.well || !c.needed);
+    Ok(if fine { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE })
+}

@@ -1,0 +1,68 @@
+//! `tidegate rehearse`
+
+use std::path::PathBuf;
+
+use tidegate_node::{Address, buyer::Buyer, home::Home, jobfile::JobFile, rehearse::rehearse};
+use tidegate_protocol::policy::PolicyFile;
+
+use crate::show;
+
+/// What to rehearse, on which rows.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The job file.
+    job: PathBuf,
+    /// Fetch policy and mock rows from this owner.
+    #[arg(long, conflicts_with_all = ["mock", "policy"], required_unless_present = "mock")]
+    to: Option<Address>,
+    /// Mock rows: Parquet, ordered by unit.
+    #[arg(long, requires = "policy")]
+    mock: Option<PathBuf>,
+    /// The policy, TOML.
+    #[arg(long, requires = "mock")]
+    policy: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let file = JobFile::read(&args.job)?;
+    let (policy, mock) = match (&args.to, &args.mock, &args.policy) {
+        (Some(to), _, _) => {
+            let buyer = Buyer::bind(home.identity()?, to).await?;
+            let offer = buyer.offer(to, &file.dataset).await?;
+            let mock = buyer.mock(home.path(), to, &offer).await;
+            buyer.close().await;
+            (offer.policy.body().clone(), mock?)
+        }
+        (None, Some(mock), Some(policy)) => {
+            let text = std::fs::read_to_string(policy)?;
+            (PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?, mock.clone())
+        }
+        _ => anyhow::bail!("give --to PEER, or --mock FILE and --policy FILE"),
+    };
+    let shown = rehearse(&file, &policy, &mock).await?;
+    if args.json {
+        println!("{}", serde_json::json!({ "result": shown.result, "mechanism": shown.mechanism, "lines": shown.lines }));
+        return Ok(());
+    }
+    println!("{}", show::table(&shown.result));
+    println!("mock rows, real noise. The job would cost {}", show::price(shown.result.cost, policy.delta_femto));
+    for column in &shown.mechanism.columns {
+        println!(
+            "  {} ({}) clipped to [{}, {}]: noise {:?}",
+            column.name, column.reducer, column.lo, column.hi, column.noise_scale
+        );
+    }
+    if let Some(tau) = shown.mechanism.threshold {
+        println!("  a group appears when its noisy number of units is at least {tau}");
+    }
+    for line in shown.lines.iter().take(40) {
+        println!("  program: {line}");
+    }
+    if shown.lines.len() > 40 {
+        println!("  … and {} more lines", shown.lines.len() - 40);
+    }
+    Ok(())
+}

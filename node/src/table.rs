@@ -1,0 +1,68 @@
+//! A result as a table that other tools read: Arrow IPC, Parquet, CSV or JSON.
+
+use std::{fs::File, path::Path, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, Float64Array, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
+};
+use tidegate_protocol::{job::Key, result::ResultDoc};
+
+use crate::{NodeError, file_error};
+
+/// Keys as text, and for each column its value with the ends of the noise's 95 % interval.
+fn batch(result: &ResultDoc) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = (vec![], vec![]);
+    for (i, name) in result.keys.iter().enumerate() {
+        let text = |key: &Key| match key {
+            Key::Null => None,
+            Key::Bool(b) => Some(b.to_string()),
+            Key::Int(i) => Some(i.to_string()),
+            Key::Float(f) => Some(f.to_string()),
+            Key::Text(t) => Some(t.clone()),
+        };
+        fields.push(Field::new(name, DataType::Utf8, true));
+        columns.push(Arc::new(result.rows.iter().map(|r| r.key.get(i).and_then(text)).collect::<StringArray>()));
+    }
+    for (i, name) in result.columns.iter().enumerate() {
+        let parts: [(&str, fn(&tidegate_protocol::result::Cell) -> f64); 3] =
+            [("", |c| c.value), ("_low", |c| c.low), ("_high", |c| c.high)];
+        for (suffix, part) in parts {
+            fields.push(Field::new(format!("{name}{suffix}"), DataType::Float64, true));
+            columns.push(Arc::new(result.rows.iter().map(|r| r.cells.get(i).map(part)).collect::<Float64Array>()));
+        }
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Whether `path` names a table rather than a folder: by its ending.
+pub fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ["arrow", "parquet", "csv", "json"].iter().any(|known| e == *known))
+}
+
+/// Writes a result to `path` in the format its ending names.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn write(result: &ResultDoc, path: &Path) -> Result<(), NodeError> {
+    let put = || -> Result<(), Box<dyn std::error::Error>> {
+        let batch = batch(result)?;
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("arrow") => {
+                let mut writer = arrow::ipc::writer::FileWriter::try_new(File::create(path)?, &batch.schema())?;
+                writer.write(&batch)?;
+                writer.finish()?;
+            }
+            Some("parquet") => {
+                let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?;
+                writer.write(&batch)?;
+                writer.close()?;
+            }
+            Some("csv") => arrow::csv::Writer::new(File::create(path)?).write(&batch)?,
+            Some("json") => std::fs::write(path, serde_json::to_vec_pretty(result)?)?,
+            _ => return Err("name a file that ends in .arrow, .parquet, .csv or .json".into()),
+        }
+        Ok(())
+    };
+    put().map_err(|e| file_error(path, e))
+}
