@@ -27,7 +27,10 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The database refused: full disk, lost file, a second process.
+    /// Another process holds the ledger: one holder of a budget at a time.
+    #[error("the ledger is in use by another process. Stop `tidegate serve` first")]
+    InUse,
+    /// The database refused: full disk, lost file.
     #[error("the ledger: {0}")]
     Database(#[from] redb::Error),
     /// A file of the log could not be written.
@@ -174,7 +177,10 @@ impl Store {
     /// [`StoreError`] when the file is damaged, held by another process, or cannot be written.
     pub fn open(folder: &Path, identity: Identity) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder)?;
-        let db = Database::create(folder.join("ledger.redb"))?;
+        let db = match Database::create(folder.join("ledger.redb")) {
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse),
+            db => db?,
+        };
         Self::with(db, folder, identity)
     }
 

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod auditor;
+pub mod budget;
 pub mod buyer;
 pub mod doctor;
 mod fault;

@@ -14,7 +14,7 @@ use tidegate_exchange::{Handler, blobs::Served};
 use tidegate_gate::{Calibration, Plan, Sums, release};
 use tidegate_gpu_runner::library;
 use tidegate_protocol::{
-    Code, ContentHash, Cost, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
+    Code, ContentHash, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
     cost::MicroRho,
     frame::{Delivery, Listing, Reply, Request},
     grant::{self, Action, Ask},
@@ -319,21 +319,6 @@ impl Provider {
         }
         let bytes = std::fs::read(self.store.log_folder().join(path));
         bytes.map(|b| STANDARD.encode(b)).map_err(|_| Refusal::new(Code::NotFound, "no such log file").at("path"))
-    }
-
-    /// What was spent on each dataset: name, policy, spent in all.
-    ///
-    /// # Errors
-    /// [`NodeError::Store`].
-    pub fn budget(home: &Home) -> Result<Vec<(Dataset, Cost, Vec<LedgerLink>)>, NodeError> {
-        let store = Store::open(home.path(), home.identity()?)?;
-        tidegate_catalog::dataset::load_all(&home.datasets())?
-            .into_iter()
-            .map(|d| {
-                let population = d.manifest.body().population;
-                Ok((d, store.spent(&population, None)?, store.links(&population)?))
-            })
-            .collect()
     }
 }
 

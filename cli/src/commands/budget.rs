@@ -1,6 +1,6 @@
 //! `tidegate budget`
 
-use tidegate_node::{home::Home, provider::Provider};
+use tidegate_node::{budget::accounts, home::Home};
 
 use crate::show::price;
 
@@ -13,22 +13,27 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    for (dataset, spent, links) in Provider::budget(home)? {
-        let (manifest, policy) = (dataset.manifest.body(), dataset.policy.body());
+    for account in accounts(home)? {
+        let (manifest, policy) = (account.dataset.manifest.body(), account.dataset.policy.body());
+        let left = account.spent.left_of(policy.budget);
         if args.json {
-            let left = spent.left_of(policy.budget);
+            let buyers: serde_json::Map<_, _> =
+                account.buyers.iter().map(|(b, c)| (b.to_string(), serde_json::json!(c))).collect();
             println!(
                 "{}",
                 serde_json::json!({ "dataset": manifest.name, "population": manifest.population, "cap": policy.budget,
-                    "spent": spent, "left": left, "charges": links })
+                    "spent": account.spent, "left": left, "buyers": buyers, "charges": account.charges })
             );
             continue;
         }
         let at = policy.delta_femto;
         println!("{} ({})", manifest.name, manifest.population.short());
         println!("  budget {}", price(policy.budget, at));
-        println!("  spent  {} in {} jobs", price(spent, at), links.len());
-        println!("  left   {}", price(spent.left_of(policy.budget), at));
+        println!("  spent  {} in {} jobs", price(account.spent, at), account.charges.len());
+        println!("  left   {}", price(left, at));
+        for (buyer, spent) in &account.buyers {
+            println!("  {} spent {}", buyer.short(), price(*spent, at));
+        }
     }
     Ok(())
 }

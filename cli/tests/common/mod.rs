@@ -1,0 +1,166 @@
+//! Parties as real processes of the real binary, each with a folder of its own.
+#![allow(dead_code)]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+pub(crate) const POLICY: &str = r#"
+[unit]
+column = "person"
+max_units = 100
+max_rows = 2
+max_groups = 2
+[budget]
+delta = 1e-6
+rho = 1.0
+per_buyer_rho = 0.9
+[jobs]
+kinds = ["sql", "wasm", "onnx"]
+min_units = 5
+fuel = 1000000
+memory_mib = 16
+slot = "8s"
+tick = "100ms"
+dangerous_no_tick_for = ["BUYER"]
+[access]
+compute = "granted"
+replicate = "nobody"
+[columns]
+spend = { lo = 0, hi = 100 }
+city = {}
+"#;
+
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+}
+
+pub(crate) struct Serving {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Serving {
+    pub(crate) fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+pub(crate) fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+impl World {
+    /// An owner with a published dataset, a buyer with a grant.
+    pub(crate) fn new() -> Self {
+        let world = Self { dir: tempfile::tempdir().unwrap() };
+        world.ok("owner", &["init"]);
+        let buyer = world.ok("buyer", &["init"]).trim().to_owned();
+        let mut csv = String::from("person,spend,city\n");
+        for person in 0..60 {
+            csv.push_str(&format!("{person},{},north\n{person},{},south\n", person % 50, person % 7));
+        }
+        std::fs::write(world.path("data.csv"), csv).unwrap();
+        std::fs::write(world.path("policy.toml"), POLICY.replace("BUYER", &buyer)).unwrap();
+        world.publish("data.csv", &["--name", "towns"]);
+        world.ok("owner", &["grant", "towns", "--to", &buyer, "--rho", "1", "--out", &world.text("grant")]);
+        world
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    pub(crate) fn publish(&self, file: &str, more: &[&str]) -> String {
+        let (file, policy) = (self.text(file), self.text("policy.toml"));
+        let mut args = vec!["publish", &file, "--unit", "person", "--policy", &policy, "--json"];
+        args.extend(more);
+        self.ok("owner", &args)
+    }
+
+    pub(crate) fn command(&self, who: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.arg("--home").arg(self.path(who)).env_remove("TIDEGATE_FAULT");
+        command
+    }
+
+    pub(crate) fn try_run(&self, who: &str, args: &[&str]) -> Output {
+        self.command(who).args(args).output().unwrap()
+    }
+
+    pub(crate) fn ok(&self, who: &str, args: &[&str]) -> String {
+        let output = self.try_run(who, args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs what must fail; returns what it said.
+    pub(crate) fn fails(&self, who: &str, args: &[&str]) -> String {
+        let output = self.try_run(who, args);
+        assert!(!output.status.success(), "{args:?} succeeded: {}", text(&output));
+        text(&output)
+    }
+
+    pub(crate) fn serve(&self, fault: Option<&str>) -> Serving {
+        let file = self.path("address");
+        let _ = std::fs::remove_file(&file);
+        let mut command = self.command("owner");
+        command.args(["serve", "--address-file"]).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Some(fault) = fault {
+            command.env("TIDEGATE_FAULT", fault);
+        }
+        let mut child = command.spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Ok(address) = std::fs::read_to_string(&file)
+                && !address.is_empty()
+            {
+                return Serving { child, address };
+            }
+            assert!(child.try_wait().unwrap().is_none(), "the owner's node ended at the start");
+            assert!(Instant::now() < deadline, "the owner's node did not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn job(&self, name: &str, body: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, format!("dataset = \"towns\"\n{body}")).unwrap();
+        path.display().to_string()
+    }
+
+    pub(crate) fn count_job(&self) -> String {
+        self.job("count.toml", "rho = 0.1\n[sql]\nquery = \"SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset\"\n")
+    }
+
+    pub(crate) fn run_args<'a>(&'a self, job: &'a str, address: &'a str, grant: &'a str) -> Vec<&'a str> {
+        vec!["run", job, "--to", address, "--grant", grant, "--json"]
+    }
+
+    pub(crate) fn audit(&self, address: &str) -> serde_json::Value {
+        serde_json::from_str(&self.ok("buyer", &["audit", "--peer", address, "--json"])).unwrap()
+    }
+
+    pub(crate) fn spent(&self) -> u64 {
+        let budget: serde_json::Value =
+            serde_json::from_str(self.ok("owner", &["budget", "--json"]).lines().next().unwrap()).unwrap();
+        budget["spent"]["rho_micro"].as_u64().unwrap()
+    }
+}
+
+pub(crate) fn exists(path: &Path) -> bool {
+    path.exists()
+}
