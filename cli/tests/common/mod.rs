@@ -20,7 +20,7 @@ per_buyer_rho = 0.9
 [jobs]
 kinds = ["sql", "wasm", "onnx"]
 min_units = 5
-fuel = 1000000
+fuel = 100000000
 memory_mib = 16
 slot = "8s"
 tick = "100ms"
@@ -50,6 +50,10 @@ impl Drop for Serving {
 }
 
 impl Serving {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn wait(mut self) -> std::process::ExitStatus {
         self.child.wait().unwrap()
     }
