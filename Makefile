@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each does all its set-up.
-.PHONY: demo test lint ort
+.PHONY: demo test lint ort deny
 
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
@@ -26,3 +26,9 @@ endif
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# Licences, bans and sources of dependencies.
+deny:
+	@test -x .tools/bin/cargo-deny || $(CARGO) install --quiet --locked --root .tools cargo-deny
+	.tools/bin/cargo-deny --locked check licenses bans sources
+	@.tools/bin/cargo-deny --locked check advisories || echo "advisories: NOT CHECKED, or found wanting: see above"
