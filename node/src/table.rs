@@ -6,9 +6,15 @@ use arrow::{
     array::{ArrayRef, Float64Array, RecordBatch, StringArray},
     datatypes::{DataType, Field, Schema},
 };
-use tidegate_protocol::{job::Key, result::ResultDoc};
+use tidegate_protocol::{
+    job::Key,
+    result::{Cell, ResultDoc},
+};
 
 use crate::{NodeError, file_error};
+
+/// One number of a cell.
+type Part = fn(&Cell) -> f64;
 
 /// Keys as text, and for each column its value with the ends of the noise's 95 % interval.
 fn batch(result: &ResultDoc) -> Result<RecordBatch, arrow::error::ArrowError> {
@@ -25,8 +31,7 @@ fn batch(result: &ResultDoc) -> Result<RecordBatch, arrow::error::ArrowError> {
         columns.push(Arc::new(result.rows.iter().map(|r| r.key.get(i).and_then(text)).collect::<StringArray>()));
     }
     for (i, name) in result.columns.iter().enumerate() {
-        let parts: [(&str, fn(&tidegate_protocol::result::Cell) -> f64); 3] =
-            [("", |c| c.value), ("_low", |c| c.low), ("_high", |c| c.high)];
+        let parts: [(&str, Part); 3] = [("", |c| c.value), ("_low", |c| c.low), ("_high", |c| c.high)];
         for (suffix, part) in parts {
             fields.push(Field::new(format!("{name}{suffix}"), DataType::Float64, true));
             columns.push(Arc::new(result.rows.iter().map(|r| r.cells.get(i).map(part)).collect::<Float64Array>()));
