@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each does all its set-up.
-.PHONY: demo test lint ort deny
+.PHONY: demo test lint ort deny bench
 
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
@@ -26,6 +26,12 @@ endif
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# Ratios against floors, in one run. Minutes.
+bench: ort
+	$(CARGO) build --release --locked -p tidegate-cli -p tidegate-bench
+	target/release/tidegate-bench
+	python3 bench/tiny_job.py target/release/tidegate
 
 # Licences, bans and sources of dependencies.
 deny:

@@ -1,0 +1,51 @@
+//! Side-by-side measurements. Each prints a ratio against a floor of the same run; never compare the seconds of two machines.
+//!
+//! `tidegate-bench [sql|wasm|onnx|blobs]…`, all where none is named. `TIDEGATE_BENCH_ROWS` and `TIDEGATE_BENCH_MIB` scale it down.
+
+mod blobs;
+mod onnx;
+mod sql;
+mod wasm;
+
+use std::time::Instant;
+
+fn main() -> anyhow::Result<()> {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| asked.is_empty() || asked.iter().any(|a| a == name);
+    println!("{} processors", std::thread::available_parallelism()?);
+    if wanted("sql") {
+        sql::run(number("TIDEGATE_BENCH_ROWS", 10_000_000)?)?;
+    }
+    if wanted("wasm") {
+        wasm::run()?;
+    }
+    if wanted("onnx") {
+        onnx::run()?;
+    }
+    if wanted("blobs") {
+        blobs::run(number("TIDEGATE_BENCH_MIB", 1024)?)?;
+    }
+    Ok(())
+}
+
+fn number(variable: &str, default: usize) -> anyhow::Result<usize> {
+    Ok(std::env::var(variable).map_or(Ok(default), |v| v.parse())?)
+}
+
+/// The shortest of `times` runs, in seconds: the least disturbed one.
+pub(crate) fn best<T>(times: usize, mut work: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<f64> {
+    let mut best = f64::INFINITY;
+    for _ in 0..times {
+        let start = Instant::now();
+        std::hint::black_box(work()?);
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// The largest resident memory of this process so far, in MiB.
+pub(crate) fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
+    kib.unwrap_or(f64::NAN) / 1024.0
+}

@@ -1,0 +1,125 @@
+//! Governed GROUP BY against plain DataFusion on the same file.
+
+use std::{fs::File, sync::Arc};
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use parquet::arrow::ArrowWriter;
+use tidegate_protocol::{
+    ContentHash, Cost, Job, MicroRho,
+    cost::FemtoDelta,
+    job::Program,
+    policy::{Policy, PolicyFile},
+};
+use tidegate_sandbox::{Help, admit, run as run_job, units};
+
+use crate::{best, peak_mib};
+
+/// Rows of one unit.
+const ROWS_A_UNIT: usize = 5;
+
+pub(crate) fn policy() -> anyhow::Result<Policy> {
+    let text = r#"
+        [unit]
+        column = "person"
+        max_units = 100000000
+        max_rows = 5
+        max_groups = 5
+        [budget]
+        delta = 1e-9
+        rho = 100.0
+        per_buyer_rho = 100.0
+        [jobs]
+        kinds = ["sql", "wasm", "onnx"]
+        min_units = 10
+        fuel = 1000000
+        memory_mib = 16
+        slot = "600s"
+        tick = "1s"
+        [access]
+        compute = "granted"
+        replicate = "nobody"
+        [columns]
+        spend = { lo = 0, hi = 1000 }
+        region = {}
+        cell = {}
+    "#;
+    Ok(PolicyFile::parse(text)?.check(|e, _| Some(e))?)
+}
+
+pub(crate) fn job(program: Program) -> Job {
+    let cost = Cost { rho_micro: MicroRho(1_000_000), delta_femto: FemtoDelta(1000) };
+    Job { version: 1, request: "0".repeat(32), dataset: ContentHash([0; 32]), cost, created: 0, program }
+}
+
+/// A cheap stream of numbers that look random.
+fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
+    let mut writer: Option<ArrowWriter<File>> = None;
+    for start in (0..rows).step_by(1 << 20) {
+        let range = start..rows.min(start + (1 << 20));
+        let batch = RecordBatch::try_from_iter([
+            ("person", Arc::new(range.clone().map(|i| (i / ROWS_A_UNIT) as i64).collect::<Int64Array>()) as ArrayRef),
+            ("region", Arc::new(range.clone().map(|i| (mix(i as u64) % 20) as i64).collect::<Int64Array>()) as ArrayRef),
+            ("cell", Arc::new(range.clone().map(|i| (mix(i as u64) % 100_000) as i64).collect::<Int64Array>()) as ArrayRef),
+            ("spend", Arc::new(range.map(|i| (mix(!i as u64) % 100_000) as f64 / 100.0).collect::<Float64Array>()) as ArrayRef),
+        ])?;
+        if writer.is_none() {
+            writer = Some(ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?);
+        }
+        if let Some(writer) = &mut writer {
+            writer.write(&batch)?;
+        }
+    }
+    if let Some(writer) = writer {
+        writer.close()?;
+    }
+    Ok(())
+}
+
+pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("rows.parquet");
+    generate(&path, rows)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let policy = policy()?;
+    let file = File::open(&path)?;
+    let schema = units::schema(&file)?;
+    for (key, groups) in [("region", "20"), ("cell", "100 000")] {
+        let aggregates = "COUNT(*) AS n, SUM(spend) AS s, AVG(spend) AS m";
+        let query = format!("SELECT {key}, {aggregates} FROM dataset GROUP BY {key}");
+        let before = peak_mib();
+        let job = job(Program::Sql { query: query.clone(), keys: None });
+        let admitted = admit(&job, &policy, &schema, None)?;
+        let governed = best(3, || Ok(run_job(&admitted, &[file.try_clone()?], &[0; 32], Help::default())?))?;
+        let memory = peak_mib();
+        let plain = |query: &str| {
+            best(3, || {
+                runtime.block_on(async {
+                    let context = SessionContext::new();
+                    let path = path.to_string_lossy();
+                    context.register_parquet("dataset", &*path, ParquetReadOptions::default()).await?;
+                    Ok(context.sql(query).await?.collect().await?)
+                })
+            })
+        };
+        let floor = plain(&query)?;
+        let by_hand = plain(&format!(
+            "SELECT {key}, COUNT(*), SUM(n), SUM(s) FROM (SELECT person, {key}, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY person, {key}) GROUP BY {key}"
+        ))?;
+        println!(
+            "sql: GROUP BY {groups} over {rows} rows: governed {governed:.3} s, DataFusion {floor:.3} s, two-level by hand {by_hand:.3} s: \
+             ratio {:.2} to plain, {:.2} to two-level; peak memory {memory:.0} MiB (before {before:.0})",
+            governed / floor,
+            governed / by_hand
+        );
+        let planning = best(20, || Ok(admit(&job, &policy, &schema, None)?))?;
+        println!("sql: planning and checking {:.2} ms", planning * 1e3);
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! A fresh instance for each unit: microseconds each.
+
+use std::{fs::File, sync::Arc};
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use parquet::arrow::ArrowWriter;
+use tidegate_protocol::{
+    ContentHash,
+    job::{Output, Program, Reducer, Split},
+};
+use tidegate_sandbox::{Help, admit, run as run_job, units};
+
+use crate::{
+    best,
+    sql::{job, policy},
+};
+
+const UNITS: usize = 20_000;
+
+/// `UNITS` units of one row each.
+pub(crate) fn file() -> anyhow::Result<(tempfile::TempDir, File)> {
+    let batch = RecordBatch::try_from_iter([
+        ("person", Arc::new((0..UNITS as i64).collect::<Int64Array>()) as ArrayRef),
+        ("region", Arc::new((0..UNITS as i64).collect::<Int64Array>()) as ArrayRef),
+        ("cell", Arc::new((0..UNITS as i64).collect::<Int64Array>()) as ArrayRef),
+        ("spend", Arc::new((0..UNITS).map(|i| i as f64).collect::<Float64Array>()) as ArrayRef),
+    ])?;
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("units.parquet");
+    let mut writer = ArrowWriter::try_new(File::create(&path)?, batch.schema(), None)?;
+    writer.write(&batch)?;
+    writer.close()?;
+    let file = File::open(path)?;
+    Ok((dir, file))
+}
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let (_dir, file) = file()?;
+    let bytes = tidegate_fixtures::guest("heavy")?;
+    let output = |name: &str| Output { name: name.into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 };
+    let job = job(Program::Wasm {
+        module: ContentHash::of(&bytes),
+        select: "SELECT spend FROM dataset".into(),
+        params_base64: String::new(),
+        split: Split::Unit,
+        outputs: vec![output("a"), output("b")],
+    });
+    let mut policy = policy()?;
+    policy.unit.max_units = UNITS as u64;
+    let bytes = Arc::new(bytes);
+    let schema = units::schema(&file)?;
+    let compile = best(5, || Ok(admit(&job, &policy, &schema, Some(bytes.clone()))?))?;
+    let admitted = admit(&job, &policy, &schema, Some(bytes.clone()))?;
+    let seconds = best(3, || Ok(run_job(&admitted, &[file.try_clone()?], &[0; 32], Help::default())?))?;
+    println!(
+        "wasm: {:.2} µs a unit (read, fresh instance, call, clip, add); compile and check {:.1} ms",
+        seconds * 1e6 / UNITS as f64,
+        compile * 1e3
+    );
+    Ok(())
+}
