@@ -35,42 +35,65 @@ impl std::fmt::Debug for GroupSums {
     }
 }
 
+/// A row's value of one column on the gate's grid, or its absence. Comes only out of [`Plan::step`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step(i64);
+
+impl Step {
+    const ABSENT: i64 = i64::MIN;
+}
+
 impl Plan {
     /// An empty group.
     pub fn group(&self, key: Vec<Key>) -> GroupSums {
         GroupSums { key, units: 0, lanes: vec![0; self.lanes.len()] }
     }
 
-    /// Adds one row's `value` of column `column` to a unit's `tally` (one integer a lane). `None` is NULL and adds nothing,
-    /// as does NaN. For [`Measure::Units`] call it with any value; for [`Measure::Count`] with `Some` where the row counts.
-    pub fn add_row(&self, tally: &mut [i64], column: usize, value: Option<f64>) {
-        let Some(value) = value.filter(|v| !v.is_nan()) else { return };
-        let lane = self.first[column];
-        let add = |tally: &mut [i64], lane: usize, by: i64| tally[lane] = tally[lane].saturating_add(by);
+    /// A value of column `column` on its grid: clipped and rounded; the bin's number for a histogram. `None` is NULL, and so is NaN.
+    /// For [`Measure::Units`] any value does; for [`Measure::Count`] it is `Some` where the row counts.
+    pub fn step(&self, column: usize, value: Option<f64>) -> Step {
+        let Some(value) = value.filter(|v| !v.is_nan()) else { return Step(Step::ABSENT) };
+        let grid = |v: f64| Step(quantise(v, self.lanes[self.first[column]].step));
         match self.shape.columns[column].measure {
-            Measure::Units => tally[lane] = 1,
-            Measure::Count => add(tally, lane, 1),
-            Measure::Sum { lo, hi } => add(tally, lane, quantise(value.clamp(lo, hi), self.lanes[lane].step)),
-            Measure::Mean { lo, hi } => {
-                let centred = value.clamp(lo, hi) - (lo + hi) / 2.0;
-                add(tally, lane, quantise(centred, self.lanes[lane].step));
-                if self.shape.blocks.is_none() {
-                    add(tally, lane + 1, 1);
-                }
-            }
+            Measure::Units | Measure::Count => Step(1),
+            Measure::Sum { lo, hi } => grid(value.clamp(lo, hi)),
+            Measure::Mean { lo, hi } => grid(value.clamp(lo, hi) - (lo + hi) / 2.0),
             Measure::Histogram { lo, hi, bins } => {
                 let position = (value.clamp(lo, hi) - lo) / (hi - lo) * f64::from(bins);
-                let bin = (position as usize).min(bins as usize - 1);
-                tally[lane..lane + bins as usize].fill(0);
-                tally[lane + bin] = 1;
+                Step((position as i64).min(i64::from(bins) - 1))
             }
         }
     }
 
-    /// Clips one unit's (or block's) tally and adds it to its group, then clears the tally.
-    pub fn close(&self, group: &mut GroupSums, tally: &mut [i64]) {
-        group.units += 1;
-        for ((sum, part), lane) in group.lanes.iter_mut().zip(tally.iter_mut()).zip(&self.lanes) {
+    /// Adds one row's step of column `column` to a unit's `tally` (one integer a lane).
+    #[inline]
+    pub fn add_step(&self, tally: &mut [i64], column: usize, step: Step) {
+        if step.0 == Step::ABSENT {
+            return;
+        }
+        let lane = self.first[column];
+        let add = |tally: &mut [i64], lane: usize, by: i64| tally[lane] = tally[lane].saturating_add(by);
+        match self.shape.columns[column].measure {
+            Measure::Units => tally[lane] = 1,
+            Measure::Count | Measure::Sum { .. } => add(tally, lane, step.0),
+            Measure::Mean { .. } => {
+                add(tally, lane, step.0);
+                if self.shape.blocks.is_none() {
+                    add(tally, lane + 1, 1);
+                }
+            }
+            Measure::Histogram { bins, .. } => {
+                tally[lane..lane + bins as usize].fill(0);
+                tally[lane + step.0 as usize] = 1;
+            }
+        }
+    }
+
+    /// Clips one unit's (or block's) tally and adds it to its group's `units` and `lanes`, then clears the tally.
+    #[inline]
+    pub fn close(&self, units: &mut i64, lanes: &mut [i128], tally: &mut [i64]) {
+        *units += 1;
+        for ((sum, part), lane) in lanes.iter_mut().zip(tally.iter_mut()).zip(&self.lanes) {
             *sum += i128::from((*part).clamp(lane.clip_lo, lane.clip_hi));
             *part = 0;
         }
@@ -87,9 +110,9 @@ impl Plan {
         }
         let mut tally = vec![0; self.lanes.len()];
         for (i, (value, default)) in values.iter().zip(defaults).enumerate() {
-            self.add_row(&mut tally, i, Some(if value.is_nan() { *default } else { *value }));
+            self.add_step(&mut tally, i, self.step(i, Some(if value.is_nan() { *default } else { *value })));
         }
-        self.close(group, &mut tally);
+        self.close(&mut group.units, &mut group.lanes, &mut tally);
         Ok(())
     }
 
@@ -99,9 +122,14 @@ impl Plan {
     /// [`GateError::Misfit`].
     pub fn check(&self, sums: &Sums) -> Result<(), GateError> {
         let misfit = |what: &str| Err(GateError::Misfit(what.to_owned()));
+        let mut seen = std::collections::HashSet::with_capacity(sums.groups.len());
         for group in &sums.groups {
             if group.key.len() != self.shape.key_names.len() || group.lanes.len() != self.lanes.len() || group.units < 0 {
                 return misfit("a group has the wrong shape");
+            }
+            // A key that came twice would be noised twice: a unit would be in more groups than it pays for.
+            if !seen.insert(format!("{:?}", group.key)) {
+                return misfit("a key comes twice");
             }
             let units = i128::from(group.units);
             for (sum, lane) in group.lanes.iter().zip(&self.lanes) {

@@ -215,6 +215,26 @@ fn grid(lo: f64, hi: f64) -> Option<f64> {
         .then(|| 2f64.powi(largest.max(1e-12).log2().ceil() as i32 - GRID_BITS))
 }
 
+/// Rounds to the nearest step, halves away from zero. `step` is a power of two, so its inverse and the product are exact; a step count is
+/// far below 2^52, so adding just under a half and truncating is that rounding, without a call.
 pub(crate) fn quantise(value: f64, step: f64) -> i64 {
-    (value / step).round() as i64
+    let steps = value * (1.0 / step);
+    (steps + f64::copysign(0.5 - f64::EPSILON / 4.0, steps)) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quantise;
+
+    #[test]
+    fn values_round_to_the_nearest_step_and_halves_away_from_zero() {
+        for step in [1.0, 2f64.powi(-20), 2f64.powi(20)] {
+            for k in -40..=40i64 {
+                let half = k as f64 * 0.5;
+                for steps in [half, half.next_up(), half.next_down(), half * 52_428.7, 2_097_151.5 + half] {
+                    assert_eq!(quantise(steps * step, step), steps.round() as i64, "{steps} × {step}");
+                }
+            }
+        }
+    }
 }

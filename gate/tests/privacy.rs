@@ -30,10 +30,10 @@ fn one_unit_moves_a_sum_by_at_most_its_sensitivity() {
             let mut tally = vec![0; plan.lanes().len()];
             for _ in 0..rows {
                 for column in 0..measures.len() {
-                    plan.add_row(&mut tally, column, Some(extreme));
+                    plan.add_step(&mut tally, column, plan.step(column, Some(extreme)));
                 }
             }
-            plan.close(&mut group, &mut tally);
+            plan.close(&mut group.units, &mut group.lanes, &mut tally);
             for (sum, lane) in group.lanes.iter().zip(plan.lanes()) {
                 assert!(sum.abs() <= i128::from(lane.sensitivity), "{extreme} × {rows}: {sum} > {}", lane.sensitivity);
             }
@@ -73,7 +73,7 @@ fn a_group_of_one_is_not_shown() {
         let mut group = plan.group(vec![Key::Text(name.into())]);
         for _ in 0..units {
             let mut tally = vec![1];
-            plan.close(&mut group, &mut tally);
+            plan.close(&mut group.units, &mut group.lanes, &mut tally);
         }
         group
     };
@@ -123,6 +123,17 @@ fn sums_beyond_the_clip_range_are_refused() {
     (group.units, group.lanes[0]) = (1, 6);
     let sums = Sums { groups: vec![group] };
     assert!(release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).is_err());
+}
+
+/// A key that comes twice would be noised twice, and its units be in more groups than they pay for.
+#[test]
+fn a_key_that_comes_twice_is_refused() {
+    let plan = Plan::new(shape(Keys::Undeclared { min_units: 1 }, &[Measure::Count])).unwrap();
+    let calibration = plan.calibrate(cost(1.0)).unwrap();
+    let group = || plan.group(vec![Key::Text("a".into())]);
+    let twice = Sums { groups: vec![group(), group()] };
+    assert!(release(&plan, &calibration, &[], &twice, ContentHash([0; 32])).is_err());
+    assert!(release(&plan, &calibration, &[], &Sums { groups: vec![group()] }, ContentHash([0; 32])).is_ok());
 }
 
 /// σ = 100 at Δ = 20 is ρ = 0.02, which OpenDP converts to ε = 0.8999 at δ = 1e-6; the way back returns to it.

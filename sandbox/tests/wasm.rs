@@ -57,6 +57,36 @@ fn a_guest_sees_one_unit_at_a_time() {
     assert_eq!(sums.groups[0].lanes, [steps(200.0 + 2000.0 + 4096.0, 4096.0), steps(2.0, 1.0)]);
 }
 
+/// The Rust guest: one gradient step of a logistic regression, each person's clipped, against the same sum by hand.
+#[test]
+fn a_gradient_is_computed_person_by_person() {
+    let t =
+        table(&[(Some(1), Some(1.0), 1, ""), (Some(1), Some(3.0), 0, ""), (Some(2), Some(2.0), 1, ""), (Some(3), None, 1, "")]);
+    let bytes = guest("gradient");
+    let weights = [0.5, -0.25f64];
+    let params: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+    let within = |name: &str| Output { name: name.into(), lo: -1.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 };
+    let job = job(Program::Wasm {
+        module: ContentHash::of(&bytes),
+        select: "SELECT spend, visits FROM dataset".into(),
+        params_base64: base64::Engine::encode(&base64::prelude::BASE64_STANDARD, params),
+        split: Split::Unit,
+        outputs: vec![within("spend"), within("intercept")],
+    });
+    let admitted = admit(&job, &policy(), &t.schema, Some(Arc::new(bytes))).unwrap();
+    let sums = run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], Help::default()).unwrap();
+    let error = |x: f64, y: f64| 1.0 / (1.0 + (-(weights[0] * x + weights[1])).exp()) - y;
+    let (a, b, c) = (error(1.0, 1.0), error(3.0, 0.0), error(2.0, 1.0));
+    for (lane, expected) in sums.groups[0]
+        .lanes
+        .iter()
+        .zip([((a + 3.0 * b) / 2.0).clamp(-1.0, 1.0) + (2.0 * c).clamp(-1.0, 1.0), ((a + b) / 2.0) + c])
+    {
+        let got = *lane as f64 / f64::from(1 << 20);
+        assert!((got - expected).abs() < 1e-5, "{got} is not {expected}");
+    }
+}
+
 /// Each hostile guest moves the sums by no more than one unit's clip range, and fails where nobody sees it.
 #[test]
 fn hostile_guests_are_clipped_or_replaced_by_the_default() {

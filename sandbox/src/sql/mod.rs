@@ -5,6 +5,7 @@
 
 mod admit;
 mod expr;
+mod pass;
 mod run;
 mod text;
 

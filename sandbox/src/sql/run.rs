@@ -1,182 +1,107 @@
-//! One streaming pass: rows of a unit → at most κ groups, chosen by a keyed PRF → clipped integers → sums.
+//! A query over the dataset's files: batches → encoded keys and values on the grid → one [`Pass`] a thread → sums.
 
-use std::{collections::HashMap, fs::File};
+use std::{collections::HashSet, fs::File};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
     compute::cast,
     datatypes::{DataType, Float64Type, Int64Type},
-    row::{RowConverter, SortField},
+    row::{RowConverter, Rows, SortField},
 };
-use tidegate_gate::{GroupSums, Keys, Measure, Plan, Sums};
+use tidegate_gate::{Keys, Measure, Plan, Step, Sums};
 use tidegate_protocol::job::Key;
 
-use super::Query;
-use crate::{RunError, units::scan};
+use super::{Query, pass::Pass};
+use crate::{RunError, units::Scan};
 
 /// Runs an admitted query over files ordered by unit. `prf` chooses groups where a unit is in more than κ: never by value.
 ///
 /// # Errors
 /// [`RunError`]; the caller then releases noise over nothing.
 pub fn run_query(query: &Query, plan: &Plan, files: &[File], prf: &[u8; 32]) -> Result<Sums, RunError> {
-    let mut pass = Pass::new(query, plan, prf);
-    let mut keys_of = None;
-    scan(files, &query.select, |units, columns| {
+    let scan = Scan::open(files, &query.select)?;
+    run_over(scan.ways(), &scan, query, plan, prf)
+}
+
+/// [`run_query`] over at most `ways` threads. The sums do not depend on their number.
+fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8; 32]) -> Result<Sums, RunError> {
+    let declared = matches!(query.shape.keys, Keys::Declared(_))
+        .then(|| query.declared.iter().flatten().map(|k| format!("{k:?}")).collect::<HashSet<_>>());
+    let start = || Thread { pass: Pass::new(plan, prf), encode: None, steps: vec![Vec::new(); query.shape.columns.len()] };
+    let threads = scan.run_split(ways, start, |thread, units, columns| {
         let (keys, values) = columns.split_at(query.keys);
-        if keys_of.is_none() && !keys.is_empty() {
+        thread.batch(query, plan, declared.as_ref(), units, keys, values)
+    })?;
+    let passes = threads.into_iter().map(|mut thread| {
+        thread.pass.end_unit();
+        thread.pass
+    });
+    let all = passes.reduce(|mut all, next| {
+        all.merge(next);
+        all
+    });
+    Ok(all.map(Pass::into_sums).unwrap_or_default())
+}
+
+struct Thread<'a> {
+    pass: Pass<'a>,
+    encode: Option<RowConverter>,
+    /// The batch's values on the grid, column by column.
+    steps: Vec<Vec<Step>>,
+}
+
+impl Thread<'_> {
+    fn batch(
+        &mut self,
+        query: &Query,
+        plan: &Plan,
+        declared: Option<&HashSet<String>>,
+        units: &Rows,
+        keys: &[ArrayRef],
+        values: &[ArrayRef],
+    ) -> Result<(), RunError> {
+        if self.encode.is_none() && !keys.is_empty() {
             let fields = keys.iter().map(|k| SortField::new(k.data_type().clone())).collect();
-            keys_of = Some(RowConverter::new(fields)?);
+            self.encode = Some(RowConverter::new(fields)?);
         }
-        let key_rows = keys_of.as_ref().map(|c| c.convert_columns(keys)).transpose()?;
-        let values = query
-            .shape
-            .columns
-            .iter()
-            .zip(values)
-            .map(|(column, array)| Value::new(&column.measure, array))
-            .collect::<Result<Vec<_>, RunError>>()?;
+        let key_rows = self.encode.as_ref().map(|c| c.convert_columns(keys)).transpose()?;
+        for (column, (steps, array)) in self.steps.iter_mut().zip(values).enumerate() {
+            steps.clear();
+            on_grid(plan, column, &query.shape.columns[column].measure, array, steps)?;
+        }
+        let pass = &mut self.pass;
         for row in 0..units.num_rows() {
             pass.unit(units.row(row).data());
             let key = key_rows.as_ref().map_or(&[][..], |rows| rows.row(row).data());
-            let Some(group) = pass.group(key, || keys.iter().map(|k| key_value(k, row)).collect())? else { continue };
-            pass.row(group, &values, row);
+            let describe = || {
+                let values = keys.iter().map(|k| key_value(k, row)).collect::<Result<Vec<_>, RunError>>()?;
+                let counts = declared.is_none_or(|d| d.contains(&format!("{values:?}")));
+                Ok::<_, RunError>((values, counts))
+            };
+            if let Some(group) = pass.group(key, describe)? {
+                pass.row(group, self.steps.iter().map(|steps| steps[row]));
+            }
         }
         Ok(())
-    })?;
-    pass.end_unit();
-    Ok(Sums { groups: pass.sums })
+    }
 }
 
 /// A column's values as the gate takes them.
-enum Value {
-    Present(ArrayRef),
-    Number(arrow::array::Float64Array),
-    Always,
-}
-
-impl Value {
-    fn new(measure: &Measure, array: &ArrayRef) -> Result<Self, RunError> {
-        Ok(match measure {
-            Measure::Units => Self::Always,
-            Measure::Count => Self::Present(array.clone()),
-            _ => Self::Number(cast(array, &DataType::Float64)?.as_primitive::<Float64Type>().clone()),
-        })
-    }
-
-    fn at(&self, row: usize) -> Option<f64> {
-        match self {
-            Self::Always => Some(1.0),
-            Self::Present(array) => array.is_valid(row).then_some(1.0),
-            Self::Number(array) => array.is_valid(row).then(|| array.value(row)),
-        }
-    }
-}
-
-struct Group {
-    /// Whether it may be counted at all: an undeclared key beside declared ones may not.
-    counts: bool,
-    /// The unit that was last seen in it, and where its tally lies.
-    seen_by: u64,
-    slot: usize,
-    bytes: Box<[u8]>,
-}
-
-struct Pass<'a> {
-    plan: &'a Plan,
-    prf: &'a [u8; 32],
-    kappa: usize,
-    declared: Option<std::collections::HashSet<String>>,
-    index: HashMap<Box<[u8]>, usize>,
-    groups: Vec<Group>,
-    sums: Vec<GroupSums>,
-    unit: Vec<u8>,
-    serial: u64,
-    /// The open unit's groups and tallies; tallies are reused.
-    open: Vec<usize>,
-    tallies: Vec<Vec<i64>>,
-}
-
-impl<'a> Pass<'a> {
-    fn new(query: &Query, plan: &'a Plan, prf: &'a [u8; 32]) -> Self {
-        let declared = matches!(query.shape.keys, Keys::Declared(_))
-            .then(|| query.declared.iter().flatten().map(|k| format!("{k:?}")).collect());
-        Self {
-            plan,
-            prf,
-            kappa: plan.kappa() as usize,
-            declared,
-            index: HashMap::new(),
-            groups: Vec::new(),
-            sums: Vec::new(),
-            unit: Vec::new(),
-            serial: 0,
-            open: Vec::new(),
-            tallies: Vec::new(),
-        }
-    }
-
-    fn unit(&mut self, unit: &[u8]) {
-        if self.serial == 0 || self.unit != unit {
-            self.end_unit();
-            self.serial += 1;
-            self.unit.clear();
-            self.unit.extend_from_slice(unit);
-        }
-    }
-
-    /// The group of a key, or `None` where it may not be counted.
-    fn group(&mut self, key: &[u8], values: impl FnOnce() -> Result<Vec<Key>, RunError>) -> Result<Option<usize>, RunError> {
-        let id = match self.index.get(key) {
-            Some(&id) => id,
-            None => {
-                let values = values()?;
-                let counts = self.declared.as_ref().is_none_or(|d| d.contains(&format!("{values:?}")));
-                let id = self.groups.len();
-                self.groups.push(Group { counts, seen_by: 0, slot: 0, bytes: key.into() });
-                self.sums.push(self.plan.group(values));
-                self.index.insert(key.into(), id);
-                id
-            }
-        };
-        Ok(self.groups[id].counts.then_some(id))
-    }
-
-    fn row(&mut self, id: usize, values: &[Value], row: usize) {
-        let group = &mut self.groups[id];
-        if group.seen_by != self.serial {
-            (group.seen_by, group.slot) = (self.serial, self.open.len());
-            self.open.push(id);
-            if self.tallies.len() < self.open.len() {
-                self.tallies.push(vec![0; self.plan.lanes().len()]);
+fn on_grid(plan: &Plan, column: usize, measure: &Measure, array: &ArrayRef, into: &mut Vec<Step>) -> Result<(), RunError> {
+    let rows = array.len();
+    match measure {
+        Measure::Units => into.resize(rows, plan.step(column, Some(1.0))),
+        Measure::Count => into.extend((0..rows).map(|i| plan.step(column, array.is_valid(i).then_some(1.0)))),
+        _ => {
+            let array = cast(array, &DataType::Float64)?;
+            let array = array.as_primitive::<Float64Type>();
+            match array.nulls() {
+                None => into.extend(array.values().iter().map(|v| plan.step(column, Some(*v)))),
+                Some(_) => into.extend(array.iter().map(|v| plan.step(column, v))),
             }
         }
-        let tally = &mut self.tallies[group.slot];
-        for (column, value) in values.iter().enumerate() {
-            self.plan.add_row(tally, column, value.at(row));
-        }
     }
-
-    /// Closes the open unit: where it is in more than κ groups, the κ with the smallest PRF of (unit, key) count.
-    fn end_unit(&mut self) {
-        let mut chosen: Vec<usize> = (0..self.open.len()).collect();
-        if chosen.len() > self.kappa {
-            chosen.sort_by_cached_key(|&slot| {
-                let mut hash = blake3::Hasher::new_keyed(self.prf);
-                hash.update(&(self.unit.len() as u64).to_le_bytes());
-                hash.update(&self.unit);
-                hash.update(&self.groups[self.open[slot]].bytes);
-                *hash.finalize().as_bytes()
-            });
-            for &slot in &chosen[self.kappa..] {
-                self.tallies[slot].fill(0);
-            }
-            chosen.truncate(self.kappa);
-        }
-        for slot in chosen {
-            self.plan.close(&mut self.sums[self.open[slot]], &mut self.tallies[slot]);
-        }
-        self.open.clear();
-    }
+    Ok(())
 }
 
 /// A key's value for people and for JSON.
@@ -197,4 +122,101 @@ fn key_value(array: &ArrayRef, row: usize) -> Result<Key, RunError> {
     } else {
         Key::Text(cast(&one, &DataType::Utf8)?.as_string::<i32>().value(0).to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, sync::Arc};
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+    use tidegate_gate::{Plan, Sums};
+    use tidegate_protocol::policy::PolicyFile;
+
+    use super::*;
+    use crate::sql::admit_query;
+
+    const POLICY: &str = r#"
+        unit = { column = "person", max_units = 1000, max_rows = 3, max_groups = 2 }
+        budget = { delta = 1e-9, rho = 100.0, per_buyer_rho = 100.0 }
+        jobs = { kinds = ["sql"], min_units = 10, fuel = 1000000, memory_mib = 16, slot = "600s", tick = "1s" }
+        access = { compute = "granted", replicate = "nobody" }
+        columns = { spend = { lo = 0, hi = 1000 }, cell = {} }
+    "#;
+
+    /// A file of row groups of `group` rows; units are as given, `None` is NULL.
+    fn file(units: &[Option<i64>], group: usize) -> File {
+        let n = units.len() as i64;
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("person", Arc::new(Int64Array::from(units.to_vec())) as ArrayRef, true),
+            ("cell", Arc::new((0..n).map(|i| Some(format!("c{}", i * 7 % 5))).collect::<StringArray>()) as ArrayRef, true),
+            ("spend", Arc::new((0..n).map(|i| i * 37 % 1009).collect::<Int64Array>()) as ArrayRef, true),
+        ])
+        .unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        file
+    }
+
+    fn sums(ways: usize, sql: &str, files: &[File]) -> Result<Sums, RunError> {
+        let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+        let schema = crate::units::schema(&files[0]).unwrap();
+        let query = admit_query(sql, None, &schema, &policy).unwrap();
+        let plan = Plan::new(query.shape.clone()).unwrap();
+        let mut sums = run_over(ways, &Scan::open(files, &query.select)?, &query, &plan, &[7; 32])?;
+        sums.groups.sort_by_key(|g| format!("{:?}", g.key));
+        Ok(sums)
+    }
+
+    const SQL: &str = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s, AVG(spend) AS m FROM dataset WHERE spend > 90 GROUP BY cell";
+
+    /// Units that lie across row groups, across several, across files, and NULL units: whatever the split, one sum.
+    #[test]
+    fn the_number_of_threads_does_not_change_the_sums() {
+        let uneven: Vec<_> = (0..400i64).map(|i| (i % 11 != 3).then_some(i / 9)).collect();
+        let long: Vec<_> = (0..300i64)
+            .map(|i| {
+                Some(if i < 40 {
+                    0
+                } else if i < 250 {
+                    1
+                } else {
+                    i
+                })
+            })
+            .collect();
+        let missing: Vec<_> = (0..200i64).map(|i| (i < 90).then_some(i / 4)).collect();
+        for units in [&uneven, &long, &missing] {
+            for group in [16, 17, 64] {
+                let whole = [file(units, group)];
+                let (a, b) = units.split_at(units.len() / 3);
+                let alone = sums(1, SQL, &whole).unwrap();
+                assert!(alone.groups.iter().any(|g| g.units > 3), "something is counted");
+                for ways in 2..9 {
+                    assert!(sums(ways, SQL, &whole).unwrap() == alone, "{ways} threads, row groups of {group}");
+                }
+                // Rows are numbered anew in each file, so only the number of threads may differ here.
+                let two = [file(a, group), file(b, group)];
+                assert!(sums(5, SQL, &two).unwrap() == sums(1, SQL, &two).unwrap(), "two files, row groups of {group}");
+            }
+        }
+    }
+
+    /// A unit that comes back later would be counted twice: refused, whichever threads saw its two places.
+    #[test]
+    fn units_out_of_order_are_refused_however_the_work_is_split() {
+        let ordered: Vec<_> = (0..320i64).map(|i| Some(i / 5)).collect();
+        for (from, to) in [(0, 200), (319, 3), (100, 300), (64, 128), (160, 0), (319, 160)] {
+            let mut units = ordered.clone();
+            units[to] = ordered[from];
+            let file = [file(&units, 32)];
+            for ways in 1..9 {
+                let out = sums(ways, "SELECT COUNT(*) AS n FROM dataset", &file);
+                assert!(matches!(out, Err(RunError::Unordered)), "row {from} at {to}, {ways} threads");
+            }
+        }
+    }
 }

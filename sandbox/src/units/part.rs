@@ -1,0 +1,139 @@
+//! Splits files into parts that several threads read, each unit wholly in one of them.
+//!
+//! A part owns the units above its own bound and up to the next part's: bounds are the units in which row groups begin, so the intervals
+//! are disjoint whatever the files hold, and no unit can be counted by two threads.
+
+use std::fs::File;
+
+use arrow::{
+    array::Array,
+    compute::cast,
+    datatypes::{DataType, SchemaRef},
+    row::{RowConverter, SortField},
+};
+use parquet::arrow::{
+    ProjectionMask,
+    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+};
+
+use super::source::Source;
+use crate::RunError;
+
+/// Fewer rows than this are not worth a thread.
+const MIN_ROWS: i64 = 100_000;
+
+/// The files as one sequence of row groups.
+pub(super) struct Layout {
+    sources: Vec<Source>,
+    groups: Vec<Place>,
+}
+
+struct Place {
+    source: usize,
+    group: usize,
+    rows: i64,
+}
+
+/// Units `above < unit ≤ up_to` (encoded, `None` is no bound), which begin in the row groups `start..end`.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) above: Option<Vec<u8>>,
+    pub(super) up_to: Option<Vec<u8>>,
+}
+
+impl Layout {
+    pub(super) fn open(files: &[File]) -> Result<Self, RunError> {
+        let sources = files.iter().map(Source::open).collect::<Result<Vec<_>, _>>()?;
+        let groups = sources
+            .iter()
+            .enumerate()
+            .flat_map(|(source, s)| {
+                let groups = s.footer.metadata().row_groups();
+                groups.iter().enumerate().map(move |(group, g)| Place { source, group, rows: g.num_rows() })
+            })
+            .collect();
+        Ok(Self { sources, groups })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    fn rows(&self) -> i64 {
+        self.groups.iter().map(|g| g.rows).sum()
+    }
+
+    /// How many threads are worth starting.
+    pub(super) fn ways(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        processors.min((self.rows() / MIN_ROWS) as usize).max(1)
+    }
+
+    /// Batches of one row group's named columns.
+    pub(super) fn read<'a>(
+        &self,
+        group: usize,
+        names: impl Iterator<Item = &'a str>,
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader, RunError> {
+        let place = &self.groups[group];
+        let source = &self.sources[place.source];
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source.file.clone(), source.footer.clone());
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+        Ok(builder.with_projection(mask).with_row_groups(vec![place.group]).with_batch_size(batch).build()?)
+    }
+
+    /// All rows as one part.
+    pub(super) fn whole(&self) -> Part {
+        Part { start: 0, end: self.len(), above: None, up_to: None }
+    }
+
+    /// At most `ways` parts of about as many rows each.
+    ///
+    /// # Errors
+    /// [`RunError::Unordered`] where row groups do not begin in ascending units.
+    pub(super) fn split(&self, wanted: &SchemaRef, unit: usize, ways: usize) -> Result<Vec<Part>, RunError> {
+        let total = self.rows();
+        let ways = ways as i64;
+        let mut parts = vec![self.whole()];
+        let mut before = 0;
+        for (i, place) in self.groups.iter().enumerate() {
+            if i > 0 && before * ways >= total * parts.len() as i64 && (parts.len() as i64) < ways {
+                let Some(bound) = self.first_unit(i, wanted, unit)? else { break };
+                if let Some(last) = parts.last_mut() {
+                    if last.above.as_ref().is_some_and(|above| *above > bound) {
+                        return Err(RunError::Unordered);
+                    }
+                    (last.end, last.up_to) = (i, Some(bound.clone()));
+                }
+                parts.push(Part { start: i, end: self.len(), above: Some(bound), up_to: None });
+            }
+            before += place.rows;
+        }
+        Ok(parts)
+    }
+
+    /// The first unit at or after a row group's start, encoded; `None` where no row from there on has one.
+    fn first_unit(&self, from: usize, wanted: &SchemaRef, unit: usize) -> Result<Option<Vec<u8>>, RunError> {
+        let field = wanted.field(unit);
+        let encode = encoder(field.data_type())?;
+        for group in from..self.len() {
+            for batch in self.read(group, std::iter::once(field.name().as_str()), 1024)? {
+                let batch = batch?;
+                let column = batch.column_by_name(field.name()).ok_or_else(|| RunError::Data("no unit column".into()))?;
+                if let Some(row) = (0..column.len()).find(|&i| column.is_valid(i)) {
+                    let one = cast(&column.slice(row, 1), field.data_type())?;
+                    return Ok(Some(encode.convert_columns(&[one])?.row(0).data().to_vec()));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Units as bytes that sort as the units do.
+pub(super) fn encoder(kind: &DataType) -> Result<RowConverter, RunError> {
+    Ok(RowConverter::new(vec![SortField::new(kind.clone())])?)
+}

@@ -1,0 +1,80 @@
+//! Parquet files read by position: several readers share one descriptor without moving each other's cursor.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt as _,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use parquet::{
+    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
+    errors::ParquetError,
+    file::reader::{ChunkReader, Length},
+};
+
+use crate::RunError;
+
+/// A file and its footer, read once.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) file: Positioned,
+    pub(super) footer: ArrowReaderMetadata,
+}
+
+impl Source {
+    pub(super) fn open(file: &File) -> Result<Self, RunError> {
+        let data = |e: io::Error| RunError::Data(e.to_string());
+        let file = file.try_clone().map_err(data)?;
+        let len = file.metadata().map_err(data)?.len();
+        let file = Positioned { file: Arc::new(file), len };
+        let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+        Ok(Self { file, footer })
+    }
+}
+
+/// A descriptor read with `pread`: a duplicated descriptor would share its cursor with the original.
+#[derive(Clone)]
+pub(super) struct Positioned {
+    file: Arc<File>,
+    len: u64,
+}
+
+/// A sequential read from a position of its own.
+pub(super) struct Cursor {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for Cursor {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(into, self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl Length for Positioned {
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl ChunkReader for Positioned {
+    type T = Cursor;
+
+    fn get_read(&self, start: u64) -> Result<Cursor, ParquetError> {
+        Ok(Cursor { file: self.file.clone(), at: start })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        // A footer may claim any length: nothing is set aside for bytes that are not there.
+        if start.checked_add(length as u64).is_none_or(|end| end > self.len) {
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} are beyond the end of the file")));
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start).map_err(|e| ParquetError::External(Box::new(e)))?;
+        Ok(bytes.into())
+    }
+}
