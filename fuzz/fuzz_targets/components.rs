@@ -1,0 +1,32 @@
+//! Any bytes as a component: refused or admitted, never run, never a panic.
+#![no_main]
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use tidegate_fuzz::{policy, table};
+use tidegate_protocol::{
+    ContentHash, Cost, Job, MicroRho,
+    cost::FemtoDelta,
+    job::{Output, Program, Reducer, Split},
+};
+
+fuzz_target!(|bytes: &[u8]| {
+    let outputs = vec![Output { name: "a".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 }];
+    let job = Job {
+        version: 1,
+        request: "0".repeat(32),
+        dataset: ContentHash([0; 32]),
+        cost: Cost { rho_micro: MicroRho(1_000_000), delta_femto: FemtoDelta(0) },
+        created: 0,
+        program: Program::Wasm {
+            module: ContentHash::of(bytes),
+            select: "SELECT x FROM dataset".into(),
+            params_base64: String::new(),
+            split: Split::Unit,
+            outputs,
+        },
+    };
+    let (_, schema) = table();
+    let _ = tidegate_sandbox::admit(&job, &policy(), &schema, Some(Arc::new(bytes.to_vec())));
+});

@@ -1,0 +1,33 @@
+//! Any bytes as an ONNX model: refused or admitted, never loaded, never a panic.
+#![no_main]
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use tidegate_fuzz::{policy, table};
+use tidegate_protocol::{
+    ContentHash, Cost, Job, MicroRho,
+    cost::FemtoDelta,
+    job::{Output, Program, Reducer, RowReduce},
+};
+
+fuzz_target!(|bytes: &[u8]| {
+    let outputs = vec![Output { name: "a".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 }];
+    let job = Job {
+        version: 1,
+        request: "0".repeat(32),
+        dataset: ContentHash([0; 32]),
+        cost: Cost { rho_micro: MicroRho(1_000_000), delta_femto: FemtoDelta(0) },
+        created: 0,
+        program: Program::Onnx {
+            model: ContentHash::of(bytes),
+            select: "SELECT x, n FROM dataset".into(),
+            output: "y".into(),
+            index: 0,
+            reduce: RowReduce::Max,
+            outputs,
+        },
+    };
+    let (_, schema) = table();
+    let _ = tidegate_sandbox::admit(&job, &policy(), &schema, Some(Arc::new(bytes.to_vec())));
+});

@@ -1,0 +1,30 @@
+//! A log as a stranger serves it: checkpoints, proofs, tiles.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tidegate_catalog::{audit, log, note};
+use tidegate_protocol::{Identity, PeerId};
+
+fn owner() -> PeerId {
+    Identity::from_seed([7; 32]).id()
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let owner = owner();
+    let text = String::from_utf8_lossy(bytes);
+    assert!(note::open_checkpoint(&text, &owner).is_err(), "nothing here is signed");
+    assert!(note::check_proof(&text, bytes, &owner).is_err());
+    let _ = note::owner_of_vkey(&text);
+    let _ = log::is_log_path(&text);
+    let _ = audit::open_entry(bytes, &owner);
+
+    // A real checkpoint over any size and root, and any bytes as tiles and entries.
+    if let Some((head, rest)) = bytes.split_at_checked(33) {
+        let root = tlog_tiles::Hash(head[1..].try_into().unwrap());
+        let checkpoint = note::sign_checkpoint(&Identity::from_seed([7; 32]), u64::from(head[0]), &root);
+        let served = |path: &str| Ok(if path == "checkpoint" { checkpoint.clone().into_bytes() } else { rest.to_vec() });
+        if let Ok(read) = log::read(&owner, served) {
+            let _ = audit::audit(&read, &owner);
+        }
+    }
+});
