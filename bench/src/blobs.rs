@@ -1,6 +1,6 @@
 //! A governed fetch over loopback against a raw iroh stream of the same bytes.
 
-use std::{future::Future, net::Ipv4Addr, pin::Pin, sync::Arc, time::Instant};
+use std::{future::Future, net::Ipv4Addr, ops::ControlFlow, pin::Pin, sync::Arc, time::Instant};
 
 use tidegate_exchange::{Handler, bind, blobs, local_address, serve};
 use tidegate_protocol::{
@@ -38,7 +38,10 @@ async fn measure(mib: usize) -> anyhow::Result<()> {
     let _router = serve(endpoint, Arc::new(Silent), &served);
     let client = bind(&peer, (Ipv4Addr::LOCALHOST, 0).into()).await?;
     let start = Instant::now();
-    blobs::fetch(&client, &dir.path().join("fetched"), &address, hash, &dir.path().join("copy")).await?;
+    blobs::fetch(&client, &dir.path().join("fetched"), &address, hash, &dir.path().join("copy"), &mut |_| {
+        ControlFlow::Continue(())
+    })
+    .await?;
     let fetch = start.elapsed().as_secs_f64();
     let raw = raw_stream(bytes).await?;
     println!(

@@ -1,6 +1,7 @@
 //! Numbers and tables for people.
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_protocol::{
     Cost,
     cost::FemtoDelta,
@@ -17,14 +18,32 @@ pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
     }
 }
 
+/// A bar for bytes of named files, on stderr where that is a terminal.
+pub(crate) fn bytes_bar() -> anyhow::Result<ProgressBar> {
+    let bar = ProgressBar::new(0);
+    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}")?);
+    Ok(bar)
+}
+
+/// Shows how far a file is. Its name may be a peer's: see [`plain`].
+pub(crate) fn report(bar: &ProgressBar, name: &str, done: u64, total: u64) {
+    bar.set_message(plain(name));
+    bar.set_length(total);
+    bar.set_position(done);
+}
+
+/// A peer's text for a terminal: control characters could repaint it.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
 pub(crate) fn key(key: &Key) -> String {
     match key {
         Key::Null => "NULL".into(),
         Key::Bool(b) => b.to_string(),
         Key::Int(i) => i.to_string(),
         Key::Float(f) => f.to_string(),
-        // A peer chose this text: control characters could repaint the terminal.
-        Key::Text(t) => t.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect(),
+        Key::Text(t) => plain(t),
     }
 }
 

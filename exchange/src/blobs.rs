@@ -5,16 +5,18 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::ControlFlow,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures_lite::StreamExt as _;
 use iroh::Endpoint;
 use iroh_blobs::{
     BlobFormat, BlobsProtocol, Hash,
     api::{
-        blobs::{AddPathOptions, ImportMode},
-        proto::ExportMode,
+        blobs::{AddPathOptions, ExportMode, ExportOptions, ImportMode},
+        remote::GetProgressItem,
     },
     provider::events::{
         AbortReason, ConnectMode, EventMask, EventSender, ObserveMode, ProviderMessage, RequestMode, ThrottleMode,
@@ -149,24 +151,65 @@ async fn guard(mut messages: tokio::sync::mpsc::Receiver<ProviderMessage>, acces
     }
 }
 
-/// Fetches `hash` from `from` into `target`, verified, resuming what `folder` already holds.
+/// What a caller says to each report of progress: [`ControlFlow::Break`] stops the transfer in good order, to be resumed later.
+pub type Progress<'a> = &'a mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
+
+/// Fetches `hash` from `from` into `target`, verified. What has come stays in `folder` until it is whole, so the next call resumes;
+/// `progress` is told the bytes that came in this call. Returns the payload bytes that came.
 ///
 /// # Errors
-/// [`NetError`]; nothing appears at `target` then.
-pub async fn fetch(endpoint: &Endpoint, folder: &Path, from: &Address, hash: ContentHash, target: &Path) -> Result<(), NetError> {
-    let store = FsStore::load(folder).await.map_err(local)?;
-    let outcome = async {
-        let connection = endpoint
-            .connect(from.endpoint_addr()?, iroh_blobs::ALPN)
-            .await
-            .map_err(|e| NetError::Unreachable { peer: from.to_string(), why: e.to_string() })?;
-        let hash = Hash::from_bytes(hash.0);
-        store.remote().fetch(connection, hash).complete().await.map_err(|e| NetError::Peer(e.to_string()))?;
-        let options = iroh_blobs::api::blobs::ExportOptions { hash, mode: ExportMode::Copy, target: target.to_owned() };
-        store.blobs().export_with_opts(options).finish().await.map_err(local)?;
-        Ok(())
-    }
-    .await;
+/// [`NetError`], [`NetError::Stopped`] where `progress` said so; nothing appears at `target` then.
+pub async fn fetch(
+    endpoint: &Endpoint,
+    folder: &Path,
+    from: &Address,
+    hash: ContentHash,
+    target: &Path,
+    progress: Progress<'_>,
+) -> Result<u64, NetError> {
+    let folder = folder.join(hash.to_string());
+    let store = FsStore::load(&folder).await.map_err(local)?;
+    let outcome = transfer(endpoint, &store, from, Hash::from_bytes(hash.0), target, progress).await;
     let _ = store.shutdown().await;
+    if outcome.is_ok() {
+        // The copy at `target` is whole: what was kept for resuming is not needed twice.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
     outcome
+}
+
+async fn transfer(
+    endpoint: &Endpoint,
+    store: &FsStore,
+    from: &Address,
+    hash: Hash,
+    target: &Path,
+    progress: Progress<'_>,
+) -> Result<u64, NetError> {
+    let connection = endpoint
+        .connect(from.endpoint_addr()?, iroh_blobs::ALPN)
+        .await
+        .map_err(|e| NetError::Unreachable { peer: from.to_string(), why: e.to_string() })?;
+    let mut received = 0;
+    {
+        let mut items = std::pin::pin!(store.remote().fetch(connection, hash).stream());
+        while let Some(item) = items.next().await {
+            match item {
+                GetProgressItem::Progress(bytes) => {
+                    received = bytes;
+                    if progress(bytes).is_break() {
+                        return Err(NetError::Stopped);
+                    }
+                }
+                GetProgressItem::Done(stats) => received = stats.payload_bytes_read,
+                GetProgressItem::Error(e) => return Err(NetError::Peer(e.to_string())),
+            }
+        }
+    }
+    if !store.blobs().has(hash).await.map_err(local)? {
+        return Err(NetError::Peer("the transfer ended before it was whole".into()));
+    }
+    let options = ExportOptions { hash, mode: ExportMode::Copy, target: target.to_owned() };
+    store.blobs().export_with_opts(options).finish().await.map_err(local)?;
+    Ok(received)
 }

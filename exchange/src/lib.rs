@@ -36,6 +36,9 @@ pub enum NetError {
     /// The peer hung up, sent too much or something else than a reply.
     #[error("the peer broke off: {0}")]
     Peer(String),
+    /// The caller stopped it.
+    #[error("stopped; the same command resumes it")]
+    Stopped,
     /// This machine's own network.
     #[error("the network: {0}")]
     Local(String),

@@ -1,7 +1,7 @@
 //! No byte of a dataset is served to anybody who was not allowed exactly it, by any request that iroh-blobs knows.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{future::Future, net::Ipv4Addr, path::Path, pin::Pin, sync::Arc};
+use std::{future::Future, net::Ipv4Addr, ops::ControlFlow, path::Path, pin::Pin, sync::Arc};
 
 use iroh::{Endpoint, protocol::Router};
 use iroh_blobs::{
@@ -9,7 +9,7 @@ use iroh_blobs::{
     protocol::{ChunkRangesSeq, GetManyRequest, GetRequest, ObserveRequest, PushRequest},
     store::mem::MemStore,
 };
-use tidegate_exchange::{Address, Handler, bind, blobs, local_address, serve};
+use tidegate_exchange::{Address, Handler, NetError, bind, blobs, local_address, serve};
 use tidegate_protocol::{
     Code, ContentHash, Identity, PeerId, Refusal,
     frame::{Reply, Request},
@@ -155,9 +155,17 @@ async fn fetch_verifies_and_writes_the_file() {
     let endpoint = loopback(&grantee).await;
     let target = dir.path().join("fetched");
     let cache = dir.path().join("cache");
-    assert!(blobs::fetch(&endpoint, &cache, &owner.address, hash, &target).await.is_err());
+    let mut go = |_| ControlFlow::Continue(());
+    assert!(blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.is_err());
     assert!(!target.exists(), "nothing half-written");
     owner.served.access().allow(grantee.id(), [hash]);
-    blobs::fetch(&endpoint, &cache, &owner.address, hash, &target).await.unwrap();
+    // Stopped in the middle, then resumed: what had come is not sent again.
+    let mut stop = |bytes| if bytes > 400_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let stopped = blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut stop).await;
+    assert!(matches!(stopped, Err(NetError::Stopped)), "{stopped:?}");
+    assert!(!target.exists(), "nothing half-written");
+    let resumed = blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.unwrap();
+    assert!(resumed <= bytes.len() as u64 - 300_000, "{resumed} of {} came again", bytes.len());
     assert_eq!(std::fs::read(&target).unwrap(), bytes);
+    assert!(std::fs::read_dir(&cache).unwrap().next().is_none(), "no second copy is kept");
 }

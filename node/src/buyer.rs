@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -139,7 +140,8 @@ impl Buyer {
         Ok((offer, verified))
     }
 
-    /// Copies a dataset's files into `folder`.
+    /// Copies a dataset's files into `folder`, resuming what an earlier call left. `progress` is told file name, bytes that came in this call
+    /// and the file's size.
     ///
     /// # Errors
     /// [`NodeError::Refused`] where policy or grant does not allow it.
@@ -150,6 +152,7 @@ impl Buyer {
         name: &str,
         grant: &str,
         folder: &Path,
+        mut progress: impl FnMut(&str, u64, u64) -> ControlFlow<()> + Send,
     ) -> Result<Vec<PathBuf>, NodeError> {
         let offer = self.offer(to, name).await?;
         self.ask(to, &Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() }, &[]).await?;
@@ -161,7 +164,8 @@ impl Buyer {
                 return Err(NodeError::Unverified(format!("the manifest names a file {:?}", file.name)));
             }
             let target = folder.join(&file.name);
-            blobs::fetch(&self.endpoint, &home.join("fetched"), to, file.hash, &target).await?;
+            let mut report = |bytes| progress(&file.name, bytes, file.bytes);
+            blobs::fetch(&self.endpoint, &home.join("fetched"), to, file.hash, &target, &mut report).await?;
             fetched.push(target);
         }
         Ok(fetched)
@@ -179,7 +183,8 @@ impl Buyer {
         if !target.exists() {
             self.ask(to, &Request::Mock { dataset: offer.manifest.id() }, &[]).await?;
             std::fs::create_dir_all(home.join("mocks")).map_err(|e| file_error(home, e))?;
-            blobs::fetch(&self.endpoint, &home.join("fetched"), to, mock.hash, &target).await?;
+            blobs::fetch(&self.endpoint, &home.join("fetched"), to, mock.hash, &target, &mut |_| ControlFlow::Continue(()))
+                .await?;
         }
         Ok(target)
     }

@@ -1,8 +1,17 @@
 //! `tidegate fetch`
 
-use std::path::PathBuf;
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tidegate_node::{Address, buyer::Buyer, home::Home};
+
+use crate::show::{bytes_bar, report};
 
 /// What to copy, from whom.
 #[derive(Debug, clap::Args)]
@@ -23,7 +32,20 @@ pub(crate) struct Args {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let grant = args.grant.map(std::fs::read_to_string).transpose()?.unwrap_or_default();
     let buyer = Buyer::bind(home.identity()?, &args.to).await?;
-    let fetched = buyer.fetch(home.path(), &args.to, &args.dataset, grant.trim(), &args.out).await;
+    let bar = bytes_bar()?;
+    // Ctrl-C stops in good order: what has come is kept and the same command resumes.
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        let _ = tokio::signal::ctrl_c().await;
+        asked.store(true, Ordering::Relaxed);
+    });
+    let fetched = buyer.fetch(home.path(), &args.to, &args.dataset, grant.trim(), &args.out, |name, done, total| {
+        report(&bar, name, done, total);
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let fetched = fetched.await;
+    bar.finish_and_clear();
     buyer.close().await;
     for path in fetched? {
         println!("{}", path.display());

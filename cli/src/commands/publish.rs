@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_catalog::Store;
 use tidegate_node::{
     home::Home,
     publish::{Publication, publish},
 };
 use tidegate_protocol::ContentHash;
+
+use crate::show::{bytes_bar, report};
 
 /// What to publish.
 #[derive(Debug, clap::Args)]
@@ -47,13 +48,8 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         mock: args.mock,
         version_of: args.version_of,
     };
-    let bar = ProgressBar::new(0);
-    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}")?);
-    let dataset = publish(home, &identity, &store, &what, |name, done, total| {
-        bar.set_message(name.to_owned());
-        bar.set_length(total);
-        bar.set_position(done);
-    })?;
+    let bar = bytes_bar()?;
+    let dataset = publish(home, &identity, &store, &what, |name, done, total| report(&bar, name, done, total))?;
     bar.finish_and_clear();
     let manifest = dataset.manifest.body();
     if args.json {
