@@ -243,9 +243,11 @@ pub fn main() -> Result<(), WorkerFailed> {
         }
         _ => None,
     };
+    // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4) as u64;
     enter(&Walls {
         memory_bytes: WORKER_MEMORY + task.policy.limits.memory_bytes,
-        cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * 4 + 1,
+        cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
     });
     let answer = answer(task, &files, pipes);
     let mut out = std::io::stdout().lock();

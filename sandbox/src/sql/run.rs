@@ -6,13 +6,16 @@ use arrow::{
     array::{Array, ArrayRef, AsArray},
     compute::cast,
     datatypes::{DataType, Float64Type, Int64Type},
-    row::{RowConverter, Rows, SortField},
+    row::{RowConverter, SortField},
 };
 use tidegate_gate::{Keys, Measure, Plan, Step, Sums};
 use tidegate_protocol::job::Key;
 
 use super::{Query, pass::Pass};
-use crate::{RunError, units::Scan};
+use crate::{
+    RunError,
+    units::{Runs, Scan},
+};
 
 /// Runs an admitted query over files ordered by unit. `prf` chooses groups where a unit is in more than κ: never by value.
 ///
@@ -28,9 +31,9 @@ fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8;
     let declared = matches!(query.shape.keys, Keys::Declared(_))
         .then(|| query.declared.iter().flatten().map(|k| format!("{k:?}")).collect::<HashSet<_>>());
     let start = || Thread { pass: Pass::new(plan, prf), encode: None, steps: vec![Vec::new(); query.shape.columns.len()] };
-    let threads = scan.run_split(ways, start, |thread, units, columns| {
+    let threads = scan.run_split(ways, start, |thread, runs, columns| {
         let (keys, values) = columns.split_at(query.keys);
-        thread.batch(query, plan, declared.as_ref(), units, keys, values)
+        thread.batch(query, plan, declared.as_ref(), runs, keys, values)
     })?;
     let passes = threads.into_iter().map(|mut thread| {
         thread.pass.end_unit();
@@ -56,7 +59,7 @@ impl Thread<'_> {
         query: &Query,
         plan: &Plan,
         declared: Option<&HashSet<String>>,
-        units: &Rows,
+        runs: &Runs,
         keys: &[ArrayRef],
         values: &[ArrayRef],
     ) -> Result<(), RunError> {
@@ -70,16 +73,18 @@ impl Thread<'_> {
             on_grid(plan, column, &query.shape.columns[column].measure, array, steps)?;
         }
         let pass = &mut self.pass;
-        for row in 0..units.num_rows() {
-            pass.unit(units.row(row).data());
-            let key = key_rows.as_ref().map_or(&[][..], |rows| rows.row(row).data());
-            let describe = || {
-                let values = keys.iter().map(|k| key_value(k, row)).collect::<Result<Vec<_>, RunError>>()?;
-                let counts = declared.is_none_or(|d| d.contains(&format!("{values:?}")));
-                Ok::<_, RunError>((values, counts))
-            };
-            if let Some(group) = pass.group(key, describe)? {
-                pass.row(group, self.steps.iter().map(|steps| steps[row]));
+        for (unit, rows) in runs.units.iter().zip(&runs.rows) {
+            pass.unit(unit.data());
+            for row in rows.clone() {
+                let key = key_rows.as_ref().map_or(&[][..], |rows| rows.row(row).data());
+                let describe = || {
+                    let values = keys.iter().map(|k| key_value(k, row)).collect::<Result<Vec<_>, RunError>>()?;
+                    let counts = declared.is_none_or(|d| d.contains(&format!("{values:?}")));
+                    Ok::<_, RunError>((values, counts))
+                };
+                if let Some(group) = pass.group(key, describe)? {
+                    pass.row(group, self.steps.iter().map(|steps| steps[row]));
+                }
             }
         }
         Ok(())

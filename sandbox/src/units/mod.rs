@@ -1,11 +1,11 @@
 //! One pass over rows ordered by unit: filter, project, and say where one unit ends.
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, ops::Range, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray, RecordBatch},
-        compute::{cast, filter_record_batch, is_not_null},
+        array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array},
+        compute::{cast, filter_record_batch, is_not_null, partition, take},
         datatypes::{DataType, Field, Schema, SchemaRef},
         row::{RowConverter, Rows},
     },
@@ -36,6 +36,30 @@ struct Physical {
 pub fn schema(file: &File) -> Result<SchemaRef, RunError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file.try_clone().map_err(|e| RunError::Data(e.to_string()))?)?;
     Ok(builder.schema().clone())
+}
+
+/// The units of a batch's rows: neighbouring rows of one unit are one run.
+pub struct Runs {
+    /// Each run's unit as bytes that sort as units do, strictly ascending.
+    pub units: Rows,
+    /// Each run's rows.
+    pub rows: Vec<Range<usize>>,
+}
+
+impl Runs {
+    fn of(batch: &RecordBatch, unit: usize, encode: &RowConverter) -> Result<Self, RunError> {
+        let column = batch.column(unit);
+        let rows = if column.is_empty() { vec![] } else { partition(std::slice::from_ref(column))?.ranges() };
+        let first = rows.iter().map(|run| run.start as u64).collect::<UInt64Array>();
+        let units = encode.convert_columns(&[take(column, &first, None)?])?;
+        Ok(Self { units, rows })
+    }
+
+    /// The first row beyond the runs that `holds` of.
+    fn end_of(&self, holds: impl Fn(&[u8]) -> bool) -> usize {
+        let runs = self.units.iter().take_while(|unit| holds(unit.data())).count();
+        runs.checked_sub(1).map_or(0, |last| self.rows[last].end)
+    }
 }
 
 /// An open scan: expressions ready, footers read.
@@ -72,12 +96,11 @@ impl<'a> Scan<'a> {
         self.layout.ways()
     }
 
-    /// Runs `visit(units, columns)` over batches of rows that pass the filter and have a unit; `units` are comparable bytes, one a row,
-    /// ascending over the whole scan.
+    /// Runs `visit(runs, columns)` over batches of rows that pass the filter and have a unit, ascending over the whole scan.
     ///
     /// # Errors
     /// [`RunError::Unordered`] when a unit comes back after another; [`RunError::Data`] for unreadable files; `visit`'s own.
-    pub fn run(&self, visit: impl FnMut(&Rows, &[ArrayRef]) -> Result<(), RunError>) -> Result<(), RunError> {
+    pub fn run(&self, visit: impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>) -> Result<(), RunError> {
         self.part(&self.layout.whole(), visit)
     }
 
@@ -90,24 +113,30 @@ impl<'a> Scan<'a> {
         &self,
         ways: usize,
         start: impl Fn() -> S + Sync,
-        visit: impl Fn(&mut S, &Rows, &[ArrayRef]) -> Result<(), RunError> + Sync,
+        visit: impl Fn(&mut S, &Runs, &[ArrayRef]) -> Result<(), RunError> + Sync,
     ) -> Result<Vec<S>, RunError> {
         let parts = self.layout.split(&self.wanted, self.unit, ways)?;
-        let one = |part: &Part| {
+        let one = &|part: &Part| {
             let mut state = start();
-            self.part(part, |units, columns| visit(&mut state, units, columns))?;
+            self.part(part, |runs, columns| visit(&mut state, runs, columns))?;
             Ok(state)
         };
         if let [part] = parts.as_slice() {
             return Ok(vec![one(part)?]);
         }
         std::thread::scope(|scope| {
-            let threads: Vec<_> = parts.iter().map(|part| scope.spawn(|| one(part))).collect();
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(RunError::Engine("a thread died".into())))).collect()
+            let spawn = |part| std::thread::Builder::new().spawn_scoped(scope, move || one(part));
+            let threads: Vec<_> = parts.iter().map(spawn).collect();
+            let join = |thread: std::io::Result<std::thread::ScopedJoinHandle<'_, _>>| match thread.map(|t| t.join()) {
+                Ok(Ok(state)) => state,
+                Ok(Err(_)) => Err(RunError::Engine("a thread died".into())),
+                Err(e) => Err(RunError::Engine(format!("no thread: {e}"))),
+            };
+            threads.into_iter().map(join).collect()
         })
     }
 
-    fn part(&self, part: &Part, mut visit: impl FnMut(&Rows, &[ArrayRef]) -> Result<(), RunError>) -> Result<(), RunError> {
+    fn part(&self, part: &Part, mut visit: impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>) -> Result<(), RunError> {
         let encode = encoder(self.wanted.field(self.unit).data_type())?;
         let mut last: Option<Vec<u8>> = None;
         for group in part.start..self.layout.len() {
@@ -117,8 +146,8 @@ impl<'a> Scan<'a> {
                 if group >= part.end {
                     // Beyond its own row groups it only finishes its last unit.
                     batch = with_unit(&batch, self.unit)?;
-                    let units = encode.convert_columns(&[batch.column(self.unit).clone()])?;
-                    let mine = units.iter().take_while(|u| part.up_to.as_deref().is_none_or(|b| u.data() <= b)).count();
+                    let runs = Runs::of(&batch, self.unit, &encode)?;
+                    let mine = runs.end_of(|unit| part.up_to.as_deref().is_none_or(|bound| unit <= bound));
                     if mine < batch.num_rows() {
                         self.batch(&batch.slice(0, mine), part, &encode, &mut last, &mut visit)?;
                         return Ok(());
@@ -136,29 +165,29 @@ impl<'a> Scan<'a> {
         part: &Part,
         encode: &RowConverter,
         last: &mut Option<Vec<u8>>,
-        visit: &mut impl FnMut(&Rows, &[ArrayRef]) -> Result<(), RunError>,
+        visit: &mut impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let mut batch = keep(batch, self.unit, self.physical.filter.as_ref())?;
-        let mut units = encode.convert_columns(&[batch.column(self.unit).clone()])?;
+        let mut runs = Runs::of(&batch, self.unit, encode)?;
         if let (Some(above), None) = (&part.above, &last) {
             // The unit in which this part begins is the part before's.
-            let theirs = units.iter().take_while(|u| u.data() == above).count();
+            let theirs = runs.end_of(|unit| unit == above);
             if theirs > 0 {
                 batch = batch.slice(theirs, batch.num_rows() - theirs);
-                units = encode.convert_columns(&[batch.column(self.unit).clone()])?;
+                runs = Runs::of(&batch, self.unit, encode)?;
             }
         }
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        check_order(&units, part, last)?;
+        check_order(&runs.units, part, last)?;
         let columns = self
             .physical
             .columns
             .iter()
             .map(|e| Ok(e.evaluate(&batch)?.into_array(batch.num_rows())?))
             .collect::<Result<Vec<_>, RunError>>()?;
-        visit(&units, &columns)
+        visit(&runs, &columns)
     }
 
     /// The selected columns' names and types, as `columns` came.
@@ -234,18 +263,13 @@ pub fn each_unit(
     let mut finish =
         |schema: &SchemaRef, unit: &[u8], parts: &[RecordBatch]| visit(unit, arrow::compute::concat_batches(schema, parts)?);
     let scan = Scan::open(files, select)?;
-    scan.run(|units, columns| {
+    scan.run(|runs, columns| {
         let schema = schema.get_or_insert_with(|| scan.schema(columns));
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(units.num_rows()));
+        let rows = runs.rows.last().map_or(0, |run| run.end);
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(schema.clone(), columns.to_vec(), &options)?;
-        let mut start = 0;
-        while start < units.num_rows() {
-            let unit = units.row(start);
-            let mut end = start + 1;
-            while end < units.num_rows() && units.row(end) == unit {
-                end += 1;
-            }
-            let slice = batch.slice(start, end - start);
+        for (unit, run) in runs.units.iter().zip(&runs.rows) {
+            let slice = batch.slice(run.start, run.len());
             match &mut open {
                 Some((name, parts)) if name.as_slice() == unit.data() => parts.push(slice),
                 _ => {
@@ -254,7 +278,6 @@ pub fn each_unit(
                     }
                 }
             }
-            start = end;
         }
         Ok(())
     })?;
