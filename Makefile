@@ -1,8 +1,10 @@
 # Two commands matter: `make demo` and `make test`. Each does all its set-up.
-.PHONY: demo test lint ort deny bench
+.PHONY: demo test lint ort deny bench fuzz-smoke
 
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
+# Seconds for each fuzz target of fuzz-smoke.
+FUZZ_SECONDS ?= 60
 
 # ONNX Runtime's library from its published wheel, pinned by hash, into .ort/ of this folder.
 ort:
@@ -13,19 +15,29 @@ demo: ort
 	$(CARGO) build --release --locked -p tidegate-cli
 	python3 demo/demo.py target/release/tidegate
 
-# Unit and integration tests, then the demo itself with the test build.
+# Unit and integration tests, the documents' examples, then the demo itself with the test build. Nothing may be skipped.
+test: export REQUIRE_ORT = 1
 test: ort
 ifdef NEXTEST
 	$(CARGO) nextest run --workspace --locked
+	$(CARGO) test --workspace --locked --doc
 else
 	$(CARGO) test --workspace --locked
 endif
 	$(CARGO) build --locked -p tidegate-cli
 	python3 demo/demo.py target/debug/tidegate target/demo-out
 
-lint:
+lint: deny
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# Licences, bans and sources of dependencies; advisories where their database can be reached.
+deny:
+	python3 scripts/fetch_tools.py cargo-deny
+	.tools/cargo-deny --locked check licenses bans sources
+	@.tools/cargo-deny --locked check advisories || { \
+	  test -d "$${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs" && ls "$${CARGO_HOME:-$$HOME/.cargo}"/advisory-dbs/*/crates >/dev/null 2>&1 && exit 1; \
+	  echo "advisories: NOT CHECKED, their database cannot be reached from here"; }
 
 # Ratios against floors, in one run. Minutes.
 bench: ort
@@ -33,8 +45,8 @@ bench: ort
 	target/release/tidegate-bench
 	python3 bench/tiny_job.py target/release/tidegate
 
-# Licences, bans and sources of dependencies.
-deny:
-	@test -x .tools/bin/cargo-deny || $(CARGO) install --quiet --locked --root .tools cargo-deny
-	.tools/bin/cargo-deny --locked check licenses bans sources
-	@.tools/bin/cargo-deny --locked check advisories || echo "advisories: NOT CHECKED, or found wanting: see above"
+# Everything that is parsed from a peer, each target for FUZZ_SECONDS. Coverage instrumentation is all it needs of the compiler, so the
+# pinned toolchain serves: no sanitizer, since no room has unsafe code of its own.
+fuzz-smoke:
+	python3 scripts/fetch_tools.py cargo-fuzz
+	python3 scripts/fuzz_smoke.py $(FUZZ_SECONDS)

@@ -102,7 +102,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
                 println!("{}", home.identity()?.id());
                 Ok(std::process::ExitCode::SUCCESS)
             }
-            Command::Publish(args) => commands::publish::run(&home, args).map(done),
+            Command::Publish(args) => commands::publish::run(&home, args).await.map(done),
             Command::Serve(args) => commands::serve::run(home, args).await.map(done),
             Command::Budget(args) => commands::budget::run(&home, args).map(done),
             Command::Grant(args) => commands::grant::run(&home, args).map(done),

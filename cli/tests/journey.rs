@@ -119,27 +119,6 @@ fn a_buyer_who_hangs_up_finds_the_result_later() {
     assert_eq!((&report["intents"], &report["outcomes"]), (&1.into(), &1.into()));
 }
 
-/// Without ONNX Runtime everything else works, and an ONNX job says what to do.
-#[test]
-fn without_the_runtime_an_onnx_job_says_what_to_do() {
-    let world = World::new();
-    let output =
-        world.command("owner").args(["doctor"]).env("TIDEGATE_ORT_DYLIB", "/nowhere/libonnxruntime.so").output().unwrap();
-    assert!(common::text(&output).contains("fetch_ort.py"), "{}", common::text(&output));
-}
-
-/// The child processes of `parent`.
-fn children(parent: u32) -> Vec<u32> {
-    std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit(')').next().and_then(|s| s.split_whitespace().nth(1)?.parse::<u32>().ok()) == Some(parent)
-        })
-        .collect()
-}
-
 /// A worker that is killed in mid-job harms neither the node nor the buyer's view: a result comes, of the same form, and the next job runs.
 #[test]
 fn a_killed_worker_is_not_seen_by_the_buyer() {
@@ -159,7 +138,7 @@ fn a_killed_worker_is_not_seen_by_the_buyer() {
     // The first child checks without data, the second runs: that one is killed.
     let mut seen = std::collections::BTreeSet::new();
     while seen.len() < 2 && std::time::Instant::now() < deadline {
-        for pid in children(node.pid()) {
+        for pid in common::children(node.pid()) {
             if seen.insert(pid) && seen.len() == 2 {
                 std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
             }

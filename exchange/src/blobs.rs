@@ -4,10 +4,11 @@
 //! single blob, because a blob whose bytes are another's hash would otherwise open that other one as a hash sequence.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     ops::ControlFlow,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use futures_lite::StreamExt as _;
@@ -15,7 +16,7 @@ use iroh::Endpoint;
 use iroh_blobs::{
     BlobFormat, BlobsProtocol, Hash,
     api::{
-        blobs::{AddPathOptions, ExportMode, ExportOptions, ImportMode},
+        blobs::{AddPathOptions, AddProgressItem, ExportMode, ExportOptions, ImportMode},
         remote::GetProgressItem,
     },
     provider::events::{
@@ -27,14 +28,21 @@ use tidegate_protocol::{ContentHash, PeerId};
 
 use crate::{Address, NetError, address::peer_of};
 
-/// Who may fetch what. Empty at first: nobody, nothing.
+/// Who may fetch what, and until when. Empty at first: nobody, nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Access(Arc<Mutex<HashMap<PeerId, HashSet<ContentHash>>>>);
+pub struct Access(Arc<Mutex<HashMap<PeerId, HashMap<ContentHash, Instant>>>>);
 
 impl Access {
-    /// Lets `peer` fetch `hashes` until the node stops or [`Access::revoke`].
-    pub fn allow(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().extend(hashes);
+    /// Lets `peer` begin to fetch `hashes` for so long, or until [`Access::revoke`]. A transfer that has begun goes on.
+    pub fn allow(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration) {
+        let now = Instant::now();
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Strangers may ask for mock rows: what has run out must not pile up.
+        peers.retain(|_, hashes| {
+            hashes.retain(|_, until| *until > now);
+            !hashes.is_empty()
+        });
+        peers.entry(peer).or_default().extend(hashes.into_iter().map(|hash| (hash, now + time)));
     }
 
     /// Takes everything from `peer`.
@@ -43,7 +51,8 @@ impl Access {
     }
 
     fn may(&self, peer: &PeerId, hash: &ContentHash) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(peer).is_some_and(|hashes| hashes.contains(hash))
+        let peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.get(peer).and_then(|hashes| hashes.get(hash)).is_some_and(|until| *until > Instant::now())
     }
 }
 
@@ -90,14 +99,43 @@ impl Served {
         self.protocol.clone()
     }
 
-    /// Imports a file by reference: no second copy of a large one.
+    /// Hashes a file and imports it by reference: no second copy of a large one. `progress` is told the bytes hashed. Returns its hash and
+    /// its size in bytes. Nobody may fetch it until [`Access::allow`].
+    ///
+    /// # Errors
+    /// [`NetError::Local`].
+    pub async fn import(&self, path: &Path, progress: &mut (dyn FnMut(u64) + Send)) -> Result<(ContentHash, u64), NetError> {
+        let failed = |e: &dyn std::fmt::Display| NetError::Local(format!("{}: {e}", path.display()));
+        let options = AddPathOptions { path: path.to_owned(), format: BlobFormat::Raw, mode: ImportMode::TryReference };
+        let mut items = std::pin::pin!(self.store.blobs().add_path_with_opts(options).stream().await);
+        let mut bytes = 0;
+        while let Some(item) = items.next().await {
+            match item {
+                AddProgressItem::Size(size) => bytes = size,
+                AddProgressItem::CopyProgress(done) | AddProgressItem::OutboardProgress(done) => progress(done),
+                AddProgressItem::CopyDone => {}
+                AddProgressItem::Done(tag) => {
+                    // Named by its hash: importing it again leaves one tag.
+                    let hash = tag.hash();
+                    self.store.tags().set(hash.as_bytes(), tag.hash_and_format()).await.map_err(local)?;
+                    progress(bytes);
+                    return Ok((ContentHash(*hash.as_bytes()), bytes));
+                }
+                AddProgressItem::Error(e) => return Err(failed(&e)),
+            }
+        }
+        Err(failed(&"the import ended before it was done"))
+    }
+
+    /// Makes sure that the store holds a published file: imports it again where the store does not know it.
     ///
     /// # Errors
     /// [`NetError::Local`], also when the file no longer has the hash it was published under.
     pub async fn add(&self, path: &Path, expected: ContentHash) -> Result<(), NetError> {
-        let options = AddPathOptions { path: path.to_owned(), format: BlobFormat::Raw, mode: ImportMode::TryReference };
-        let tag = self.store.blobs().add_path_with_opts(options).await.map_err(local)?;
-        if tag.hash.as_bytes() != &expected.0 {
+        if self.store.blobs().has(Hash::from_bytes(expected.0)).await.map_err(local)? {
+            return Ok(());
+        }
+        if self.import(path, &mut |_| {}).await?.0 != expected {
             return Err(NetError::Local(format!("{} has changed since it was published", path.display())));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! No byte of a dataset is served to anybody who was not allowed exactly it, by any request that iroh-blobs knows.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{future::Future, net::Ipv4Addr, ops::ControlFlow, path::Path, pin::Pin, sync::Arc};
+use std::{future::Future, net::Ipv4Addr, ops::ControlFlow, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use iroh::{Endpoint, protocol::Router};
 use iroh_blobs::{
@@ -41,6 +41,8 @@ async fn owner(folder: &Path) -> Owner {
     let _router = serve(endpoint, Arc::new(Silent), &served);
     Owner { address, served, _router }
 }
+
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Writes `bytes` to a file, serves it, and says its hash.
 async fn add(owner: &Owner, folder: &Path, name: &str, bytes: &[u8]) -> ContentHash {
@@ -110,7 +112,7 @@ async fn a_grantee_gets_exactly_the_allowed_blob_and_loses_it_when_revoked() {
     // A granted blob whose bytes are the hash of one that is not: as a hash sequence it would open the other.
     let trojan = add(&owner, dir.path(), "trojan", &secret.0).await;
     let grantee = Identity::from_seed([3; 32]);
-    owner.served.access().allow(grantee.id(), [trojan]);
+    owner.served.access().allow(grantee.id(), [trojan], LONG);
     let got = everything(&grantee, &owner.address, trojan).await;
     assert!(got.contains(&"get blob"), "{got:?}");
     assert!(!got.contains(&"get as hash sequence") && !got.contains(&"observe") && !got.contains(&"get many"), "{got:?}");
@@ -119,6 +121,8 @@ async fn a_grantee_gets_exactly_the_allowed_blob_and_loses_it_when_revoked() {
     assert_eq!(everything(&Identity::from_seed([4; 32]), &owner.address, trojan).await, Vec::<&str>::new());
     owner.served.access().revoke(&grantee.id());
     assert_eq!(everything(&grantee, &owner.address, trojan).await, Vec::<&str>::new());
+    owner.served.access().allow(grantee.id(), [trojan], Duration::ZERO);
+    assert_eq!(everything(&grantee, &owner.address, trojan).await, Vec::<&str>::new(), "what was allowed runs out");
 }
 
 #[tokio::test]
@@ -128,7 +132,7 @@ async fn nobody_can_push() {
     let pusher = Identity::from_seed([5; 32]);
     let bytes = vec![1; 20_000];
     let hash = ContentHash::of(&bytes);
-    owner.served.access().allow(pusher.id(), [hash]);
+    owner.served.access().allow(pusher.id(), [hash], LONG);
     let endpoint = loopback(&pusher).await;
     let id = iroh::EndpointId::from_bytes(owner.address.peer.as_bytes()).unwrap();
     let addr = iroh::EndpointAddr { id, addrs: owner.address.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
@@ -158,7 +162,7 @@ async fn fetch_verifies_and_writes_the_file() {
     let mut go = |_| ControlFlow::Continue(());
     assert!(blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.is_err());
     assert!(!target.exists(), "nothing half-written");
-    owner.served.access().allow(grantee.id(), [hash]);
+    owner.served.access().allow(grantee.id(), [hash], LONG);
     // Stopped in the middle, then resumed: what had come is not sent again.
     let mut stop = |bytes| if bytes > 400_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let stopped = blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut stop).await;
@@ -168,4 +172,34 @@ async fn fetch_verifies_and_writes_the_file() {
     assert!(resumed <= bytes.len() as u64 - 300_000, "{resumed} of {} came again", bytes.len());
     assert_eq!(std::fs::read(&target).unwrap(), bytes);
     assert!(std::fs::read_dir(&cache).unwrap().next().is_none(), "no second copy is kept");
+}
+
+/// What a published file is known by is its BLAKE3; a large one lies where it lay, and one that was changed is never sent.
+#[tokio::test]
+async fn a_file_is_imported_by_reference_and_not_served_once_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(dir.path()).await;
+    let bytes: Vec<u8> = (0..2_000_000u32).flat_map(u32::to_le_bytes).collect();
+    let path = dir.path().join("large");
+    std::fs::write(&path, &bytes).unwrap();
+    let mut seen = 0;
+    let (hash, size) = owner.served.import(&path, &mut |done| seen = done).await.unwrap();
+    assert_eq!((hash, size, seen), (ContentHash::of(&bytes), bytes.len() as u64, bytes.len() as u64));
+    let kept: u64 = walk(&dir.path().join("blobs")).iter().map(|p| std::fs::metadata(p).unwrap().len()).sum();
+    assert!(kept < bytes.len() as u64 / 2, "{kept} bytes are kept beside a file of {}", bytes.len());
+    let grantee = Identity::from_seed([3; 32]);
+    owner.served.access().allow(grantee.id(), [hash], LONG);
+    let mut changed = bytes.clone();
+    changed[4_000_000] ^= 1;
+    std::fs::write(&path, &changed).unwrap();
+    let (endpoint, target) = (loopback(&grantee).await, dir.path().join("copy"));
+    let mut go = |_| ControlFlow::Continue(());
+    let fetched = blobs::fetch(&endpoint, &dir.path().join("cache"), &owner.address, hash, &target, &mut go).await;
+    assert!(fetched.is_err() && !target.exists());
+}
+
+/// All files below a folder.
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    entries.flat_map(|p| if p.is_dir() { walk(&p) } else { vec![p] }).collect()
 }

@@ -155,7 +155,8 @@ impl Buyer {
         mut progress: impl FnMut(&str, u64, u64) -> ControlFlow<()> + Send,
     ) -> Result<Vec<PathBuf>, NodeError> {
         let offer = self.offer(to, name).await?;
-        self.ask(to, &Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() }, &[]).await?;
+        let permission = Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() };
+        self.ask(to, &permission, &[]).await?;
         std::fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
         let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
         let mut fetched = Vec::new();
@@ -164,6 +165,8 @@ impl Buyer {
                 return Err(NodeError::Unverified(format!("the manifest names a file {:?}", file.name)));
             }
             let target = folder.join(&file.name);
+            // Permission runs out, and files before this one may have taken long.
+            self.ask(to, &permission, &[]).await?;
             let mut report = |bytes| progress(&file.name, bytes, file.bytes);
             blobs::fetch(&self.endpoint, &home.join("fetched"), to, file.hash, &target, &mut report).await?;
             fetched.push(target);

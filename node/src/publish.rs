@@ -1,15 +1,16 @@
-//! Publication: check, lay out, hash, sign, log.
+//! Publication: import, check, lay out, sign, log.
 
 use std::path::PathBuf;
 
 use tidegate_catalog::{
     Store,
-    dataset::{self, DatasetRecord},
+    dataset::{self, DatasetRecord, Phase, Stamp},
 };
+use tidegate_exchange::blobs::Served;
 use tidegate_protocol::{
     ContentHash, Identity, Sha256Digest, Signed, grant, limits,
-    manifest::{Layout, Manifest},
-    policy::PolicyFile,
+    manifest::{DataFile, Layout, Manifest},
+    policy::{Policy, PolicyFile},
     receipt::Predicate,
 };
 
@@ -32,16 +33,44 @@ pub struct Publication {
     pub version_of: Option<ContentHash>,
 }
 
-/// Publishes a dataset version; `progress` is told file name, bytes done and bytes in all.
+/// How far a publication is.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// Hashing a file.
+    Hashing {
+        /// Its name.
+        file: String,
+        /// Bytes done.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// Reading the rows and their order.
+    Checking {
+        /// Rows done.
+        rows: u64,
+    },
+    /// Writing a copy ordered by unit.
+    Ordering {
+        /// Rows done.
+        rows: u64,
+    },
+}
+
+/// Who is told.
+pub type Report = Box<dyn FnMut(Progress) + Send>;
+
+/// Publishes a dataset version: its files stay where they are, `served` holds them by reference and nobody may fetch them yet.
 ///
 /// # Errors
 /// [`NodeError`]; nothing is published then.
-pub fn publish(
+pub async fn publish(
     home: &Home,
     identity: &Identity,
     store: &Store,
+    served: &Served,
     what: &Publication,
-    mut progress: impl FnMut(&str, u64, u64),
+    mut report: Report,
 ) -> Result<dataset::Dataset, NodeError> {
     let text = std::fs::read_to_string(&what.policy).map_err(|e| file_error(&what.policy, e))?;
     let policy = PolicyFile::parse(&text)?.check(|epsilon, delta| tidegate_gate::rho_of(epsilon, delta).ok())?;
@@ -63,12 +92,7 @@ pub fn publish(
         )));
     }
     let files = dataset::expand(&what.files)?;
-    let mut describe = |path: &PathBuf| {
-        let total = std::fs::metadata(path).map_or(0, |m| m.len());
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        dataset::describe(path, |done| progress(&name, done, total))
-    };
-    let described = files.iter().map(&mut describe).collect::<Result<Vec<_>, _>>()?;
+    let described = import_all(served, &files, &mut report).await?;
     let lineage = before.as_ref().map(|b| b.manifest.body().population);
     for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage) {
         if let Some(file) = described.iter().find(|f| other.manifest.body().files.iter().any(|o| o.hash == f.hash)) {
@@ -80,24 +104,23 @@ pub fn publish(
             )));
         }
     }
-    // The first file's hash names the derived copy: content-addressed by what it was made of.
-    let derived = home.datasets().join(format!("{}.clustered.parquet", described[0].hash));
-    let profile = dataset::profile(&files, &policy, &derived)?;
+    let (profile, mut report) = lay_out(home, &files, &described, &policy, "clustered", report).await?;
     let derived = match profile.layout {
         Layout::AsPublished => vec![],
-        Layout::Clustered => profile.compute.iter().map(&mut describe).collect::<Result<Vec<_>, _>>()?,
+        Layout::Clustered => import_all(served, &profile.compute, &mut report).await?,
     };
     // Mock rows go through the same door: same columns, ordered by unit, so that a rehearsal runs as the job will.
-    let mock = match &what.mock {
-        None => None,
-        Some(path) => {
-            let files = dataset::expand(std::slice::from_ref(path))?;
-            let hash = dataset::describe(&files[0], |_| {})?.hash;
-            let derived = home.datasets().join(format!("{hash}.mock.parquet"));
-            dataset::profile(&files, &policy, &derived)?.compute.into_iter().next()
-        }
-    };
-    let mock_file = mock.as_ref().map(&mut describe).transpose()?;
+    let (mut mock, mut mock_file) = (None, None);
+    if let Some(path) = &what.mock {
+        let files = dataset::expand(std::slice::from_ref(path))?;
+        let published = import_all(served, &files, &mut report).await?;
+        let (profile, mut report) = lay_out(home, &files, &published, &policy, "mock", report).await?;
+        let [file] = profile.compute.as_slice() else {
+            return Err(NodeError::File("--mock: give one file, or a folder of files that are not ordered by unit".into()));
+        };
+        mock_file = import_all(served, std::slice::from_ref(file), &mut report).await?.pop();
+        mock = Some(file.clone());
+    }
     let policy = Signed::sign(policy, identity)?;
     let mut draft = Manifest {
         version: 1,
@@ -122,6 +145,7 @@ pub fn publish(
         manifest: manifest.envelope().clone(),
         policy: policy.envelope().clone(),
         files,
+        stamps: profile.compute.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?,
         compute: profile.compute,
         mock,
     };
@@ -137,6 +161,52 @@ pub fn publish(
     )?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;
     Ok(dataset::Dataset::open(record)?)
+}
+
+async fn import_all(served: &Served, files: &[PathBuf], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
+    let mut described = Vec::new();
+    for path in files {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.len() > limits::NAME_BYTES {
+            return Err(file_error(path, "the file name is too long"));
+        }
+        let total = std::fs::metadata(path).map_or(0, |m| m.len());
+        let mut progress = |done| report(Progress::Hashing { file: name.clone(), done, total });
+        let (hash, bytes) = served.import(path, &mut progress).await?;
+        described.push(DataFile { name, bytes, hash });
+    }
+    Ok(described)
+}
+
+/// Reads and checks `files`, away from the runtime's threads; gives the report back. A derived copy is named by what it is made of.
+async fn lay_out(
+    home: &Home,
+    files: &[PathBuf],
+    described: &[DataFile],
+    policy: &Policy,
+    kind: &str,
+    mut report: Report,
+) -> Result<(dataset::Profile, Report), NodeError> {
+    let made_of: Vec<String> = described
+        .iter()
+        .map(|file| file.hash.to_string())
+        .chain([policy.unit.column.clone()])
+        .chain(policy.columns.keys().cloned())
+        .collect();
+    let made_of = serde_json::to_vec(&made_of).map_err(|e| NodeError::File(e.to_string()))?;
+    let derived = home.datasets().join(format!("{}.{kind}.parquet", ContentHash::of(&made_of)));
+    let (files, policy) = (files.to_vec(), policy.clone());
+    let work = move || {
+        let mut progress = |phase, rows| {
+            report(match phase {
+                Phase::Checking => Progress::Checking { rows },
+                Phase::Ordering => Progress::Ordering { rows },
+            })
+        };
+        let profile = dataset::profile(&files, &policy, &derived, &mut progress)?;
+        Ok::<_, dataset::DataError>((profile, report))
+    };
+    Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)
 }
 
 /// The dataset of this name (its latest version) or manifest id.

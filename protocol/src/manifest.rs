@@ -72,3 +72,13 @@ pub struct Manifest {
 impl Document for Manifest {
     const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.manifest.v1+json";
 }
+
+impl Manifest {
+    /// The files that jobs read.
+    pub fn computed(&self) -> &[DataFile] {
+        match self.layout {
+            Layout::AsPublished => &self.files,
+            Layout::Clustered => &self.derived,
+        }
+    }
+}

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use tidegate_catalog::Store;
+use tidegate_exchange::blobs::Served;
 use tidegate_node::{
     home::Home,
-    publish::{Publication, publish},
+    publish::{Progress, Publication, publish},
 };
 use tidegate_protocol::ContentHash;
 
@@ -37,7 +38,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let identity = home.identity()?;
     let store = Store::open(home.path(), identity.clone())?;
     let what = Publication {
@@ -49,8 +50,17 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         version_of: args.version_of,
     };
     let bar = bytes_bar()?;
-    let dataset = publish(home, &identity, &store, &what, |name, done, total| report(&bar, name, done, total))?;
+    let shown = bar.clone();
+    let served = Served::open(&home.blobs()).await?;
+    let report = Box::new(move |progress| match progress {
+        Progress::Hashing { file, done, total } => report(&shown, &file, done, total),
+        Progress::Checking { rows } => shown.set_message(format!("checking: {rows} rows")),
+        Progress::Ordering { rows } => shown.set_message(format!("writing a copy ordered by unit: {rows} rows")),
+    });
+    let published = publish(home, &identity, &store, &served, &what, report).await;
     bar.finish_and_clear();
+    served.shutdown().await;
+    let dataset = published?;
     let manifest = dataset.manifest.body();
     if args.json {
         println!("{}", serde_json::json!({ "dataset": dataset.manifest.id(), "population": manifest.population }));

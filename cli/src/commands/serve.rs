@@ -22,12 +22,21 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let provider = Arc::new(Provider::open(home, served.clone()).await?);
     let endpoint = bind(&identity, args.listen).await?;
     let address = local_address(&endpoint, &identity);
-    let router = serve(endpoint, provider, &served);
+    let router = serve(endpoint, provider.clone(), &served);
+    tokio::spawn(async move {
+        if let Err(e) = provider.recover().await {
+            eprintln!("error: jobs that were cut off cannot be finished: {e}");
+        }
+    });
     println!("serving at {address}");
     if let Some(path) = args.address_file {
         std::fs::write(path, address.to_string())?;
     }
-    tokio::signal::ctrl_c().await?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => stopped?,
+        _ = terminate.recv() => {}
+    }
     println!("shutting down");
     router.shutdown().await?;
     served.shutdown().await;

@@ -119,13 +119,15 @@ impl World {
     }
 
     pub(crate) fn serve(&self, fault: Option<&str>) -> Serving {
+        self.serve_with(&fault.map(|fault| ("TIDEGATE_FAULT", fault)).into_iter().collect::<Vec<_>>())
+    }
+
+    pub(crate) fn serve_with(&self, environment: &[(&str, &str)]) -> Serving {
         let file = self.path("address");
         let _ = std::fs::remove_file(&file);
         let mut command = self.command("owner");
         command.args(["serve", "--address-file"]).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-        if let Some(fault) = fault {
-            command.env("TIDEGATE_FAULT", fault);
-        }
+        command.envs(environment.iter().copied());
         let mut child = command.spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -159,12 +161,28 @@ impl World {
     }
 
     pub(crate) fn spent(&self) -> u64 {
-        let budget: serde_json::Value =
-            serde_json::from_str(self.ok("owner", &["budget", "--json"]).lines().next().unwrap()).unwrap();
-        budget["spent"]["rho_micro"].as_u64().unwrap()
+        self.spent_on("towns")
+    }
+
+    pub(crate) fn spent_on(&self, dataset: &str) -> u64 {
+        let budgets = self.ok("owner", &["budget", "--json"]);
+        let mut budgets = budgets.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        budgets.find(|b| b["dataset"] == dataset).unwrap()["spent"]["rho_micro"].as_u64().unwrap()
     }
 }
 
 pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
+}
+
+/// The child processes of `parent`.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(')').next().and_then(|s| s.split_whitespace().nth(1)?.parse::<u32>().ok()) == Some(parent)
+        })
+        .collect()
 }

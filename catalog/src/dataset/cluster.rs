@@ -1,0 +1,230 @@
+//! The copy that jobs read where the published files are not Parquet ordered by unit: the visible columns, sorted once, in bounded memory.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{RecordBatch, UInt64Array},
+    compute::{filter_record_batch, is_not_null},
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+use datafusion::{
+    catalog::streaming::StreamingTable,
+    execution::{
+        SendableRecordBatchStream, TaskContext,
+        memory_pool::FairSpillPool,
+        runtime_env::RuntimeEnvBuilder,
+    },
+    physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
+    prelude::{SessionConfig, SessionContext, ident},
+};
+use futures_lite::{StreamExt as _, stream};
+use parquet::arrow::ArrowWriter;
+use tidegate_protocol::policy::Policy;
+
+use super::{DataError, broken, layout::unit_column, open, read::Reader};
+
+/// Memory of the sort in bytes; what is more goes to files beside the copy.
+const MEMORY: usize = 512 << 20;
+/// Memory kept back for merging what was spilled.
+const MERGE_MEMORY: usize = 16 << 20;
+/// The row's number in the published files: keeps a unit's rows in file order.
+const ROW: &str = "\u{0}row";
+
+/// Writes one Parquet file with the visible columns of rows that have a unit, ordered by unit, rows of a unit in file order.
+pub(super) fn cluster(
+    files: &[PathBuf],
+    schema: &SchemaRef,
+    policy: &Policy,
+    target: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), DataError> {
+    cluster_within(MEMORY, MERGE_MEMORY, files, schema, policy, target, progress)
+}
+
+fn cluster_within(
+    memory: usize,
+    merge_memory: usize,
+    files: &[PathBuf],
+    schema: &SchemaRef,
+    policy: &Policy,
+    target: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), DataError> {
+    let visible = |f: &Field| *f.name() == policy.unit.column || policy.columns.contains_key(f.name());
+    let keep: Vec<usize> = schema.fields().iter().enumerate().filter(|(_, f)| visible(f)).map(|(i, _)| i).collect();
+    let kept: SchemaRef = Arc::new(schema.project(&keep).map_err(|e| broken(target, e))?);
+    let fields = kept.fields().iter().map(|f| f.as_ref().clone());
+    let numbered = Arc::new(Schema::new(fields.chain([Field::new(ROW, DataType::UInt64, false)]).collect::<Vec<_>>()));
+    let rows = Rows { files: files.to_vec(), keep, policy: policy.clone(), schema: numbered.clone() };
+    let folder = target.parent().unwrap_or(Path::new("."));
+    let temporary = target.with_extension("tmp");
+    let sort = async {
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
+            .with_temp_file_path(folder)
+            .with_max_temp_directory_size(u64::MAX)
+            .build_arc()?;
+        let config = SessionConfig::new().with_target_partitions(1).with_sort_spill_reservation_bytes(merge_memory);
+        let context = SessionContext::new_with_config_rt(config, environment);
+        context.register_table("rows", Arc::new(StreamingTable::try_new(numbered, vec![Arc::new(rows)])?))?;
+        let order = vec![ident(policy.unit.column.as_str()).sort(true, false), ident(ROW).sort(true, false)];
+        let mut sorted = context.table("rows").await?.sort(order)?.execute_stream().await?;
+        let mut file = File::create(&temporary)?;
+        let mut writer = ArrowWriter::try_new(&mut file, Arc::new(Schema::new(kept.fields().clone())), None)?;
+        let columns: Vec<usize> = (0..kept.fields().len()).collect();
+        let mut rows = 0;
+        while let Some(batch) = sorted.next().await {
+            let batch = batch?.project(&columns)?;
+            writer.write(&batch)?;
+            rows += batch.num_rows() as u64;
+            progress(rows);
+        }
+        writer.close()?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, target)?;
+        Ok::<_, datafusion::error::DataFusionError>(())
+    };
+    std::fs::create_dir_all(folder).map_err(|e| broken(folder, e))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|e| broken(target, e))?;
+    runtime.block_on(sort).map_err(|e| {
+        let _ = std::fs::remove_file(&temporary);
+        broken(target, e)
+    })
+}
+
+/// The published files' rows that have a unit, numbered, as DataFusion reads them.
+#[derive(Debug)]
+struct Rows {
+    files: Vec<PathBuf>,
+    keep: Vec<usize>,
+    policy: Policy,
+    schema: SchemaRef,
+}
+
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let batches = Batches {
+            files: self.files.clone().into_iter(),
+            reader: None,
+            keep: self.keep.clone(),
+            policy: self.policy.clone(),
+            schema: self.schema.clone(),
+            next: 0,
+        };
+        let batches = batches.map(|b| b.map_err(|e| datafusion::error::DataFusionError::External(Box::new(e))));
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream::iter(batches)))
+    }
+}
+
+struct Batches {
+    files: std::vec::IntoIter<PathBuf>,
+    reader: Option<(PathBuf, Reader)>,
+    keep: Vec<usize>,
+    policy: Policy,
+    schema: SchemaRef,
+    next: u64,
+}
+
+impl Batches {
+    fn number(&mut self, file: &Path, batch: &RecordBatch) -> Result<RecordBatch, DataError> {
+        let number = || -> Result<_, Box<dyn std::error::Error>> {
+            let batch = batch.project(&self.keep)?;
+            let with_unit = is_not_null(unit_column(&batch, &self.policy)?.as_ref())?;
+            let batch = filter_record_batch(&batch, &with_unit)?;
+            let rows = UInt64Array::from_iter_values(self.next..self.next + batch.num_rows() as u64);
+            let mut columns = batch.columns().to_vec();
+            columns.push(Arc::new(rows));
+            Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
+        };
+        let batch = number().map_err(|e| broken(file, e))?;
+        self.next += batch.num_rows() as u64;
+        Ok(batch)
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some((file, reader)) = &mut self.reader else {
+                let file = self.files.next()?;
+                match open(&file) {
+                    Ok(reader) => self.reader = Some((file, reader)),
+                    Err(e) => return Some(Err(e)),
+                }
+                continue;
+            };
+            match reader.next() {
+                None => self.reader = None,
+                Some(Err(e)) => return Some(Err(broken(file, e))),
+                Some(Ok(batch)) => {
+                    let file = file.clone();
+                    return Some(self.number(&file, &batch));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array as _, AsArray as _};
+    use arrow::datatypes::Int64Type;
+    use tidegate_protocol::policy::PolicyFile;
+
+    use super::*;
+
+    const POLICY: &str = r#"
+        unit = { column = "Person", max_units = 1000000, max_rows = 3, max_groups = 2 }
+        budget = { delta = 1e-9, rho = 1.0, per_buyer_rho = 1.0 }
+        jobs = { kinds = ["sql"], min_units = 10, fuel = 1, memory_mib = 16, slot = "1s", tick = "1s" }
+        access = { compute = "granted", replicate = "nobody" }
+        columns = { n = { lo = 0, hi = 1 } }
+    "#;
+
+    /// Far more rows than the memory holds: sorted, none lost, none without a unit, and a unit's rows in file order.
+    #[test]
+    fn a_sort_beyond_its_memory_spills_and_keeps_a_units_rows_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let (files, rows) = (["a.csv", "b.csv"].map(|name| dir.path().join(name)), 300_000u64);
+        for (part, file) in files.iter().enumerate() {
+            let half = rows / 2 * part as u64..rows / 2 * (part as u64 + 1);
+            let line = |i| if i % 10 == 3 { format!(",{i},x\n") } else { format!("{},{i},x\n", i * 7919 % 50_021) };
+            std::fs::write(file, format!("Person,n,hidden\n{}", half.map(line).collect::<String>())).unwrap();
+        }
+        let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+        let schema = open(&files[0]).unwrap().schema();
+        let target = dir.path().join("sorted.parquet");
+        let mut seen = 0;
+        cluster_within(3 << 20, 1 << 20, &files, &schema, &policy, &target, &mut |rows| seen = rows).unwrap();
+        let (mut count, mut last) = (0, (i64::MIN, i64::MIN));
+        for batch in open(&target).unwrap() {
+            let batch = batch.unwrap();
+            assert_eq!(batch.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["Person", "n"]);
+            let (person, n) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
+            assert_eq!(person.nulls().map_or(0, |n| n.null_count()), 0);
+            for row in person.values().iter().copied().zip(n.values().iter().copied()) {
+                assert!(row > last, "{row:?} after {last:?}");
+                last = row;
+                count += 1;
+            }
+        }
+        assert_eq!((count, seen), (rows / 10 * 9, rows / 10 * 9));
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 3, "nothing is left of what was spilled: {left:?}");
+        // A copy that fails half-way leaves nothing under the name of a whole one.
+        std::fs::write(&files[1], "Person,n,hidden\n1,2,x\n1,2\n").unwrap();
+        let target = dir.path().join("broken.parquet");
+        assert!(cluster_within(3 << 20, 1 << 20, &files, &schema, &policy, &target, &mut |_| {}).is_err());
+        assert!(!target.exists() && !target.with_extension("tmp").exists());
+    }
+}

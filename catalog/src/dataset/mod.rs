@@ -1,0 +1,52 @@
+//! Dataset versions on the owner's machine: reading the files, checking the unit, laying rows out by unit, remembering where they lie.
+//!
+//! # Path
+//! [`expand`] (what was named → files) → [`profile`] (types, order, and a copy ordered by unit where the files are not) → [`save`].
+
+use std::path::Path;
+
+mod cluster;
+mod layout;
+mod read;
+mod record;
+
+pub use layout::{OrderCheck, Phase, Profile, profile};
+pub use read::{describe, expand, open};
+pub use record::{Dataset, DatasetRecord, Stamp, load_all, save};
+
+/// A dataset cannot be published, and why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file is unreadable or damaged.
+    #[error("{file}: {problem}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A column the policy names is missing or unsuitable.
+    #[error("column `{column}`: {problem}")]
+    Column {
+        /// The column.
+        column: String,
+        /// What is wrong and how to mend it.
+        problem: String,
+    },
+    /// A file is not what was published.
+    #[error("{file} has changed since it was published. Publish what is there now with --version-of {version}, or put back what was")]
+    Changed {
+        /// The file.
+        file: String,
+        /// Manifest id of the version it belongs to.
+        version: String,
+    },
+    /// A record of the dataset cannot be kept or read.
+    #[error("the dataset record: {0}")]
+    Record(String),
+}
+
+fn broken(file: &Path, problem: impl ToString) -> DataError {
+    DataError::File { file: file.display().to_string(), problem: problem.to_string() }
+}

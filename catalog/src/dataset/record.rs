@@ -1,0 +1,114 @@
+//! A published version as the owner's machine remembers it.
+
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::{ContentHash, Envelope, Signed, manifest::Manifest, policy::Policy};
+
+use super::{DataError, broken, describe};
+
+/// What the file system says of a file: cheap to compare before each job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Last change of the content: seconds and nanoseconds since 1970.
+    pub modified: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of the file at `path`.
+    ///
+    /// # Errors
+    /// [`DataError::File`].
+    pub fn of(path: &Path) -> Result<Self, DataError> {
+        let meta = std::fs::metadata(path).map_err(|e| broken(path, e))?;
+        Ok(Self { bytes: meta.len(), modified: (meta.mtime(), meta.mtime_nsec()) })
+    }
+}
+
+/// Where a published version lies on this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DatasetRecord {
+    /// The signed manifest.
+    pub manifest: Envelope,
+    /// The signed policy.
+    pub policy: Envelope,
+    /// The published files, in manifest order.
+    pub files: Vec<PathBuf>,
+    /// The files jobs read.
+    pub compute: Vec<PathBuf>,
+    /// Stamps of `compute`, in its order, from the time of publication.
+    #[serde(default)]
+    pub stamps: Vec<Stamp>,
+    /// Mock rows.
+    pub mock: Option<PathBuf>,
+}
+
+/// A published version, opened: its documents are checked.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The manifest.
+    pub manifest: Signed<Manifest>,
+    /// The policy.
+    pub policy: Signed<Policy>,
+    /// Where the files are.
+    pub record: DatasetRecord,
+}
+
+impl Dataset {
+    /// Opens a record's documents.
+    ///
+    /// # Errors
+    /// [`DataError::Record`] when a signature fails or the documents do not belong together.
+    pub fn open(record: DatasetRecord) -> Result<Self, DataError> {
+        let wrong = |e: &dyn std::fmt::Display| DataError::Record(e.to_string());
+        let manifest = Signed::<Manifest>::open(record.manifest.clone()).map_err(|e| wrong(&e))?;
+        let policy = Signed::<Policy>::open(record.policy.clone()).map_err(|e| wrong(&e))?;
+        if manifest.signer() != policy.signer() || manifest.body().policy != policy.id() {
+            return Err(DataError::Record("manifest and policy do not belong together".into()));
+        }
+        Ok(Self { manifest, policy, record })
+    }
+
+    /// Checks that jobs would read what was published: by stamp, and by content where a stamp differs.
+    ///
+    /// # Errors
+    /// [`DataError::Changed`] naming the file.
+    pub fn check_unchanged(&self) -> Result<(), DataError> {
+        for (i, (path, file)) in self.record.compute.iter().zip(self.manifest.body().computed()).enumerate() {
+            let same = self.record.stamps.get(i).is_some_and(|stamp| Stamp::of(path).is_ok_and(|now| now == *stamp));
+            if !same && describe(path, |_| {})?.hash != file.hash {
+                return Err(DataError::Changed { file: path.display().to_string(), version: self.manifest.id().to_string() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keeps `record` in `folder`.
+///
+/// # Errors
+/// [`DataError::Record`].
+pub fn save(folder: &Path, id: ContentHash, record: &DatasetRecord) -> Result<(), DataError> {
+    let bytes = serde_json::to_vec_pretty(record).map_err(|e| DataError::Record(e.to_string()))?;
+    crate::log::write_durably(&folder.join(format!("{id}.json")), &bytes).map_err(|e| DataError::Record(e.to_string()))
+}
+
+/// All datasets kept in `folder`, oldest first.
+///
+/// # Errors
+/// [`DataError::Record`].
+pub fn load_all(folder: &Path) -> Result<Vec<Dataset>, DataError> {
+    let mut found = Vec::new();
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(found) };
+    for path in entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| p.extension().is_some_and(|e| e == "json")) {
+        let bytes = std::fs::read(&path).map_err(|e| broken(&path, e))?;
+        found.push(Dataset::open(serde_json::from_slice(&bytes).map_err(|e| broken(&path, e))?)?);
+    }
+    found.sort_by(|a, b| a.manifest.body().published.cmp(&b.manifest.body().published));
+    Ok(found)
+}

@@ -1,0 +1,129 @@
+//! An independent implementation of Arrow and Parquet (arrow2) writes what an owner publishes and reads what tidegate writes.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{fs::File, path::Path};
+
+use arrow2::{
+    array::{Array, Float64Array, Int64Array, Utf8Array},
+    chunk::Chunk,
+    datatypes::{DataType, Field, Schema},
+    io::{ipc, parquet},
+};
+use common::World;
+
+type Rows = Chunk<Box<dyn Array>>;
+
+/// Forty people, two rows each, in no order; one row has no person.
+fn rows() -> (Schema, Rows) {
+    let field = |name: &str, kind| Field::new(name, kind, true);
+    let schema =
+        Schema::from(vec![field("person", DataType::Int64), field("spend", DataType::Float64), field("city", DataType::Utf8)]);
+    let person = (0..81i64).map(|i| (i != 80).then_some(i * 7 % 40));
+    let spend = (0..81i64).map(|i| Some(i as f64));
+    let city = (0..81i64).map(|i| (i % 9 != 0).then_some("north"));
+    let columns = vec![
+        person.collect::<Int64Array>().boxed(),
+        spend.collect::<Float64Array>().boxed(),
+        city.collect::<Utf8Array<i32>>().boxed(),
+    ];
+    (schema, Chunk::new(columns))
+}
+
+fn write_ipc(path: &Path) {
+    let (schema, chunk) = rows();
+    let options = ipc::write::WriteOptions { compression: None };
+    let mut writer = ipc::write::FileWriter::new(File::create(path).unwrap(), schema, None, options);
+    writer.start().unwrap();
+    writer.write(&chunk, None).unwrap();
+    writer.finish().unwrap();
+}
+
+fn write_parquet(path: &Path) {
+    use parquet::write::{CompressionOptions, Encoding, FileWriter, RowGroupIterator, Version, WriteOptions};
+    let (schema, chunk) = rows();
+    let options = WriteOptions {
+        write_statistics: true,
+        compression: CompressionOptions::Snappy,
+        version: Version::V2,
+        data_pagesize_limit: None,
+    };
+    let encodings = vec![vec![Encoding::Plain]; 3];
+    let groups = RowGroupIterator::try_new(std::iter::once(Ok(chunk)), &schema, options, encodings).unwrap();
+    let mut writer = FileWriter::try_new(File::create(path).unwrap(), schema, options).unwrap();
+    for group in groups {
+        writer.write(group.unwrap()).unwrap();
+    }
+    writer.end(None).unwrap();
+}
+
+fn read_ipc(path: &Path) -> (Schema, Vec<Rows>) {
+    let mut file = File::open(path).unwrap();
+    let metadata = ipc::read::read_file_metadata(&mut file).unwrap();
+    let schema = metadata.schema.clone();
+    (schema, ipc::read::FileReader::new(file, metadata, None, None).map(Result::unwrap).collect())
+}
+
+fn read_parquet(path: &Path) -> (Schema, Vec<Rows>) {
+    let mut file = File::open(path).unwrap();
+    let metadata = parquet::read::read_metadata(&mut file).unwrap();
+    let schema = parquet::read::infer_schema(&metadata).unwrap();
+    let reader = parquet::read::FileReader::new(file, metadata.row_groups, schema.clone(), None, None, None);
+    (schema, reader.map(Result::unwrap).collect())
+}
+
+fn column<'a, A: 'static>(schema: &Schema, rows: &'a [Rows], name: &str) -> Vec<&'a A> {
+    let at = schema.fields.iter().position(|f| f.name == name).unwrap_or_else(|| panic!("no column {name}"));
+    rows.iter().map(|chunk| chunk.arrays()[at].as_any().downcast_ref::<A>().unwrap()).collect()
+}
+
+#[test]
+fn what_another_implementation_wrote_is_published_and_what_is_written_here_reads_the_same_there() {
+    let world = World::new();
+    write_ipc(&world.path("rows.arrow"));
+    write_parquet(&world.path("rows.parquet"));
+    let buyer = world.ok("buyer", &["id"]);
+    for (name, file) in [("ipc", "rows.arrow"), ("parquet", "rows.parquet")] {
+        world.publish(file, &["--name", name]);
+        world.ok("owner", &["grant", name, "--to", buyer.trim(), "--out", &world.text(name)]);
+    }
+    // The copies that jobs read are ordered by person, whole, without the row that has none.
+    let copies = std::fs::read_dir(world.path("owner/datasets")).unwrap().map(|e| e.unwrap().path());
+    let copies: Vec<_> = copies.filter(|p| p.to_string_lossy().ends_with(".clustered.parquet")).collect();
+    assert_eq!(copies.len(), 3, "two here and one of CSV");
+    let mut of_eighty = 0;
+    for copy in copies {
+        let (schema, rows) = read_parquet(&copy);
+        let people: Vec<_> = column::<Int64Array>(&schema, &rows, "person").into_iter().flatten().collect();
+        assert!(people.iter().all(Option::is_some) && people.is_sorted(), "{people:?}");
+        of_eighty += usize::from(people.len() == 80);
+    }
+    assert_eq!(of_eighty, 2);
+    let node = world.serve(None);
+    for name in ["ipc", "parquet"] {
+        let job = world.path(&format!("{name}.toml"));
+        let query = "SELECT city, COUNT(DISTINCT person) AS people, SUM(spend) AS spend FROM dataset GROUP BY city";
+        let keys = "keys = [[\"north\"], [\"south\"]]";
+        std::fs::write(&job, format!("dataset = \"{name}\"\nrho = 0.4\n[sql]\nquery = \"{query}\"\n{keys}\n")).unwrap();
+        let (job, grant) = (job.display().to_string(), world.text(name));
+        let (arrow, parquet) = (world.text(&format!("{name}.out.arrow")), world.text(&format!("{name}.out.parquet")));
+        for (out, read) in [(&arrow, read_ipc as fn(&Path) -> _), (&parquet, read_parquet)] {
+            let mut args = world.run_args(&job, &node.address, &grant);
+            args.extend(["--out", out.as_str()]);
+            let shown: serde_json::Value = serde_json::from_str(&world.ok("buyer", &args)).unwrap();
+            let (schema, rows) = read(Path::new(out));
+            let keys: Vec<_> = column::<Utf8Array<i32>>(&schema, &rows, "city").into_iter().flatten().collect();
+            assert_eq!(keys, [Some("north"), Some("south")]);
+            for (i, name) in ["people", "spend"].into_iter().enumerate() {
+                for (part, field) in [("", "value"), ("_low", "low"), ("_high", "high")] {
+                    let read = column::<Float64Array>(&schema, &rows, &format!("{name}{part}"));
+                    let read: Vec<f64> = read.into_iter().flatten().map(|v| *v.unwrap()).collect();
+                    let shown: Vec<f64> =
+                        (0..2).map(|row| shown["result"]["rows"][row]["cells"][i][field].as_f64().unwrap()).collect();
+                    assert_eq!(read, shown, "{name}{part} in {out}");
+                }
+            }
+        }
+    }
+}

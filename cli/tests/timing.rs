@@ -1,0 +1,92 @@
+//! What can be seen from outside, and when: nothing of a job before its public slot ends, however quickly it is done.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, SystemTime},
+};
+
+use common::World;
+use tidegate_exchange::{Address, ask, bind};
+use tidegate_node::home::Home;
+use tidegate_protocol::{
+    Cost, Job, MicroRho, Signed,
+    cost::FemtoDelta,
+    frame::{Reply, Request},
+    job::Program,
+    manifest::Manifest,
+    receipt::{Predicate, Statement},
+};
+
+/// A buyer who sends the same job again and again, and reads the log meanwhile, learns its slot and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_the_log_nor_a_repeated_request_tells_when_a_job_was_done() {
+    let world = World::new();
+    let held = common::POLICY.replace("dangerous_no_tick_for = [\"BUYER\"]\n", "").replace("slot = \"8s\"", "slot = \"4s\"");
+    std::fs::write(world.path("held.toml"), held).unwrap();
+    std::fs::write(world.path("held.csv"), "person,spend,city\n1,2,north\n2,3,south\n").unwrap();
+    let (file, policy) = (world.text("held.csv"), world.text("held.toml"));
+    world.ok("owner", &["publish", &file, "--name", "held", "--unit", "person", "--policy", &policy]);
+    let buyer = Home::at(world.path("buyer")).identity().unwrap();
+    world.ok("owner", &["grant", "held", "--to", &buyer.id().to_string(), "--out", &world.text("held-grant")]);
+    let grant = std::fs::read_to_string(world.path("held-grant")).unwrap();
+    let node = world.serve(None);
+    let to: Address = node.address.trim().parse().unwrap();
+    let endpoint = bind(&buyer, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+    let Reply::Listings(listings) = ask(&endpoint, &to, &Request::Listings, &[]).await.unwrap() else { panic!("no listings") };
+    let manifests = listings.into_iter().map(|l| Signed::<Manifest>::open(l.manifest).unwrap());
+    let dataset = manifests.into_iter().find(|m| m.body().name == "held").unwrap().id();
+    let job = Job {
+        version: 1,
+        request: "a".repeat(32),
+        dataset,
+        cost: Cost { rho_micro: MicroRho(100_000), delta_femto: FemtoDelta(0) },
+        created: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64,
+        program: Program::Sql { query: "SELECT COUNT(*) AS n FROM dataset".into(), keys: None },
+    };
+    let job = Signed::sign(job, &buyer).unwrap().envelope().clone();
+    let request = Request::Submit { job, grant, attachment_bytes: 0 };
+    let submit = |after: Duration| {
+        let (endpoint, to, request) = (endpoint.clone(), to.clone(), request.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let reply = ask(&endpoint, &to, &request, &[]).await.unwrap();
+            let Reply::Delivered(delivery) = reply else { panic!("{reply:?}") };
+            (SystemTime::now(), *delivery)
+        })
+    };
+    let replies: Vec<_> = [0, 700, 1400, 2800].into_iter().map(|ms| submit(Duration::from_millis(ms))).collect();
+    let (mut changes, mut last) = (Vec::new(), Vec::new());
+    while !replies.iter().all(|r| r.is_finished()) {
+        let Reply::LogFile(checkpoint) =
+            ask(&endpoint, &to, &Request::LogFile { path: "checkpoint".into() }, &[]).await.unwrap()
+        else {
+            panic!("no checkpoint")
+        };
+        if checkpoint.as_bytes() != last {
+            changes.push(SystemTime::now());
+            last = checkpoint.into_bytes();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut results = Vec::new();
+    let mut slot_end = None;
+    for reply in replies {
+        let (at, delivery) = reply.await.unwrap();
+        let receipt = Signed::<Statement>::open(delivery.receipt).unwrap();
+        let Predicate::Outcome { facts, .. } = &receipt.body().predicate else { panic!("no outcome") };
+        let end = SystemTime::from(facts.slot_end.parse::<jiff::Timestamp>().unwrap());
+        assert!(at >= end, "a reply left {:?} before the slot's end", end.duration_since(at));
+        slot_end = Some(end);
+        results.push(delivery.result);
+    }
+    results.dedup();
+    assert_eq!(results.len(), 1, "the same bytes for all");
+    // As it was, with the intent, with the outcome: the last after the slot.
+    assert_eq!(changes.len(), 3, "the log changed at other times");
+    assert!(changes[2] >= slot_end.unwrap() && changes[1] < slot_end.unwrap(), "{changes:?}");
+    assert_eq!(world.spent_on("held"), 100_000);
+    endpoint.close().await;
+}

@@ -1,0 +1,151 @@
+//! The owner's side of a job: admit → reserve → run → release → log → reply at a public tick.
+//!
+//! [`submit`] takes a job as far as its reservation, [`run`] from there to its durable receipt, [`clock`] says when anything of it may be seen.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use tidegate_catalog::{Store, dataset::Dataset, log};
+use tidegate_exchange::{Handler, blobs::Served};
+use tidegate_protocol::{
+    Code, ContentHash, Identity, PeerId, Refusal,
+    cost::MicroRho,
+    frame::{Listing, Reply, Request},
+    grant::{self, Action, Ask},
+    policy::Access,
+};
+use tokio::sync::Semaphore;
+
+use crate::{NodeError, home::Home};
+
+mod clock;
+mod run;
+mod submit;
+mod turns;
+
+/// Jobs that run at the same time.
+const SLOTS: usize = 4;
+/// How long a peer that was allowed files may begin to fetch one.
+const COPY_TIME: Duration = Duration::from_secs(3600);
+
+/// An owner's node.
+pub struct Provider {
+    home: Home,
+    identity: Identity,
+    store: Arc<Store>,
+    datasets: Vec<Dataset>,
+    served: Arc<Served>,
+    slots: Semaphore,
+    turns: turns::Turns,
+}
+
+impl std::fmt::Debug for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Provider({})", self.identity.id())
+    }
+}
+
+fn unavailable(e: impl std::fmt::Display) -> Refusal {
+    tracing::error!("{e}");
+    Refusal::new(Code::Unavailable, "the owner's node could not do this; its log has details")
+}
+
+impl Provider {
+    /// Opens an owner's node. Jobs that a crash cut off wait for [`Provider::recover`].
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn open(home: Home, served: Arc<Served>) -> Result<Self, NodeError> {
+        let identity = home.identity()?;
+        let store = Arc::new(Store::open(home.path(), identity.clone())?);
+        let datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
+        for dataset in &datasets {
+            if let Err(e) = dataset.check_unchanged() {
+                tracing::error!("{}: no job will run on it: {e}", dataset.manifest.body().name);
+            }
+            if let (Some(path), Some(file)) = (&dataset.record.mock, &dataset.manifest.body().mock) {
+                served.add(path, file.hash).await?;
+            }
+        }
+        for dataset in datasets.iter().filter(|d| d.policy.body().replicate == Access::Granted) {
+            for (path, file) in dataset.record.files.iter().zip(&dataset.manifest.body().files) {
+                served.add(path, file.hash).await?;
+            }
+        }
+        let (slots, turns) = (Semaphore::new(SLOTS), turns::Turns::default());
+        Ok(Self { home, identity, store, datasets, served, slots, turns })
+    }
+
+    fn dataset(&self, id: &ContentHash) -> Result<&Dataset, Refusal> {
+        self.datasets.iter().find(|d| d.manifest.id() == *id).ok_or_else(|| {
+            Refusal::new(Code::NotFound, format!("no dataset {} here", id.short())).at("dataset").fix("See `tidegate list`")
+        })
+    }
+
+    fn authorize(&self, dataset: &Dataset, peer: PeerId, token: &str, action: Action, rho: MicroRho) -> Result<(), Refusal> {
+        let access = match action {
+            Action::Compute => dataset.policy.body().compute,
+            Action::Replicate => dataset.policy.body().replicate,
+        };
+        if access == Access::Nobody {
+            let message = format!("the policy lets nobody {} this dataset", action.word());
+            return Err(Refusal::new(Code::Policy, message).at(format!("access.{}", action.word())));
+        }
+        let manifest = dataset.manifest.body();
+        let ask = Ask { peer, population: manifest.population, action, rho, now: SystemTime::now() };
+        grant::authorize(token, &manifest.grant_key, &ask)
+    }
+
+    fn log_file(&self, path: &str) -> Result<String, Refusal> {
+        if !log::is_log_path(path) {
+            return Err(Refusal::new(Code::BadRequest, "not a path of the log").at("path"));
+        }
+        let bytes = std::fs::read(self.store.log_folder().join(path));
+        bytes.map(|b| STANDARD.encode(b)).map_err(|_| Refusal::new(Code::NotFound, "no such log file").at("path"))
+    }
+}
+
+impl Handler for Provider {
+    fn handle<'a>(
+        &'a self,
+        peer: PeerId,
+        request: Request,
+        attachment: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
+        Box::pin(async move {
+            let reply = match request {
+                Request::Listings => Ok(Reply::Listings(
+                    self.datasets
+                        .iter()
+                        .map(|d| Listing { manifest: d.record.manifest.clone(), policy: d.record.policy.clone() })
+                        .collect(),
+                )),
+                Request::Submit { job, grant, .. } => {
+                    self.submit(peer, job, &grant, attachment).await.map(|d| Reply::Delivered(Box::new(d)))
+                }
+                Request::Mock { dataset } => self.dataset(&dataset).and_then(|d| {
+                    // Mock rows are the owner's to give away; everybody may rehearse.
+                    let mock = d.manifest.body().mock.as_ref().ok_or_else(|| {
+                        Refusal::new(Code::NotFound, "this dataset has no mock rows")
+                            .fix("Rehearse with --mock FILE --policy FILE")
+                    })?;
+                    self.served.access().allow(peer, [mock.hash], COPY_TIME);
+                    Ok(Reply::Replicating)
+                }),
+                Request::Replicate { dataset, grant } => self.dataset(&dataset).and_then(|d| {
+                    self.authorize(d, peer, &grant, Action::Replicate, MicroRho(0))?;
+                    let files = d.manifest.body().files.iter().map(|f| f.hash);
+                    self.served.access().allow(peer, files, COPY_TIME);
+                    Ok(Reply::Replicating)
+                }),
+                Request::LogFile { path } => self.log_file(&path).map(Reply::LogFile),
+            };
+            reply.unwrap_or_else(Reply::Refused)
+        })
+    }
+}

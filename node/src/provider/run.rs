@@ -1,0 +1,111 @@
+//! From a reservation to a durable receipt. Whatever goes wrong in the worker is invisible outside.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
+use tidegate_gate::{Sums, release};
+use tidegate_protocol::{
+    Job, Refusal, Signed,
+    frame::Delivery,
+    job::{Program, Split},
+};
+
+use super::{Provider, clock, submit::AdmittedJob, unavailable};
+use crate::{NodeError, fault, worker};
+
+impl Provider {
+    /// Finishes the jobs that a crash cut off: charged, and nothing of them was revealed, so they run once more at no further charge.
+    ///
+    /// # Errors
+    /// [`NodeError`] when the ledger cannot be read; a job that cannot be finished stays open and is reported to the owner.
+    pub async fn recover(&self) -> Result<(), NodeError> {
+        for reservation in self.store.unfinished()? {
+            let record = reservation.record().clone();
+            let _turn = self.turns.take(record.facts.job).await;
+            let _slot = self.slots.acquire().await.map_err(|e| NodeError::File(e.to_string()))?;
+            let id = Signed::<Job>::open(record.job.clone())?.body().request.clone();
+            if self.store.job(&record.facts.buyer, &id)?.is_some_and(|r| matches!(r.state, State::Done { .. })) {
+                // Its buyer came back first.
+                continue;
+            }
+            tracing::info!("finishing job {} after a restart", record.facts.job);
+            let finished = match self.readmit(&record).await {
+                Ok(admitted) => self.run(&admitted, reservation).await.map(|_| ()),
+                Err(e) => Err(e),
+            };
+            if let Err(e) = finished {
+                tracing::error!("job {} stays open: {e}", record.facts.job);
+            }
+        }
+        Ok(())
+    }
+
+    async fn readmit(&self, record: &JobRecord) -> Result<AdmittedJob<'_>, Refusal> {
+        let job = Signed::<Job>::open(record.job.clone()).map_err(unavailable)?;
+        let attachment = match job.body().program.attachment() {
+            None => None,
+            Some(hash) => Some(Arc::new(std::fs::read(self.home.programs().join(hash.to_string())).map_err(unavailable)?)),
+        };
+        self.plan(job, attachment, record.facts.grant).await
+    }
+
+    /// Runs, releases, and makes the result and its receipt durable. Whatever goes wrong in the worker is invisible outside.
+    pub(super) async fn run(&self, admitted: &AdmittedJob<'_>, reservation: Reservation) -> Result<JobRecord, Refusal> {
+        let sums = match worker::run(&admitted.work, &admitted.dataset.record.compute, admitted.slot_end()).await {
+            Ok(sums) if admitted.plan.check(&sums).is_ok() => sums,
+            Ok(_) => {
+                tracing::error!("job {}: the worker's sums do not fit; noise over the default is released", admitted.job.id());
+                defaults(admitted)
+            }
+            Err(e) => {
+                tracing::error!("job {}: {e}; noise over the default is released", admitted.job.id());
+                defaults(admitted)
+            }
+        };
+        let released =
+            release(&admitted.plan, &admitted.calibration, &admitted.declared, &sums, admitted.job.id()).map_err(unavailable)?;
+        fault::point("after-release");
+        let bytes = serde_json_canonicalizer::to_string(released.document()).map_err(unavailable)?;
+        if !admitted.work.policy.skips_tick(&admitted.job.signer()) {
+            // Nobody has seen these bytes: a crash before they are durable loses nothing but work.
+            clock::until(clock::settled(admitted.slot_end())).await;
+        }
+        let store = self.store.clone();
+        let record = tokio::task::spawn_blocking(move || store.finish(reservation, bytes));
+        let record = record.await.map_err(unavailable)?.map_err(unavailable)?;
+        fault::point("after-finish");
+        self.export().await?;
+        fault::point("after-export");
+        Ok(record)
+    }
+
+    /// Brings the log on disk up to the store.
+    pub(super) async fn export(&self) -> Result<(), Refusal> {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || store.export()).await.map_err(unavailable)?.map_err(unavailable)
+    }
+
+    pub(super) fn deliver(&self, dataset: &Dataset, record: JobRecord) -> Result<Delivery, Refusal> {
+        let State::Done { result, outcome } = record.state else { return Err(unavailable("a job without a result")) };
+        let (receipt, proof) = self.store.prove(outcome).map_err(unavailable)?;
+        let spent = self.store.spent(&dataset.manifest.body().population, Some(&record.facts.buyer)).map_err(unavailable)?;
+        let remaining = spent.left_of(dataset.policy.body().per_buyer);
+        Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining })
+    }
+}
+
+/// What stands in for a worker that failed: the public default of each block, or nobody.
+fn defaults(admitted: &AdmittedJob<'_>) -> Sums {
+    let Program::Wasm { split: Split::Blocks(blocks), outputs, .. } = &admitted.job.body().program else {
+        return Sums::default();
+    };
+    let values: Vec<f64> = outputs.iter().map(|o| o.default).collect();
+    let mut group = admitted.plan.group(vec![]);
+    for _ in 0..*blocks {
+        if admitted.plan.close_vector(&mut group, &values, &values).is_err() {
+            return Sums::default();
+        }
+    }
+    Sums { groups: vec![group] }
+}

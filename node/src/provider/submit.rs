@@ -1,0 +1,211 @@
+//! From a peer's request to a durable reservation: signature, grant, policy, program, price.
+
+use std::{
+    fs::File,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State, dataset::Dataset};
+use tidegate_gate::{Calibration, Plan};
+use tidegate_gpu_runner::library;
+use tidegate_protocol::{
+    Code, ContentHash, Envelope, Job, PeerId, Refusal, Sha256Digest, Signed,
+    frame::Delivery,
+    grant::Action,
+    job::Program,
+    limits,
+    policy::JobKind,
+    receipt::{JobFacts, LedgerLink},
+};
+
+use super::{Provider, SLOTS, clock, unavailable};
+use crate::{
+    fault, file_error,
+    worker::{self, Work},
+};
+
+/// A job that may run: signature, grant, policy, limits and program are checked. Comes only out of `admit`.
+pub(super) struct AdmittedJob<'a> {
+    pub(super) dataset: &'a Dataset,
+    pub(super) job: Signed<Job>,
+    pub(super) work: Work,
+    pub(super) declared: Vec<Vec<tidegate_protocol::job::Key>>,
+    pub(super) plan: Plan,
+    pub(super) calibration: Calibration,
+    grant: ContentHash,
+    start: SystemTime,
+}
+
+impl AdmittedJob<'_> {
+    /// End of the public slot.
+    pub(super) fn slot_end(&self) -> SystemTime {
+        self.start + Duration::from_millis(self.work.policy.limits.slot_ms)
+    }
+}
+
+impl Provider {
+    pub(super) async fn submit(&self, peer: PeerId, job: Envelope, token: &str, attachment: Vec<u8>) -> Result<Delivery, Refusal> {
+        let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("job");
+        let job = Signed::<Job>::open(job).map_err(|e| bad(&e))?;
+        if job.signer() != peer {
+            return Err(bad(&format!("signed by {}, sent by {}", job.signer(), peer)));
+        }
+        job.body().check()?;
+        let dataset = self.dataset(&job.body().dataset)?;
+        let policy = dataset.policy.body();
+        self.authorize(dataset, peer, token, Action::Compute, job.body().cost.rho_micro)?;
+        let record = self.answer(job, dataset, peer, token, attachment).await?;
+        if let Some(time) = clock::reply_time(&record.facts, policy, &peer) {
+            clock::until(time).await;
+        }
+        self.deliver(dataset, record)
+    }
+
+    /// The record of a finished job: what is there already, or what a run now makes.
+    async fn answer(
+        &self,
+        job: Signed<Job>,
+        dataset: &Dataset,
+        peer: PeerId,
+        token: &str,
+        attachment: Vec<u8>,
+    ) -> Result<JobRecord, Refusal> {
+        let _turn = self.turns.take(job.id()).await;
+        let known = self.store.job(&peer, &job.body().request).map_err(unavailable)?;
+        if let Some(record) = &known
+            && record.facts.job != job.id()
+        {
+            return Err(conflict(&job.body().request));
+        }
+        if let Some(record) = known.filter(|r| matches!(r.state, State::Done { .. })) {
+            return Ok(record);
+        }
+        let now = clock::unix(SystemTime::now());
+        if job.body().created > now + limits::CLOCK_SKEW_SECONDS || job.body().created < now - limits::JOB_AGE_SECONDS {
+            return Err(Refusal::new(Code::BadRequest, "its creation time is in the future or over a day old")
+                .at("job")
+                .fix("Check the clock and sign it again"));
+        }
+        // Held until the outcome is settled, so that a free slot tells nothing either.
+        let _slot = self.slots.try_acquire().map_err(|_| Refusal::new(Code::Busy, format!("all {SLOTS} job slots are busy")))?;
+        let checked = dataset.clone();
+        let unchanged = tokio::task::spawn_blocking(move || checked.check_unchanged());
+        unchanged.await.map_err(unavailable)?.map_err(unavailable)?;
+        let attachment = self.keep_program(job.body(), attachment)?;
+        let admitted = self.plan(job, attachment, ContentHash::of(token.as_bytes())).await?;
+        fault::point("before-reserve");
+        match self.reserve(&admitted, peer)? {
+            Ok(reservation) => {
+                fault::point("after-reserve");
+                self.export().await?;
+                self.run(&admitted, reservation).await
+            }
+            Err(done) => Ok(done),
+        }
+    }
+
+    /// Keeps the program until the job is done, so that a restart can finish it.
+    fn keep_program(&self, job: &Job, bytes: Vec<u8>) -> Result<Option<Arc<Vec<u8>>>, Refusal> {
+        let Some(hash) = job.program.attachment() else { return Ok(None) };
+        if ContentHash::of(&bytes) != hash {
+            return Err(Refusal::new(Code::BadRequest, "the program's bytes do not have the hash the job names").at("program"));
+        }
+        let folder = self.home.programs();
+        let keep = || -> std::io::Result<()> {
+            std::fs::create_dir_all(&folder)?;
+            let mut file = tempfile_in(&folder, &hash)?;
+            std::io::Write::write_all(&mut file.1, &bytes)?;
+            file.1.sync_all()?;
+            std::fs::rename(&file.0, folder.join(hash.to_string()))
+        };
+        keep().map_err(unavailable)?;
+        Ok(Some(Arc::new(bytes)))
+    }
+
+    pub(super) async fn plan(
+        &self,
+        job: Signed<Job>,
+        attachment: Option<Arc<Vec<u8>>>,
+        grant: ContentHash,
+    ) -> Result<AdmittedJob<'_>, Refusal> {
+        let start = SystemTime::now();
+        if job.body().program.kind() == JobKind::Onnx && library::find().is_none() {
+            return Err(Refusal::new(Code::Unavailable, "the owner's node has no ONNX Runtime")
+                .at("program")
+                .fix(library::HOW_TO));
+        }
+        let dataset = self.dataset(&job.body().dataset)?;
+        let first = dataset.record.compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
+        let schema = File::open(first).map_err(|e| file_error(first, e)).map_err(unavailable)?;
+        let schema = tidegate_sandbox::units::schema(&schema).map_err(unavailable)?;
+        let prf = self.identity.derive(&format!("prf of job {}", job.id()));
+        let work = Work { job: job.body().clone(), policy: dataset.policy.body().clone(), schema, attachment, prf };
+        let checked = worker::check(&work).await?;
+        let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
+        let plan = Plan::new(checked.shape).map_err(gate)?;
+        let calibration = plan.calibrate(job.body().cost).map_err(gate)?;
+        Ok(AdmittedJob { dataset, job, work, declared: checked.declared, plan, calibration, grant, start })
+    }
+
+    fn reserve(&self, admitted: &AdmittedJob<'_>, buyer: PeerId) -> Result<Result<Reservation, JobRecord>, Refusal> {
+        let AdmittedJob { dataset, job, plan, calibration, start, .. } = admitted;
+        let policy = dataset.policy.body();
+        let population = dataset.manifest.body().population;
+        let program = match &job.body().program {
+            Program::Sql { query, .. } => ContentHash::of(query.as_bytes()),
+            other => other.attachment().unwrap_or(ContentHash([0; 32])),
+        };
+        let end = admitted.slot_end();
+        let facts = JobFacts {
+            job: job.id(),
+            buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
+            buyer,
+            dataset: dataset.manifest.id(),
+            policy: dataset.policy.id(),
+            kind: format!("{:?}", job.body().program.kind()).to_lowercase(),
+            program,
+            grant: admitted.grant,
+            ledger: LedgerLink {
+                sequence: 0,
+                previous: Sha256Digest([0; 32]),
+                population,
+                buyer,
+                job: job.id(),
+                cost: calibration.cost,
+                cap: policy.budget,
+            },
+            mechanism: plan.mechanism(calibration),
+            engine: format!("tidegate {}", env!("CARGO_PKG_VERSION")),
+            slot_start: clock::rfc3339(*start),
+            slot_end: clock::rfc3339(end),
+        };
+        let ask = Reserve {
+            request: job.body().request.clone(),
+            job: job.envelope().clone(),
+            subject: Sha256Digest::of(job.id().to_string().as_bytes()),
+            facts,
+            per_buyer: policy.per_buyer,
+        };
+        self.store.reserve(ask).map_err(|e| match e {
+            ReserveError::Conflict(request) => conflict(&request),
+            ReserveError::Store(e) => unavailable(e),
+            over => Refusal::new(Code::Budget, over.to_string())
+                .at("cost.rho_micro")
+                .fix("Nothing was charged and no row was read. Ask for less, or ask the owner for more budget"),
+        })
+    }
+}
+
+fn tempfile_in(folder: &std::path::Path, hash: &ContentHash) -> std::io::Result<(std::path::PathBuf, File)> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+    let path = folder.join(format!("{hash}.{}.tmp", hex::encode(random)));
+    Ok((path.clone(), File::create_new(path)?))
+}
+
+fn conflict(request: &str) -> Refusal {
+    Refusal::new(Code::Conflict, format!("request id {request} was used before with another job"))
+        .at("request")
+        .fix("Use a fresh id: `tidegate run` draws one")
+}
