@@ -53,6 +53,7 @@ fn every_format_and_order_gives_the_same_count() {
     std::fs::write(world.path("a.csv"), format!("person,spend,city\n{csv}")).unwrap();
     std::fs::write(world.path("b.ndjson"), json).unwrap();
     std::fs::create_dir(world.path("folder")).unwrap();
+    std::fs::write(world.path("folder/.notes.txt"), "left out").unwrap();
     for (name, half) in [("1.csv", &lines[..33]), ("2.csv", &lines[33..])] {
         let rows: String = half.iter().map(|(p, c)| format!("{p},{p}0,{c}\n")).collect();
         std::fs::write(world.path("folder").join(name), format!("person,spend,city\n{rows}")).unwrap();
@@ -77,4 +78,45 @@ fn every_format_and_order_gives_the_same_count() {
         // Δ = 1, σ = 1/√1.8 ≈ 0.75
         assert!((units - 40.0).abs() <= 8.0, "{name}: {units}");
     }
+}
+
+/// A receipt names what was published: where the files are something else by now, no job runs and nothing is charged.
+#[test]
+fn a_file_that_was_changed_after_publication_is_not_computed_on() {
+    let world = World::new();
+    let copies = std::fs::read_dir(world.path("owner/datasets")).unwrap().map(|e| e.unwrap().path());
+    let copy = copies.into_iter().find(|p| p.to_string_lossy().ends_with(".clustered.parquet")).unwrap();
+    let good = std::fs::read(&copy).unwrap();
+    let node = world.serve(None);
+    let (job, grant) = (world.count_job(), world.text("grant"));
+    let mut changed = good.clone();
+    changed[good.len() / 2] ^= 1;
+    std::fs::write(&copy, changed).unwrap();
+    let said = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
+    assert!(said.contains("unavailable"), "{said}");
+    assert_eq!(world.spent(), 0);
+    // The same bytes again, though touched.
+    std::fs::write(&copy, good).unwrap();
+    world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+}
+
+/// Versions that share their first file have copies of their own: neither changes what the other's receipts name.
+#[test]
+fn a_version_with_more_files_leaves_the_copy_of_the_one_before() {
+    let world = World::new();
+    let datasets = || {
+        let entries = std::fs::read_dir(world.path("owner/datasets")).unwrap().map(|e| e.unwrap().path());
+        entries.map(|p| (p.clone(), std::fs::read(p).unwrap())).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = datasets();
+    let first = before.keys().find_map(|p| p.file_name()?.to_str()?.strip_suffix(".json").map(str::to_owned)).unwrap();
+    std::fs::write(world.path("more.csv"), "person,spend,city\n70,1,north\n").unwrap();
+    let (more, policy) = (world.text("more.csv"), world.text("policy.toml"));
+    let args = ["publish", &world.text("data.csv"), &more, "--unit", "person", "--policy", &policy, "--name", "towns"];
+    let refused = world.fails("owner", &args);
+    assert!(refused.contains("--version-of"), "{refused}");
+    world.ok("owner", &[&args[..], &["--version-of", &first]].concat());
+    let after = datasets();
+    assert_eq!(after.len(), before.len() + 2, "a record and a copy more");
+    assert!(before.iter().all(|(path, bytes)| after[path] == *bytes), "what was there is as it was");
 }
