@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::job::Key;
 
-use crate::{GateError, Measure, Plan, shape::quantise};
+use crate::{GateError, Measure, Plan, shape::steps};
 
 /// Sums of one group.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -35,56 +35,52 @@ impl std::fmt::Debug for GroupSums {
     }
 }
 
-/// A row's value of one column on the gate's grid, or its absence. Comes only out of [`Plan::step`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step(i64);
-
-impl Step {
-    const ABSENT: i64 = i64::MIN;
-}
-
 impl Plan {
     /// An empty group.
     pub fn group(&self, key: Vec<Key>) -> GroupSums {
         GroupSums { key, units: 0, lanes: vec![0; self.lanes.len()] }
     }
 
-    /// A value of column `column` on its grid: clipped and rounded; the bin's number for a histogram. `None` is NULL, and so is NaN.
-    /// For [`Measure::Units`] any value does; for [`Measure::Count`] it is `Some` where the row counts.
-    pub fn step(&self, column: usize, value: Option<f64>) -> Step {
-        let Some(value) = value.filter(|v| !v.is_nan()) else { return Step(Step::ABSENT) };
-        let grid = |v: f64| Step(quantise(v, self.lanes[self.first[column]].step));
-        match self.shape.columns[column].measure {
-            Measure::Units | Measure::Count => Step(1),
-            Measure::Sum { lo, hi } => grid(value.clamp(lo, hi)),
-            Measure::Mean { lo, hi } => grid(value.clamp(lo, hi) - (lo + hi) / 2.0),
-            Measure::Histogram { lo, hi, bins } => {
-                let position = (value.clamp(lo, hi) - lo) / (hi - lo) * f64::from(bins);
-                Step((position as i64).min(i64::from(bins) - 1))
-            }
-        }
+    /// Whether column `column` only counts: [`Plan::lay`] then looks at no value.
+    pub fn counts(&self, column: usize) -> bool {
+        matches!(self.shape.columns[column].measure, Measure::Units | Measure::Count)
     }
 
-    /// Adds one row's step of column `column` to a unit's `tally` (one integer a lane).
-    #[inline]
-    pub fn add_step(&self, tally: &mut [i64], column: usize, step: Step) {
-        if step.0 == Step::ABSENT {
-            return;
-        }
-        let lane = self.first[column];
-        let add = |tally: &mut [i64], lane: usize, by: i64| tally[lane] = tally[lane].saturating_add(by);
-        match self.shape.columns[column].measure {
-            Measure::Units => tally[lane] = 1,
-            Measure::Count | Measure::Sum { .. } => add(tally, lane, step.0),
-            Measure::Mean { .. } => {
-                add(tally, lane, step.0);
-                if self.shape.blocks.is_none() {
-                    add(tally, lane + 1, 1);
+    /// Lays a column's values on its grid: into each of its lanes ([`Plan::lanes_of`]) one integer a row. Added up over the rows of a unit in a
+    /// group they are what [`Plan::close`] clips. A row that is not `valid`, and NaN, is 0 in every lane: it adds nothing.
+    ///
+    /// `values` has one value a row, or none where [`Plan::counts`]. Grid steps have at most 21 bits.
+    pub fn lay(&self, column: usize, rows: usize, values: &[f64], valid: Option<&[bool]>, lanes: &mut [Vec<i32>]) {
+        lanes.iter_mut().for_each(Vec::clear);
+        let step = self.lanes[self.first[column]].step;
+        let grid = |values: &[f64], lo: f64, hi: f64, centre: f64, into: &mut Vec<i32>| {
+            into.extend(values.iter().map(|&v| {
+                let clipped = if v < lo { lo } else { v };
+                let clipped = if clipped > hi { hi } else { clipped };
+                if v.is_nan() { 0 } else { steps(clipped - centre, step) }
+            }));
+        };
+        match (&self.shape.columns[column].measure, &mut *lanes) {
+            (Measure::Units | Measure::Count, [count]) => count.resize(rows, 1),
+            (Measure::Sum { lo, hi }, [sum]) => grid(values, *lo, *hi, 0.0, sum),
+            (Measure::Mean { lo, hi }, [sum, count @ ..]) => {
+                grid(values, *lo, *hi, (lo + hi) / 2.0, sum);
+                // Over blocks the denominator is public: there is no lane that counts.
+                count.iter_mut().for_each(|count| count.extend(values.iter().map(|v| i32::from(!v.is_nan()))));
+            }
+            (Measure::Histogram { lo, hi, bins }, lanes) => {
+                lanes.iter_mut().for_each(|bin| bin.resize(rows, 0));
+                for (row, v) in values.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
+                    let position = (v.clamp(*lo, *hi) - lo) / (hi - lo) * f64::from(*bins);
+                    lanes[(position as usize).min(*bins as usize - 1)][row] = 1;
                 }
             }
-            Measure::Histogram { bins, .. } => {
-                tally[lane..lane + bins as usize].fill(0);
-                tally[lane + step.0 as usize] = 1;
+            // `Plan::new` lays out these lanes and no others.
+            _ => {}
+        }
+        if let Some(valid) = valid {
+            for lane in lanes {
+                lane.iter_mut().zip(valid).for_each(|(value, valid)| *value *= i32::from(*valid));
             }
         }
     }
@@ -124,9 +120,11 @@ impl Plan {
         if values.len() != columns || defaults.len() != columns {
             return Err(GateError::Misfit(format!("{} values for {columns} columns", values.len())));
         }
-        let mut tally = vec![0; self.lanes.len()];
+        let (mut tally, mut laid) = (Vec::with_capacity(self.lanes.len()), Vec::new());
         for (i, (value, default)) in values.iter().zip(defaults).enumerate() {
-            self.add_step(&mut tally, i, self.step(i, Some(if value.is_nan() { *default } else { *value })));
+            laid.resize(self.lanes_of(i).len(), Vec::new());
+            self.lay(i, 1, &[if value.is_nan() { *default } else { *value }], None, &mut laid);
+            tally.extend(laid.iter().map(|lane| i64::from(lane[0])));
         }
         self.close(&mut group.units, &mut group.lanes, &mut tally);
         Ok(())

@@ -78,7 +78,7 @@ impl Plan {
                     Measure::Mean { lo, hi } => ("mean", lo, hi),
                     Measure::Histogram { lo, hi, .. } => ("histogram", lo, hi),
                 };
-                let range = self.first[i]..self.first.get(i + 1).copied().unwrap_or(self.lanes.len());
+                let range = self.lanes_of(i);
                 // Bins share one scale: say it once.
                 let range = if reducer == "histogram" { range.start..range.start + 1 } else { range };
                 let noise_scale = range.map(|lane| calibration.scales[lane] * self.lanes[lane].step).collect();

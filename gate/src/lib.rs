@@ -2,7 +2,7 @@
 //!
 //! # Goals
 //! - One small place where privacy is enforced: clip, sum in integers, threshold, noise, price.
-//! - Two halves. *Accumulate* ([`Plan::add_step`], [`Plan::close`], [`Sums`]) is linked into the worker, streams, holds one small state a
+//! - Two halves. *Accumulate* ([`Plan::lay`], [`Plan::close`], [`Sums`]) is linked into the worker, streams, holds one small state a
 //!   group. *Release* ([`release()`]) runs in the node alone and is the only constructor of [`Released`].
 //! - No float carries a secret sum; noise is drawn on the integer grid.
 //!
@@ -26,7 +26,7 @@ mod noise;
 mod release;
 mod shape;
 
-pub use accumulate::{GroupSums, Step, Sums};
+pub use accumulate::{GroupSums, Sums};
 pub use calibrate::{Calibration, Threshold};
 pub use convert::{epsilon_of, rho_of};
 pub use release::{Released, release};

@@ -30,6 +30,12 @@ pub const OUTPUTS: usize = 4096;
 /// Most declared group keys. They are listed in the signed job, which must fit in a document.
 pub const DECLARED_KEYS: usize = 4096;
 
+/// Longest group key of text, in characters: longer ones are shortened, so that no row can make the table of groups outgrow its memory.
+pub const KEY_CHARS: usize = 256;
+
+/// Longest text that `||` makes or takes, in characters: longer ones are shortened. A batch of rows of such texts fits a worker's memory.
+pub const TEXT_CHARS: usize = 1024;
+
 /// Most bins of one histogram. Each is a noised cell of the result.
 pub const BINS: usize = 4096;
 

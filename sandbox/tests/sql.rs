@@ -73,6 +73,57 @@ fn declared_keys_are_the_only_groups_counted() {
     assert_eq!(counted, [text("b")]);
 }
 
+/// NaN has many bit patterns that all read "NaN", and zero has two: were they groups of their own, one person's rows could make two groups of one
+/// name, which the node takes for a faulty worker, and everybody's result would show it.
+#[test]
+fn one_value_is_one_group_whatever_its_bits() {
+    let quiet = f64::from_bits(0x7ff8_0000_0000_0001);
+    let t = table(&[
+        (Some(1), Some(f64::NAN), 1, "a"),
+        (Some(2), Some(-f64::NAN), 1, "a"),
+        (Some(3), Some(quiet), 1, "a"),
+        (Some(4), Some(0.0), 1, "a"),
+        (Some(5), Some(-0.0), 1, "a"),
+        (Some(6), Some(f64::NEG_INFINITY), 1, "a"),
+    ]);
+    for key in ["spend", "CAST(spend AS REAL)", "spend * -1"] {
+        let got = groups(&t, &format!("SELECT {key} AS k, COUNT(DISTINCT person) FROM dataset GROUP BY {key}"));
+        let units: Vec<_> = got.iter().map(|(key, units, _)| (format!("{:?}", key[0]), *units)).collect();
+        let sign = if key.contains('*') { "" } else { "-" };
+        let expected = [("Float(0.0)".to_owned(), 2), (format!("Text(\"{sign}inf\")"), 1), ("Text(\"NaN\")".to_owned(), 3)];
+        assert!(expected.iter().all(|e| units.contains(e)) && units.len() == 3, "{key}: {units:?}");
+    }
+}
+
+/// Text keys are shortened, in characters, and so is what `||` makes: a row of any length takes no more memory than a short one.
+#[test]
+fn texts_are_bounded_however_long_a_row_is() {
+    let (long, longer) = ("\u{e9}".repeat(300), "\u{e9}".repeat(400));
+    let t = table(&[(Some(1), None, 1, &long), (Some(2), None, 1, &longer), (Some(3), None, 1, "a")]);
+    let got = groups(&t, "SELECT city, COUNT(*) FROM dataset GROUP BY city");
+    let kept = Key::Text("\u{e9}".repeat(tidegate_protocol::limits::KEY_CHARS));
+    assert_eq!(got.iter().map(|g| (&g.0[0], g.1)).collect::<Vec<_>>(), [(&Key::Text("a".into()), 1), (&kept, 2)]);
+    // Three thousand characters without the bound.
+    let repeated = (0..9).fold("city".to_owned(), |text, _| format!("{text} || city"));
+    let query = format!("SELECT character_length({repeated}) AS n, COUNT(*) FROM dataset GROUP BY character_length({repeated})");
+    let lengths: Vec<_> = groups(&t, &query).into_iter().map(|g| g.0[0].clone()).collect();
+    assert!(lengths.contains(&Key::Int(10)) && lengths.contains(&Key::Int(1024)) && lengths.len() == 2, "{lengths:?}");
+}
+
+/// Keys that were not declared take no place among the κ, however many there are; declared ones count in any of their forms.
+#[test]
+fn undeclared_keys_do_not_crowd_out_declared_ones() {
+    let cities: Vec<String> = (0..20_000).map(|i| format!("c{i}")).collect();
+    let mut rows: Vec<_> = cities.iter().map(|c| (Some(1), Some(-0.0), 1, c.as_str())).collect();
+    rows.push((Some(1), Some(0.0), 1, "wanted"));
+    let t = table(&rows);
+    let count = |query: &str, keys| sums(&t, query, Some(keys)).unwrap().unwrap().groups.into_iter().map(|g| (g.key, g.lanes)).collect();
+    let got: Vec<_> = count("SELECT city, COUNT(*) FROM dataset GROUP BY city", vec![text("none"), text("wanted")]);
+    assert_eq!(got, [(text("wanted"), vec![1])]);
+    let got: Vec<_> = count("SELECT spend, COUNT(*) FROM dataset GROUP BY spend", vec![vec![Key::Float(-0.0)], vec![Key::Float(2.0)]]);
+    assert_eq!(got, [(vec![Key::Float(0.0)], vec![3])]);
+}
+
 /// After admission no row raises an error: each of these would in plain SQL for some row below.
 #[test]
 fn no_row_can_cause_an_error() {

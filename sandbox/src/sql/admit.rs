@@ -298,6 +298,11 @@ fn declare(keys: &[Vec<Key>], types: &[DataType]) -> Result<Vec<Vec<Key>>, Refus
                 .zip(types)
                 .map(|(key, kind)| match key {
                     Key::Int(i) if kind.is_floating() => Ok(Key::Float(*i as f64)),
+                    // Zero has one form among the groups.
+                    Key::Float(f) if kind.is_floating() && *f == 0.0 => Ok(Key::Float(0.0)),
+                    Key::Text(t) if t.chars().count() > limits::KEY_CHARS => {
+                        Err(bad(row, format!("has more than {} characters, which no group's key has", limits::KEY_CHARS)))
+                    }
                     Key::Null => Ok(Key::Null),
                     Key::Int(_) if kind.is_integer() => Ok(key.clone()),
                     Key::Float(f) if kind.is_floating() && f.is_finite() => Ok(key.clone()),

@@ -7,7 +7,7 @@ use datafusion::{
     common::ScalarValue,
     logical_expr::{BinaryExpr, Case, Cast, Expr, Operator, TryCast},
 };
-use tidegate_protocol::{Code, Refusal, policy::ColumnRule};
+use tidegate_protocol::{Code, Refusal, limits, policy::ColumnRule};
 
 /// Scalar functions that can raise no error on any argument of the types DataFusion gives them after coercion. Their arguments that are
 /// numbers are taken as Float64 first: integer forms of abs raise on the smallest value.
@@ -100,9 +100,9 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
     };
     let make = |left, right| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
     match op {
-        And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom | StringConcat => {
-            Ok(make(left, right))
-        }
+        And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom => Ok(make(left, right)),
+        // Text that grew with every `||` would let one row outgrow the worker's memory: a crash that says the row is there.
+        StringConcat => Ok(short(make(short(left), short(right)))),
         // Floating-point arithmetic neither overflows into an error nor wraps.
         Plus | Minus | Multiply => Ok(make(float(left), float(right))),
         Divide => {
@@ -111,6 +111,12 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
         }
         other => Err(refuse(format!("operator {other} is not supported"))),
     }
+}
+
+/// At most [`limits::TEXT_CHARS`] characters of a text.
+fn short(text: Expr) -> Expr {
+    let number = |n: usize| Expr::Literal(ScalarValue::Int64(Some(n as i64)), None);
+    datafusion::functions::unicode::substr().call(vec![text, number(1), number(limits::TEXT_CHARS)])
 }
 
 /// Public bounds of a numeric expression from the policy's column bounds; `None` where nothing bounds it.

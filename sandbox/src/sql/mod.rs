@@ -5,7 +5,8 @@
 
 mod admit;
 mod expr;
-mod pass;
+mod fold;
+mod keys;
 mod run;
 mod text;
 

@@ -1,17 +1,15 @@
-//! A query over the dataset's files: batches → encoded keys and values on the grid → one [`Pass`] a thread → sums.
+//! A query over the dataset's files: batches → keys in canonical form and values on the grid → one [`Fold`] a thread → sums.
 
-use std::{collections::HashSet, fs::File};
+use std::fs::File;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
     compute::cast,
-    datatypes::{DataType, Float64Type, Int64Type},
-    row::{RowConverter, SortField},
+    datatypes::{DataType, Float64Type},
 };
-use tidegate_gate::{Keys, Measure, Plan, Step, Sums};
-use tidegate_protocol::job::Key;
+use tidegate_gate::{Keys, Plan, Sums};
 
-use super::{Query, pass::Pass};
+use super::{Query, fold::Fold, keys::canonical};
 use crate::{
     RunError,
     units::{Runs, Scan},
@@ -28,115 +26,54 @@ pub fn run_query(query: &Query, plan: &Plan, files: &[File], prf: &[u8; 32]) -> 
 
 /// [`run_query`] over at most `ways` threads. The sums do not depend on their number.
 fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8; 32]) -> Result<Sums, RunError> {
-    let declared = matches!(query.shape.keys, Keys::Declared(_))
-        .then(|| query.declared.iter().flatten().map(|k| format!("{k:?}")).collect::<HashSet<_>>());
-    let start = || Thread { pass: Pass::new(plan, prf), encode: None, steps: vec![Vec::new(); query.shape.columns.len()] };
+    let declared = query.declared.as_deref().filter(|_| matches!(query.shape.keys, Keys::Declared(_)));
+    let start = || Thread { fold: Fold::new(plan, prf, declared), lanes: vec![Vec::new(); plan.lanes().len()] };
     let threads = scan.run_split(ways, start, |thread, runs, columns| {
         let (keys, values) = columns.split_at(query.keys);
-        thread.batch(query, plan, declared.as_ref(), runs, keys, values)
+        thread.batch(plan, runs, keys, values)
     })?;
-    let passes = threads.into_iter().map(|mut thread| {
-        thread.pass.end_unit();
-        thread.pass
-    });
-    let all = passes.reduce(|mut all, next| {
-        all.merge(next);
-        all
-    });
-    Ok(all.map(Pass::into_sums).unwrap_or_default())
+    let mut folds = threads.into_iter().map(|thread| thread.fold);
+    let Some(mut all) = folds.next() else { return Ok(Sums::default()) };
+    for fold in folds {
+        all.merge(fold)?;
+    }
+    all.into_sums()
 }
 
 struct Thread<'a> {
-    pass: Pass<'a>,
-    encode: Option<RowConverter>,
-    /// The batch's values on the grid, column by column.
-    steps: Vec<Vec<Step>>,
+    fold: Fold<'a>,
+    /// The batch's values on the grid, lane by lane.
+    lanes: Vec<Vec<i32>>,
 }
 
 impl Thread<'_> {
-    fn batch(
-        &mut self,
-        query: &Query,
-        plan: &Plan,
-        declared: Option<&HashSet<String>>,
-        runs: &Runs,
-        keys: &[ArrayRef],
-        values: &[ArrayRef],
-    ) -> Result<(), RunError> {
-        if self.encode.is_none() && !keys.is_empty() {
-            let fields = keys.iter().map(|k| SortField::new(k.data_type().clone())).collect();
-            self.encode = Some(RowConverter::new(fields)?);
-        }
-        let key_rows = self.encode.as_ref().map(|c| c.convert_columns(keys)).transpose()?;
-        for (column, (steps, array)) in self.steps.iter_mut().zip(values).enumerate() {
-            steps.clear();
-            on_grid(plan, column, &query.shape.columns[column].measure, array, steps)?;
-        }
-        let pass = &mut self.pass;
-        for (unit, rows) in runs.units.iter().zip(&runs.rows) {
-            pass.unit(unit.data());
-            for row in rows.clone() {
-                let key = key_rows.as_ref().map_or(&[][..], |rows| rows.row(row).data());
-                let describe = || {
-                    let values = keys.iter().map(|k| key_value(k, row)).collect::<Result<Vec<_>, RunError>>()?;
-                    let counts = declared.is_none_or(|d| d.contains(&format!("{values:?}")));
-                    Ok::<_, RunError>((values, counts))
-                };
-                if let Some(group) = pass.group(key, describe)? {
-                    pass.row(group, self.steps.iter().map(|steps| steps[row]));
-                }
+    fn batch(&mut self, plan: &Plan, runs: &Runs, keys: &[ArrayRef], values: &[ArrayRef]) -> Result<(), RunError> {
+        let keys = keys.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
+        for (column, array) in values.iter().enumerate() {
+            let lanes = &mut self.lanes[plan.lanes_of(column)];
+            let valid = array.logical_nulls().filter(|n| n.null_count() > 0).map(|n| n.iter().collect::<Vec<_>>());
+            if plan.counts(column) {
+                plan.lay(column, array.len(), &[], valid.as_deref(), lanes);
+            } else {
+                let array = cast(array, &DataType::Float64)?;
+                plan.lay(column, array.len(), array.as_primitive::<Float64Type>().values(), valid.as_deref(), lanes);
             }
         }
-        Ok(())
+        self.fold.batch(runs, &keys, &self.lanes)
     }
-}
-
-/// A column's values as the gate takes them.
-fn on_grid(plan: &Plan, column: usize, measure: &Measure, array: &ArrayRef, into: &mut Vec<Step>) -> Result<(), RunError> {
-    let rows = array.len();
-    match measure {
-        Measure::Units => into.resize(rows, plan.step(column, Some(1.0))),
-        Measure::Count => into.extend((0..rows).map(|i| plan.step(column, array.is_valid(i).then_some(1.0)))),
-        _ => {
-            let array = cast(array, &DataType::Float64)?;
-            let array = array.as_primitive::<Float64Type>();
-            match array.nulls() {
-                None => into.extend(array.values().iter().map(|v| plan.step(column, Some(*v)))),
-                Some(_) => into.extend(array.iter().map(|v| plan.step(column, v))),
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A key's value for people and for JSON.
-fn key_value(array: &ArrayRef, row: usize) -> Result<Key, RunError> {
-    if array.is_null(row) {
-        return Ok(Key::Null);
-    }
-    let one = array.slice(row, 1);
-    let kind = one.data_type();
-    Ok(if kind.is_integer() {
-        Key::Int(cast(&one, &DataType::Int64)?.as_primitive::<Int64Type>().value(0))
-    } else if kind.is_floating() {
-        // JSON has no NaN: it is shown as NULL, and is a group of its own.
-        let value = cast(&one, &DataType::Float64)?.as_primitive::<Float64Type>().value(0);
-        if value.is_finite() { Key::Float(value) } else { Key::Text(value.to_string()) }
-    } else if *kind == DataType::Boolean {
-        Key::Bool(one.as_boolean().value(0))
-    } else {
-        Key::Text(cast(&one, &DataType::Utf8)?.as_string::<i32>().value(0).to_owned())
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, sync::Arc};
+    use std::{collections::BTreeMap, sync::Arc};
 
-    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow::{
+        array::{Int64Array, RecordBatch, StringArray},
+        row::{RowConverter, SortField},
+    };
     use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
     use tidegate_gate::{Plan, Sums};
-    use tidegate_protocol::policy::PolicyFile;
+    use tidegate_protocol::{job::Key, policy::PolicyFile};
 
     use super::*;
     use crate::sql::admit_query;
@@ -207,6 +144,49 @@ mod tests {
                 let two = [file(a, group), file(b, group)];
                 assert!(sums(5, SQL, &two).unwrap() == sums(1, SQL, &two).unwrap(), "two files, row groups of {group}");
             }
+        }
+    }
+
+    /// By hand, row by row, in one map: what the fold must come to, whatever batches a unit lies across and however many groups it is in.
+    #[test]
+    fn the_fold_agrees_with_sums_by_hand() {
+        let units: Vec<_> = (0..900i64).map(|i| Some(if i < 300 { i / 40 } else { i / 7 })).collect();
+        let files = [file(&units, 23)];
+        let query = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY cell";
+        let encode = RowConverter::new(vec![SortField::new(DataType::Utf8)]).unwrap();
+        let mut by_unit: BTreeMap<i64, BTreeMap<String, (i64, f64)>> = BTreeMap::new();
+        for (i, unit) in (0i64..).zip(&units) {
+            let group = by_unit.entry(unit.unwrap()).or_default().entry(format!("c{}", i * 7 % 5)).or_default();
+            *group = (group.0 + 1, group.1 + (i * 37 % 1009).min(1000) as f64);
+        }
+        let mut expected: BTreeMap<String, (i64, i128, f64)> = BTreeMap::new();
+        for (unit, groups) in by_unit {
+            let mut ranked: Vec<_> = groups.into_iter().collect();
+            ranked.sort_by_key(|(cell, _)| {
+                let key = encode.convert_columns(&[Arc::new(StringArray::from(vec![cell.as_str()])) as ArrayRef]).unwrap();
+                let mut hash = blake3::Hasher::new_keyed(&[7; 32]);
+                hash.update(&8u64.to_le_bytes()).update(&unit.to_le_bytes()).update(key.row(0).data());
+                *hash.finalize().as_bytes()
+            });
+            for (cell, (rows, spend)) in ranked.into_iter().take(2) {
+                let group = expected.entry(cell).or_default();
+                *group = (group.0 + 1, group.1 + i128::from(rows.min(3)), group.2 + spend.min(3000.0));
+            }
+        }
+        let step = 2f64.powi(10 - 20);
+        let expected: Vec<_> =
+            expected.into_iter().map(|(cell, (units, rows, spend))| (cell, units, vec![rows, (spend / step) as i128])).collect();
+        for ways in [1, 4] {
+            let got: Vec<_> = sums(ways, query, &files)
+                .unwrap()
+                .groups
+                .into_iter()
+                .map(|g| {
+                    let [Key::Text(cell)] = g.key.as_slice() else { panic!("{:?}", g.key) };
+                    (cell.clone(), g.units, g.lanes)
+                })
+                .collect();
+            assert_eq!(got, expected, "{ways} threads");
         }
     }
 

@@ -1,23 +1,27 @@
 //! One pass over rows ordered by unit: filter, project, and say where one unit ends.
 
-use std::{fs::File, ops::Range, sync::Arc};
+use std::{fs::File, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array},
-        compute::{cast, filter_record_batch, is_not_null, partition, take},
+        array::{Array, ArrayRef, AsArray, RecordBatch},
+        compute::{cast, filter_record_batch, is_not_null},
         datatypes::{DataType, Field, Schema, SchemaRef},
-        row::{RowConverter, Rows},
     },
     physical_expr::PhysicalExpr,
     prelude::SessionContext,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use self::part::{Layout, Part, encoder};
+use self::{
+    part::{Layout, Part},
+    runs::Encoder,
+};
+pub use self::runs::{Runs, Unit, UnitRef};
 use crate::{RunError, sql::Select};
 
 mod part;
+mod runs;
 mod source;
 
 /// Rows a batch.
@@ -36,30 +40,6 @@ struct Physical {
 pub fn schema(file: &File) -> Result<SchemaRef, RunError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file.try_clone().map_err(|e| RunError::Data(e.to_string()))?)?;
     Ok(builder.schema().clone())
-}
-
-/// The units of a batch's rows: neighbouring rows of one unit are one run.
-pub struct Runs {
-    /// Each run's unit as bytes that sort as units do, strictly ascending.
-    pub units: Rows,
-    /// Each run's rows.
-    pub rows: Vec<Range<usize>>,
-}
-
-impl Runs {
-    fn of(batch: &RecordBatch, unit: usize, encode: &RowConverter) -> Result<Self, RunError> {
-        let column = batch.column(unit);
-        let rows = if column.is_empty() { vec![] } else { partition(std::slice::from_ref(column))?.ranges() };
-        let first = rows.iter().map(|run| run.start as u64).collect::<UInt64Array>();
-        let units = encode.convert_columns(&[take(column, &first, None)?])?;
-        Ok(Self { units, rows })
-    }
-
-    /// The first row beyond the runs that `holds` of.
-    fn end_of(&self, holds: impl Fn(&[u8]) -> bool) -> usize {
-        let runs = self.units.iter().take_while(|unit| holds(unit.data())).count();
-        runs.checked_sub(1).map_or(0, |last| self.rows[last].end)
-    }
 }
 
 /// An open scan: expressions ready, footers read.
@@ -137,8 +117,8 @@ impl<'a> Scan<'a> {
     }
 
     fn part(&self, part: &Part, mut visit: impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>) -> Result<(), RunError> {
-        let encode = encoder(self.wanted.field(self.unit).data_type())?;
-        let mut last: Option<Vec<u8>> = None;
+        let encode = Encoder::new(self.wanted.field(self.unit).data_type())?;
+        let mut last: Option<Unit> = None;
         for group in part.start..self.layout.len() {
             let names = self.wanted.fields().iter().map(|f| f.name().as_str());
             for batch in self.layout.read(group, names, BATCH)? {
@@ -146,8 +126,8 @@ impl<'a> Scan<'a> {
                 if group >= part.end {
                     // Beyond its own row groups it only finishes its last unit.
                     batch = with_unit(&batch, self.unit)?;
-                    let runs = Runs::of(&batch, self.unit, &encode)?;
-                    let mine = runs.end_of(|unit| part.up_to.as_deref().is_none_or(|bound| unit <= bound));
+                    let runs = encode.runs(batch.column(self.unit))?;
+                    let mine = runs.end_of(|unit| part.up_to.as_ref().is_none_or(|bound| unit <= bound.as_ref()));
                     if mine < batch.num_rows() {
                         self.batch(&batch.slice(0, mine), part, &encode, &mut last, &mut visit)?;
                         return Ok(());
@@ -163,24 +143,24 @@ impl<'a> Scan<'a> {
         &self,
         batch: &RecordBatch,
         part: &Part,
-        encode: &RowConverter,
-        last: &mut Option<Vec<u8>>,
+        encode: &Encoder,
+        last: &mut Option<Unit>,
         visit: &mut impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let mut batch = keep(batch, self.unit, self.physical.filter.as_ref())?;
-        let mut runs = Runs::of(&batch, self.unit, encode)?;
+        let mut runs = encode.runs(batch.column(self.unit))?;
         if let (Some(above), None) = (&part.above, &last) {
             // The unit in which this part begins is the part before's.
-            let theirs = runs.end_of(|unit| unit == above);
+            let theirs = runs.end_of(|unit| unit == above.as_ref());
             if theirs > 0 {
                 batch = batch.slice(theirs, batch.num_rows() - theirs);
-                runs = Runs::of(&batch, self.unit, encode)?;
+                runs = encode.runs(batch.column(self.unit))?;
             }
         }
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        check_order(&runs.units, part, last)?;
+        check_order(&runs, part, last)?;
         let columns = self
             .physical
             .columns
@@ -230,22 +210,21 @@ fn keep(batch: &RecordBatch, unit: usize, filter: Option<&Arc<dyn PhysicalExpr>>
 }
 
 /// Ascending, within the part's bounds, and after all that came before.
-fn check_order(units: &Rows, part: &Part, last: &mut Option<Vec<u8>>) -> Result<(), RunError> {
-    let mut previous = last.as_deref().or(part.above.as_deref()).unwrap_or_default();
-    if last.is_none() && part.above.is_some() && units.num_rows() > 0 && units.row(0).data() <= previous {
-        return Err(RunError::Unordered);
-    }
-    for unit in units {
-        let unit = unit.data();
-        if unit < previous {
+fn check_order(runs: &Runs, part: &Part, last: &mut Option<Unit>) -> Result<(), RunError> {
+    // A batch may go on with the unit before it; a part may not begin with the unit that bounds it.
+    let begins = last.is_none();
+    let mut previous = last.as_ref().or(part.above.as_ref()).map(Unit::as_ref);
+    for (i, unit) in runs.units().enumerate() {
+        let repeats = previous == Some(unit) && (i > 0 || begins);
+        if previous.is_some_and(|previous| unit < previous) || repeats {
             return Err(RunError::Unordered);
         }
-        previous = unit;
+        previous = Some(unit);
     }
-    if part.up_to.as_deref().is_some_and(|bound| previous > bound) {
+    if part.up_to.as_ref().is_some_and(|bound| previous > Some(bound.as_ref())) {
         return Err(RunError::Unordered);
     }
-    *last = Some(previous.to_vec());
+    *last = previous.map(UnitRef::to_owned);
     Ok(())
 }
 
@@ -256,24 +235,24 @@ fn check_order(units: &Rows, part: &Part, last: &mut Option<Vec<u8>>) -> Result<
 pub fn each_unit(
     files: &[File],
     select: &Select,
-    mut visit: impl FnMut(&[u8], RecordBatch) -> Result<(), RunError>,
+    mut visit: impl FnMut(UnitRef<'_>, RecordBatch) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let mut schema: Option<SchemaRef> = None;
-    let mut open: Option<(Vec<u8>, Vec<RecordBatch>)> = None;
+    let mut open: Option<(Unit, Vec<RecordBatch>)> = None;
     let mut finish =
-        |schema: &SchemaRef, unit: &[u8], parts: &[RecordBatch]| visit(unit, arrow::compute::concat_batches(schema, parts)?);
+        |schema: &SchemaRef, unit: &Unit, parts: &[RecordBatch]| visit(unit.as_ref(), arrow::compute::concat_batches(schema, parts)?);
     let scan = Scan::open(files, select)?;
     scan.run(|runs, columns| {
         let schema = schema.get_or_insert_with(|| scan.schema(columns));
         let rows = runs.rows.last().map_or(0, |run| run.end);
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(schema.clone(), columns.to_vec(), &options)?;
-        for (unit, run) in runs.units.iter().zip(&runs.rows) {
+        for (unit, run) in runs.units().zip(&runs.rows) {
             let slice = batch.slice(run.start, run.len());
             match &mut open {
-                Some((name, parts)) if name.as_slice() == unit.data() => parts.push(slice),
+                Some((name, parts)) if name.as_ref() == unit => parts.push(slice),
                 _ => {
-                    if let Some((name, parts)) = open.replace((unit.data().to_vec(), vec![slice])) {
+                    if let Some((name, parts)) = open.replace((unit.to_owned(), vec![slice])) {
                         finish(schema, &name, &parts)?;
                     }
                 }

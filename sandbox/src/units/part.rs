@@ -8,15 +8,17 @@ use std::fs::File;
 use arrow::{
     array::Array,
     compute::cast,
-    datatypes::{DataType, SchemaRef},
-    row::{RowConverter, SortField},
+    datatypes::SchemaRef,
 };
 use parquet::arrow::{
     ProjectionMask,
     arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
 };
 
-use super::source::Source;
+use super::{
+    runs::{Encoder, Unit},
+    source::Source,
+};
 use crate::RunError;
 
 /// Fewer rows than this are not worth a thread.
@@ -39,8 +41,8 @@ struct Place {
 pub(super) struct Part {
     pub(super) start: usize,
     pub(super) end: usize,
-    pub(super) above: Option<Vec<u8>>,
-    pub(super) up_to: Option<Vec<u8>>,
+    pub(super) above: Option<Unit>,
+    pub(super) up_to: Option<Unit>,
 }
 
 impl Layout {
@@ -116,24 +118,19 @@ impl Layout {
     }
 
     /// The first unit at or after a row group's start, encoded; `None` where no row from there on has one.
-    fn first_unit(&self, from: usize, wanted: &SchemaRef, unit: usize) -> Result<Option<Vec<u8>>, RunError> {
+    fn first_unit(&self, from: usize, wanted: &SchemaRef, unit: usize) -> Result<Option<Unit>, RunError> {
         let field = wanted.field(unit);
-        let encode = encoder(field.data_type())?;
+        let encode = Encoder::new(field.data_type())?;
         for group in from..self.len() {
             for batch in self.read(group, std::iter::once(field.name().as_str()), 1024)? {
                 let batch = batch?;
                 let column = batch.column_by_name(field.name()).ok_or_else(|| RunError::Data("no unit column".into()))?;
                 if let Some(row) = (0..column.len()).find(|&i| column.is_valid(i)) {
                     let one = cast(&column.slice(row, 1), field.data_type())?;
-                    return Ok(Some(encode.convert_columns(&[one])?.row(0).data().to_vec()));
+                    return Ok(Some(encode.runs(&one)?.unit(0).to_owned()));
                 }
             }
         }
         Ok(None)
     }
-}
-
-/// Units as bytes that sort as the units do.
-pub(super) fn encoder(kind: &DataType) -> Result<RowConverter, RunError> {
-    Ok(RowConverter::new(vec![SortField::new(kind.clone())])?)
 }

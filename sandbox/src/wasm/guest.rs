@@ -183,7 +183,7 @@ impl Guest {
                 let mut schema = None;
                 each_unit(files, &self.select, |unit, batch| {
                     schema.get_or_insert_with(|| batch.schema());
-                    held.entry(block_of(unit, blocks, prf)).or_default().push(batch);
+                    held.entry(unit.with_bytes(|unit| block_of(unit, blocks, prf))).or_default().push(batch);
                     Ok(())
                 })?;
                 for block in 0..blocks {

@@ -1,0 +1,327 @@
+//! One thread's fold: rows of a unit → at most κ groups, chosen by a keyed PRF → clipped integers → sums.
+//!
+//! Keys become dense numbers by DataFusion's own group table, a batch at a time; everything after that is integers.
+
+use arrow::{
+    array::{Array, ArrayRef, UInt64Array},
+    compute::take,
+    datatypes::{Field, Schema},
+    row::{RowConverter, SortField},
+};
+use datafusion::{
+    logical_expr::EmitTo,
+    physical_plan::aggregates::{
+        group_values::{GroupValues, new_group_values},
+        order::GroupOrdering,
+    },
+};
+use tidegate_gate::{GroupSums, Plan, Sums};
+use tidegate_protocol::job::Key;
+
+use super::keys;
+use crate::{
+    RunError,
+    units::{Runs, Unit, UnitRef},
+};
+
+/// Keys beside the declared ones that the table may hold before it is emptied of them.
+const STRAYS: usize = 1 << 16;
+
+/// A group's numbers lie together: its units, then a sum a lane.
+const UNITS: usize = 0;
+const LANES: usize = 1;
+
+type Rank = [u8; 32];
+
+pub(super) struct Fold<'a> {
+    plan: &'a Plan,
+    prf: &'a [u8; 32],
+    declared: Option<&'a [Vec<Key>]>,
+    /// Lanes a group.
+    width: usize,
+    kappa: usize,
+    /// Keys → numbers; absent without keys, and before the first batch.
+    table: Option<Table>,
+    sums: Vec<i64>,
+    /// Lane sums that were moved on before 64 bits could overflow, and how many units may be closed before that is due again.
+    moved: Vec<i128>,
+    closes_left: u64,
+    /// The unit that the last batch ended with, its groups' numbers, where each was first seen, and their tallies.
+    unit: Option<Unit>,
+    open: Vec<u32>,
+    seen: Vec<Seen>,
+    tallies: Vec<i64>,
+}
+
+/// Where a group of the open unit was first seen in this batch, and its rank among the unit's groups once that is needed.
+#[derive(Clone, Copy)]
+struct Seen {
+    row: usize,
+    rank: Option<Rank>,
+}
+
+struct Table {
+    values: Box<dyn GroupValues>,
+    numbers: Vec<usize>,
+    encode: RowConverter,
+    declared: Option<Vec<ArrayRef>>,
+    /// Keys with smaller numbers count: all, or the declared ones.
+    counted: usize,
+}
+
+impl Table {
+    fn new(columns: &[ArrayRef], declared: Option<&[Vec<Key>]>) -> Result<Self, RunError> {
+        let field = |(i, c): (usize, &ArrayRef)| Field::new(i.to_string(), c.data_type().clone(), true);
+        let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
+        let mut table = Self {
+            values: new_group_values(schema.into(), &GroupOrdering::None)?,
+            numbers: Vec::new(),
+            encode: RowConverter::new(columns.iter().map(|c| SortField::new(c.data_type().clone())).collect())?,
+            declared: declared.map(|keys| keys::declared(keys, columns)).transpose()?,
+            counted: usize::MAX,
+        };
+        table.begin()?;
+        Ok(table)
+    }
+
+    /// Declared keys have the first numbers, in their order.
+    fn begin(&mut self) -> Result<(), RunError> {
+        if let Some(declared) = &self.declared {
+            self.values.clear_shrink(0);
+            self.values.intern(declared, &mut self.numbers)?;
+            self.counted = self.values.len();
+        }
+        Ok(())
+    }
+
+    /// The encoded keys of these rows.
+    fn encoded(&self, columns: &[ArrayRef], rows: &UInt64Array) -> Result<arrow::row::Rows, RunError> {
+        let taken = columns.iter().map(|c| Ok(take(c, rows, None)?)).collect::<Result<Vec<_>, RunError>>()?;
+        Ok(self.encode.convert_columns(&taken)?)
+    }
+}
+
+impl<'a> Fold<'a> {
+    pub(super) fn new(plan: &'a Plan, prf: &'a [u8; 32], declared: Option<&'a [Vec<Key>]>) -> Self {
+        Self {
+            plan,
+            prf,
+            declared,
+            width: plan.lanes().len(),
+            kappa: plan.kappa() as usize,
+            table: None,
+            sums: Vec::new(),
+            moved: Vec::new(),
+            closes_left: plan.closes(),
+            unit: None,
+            open: Vec::new(),
+            seen: Vec::new(),
+            tallies: Vec::new(),
+        }
+    }
+
+    /// Adds a batch: key columns in canonical form, and each lane's integers row by row.
+    pub(super) fn batch(&mut self, runs: &Runs, keys: &[ArrayRef], lanes: &[Vec<i32>]) -> Result<(), RunError> {
+        let mut table = self.table.take();
+        if !keys.is_empty() && table.is_none() {
+            table = Some(Table::new(keys, self.declared)?);
+        }
+        let mut groups = 1;
+        if let Some(table) = &mut table {
+            table.values.intern(keys, &mut table.numbers)?;
+            groups = table.values.len().min(table.counted);
+        }
+        self.sums.resize(groups.max(self.groups()) * (LANES + self.width), 0);
+        self.moved.resize(self.groups() * self.width, 0);
+        let numbers = table.as_ref().map(|t| t.numbers.as_slice());
+        let mut ranks = None;
+        for (i, rows) in runs.rows.iter().enumerate() {
+            let unit = runs.unit(i);
+            if i > 0 || self.unit.as_ref().map(Unit::as_ref) != Some(unit) {
+                self.end_unit();
+            }
+            for row in rows.clone() {
+                let number = numbers.map_or(0, |numbers| numbers[row]);
+                if number >= groups {
+                    continue; // a key that was not declared
+                }
+                let number = number as u32;
+                let slot = match self.open.iter().position(|open| *open == number) {
+                    Some(slot) => slot,
+                    None if self.open.len() < self.kappa => self.hold(number, row),
+                    None => match self.contest(number, row, unit, keys, table.as_ref(), &mut ranks)? {
+                        Some(slot) => slot,
+                        None => continue,
+                    },
+                };
+                let tally = &mut self.tallies[slot * self.width..][..self.width];
+                for (sum, lane) in tally.iter_mut().zip(lanes) {
+                    *sum += i64::from(lane[row]);
+                }
+            }
+        }
+        if let Some(last) = runs.rows.len().checked_sub(1) {
+            let unit = runs.unit(last);
+            if let Some(table) = &table {
+                self.rank_open(unit, keys, table)?;
+            }
+            self.unit = Some(unit.to_owned());
+        }
+        if let Some(table) = &mut table
+            && table.values.len() > table.counted.saturating_add(STRAYS)
+        {
+            table.begin()?;
+        }
+        self.table = table;
+        Ok(())
+    }
+
+    fn groups(&self) -> usize {
+        self.sums.len() / (LANES + self.width)
+    }
+
+    /// A place for a group among the open unit's, where there are fewer than κ.
+    #[inline]
+    fn hold(&mut self, number: u32, row: usize) -> usize {
+        let slot = self.open.len();
+        self.open.push(number);
+        self.seen.push(Seen { row, rank: None });
+        if self.tallies.len() < self.open.len() * self.width {
+            self.tallies.resize(self.open.len() * self.width, 0);
+        }
+        slot
+    }
+
+    /// A place for a group where κ have one: that of the group with the largest rank, if its own is smaller. The other goes for good, because
+    /// κ smaller ones are there: so the unit ends with its κ smallest, whatever the order of its rows.
+    #[cold]
+    fn contest(
+        &mut self,
+        number: u32,
+        row: usize,
+        unit: UnitRef<'_>,
+        keys: &[ArrayRef],
+        table: Option<&Table>,
+        encoded: &mut Option<arrow::row::Rows>,
+    ) -> Result<Option<usize>, RunError> {
+        let Some(table) = table else { return Ok(None) };
+        let encoded = match encoded {
+            Some(encoded) => encoded,
+            None => encoded.insert(table.encode.convert_columns(keys)?),
+        };
+        let rank_of = |row: usize| rank(self.prf, unit, encoded.row(row).data());
+        for seen in self.seen.iter_mut().filter(|seen| seen.rank.is_none()) {
+            seen.rank = Some(rank_of(seen.row));
+        }
+        let mine = Some(rank_of(row));
+        let worst = (0..self.seen.len()).max_by_key(|&slot| self.seen[slot].rank);
+        let Some(worst) = worst.filter(|&slot| self.seen[slot].rank > mine) else { return Ok(None) };
+        self.open[worst] = number;
+        self.seen[worst] = Seen { row, rank: mine };
+        self.tallies[worst * self.width..][..self.width].fill(0);
+        Ok(Some(worst))
+    }
+
+    /// Ranks the open unit's groups while the batch that they were seen in is here: the unit may go on in the next.
+    fn rank_open(&mut self, unit: UnitRef<'_>, keys: &[ArrayRef], table: &Table) -> Result<(), RunError> {
+        let unranked: Vec<usize> = (0..self.seen.len()).filter(|&slot| self.seen[slot].rank.is_none()).collect();
+        let rows = unranked.iter().map(|&slot| self.seen[slot].row as u64).collect::<UInt64Array>();
+        for (&slot, row) in unranked.iter().zip(table.encoded(keys, &rows)?.iter()) {
+            self.seen[slot].rank = Some(rank(self.prf, unit, row.data()));
+        }
+        Ok(())
+    }
+
+    /// Closes the open unit: each of its groups gains a unit, and its tally clipped.
+    #[inline]
+    fn end_unit(&mut self) {
+        let count = self.open.len();
+        if self.closes_left < count as u64 {
+            self.move_on();
+        }
+        self.closes_left -= count as u64;
+        let stride = LANES + self.width;
+        for (slot, &number) in self.open.iter().enumerate() {
+            let (head, lanes) = self.sums[number as usize * stride..][..stride].split_at_mut(LANES);
+            let tally = &mut self.tallies[slot * self.width..][..self.width];
+            self.plan.close_small(&mut head[UNITS], lanes, tally);
+        }
+        self.open.clear();
+        self.seen.clear();
+    }
+
+    /// Moves the sums to 128 bits.
+    fn move_on(&mut self) {
+        let stride = LANES + self.width;
+        for (group, moved) in self.sums.chunks_exact_mut(stride).zip(self.moved.chunks_exact_mut(self.width)) {
+            for (sum, moved) in group[LANES..].iter_mut().zip(moved) {
+                *moved += i128::from(std::mem::take(sum));
+            }
+        }
+        self.closes_left = self.plan.closes();
+    }
+
+    /// Adds the sums of `other`, which saw other units.
+    pub(super) fn merge(&mut self, mut other: Self) -> Result<(), RunError> {
+        self.finish();
+        other.finish();
+        let Some(mut theirs) = other.table.take() else {
+            // No keys: one group each. Or it saw no row, and has no group.
+            return Ok(self.gather(&(0..other.groups()).collect::<Vec<_>>(), &other));
+        };
+        let keys = theirs.values.emit(EmitTo::First(other.groups()))?;
+        let table = match &mut self.table {
+            Some(table) => table,
+            none => none.insert(Table::new(&keys, self.declared)?),
+        };
+        let mut numbers = Vec::new();
+        table.values.intern(&keys, &mut numbers)?;
+        self.gather(&numbers, &other);
+        Ok(())
+    }
+
+    fn gather(&mut self, numbers: &[usize], other: &Self) {
+        let stride = LANES + self.width;
+        let groups = numbers.iter().map(|n| n + 1).max().unwrap_or(0).max(self.groups());
+        self.sums.resize(groups * stride, 0);
+        self.moved.resize(groups * self.width, 0);
+        for (i, &number) in numbers.iter().enumerate() {
+            self.sums[number * stride + UNITS] += other.sums[i * stride + UNITS];
+            let theirs = &other.moved[i * self.width..][..self.width];
+            for (mine, theirs) in self.moved[number * self.width..][..self.width].iter_mut().zip(theirs) {
+                *mine += theirs;
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.end_unit();
+        self.move_on();
+    }
+
+    /// The sums of all groups that a unit counted in.
+    pub(super) fn into_sums(mut self) -> Result<Sums, RunError> {
+        self.finish();
+        let keys = match &mut self.table {
+            Some(table) => table.values.emit(EmitTo::First(self.sums.len() / (LANES + self.width)))?,
+            None => vec![],
+        };
+        let numbers = self.sums.chunks_exact(LANES + self.width).zip(self.moved.chunks_exact(self.width));
+        let groups = numbers.enumerate().filter(|(_, (head, _))| head[UNITS] > 0).map(|(i, (head, lanes))| {
+            let key = keys.iter().map(|k| keys::value(k, i)).collect::<Result<_, _>>()?;
+            Ok(GroupSums { key, units: head[UNITS], lanes: lanes.to_vec() })
+        });
+        Ok(Sums { groups: groups.collect::<Result<_, RunError>>()? })
+    }
+}
+
+/// Who counts where a unit is in more than κ groups: a keyed PRF of unit and key, never a value.
+fn rank(prf: &[u8; 32], unit: UnitRef<'_>, key: &[u8]) -> Rank {
+    unit.with_bytes(|unit| {
+        let mut hash = blake3::Hasher::new_keyed(prf);
+        hash.update(&(unit.len() as u64).to_le_bytes());
+        hash.update(unit);
+        hash.update(key);
+        *hash.finalize().as_bytes()
+    })
+}

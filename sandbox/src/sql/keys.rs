@@ -1,0 +1,93 @@
+//! Group keys: one form for each value, so that no two groups can have one key; and as people and JSON see them.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, NullArray, StringArray, new_null_array,
+    },
+    compute::{cast, concat, kernels::substring::substring_by_char},
+    datatypes::{DataType, Float32Type, Float64Type, Int64Type},
+};
+use tidegate_protocol::{job::Key, limits};
+
+use crate::RunError;
+
+/// One array of keys in one form: a single NaN, a single zero, texts no longer than [`limits::KEY_CHARS`].
+///
+/// NaN has many bit patterns that all read "NaN": were they groups of their own, two of them would look like one key that came twice.
+pub(super) fn canonical(array: &ArrayRef) -> Result<ArrayRef, RunError> {
+    Ok(match array.data_type() {
+        DataType::Float32 => {
+            let one = |v: f32| if v.is_nan() { f32::NAN } else { v + 0.0 };
+            Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(one)) as ArrayRef
+        }
+        DataType::Float64 => {
+            let one = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
+            Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(one)) as ArrayRef
+        }
+        DataType::Utf8View => canonical(&cast(array, &DataType::Utf8)?)?,
+        DataType::Utf8 if array.as_string::<i32>().iter().flatten().any(long) => cut(array)?,
+        DataType::LargeUtf8 if array.as_string::<i64>().iter().flatten().any(long) => cut(array)?,
+        _ => array.clone(),
+    })
+}
+
+/// No text of fewer bytes has more characters than are kept.
+fn long(text: &str) -> bool {
+    text.len() > limits::KEY_CHARS
+}
+
+fn cut(array: &ArrayRef) -> Result<ArrayRef, RunError> {
+    let kept = Some(limits::KEY_CHARS as u64);
+    Ok(match array.data_type() {
+        DataType::Utf8 => Arc::new(substring_by_char(array.as_string::<i32>(), 0, kept)?),
+        _ => Arc::new(substring_by_char(array.as_string::<i64>(), 0, kept)?),
+    })
+}
+
+/// Declared keys as arrays of the key columns' types, column by column.
+pub(super) fn declared(keys: &[Vec<Key>], columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, RunError> {
+    columns
+        .iter()
+        .enumerate()
+        .map(|(i, column)| {
+            let kind = column.data_type();
+            let values = keys.iter().map(|key| Ok(cast(&one(&key[i]), kind)?)).collect::<Result<Vec<_>, RunError>>()?;
+            if values.is_empty() {
+                return Ok(new_null_array(kind, 0));
+            }
+            canonical(&concat(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
+        })
+        .collect()
+}
+
+fn one(key: &Key) -> ArrayRef {
+    match key {
+        Key::Null => Arc::new(NullArray::new(1)),
+        Key::Bool(v) => Arc::new(BooleanArray::from(vec![*v])),
+        Key::Int(v) => Arc::new(Int64Array::from(vec![*v])),
+        Key::Float(v) => Arc::new(Float64Array::from(vec![*v])),
+        Key::Text(v) => Arc::new(StringArray::from(vec![v.as_str()])),
+    }
+}
+
+/// A key's value for people and for JSON.
+pub(super) fn value(array: &ArrayRef, row: usize) -> Result<Key, RunError> {
+    if array.is_null(row) {
+        return Ok(Key::Null);
+    }
+    let one = array.slice(row, 1);
+    let kind = one.data_type();
+    Ok(if kind.is_integer() {
+        Key::Int(cast(&one, &DataType::Int64)?.as_primitive::<Int64Type>().value(0))
+    } else if kind.is_floating() {
+        // JSON has no NaN and no infinity: they are shown as text, and are groups of their own.
+        let value = cast(&one, &DataType::Float64)?.as_primitive::<Float64Type>().value(0);
+        if value.is_finite() { Key::Float(value) } else { Key::Text(value.to_string()) }
+    } else if *kind == DataType::Boolean {
+        Key::Bool(one.as_boolean().value(0))
+    } else {
+        Key::Text(cast(&one, &DataType::Utf8)?.as_string::<i32>().value(0).to_owned())
+    })
+}

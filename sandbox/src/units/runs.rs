@@ -1,0 +1,138 @@
+//! Which rows of a batch are whose: neighbouring rows of one unit are one run.
+
+use std::ops::Range;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, UInt64Array},
+    compute::{cast, partition, take},
+    datatypes::{DataType, Int64Type, UInt64Type},
+    row::{RowConverter, Rows, SortField},
+};
+
+use crate::RunError;
+
+/// A unit as it lies in a batch, in a form that sorts as units do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnitRef<'a> {
+    /// An integer; unsigned 64-bit ones are shifted to sort alike.
+    Int(i64),
+    /// Anything else, as Arrow's row format encodes it.
+    Bytes(&'a [u8]),
+}
+
+/// A unit of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    /// As [`UnitRef::Int`].
+    Int(i64),
+    /// As [`UnitRef::Bytes`].
+    Bytes(Box<[u8]>),
+}
+
+impl UnitRef<'_> {
+    /// Calls `use_` with bytes that no other unit of the same column has.
+    pub fn with_bytes<T>(self, use_: impl FnOnce(&[u8]) -> T) -> T {
+        match self {
+            Self::Int(value) => use_(&value.to_le_bytes()),
+            Self::Bytes(bytes) => use_(bytes),
+        }
+    }
+
+    /// A copy that outlives the batch.
+    pub fn to_owned(self) -> Unit {
+        match self {
+            Self::Int(value) => Unit::Int(value),
+            Self::Bytes(bytes) => Unit::Bytes(bytes.into()),
+        }
+    }
+}
+
+impl Unit {
+    /// The same, borrowed.
+    pub fn as_ref(&self) -> UnitRef<'_> {
+        match self {
+            Self::Int(value) => UnitRef::Int(*value),
+            Self::Bytes(bytes) => UnitRef::Bytes(bytes),
+        }
+    }
+}
+
+/// The runs of a batch.
+pub struct Runs {
+    units: Units,
+    /// Each run's rows.
+    pub rows: Vec<Range<usize>>,
+}
+
+enum Units {
+    Int(Vec<i64>),
+    Rows(Rows),
+}
+
+impl Runs {
+    /// The runs' units, in the order of [`Runs::rows`].
+    pub fn units(&self) -> impl Iterator<Item = UnitRef<'_>> {
+        (0..self.rows.len()).map(|i| self.unit(i))
+    }
+
+    /// The unit of run `i`.
+    #[inline]
+    pub fn unit(&self, i: usize) -> UnitRef<'_> {
+        match &self.units {
+            Units::Int(values) => UnitRef::Int(values[i]),
+            Units::Rows(rows) => UnitRef::Bytes(rows.row(i).data()),
+        }
+    }
+
+    /// The first row beyond the runs at the start that `holds` of.
+    pub(super) fn end_of(&self, holds: impl Fn(UnitRef<'_>) -> bool) -> usize {
+        let runs = self.units().take_while(|unit| holds(*unit)).count();
+        runs.checked_sub(1).map_or(0, |last| self.rows[last].end)
+    }
+}
+
+/// Finds runs in unit columns of one type.
+pub(super) enum Encoder {
+    Int,
+    Unsigned,
+    Rows(RowConverter),
+}
+
+impl Encoder {
+    pub(super) fn new(kind: &DataType) -> Result<Self, RunError> {
+        Ok(match kind {
+            DataType::UInt64 => Self::Unsigned,
+            kind if kind.is_integer() => Self::Int,
+            other => Self::Rows(RowConverter::new(vec![SortField::new(other.clone())])?),
+        })
+    }
+
+    /// The runs of a column without NULL.
+    pub(super) fn runs(&self, column: &ArrayRef) -> Result<Runs, RunError> {
+        match self {
+            Self::Int => {
+                let column = if *column.data_type() == DataType::Int64 { column.clone() } else { cast(column, &DataType::Int64)? };
+                Ok(int_runs(column.as_primitive::<Int64Type>().values()))
+            }
+            Self::Unsigned => {
+                let shifted = column.as_primitive::<UInt64Type>().values().iter().map(|v| (v ^ (1 << 63)) as i64);
+                Ok(int_runs(&shifted.collect::<Vec<_>>()))
+            }
+            Self::Rows(encode) => {
+                let rows = if column.is_empty() { vec![] } else { partition(std::slice::from_ref(column))?.ranges() };
+                let first = rows.iter().map(|run| run.start as u64).collect::<UInt64Array>();
+                Ok(Runs { units: Units::Rows(encode.convert_columns(&[take(column, &first, None)?])?), rows })
+            }
+        }
+    }
+}
+
+fn int_runs(values: &[i64]) -> Runs {
+    let (mut units, mut rows, mut start) = (Vec::new(), Vec::new(), 0);
+    for run in values.chunk_by(|a, b| a == b) {
+        units.push(run[0]);
+        rows.push(start..start + run.len());
+        start += run.len();
+    }
+    Runs { units: Units::Int(units), rows }
+}
