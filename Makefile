@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each does all its set-up.
-.PHONY: demo test lint ort deny bench fuzz-smoke
+.PHONY: demo test lint ort deny bench fuzz-smoke privacy-audit
 
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
@@ -10,10 +10,11 @@ FUZZ_SECONDS ?= 60
 ort:
 	python3 scripts/fetch_ort.py
 
-# The main job: three parties, real data, real network (loopback). Leaves demo-out/ for an outside auditor.
+# The main job: three parties, real data, real network (loopback). Leaves demo-out/ for an outside auditor. The development build is ready
+# soonest, and `make test` shares it; for work in earnest `cargo build --release`.
 demo: ort
-	$(CARGO) build --release --locked -p tidegate-cli
-	python3 demo/demo.py target/release/tidegate
+	$(CARGO) build --locked --workspace --bin tidegate
+	python3 demo/demo.py target/debug/tidegate
 
 # Unit and integration tests, the documents' examples, then the demo itself with the test build. Nothing may be skipped.
 test: export REQUIRE_ORT = 1
@@ -24,7 +25,7 @@ ifdef NEXTEST
 else
 	$(CARGO) test --workspace --locked
 endif
-	$(CARGO) build --locked -p tidegate-cli
+	$(CARGO) build --locked --workspace --bin tidegate
 	python3 demo/demo.py target/debug/tidegate target/demo-out
 
 lint: deny
@@ -50,3 +51,7 @@ bench: ort
 fuzz-smoke:
 	python3 scripts/fetch_tools.py cargo-fuzz
 	python3 scripts/fuzz_smoke.py $(FUZZ_SECONDS)
+
+# The statistical audit of the gate with many more releases than `make test` draws.
+privacy-audit:
+	TIDEGATE_AUDIT_RUNS=100000 $(CARGO) test --release --locked -p tidegate-gate --test audit

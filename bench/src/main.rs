@@ -43,7 +43,12 @@ pub(crate) fn best<T>(times: usize, mut work: impl FnMut() -> anyhow::Result<T>)
     Ok(best)
 }
 
-/// The largest resident memory of this process so far, in MiB.
+/// Forgets what was the largest resident memory so far, where the kernel lets a process do that.
+pub(crate) fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The largest resident memory of this process since [`forget_peak`], in MiB.
 pub(crate) fn peak_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());

@@ -13,7 +13,7 @@ use tidegate_protocol::{
 };
 use tidegate_sandbox::{Help, admit, run as run_job, units};
 
-use crate::{best, peak_mib};
+use crate::{best, forget_peak, peak_mib};
 
 /// Rows of one unit.
 const ROWS_A_UNIT: usize = 5;
@@ -93,6 +93,7 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
     for (key, groups) in [("region", "20"), ("cell", "100 000")] {
         let aggregates = "COUNT(*) AS n, SUM(spend) AS s, AVG(spend) AS m";
         let query = format!("SELECT {key}, {aggregates} FROM dataset GROUP BY {key}");
+        forget_peak();
         let before = peak_mib();
         let job = job(Program::Sql { query: query.clone(), keys: None });
         let admitted = admit(&job, &policy, &schema, None)?;

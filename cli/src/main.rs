@@ -39,6 +39,8 @@ enum Command {
     List(commands::list::Args),
     /// Run a job at a peer and verify what comes back.
     Run(commands::run::Args),
+    /// Say whether a job would be admitted, at what price: from schema and policy alone.
+    Check(commands::check::Args),
     /// Run a job on mock rows here: the identical engine, with everything shown.
     Rehearse(commands::rehearse::Args),
     /// Copy a dataset whose policy and grant allow it.
@@ -108,6 +110,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Grant(args) => commands::grant::run(&home, args).map(done),
             Command::List(args) => commands::list::run(&home, args).await.map(done),
             Command::Run(args) => commands::run::run(&home, args).await.map(done),
+            Command::Check(args) => commands::check::run(&home, args).await,
             Command::Rehearse(args) => commands::rehearse::run(&home, args).await.map(done),
             Command::Receipts(args) => commands::receipts::run(&home, args).map(done),
             Command::Doctor(args) => commands::doctor::run(&home, args),

@@ -6,6 +6,7 @@ use tidegate_protocol::{
     Cost,
     cost::FemtoDelta,
     job::Key,
+    receipt::Mechanism,
     result::{Cell, ResultDoc},
 };
 
@@ -15,6 +16,23 @@ pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
     match tidegate_gate::epsilon_of(rho, at.delta()) {
         Ok(epsilon) => format!("ρ = {rho} (ε = {epsilon:.3} at δ = {:e})", at.delta()),
         Err(_) => format!("ρ = {rho}"),
+    }
+}
+
+/// How the price is split: what each column is clipped to, and the noise on it.
+pub(crate) fn noise(mechanism: &Mechanism) {
+    for column in &mechanism.columns {
+        println!(
+            "  {} ({}) clipped to [{}, {}]: noise {:?}",
+            plain(&column.name),
+            column.reducer,
+            column.lo,
+            column.hi,
+            column.noise_scale
+        );
+    }
+    if let Some(tau) = mechanism.threshold {
+        println!("  a group appears when its noisy number of units is at least {tau}");
     }
 }
 

@@ -1,19 +1,14 @@
-//! An independent implementation of Arrow and Parquet (arrow2) writes what an owner publishes and reads what tidegate writes.
+//! An independent implementation of Arrow and Parquet writes what an owner publishes and reads what tidegate writes.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
-use arrow2::{
-    array::{Array, Float64Array, Int64Array, Utf8Array},
-    chunk::Chunk,
-    datatypes::{DataType, Field, Schema},
-    io::{ipc, parquet},
-};
 use common::World;
-
-type Rows = Chunk<Box<dyn Array>>;
+use tidegate_fixtures::second::{
+    Chunk, DataType, Field, Float64Array, Int64Array, Rows, Schema, Utf8Array, read_ipc, read_parquet, write_ipc, write_parquet,
+};
 
 /// Forty people, two rows each, in no order; one row has no person.
 fn rows() -> (Schema, Rows) {
@@ -31,48 +26,6 @@ fn rows() -> (Schema, Rows) {
     (schema, Chunk::new(columns))
 }
 
-fn write_ipc(path: &Path) {
-    let (schema, chunk) = rows();
-    let options = ipc::write::WriteOptions { compression: None };
-    let mut writer = ipc::write::FileWriter::new(File::create(path).unwrap(), schema, None, options);
-    writer.start().unwrap();
-    writer.write(&chunk, None).unwrap();
-    writer.finish().unwrap();
-}
-
-fn write_parquet(path: &Path) {
-    use parquet::write::{CompressionOptions, Encoding, FileWriter, RowGroupIterator, Version, WriteOptions};
-    let (schema, chunk) = rows();
-    let options = WriteOptions {
-        write_statistics: true,
-        compression: CompressionOptions::Snappy,
-        version: Version::V2,
-        data_pagesize_limit: None,
-    };
-    let encodings = vec![vec![Encoding::Plain]; 3];
-    let groups = RowGroupIterator::try_new(std::iter::once(Ok(chunk)), &schema, options, encodings).unwrap();
-    let mut writer = FileWriter::try_new(File::create(path).unwrap(), schema, options).unwrap();
-    for group in groups {
-        writer.write(group.unwrap()).unwrap();
-    }
-    writer.end(None).unwrap();
-}
-
-fn read_ipc(path: &Path) -> (Schema, Vec<Rows>) {
-    let mut file = File::open(path).unwrap();
-    let metadata = ipc::read::read_file_metadata(&mut file).unwrap();
-    let schema = metadata.schema.clone();
-    (schema, ipc::read::FileReader::new(file, metadata, None, None).map(Result::unwrap).collect())
-}
-
-fn read_parquet(path: &Path) -> (Schema, Vec<Rows>) {
-    let mut file = File::open(path).unwrap();
-    let metadata = parquet::read::read_metadata(&mut file).unwrap();
-    let schema = parquet::read::infer_schema(&metadata).unwrap();
-    let reader = parquet::read::FileReader::new(file, metadata.row_groups, schema.clone(), None, None, None);
-    (schema, reader.map(Result::unwrap).collect())
-}
-
 fn column<'a, A: 'static>(schema: &Schema, rows: &'a [Rows], name: &str) -> Vec<&'a A> {
     let at = schema.fields.iter().position(|f| f.name == name).unwrap_or_else(|| panic!("no column {name}"));
     rows.iter().map(|chunk| chunk.arrays()[at].as_any().downcast_ref::<A>().unwrap()).collect()
@@ -81,8 +34,9 @@ fn column<'a, A: 'static>(schema: &Schema, rows: &'a [Rows], name: &str) -> Vec<
 #[test]
 fn what_another_implementation_wrote_is_published_and_what_is_written_here_reads_the_same_there() {
     let world = World::new();
-    write_ipc(&world.path("rows.arrow"));
-    write_parquet(&world.path("rows.parquet"));
+    let (schema, chunk) = rows();
+    write_ipc(&world.path("rows.arrow"), &schema, &chunk).unwrap();
+    write_parquet(&world.path("rows.parquet"), &schema, chunk).unwrap();
     let buyer = world.ok("buyer", &["id"]);
     for (name, file) in [("ipc", "rows.arrow"), ("parquet", "rows.parquet")] {
         world.publish(file, &["--name", name]);
@@ -94,7 +48,7 @@ fn what_another_implementation_wrote_is_published_and_what_is_written_here_reads
     assert_eq!(copies.len(), 3, "two here and one of CSV");
     let mut of_eighty = 0;
     for copy in copies {
-        let (schema, rows) = read_parquet(&copy);
+        let (schema, rows) = read_parquet(&copy).unwrap();
         let people: Vec<_> = column::<Int64Array>(&schema, &rows, "person").into_iter().flatten().collect();
         assert!(people.iter().all(Option::is_some) && people.is_sorted(), "{people:?}");
         of_eighty += usize::from(people.len() == 80);
@@ -112,7 +66,7 @@ fn what_another_implementation_wrote_is_published_and_what_is_written_here_reads
             let mut args = world.run_args(&job, &node.address, &grant);
             args.extend(["--out", out.as_str()]);
             let shown: serde_json::Value = serde_json::from_str(&world.ok("buyer", &args)).unwrap();
-            let (schema, rows) = read(Path::new(out));
+            let (schema, rows) = read(Path::new(out)).unwrap();
             let keys: Vec<_> = column::<Utf8Array<i32>>(&schema, &rows, "city").into_iter().flatten().collect();
             assert_eq!(keys, [Some("north"), Some("south")]);
             for (i, name) in ["people", "spend"].into_iter().enumerate() {

@@ -60,8 +60,7 @@ async fn neither_the_log_nor_a_repeated_request_tells_when_a_job_was_done() {
     let replies: Vec<_> = [0, 700, 1400, 2800].into_iter().map(|ms| submit(Duration::from_millis(ms))).collect();
     let (mut changes, mut last) = (Vec::new(), Vec::new());
     while !replies.iter().all(|r| r.is_finished()) {
-        let Reply::LogFile(checkpoint) =
-            ask(&endpoint, &to, &Request::LogFile { path: "checkpoint".into() }, &[]).await.unwrap()
+        let Reply::LogFile(checkpoint) = ask(&endpoint, &to, &Request::LogFile { path: "checkpoint".into() }, &[]).await.unwrap()
         else {
             panic!("no checkpoint")
         };

@@ -147,6 +147,18 @@ impl Plan {
         self.first[column]..self.first.get(column + 1).copied().unwrap_or(self.lanes.len())
     }
 
+    /// Whether a lane counts a unit once, however many rows it has.
+    pub fn counts_once(&self, lane: usize) -> bool {
+        let column = self.first.partition_point(|first| *first <= lane) - 1;
+        self.shape.columns[column].measure == Measure::Units
+    }
+
+    /// So many rows of a unit cannot leave the clip range of any lane but those that [count once](Plan::counts_once): each row lies within the
+    /// column's bounds, and the range is `max_rows` times as wide. They may be added without a tally.
+    pub fn rows_within_clip(&self) -> usize {
+        self.shape.max_rows as usize
+    }
+
     /// κ in force: a unit cannot count in more groups than there are.
     pub fn kappa(&self) -> u32 {
         match self.shape.keys {

@@ -13,6 +13,7 @@
 pub mod auditor;
 pub mod budget;
 pub mod buyer;
+pub mod check;
 pub mod doctor;
 mod fault;
 pub mod home;

@@ -2,14 +2,10 @@
 
 use std::{fs::File, path::Path};
 
-use tidegate_gate::{Plan, release};
+use tidegate_gate::release;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
-use crate::{
-    NodeError, file_error,
-    jobfile::JobFile,
-    worker::{self, Work},
-};
+use crate::{NodeError, check, file_error, jobfile::JobFile, worker};
 
 /// What a rehearsal shows.
 #[derive(Debug)]
@@ -27,16 +23,12 @@ pub struct Rehearsed {
 /// # Errors
 /// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] when the mock rows cannot be used.
 pub async fn rehearse(file: &JobFile, policy: &Policy, mock: &Path) -> Result<Rehearsed, NodeError> {
-    let (job, attachment) = file.job(ContentHash([0; 32]), policy, "0".repeat(32), 0)?;
     let rows = File::open(mock).map_err(|e| file_error(mock, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(mock, e))?;
-    let attachment = (!attachment.is_empty()).then(|| std::sync::Arc::new(attachment));
-    let work = Work { job: job.clone(), policy: policy.clone(), schema, attachment, prf: [0; 32] };
-    let checked = worker::check(&work).await?;
+    let planned = check::plan(file, policy, schema).await?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
-    let plan = Plan::new(checked.shape).map_err(gate)?;
-    let calibration = plan.calibrate(job.cost).map_err(gate)?;
-    let (sums, lines) = worker::rehearse(&work, &[mock.to_owned()]).await.map_err(|e| file_error(mock, e))?;
-    let released = release(&plan, &calibration, &checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
-    Ok(Rehearsed { result: released.document().clone(), mechanism: plan.mechanism(&calibration), lines })
+    let (sums, lines) = worker::rehearse(&planned.work, &[mock.to_owned()]).await.map_err(|e| file_error(mock, e))?;
+    let released =
+        release(&planned.plan, &planned.calibration, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
+    Ok(Rehearsed { result: released.document().clone(), mechanism: planned.mechanism(), lines })
 }

@@ -117,10 +117,12 @@ fn undeclared_keys_do_not_crowd_out_declared_ones() {
     let mut rows: Vec<_> = cities.iter().map(|c| (Some(1), Some(-0.0), 1, c.as_str())).collect();
     rows.push((Some(1), Some(0.0), 1, "wanted"));
     let t = table(&rows);
-    let count = |query: &str, keys| sums(&t, query, Some(keys)).unwrap().unwrap().groups.into_iter().map(|g| (g.key, g.lanes)).collect();
+    let count =
+        |query: &str, keys| sums(&t, query, Some(keys)).unwrap().unwrap().groups.into_iter().map(|g| (g.key, g.lanes)).collect();
     let got: Vec<_> = count("SELECT city, COUNT(*) FROM dataset GROUP BY city", vec![text("none"), text("wanted")]);
     assert_eq!(got, [(text("wanted"), vec![1])]);
-    let got: Vec<_> = count("SELECT spend, COUNT(*) FROM dataset GROUP BY spend", vec![vec![Key::Float(-0.0)], vec![Key::Float(2.0)]]);
+    let got: Vec<_> =
+        count("SELECT spend, COUNT(*) FROM dataset GROUP BY spend", vec![vec![Key::Float(-0.0)], vec![Key::Float(2.0)]]);
     assert_eq!(got, [(vec![Key::Float(0.0)], vec![3])]);
 }
 

@@ -13,11 +13,7 @@ use arrow::{
 };
 use datafusion::{
     catalog::streaming::StreamingTable,
-    execution::{
-        SendableRecordBatchStream, TaskContext,
-        memory_pool::FairSpillPool,
-        runtime_env::RuntimeEnvBuilder,
-    },
+    execution::{SendableRecordBatchStream, TaskContext, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder},
     physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
     prelude::{SessionConfig, SessionContext, ident},
 };

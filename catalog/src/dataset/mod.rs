@@ -35,7 +35,9 @@ pub enum DataError {
         problem: String,
     },
     /// A file is not what was published.
-    #[error("{file} has changed since it was published. Publish what is there now with --version-of {version}, or put back what was")]
+    #[error(
+        "{file} has changed since it was published. Publish what is there now with --version-of {version}, or put back what was"
+    )]
     Changed {
         /// The file.
         file: String,

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod budget;
+pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod fetch;
 pub(crate) mod grant;

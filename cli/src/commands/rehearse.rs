@@ -49,15 +49,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     }
     println!("{}", show::table(&shown.result));
     println!("mock rows, real noise. The job would cost {}", show::price(shown.result.cost, policy.delta_femto));
-    for column in &shown.mechanism.columns {
-        println!(
-            "  {} ({}) clipped to [{}, {}]: noise {:?}",
-            column.name, column.reducer, column.lo, column.hi, column.noise_scale
-        );
-    }
-    if let Some(tau) = shown.mechanism.threshold {
-        println!("  a group appears when its noisy number of units is at least {tau}");
-    }
+    show::noise(&shown.mechanism);
     for line in shown.lines.iter().take(40) {
         println!("  program: {line}");
     }

@@ -57,7 +57,9 @@ mod tests {
     #[test]
     fn replies_leave_at_ticks_alone() {
         let at = |ms: u64| UNIX_EPOCH + Duration::from_millis(ms);
-        for (end, now, tick) in [(1400, 200, 2000), (1400, 1399, 2000), (2000, 1000, 2000), (1400, 2001, 3000), (1400, 9000, 9000)] {
+        for (end, now, tick) in
+            [(1400, 200, 2000), (1400, 1399, 2000), (2000, 1000, 2000), (1400, 2001, 3000), (1400, 9000, 9000)]
+        {
             assert_eq!(next_tick(at(end), at(now), 1000), Some(at(tick)), "end {end}, now {now}");
         }
     }

@@ -45,7 +45,13 @@ impl AdmittedJob<'_> {
 }
 
 impl Provider {
-    pub(super) async fn submit(&self, peer: PeerId, job: Envelope, token: &str, attachment: Vec<u8>) -> Result<Delivery, Refusal> {
+    pub(super) async fn submit(
+        &self,
+        peer: PeerId,
+        job: Envelope,
+        token: &str,
+        attachment: Vec<u8>,
+    ) -> Result<Delivery, Refusal> {
         let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("job");
         let job = Signed::<Job>::open(job).map_err(|e| bad(&e))?;
         if job.signer() != peer {

@@ -27,9 +27,10 @@ use crate::{
 /// Keys beside the declared ones that the table may hold before it is emptied of them.
 const STRAYS: usize = 1 << 16;
 
-/// A group's numbers lie together: its units, then a sum a lane.
-const UNITS: usize = 0;
-const LANES: usize = 1;
+/// A group's numbers lie together: the last unit that was added without a tally, its units, then a sum a lane.
+const SERIAL: usize = 0;
+const UNITS: usize = 1;
+const LANES: usize = 2;
 
 type Rank = [u8; 32];
 
@@ -43,6 +44,12 @@ pub(super) struct Fold<'a> {
     /// Keys → numbers; absent without keys, and before the first batch.
     table: Option<Table>,
     sums: Vec<i64>,
+    /// How many units were added without a tally.
+    serial: i64,
+    /// A unit of no more rows needs none: it is in at most κ groups and within every clip range.
+    short: usize,
+    /// Lanes that count a unit once.
+    once: Vec<bool>,
     /// Lane sums that were moved on before 64 bits could overflow, and how many units may be closed before that is due again.
     moved: Vec<i128>,
     closes_left: u64,
@@ -111,6 +118,9 @@ impl<'a> Fold<'a> {
             kappa: plan.kappa() as usize,
             table: None,
             sums: Vec::new(),
+            serial: 0,
+            short: plan.rows_within_clip().min(plan.kappa() as usize),
+            once: (0..plan.lanes().len()).map(|lane| plan.counts_once(lane)).collect(),
             moved: Vec::new(),
             closes_left: plan.closes(),
             unit: None,
@@ -133,32 +143,26 @@ impl<'a> Fold<'a> {
         }
         self.sums.resize(groups.max(self.groups()) * (LANES + self.width), 0);
         self.moved.resize(self.groups() * self.width, 0);
-        let numbers = table.as_ref().map(|t| t.numbers.as_slice());
-        let mut ranks = None;
-        for (i, rows) in runs.rows.iter().enumerate() {
-            let unit = runs.unit(i);
-            if i > 0 || self.unit.as_ref().map(Unit::as_ref) != Some(unit) {
+        let count = runs.rows.last().map_or(0, |last| last.end);
+        if self.closes_left < (count + self.kappa) as u64 {
+            self.move_on();
+        }
+        let mut encoded = None;
+        let mut i = 0;
+        while i < runs.rows.len() {
+            // The first unit may have begun before this batch, the last may go on after it.
+            if i > 0 || self.unit.as_ref().map(Unit::as_ref) != Some(runs.unit(i)) {
                 self.end_unit();
             }
-            for row in rows.clone() {
-                let number = numbers.map_or(0, |numbers| numbers[row]);
-                if number >= groups {
-                    continue; // a key that was not declared
-                }
-                let number = number as u32;
-                let slot = match self.open.iter().position(|open| *open == number) {
-                    Some(slot) => slot,
-                    None if self.open.len() < self.kappa => self.hold(number, row),
-                    None => match self.contest(number, row, unit, keys, table.as_ref(), &mut ranks)? {
-                        Some(slot) => slot,
-                        None => continue,
-                    },
-                };
-                let tally = &mut self.tallies[slot * self.width..][..self.width];
-                for (sum, lane) in tally.iter_mut().zip(lanes) {
-                    *sum += i64::from(lane[row]);
-                }
+            let last = runs.rows.len() - 1;
+            let units = &runs.rows[i.min(last)..last];
+            let added = if i == 0 { 0 } else { self.add_short(units, groups, table.as_ref(), lanes) };
+            if added > 0 {
+                i += added;
+                continue;
             }
+            self.add_rows(runs.rows[i].clone(), runs.unit(i), groups, table.as_ref(), keys, lanes, &mut encoded)?;
+            i += 1;
         }
         if let Some(last) = runs.rows.len().checked_sub(1) {
             let unit = runs.unit(last);
@@ -174,6 +178,88 @@ impl<'a> Fold<'a> {
         }
         self.table = table;
         Ok(())
+    }
+
+    /// Adds the rows of one unit, group by group, to its tallies.
+    #[expect(clippy::too_many_arguments, reason = "what a batch is made of")]
+    fn add_rows(
+        &mut self,
+        rows: std::ops::Range<usize>,
+        unit: UnitRef<'_>,
+        groups: usize,
+        table: Option<&Table>,
+        keys: &[ArrayRef],
+        lanes: &[Vec<i32>],
+        encoded: &mut Option<arrow::row::Rows>,
+    ) -> Result<(), RunError> {
+        for row in rows {
+            let number = table.map_or(0, |table| table.numbers[row]);
+            if number >= groups {
+                continue; // a key that was not declared
+            }
+            let number = number as u32;
+            let slot = match self.open.iter().position(|open| *open == number) {
+                Some(slot) => slot,
+                None if self.open.len() < self.kappa => self.hold(number, row),
+                None => match self.contest(number, row, unit, keys, table, encoded)? {
+                    Some(slot) => slot,
+                    None => continue,
+                },
+            };
+            let tally = &mut self.tallies[slot * self.width..][..self.width];
+            for (sum, lane) in tally.iter_mut().zip(lanes) {
+                *sum += i64::from(lane[row]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds units from the start of `units` while they are [short](Fold::short), each whole, straight to the sums. Returns how many.
+    fn add_short(&mut self, units: &[std::ops::Range<usize>], groups: usize, table: Option<&Table>, lanes: &[Vec<i32>]) -> usize {
+        let units = &units[..units.iter().position(|rows| rows.len() > self.short).unwrap_or(units.len())];
+        let numbers = table.map(|table| table.numbers.as_slice());
+        // Loops over a known number of lanes are unrolled; a longer row of them takes the tally.
+        macro_rules! with_lanes {
+            ($($width:literal)*) => {
+                match lanes.len() {
+                    $($width => self.add_short_of::<$width>(units, groups, numbers, lanes),)*
+                    _ => 0,
+                }
+            };
+        }
+        with_lanes!(1 2 3 4 5 6 7 8)
+    }
+
+    fn add_short_of<const W: usize>(
+        &mut self,
+        units: &[std::ops::Range<usize>],
+        groups: usize,
+        numbers: Option<&[usize]>,
+        lanes: &[Vec<i32>],
+    ) -> usize {
+        let Some(end) = units.last().map(|rows| rows.end) else { return 0 };
+        let lanes: [&[i32]; W] = std::array::from_fn(|lane| &lanes[lane][..end]);
+        let once: [bool; W] = std::array::from_fn(|lane| self.once[lane]);
+        let numbers = numbers.map(|numbers| &numbers[..end]);
+        for rows in units {
+            self.serial += 1;
+            for row in rows.start..rows.end.min(end) {
+                let number = numbers.map_or(0, |numbers| numbers[row]);
+                if number >= groups {
+                    continue; // a key that was not declared
+                }
+                let Some(group) = self.sums[number * (LANES + W)..].first_chunk_mut::<{ LANES }>() else { continue };
+                let fresh = i64::from(group[SERIAL] != self.serial);
+                group[SERIAL] = self.serial;
+                group[UNITS] += fresh;
+                let sums = &mut self.sums[number * (LANES + W) + LANES..][..W];
+                for lane in 0..W {
+                    sums[lane] += if once[lane] { fresh } else { i64::from(lanes[lane][row]) };
+                }
+            }
+        }
+        self.closes_left -= end as u64 - units[0].start as u64;
+        units.len()
     }
 
     fn groups(&self) -> usize {

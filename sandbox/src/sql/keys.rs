@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, NullArray, StringArray, new_null_array,
-    },
+    array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, NullArray, StringArray, new_null_array},
     compute::{cast, concat, kernels::substring::substring_by_char},
     datatypes::{DataType, Float32Type, Float64Type, Int64Type},
 };

@@ -86,12 +86,17 @@ mod tests {
         columns = { spend = { lo = 0, hi = 1000 }, cell = {} }
     "#;
 
+    /// Neighbours often share it.
+    fn cell(row: i64) -> String {
+        format!("c{}", row / 3 * 7 % 5)
+    }
+
     /// A file of row groups of `group` rows; units are as given, `None` is NULL.
     fn file(units: &[Option<i64>], group: usize) -> File {
         let n = units.len() as i64;
         let batch = RecordBatch::try_from_iter_with_nullable([
             ("person", Arc::new(Int64Array::from(units.to_vec())) as ArrayRef, true),
-            ("cell", Arc::new((0..n).map(|i| Some(format!("c{}", i * 7 % 5))).collect::<StringArray>()) as ArrayRef, true),
+            ("cell", Arc::new((0..n).map(|i| Some(cell(i))).collect::<StringArray>()) as ArrayRef, true),
             ("spend", Arc::new((0..n).map(|i| i * 37 % 1009).collect::<Int64Array>()) as ArrayRef, true),
         ])
         .unwrap();
@@ -150,13 +155,20 @@ mod tests {
     /// By hand, row by row, in one map: what the fold must come to, whatever batches a unit lies across and however many groups it is in.
     #[test]
     fn the_fold_agrees_with_sums_by_hand() {
-        let units: Vec<_> = (0..900i64).map(|i| Some(if i < 300 { i / 40 } else { i / 7 })).collect();
+        // Units of forty rows, of seven, of two and of one: with and without a tally.
+        let unit = |i| match i {
+            0..200 => i / 40,
+            200..500 => i / 7,
+            500..1200 => i / 2,
+            _ => i,
+        };
+        let units: Vec<_> = (0..1500i64).map(|i| Some(unit(i))).collect();
         let files = [file(&units, 23)];
-        let query = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY cell";
+        let query = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s, COUNT(DISTINCT person) AS p FROM dataset GROUP BY cell";
         let encode = RowConverter::new(vec![SortField::new(DataType::Utf8)]).unwrap();
         let mut by_unit: BTreeMap<i64, BTreeMap<String, (i64, f64)>> = BTreeMap::new();
         for (i, unit) in (0i64..).zip(&units) {
-            let group = by_unit.entry(unit.unwrap()).or_default().entry(format!("c{}", i * 7 % 5)).or_default();
+            let group = by_unit.entry(unit.unwrap()).or_default().entry(cell(i)).or_default();
             *group = (group.0 + 1, group.1 + (i * 37 % 1009).min(1000) as f64);
         }
         let mut expected: BTreeMap<String, (i64, i128, f64)> = BTreeMap::new();
@@ -174,8 +186,10 @@ mod tests {
             }
         }
         let step = 2f64.powi(10 - 20);
-        let expected: Vec<_> =
-            expected.into_iter().map(|(cell, (units, rows, spend))| (cell, units, vec![rows, (spend / step) as i128])).collect();
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|(cell, (units, rows, spend))| (cell, units, vec![rows, (spend / step) as i128, i128::from(units)]))
+            .collect();
         for ways in [1, 4] {
             let got: Vec<_> = sums(ways, query, &files)
                 .unwrap()

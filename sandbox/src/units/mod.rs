@@ -13,11 +13,11 @@ use datafusion::{
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+pub use self::runs::{Runs, Unit, UnitRef};
 use self::{
     part::{Layout, Part},
     runs::Encoder,
 };
-pub use self::runs::{Runs, Unit, UnitRef};
 use crate::{RunError, sql::Select};
 
 mod part;
@@ -239,8 +239,9 @@ pub fn each_unit(
 ) -> Result<(), RunError> {
     let mut schema: Option<SchemaRef> = None;
     let mut open: Option<(Unit, Vec<RecordBatch>)> = None;
-    let mut finish =
-        |schema: &SchemaRef, unit: &Unit, parts: &[RecordBatch]| visit(unit.as_ref(), arrow::compute::concat_batches(schema, parts)?);
+    let mut finish = |schema: &SchemaRef, unit: &Unit, parts: &[RecordBatch]| {
+        visit(unit.as_ref(), arrow::compute::concat_batches(schema, parts)?)
+    };
     let scan = Scan::open(files, select)?;
     scan.run(|runs, columns| {
         let schema = schema.get_or_insert_with(|| scan.schema(columns));

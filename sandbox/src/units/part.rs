@@ -5,11 +5,7 @@
 
 use std::fs::File;
 
-use arrow::{
-    array::Array,
-    compute::cast,
-    datatypes::SchemaRef,
-};
+use arrow::{array::Array, compute::cast, datatypes::SchemaRef};
 use parquet::arrow::{
     ProjectionMask,
     arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},

@@ -111,7 +111,8 @@ impl Encoder {
     pub(super) fn runs(&self, column: &ArrayRef) -> Result<Runs, RunError> {
         match self {
             Self::Int => {
-                let column = if *column.data_type() == DataType::Int64 { column.clone() } else { cast(column, &DataType::Int64)? };
+                let column =
+                    if *column.data_type() == DataType::Int64 { column.clone() } else { cast(column, &DataType::Int64)? };
                 Ok(int_runs(column.as_primitive::<Int64Type>().values()))
             }
             Self::Unsigned => {

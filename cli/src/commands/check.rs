@@ -1,0 +1,87 @@
+//! `tidegate check`
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use tidegate_node::{NodeError, check, home::Home, jobfile::JobFile, publish::find};
+use tidegate_protocol::{
+    manifest::Manifest,
+    policy::{Policy, PolicyFile},
+};
+
+use crate::show;
+
+/// What to check, against what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The job file.
+    job: PathBuf,
+    /// Lines that `tidegate list --json` printed; without it, the datasets published here.
+    #[arg(long, conflicts_with_all = ["rows", "policy"])]
+    offers: Option<PathBuf>,
+    /// A file with the dataset's columns: only its schema is read.
+    #[arg(long, requires = "policy")]
+    rows: Option<PathBuf>,
+    /// The policy, TOML.
+    #[arg(long, requires = "rows")]
+    policy: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(serde::Deserialize)]
+struct Offer {
+    id: String,
+    manifest: Manifest,
+    policy: Policy,
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
+    let file = JobFile::read(&args.job)?;
+    let (policy, schema) = match (&args.offers, &args.rows, &args.policy) {
+        (Some(offers), ..) => {
+            let text = std::fs::read_to_string(offers).with_context(|| offers.display().to_string())?;
+            let offers = text.lines().map(serde_json::from_str::<Offer>).collect::<Result<Vec<_>, _>>()?;
+            let known: Vec<_> = offers.iter().map(|o| o.manifest.name.clone()).collect();
+            let found = offers.into_iter().rev().find(|o| o.manifest.name == file.dataset || o.id == file.dataset);
+            let offer = found.with_context(|| format!("no dataset {:?}; there are: {}", file.dataset, known.join(", ")))?;
+            let schema = check::schema(&offer.manifest)?;
+            (offer.policy, schema)
+        }
+        (None, Some(rows), Some(policy)) => {
+            let text = std::fs::read_to_string(policy).with_context(|| policy.display().to_string())?;
+            let policy = PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?;
+            (policy, tidegate_catalog::dataset::open(rows)?.schema())
+        }
+        _ => {
+            let dataset = find(home, &file.dataset)?;
+            (dataset.policy.body().clone(), check::schema(dataset.manifest.body())?)
+        }
+    };
+    match check::plan(&file, &policy, schema).await {
+        Ok(planned) => {
+            let (mechanism, cost) = (planned.mechanism(), planned.work.job.cost);
+            if args.json {
+                println!("{}", serde_json::json!({ "verdict": "accept", "cost": cost, "mechanism": mechanism }));
+            } else {
+                println!("accept: it would cost {}", show::price(cost, policy.delta_femto));
+                show::noise(&mechanism);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(NodeError::Refused(refusal)) => {
+            if args.json {
+                println!(
+                    "{}",
+                    serde_json::json!({ "verdict": "reject", "reason": refusal.message, "code": refusal.code,
+                        "field": refusal.field, "fix": refusal.fix })
+                );
+            } else {
+                println!("reject: {refusal}");
+            }
+            Ok(ExitCode::FAILURE)
+        }
+        Err(other) => Err(other.into()),
+    }
+}

@@ -1,0 +1,38 @@
+//! `tidegate check` answers as the owner would, without owner, data, network or charge.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::World;
+
+fn verdict(world: &World, who: &str, args: &[&str]) -> (bool, serde_json::Value) {
+    let output = world.try_run(who, &[&["check"], args, &["--json"]].concat());
+    (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", common::text(&output))))
+}
+
+#[test]
+fn a_check_gives_the_owners_verdict_and_the_jobs_own_noise() {
+    let world = World::new();
+    let node = world.serve(None);
+    let offers = world.ok("buyer", &["list", "--to", &node.address, "--json"]);
+    std::fs::write(world.path("offers.json"), offers).unwrap();
+    let (count, grant, offers) = (world.count_job(), world.text("grant"), world.text("offers.json"));
+    let rows = world.job("rows.toml", "rho = 0.1\n[sql]\nquery = \"SELECT spend FROM dataset\"\n");
+    let run: serde_json::Value =
+        serde_json::from_str(&world.ok("buyer", &world.run_args(&count, &node.address, &grant))).unwrap();
+    let refused = world.fails("buyer", &world.run_args(&rows, &node.address, &grant));
+    drop(node);
+    let (data, policy) = (world.text("data.csv"), world.text("policy.toml"));
+    for (who, against) in
+        [("buyer", vec!["--offers", &offers]), ("buyer", vec!["--rows", &data, "--policy", &policy]), ("owner", vec![])]
+    {
+        let (accepted, said) = verdict(&world, who, &[&[count.as_str()], &against[..]].concat());
+        assert!(accepted && said["verdict"] == "accept", "{said}");
+        assert_eq!(said["mechanism"], run["receipt"]["statement"]["predicate"]["facts"]["mechanism"], "as the receipt states it");
+        assert_eq!(said["cost"], run["result"]["cost"]);
+        let (accepted, said) = verdict(&world, who, &[&[rows.as_str()], &against[..]].concat());
+        assert!(!accepted && said["verdict"] == "reject", "{said}");
+        assert!(refused.contains(said["reason"].as_str().unwrap()), "{said} is not {refused}");
+    }
+    assert_eq!(world.spent(), 100_000, "the one job that ran");
+}

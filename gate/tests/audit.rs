@@ -1,0 +1,195 @@
+//! A statistical audit of the gate: releases on neighbouring datasets, over and over, must not be told apart better than the price allows.
+//!
+//! For a price ρ and any δ, OpenDP's conversion gives ε. Then for every event S, P[S] ≤ e^ε · Q[S] + δ, and the other way round (Dwork and Roth
+//! 2014, definition 2.4). The event is chosen on half of the runs and measured on the others, with Clopper-Pearson bounds, so that a sound gate
+//! fails with probability 1e-9 a test. What has half the noise, no clip or no κ must fail: the audit is audited too.
+//!
+//! `TIDEGATE_AUDIT_RUNS` sets the number of releases a side.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use statrs::distribution::{Beta, ContinuousCDF};
+use tidegate_gate::{Column, GroupSums, Keys, Measure, Plan, Shape, Sums, epsilon_of, release};
+use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta, job::Key, result::ResultDoc};
+
+/// Probability with which one bound may fail.
+const MISS: f64 = 1e-9;
+const RHO: f64 = 0.5;
+
+fn runs() -> usize {
+    std::env::var("TIDEGATE_AUDIT_RUNS").map_or(8_000, |n| n.parse().unwrap())
+}
+
+fn price(rho: f64) -> Cost {
+    Cost { rho_micro: MicroRho::ceil(rho).unwrap(), delta_femto: FemtoDelta::ceil(1e-3).unwrap() }
+}
+
+fn plan(keys: Keys, measure: Measure, blocks: Option<u32>) -> Plan {
+    let columns = vec![Column { name: "c".into(), measure }];
+    let key_names = if keys == Keys::None { vec![] } else { vec!["k".into()] };
+    let max_rows = if blocks.is_some() { 1 } else { 2 };
+    Plan::new(Shape { key_names, keys, columns, max_groups: 2, max_rows, blocks }).unwrap()
+}
+
+/// A group of `others` units that add nothing much, and one that adds `values` row by row.
+fn group(plan: &Plan, key: Vec<Key>, others: usize, values: Option<&[f64]>) -> GroupSums {
+    let mut group = plan.group(key);
+    for values in std::iter::repeat_n(&[0.25][..], others).chain(values) {
+        let mut lanes = vec![vec![]; plan.lanes().len()];
+        plan.lay(0, values.len(), values, None, &mut lanes);
+        let mut tally: Vec<i64> = lanes.iter().map(|lane| lane.iter().map(|v| i64::from(*v)).sum()).collect();
+        plan.close(&mut group.units, &mut group.lanes, &mut tally);
+    }
+    group
+}
+
+fn text(key: &str) -> Vec<Key> {
+    vec![Key::Text(key.into())]
+}
+
+struct Case<'a> {
+    plan: &'a Plan,
+    /// Neighbouring datasets' sums.
+    sides: [Sums; 2],
+    declared: &'a [Vec<Key>],
+    /// The price that is paid for the noise: what was charged, in a sound gate.
+    paid: f64,
+    /// What an observer makes of a release.
+    look: fn(&ResultDoc) -> f64,
+}
+
+fn value(result: &ResultDoc) -> f64 {
+    result.rows[0].cells[0].value
+}
+
+fn total(result: &ResultDoc) -> f64 {
+    result.rows.iter().map(|r| r.cells[0].value).sum()
+}
+
+fn rows(result: &ResultDoc) -> f64 {
+    result.rows.len() as f64
+}
+
+/// Clopper-Pearson bounds of a probability seen `k` times in `n`.
+fn bounds(k: usize, n: usize) -> (f64, f64) {
+    let (k, n) = (k as f64, n as f64);
+    let low = if k == 0.0 { 0.0 } else { Beta::new(k, n - k + 1.0).unwrap().inverse_cdf(MISS / 2.0) };
+    let high = if k == n { 1.0 } else { Beta::new(k + 1.0, n - k).unwrap().inverse_cdf(1.0 - MISS / 2.0) };
+    (low, high)
+}
+
+/// The largest certain excess of P[S] over e^ε · Q[S] + δ among all δ looked at; positive means that the promise is broken.
+fn excess(case: &Case<'_>) -> f64 {
+    let calibration = case.plan.calibrate(price(case.paid)).unwrap();
+    let draw = |sums: &Sums, n: usize| -> Vec<f64> {
+        let one = || release(case.plan, &calibration, case.declared, sums, ContentHash([0; 32])).unwrap();
+        (0..n).map(|_| (case.look)(one().document())).collect()
+    };
+    let n = runs();
+    let mut worst = f64::NEG_INFINITY;
+    let samples: Vec<_> = case.sides.iter().map(|sums| (draw(sums, n), draw(sums, n))).collect();
+    for (p, q) in [(0, 1), (1, 0)] {
+        for delta in [0.3, 0.1, 0.03, 0.01, 0.002] {
+            // Undeclared keys may appear with the job's own δ besides.
+            let allowed = delta + if matches!(case.plan.shape().keys, Keys::Undeclared { .. }) { 1e-3 } else { 0.0 };
+            let factor = epsilon_of(RHO, delta).unwrap().exp();
+            let share = |samples: &[f64], above: bool, t: f64| samples.iter().filter(|v| (**v >= t) == above).count();
+            let mut candidates: Vec<f64> = samples[p].0.iter().copied().step_by(n / 200).collect();
+            candidates.extend(samples[q].0.iter().copied().step_by(n / 200));
+            let events = candidates.into_iter().flat_map(|t| [(true, t), (false, t)]);
+            let score = |(above, t): &(bool, f64)| {
+                share(&samples[p].0, *above, *t) as f64 - factor * share(&samples[q].0, *above, *t) as f64
+            };
+            let (above, t) = events.max_by(|a, b| score(a).total_cmp(&score(b))).unwrap();
+            let low = bounds(share(&samples[p].1, above, t), n).0;
+            let high = bounds(share(&samples[q].1, above, t), n).1;
+            worst = worst.max(low - factor * high - allowed);
+        }
+    }
+    worst
+}
+
+fn sound(case: &Case<'_>) {
+    let excess = excess(case);
+    assert!(excess <= 0.0, "the releases can be told apart by {excess} more than was paid for");
+}
+
+fn broken(case: &Case<'_>) {
+    let excess = excess(case);
+    assert!(excess > 0.0, "this is broken, and the audit did not see it: {excess}");
+}
+
+/// One unit at its worst beside a hundred others, for each measure.
+#[test]
+fn one_unit_is_hidden_in_every_measure() {
+    for measure in [
+        Measure::Units,
+        Measure::Count,
+        Measure::Sum { lo: -1.0, hi: 3.0 },
+        Measure::Mean { lo: 0.0, hi: 1.0 },
+        Measure::Mean { lo: -5.0, hi: 2.0 },
+    ] {
+        let plan = plan(Keys::None, measure.clone(), None);
+        for worst in [1e9, -1e9] {
+            let of = |values| Sums { groups: vec![group(&plan, vec![], 100, values)] };
+            sound(&Case { plan: &plan, sides: [of(None), of(Some(&[worst; 9]))], declared: &[], paid: RHO, look: value });
+        }
+    }
+}
+
+/// One block goes from one end to the other.
+#[test]
+fn one_block_is_hidden_in_every_measure() {
+    for measure in
+        [Measure::Sum { lo: -1.0, hi: 3.0 }, Measure::Mean { lo: 0.0, hi: 1.0 }, Measure::Histogram { lo: 0.0, hi: 1.0, bins: 2 }]
+    {
+        let plan = plan(Keys::None, measure, Some(50));
+        let of = |value| Sums { groups: vec![group(&plan, vec![], 49, Some(&[value]))] };
+        sound(&Case { plan: &plan, sides: [of(-1e9), of(1e9)], declared: &[], paid: RHO, look: value });
+        let between = |r: &ResultDoc| r.rows[0].cells[0].value - r.rows[0].cells.last().unwrap().value;
+        sound(&Case { plan: &plan, sides: [of(-1e9), of(1e9)], declared: &[], paid: RHO, look: between });
+    }
+}
+
+/// A unit in κ groups moves all of them: an observer who adds them up sees no more.
+#[test]
+fn one_unit_in_kappa_groups_is_hidden() {
+    let plan = plan(Keys::Declared(2), Measure::Count, None);
+    let declared = [text("a"), text("b")];
+    let of = |values| Sums { groups: declared.iter().map(|key| group(&plan, key.clone(), 10, values)).collect() };
+    sound(&Case { plan: &plan, sides: [of(None), of(Some(&[1.0; 9]))], declared: &declared, paid: RHO, look: total });
+}
+
+/// A group that one unit alone is in, against none; and one more unit in a group near the threshold.
+#[test]
+fn an_undeclared_group_does_not_show_its_one_unit() {
+    let plan = plan(Keys::Undeclared { min_units: 1 }, Measure::Count, None);
+    let tau = plan.calibrate(price(RHO)).unwrap().threshold.unwrap().tau as usize;
+    for near in [1, tau - 1, tau, tau + 3] {
+        let of = |others, values| Sums { groups: vec![group(&plan, text("a"), others, values)] };
+        let without = if near == 1 { Sums::default() } else { of(near - 1, None) };
+        sound(&Case { plan: &plan, sides: [without, of(near - 1, Some(&[1.0, 1.0]))], declared: &[], paid: RHO, look: rows });
+    }
+}
+
+/// What the audit is for: half the noise, a unit that was not clipped, a unit in more than κ groups, a mean over the true number.
+#[test]
+fn broken_gates_are_found() {
+    let count = plan(Keys::None, Measure::Count, None);
+    let of = |values| Sums { groups: vec![group(&count, vec![], 100, values)] };
+    let sides = || [of(None), of(Some(&[1.0; 9]))];
+    broken(&Case { plan: &count, sides: sides(), declared: &[], paid: 4.0 * RHO, look: value });
+
+    let mut unclipped = of(Some(&[1.0; 9]));
+    unclipped.groups[0].lanes[0] += 7;
+    broken(&Case { plan: &count, sides: [of(None), unclipped], declared: &[], paid: RHO, look: value });
+
+    let keyed = plan(Keys::Declared(6), Measure::Count, None);
+    let declared: Vec<_> = ["a", "b", "c", "d", "e", "f"].map(text).into();
+    let of = |values| Sums { groups: declared.iter().map(|key| group(&keyed, key.clone(), 10, values)).collect() };
+    broken(&Case { plan: &keyed, sides: [of(None), of(Some(&[1.0; 9]))], declared: &declared, paid: RHO, look: total });
+
+    // Noise for change-one-block, on data where a unit's coming changes the number of blocks too: the sum moves by more than hi − lo.
+    let blocks = plan(Keys::None, Measure::Sum { lo: 10.0, hi: 11.0 }, Some(50));
+    let of = |others| Sums { groups: vec![group(&blocks, vec![], others, None)] };
+    broken(&Case { plan: &blocks, sides: [of(49), of(50)], declared: &[], paid: RHO, look: value });
+}

@@ -1,0 +1,63 @@
+//! What an owner would answer to a job before a row is read: by the same code, from schema and policy alone.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use tidegate_gate::{Calibration, Plan};
+use tidegate_protocol::{Code, ContentHash, Refusal, manifest::Manifest, policy::Policy, receipt::Mechanism};
+
+use crate::{
+    NodeError,
+    jobfile::JobFile,
+    worker::{self, Checked, Work},
+};
+
+/// A job that would be admitted.
+#[derive(Debug)]
+pub struct Planned {
+    /// What the worker is told.
+    pub work: Work,
+    /// What it found.
+    pub checked: Checked,
+    /// What would be released.
+    pub plan: Plan,
+    /// At which noise, for which price.
+    pub calibration: Calibration,
+}
+
+impl Planned {
+    /// The price split and the noise, as a receipt would state them.
+    pub fn mechanism(&self) -> Mechanism {
+        self.plan.mechanism(&self.calibration)
+    }
+}
+
+/// Plans `file` against a dataset's `schema` under `policy`. No data, no network, no charge.
+///
+/// # Errors
+/// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] where the job file itself cannot be used.
+pub async fn plan(file: &JobFile, policy: &Policy, schema: SchemaRef) -> Result<Planned, NodeError> {
+    let (job, attachment) = file.job(ContentHash([0; 32]), policy, "0".repeat(32), 0)?;
+    let cost = job.cost;
+    let attachment = (!attachment.is_empty()).then(|| Arc::new(attachment));
+    let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32] };
+    let checked = worker::check(&work).await?;
+    let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
+    let plan = Plan::new(checked.shape.clone()).map_err(gate)?;
+    let calibration = plan.calibrate(cost).map_err(gate)?;
+    Ok(Planned { work, checked, plan, calibration })
+}
+
+/// The columns a manifest names, as Arrow has them.
+///
+/// # Errors
+/// [`NodeError::Unverified`] naming a type that this version does not know.
+pub fn schema(manifest: &Manifest) -> Result<SchemaRef, NodeError> {
+    let field = |column: &tidegate_protocol::manifest::ColumnType| {
+        let kind: DataType = column.arrow.parse().map_err(|_| {
+            NodeError::Unverified(format!("the manifest's column {} has an unknown type {}", column.name, column.arrow))
+        })?;
+        Ok(Field::new(&column.name, kind, true))
+    };
+    Ok(Arc::new(Schema::new(manifest.schema.iter().map(field).collect::<Result<Vec<_>, NodeError>>()?)))
+}
