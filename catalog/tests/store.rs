@@ -162,7 +162,7 @@ fn the_exported_log_verifies_across_bundles_and_any_altered_byte_is_found() {
 
 /// A disk that is full from a chosen moment on.
 #[derive(Debug)]
-struct FullDisk(redb::backends::InMemoryBackend, Arc<AtomicBool>);
+struct FullDisk(Arc<redb::backends::InMemoryBackend>, Arc<AtomicBool>);
 
 impl redb::StorageBackend for FullDisk {
     fn len(&self) -> std::io::Result<u64> {
@@ -191,12 +191,30 @@ impl FullDisk {
 }
 
 #[test]
-fn a_full_disk_refuses_the_reservation() {
+fn a_full_disk_refuses_the_reservation_and_loses_no_result() {
     let dir = tempfile::tempdir().unwrap();
-    let full = Arc::new(AtomicBool::new(false));
-    let backend = FullDisk(redb::backends::InMemoryBackend::new(), full.clone());
-    let store = Store::with_backend(backend, dir.path(), owner()).unwrap();
+    let (disk, full) = (Arc::new(redb::backends::InMemoryBackend::new()), Arc::new(AtomicBool::new(false)));
+    let open = || Store::with_backend(FullDisk(disk.clone(), full.clone()), dir.path(), owner()).unwrap();
+    let population = ContentHash::of(b"population");
+    let store = open();
     full.store(true, Ordering::SeqCst);
     let error = store.reserve(ask(1, 100)).unwrap_err();
     assert!(matches!(error, ReserveError::Store(_)), "{error}");
+    drop(store);
+    full.store(false, Ordering::SeqCst);
+    let store = open();
+    assert_eq!(store.spent(&population, None).unwrap(), cost(0), "nothing was charged");
+    // Full once the charge is durable: the result cannot be kept, so it is not revealed, and the job waits.
+    let reservation = store.reserve(ask(2, 100)).unwrap().unwrap();
+    full.store(true, Ordering::SeqCst);
+    assert!(store.finish(reservation, "never seen".into()).is_err());
+    drop(store);
+    full.store(false, Ordering::SeqCst);
+    let store = open();
+    assert_eq!(store.spent(&population, None).unwrap(), cost(100), "charged once");
+    let mut unfinished = store.unfinished().unwrap();
+    assert_eq!(unfinished.len(), 1);
+    let done = store.finish(unfinished.remove(0), "kept".into()).unwrap();
+    assert_eq!(store.reserve(ask(2, 100)).unwrap().unwrap_err(), done);
+    assert_eq!(store.spent(&population, None).unwrap(), cost(100));
 }

@@ -59,8 +59,18 @@ fn what_another_implementation_wrote_is_published_and_what_is_written_here_reads
         let job = world.path(&format!("{name}.toml"));
         let query = "SELECT city, COUNT(DISTINCT person) AS people, SUM(spend) AS spend FROM dataset GROUP BY city";
         let keys = "keys = [[\"north\"], [\"south\"]]";
-        std::fs::write(&job, format!("dataset = \"{name}\"\nrho = 0.4\n[sql]\nquery = \"{query}\"\n{keys}\n")).unwrap();
+        std::fs::write(&job, format!("dataset = \"{name}\"\nrho = 0.2\n[sql]\nquery = \"{query}\"\n{keys}\n")).unwrap();
         let (job, grant) = (job.display().to_string(), world.text(name));
+        let (csv, json) = (world.text(&format!("{name}.out.csv")), world.text(&format!("{name}.out.json")));
+        for out in [&csv, &json] {
+            let mut args = world.run_args(&job, &node.address, &grant);
+            args.extend(["--out", out.as_str()]);
+            let shown: serde_json::Value = serde_json::from_str(&world.ok("buyer", &args)).unwrap();
+            let text = std::fs::read_to_string(out).unwrap();
+            let value = &shown["result"]["rows"][0]["cells"][0]["value"];
+            assert!(text.contains("north") && text.contains(&value.to_string()), "{out}: {text}");
+        }
+        assert!(std::fs::read_to_string(&csv).unwrap().starts_with("city,people,people_low,people_high,spend,"));
         let (arrow, parquet) = (world.text(&format!("{name}.out.arrow")), world.text(&format!("{name}.out.parquet")));
         for (out, read) in [(&arrow, read_ipc as fn(&Path) -> _), (&parquet, read_parquet)] {
             let mut args = world.run_args(&job, &node.address, &grant);

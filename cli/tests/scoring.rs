@@ -80,3 +80,39 @@ fn a_killed_runner_is_not_seen_by_the_buyer() {
     assert_eq!(value["result"]["rows"].as_array().unwrap().len(), 1);
     world.ok("buyer", &args);
 }
+
+/// The real thing: 569 patients, thirty measurements each, and a network trained on them. The mean of its scores is the share of the ill.
+#[test]
+fn a_model_of_malignancy_scores_the_patients_it_was_trained_for() {
+    if !runtime_is_here() {
+        return;
+    }
+    let world = World::new();
+    let data = tidegate_fixtures::path("data/breast_cancer.parquet");
+    let (schema, _) = tidegate_fixtures::second::read_parquet(&data).unwrap();
+    let measurements: Vec<_> = schema.fields.iter().map(|f| f.name.clone()).filter(|n| n != "patient" && n != "malignant").collect();
+    assert_eq!(measurements.len(), 30);
+    let columns: String = measurements.iter().map(|name| format!("\"{name}\" = {{}}\n")).collect();
+    let (head, _) = common::POLICY.split_once("[columns]").unwrap();
+    let buyer = world.ok("buyer", &["id"]);
+    let head = head.replace("\"person\"", "\"patient\"").replace("max_units = 100", "max_units = 600");
+    let head = head.replace("BUYER", buyer.trim());
+    std::fs::write(world.path("cancer.toml"), format!("{head}[columns]\n{columns}")).unwrap();
+    let (data, policy, grant) = (data.display().to_string(), world.text("cancer.toml"), world.text("cancer"));
+    world.ok("owner", &["publish", &data, "--name", "cancer", "--unit", "patient", "--policy", &policy]);
+    world.ok("owner", &["grant", "cancer", "--to", buyer.trim(), "--out", &grant]);
+    std::fs::copy(tidegate_fixtures::path("models/malignancy.onnx"), world.path("malignancy.onnx")).unwrap();
+    let select = measurements.iter().map(|name| format!("\\\"{name}\\\"")).collect::<Vec<_>>().join(", ");
+    let outputs = "outputs = [{ name = \"ill\", lo = 0, hi = 1, reducer = \"mean\", default = 0.5 }]";
+    let job = format!(
+        "dataset = \"cancer\"\nrho = 0.5\n[onnx]\nmodel = \"malignancy.onnx\"\nselect = \"SELECT {select} FROM dataset\"\n\
+         output = \"score\"\nreduce = \"last\"\n{outputs}\n"
+    );
+    std::fs::write(world.path("cancer-job.toml"), job).unwrap();
+    let (job, node) = (world.text("cancer-job.toml"), world.serve(None));
+    let value: serde_json::Value =
+        serde_json::from_str(&world.ok("buyer", &world.run_args(&job, &node.address, &grant))).unwrap();
+    let ill = value["result"]["rows"][0]["cells"][0]["value"].as_f64().unwrap();
+    // 212 of 569 are: 0.3726. Two lanes of ρ = 0.25: σ of the centred sum 0.7, of the count 1.4; over 569 that is below 0.003.
+    assert!((ill - 212.0 / 569.0).abs() < 0.03, "{ill}");
+}

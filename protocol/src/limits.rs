@@ -33,8 +33,12 @@ pub const DECLARED_KEYS: usize = 4096;
 /// Longest group key of text, in characters: longer ones are shortened, so that no row can make the table of groups outgrow its memory.
 pub const KEY_CHARS: usize = 256;
 
-/// Longest text that `||` makes or takes, in characters: longer ones are shortened. A batch of rows of such texts fits a worker's memory.
+/// Longest text that `||` makes or takes, and that a program is handed, in characters: longer ones are shortened. A batch of rows of such texts
+/// fits a worker's memory.
 pub const TEXT_CHARS: usize = 1024;
+
+/// Most bytes of rows of one unit that a program is handed, each text counted at its longest. Several copies fit a worker's memory.
+pub const UNIT_BYTES: usize = 32 << 20;
 
 /// Most bins of one histogram. Each is a noised cell of the result.
 pub const BINS: usize = 4096;

@@ -106,7 +106,7 @@ pub struct Policy {
     pub budget: Cost,
     /// What one buyer may spend of it.
     pub per_buyer: Cost,
-    /// The δ at which ε is shown to people, in 1e-15.
+    /// The δ at which ε is shown to people, in 1e-15: half of the owner's. The other half is the δ of `budget`, for key thresholds.
     pub delta_femto: FemtoDelta,
     /// Allowed engines.
     pub kinds: Vec<JobKind>,
@@ -146,7 +146,7 @@ impl Policy {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetFile {
-    /// δ at which `epsilon` is meant and shown; also the total δ that key thresholds may spend.
+    /// δ of the whole: half of it turns ρ into ε, the other half is what key thresholds may spend.
     pub delta: f64,
     /// Total as ρ; or give `epsilon`.
     pub rho: Option<f64>,
@@ -265,10 +265,13 @@ impl PolicyFile {
             ));
         }
         let delta_femto = FemtoDelta::ceil(budget.delta)
+            .filter(|delta| delta.0 >= 2)
             .ok_or_else(|| bad("budget.delta", "is out of range", "Write a number such as 1e-6"))?;
-        let total = rho("budget", budget.rho, budget.epsilon, budget.delta, &rho_of)?
+        // Half of δ turns ρ into ε, the other half may go to key thresholds: together the owner's (ε, δ) holds.
+        let delta_femto = FemtoDelta(delta_femto.0 / 2);
+        let total = rho("budget", budget.rho, budget.epsilon, delta_femto.delta(), &rho_of)?
             .ok_or_else(|| bad("budget.rho", "is missing", "Write rho = …, or epsilon = …"))?;
-        let per_buyer = rho("budget.per_buyer", budget.per_buyer_rho, budget.per_buyer_epsilon, budget.delta, &rho_of)?
+        let per_buyer = rho("budget.per_buyer", budget.per_buyer_rho, budget.per_buyer_epsilon, delta_femto.delta(), &rho_of)?
             .ok_or_else(|| bad("budget.per_buyer_rho", "is missing", "Write per_buyer_rho = …, or per_buyer_epsilon = …"))?;
         if per_buyer > total {
             return Err(bad("budget.per_buyer_rho", "exceeds the whole budget", "Make it at most the total"));
@@ -375,6 +378,8 @@ mod tests {
     fn a_sound_policy_is_accepted() {
         let policy = check(GOOD).unwrap();
         assert_eq!(policy.budget.rho_micro, MicroRho(2_000_000));
+        // The owner's (ε, δ) in all: no more than δ for the conversion and the thresholds together.
+        assert_eq!(policy.delta_femto.0 + policy.budget.delta_femto.0, FemtoDelta::ceil(1e-6).unwrap().0);
         assert_eq!(policy.columns["age"].bounds(), Some((0.0, 110.0)));
     }
 

@@ -87,6 +87,37 @@ fn a_gradient_is_computed_person_by_person() {
     }
 }
 
+/// A person with more rows than a worker could hold is cut short, by public numbers, before anything can break: the others' results are the same.
+#[test]
+fn a_unit_of_any_number_of_rows_is_handed_over_in_bounded_memory() {
+    let people: Vec<_> = (0..40_000).map(|i| (Some(2), Some(f64::from(i)), 1, "x")).collect();
+    let rows = [&[(Some(1), Some(1.0), 1, "x")][..], &people, &[(Some(3), Some(3.0), 1, "x")]].concat();
+    let t = table(&rows);
+    let wide = (0..100).map(|i| format!("city || '{i}'")).collect::<Vec<_>>().join(", ");
+    let bytes = guest("heavy");
+    let job = job(Program::Wasm {
+        module: ContentHash::of(&bytes),
+        select: format!("SELECT visits, {wide} FROM dataset"),
+        params_base64: String::new(),
+        split: Split::Unit,
+        outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
+    });
+    let admitted = admit(&job, &policy(), &t.schema, Some(Arc::new(bytes))).unwrap();
+    let most = tidegate_protocol::limits::UNIT_BYTES / (8 + 100 * 4 * tidegate_protocol::limits::TEXT_CHARS);
+    assert!(most < 100, "the case is one");
+    let mut seen = Vec::new();
+    let select = tidegate_sandbox::sql::admit_select(&format!("SELECT visits, {wide} FROM dataset"), &t.schema, &policy()).unwrap();
+    let file = [t.file.try_clone().unwrap()];
+    tidegate_sandbox::units::each_unit(&file, &select, |_, batch| {
+        seen.push(batch.num_rows());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(seen, [1, most, 1]);
+    let sums = run(&admitted, &file, &[7; 32], Help::default()).unwrap();
+    assert_eq!(sums.groups[0].units, 3);
+}
+
 /// Each hostile guest moves the sums by no more than one unit's clip range, and fails where nobody sees it.
 #[test]
 fn hostile_guests_are_clipped_or_replaced_by_the_default() {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, NullArray, StringArray, new_null_array},
-    compute::{cast, concat, kernels::substring::substring_by_char},
+    compute::{cast, concat},
     datatypes::{DataType, Float32Type, Float64Type, Int64Type},
 };
 use tidegate_protocol::{job::Key, limits};
 
-use crate::RunError;
+use crate::{RunError, units::shorten};
 
 /// One array of keys in one form: a single NaN, a single zero, texts no longer than [`limits::KEY_CHARS`].
 ///
@@ -24,23 +24,7 @@ pub(super) fn canonical(array: &ArrayRef) -> Result<ArrayRef, RunError> {
             let one = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
             Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(one)) as ArrayRef
         }
-        DataType::Utf8View => canonical(&cast(array, &DataType::Utf8)?)?,
-        DataType::Utf8 if array.as_string::<i32>().iter().flatten().any(long) => cut(array)?,
-        DataType::LargeUtf8 if array.as_string::<i64>().iter().flatten().any(long) => cut(array)?,
-        _ => array.clone(),
-    })
-}
-
-/// No text of fewer bytes has more characters than are kept.
-fn long(text: &str) -> bool {
-    text.len() > limits::KEY_CHARS
-}
-
-fn cut(array: &ArrayRef) -> Result<ArrayRef, RunError> {
-    let kept = Some(limits::KEY_CHARS as u64);
-    Ok(match array.data_type() {
-        DataType::Utf8 => Arc::new(substring_by_char(array.as_string::<i32>(), 0, kept)?),
-        _ => Arc::new(substring_by_char(array.as_string::<i64>(), 0, kept)?),
+        _ => shorten(array, limits::KEY_CHARS)?,
     })
 }
 

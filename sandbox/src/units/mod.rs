@@ -12,6 +12,7 @@ use datafusion::{
     prelude::SessionContext,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tidegate_protocol::limits;
 
 pub use self::runs::{Runs, Unit, UnitRef};
 use self::{
@@ -23,6 +24,9 @@ use crate::{RunError, sql::Select};
 mod part;
 mod runs;
 mod source;
+mod text;
+
+pub(crate) use self::text::shorten;
 
 /// Rows a batch.
 const BATCH: usize = 8192;
@@ -228,7 +232,26 @@ fn check_order(runs: &Runs, part: &Part, last: &mut Option<Unit>) -> Result<(), 
     Ok(())
 }
 
-/// Calls `visit(unit, rows)` once for each unit, with all its rows as one batch of the selected columns.
+/// How many rows of one unit a program is handed at most: from the columns' types alone, so that no unit, however many rows it has and however
+/// long their texts, can make a worker outgrow its memory. A crash would show in everybody's result.
+fn most_rows(columns: &[ArrayRef]) -> usize {
+    let width = |kind: &DataType| match kind {
+        DataType::Boolean => 1,
+        kind => kind.primitive_width().unwrap_or(4 * limits::TEXT_CHARS),
+    };
+    let bytes = columns.iter().map(|c| width(c.data_type()));
+    limits::UNIT_BYTES / bytes.sum::<usize>().max(1)
+}
+
+/// A unit and its rows so far.
+struct Gathered {
+    unit: Unit,
+    parts: Vec<RecordBatch>,
+    rows: usize,
+}
+
+/// Calls `visit(unit, rows)` once for each unit, with its rows as one batch of the selected columns: all of them, or the first
+/// [`limits::UNIT_BYTES`] of one that has more; texts have at most [`limits::TEXT_CHARS`] characters.
 ///
 /// # Errors
 /// As [`Scan::run`].
@@ -238,31 +261,35 @@ pub fn each_unit(
     mut visit: impl FnMut(UnitRef<'_>, RecordBatch) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let mut schema: Option<SchemaRef> = None;
-    let mut open: Option<(Unit, Vec<RecordBatch>)> = None;
-    let mut finish = |schema: &SchemaRef, unit: &Unit, parts: &[RecordBatch]| {
-        visit(unit.as_ref(), arrow::compute::concat_batches(schema, parts)?)
+    let mut open: Option<Gathered> = None;
+    let mut finish = |schema: &SchemaRef, gathered: &Gathered| {
+        visit(gathered.unit.as_ref(), arrow::compute::concat_batches(schema, &gathered.parts)?)
     };
     let scan = Scan::open(files, select)?;
     scan.run(|runs, columns| {
-        let schema = schema.get_or_insert_with(|| scan.schema(columns));
+        let columns = columns.iter().map(|c| shorten(c, limits::TEXT_CHARS)).collect::<Result<Vec<_>, _>>()?;
+        let most = most_rows(&columns);
+        let schema = schema.get_or_insert_with(|| scan.schema(&columns));
         let rows = runs.rows.last().map_or(0, |run| run.end);
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(schema.clone(), columns.to_vec(), &options)?;
+        let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options)?;
         for (unit, run) in runs.units().zip(&runs.rows) {
-            let slice = batch.slice(run.start, run.len());
-            match &mut open {
-                Some((name, parts)) if name.as_ref() == unit => parts.push(slice),
-                _ => {
-                    if let Some((name, parts)) = open.replace((unit.to_owned(), vec![slice])) {
-                        finish(schema, &name, &parts)?;
-                    }
+            let goes_on = open.as_ref().is_some_and(|gathered| gathered.unit.as_ref() == unit);
+            if !goes_on && let Some(done) = open.replace(Gathered { unit: unit.to_owned(), parts: vec![], rows: 0 }) {
+                finish(schema, &done)?;
+            }
+            if let Some(gathered) = &mut open {
+                let kept = run.len().min(most - gathered.rows);
+                if kept > 0 || gathered.parts.is_empty() {
+                    gathered.parts.push(batch.slice(run.start, kept));
                 }
+                gathered.rows += kept;
             }
         }
         Ok(())
     })?;
     match (schema, open) {
-        (Some(schema), Some((name, parts))) => finish(&schema, &name, &parts),
+        (Some(schema), Some(gathered)) => finish(&schema, &gathered),
         _ => Ok(()),
     }
 }
