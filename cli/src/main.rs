@@ -50,6 +50,9 @@ enum Command {
     /// Show this party's own receipt log.
     #[command(subcommand)]
     Receipts(commands::receipts::Args),
+    /// Audit the noise of this very binary, on data that one holds.
+    #[command(subcommand)]
+    Gate(commands::gate::Args),
     /// Say what this machine has and lacks.
     Doctor(commands::doctor::Args),
     /// Runs one job; started by the node.
@@ -113,6 +116,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Check(args) => commands::check::run(&home, args).await,
             Command::Rehearse(args) => commands::rehearse::run(&home, args).await.map(done),
             Command::Receipts(args) => commands::receipts::run(&home, args).map(done),
+            Command::Gate(args) => commands::gate::run(&home, args).await.map(done),
             Command::Doctor(args) => commands::doctor::run(&home, args),
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
             Command::Audit(args) => commands::audit::run(&home, args).await,

@@ -36,3 +36,29 @@ fn a_check_gives_the_owners_verdict_and_the_jobs_own_noise() {
     }
     assert_eq!(world.spent(), 100_000, "the one job that ran");
 }
+
+/// Releases drawn again and again have the spread that the receipt would state, around the true count; nothing is charged for them.
+#[test]
+fn sampled_releases_have_the_stated_spread() {
+    let world = World::new();
+    let (job, data, policy) = (world.count_job(), world.text("data.csv"), world.text("policy.toml"));
+    let args = ["gate", "sample", &job, "--data", &data, "--policy", &policy, "--runs", "2000"];
+    let lines = world.ok("auditor", &[&args[..], &["--json"]].concat());
+    let counts: Vec<f64> = lines
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["rows"][0]["cells"][0]["value"].as_f64().unwrap())
+        .collect();
+    assert_eq!(counts.len(), 2000);
+    let (_, said) = verdict(&world, "owner", &[&job]);
+    let sigma = said["mechanism"]["columns"][0]["noise_scale"][0].as_f64().unwrap();
+    let mean = counts.iter().sum::<f64>() / 2000.0;
+    let deviation = (counts.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / 1999.0).sqrt();
+    // Six standard errors: of the mean σ/√n, of the deviation σ/√(2n).
+    assert!((mean - 120.0).abs() < 6.0 * sigma / 2000f64.sqrt(), "{mean}");
+    assert!((deviation / sigma - 1.0).abs() < 6.0 / 4000f64.sqrt(), "{deviation} is not {sigma}");
+    let shown = world.ok("auditor", &args);
+    assert!(shown.contains("in 2000 of 2000") && shown.contains("noise"), "{shown}");
+    assert_eq!(world.spent(), 0);
+    let left: Vec<_> = std::fs::read_dir(world.path("auditor")).into_iter().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}

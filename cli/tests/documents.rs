@@ -3,9 +3,9 @@
 
 use std::process::Command;
 
-fn help(command: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_tidegate")).args([command, "--help"]).output().unwrap();
-    assert!(output.status.success(), "there is no `tidegate {command}`");
+fn help(command: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(command).arg("--help").output().unwrap();
+    assert!(output.status.success(), "there is no `tidegate {}`", command.join(" "));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -21,7 +21,11 @@ fn commands_and_options_in_the_documents_exist() {
         for line in lines {
             let words: Vec<&str> = line.split('#').next().unwrap().split_whitespace().skip(1).collect();
             let Some(command) = words.first().filter(|w| w.chars().all(|c| c.is_ascii_lowercase())) else { continue };
-            let help = help(command);
+            let mut text = help(&[command]);
+            if let Some(second) = words.get(1).filter(|w| text.contains(&format!("\n  {w} "))) {
+                text.push_str(&help(&[command, second]));
+            }
+            let help = text;
             for option in words.iter().filter(|w| w.starts_with("--")) {
                 assert!(help.contains(option), "{document}: `tidegate {command}` has no {option}");
             }

@@ -90,7 +90,8 @@ fn a_model_of_malignancy_scores_the_patients_it_was_trained_for() {
     let world = World::new();
     let data = tidegate_fixtures::path("data/breast_cancer.parquet");
     let (schema, _) = tidegate_fixtures::second::read_parquet(&data).unwrap();
-    let measurements: Vec<_> = schema.fields.iter().map(|f| f.name.clone()).filter(|n| n != "patient" && n != "malignant").collect();
+    let measurements: Vec<_> =
+        schema.fields.iter().map(|f| f.name.clone()).filter(|n| n != "patient" && n != "malignant").collect();
     assert_eq!(measurements.len(), 30);
     let columns: String = measurements.iter().map(|name| format!("\"{name}\" = {{}}\n")).collect();
     let (head, _) = common::POLICY.split_once("[columns]").unwrap();

@@ -52,21 +52,25 @@ impl Plan {
     /// `values` has one value a row, or none where [`Plan::counts`]. Grid steps have at most 21 bits.
     pub fn lay(&self, column: usize, rows: usize, values: &[f64], valid: Option<&[bool]>, lanes: &mut [Vec<i32>]) {
         lanes.iter_mut().for_each(Vec::clear);
-        let step = self.lanes[self.first[column]].step;
-        let grid = |values: &[f64], lo: f64, hi: f64, centre: f64, into: &mut Vec<i32>| {
-            into.extend(values.iter().map(|&v| {
-                let clipped = if v < lo { lo } else { v };
-                let clipped = if clipped > hi { hi } else { clipped };
-                if v.is_nan() { 0 } else { steps(clipped - centre, step) }
-            }));
+        let first = self.first[column];
+        // Over blocks the denominator is public: there is no lane that counts.
+        let present = |count: &mut [Vec<i32>]| {
+            count.iter_mut().for_each(|count| count.extend(values.iter().map(|v| i32::from(!v.is_nan()))));
         };
         match (&self.shape.columns[column].measure, &mut *lanes) {
             (Measure::Units | Measure::Count, [count]) => count.resize(rows, 1),
-            (Measure::Sum { lo, hi }, [sum]) => grid(values, *lo, *hi, 0.0, sum),
+            (Measure::Sum { lo, hi }, [sum]) => lay_lane(values, *lo, *hi, self.lanes[first].step, |v| v, sum),
             (Measure::Mean { lo, hi }, [sum, count @ ..]) => {
-                grid(values, *lo, *hi, (lo + hi) / 2.0, sum);
-                // Over blocks the denominator is public: there is no lane that counts.
-                count.iter_mut().for_each(|count| count.extend(values.iter().map(|v| i32::from(!v.is_nan()))));
+                let middle = (lo + hi) / 2.0;
+                lay_lane(values, *lo, *hi, self.lanes[first].step, |v| v - middle, sum);
+                present(count);
+            }
+            (Measure::Variance { lo, hi, .. }, [sum, square, count @ ..]) => {
+                let (middle, half) = ((lo + hi) / 2.0, (hi - lo) / 2.0);
+                lay_lane(values, *lo, *hi, self.lanes[first].step, |v| v - middle, sum);
+                let centred = |v: f64| (v - middle) * (v - middle) - half * half / 2.0;
+                lay_lane(values, *lo, *hi, self.lanes[first + 1].step, centred, square);
+                present(count);
             }
             (Measure::Histogram { lo, hi, bins }, lanes) => {
                 lanes.iter_mut().for_each(|bin| bin.resize(rows, 0));
@@ -154,4 +158,14 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Each value clipped to [lo, hi], then `of` it in grid steps; 0 for NaN.
+#[inline]
+fn lay_lane(values: &[f64], lo: f64, hi: f64, step: f64, of: impl Fn(f64) -> f64, into: &mut Vec<i32>) {
+    into.extend(values.iter().map(|&v| {
+        let clipped = if v < lo { lo } else { v };
+        let clipped = if clipped > hi { hi } else { clipped };
+        if v.is_nan() { 0 } else { steps(of(clipped), step) }
+    }));
 }

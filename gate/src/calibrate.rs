@@ -76,6 +76,8 @@ impl Plan {
                     Measure::Count => ("count", 0.0, f64::from(self.shape.max_rows)),
                     Measure::Sum { lo, hi } => ("sum", lo, hi),
                     Measure::Mean { lo, hi } => ("mean", lo, hi),
+                    Measure::Variance { lo, hi, root: false, .. } => ("variance", lo, hi),
+                    Measure::Variance { lo, hi, root: true, .. } => ("standard-deviation", lo, hi),
                     Measure::Histogram { lo, hi, .. } => ("histogram", lo, hi),
                 };
                 let range = self.lanes_of(i);

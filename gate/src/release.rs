@@ -12,6 +12,8 @@ use crate::{Calibration, GateError, GroupSums, Keys, Measure, Plan, Sums, noise}
 const Z95: f64 = 1.959_963_984_540_054;
 /// 98.75th percentile: two intervals that hold together with 95 %.
 const Z95_OF_TWO: f64 = 2.241_402_727_604_946;
+/// 99.1667th percentile: three intervals that hold together with 95 %.
+const Z95_OF_THREE: f64 = 2.393_979_800_014_43;
 
 /// A released result: noised, and the only thing that can be sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +130,14 @@ fn cells(plan: &Plan, calibration: &Calibration, noised: &[i128]) -> Vec<Cell> {
                     cells.push(Cell { value, low: value - half, high: value + half });
                 }
             }
+            Measure::Variance { lo, hi, sample, root } => {
+                let count = match plan.shape.blocks {
+                    Some(blocks) => (f64::from(blocks), 0.0),
+                    None => lane(first + 2, Z95_OF_THREE),
+                };
+                let sums = (lane(first, Z95_OF_THREE), lane(first + 1, Z95_OF_THREE), count);
+                cells.push(variance((hi - lo) / 2.0, sums, sample, root));
+            }
             Measure::Mean { lo, hi } => {
                 let middle = (lo + hi) / 2.0;
                 cells.push(match plan.shape.blocks {
@@ -143,6 +153,31 @@ fn cells(plan: &Plan, calibration: &Calibration, noised: &[i128]) -> Vec<Cell> {
     }
     cells
 }
+
+/// Variance = E[c²] − E[c]² of centred values, from noised sums; `n` is public over blocks. Post-processing, free. The interval takes the worst of
+/// the three intervals' ends, and of a mean of zero where that is among them.
+fn variance(half: f64, (sum, square, count): Three, sample: bool, root: bool) -> Cell {
+    let at = |sum: f64, square: f64, count: f64| {
+        let n = count.max(1.0);
+        let spread = (half * half / 2.0 + square / n - (sum / n).powi(2)).clamp(0.0, half * half);
+        let spread = if sample && n > 1.0 { spread * n / (n - 1.0) } else { spread };
+        if root { spread.sqrt() } else { spread }
+    };
+    let ends = |(value, half): (f64, f64)| [value - half, value + half, if half >= value.abs() { 0.0 } else { value }];
+    let mut cell = Cell { value: at(sum.0, square.0, count.0), low: f64::INFINITY, high: f64::NEG_INFINITY };
+    for sum in ends(sum) {
+        for square in ends(square) {
+            for count in ends(count) {
+                let value = at(sum, square, count);
+                (cell.low, cell.high) = (cell.low.min(value), cell.high.max(value));
+            }
+        }
+    }
+    cell
+}
+
+/// Three noised sums, each with the half width of its interval.
+type Three = ((f64, f64), (f64, f64), (f64, f64));
 
 /// Mean = middle + centred sum / count, both noised. Post-processing, free. The interval takes the worst corner of both.
 fn ratio(middle: f64, lo: f64, hi: f64, sum: (f64, f64), count: (f64, f64)) -> Cell {

@@ -28,6 +28,17 @@ pub enum Measure {
         /// Upper clip bound.
         hi: f64,
     },
+    /// Variance of a value clipped to [lo, hi], or its root.
+    Variance {
+        /// Lower clip bound.
+        lo: f64,
+        /// Upper clip bound.
+        hi: f64,
+        /// Over n − 1 (a sample's) instead of n (the population's).
+        sample: bool,
+        /// The standard deviation.
+        root: bool,
+    },
     /// How many units (or blocks) have a value in each of `bins` equal bins over [lo, hi].
     Histogram {
         /// Lower edge.
@@ -206,6 +217,22 @@ fn lay_out(column: &Column, shape: &Shape, lanes: &mut Vec<Lane>) -> Result<(), 
                 // Centred at the middle of the bounds, a unit moves the sum by max_rows · (hi − lo)/2: half of an uncentred sum.
                 lanes.push(Lane { step, clip_lo: -q * rows, clip_hi: q * rows, sensitivity: q * rows, together: 1, share: 0.5 });
                 lanes.push(counter(rows, 1, 0.5));
+            }
+        }
+        Measure::Variance { lo, hi, .. } => {
+            // Value and square are centred: c in [−h, h], c² − h²/2 in [−h²/2, h²/2]. A unit moves their sums by max_rows times the bound and the
+            // count by max_rows; one block moves them from end to end, and the count is public.
+            let half = (hi - lo) / 2.0;
+            let bad = || bad("bounds must be finite, lo below hi, within 1e6 of their middle");
+            let parts = if blocks { 2.0 } else { 3.0 };
+            for bound in [half, half * half / 2.0] {
+                let step = grid(-bound, bound).filter(|_| grid(lo, hi).is_some()).ok_or_else(bad)?;
+                let q = quantise(bound, step);
+                let (clip, sensitivity) = if blocks { (q, 2 * q) } else { (q * rows, q * rows) };
+                lanes.push(Lane { step, clip_lo: -clip, clip_hi: clip, sensitivity, together: 1, share: 1.0 / parts });
+            }
+            if !blocks {
+                lanes.push(counter(rows, 1, 1.0 / parts));
             }
         }
         Measure::Histogram { lo, hi, bins } => {

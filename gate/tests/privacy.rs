@@ -22,7 +22,13 @@ fn shape(keys: Keys, measures: &[Measure]) -> Shape {
 /// Whatever one unit's rows hold, it moves each lane by no more than the sensitivity the noise was made for.
 #[test]
 fn one_unit_moves_a_sum_by_at_most_its_sensitivity() {
-    let measures = [Measure::Units, Measure::Count, Measure::Sum { lo: -3.0, hi: 10.0 }, Measure::Mean { lo: 20.0, hi: 90.0 }];
+    let measures = [
+        Measure::Units,
+        Measure::Count,
+        Measure::Sum { lo: -3.0, hi: 10.0 },
+        Measure::Mean { lo: 20.0, hi: 90.0 },
+        Measure::Variance { lo: 20.0, hi: 90.0, sample: true, root: false },
+    ];
     let plan = Plan::new(shape(Keys::None, &measures)).unwrap();
     for extreme in [f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1e300, 7.0, f64::NAN] {
         for rows in [0, 1, 5, 1000] {
@@ -102,6 +108,30 @@ fn noise_has_the_stated_spread() {
     assert!((ratio - 1.0).abs() < 6.0 / (2.0 * f64::from(n)).sqrt(), "{ratio}");
     // Δ = 5 rows × 100 (on the grid); σ = 500/√0.2
     assert!((stated / (500.0 / 0.2f64.sqrt()) - 1.0).abs() < 1e-6, "{stated}");
+}
+
+/// Variance and deviation come out right where the noise is small beside the sums, and their intervals hold the truth.
+#[test]
+fn variance_and_deviation_are_right_to_within_their_interval() {
+    let values: Vec<f64> = (0..20_000).map(|i| f64::from(i % 100)).collect();
+    // Of 0..=99, over n: (100² − 1)/12.
+    let truth: f64 = 9999.0 / 12.0;
+    for (sample, root) in [(false, false), (true, true)] {
+        let mut shape = shape(Keys::None, &[Measure::Variance { lo: -50.0, hi: 150.0, sample, root }]);
+        shape.max_rows = 1;
+        let plan = Plan::new(shape).unwrap();
+        let calibration = plan.calibrate(cost(2.0)).unwrap();
+        let mut group = plan.group(vec![]);
+        for value in &values {
+            plan.close_vector(&mut group, &[*value], &[0.0]).unwrap();
+        }
+        let sums = Sums { groups: vec![group] };
+        let released = release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).unwrap();
+        let cell = released.document().rows[0].cells[0];
+        let truth = if root { (truth * 20_000.0 / 19_999.0).sqrt() } else { truth };
+        assert!((cell.value / truth - 1.0).abs() < 0.02, "{cell:?} is not {truth}");
+        assert!(cell.low <= cell.value && cell.value <= cell.high && cell.low < truth && truth < cell.high, "{cell:?}, {truth}");
+    }
 }
 
 /// Declared groups appear even when the worker died and sent nothing.

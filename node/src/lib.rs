@@ -21,6 +21,7 @@ pub mod jobfile;
 pub mod provider;
 pub mod publish;
 pub mod rehearse;
+pub mod sample;
 pub mod table;
 pub mod worker;
 

@@ -73,6 +73,24 @@ fn declared_keys_are_the_only_groups_counted() {
     assert_eq!(counted, [text("b")]);
 }
 
+/// Each name of variance and deviation is planned with the policy's bounds.
+#[test]
+fn variance_and_deviation_are_admitted_under_all_their_names() {
+    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
+    for (name, sample, root) in [
+        ("VAR", true, false),
+        ("VAR_SAMP", true, false),
+        ("VAR_POP", false, false),
+        ("STDDEV", true, true),
+        ("STDDEV_SAMP", true, true),
+        ("STDDEV_POP", false, true),
+    ] {
+        let admitted = admit(&sql(&format!("SELECT {name}(spend + 1) FROM dataset"), None), &policy(), &t.schema, None).unwrap();
+        let measure = &admitted.plan().shape().columns[0].measure;
+        assert_eq!(*measure, tidegate_gate::Measure::Variance { lo: 1.0, hi: 101.0, sample, root }, "{name}");
+    }
+}
+
 /// NaN has many bit patterns that all read "NaN", and zero has two: were they groups of their own, one person's rows could make two groups of one
 /// name, which the node takes for a faulty worker, and everybody's result would show it.
 #[test]
@@ -180,6 +198,7 @@ fn everything_else_is_refused_before_any_row_is_read() {
         ("SELECT SUM(city) FROM dataset", ""),
         ("SELECT SUM(spend / visits) FROM dataset", "bounds"),
         ("SELECT COUNT(secret) FROM dataset", "secret"),
+        ("SELECT VAR(spend / visits) FROM dataset", "bounds"),
         ("SELECT array_agg(spend) FROM dataset", "array_agg"),
         ("SELECT string_agg(city, ',') FROM dataset", "string_agg"),
         ("SELECT COUNT(*) FILTER (WHERE spend > 1) FROM dataset", "FILTER"),

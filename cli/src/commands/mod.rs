@@ -5,6 +5,7 @@ pub(crate) mod budget;
 pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod fetch;
+pub(crate) mod gate;
 pub(crate) mod grant;
 pub(crate) mod list;
 pub(crate) mod publish;

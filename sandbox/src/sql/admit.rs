@@ -258,10 +258,17 @@ fn measure(call: &AggregateFunction, policy: &Policy) -> Result<(Measure, Expr),
         "count" => Ok((Measure::Count, argument)),
         "sum" => bounded().map(|(lo, hi)| (Measure::Sum { lo, hi }, argument.clone())),
         "avg" => bounded().map(|(lo, hi)| (Measure::Mean { lo, hi }, argument.clone())),
+        "var" | "var_samp" | "var_pop" | "stddev" | "stddev_samp" | "stddev_pop" => bounded().map(|(lo, hi)| {
+            let (sample, root) = (!name.ends_with("_pop"), name.starts_with("stddev"));
+            (Measure::Variance { lo, hi, sample, root }, argument.clone())
+        }),
         "min" | "max" => {
             Err(refuse(format!("{name} shows one person's value")).fix("Use AVG, or a histogram by GROUP BY over ranges"))
         }
-        other => Err(refuse(format!("aggregate {other} is not supported")).fix("Use COUNT, COUNT(DISTINCT unit), SUM or AVG")),
+        other => {
+            Err(refuse(format!("aggregate {other} is not supported"))
+                .fix("Use COUNT, COUNT(DISTINCT unit), SUM, AVG, VAR or STDDEV"))
+        }
     }
 }
 

@@ -1,0 +1,69 @@
+//! `tidegate gate`
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::Context as _;
+use tidegate_node::{home::Home, jobfile::JobFile, sample::sample};
+use tidegate_protocol::policy::PolicyFile;
+
+use crate::show;
+
+/// The gate by itself, on data that one holds.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Args {
+    /// Release a job's sums again and again, to audit the noise. Nothing is charged or logged: the data is yours, and so is what comes out.
+    Sample {
+        /// The job file.
+        job: PathBuf,
+        /// The data: any files that could be published.
+        #[arg(long, required = true, num_args = 1..)]
+        data: Vec<PathBuf>,
+        /// The policy, TOML.
+        #[arg(long)]
+        policy: PathBuf,
+        /// How many releases.
+        #[arg(long, default_value_t = 1000)]
+        runs: u64,
+        /// Print each release as a line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Count, sum and sum of squares of what was seen.
+#[derive(Default)]
+struct Seen(f64, f64, f64);
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let Args::Sample { job, data, policy, runs, json } = args;
+    let file = JobFile::read(&job)?;
+    let text = std::fs::read_to_string(&policy).with_context(|| policy.display().to_string())?;
+    let policy = PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?;
+    let mut cells: BTreeMap<(String, usize), (String, Seen)> = BTreeMap::new();
+    let mechanism = sample(home, &file, &policy, &data, runs, |result| {
+        if json {
+            println!("{}", serde_json::json!(result));
+            return;
+        }
+        for row in &result.rows {
+            let key = row.key.iter().map(show::key).collect::<Vec<_>>().join(", ");
+            for (i, (cell, name)) in row.cells.iter().zip(&result.columns).enumerate() {
+                let (_, seen) = cells.entry((key.clone(), i)).or_insert_with(|| (show::plain(name), Seen::default()));
+                *seen = Seen(seen.0 + 1.0, seen.1 + cell.value, seen.2 + cell.value * cell.value);
+            }
+        }
+    })
+    .await?;
+    for ((key, _), (name, Seen(n, sum, squares))) in &cells {
+        let mean = sum / n;
+        let deviation = ((squares / n - mean * mean).max(0.0) * n / (n - 1.0).max(1.0)).sqrt();
+        println!(
+            "{key}{}{name}: in {n} of {runs}, mean {mean:.3}, deviation {deviation:.3}",
+            if key.is_empty() { "" } else { "  " }
+        );
+    }
+    if !json {
+        show::noise(&mechanism);
+    }
+    Ok(())
+}
