@@ -353,7 +353,8 @@ impl<'a> Fold<'a> {
         other.finish();
         let Some(mut theirs) = other.table.take() else {
             // No keys: one group each. Or it saw no row, and has no group.
-            return Ok(self.gather(&(0..other.groups()).collect::<Vec<_>>(), &other));
+            self.gather(&(0..other.groups()).collect::<Vec<_>>(), &other);
+            return Ok(());
         };
         let keys = theirs.values.emit(EmitTo::First(other.groups()))?;
         let table = match &mut self.table {
