@@ -15,7 +15,7 @@ use tidegate_catalog::{
 use tidegate_protocol::{
     ContentHash, Cost, Envelope, Identity, MicroRho, Sha256Digest,
     cost::FemtoDelta,
-    receipt::{JobFacts, LedgerLink, Mechanism},
+    receipt::{ColumnNote, JobFacts, LedgerLink, Mechanism},
 };
 
 fn owner() -> Identity {
@@ -158,6 +158,29 @@ fn the_exported_log_verifies_across_bundles_and_any_altered_byte_is_found() {
         assert!(read(&owner().id(), from_folder(folder.clone())).is_err(), "{path} cut short");
         std::fs::write(folder.join(path), good).unwrap();
     }
+}
+
+/// A receipt has to fit the log when the job is done: one that would not is refused before anything is charged.
+#[test]
+fn a_job_whose_receipt_would_not_fit_the_log_is_not_charged() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), owner()).unwrap();
+    let column =
+        |i: usize| ColumnNote { name: format!("{i:0100}"), reducer: "sum".into(), lo: 0.0, hi: 1.0, noise_scale: vec![1.0] };
+    let mut refused = false;
+    // Around the limit, one by one: whatever is reserved can also be finished.
+    for columns in 200..300 {
+        let mut ask = ask(columns, 1);
+        ask.facts.mechanism.columns = (0..columns as usize).map(column).collect();
+        match store.reserve(ask) {
+            Ok(reservation) => drop(store.finish(reservation.unwrap(), "result".into()).unwrap()),
+            Err(ReserveError::Oversized { .. }) => refused = true,
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert!(refused, "the limit was never reached: the test proves nothing");
+    let reserved = store.links(&ContentHash::of(b"population")).unwrap().len() as u64;
+    assert_eq!(store.spent(&ContentHash::of(b"population"), None).unwrap(), cost(reserved));
 }
 
 /// A disk that is full from a chosen moment on.

@@ -20,6 +20,13 @@ const REQUEST_TIME: Duration = Duration::from_secs(60);
 
 /// Answers requests. Implemented by `node`.
 pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
+    /// Whether `peer` may send the attachment that `request` announces: asked before a byte of it is read, so that a stranger cannot make
+    /// this node hold it.
+    ///
+    /// # Errors
+    /// The refusal that is sent instead.
+    fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal>;
+
     /// Answers `request` of `peer`, whose key the connection has proven.
     fn handle<'a>(
         &'a self,
@@ -58,7 +65,7 @@ impl ProtocolHandler for JobProtocol {
 
 async fn answer(handler: Arc<dyn Handler>, peer: PeerId, mut send: SendStream, mut recv: RecvStream) -> Result<(), NetError> {
     let read = tokio::time::timeout(REQUEST_TIME, async {
-        let frame = read_frame(&mut recv).await?;
+        let frame = read_frame(&mut recv, limits::REQUEST_BYTES).await?;
         let request: Request = match serde_json::from_slice(&frame) {
             Ok(request) => request,
             Err(e) => return Ok(Err(Refusal::new(Code::BadRequest, format!("not a request: {e}")))),
@@ -68,14 +75,24 @@ async fn answer(handler: Arc<dyn Handler>, peer: PeerId, mut send: SendStream, m
                 let message = format!("the program has more than {} bytes", limits::PROGRAM_BYTES);
                 return Ok(Err(Refusal::new(Code::BadRequest, message)));
             }
-            Request::Submit { attachment_bytes, .. } => read_exact(&mut recv, *attachment_bytes as usize).await?,
+            Request::Submit { attachment_bytes: 0, .. } => Vec::new(),
+            Request::Submit { attachment_bytes, .. } => {
+                if let Err(refusal) = handler.expects(peer, &request) {
+                    return Ok(Err(refusal));
+                }
+                read_exact(&mut recv, *attachment_bytes as usize).await?
+            }
             _ => Vec::new(),
         };
         Ok::<_, NetError>(Ok((request, attachment)))
     });
     let reply = match read.await.map_err(|_| NetError::Peer("the request took too long".into()))?? {
         Ok((request, attachment)) => handler.handle(peer, request, attachment).await,
-        Err(refusal) => Reply::Refused(refusal),
+        Err(refusal) => {
+            // The peer may still be sending: it stops, and reads why.
+            let _ = recv.stop(0u32.into());
+            Reply::Refused(refusal)
+        }
     };
     let bytes = serde_json::to_vec(&reply).map_err(|e| NetError::Local(e.to_string()))?;
     write_frame(&mut send, &bytes).await?;
@@ -100,9 +117,15 @@ pub async fn ask(endpoint: &Endpoint, to: &Address, request: &Request, attachmen
     let (mut send, mut recv) = connection.open_bi().await.map_err(|e| peer(&e))?;
     let bytes = serde_json::to_vec(request).map_err(|e| NetError::Local(e.to_string()))?;
     write_frame(&mut send, &bytes).await?;
-    send.write_all(attachment).await.map_err(|e| peer(&e))?;
-    send.finish().map_err(|e| peer(&e))?;
-    let frame = read_frame(&mut recv).await?;
+    // A peer that wants no attachment stops it in the middle, and says why.
+    let sent = send.write_all(attachment).await.map_err(|e| peer(&e));
+    if sent.is_ok() {
+        send.finish().map_err(|e| peer(&e))?;
+    }
+    let frame = match (read_frame(&mut recv, limits::FRAME_BYTES).await, sent) {
+        (Err(_), Err(e)) => return Err(e),
+        (frame, _) => frame?,
+    };
     connection.close(0u32.into(), b"done");
     serde_json::from_slice(&frame).map_err(|e| NetError::Peer(format!("not a reply: {e}")))
 }
@@ -114,11 +137,11 @@ async fn write_frame(send: &mut SendStream, bytes: &[u8]) -> Result<(), NetError
     send.write_all(bytes).await.map_err(|e| NetError::Peer(e.to_string()))
 }
 
-async fn read_frame(recv: &mut RecvStream) -> Result<Vec<u8>, NetError> {
+async fn read_frame(recv: &mut RecvStream, most: usize) -> Result<Vec<u8>, NetError> {
     let mut length = [0; 4];
     recv.read_exact(&mut length).await.map_err(|e| NetError::Peer(e.to_string()))?;
     let length = u32::from_be_bytes(length) as usize;
-    if length > limits::FRAME_BYTES {
+    if length > most {
         return Err(NetError::Peer(format!("a frame of {length} bytes is over the limit")));
     }
     read_exact(recv, length).await

@@ -18,6 +18,9 @@ use tidegate_protocol::{
 #[derive(Debug)]
 struct Silent;
 impl Handler for Silent {
+    fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
+        Ok(())
+    }
     fn handle<'a>(&'a self, _: PeerId, _: Request, _: Vec<u8>) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(async { Reply::Refused(Refusal::new(Code::NotFound, "nothing")) })
     }

@@ -6,7 +6,7 @@ use std::{future::Future, net::Ipv4Addr, pin::Pin, sync::Arc};
 use iroh::Endpoint;
 use tidegate_exchange::{Address, Handler, ask, bind, blobs::Served, local_address, serve};
 use tidegate_protocol::{
-    Identity, PeerId,
+    Code, Envelope, Identity, PeerId, Refusal,
     frame::{ALPN, Reply, Request},
     limits,
 };
@@ -15,6 +15,13 @@ use tidegate_protocol::{
 #[derive(Debug)]
 struct Echo;
 impl Handler for Echo {
+    fn expects(&self, _: PeerId, request: &Request) -> Result<(), Refusal> {
+        match request {
+            Request::Submit { grant, .. } if grant == "mine" => Ok(()),
+            _ => Err(Refusal::new(Code::NotGranted, "not yours")),
+        }
+    }
+
     fn handle<'a>(
         &'a self,
         _: PeerId,
@@ -60,7 +67,7 @@ async fn raw(client: &Endpoint, to: &Address, bytes: &[u8], finish: bool) -> Opt
 async fn broken_frames_are_turned_away_and_others_are_served() {
     let (_dir, address, _router, client) = setup().await;
     let frame = |json: &str| [&(json.len() as u32).to_be_bytes()[..], json.as_bytes()].concat();
-    let too_long = (limits::FRAME_BYTES as u32 + 1).to_be_bytes();
+    let too_long = (limits::REQUEST_BYTES as u32 + 1).to_be_bytes();
     assert!(raw(&client, &address, &too_long, true).await.is_none_or(|r| r.is_empty()), "a frame over the limit is dropped");
     assert!(raw(&client, &address, &[0, 0, 0, 9, 1, 2], true).await.is_none_or(|r| r.is_empty()), "a frame cut short");
     for json in ["", "{}", "null", "{\"submit\":{}}", "{\"submit\":{\"job\":1}}", "[[[[[[[["] {
@@ -80,4 +87,20 @@ async fn an_attachment_over_the_limit_is_refused_before_it_is_read() {
     let bytes = [&(json.len() as u32).to_be_bytes()[..], json.as_bytes()].concat();
     let reply = raw(&client, &address, &bytes, true).await.unwrap();
     assert!(String::from_utf8_lossy(&reply).contains("bad-request"));
+}
+
+/// Nobody can make a node hold a program that it would not run: the refusal comes while most of it is still on the sender's side.
+#[tokio::test]
+async fn an_attachment_is_read_only_from_those_who_may_send_it() {
+    let (_dir, address, _router, client) = setup().await;
+    let attachment = vec![7; 48 << 20];
+    let submit = |grant: &str| Request::Submit {
+        job: Envelope { payload_type: String::new(), payload: String::new(), signatures: vec![] },
+        grant: grant.into(),
+        attachment_bytes: attachment.len() as u64,
+    };
+    let reply = ask(&client, &address, &submit("stolen"), &attachment).await.unwrap();
+    assert!(matches!(&reply, Reply::Refused(refusal) if refusal.code == Code::NotGranted), "{reply:?}");
+    let reply = ask(&client, &address, &submit("mine"), &attachment).await.unwrap();
+    assert!(matches!(&reply, Reply::LogFile(length) if *length == attachment.len().to_string()), "{reply:?}");
 }

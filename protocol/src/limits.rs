@@ -3,8 +3,14 @@
 /// Longest log entry in bytes: C2SP tlog-tiles prefixes an entry with a 16-bit length.
 pub const ENTRY_BYTES: usize = 65_535;
 
-/// Longest control frame in bytes. A result of 100 000 groups fits; a peer cannot make us allocate more than this at once.
+/// Longest request in bytes: a signed document and a grant, and some room. Anybody may send one.
+pub const REQUEST_BYTES: usize = 128 << 10;
+
+/// Longest reply in bytes. A result of 100 000 groups fits; the peer that was asked cannot make us allocate more than this at once.
 pub const FRAME_BYTES: usize = 32 << 20;
+
+/// Bytes of a document that an INTENT leaves free, so that its OUTCOME, which says the same and how it ended, fits too.
+pub const OUTCOME_BYTES: usize = 1024;
 
 /// Longest signed document in bytes: a document must fit, base64-coded, in one log entry beside its envelope.
 pub const DOCUMENT_BYTES: usize = 40 << 10;

@@ -111,6 +111,13 @@ impl Provider {
 }
 
 impl Handler for Provider {
+    fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal> {
+        match request {
+            Request::Submit { job, grant, .. } => self.granted(peer, job.clone(), grant).map(|_| ()),
+            _ => Err(Refusal::new(Code::BadRequest, "this request has no attachment")),
+        }
+    }
+
     fn handle<'a>(
         &'a self,
         peer: PeerId,

@@ -52,6 +52,17 @@ impl Provider {
         token: &str,
         attachment: Vec<u8>,
     ) -> Result<Delivery, Refusal> {
+        let (job, dataset) = self.granted(peer, job, token)?;
+        let policy = dataset.policy.body();
+        let record = self.answer(job, dataset, peer, token, attachment).await?;
+        if let Some(time) = clock::reply_time(&record.facts, policy, &peer) {
+            clock::until(time).await;
+        }
+        self.deliver(dataset, record)
+    }
+
+    /// A job that `peer` signed, of a form and size that can be run, and that its grant covers.
+    pub(super) fn granted(&self, peer: PeerId, job: Envelope, token: &str) -> Result<(Signed<Job>, &Dataset), Refusal> {
         let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("job");
         let job = Signed::<Job>::open(job).map_err(|e| bad(&e))?;
         if job.signer() != peer {
@@ -59,13 +70,8 @@ impl Provider {
         }
         job.body().check()?;
         let dataset = self.dataset(&job.body().dataset)?;
-        let policy = dataset.policy.body();
         self.authorize(dataset, peer, token, Action::Compute, job.body().cost.rho_micro)?;
-        let record = self.answer(job, dataset, peer, token, attachment).await?;
-        if let Some(time) = clock::reply_time(&record.facts, policy, &peer) {
-            clock::until(time).await;
-        }
-        self.deliver(dataset, record)
+        Ok((job, dataset))
     }
 
     /// The record of a finished job: what is there already, or what a run now makes.
@@ -196,6 +202,9 @@ impl Provider {
         self.store.reserve(ask).map_err(|e| match e {
             ReserveError::Conflict(request) => conflict(&request),
             ReserveError::Store(e) => unavailable(e),
+            ReserveError::Oversized { .. } => {
+                Refusal::new(Code::Program, e.to_string()).at("program").fix("Ask for fewer columns, or give them shorter names")
+            }
             over => Refusal::new(Code::Budget, over.to_string())
                 .at("cost.rho_micro")
                 .fix("Nothing was charged and no row was read. Ask for less, or ask the owner for more budget"),

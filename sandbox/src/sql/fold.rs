@@ -2,30 +2,16 @@
 //!
 //! Keys become dense numbers by DataFusion's own group table, a batch at a time; everything after that is integers.
 
-use arrow::{
-    array::{Array, ArrayRef, UInt64Array},
-    compute::take,
-    datatypes::{Field, Schema},
-    row::{RowConverter, SortField},
-};
-use datafusion::{
-    logical_expr::EmitTo,
-    physical_plan::aggregates::{
-        group_values::{GroupValues, new_group_values},
-        order::GroupOrdering,
-    },
-};
+use arrow::array::{ArrayRef, UInt64Array};
+use datafusion::logical_expr::EmitTo;
 use tidegate_gate::{GroupSums, Plan, Sums};
 use tidegate_protocol::job::Key;
 
-use super::keys;
+use super::{keys, table::Table};
 use crate::{
     RunError,
     units::{Runs, Unit, UnitRef},
 };
-
-/// Keys beside the declared ones that the table may hold before it is emptied of them.
-const STRAYS: usize = 1 << 16;
 
 /// A group's numbers lie together: the last unit that was added without a tally, its units, then a sum a lane.
 const SERIAL: usize = 0;
@@ -65,47 +51,6 @@ pub(super) struct Fold<'a> {
 struct Seen {
     row: usize,
     rank: Option<Rank>,
-}
-
-struct Table {
-    values: Box<dyn GroupValues>,
-    numbers: Vec<usize>,
-    encode: RowConverter,
-    declared: Option<Vec<ArrayRef>>,
-    /// Keys with smaller numbers count: all, or the declared ones.
-    counted: usize,
-}
-
-impl Table {
-    fn new(columns: &[ArrayRef], declared: Option<&[Vec<Key>]>) -> Result<Self, RunError> {
-        let field = |(i, c): (usize, &ArrayRef)| Field::new(i.to_string(), c.data_type().clone(), true);
-        let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
-        let mut table = Self {
-            values: new_group_values(schema.into(), &GroupOrdering::None)?,
-            numbers: Vec::new(),
-            encode: RowConverter::new(columns.iter().map(|c| SortField::new(c.data_type().clone())).collect())?,
-            declared: declared.map(|keys| keys::declared(keys, columns)).transpose()?,
-            counted: usize::MAX,
-        };
-        table.begin()?;
-        Ok(table)
-    }
-
-    /// Declared keys have the first numbers, in their order.
-    fn begin(&mut self) -> Result<(), RunError> {
-        if let Some(declared) = &self.declared {
-            self.values.clear_shrink(0);
-            self.values.intern(declared, &mut self.numbers)?;
-            self.counted = self.values.len();
-        }
-        Ok(())
-    }
-
-    /// The encoded keys of these rows.
-    fn encoded(&self, columns: &[ArrayRef], rows: &UInt64Array) -> Result<arrow::row::Rows, RunError> {
-        let taken = columns.iter().map(|c| Ok(take(c, rows, None)?)).collect::<Result<Vec<_>, RunError>>()?;
-        Ok(self.encode.convert_columns(&taken)?)
-    }
 }
 
 impl<'a> Fold<'a> {
@@ -171,10 +116,8 @@ impl<'a> Fold<'a> {
             }
             self.unit = Some(unit.to_owned());
         }
-        if let Some(table) = &mut table
-            && table.values.len() > table.counted.saturating_add(STRAYS)
-        {
-            table.begin()?;
+        if let Some(table) = &mut table {
+            table.tidy()?;
         }
         self.table = table;
         Ok(())

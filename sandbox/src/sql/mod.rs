@@ -8,6 +8,7 @@ mod expr;
 mod fold;
 mod keys;
 mod run;
+mod table;
 mod text;
 
 pub use admit::{Query, Select, admit_query, admit_select};

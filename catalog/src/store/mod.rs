@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tidegate_protocol::{
-    ContentHash, Cost, Envelope, Identity, PeerId, Sha256Digest, Signed,
+    ContentHash, Cost, Envelope, Identity, PeerId, Sha256Digest, Signed, limits,
     receipt::{JobFacts, LedgerLink, Predicate, Statement},
 };
 use tlog_tiles::{Hash, HashReader};
 
 use crate::{log, note};
+
+mod error;
+
+pub use error::{ReserveError, StoreError};
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const HASHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("hashes");
@@ -22,74 +26,6 @@ const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
 const LINKS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("links");
 const SPENT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("spent");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-
-/// Durable state failed. Nothing was revealed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Another process holds the ledger: one holder of a budget at a time.
-    #[error("the ledger is in use by another process. Stop `tidegate serve` first")]
-    InUse,
-    /// The database refused: full disk, lost file.
-    #[error("the ledger: {0}")]
-    Database(#[from] redb::Error),
-    /// A file of the log could not be written.
-    #[error("the receipt log: {0}")]
-    Log(#[from] std::io::Error),
-    /// A stored record cannot be read back, or a document does not fit an entry.
-    #[error("a stored record: {0}")]
-    Record(String),
-}
-
-macro_rules! from_redb {
-    ($($kind:ty),*) => {$(
-        impl From<$kind> for StoreError {
-            fn from(e: $kind) -> Self {
-                Self::Database(e.into())
-            }
-        }
-    )*};
-}
-from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
-
-impl From<serde_json::Error> for StoreError {
-    fn from(e: serde_json::Error) -> Self {
-        Self::Record(e.to_string())
-    }
-}
-impl From<tidegate_protocol::dsse::BadDocument> for StoreError {
-    fn from(e: tidegate_protocol::dsse::BadDocument) -> Self {
-        Self::Record(e.to_string())
-    }
-}
-
-/// Why nothing was reserved.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReserveError {
-    /// The population's budget does not cover it.
-    #[error("the dataset's budget has ρ = {} left, the job costs ρ = {}", left.rho_micro.rho(), asked.rho_micro.rho())]
-    Population {
-        /// What is left.
-        left: Cost,
-        /// What was asked.
-        asked: Cost,
-    },
-    /// The buyer's own limit does not cover it.
-    #[error("this buyer has ρ = {} left, the job costs ρ = {}", left.rho_micro.rho(), asked.rho_micro.rho())]
-    Buyer {
-        /// What is left.
-        left: Cost,
-        /// What was asked.
-        asked: Cost,
-    },
-    /// The request id was used for another job.
-    #[error("request id {0} was used before with another job")]
-    Conflict(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -289,6 +225,11 @@ impl Store {
         self.link(tx, &mut facts.ledger)?;
         let name = format!("job {}", facts.job);
         let statement = Statement::about(&name, subject, Predicate::Intent(Box::new(facts.clone())));
+        let bytes = serde_json::to_vec(&statement).map_err(StoreError::from)?.len();
+        let most = limits::DOCUMENT_BYTES - limits::OUTCOME_BYTES;
+        if bytes > most {
+            return Err(ReserveError::Oversized { bytes, most });
+        }
         let intent = self.append(tx, statement)?;
         let record = JobRecord { job, facts, intent, state: State::Reserved };
         self.put(tx, key, &record)?;
@@ -320,7 +261,7 @@ impl Store {
     /// Signs and appends a statement within `tx`; returns its index.
     fn append(&self, tx: &WriteTransaction, statement: Statement) -> Result<u64, StoreError> {
         let entry = Signed::sign(statement, &self.identity)?.envelope().to_canonical()?;
-        if entry.len() > tidegate_protocol::limits::ENTRY_BYTES {
+        if entry.len() > limits::ENTRY_BYTES {
             return Err(StoreError::Record("an entry is longer than the log format allows".into()));
         }
         let mut entries = tx.open_table(ENTRIES)?;

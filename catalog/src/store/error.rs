@@ -1,0 +1,79 @@
+//! Why durable state did not come about.
+
+use tidegate_protocol::Cost;
+
+/// Durable state failed. Nothing was revealed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process holds the ledger: one holder of a budget at a time.
+    #[error("the ledger is in use by another process. Stop `tidegate serve` first")]
+    InUse,
+    /// The database refused: full disk, lost file.
+    #[error("the ledger: {0}")]
+    Database(#[from] redb::Error),
+    /// A file of the log could not be written.
+    #[error("the receipt log: {0}")]
+    Log(#[from] std::io::Error),
+    /// A stored record cannot be read back, or a document does not fit an entry.
+    #[error("a stored record: {0}")]
+    Record(String),
+}
+
+macro_rules! from_redb {
+    ($($kind:ty),*) => {$(
+        impl From<$kind> for StoreError {
+            fn from(e: $kind) -> Self {
+                Self::Database(e.into())
+            }
+        }
+    )*};
+}
+from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+
+impl From<serde_json::Error> for StoreError {
+    fn from(e: serde_json::Error) -> Self {
+        Self::Record(e.to_string())
+    }
+}
+impl From<tidegate_protocol::dsse::BadDocument> for StoreError {
+    fn from(e: tidegate_protocol::dsse::BadDocument) -> Self {
+        Self::Record(e.to_string())
+    }
+}
+
+/// Why nothing was reserved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReserveError {
+    /// The population's budget does not cover it.
+    #[error("the dataset's budget has ρ = {} left, the job costs ρ = {}", left.rho_micro.rho(), asked.rho_micro.rho())]
+    Population {
+        /// What is left.
+        left: Cost,
+        /// What was asked.
+        asked: Cost,
+    },
+    /// The buyer's own limit does not cover it.
+    #[error("this buyer has ρ = {} left, the job costs ρ = {}", left.rho_micro.rho(), asked.rho_micro.rho())]
+    Buyer {
+        /// What is left.
+        left: Cost,
+        /// What was asked.
+        asked: Cost,
+    },
+    /// The job's receipt would not fit an entry of the log.
+    #[error("the receipt would have {bytes} bytes, and an entry of the log can hold {most}")]
+    Oversized {
+        /// Its size.
+        bytes: usize,
+        /// What fits.
+        most: usize,
+    },
+    /// The request id was used for another job.
+    #[error("request id {0} was used before with another job")]
+    Conflict(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

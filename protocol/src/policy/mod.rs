@@ -1,0 +1,147 @@
+//! What the owner allows, and the bounds that privacy stands on.
+//!
+//! An owner writes TOML ([`PolicyFile`]); [`PolicyFile::check`] makes the [`Policy`] that is signed. There is no `Default`
+//! of either: what is not written is not allowed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Cost, cost::FemtoDelta, dsse::Document, limits};
+
+mod file;
+
+pub use file::{AccessFile, BudgetFile, JobsFile, PolicyFile};
+
+/// A policy was refused.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("policy field `{field}`: {problem}. {fix}")]
+pub struct BadPolicy {
+    /// Dotted path of the field.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to write instead.
+    pub fix: String,
+}
+
+fn bad(field: impl Into<String>, problem: impl Into<String>, fix: impl Into<String>) -> BadPolicy {
+    BadPolicy { field: field.into(), problem: problem.into(), fix: fix.into() }
+}
+
+/// Which engine a job runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// A query.
+    Sql,
+    /// A WebAssembly component.
+    Wasm,
+    /// An ONNX model.
+    Onnx,
+}
+
+/// Who may do a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Nobody, whatever grant they show.
+    Nobody,
+    /// Whoever shows a grant that the owner signed.
+    Granted,
+}
+
+/// `[unit]`: whose privacy is protected and how much one of them may weigh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitRule {
+    /// The column that names the unit. It can be counted distinctly and nothing else.
+    pub column: String,
+    /// Public upper bound N̂ on the number of units; sizes blocks and shows expected error. Never the true number.
+    pub max_units: u64,
+    /// Most rows of one unit that can count in one group.
+    pub max_rows: u32,
+    /// κ: most groups one unit can count in.
+    pub max_groups: u32,
+}
+
+/// What a column may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnRule {
+    /// Public lower bound; with `hi` the column can be summed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lo: Option<f64>,
+    /// Public upper bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hi: Option<f64>,
+}
+
+impl ColumnRule {
+    /// Both bounds, where given.
+    pub fn bounds(&self) -> Option<(f64, f64)> {
+        self.lo.zip(self.hi)
+    }
+}
+
+/// Resource limits of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceLimits {
+    /// wasmtime fuel of one call of `contribute`.
+    pub fuel: u64,
+    /// Memory of one guest instance, in bytes; the worker process is bounded by a multiple of it.
+    pub memory_bytes: u64,
+    /// Public time slot of a job in milliseconds: past it the job counts as failed, and the reply is due.
+    pub slot_ms: u64,
+}
+
+/// A checked policy: the signed document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Version of this format.
+    pub version: u32,
+    /// The privacy unit.
+    pub unit: UnitRule,
+    /// Columns a job may see, and their public bounds. Others do not exist for a buyer.
+    pub columns: BTreeMap<String, ColumnRule>,
+    /// The population's whole budget.
+    pub budget: Cost,
+    /// What one buyer may spend of it.
+    pub per_buyer: Cost,
+    /// The δ at which ε is shown to people, in 1e-15: half of the owner's. The other half is the δ of `budget`, for key thresholds.
+    pub delta_femto: FemtoDelta,
+    /// Allowed engines.
+    pub kinds: Vec<JobKind>,
+    /// Floor on the noisy number of units in a group with an undeclared key.
+    pub min_units: u32,
+    /// Resource limits.
+    pub limits: ResourceLimits,
+    /// Replies leave at multiples of this many milliseconds after the slot.
+    pub tick_ms: u64,
+    /// Peers whose replies leave as soon as they are ready: their clock sees how long a job took.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dangerous_no_tick_for: Vec<crate::PeerId>,
+    /// Who may send jobs.
+    pub compute: Access,
+    /// Who may copy the files.
+    pub replicate: Access,
+}
+
+impl Document for Policy {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.policy.v1+json";
+}
+
+impl Policy {
+    /// Fuel of one guest call when there are `calls` of them: public numbers alone, and all calls together fit the slot.
+    pub fn fuel_per_call(&self, calls: u64) -> u64 {
+        let slot = self.limits.slot_ms.saturating_mul(limits::FUEL_PER_MS);
+        self.limits.fuel.min(slot / calls.max(1)).max(1)
+    }
+
+    /// Whether `buyer` gets replies off the tick.
+    pub fn skips_tick(&self, buyer: &crate::PeerId) -> bool {
+        self.dangerous_no_tick_for.contains(buyer)
+    }
+}

@@ -1,0 +1,67 @@
+//! Group keys as dense numbers, by DataFusion's own group table.
+
+use arrow::{
+    array::{ArrayRef, UInt64Array},
+    compute::take,
+    datatypes::{Field, Schema},
+    row::{RowConverter, SortField},
+};
+use datafusion::physical_plan::aggregates::{
+    group_values::{GroupValues, new_group_values},
+    order::GroupOrdering,
+};
+use tidegate_protocol::job::Key;
+
+use super::keys;
+use crate::RunError;
+
+/// Keys beside the declared ones that the table may hold before it is emptied of them.
+const STRAYS: usize = 1 << 16;
+
+/// Numbers for keys: the first is 0, and equal keys have equal numbers.
+pub(super) struct Table {
+    pub(super) values: Box<dyn GroupValues>,
+    /// The last batch's numbers, row by row.
+    pub(super) numbers: Vec<usize>,
+    pub(super) encode: RowConverter,
+    declared: Option<Vec<ArrayRef>>,
+    /// Keys with smaller numbers count: all, or the declared ones.
+    pub(super) counted: usize,
+}
+
+impl Table {
+    pub(super) fn new(columns: &[ArrayRef], declared: Option<&[Vec<Key>]>) -> Result<Self, RunError> {
+        let field = |(i, c): (usize, &ArrayRef)| Field::new(i.to_string(), c.data_type().clone(), true);
+        let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
+        let mut table = Self {
+            values: new_group_values(schema.into(), &GroupOrdering::None)?,
+            numbers: Vec::new(),
+            encode: RowConverter::new(columns.iter().map(|c| SortField::new(c.data_type().clone())).collect())?,
+            declared: declared.map(|keys| keys::declared(keys, columns)).transpose()?,
+            counted: usize::MAX,
+        };
+        table.begin()?;
+        Ok(table)
+    }
+
+    /// Declared keys have the first numbers, in their order.
+    fn begin(&mut self) -> Result<(), RunError> {
+        if let Some(declared) = &self.declared {
+            self.values.clear_shrink(0);
+            self.values.intern(declared, &mut self.numbers)?;
+            self.counted = self.values.len();
+        }
+        Ok(())
+    }
+
+    /// The encoded keys of these rows.
+    pub(super) fn encoded(&self, columns: &[ArrayRef], rows: &UInt64Array) -> Result<arrow::row::Rows, RunError> {
+        let taken = columns.iter().map(|c| Ok(take(c, rows, None)?)).collect::<Result<Vec<_>, RunError>>()?;
+        Ok(self.encode.convert_columns(&taken)?)
+    }
+
+    /// Forgets the keys that were not declared, once they are many.
+    pub(super) fn tidy(&mut self) -> Result<(), RunError> {
+        if self.values.len() > self.counted.saturating_add(STRAYS) { self.begin() } else { Ok(()) }
+    }
+}
