@@ -12,11 +12,14 @@ use tidegate_protocol::{
     ContentHash, Cost, Envelope, Identity, PeerId, Sha256Digest, Signed, limits,
     receipt::{JobFacts, LedgerLink, Predicate, Statement},
 };
-use tlog_tiles::{Hash, HashReader};
+use tlog_tiles::HashReader;
 
 use crate::{log, note};
 
 mod error;
+mod hashes;
+
+use hashes::TableHashes;
 
 pub use error::{ReserveError, StoreError};
 
@@ -394,20 +397,4 @@ fn spent_key(population: &ContentHash, buyer: Option<&PeerId>) -> String {
 
 fn read_cost(table: &impl ReadableTable<&'static str, &'static [u8]>, key: &str) -> Result<Cost, StoreError> {
     Ok(table.get(key)?.map(|v| decode(v.value())).transpose()?.unwrap_or_default())
-}
-
-/// Stored hashes in a redb table.
-struct TableHashes<'a, T>(&'a T);
-
-impl<T: ReadableTable<u64, &'static [u8]>> HashReader for TableHashes<'_, T> {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
-        let missing = |i: u64| tlog_tiles::Error::InvalidInput(format!("stored hash {i} is missing"));
-        indexes
-            .iter()
-            .map(|&i| {
-                let value = self.0.get(i).ok().flatten().ok_or_else(|| missing(i))?;
-                Ok(Hash(value.value().try_into().map_err(|_| missing(i))?))
-            })
-            .collect()
-    }
 }
