@@ -13,6 +13,8 @@ use tidegate_protocol::{
     limits,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{Address, NetError, address::peer_of};
 
 /// How long a peer may take to send a whole request.
@@ -38,12 +40,16 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
 
 /// The protocol as iroh's router takes it.
 #[derive(Debug, Clone)]
-pub struct JobProtocol(Arc<dyn Handler>);
+pub struct JobProtocol {
+    handler: Arc<dyn Handler>,
+    /// Attachments that may lie in memory at the same time.
+    attachments: Arc<Semaphore>,
+}
 
 impl JobProtocol {
     /// Over `handler`.
     pub fn new(handler: Arc<dyn Handler>) -> Self {
-        Self(handler)
+        Self { handler, attachments: Arc::new(Semaphore::new(limits::ATTACHMENTS)) }
     }
 }
 
@@ -51,10 +57,10 @@ impl ProtocolHandler for JobProtocol {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
         while let Ok((send, recv)) = connection.accept_bi().await {
-            let handler = self.0.clone();
+            let protocol = self.clone();
             // A job goes on when its buyer hangs up: the result waits under the request id.
             tokio::spawn(async move {
-                if let Err(e) = answer(handler, peer, send, recv).await {
+                if let Err(e) = protocol.answer(peer, send, recv).await {
                     tracing::debug!(%peer, "request broke off: {e}");
                 }
             });
@@ -63,43 +69,55 @@ impl ProtocolHandler for JobProtocol {
     }
 }
 
-async fn answer(handler: Arc<dyn Handler>, peer: PeerId, mut send: SendStream, mut recv: RecvStream) -> Result<(), NetError> {
-    let read = tokio::time::timeout(REQUEST_TIME, async {
-        let frame = read_frame(&mut recv, limits::REQUEST_BYTES).await?;
-        let request: Request = match serde_json::from_slice(&frame) {
-            Ok(request) => request,
-            Err(e) => return Ok(Err(Refusal::new(Code::BadRequest, format!("not a request: {e}")))),
-        };
-        let attachment = match &request {
-            Request::Submit { attachment_bytes, .. } if *attachment_bytes as usize > limits::PROGRAM_BYTES => {
-                let message = format!("the program has more than {} bytes", limits::PROGRAM_BYTES);
-                return Ok(Err(Refusal::new(Code::BadRequest, message)));
-            }
-            Request::Submit { attachment_bytes: 0, .. } => Vec::new(),
-            Request::Submit { attachment_bytes, .. } => {
-                if let Err(refusal) = handler.expects(peer, &request) {
-                    return Ok(Err(refusal));
+impl JobProtocol {
+    async fn answer(&self, peer: PeerId, mut send: SendStream, mut recv: RecvStream) -> Result<(), NetError> {
+        // Held until the request is answered.
+        let mut held = None;
+        let read = tokio::time::timeout(REQUEST_TIME, async {
+            let frame = read_frame(&mut recv, limits::REQUEST_BYTES).await?;
+            let request: Request = match serde_json::from_slice(&frame) {
+                Ok(request) => request,
+                Err(e) => return Ok(Err(Refusal::new(Code::BadRequest, format!("not a request: {e}")))),
+            };
+            let attachment = match &request {
+                Request::Submit { attachment_bytes, .. } if *attachment_bytes as usize > limits::PROGRAM_BYTES => {
+                    let message = format!("the program has more than {} bytes", limits::PROGRAM_BYTES);
+                    return Ok(Err(Refusal::new(Code::BadRequest, message)));
                 }
-                read_exact(&mut recv, *attachment_bytes as usize).await?
+                Request::Submit { attachment_bytes: 0, .. } => Vec::new(),
+                Request::Submit { attachment_bytes, .. } => {
+                    if let Err(refusal) = self.handler.expects(peer, &request) {
+                        return Ok(Err(refusal));
+                    }
+                    held = match self.attachments.try_acquire() {
+                        Ok(permit) => Some(permit),
+                        Err(_) => {
+                            let message = format!("{} programs are here already", limits::ATTACHMENTS);
+                            return Ok(Err(Refusal::new(Code::Busy, message)));
+                        }
+                    };
+                    read_exact(&mut recv, *attachment_bytes as usize).await?
+                }
+                _ => Vec::new(),
+            };
+            Ok::<_, NetError>(Ok((request, attachment)))
+        });
+        let reply = match read.await.map_err(|_| NetError::Peer("the request took too long".into()))?? {
+            Ok((request, attachment)) => self.handler.handle(peer, request, attachment).await,
+            Err(refusal) => {
+                // The peer may still be sending: it stops, and reads why.
+                let _ = recv.stop(0u32.into());
+                Reply::Refused(refusal)
             }
-            _ => Vec::new(),
         };
-        Ok::<_, NetError>(Ok((request, attachment)))
-    });
-    let reply = match read.await.map_err(|_| NetError::Peer("the request took too long".into()))?? {
-        Ok((request, attachment)) => handler.handle(peer, request, attachment).await,
-        Err(refusal) => {
-            // The peer may still be sending: it stops, and reads why.
-            let _ = recv.stop(0u32.into());
-            Reply::Refused(refusal)
-        }
-    };
-    let bytes = serde_json::to_vec(&reply).map_err(|e| NetError::Local(e.to_string()))?;
-    write_frame(&mut send, &bytes).await?;
-    send.finish().map_err(|e| NetError::Peer(e.to_string()))?;
-    // Wait until the peer has it, so that closing does not cut it off.
-    let _ = send.stopped().await;
-    Ok(())
+        drop(held);
+        let bytes = serde_json::to_vec(&reply).map_err(|e| NetError::Local(e.to_string()))?;
+        write_frame(&mut send, &bytes).await?;
+        send.finish().map_err(|e| NetError::Peer(e.to_string()))?;
+        // Wait until the peer has it, so that closing does not cut it off.
+        let _ = send.stopped().await;
+        Ok(())
+    }
 }
 
 /// Sends one request to a peer and waits for the reply.

@@ -104,3 +104,50 @@ async fn an_attachment_is_read_only_from_those_who_may_send_it() {
     let reply = ask(&client, &address, &submit("mine"), &attachment).await.unwrap();
     assert!(matches!(&reply, Reply::LogFile(length) if *length == attachment.len().to_string()), "{reply:?}");
 }
+
+/// However many programs are sent at once, a bounded number of them lies in memory; who comes later is told to try again, others are served.
+#[tokio::test]
+async fn a_bounded_number_of_attachments_is_held() {
+    let (_dir, address, _router, client) = setup().await;
+    let submit = |bytes: usize| Request::Submit {
+        job: Envelope { payload_type: String::new(), payload: String::new(), signatures: vec![] },
+        grant: "mine".into(),
+        attachment_bytes: bytes as u64,
+    };
+    let frame = serde_json::to_vec(&submit(1 << 20)).unwrap();
+    let id = iroh::EndpointId::from_bytes(address.peer.as_bytes()).unwrap();
+    let addr = iroh::EndpointAddr { id, addrs: address.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
+    let connection = client.connect(addr, ALPN).await.unwrap();
+    let mut slow = Vec::new();
+    for _ in 0..limits::ATTACHMENTS {
+        let (mut send, recv) = connection.open_bi().await.unwrap();
+        send.write_all(&(frame.len() as u32).to_be_bytes()).await.unwrap();
+        send.write_all(&frame).await.unwrap();
+        send.write_all(b"and no more").await.unwrap();
+        slow.push((send, recv));
+    }
+    let mut refused = false;
+    for _ in 0..100 {
+        match ask(&client, &address, &submit(3), b"abc").await.unwrap() {
+            Reply::Refused(refusal) if refusal.code == Code::Busy => refused = true,
+            // The slow ones are on their way.
+            _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        }
+        if refused {
+            break;
+        }
+    }
+    assert!(refused, "all of them were taken");
+    assert!(matches!(ask(&client, &address, &Request::Listings, &[]).await.unwrap(), Reply::Listings(_)));
+    connection.close(0u32.into(), b"gone");
+    let mut served = false;
+    for _ in 0..100 {
+        let reply = ask(&client, &address, &submit(3), b"abc").await.unwrap();
+        served |= matches!(&reply, Reply::LogFile(length) if length == "3");
+        if served {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(served, "places that were left are not given to others");
+}

@@ -18,6 +18,9 @@ pub const DOCUMENT_BYTES: usize = 40 << 10;
 /// Largest program attachment (WebAssembly component or ONNX model) in bytes. Held in memory while it is compiled.
 pub const PROGRAM_BYTES: usize = 64 << 20;
 
+/// Most attachments that lie in a node's memory at the same time, whoever sent them: twice the jobs that run.
+pub const ATTACHMENTS: usize = 8;
+
 /// Longest SQL text in bytes. The planner recurses over the text; short text bounds the depth it can reach.
 pub const SQL_BYTES: usize = 16 << 10;
 
