@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::job::Key;
 
-use crate::{GateError, Measure, Plan, shape::steps};
+use crate::{GateError, Kind, Plan, reduce::Reduce as _};
 
 /// Sums of one group.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -35,103 +35,132 @@ impl std::fmt::Debug for GroupSums {
     }
 }
 
+/// How one vector of integers a row goes into a group's sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// Into the tally's lane of this number ([`Plan::close`]); `once` for those that count a unit once.
+    Sum {
+        /// Position in the tally.
+        tally: usize,
+        /// Lane of the plan.
+        lane: usize,
+        /// A unit counts once, however many rows it has.
+        once: bool,
+    },
+    /// Each row's integer says which of these lanes gains 1, from the first; −1 is none. At most `max_rows` rows of a unit count.
+    Bins {
+        /// First of the lanes.
+        first: usize,
+        /// How many there are.
+        lanes: usize,
+    },
+}
+
 impl Plan {
     /// An empty group.
     pub fn group(&self, key: Vec<Key>) -> GroupSums {
-        GroupSums { key, units: 0, lanes: vec![0; self.lanes.len()] }
+        GroupSums { key, units: 0, lanes: vec![0; self.lanes()] }
     }
 
-    /// Whether column `column` only counts: [`Plan::lay`] then looks at no value.
-    pub fn counts(&self, column: usize) -> bool {
-        matches!(self.shape.columns[column].measure, Measure::Units | Measure::Count)
+    /// What the vectors that [`Plan::lay`] fills are, column by column.
+    pub fn fields(&self) -> Vec<Field> {
+        let mut tally = 0;
+        let mut fields = Vec::new();
+        for part in &self.parts {
+            if part.kind == Kind::Bins {
+                fields.push(Field::Bins { first: part.first, lanes: part.lanes });
+                continue;
+            }
+            for lane in part.range() {
+                fields.push(Field::Sum { tally, lane, once: part.kind == Kind::Once });
+                tally += 1;
+            }
+        }
+        fields
     }
 
-    /// Lays a column's values on its grid: into each of its lanes ([`Plan::lanes_of`]) one integer a row. Added up over the rows of a unit in a
-    /// group they are what [`Plan::close`] clips. A row that is not `valid`, and NaN, is 0 in every lane: it adds nothing.
+    /// Lays a column's values on its grid: into each of its fields ([`Plan::fields`]) one integer a row. A row that is not `valid`, or has NaN, adds
+    /// nothing: it is 0 in a sum and −1 as a bin.
     ///
-    /// `values` has one value a row, or none where [`Plan::counts`]. Grid steps have at most 21 bits.
-    pub fn lay(&self, column: usize, rows: usize, values: &[f64], valid: Option<&[bool]>, lanes: &mut [Vec<i32>]) {
-        lanes.iter_mut().for_each(Vec::clear);
-        let first = self.first[column];
-        // Over blocks the denominator is public: there is no lane that counts.
-        let present = |count: &mut [Vec<i32>]| {
-            count.iter_mut().for_each(|count| count.extend(values.iter().map(|v| i32::from(!v.is_nan()))));
-        };
-        match (&self.shape.columns[column].measure, &mut *lanes) {
-            (Measure::Units | Measure::Count, [count]) => count.resize(rows, 1),
-            (Measure::Sum { lo, hi }, [sum]) => lay_lane(values, *lo, *hi, self.lanes[first].step, |v| v, sum),
-            (Measure::Mean { lo, hi }, [sum, count @ ..]) => {
-                let middle = (lo + hi) / 2.0;
-                lay_lane(values, *lo, *hi, self.lanes[first].step, |v| v - middle, sum);
-                present(count);
-            }
-            (Measure::Variance { lo, hi, .. }, [sum, square, count @ ..]) => {
-                let (middle, half) = ((lo + hi) / 2.0, (hi - lo) / 2.0);
-                lay_lane(values, *lo, *hi, self.lanes[first].step, |v| v - middle, sum);
-                let centred = |v: f64| (v - middle) * (v - middle) - half * half / 2.0;
-                lay_lane(values, *lo, *hi, self.lanes[first + 1].step, centred, square);
-                present(count);
-            }
-            (Measure::Histogram { lo, hi, bins }, lanes) => {
-                lanes.iter_mut().for_each(|bin| bin.resize(rows, 0));
-                for (row, v) in values.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
-                    let position = (v.clamp(*lo, *hi) - lo) / (hi - lo) * f64::from(*bins);
-                    lanes[(position as usize).min(*bins as usize - 1)][row] = 1;
-                }
-            }
-            // `Plan::new` lays out these lanes and no others.
-            _ => {}
-        }
-        if let Some(valid) = valid {
-            for lane in lanes {
-                lane.iter_mut().zip(valid).for_each(|(value, valid)| *value *= i32::from(*valid));
+    /// `values` has as many slices as the column's measure takes values ([`Measure::values`](crate::Measure::values)). Grid steps have at most 21 bits.
+    pub fn lay(&self, column: usize, rows: usize, values: &[&[f64]], valid: Option<&[bool]>, fields: &mut [Vec<i32>]) {
+        fields.iter_mut().for_each(Vec::clear);
+        let parts = &self.parts[self.parts_of(column)];
+        self.shape.columns[column].measure.lay(rows, values, parts, fields);
+        let Some(valid) = valid else { return };
+        let mut fields = fields.iter_mut();
+        for part in parts {
+            for field in fields.by_ref().take(part.fields()) {
+                let missing = if part.kind == Kind::Bins { -1 } else { 0 };
+                field.iter_mut().zip(valid).filter(|(_, valid)| !**valid).for_each(|(value, _)| *value = missing);
             }
         }
     }
 
-    /// Clips one unit's (or block's) tally and adds it to its group's `units` and `lanes`, then clears the tally.
+    /// Clips one unit's tally, adds it to `lanes` (in the tally's order), and clears it. Good for [`Plan::closes`] units, then the sums must be moved on
+    /// to more bits.
     #[inline]
-    pub fn close(&self, units: &mut i64, lanes: &mut [i128], tally: &mut [i64]) {
+    pub fn close(&self, units: &mut i64, lanes: &mut [i64], tally: &mut [i64]) {
         *units += 1;
-        for ((sum, part), lane) in lanes.iter_mut().zip(tally.iter_mut()).zip(&self.lanes) {
-            *sum += i128::from((*part).clamp(lane.clip_lo, lane.clip_hi));
+        for ((sum, part), clip) in lanes.iter_mut().zip(tally.iter_mut()).zip(&self.clips) {
+            *sum += (*part).clamp(clip.lo, clip.hi);
             *part = 0;
         }
     }
 
-    /// [`Plan::close`] on 64-bit sums: twice as many fit a cache line. Good for [`Plan::closes`] units, then they must be moved on.
-    #[inline]
-    pub fn close_small(&self, units: &mut i64, lanes: &mut [i64], tally: &mut [i64]) {
-        *units += 1;
-        for ((sum, part), lane) in lanes.iter_mut().zip(tally.iter_mut()).zip(&self.lanes) {
-            *sum += (*part).clamp(lane.clip_lo, lane.clip_hi);
-            *part = 0;
-        }
-    }
-
-    /// After so many calls no sum of [`Plan::close_small`] can have left 64 bits.
+    /// After so many calls no sum of [`Plan::close`] can have left 64 bits.
     pub fn closes(&self) -> u64 {
-        let largest = self.lanes.iter().map(|l| l.clip_lo.unsigned_abs().max(l.clip_hi.unsigned_abs())).max().unwrap_or(0);
+        let largest = self.parts.iter().map(|p| p.clip_lo.unsigned_abs().max(p.clip_hi.unsigned_abs())).max().unwrap_or(0);
         i64::MAX as u64 / largest.max(1)
     }
 
-    /// Adds one program output vector as a unit or block: each value is one row. NaN counts as `defaults`.
+    /// Adds one unit's rows to its group, whole: what a fold over many units does in steps. `values` has a slice for each value of each column.
     ///
     /// # Errors
-    /// [`GateError::Misfit`] when the lengths differ from the number of columns.
-    pub fn close_vector(&self, group: &mut GroupSums, values: &[f64], defaults: &[f64]) -> Result<(), GateError> {
-        let columns = self.shape.columns.len();
-        if values.len() != columns || defaults.len() != columns {
-            return Err(GateError::Misfit(format!("{} values for {columns} columns", values.len())));
+    /// [`GateError::Misfit`] when the number of slices or their lengths differ.
+    pub fn close_rows(&self, group: &mut GroupSums, values: &[&[f64]]) -> Result<(), GateError> {
+        let wanted: usize = self.shape.columns.iter().map(|c| c.measure.values()).sum();
+        let rows = values.first().map_or(1, |v| v.len());
+        if values.len() != wanted || values.iter().any(|v| v.len() != rows) {
+            return Err(GateError::Misfit(format!("{} values for {wanted}", values.len())));
         }
-        let (mut tally, mut laid) = (Vec::with_capacity(self.lanes.len()), Vec::new());
-        for (i, (value, default)) in values.iter().zip(defaults).enumerate() {
-            laid.resize(self.lanes_of(i).len(), Vec::new());
-            self.lay(i, 1, &[if value.is_nan() { *default } else { *value }], None, &mut laid);
-            tally.extend(laid.iter().map(|lane| i64::from(lane[0])));
+        let mut laid = Vec::new();
+        let mut rest = values;
+        for (i, column) in self.shape.columns.iter().enumerate() {
+            let (mine, others) = rest.split_at(column.measure.values());
+            rest = others;
+            let mut fields = vec![Vec::new(); self.fields_of(i)];
+            self.lay(i, rows, mine, None, &mut fields);
+            laid.extend(fields);
         }
-        self.close(&mut group.units, &mut group.lanes, &mut tally);
+        group.units += 1;
+        for (field, laid) in self.fields().into_iter().zip(laid) {
+            match field {
+                Field::Sum { tally, lane, .. } => {
+                    let clip = self.clips[tally];
+                    let sum: i64 = laid.iter().map(|v| i64::from(*v)).sum();
+                    group.lanes[lane] += i128::from(sum.clamp(clip.lo, clip.hi));
+                }
+                Field::Bins { first, .. } => {
+                    for bin in laid.iter().filter(|bin| **bin >= 0).take(self.shape.max_rows as usize) {
+                        group.lanes[first + *bin as usize] += 1;
+                    }
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Adds one program's contribution vector as a unit or block. NaN counts as the default in its place.
+    ///
+    /// # Errors
+    /// [`GateError::Misfit`] when the lengths differ from the number of values that the columns take.
+    pub fn close_vector(&self, group: &mut GroupSums, values: &[f64], defaults: &[f64]) -> Result<(), GateError> {
+        if values.len() != defaults.len() {
+            return Err(GateError::Misfit(format!("{} values, {} defaults", values.len(), defaults.len())));
+        }
+        let values: Vec<[f64; 1]> = values.iter().zip(defaults).map(|(v, d)| [if v.is_nan() { *d } else { *v }]).collect();
+        self.close_rows(group, &values.iter().map(|v| &v[..]).collect::<Vec<_>>())
     }
 
     /// Checks that `sums` could have come from this plan: right lengths, no duplicate key, no sum beyond its units' clip range.
@@ -142,7 +171,7 @@ impl Plan {
         let misfit = |what: &str| Err(GateError::Misfit(what.to_owned()));
         let mut seen = std::collections::HashSet::with_capacity(sums.groups.len());
         for group in &sums.groups {
-            if group.key.len() != self.shape.key_names.len() || group.lanes.len() != self.lanes.len() || group.units < 0 {
+            if group.key.len() != self.shape.key_names.len() || group.lanes.len() != self.lanes() || group.units < 0 {
                 return misfit("a group has the wrong shape");
             }
             // A key that came twice would be noised twice: a unit would be in more groups than it pays for.
@@ -150,22 +179,15 @@ impl Plan {
                 return misfit("a key comes twice");
             }
             let units = i128::from(group.units);
-            for (sum, lane) in group.lanes.iter().zip(&self.lanes) {
-                if *sum < units * i128::from(lane.clip_lo) || *sum > units * i128::from(lane.clip_hi) {
+            for part in &self.parts {
+                let (lo, hi) = (units * i128::from(part.clip_lo), units * i128::from(part.clip_hi));
+                let lanes = &group.lanes[part.range()];
+                let all: i128 = lanes.iter().sum();
+                if lanes.iter().any(|sum| !(lo..=hi).contains(sum)) || part.kind == Kind::Bins && all > hi {
                     return misfit("a sum lies beyond what its units can add");
                 }
             }
         }
         Ok(())
     }
-}
-
-/// Each value clipped to [lo, hi], then `of` it in grid steps; 0 for NaN.
-#[inline]
-fn lay_lane(values: &[f64], lo: f64, hi: f64, step: f64, of: impl Fn(f64) -> f64, into: &mut Vec<i32>) {
-    into.extend(values.iter().map(|&v| {
-        let clipped = if v < lo { lo } else { v };
-        let clipped = if clipped > hi { hi } else { clipped };
-        if v.is_nan() { 0 } else { steps(of(clipped), step) }
-    }));
 }

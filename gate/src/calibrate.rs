@@ -6,7 +6,7 @@ use tidegate_protocol::{
     receipt::{ColumnNote, Mechanism},
 };
 
-use crate::{GateError, Keys, Measure, Plan, noise};
+use crate::{GateError, Keys, Plan, noise, reduce::Reduce as _};
 
 /// Threshold on the noisy number of units of a group with an undeclared key.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,8 +20,10 @@ pub struct Threshold {
 /// Noise scales of a plan at a price. All public.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// Standard deviation for each lane, in grid steps.
+    /// Standard deviation for each part, in grid steps.
     pub scales: Vec<f64>,
+    /// The same for the remainder row, which adds up groups that did not appear.
+    pub remainder: Vec<f64>,
     /// For undeclared keys.
     pub threshold: Option<Threshold>,
     /// The price it was made for.
@@ -29,10 +31,13 @@ pub struct Calibration {
 }
 
 impl Plan {
-    /// Splits `cost` over the columns in equal parts (one more part for the threshold of undeclared keys) and finds each lane's noise.
+    /// Splits `cost` over the columns by their weights (the threshold of undeclared keys counts as one more, of weight 1) and finds each part's noise.
     ///
-    /// A unit touches κ groups, and in each `together` lanes of a column: their ρ add up, so a lane's draw may cost
-    /// ρ_column · share / (κ · together), and σ = Δ / √(2ρ_lane) (Bun and Steinke 2016, Proposition 1.6).
+    /// A unit touches κ groups, and in each `times` moves of a part: their ρ add up, so a draw may cost
+    /// ρ_column · share / (κ · times), and σ = Δ / √(2ρ) (Bun and Steinke 2016, Proposition 1.6).
+    ///
+    /// The remainder row adds up groups: a unit may be in κ of them, which all did not appear, and moves it by κ · Δ. It appears in none of those then,
+    /// so with noise of σ · √κ the κ'²Δ²/(2κσ²) of κ' such groups is no more than the κ'Δ²/(2σ²) that they would have cost.
     ///
     /// # Errors
     /// [`GateError::Cost`] when ρ is zero, or δ is zero where keys are undeclared.
@@ -44,23 +49,26 @@ impl Plan {
         if undeclared && cost.delta_femto.0 == 0 {
             return Err(GateError::Cost("undeclared group keys need a δ, or declare them with keys = […]".into()));
         }
-        let parts = self.shape.columns.len() + usize::from(undeclared);
-        let part = cost.rho_micro.rho() / parts as f64;
         let kappa = f64::from(self.kappa());
-        let scales = self
-            .lanes
-            .iter()
-            .map(|lane| scale_for(lane.sensitivity, part * lane.share / (kappa * f64::from(lane.together))))
-            .collect::<Result<Vec<_>, _>>()?;
+        let weights: f64 = self.shape.columns.iter().map(|c| c.weight).sum::<f64>() + f64::from(u8::from(undeclared));
+        let rho = |weight: f64| cost.rho_micro.rho() * weight / weights / kappa;
+        let mut scales = Vec::with_capacity(self.parts.len());
+        for (i, column) in self.shape.columns.iter().enumerate() {
+            for part in &self.parts[self.parts_of(i)] {
+                scales.push(scale_for(part.sensitivity, rho(column.weight) * part.share / f64::from(part.times))?);
+            }
+        }
         let threshold = match self.shape.keys {
-            Keys::Undeclared { min_units } => {
-                let scale = scale_for(1, part / kappa)?;
+            Keys::Undeclared { min_units, .. } => {
+                let scale = scale_for(1, rho(1.0))?;
                 let tau = tau(scale, cost.delta_femto.delta(), self.kappa())?.max(i64::from(min_units));
                 Some(Threshold { tau, scale })
             }
             _ => None,
         };
-        Ok(Calibration { scales, threshold, cost })
+        // A hair more than √κ, for rounding.
+        let remainder = scales.iter().map(|scale| scale * kappa.sqrt() * (1.0 + 1e-12)).collect();
+        Ok(Calibration { scales, remainder, threshold, cost })
     }
 
     /// The mechanism's public numbers, for the receipt.
@@ -71,19 +79,8 @@ impl Plan {
             .iter()
             .enumerate()
             .map(|(i, column)| {
-                let (reducer, lo, hi) = match column.measure {
-                    Measure::Units => ("units", 0.0, 1.0),
-                    Measure::Count => ("count", 0.0, f64::from(self.shape.max_rows)),
-                    Measure::Sum { lo, hi } => ("sum", lo, hi),
-                    Measure::Mean { lo, hi } => ("mean", lo, hi),
-                    Measure::Variance { lo, hi, root: false, .. } => ("variance", lo, hi),
-                    Measure::Variance { lo, hi, root: true, .. } => ("standard-deviation", lo, hi),
-                    Measure::Histogram { lo, hi, .. } => ("histogram", lo, hi),
-                };
-                let range = self.lanes_of(i);
-                // Bins share one scale: say it once.
-                let range = if reducer == "histogram" { range.start..range.start + 1 } else { range };
-                let noise_scale = range.map(|lane| calibration.scales[lane] * self.lanes[lane].step).collect();
+                let (reducer, lo, hi) = column.measure.note(self.shape.frame());
+                let noise_scale = self.parts_of(i).map(|part| calibration.scales[part] * self.parts[part].step).collect();
                 ColumnNote { name: column.name.clone(), reducer: reducer.into(), lo, hi, noise_scale }
             })
             .collect();

@@ -12,6 +12,7 @@
 //!
 //! # Path
 //! [`Shape`] (public, from the job) → [`Plan::new`] → rows → [`Sums`] → [`Plan::calibrate`] → [`release()`] → [`Released`].
+//! What can be measured, and why the noise covers it, is in `reduce/`, a file each.
 //!
 //! # Adjacency
 //! Two datasets are neighbours when one has one privacy unit more (`add-remove-one-unit`). Over a fixed number of blocks the unit
@@ -23,14 +24,19 @@ mod accumulate;
 mod calibrate;
 mod convert;
 mod noise;
+mod noised;
+mod part;
+mod reduce;
 mod release;
 mod shape;
 
-pub use accumulate::{GroupSums, Sums};
+pub use accumulate::{Field, GroupSums, Sums};
 pub use calibrate::{Calibration, Threshold};
 pub use convert::{epsilon_of, rho_of};
+pub use part::{Kind, Part};
+pub use reduce::{BRANCHES, Confusion, Covariance, Histogram, Mean, Measure, Quantiles, Scores, Sum, Variance, Vector};
 pub use release::{Released, release};
-pub use shape::{Column, Keys, Lane, Measure, Plan, Shape};
+pub use shape::{Column, Keys, Plan, Shape};
 
 /// Why the gate would not do a thing. Never says anything about data.
 #[derive(Debug, thiserror::Error)]

@@ -6,14 +6,12 @@ use tidegate_protocol::{
     result::{Cell, ResultDoc, Row},
 };
 
-use crate::{Calibration, GateError, GroupSums, Keys, Measure, Plan, Sums, noise};
-
-/// 97.5th percentile of the standard normal: a two-sided 95 % interval.
-const Z95: f64 = 1.959_963_984_540_054;
-/// 98.75th percentile: two intervals that hold together with 95 %.
-const Z95_OF_TWO: f64 = 2.241_402_727_604_946;
-/// 99.1667th percentile: three intervals that hold together with 95 %.
-const Z95_OF_THREE: f64 = 2.393_979_800_014_43;
+use crate::{
+    Calibration, GateError, GroupSums, Keys, Plan, Sums,
+    noise::{self, Noise},
+    noised::Noised,
+    reduce::Reduce as _,
+};
 
 /// A released result: noised, and the only thing that can be sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,23 +38,26 @@ pub fn release(
     job: ContentHash,
 ) -> Result<Released, GateError> {
     plan.check(sums)?;
-    let noises = calibration.scales.iter().map(|s| noise::gaussian(*s)).collect::<Result<Vec<_>, _>>()?;
+    let noises = noises(&calibration.scales)?;
     let empty = |key: &[Key]| plan.group(key.to_vec());
     let find = |key: &[Key]| sums.groups.iter().find(|g| g.key == key).cloned().unwrap_or_else(|| empty(key));
+    let mut remainder = None;
     let groups: Vec<GroupSums> = match plan.shape.keys {
         Keys::None => vec![find(&[])],
         Keys::Declared(_) => declared_groups(plan, declared, sums),
-        Keys::Undeclared { .. } => passing(calibration, sums)?,
+        Keys::Undeclared { remainder: wanted, .. } => {
+            let (kept, rest) = passing(plan, calibration, sums)?;
+            if wanted {
+                let noises = self::noises(&calibration.remainder)?;
+                remainder = Some(cells(plan, &calibration.remainder, &noises, &rest)?);
+            }
+            kept
+        }
     };
     let mut rows = Vec::with_capacity(groups.len());
     for group in groups {
-        let noised = group
-            .lanes
-            .iter()
-            .zip(&noises)
-            .map(|(sum, noise)| Ok(sum + i128::from(noise.draw()?)))
-            .collect::<Result<Vec<i128>, GateError>>()?;
-        rows.push(Row { key: group.key, cells: cells(plan, calibration, &noised) });
+        let cells = cells(plan, &calibration.scales, &noises, &group)?;
+        rows.push(Row { key: group.key, cells });
     }
     if matches!(plan.shape.keys, Keys::Undeclared { .. }) {
         // The order of arrival in the worker would tell which group came first in the files.
@@ -67,9 +68,14 @@ pub fn release(
         job,
         cost: calibration.cost,
         keys: plan.shape.key_names.clone(),
-        columns: column_names(plan),
+        columns: plan.result_names(),
         rows,
+        remainder,
     }))
+}
+
+fn noises(scales: &[f64]) -> Result<Vec<Noise>, GateError> {
+    scales.iter().map(|s| noise::gaussian(*s)).collect()
 }
 
 fn declared_groups(plan: &Plan, declared: &[Vec<Key>], sums: &Sums) -> Vec<GroupSums> {
@@ -79,120 +85,43 @@ fn declared_groups(plan: &Plan, declared: &[Vec<Key>], sums: &Sums) -> Vec<Group
     declared.iter().map(|key| by_key.get(&text(key)).map_or_else(|| plan.group(key.clone()), |g| (*g).clone())).collect()
 }
 
-/// The groups whose noisy number of units reaches τ.
-fn passing(calibration: &Calibration, sums: &Sums) -> Result<Vec<GroupSums>, GateError> {
+/// The groups whose noisy number of units reaches τ, and all others added up.
+fn passing(plan: &Plan, calibration: &Calibration, sums: &Sums) -> Result<(Vec<GroupSums>, GroupSums), GateError> {
     let threshold = calibration.threshold.ok_or_else(|| GateError::Misfit("undeclared keys without a threshold".into()))?;
     let noise = noise::gaussian(threshold.scale)?;
-    let mut kept = Vec::new();
-    for group in &sums.groups {
-        // A group nobody is in does not exist, whatever the worker sent.
-        if group.units > 0 && group.units.saturating_add(noise.draw()?) >= threshold.tau {
+    let (mut kept, mut rest) = (Vec::new(), plan.group(vec![]));
+    // A group nobody is in does not exist, whatever the worker sent.
+    for group in sums.groups.iter().filter(|g| g.units > 0) {
+        if group.units.saturating_add(noise.draw()?) >= threshold.tau {
             kept.push(group.clone());
+        } else {
+            rest.lanes.iter_mut().zip(&group.lanes).for_each(|(all, one)| *all += one);
         }
     }
-    Ok(kept)
+    Ok((kept, rest))
 }
 
-fn column_names(plan: &Plan) -> Vec<String> {
-    let mut names = Vec::new();
-    for column in &plan.shape.columns {
-        match column.measure {
-            Measure::Histogram { lo, hi, bins } => {
-                let width = (hi - lo) / f64::from(bins);
-                for bin in 0..bins {
-                    let from = lo + width * f64::from(bin);
-                    let end = if bin + 1 == bins { ']' } else { ')' };
-                    names.push(format!("{} [{:.4}, {:.4}{end}", column.name, from, from + width));
-                }
-            }
-            _ => names.push(column.name.clone()),
-        }
-    }
-    names
-}
-
-fn cells(plan: &Plan, calibration: &Calibration, noised: &[i128]) -> Vec<Cell> {
+/// Noise on every integer of a group, then what its columns make of them.
+fn cells(plan: &Plan, scales: &[f64], noises: &[Noise], group: &GroupSums) -> Result<Vec<Cell>, GateError> {
     let mut cells = Vec::new();
-    // A noised sum in the column's unit, and the half width of its interval: z standard deviations and half a step of rounding.
-    let lane = |i: usize, z: f64| {
-        let step = plan.lanes[i].step;
-        (noised[i] as f64 * step, (calibration.scales[i] * z + 0.5) * step)
-    };
-    for (column, &first) in plan.shape.columns.iter().zip(&plan.first) {
-        match column.measure {
-            Measure::Units | Measure::Count | Measure::Sum { .. } => {
-                let (value, half) = lane(first, Z95);
-                cells.push(Cell { value, low: value - half, high: value + half });
-            }
-            Measure::Histogram { bins, .. } => {
-                for bin in 0..bins as usize {
-                    let (value, half) = lane(first + bin, Z95);
-                    cells.push(Cell { value, low: value - half, high: value + half });
-                }
-            }
-            Measure::Variance { lo, hi, sample, root } => {
-                let count = match plan.shape.blocks {
-                    Some(blocks) => (f64::from(blocks), 0.0),
-                    None => lane(first + 2, Z95_OF_THREE),
-                };
-                let sums = (lane(first, Z95_OF_THREE), lane(first + 1, Z95_OF_THREE), count);
-                cells.push(variance((hi - lo) / 2.0, sums, sample, root));
-            }
-            Measure::Mean { lo, hi } => {
-                let middle = (lo + hi) / 2.0;
-                cells.push(match plan.shape.blocks {
-                    Some(blocks) => {
-                        let (sum, half) = lane(first, Z95);
-                        let at = |sum: f64| (middle + sum / f64::from(blocks)).clamp(lo, hi);
-                        Cell { value: at(sum), low: at(sum - half), high: at(sum + half) }
-                    }
-                    None => ratio(middle, lo, hi, lane(first, Z95_OF_TWO), lane(first + 1, Z95_OF_TWO)),
-                });
-            }
-        }
+    for (i, column) in plan.shape.columns.iter().enumerate() {
+        let noised = plan
+            .parts_of(i)
+            .map(|p| {
+                let part = &plan.parts[p];
+                let exact = column.measure.expand(&group.lanes[part.range()]);
+                let values = exact
+                    .into_iter()
+                    .map(|sum| Ok((sum + i128::from(noises[p].draw()?)) as f64 * part.step))
+                    .collect::<Result<_, GateError>>()?;
+                // Counts are exact on their grid: only noise moves them.
+                let step = if part.step == 1.0 { 0.0 } else { part.step };
+                Ok(Noised { values, sigma: scales[p] * part.step, step })
+            })
+            .collect::<Result<Vec<_>, GateError>>()?;
+        cells.extend(column.measure.cells(&noised, plan.shape.blocks));
     }
-    cells
-}
-
-/// Variance = E[c²] − E[c]² of centred values, from noised sums; `n` is public over blocks. Post-processing, free. The interval takes the worst of
-/// the three intervals' ends, and of a mean of zero where that is among them.
-fn variance(half: f64, (sum, square, count): Three, sample: bool, root: bool) -> Cell {
-    let at = |sum: f64, square: f64, count: f64| {
-        let n = count.max(1.0);
-        let spread = (half * half / 2.0 + square / n - (sum / n).powi(2)).clamp(0.0, half * half);
-        let spread = if sample && n > 1.0 { spread * n / (n - 1.0) } else { spread };
-        if root { spread.sqrt() } else { spread }
-    };
-    let ends = |(value, half): (f64, f64)| [value - half, value + half, if half >= value.abs() { 0.0 } else { value }];
-    let mut cell = Cell { value: at(sum.0, square.0, count.0), low: f64::INFINITY, high: f64::NEG_INFINITY };
-    for sum in ends(sum) {
-        for square in ends(square) {
-            for count in ends(count) {
-                let value = at(sum, square, count);
-                (cell.low, cell.high) = (cell.low.min(value), cell.high.max(value));
-            }
-        }
-    }
-    cell
-}
-
-/// Three noised sums, each with the half width of its interval.
-type Three = ((f64, f64), (f64, f64), (f64, f64));
-
-/// Mean = middle + centred sum / count, both noised. Post-processing, free. The interval takes the worst corner of both.
-fn ratio(middle: f64, lo: f64, hi: f64, sum: (f64, f64), count: (f64, f64)) -> Cell {
-    let at = |sum: f64, count: f64| (middle + sum / count.max(1.0)).clamp(lo, hi);
-    let corners = [
-        at(sum.0 - sum.1, count.0 - count.1),
-        at(sum.0 - sum.1, count.0 + count.1),
-        at(sum.0 + sum.1, count.0 - count.1),
-        at(sum.0 + sum.1, count.0 + count.1),
-    ];
-    Cell {
-        value: at(sum.0, count.0),
-        low: corners.iter().copied().fold(f64::INFINITY, f64::min),
-        high: corners.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-    }
+    Ok(cells)
 }
 
 fn compare_keys(a: &[Key], b: &[Key]) -> std::cmp::Ordering {

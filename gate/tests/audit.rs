@@ -8,7 +8,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use statrs::distribution::{Beta, ContinuousCDF};
-use tidegate_gate::{Column, GroupSums, Keys, Measure, Plan, Shape, Sums, epsilon_of, release};
+use tidegate_gate::{
+    Column, Confusion, Covariance, GroupSums, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Variance, Vector,
+    epsilon_of, release,
+};
 use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta, job::Key, result::ResultDoc};
 
 /// Probability with which one bound may fail.
@@ -24,7 +27,7 @@ fn price(rho: f64) -> Cost {
 }
 
 fn plan(keys: Keys, measure: Measure, blocks: Option<u32>) -> Plan {
-    let columns = vec![Column { name: "c".into(), measure }];
+    let columns = vec![Column::new("c", measure)];
     let key_names = if keys == Keys::None { vec![] } else { vec!["k".into()] };
     let max_rows = if blocks.is_some() { 1 } else { 2 };
     Plan::new(Shape { key_names, keys, columns, max_groups: 2, max_rows, blocks }).unwrap()
@@ -33,13 +36,26 @@ fn plan(keys: Keys, measure: Measure, blocks: Option<u32>) -> Plan {
 /// A group of `others` units that add nothing much, and one that adds `values` row by row.
 fn group(plan: &Plan, key: Vec<Key>, others: usize, values: Option<&[f64]>) -> GroupSums {
     let mut group = plan.group(key);
+    let arity = plan.shape().columns[0].measure.values();
     for values in std::iter::repeat_n(&[0.25][..], others).chain(values) {
-        let mut lanes = vec![vec![]; plan.lanes().len()];
-        plan.lay(0, values.len(), values, None, &mut lanes);
-        let mut tally: Vec<i64> = lanes.iter().map(|lane| lane.iter().map(|v| i64::from(*v)).sum()).collect();
-        plan.close(&mut group.units, &mut group.lanes, &mut tally);
+        // Counts take no value: as many rows are told by a tally of units.
+        let rows = if arity == 0 { vec![] } else { vec![values; arity] };
+        if arity == 0 {
+            add_counted(plan, &mut group, values.len());
+        } else {
+            plan.close_rows(&mut group, &rows).unwrap();
+        }
     }
     group
+}
+
+/// A unit with `rows` rows, to measures that only count.
+fn add_counted(plan: &Plan, group: &mut GroupSums, rows: usize) {
+    let mut laid = vec![vec![]];
+    plan.lay(0, rows, &[], None, &mut laid);
+    let (mut lanes, mut tally) = ([0], [laid[0].iter().map(|v| i64::from(*v)).sum()]);
+    plan.close(&mut group.units, &mut lanes, &mut tally);
+    group.lanes[0] += i128::from(lanes[0]);
 }
 
 fn text(key: &str) -> Vec<Key> {
@@ -124,17 +140,9 @@ fn broken(case: &Case<'_>) {
     assert!(excess > 0.0, "this is broken, and the audit did not see it: {excess}");
 }
 
-/// One unit at its worst beside a hundred others, for each measure.
-#[test]
-fn one_unit_is_hidden_in_every_measure() {
-    for measure in [
-        Measure::Units,
-        Measure::Count,
-        Measure::Sum { lo: -1.0, hi: 3.0 },
-        Measure::Mean { lo: 0.0, hi: 1.0 },
-        Measure::Mean { lo: -5.0, hi: 2.0 },
-        Measure::Variance { lo: -1.0, hi: 3.0, sample: false, root: true },
-    ] {
+/// One unit at its worst beside a hundred others.
+fn hides_one_unit(measures: impl IntoIterator<Item = Measure>) {
+    for measure in measures {
         let plan = plan(Keys::None, measure.clone(), None);
         for worst in [1e9, -1e9] {
             let of = |values| Sums { groups: vec![group(&plan, vec![], 100, values)] };
@@ -143,11 +151,73 @@ fn one_unit_is_hidden_in_every_measure() {
     }
 }
 
+#[test]
+fn one_unit_is_hidden_in_counts_and_sums() {
+    hides_one_unit([
+        Measure::Units,
+        Measure::Count,
+        Measure::Sum(Sum { lo: -1.0, hi: 3.0 }),
+        Measure::Mean(Mean { lo: 0.0, hi: 1.0 }),
+        Measure::Mean(Mean { lo: -5.0, hi: 2.0 }),
+    ]);
+}
+
+#[test]
+fn one_unit_is_hidden_in_second_moments() {
+    let covariance = |correlation| Covariance { x: (-1.0, 3.0), y: (-1.0, 3.0), sample: false, correlation };
+    hides_one_unit([
+        Measure::Variance(Variance { lo: -1.0, hi: 3.0, sample: false, root: true }),
+        Measure::Covariance(covariance(false)),
+        Measure::Covariance(covariance(true)),
+    ]);
+}
+
+#[test]
+fn one_unit_is_hidden_in_bins() {
+    hides_one_unit([
+        Measure::Histogram(Histogram { lo: 0.0, hi: 1.0, bins: 2 }),
+        Measure::Quantiles(Quantiles { lo: 0.0, hi: 1.0, bins: 16, at: vec![0.5] }),
+        Measure::Confusion(Confusion { classes: 2 }),
+        Measure::Scores(Scores { lo: 0.0, hi: 1.0, bins: 2, cut: 0.5 }),
+    ]);
+}
+
+/// A vector at the end of its ball, in any direction: an observer who projects on it sees no more than was paid for.
+#[test]
+fn one_unit_is_hidden_in_a_vector() {
+    let columns = vec![Column::new("g", Measure::Vector(Vector { len: 4, norm: 2.0 }))];
+    let shape = Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 1, blocks: None };
+    let plan = Plan::new(shape).unwrap();
+    let sum: fn(&ResultDoc) -> f64 = |r| r.rows[0].cells.iter().map(|c| c.value).sum();
+    let second: fn(&ResultDoc) -> f64 = |r| r.rows[0].cells[1].value;
+    for (direction, look) in [([1e9; 4], sum), ([0.0, -1e9, 0.0, 0.0], second)] {
+        let of = |one: Option<[f64; 4]>| {
+            let mut group = plan.group(vec![]);
+            for v in std::iter::repeat_n([0.1; 4], 50).chain(one) {
+                plan.close_vector(&mut group, &v, &[0.0; 4]).unwrap();
+            }
+            Sums { groups: vec![group] }
+        };
+        sound(&Case { plan: &plan, sides: [of(None), of(Some(direction))], declared: &[], paid: RHO, look });
+        broken(&Case { plan: &plan, sides: [of(None), of(Some(direction))], declared: &[], paid: 4.0 * RHO, look });
+    }
+}
+
+/// The remainder adds up groups: a unit that is in κ of them, none of which appears, moves it by κ times what it moves one by.
+#[test]
+fn the_remainder_hides_a_unit_that_is_in_all_of_it() {
+    let plan = plan(Keys::Undeclared { min_units: 1_000_000, remainder: true }, Measure::Count, None);
+    let of = |values| Sums { groups: ["a", "b"].map(|key| group(&plan, text(key), 10, values)).into() };
+    let look = |r: &ResultDoc| r.remainder.as_ref().unwrap()[0].value;
+    sound(&Case { plan: &plan, sides: [of(None), of(Some(&[1.0; 9]))], declared: &[], paid: RHO, look });
+    broken(&Case { plan: &plan, sides: [of(None), of(Some(&[1.0; 9]))], declared: &[], paid: 10.0 * RHO, look });
+}
+
 /// One block goes from one end to the other.
 #[test]
 fn one_block_is_hidden_in_every_measure() {
     for measure in
-        [Measure::Sum { lo: -1.0, hi: 3.0 }, Measure::Mean { lo: 0.0, hi: 1.0 }, Measure::Histogram { lo: 0.0, hi: 1.0, bins: 2 }]
+        [Measure::Sum(Sum { lo: -1.0, hi: 3.0 }), Measure::Mean(Mean { lo: 0.0, hi: 1.0 }), Measure::Histogram(Histogram { lo: 0.0, hi: 1.0, bins: 2 }), Measure::Quantiles(Quantiles { lo: 0.0, hi: 1.0, bins: 16, at: vec![0.5] })]
     {
         let plan = plan(Keys::None, measure, Some(50));
         let of = |value| Sums { groups: vec![group(&plan, vec![], 49, Some(&[value]))] };
@@ -169,7 +239,7 @@ fn one_unit_in_kappa_groups_is_hidden() {
 /// A group that one unit alone is in, against none; and one more unit in a group near the threshold.
 #[test]
 fn an_undeclared_group_does_not_show_its_one_unit() {
-    let plan = plan(Keys::Undeclared { min_units: 1 }, Measure::Count, None);
+    let plan = plan(Keys::Undeclared { min_units: 1, remainder: false }, Measure::Count, None);
     let tau = plan.calibrate(price(RHO)).unwrap().threshold.unwrap().tau as usize;
     for near in [1, tau - 1, tau, tau + 3] {
         let of = |others, values| Sums { groups: vec![group(&plan, text("a"), others, values)] };
@@ -196,7 +266,7 @@ fn broken_gates_are_found() {
     broken(&Case { plan: &keyed, sides: [of(None), of(Some(&[1.0; 9]))], declared: &declared, paid: RHO, look: total });
 
     // Noise for change-one-block, on data where a unit's coming changes the number of blocks too: the sum moves by more than hi − lo.
-    let blocks = plan(Keys::None, Measure::Sum { lo: 10.0, hi: 11.0 }, Some(50));
+    let blocks = plan(Keys::None, Measure::Sum(Sum { lo: 10.0, hi: 11.0 }), Some(50));
     let of = |others| Sums { groups: vec![group(&blocks, vec![], others, None)] };
     broken(&Case { plan: &blocks, sides: [of(49), of(50)], declared: &[], paid: RHO, look: value });
 }

@@ -1,7 +1,10 @@
 //! The gate's promises, each by a test that fails when the promise is broken.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use tidegate_gate::{Column, Keys, Measure, Plan, Shape, Sums, epsilon_of, release, rho_of};
+use tidegate_gate::{
+    Column, Confusion, Covariance, Histogram, Keys, Kind, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Variance,
+    epsilon_of, release, rho_of,
+};
 use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta, job::Key};
 
 fn cost(rho: f64) -> Cost {
@@ -12,7 +15,7 @@ fn shape(keys: Keys, measures: &[Measure]) -> Shape {
     Shape {
         key_names: if keys == Keys::None { vec![] } else { vec!["k".into()] },
         keys,
-        columns: measures.iter().enumerate().map(|(i, m)| Column { name: format!("c{i}"), measure: m.clone() }).collect(),
+        columns: measures.iter().enumerate().map(|(i, m)| Column::new(format!("c{i}"), m.clone())).collect(),
         max_groups: 3,
         max_rows: 5,
         blocks: None,
@@ -25,24 +28,34 @@ fn one_unit_moves_a_sum_by_at_most_its_sensitivity() {
     let measures = [
         Measure::Units,
         Measure::Count,
-        Measure::Sum { lo: -3.0, hi: 10.0 },
-        Measure::Mean { lo: 20.0, hi: 90.0 },
-        Measure::Variance { lo: 20.0, hi: 90.0, sample: true, root: false },
+        Measure::Sum(Sum { lo: -3.0, hi: 10.0 }),
+        Measure::Mean(Mean { lo: 20.0, hi: 90.0 }),
+        Measure::Variance(Variance { lo: 20.0, hi: 90.0, sample: true, root: false }),
+        Measure::Covariance(Covariance { x: (-3.0, 10.0), y: (20.0, 90.0), sample: true, correlation: true }),
+        Measure::Histogram(Histogram { lo: -3.0, hi: 10.0, bins: 7 }),
+        Measure::Quantiles(Quantiles { lo: -3.0, hi: 10.0, bins: 256, at: vec![0.5, 0.9] }),
+        Measure::Confusion(Confusion { classes: 3 }),
+        Measure::Scores(Scores { lo: 0.0, hi: 1.0, bins: 10, cut: 0.5 }),
     ];
     let plan = Plan::new(shape(Keys::None, &measures)).unwrap();
+    let arity: usize = measures.iter().map(Measure::values).sum();
     for extreme in [f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1e300, 7.0, f64::NAN] {
         for rows in [0, 1, 5, 1000] {
             let mut group = plan.group(vec![]);
-            let mut tally = Vec::new();
-            for column in 0..measures.len() {
-                let mut lanes = vec![vec![]; plan.lanes_of(column).len()];
-                plan.lay(column, rows, &vec![extreme; rows], None, &mut lanes);
-                tally.extend(lanes.iter().map(|lane| lane.iter().map(|v| i64::from(*v)).sum::<i64>()));
+            // Extremes, and a value a row: spread over bins, and in one.
+            let spread: Vec<f64> = (0..rows).map(|i| f64::from(i % 29) / 2.0 - 3.0).collect();
+            let same = vec![extreme; rows as usize];
+            for values in [&same, &spread] {
+                group = plan.group(vec![]);
+                plan.close_rows(&mut group, &vec![&values[..]; arity]).unwrap();
+                for part in plan.parts() {
+                    let square: i128 = group.lanes[part.range()].iter().map(|s| s * s).sum();
+                    let most = i128::from(part.sensitivity).pow(2);
+                    assert!(square <= most, "{extreme} × {rows}, {part:?}: {square} > {most}");
+                    assert!(part.kind != Kind::Bins || group.lanes[part.range()].iter().sum::<i128>() <= 5, "{part:?}");
+                }
             }
-            plan.close(&mut group.units, &mut group.lanes, &mut tally);
-            for (sum, lane) in group.lanes.iter().zip(plan.lanes()) {
-                assert!(sum.abs() <= i128::from(lane.sensitivity), "{extreme} × {rows}: {sum} > {}", lane.sensitivity);
-            }
+            drop(group);
         }
     }
 }
@@ -50,11 +63,18 @@ fn one_unit_moves_a_sum_by_at_most_its_sensitivity() {
 /// κ groups × lanes × columns together cost no more than the price: Σ Δ²/(2σ²) ≤ ρ.
 #[test]
 fn the_noise_of_all_lanes_adds_up_to_the_price() {
-    let measures = [Measure::Count, Measure::Mean { lo: 0.0, hi: 1.0 }, Measure::Sum { lo: 0.0, hi: 9.0 }];
-    let plan = Plan::new(shape(Keys::Undeclared { min_units: 10 }, &measures)).unwrap();
+    let measures = [
+        Measure::Count,
+        Measure::Mean(Mean { lo: 0.0, hi: 1.0 }),
+        Measure::Sum(Sum { lo: 0.0, hi: 9.0 }),
+        Measure::Quantiles(Quantiles { lo: 0.0, hi: 9.0, bins: 256, at: vec![0.5] }),
+        Measure::Covariance(Covariance { x: (0.0, 1.0), y: (0.0, 1.0), sample: true, correlation: true }),
+    ];
+    let plan = Plan::new(shape(Keys::Undeclared { min_units: 10, remainder: false }, &measures)).unwrap();
     let calibration = plan.calibrate(cost(0.7)).unwrap();
     let of = |sensitivity: f64, scale: f64| sensitivity * sensitivity / (2.0 * scale * scale);
-    let lanes: f64 = plan.lanes().iter().zip(&calibration.scales).map(|(l, s)| of(l.sensitivity as f64, *s)).sum();
+    let of_part = |(p, s): (&tidegate_gate::Part, &f64)| f64::from(p.times) * of(p.sensitivity as f64, *s);
+    let lanes: f64 = plan.parts().iter().zip(&calibration.scales).map(of_part).sum();
     let spent = 3.0 * (lanes + of(1.0, calibration.threshold.unwrap().scale));
     assert!(spent <= 0.7 && spent > 0.699_999, "{spent}");
 }
@@ -62,7 +82,7 @@ fn the_noise_of_all_lanes_adds_up_to_the_price() {
 /// One block leaves one bin and enters another: two bins move, so each draw may cost half.
 #[test]
 fn a_histogram_over_blocks_pays_for_both_bins() {
-    let mut shape = shape(Keys::None, &[Measure::Histogram { lo: 0.0, hi: 1.0, bins: 4 }]);
+    let mut shape = shape(Keys::None, &[Measure::Histogram(Histogram { lo: 0.0, hi: 1.0, bins: 4 })]);
     (shape.blocks, shape.max_rows) = (Some(100), 1);
     let plan = Plan::new(shape).unwrap();
     let scale = plan.calibrate(cost(0.5)).unwrap().scales[0];
@@ -73,13 +93,13 @@ fn a_histogram_over_blocks_pays_for_both_bins() {
 /// A group with one person in it appears with probability at most δ; at this τ that is never seen.
 #[test]
 fn a_group_of_one_is_not_shown() {
-    let plan = Plan::new(shape(Keys::Undeclared { min_units: 1 }, &[Measure::Count])).unwrap();
+    let plan = Plan::new(shape(Keys::Undeclared { min_units: 1, remainder: false }, &[Measure::Count])).unwrap();
     let calibration = plan.calibrate(cost(1.0)).unwrap();
     let group = |name: &str, units: usize| {
         let mut group = plan.group(vec![Key::Text(name.into())]);
         for _ in 0..units {
-            let mut tally = vec![1];
-            plan.close(&mut group.units, &mut group.lanes, &mut tally);
+            group.units += 1;
+            group.lanes[0] += 1;
         }
         group
     };
@@ -94,7 +114,7 @@ fn a_group_of_one_is_not_shown() {
 /// The noise has the standard deviation that the receipt states: 4000 draws, within 6 standard errors.
 #[test]
 fn noise_has_the_stated_spread() {
-    let plan = Plan::new(shape(Keys::None, &[Measure::Sum { lo: 0.0, hi: 100.0 }])).unwrap();
+    let plan = Plan::new(shape(Keys::None, &[Measure::Sum(Sum { lo: 0.0, hi: 100.0 })])).unwrap();
     let calibration = plan.calibrate(cost(0.1)).unwrap();
     let stated = plan.mechanism(&calibration).columns[0].noise_scale[0];
     let n = 4000;
@@ -117,7 +137,7 @@ fn variance_and_deviation_are_right_to_within_their_interval() {
     // Of 0..=99, over n: (100² − 1)/12.
     let truth: f64 = 9999.0 / 12.0;
     for (sample, root) in [(false, false), (true, true)] {
-        let mut shape = shape(Keys::None, &[Measure::Variance { lo: -50.0, hi: 150.0, sample, root }]);
+        let mut shape = shape(Keys::None, &[Measure::Variance(Variance { lo: -50.0, hi: 150.0, sample, root })]);
         shape.max_rows = 1;
         let plan = Plan::new(shape).unwrap();
         let calibration = plan.calibrate(cost(2.0)).unwrap();
@@ -158,7 +178,7 @@ fn sums_beyond_the_clip_range_are_refused() {
 /// A key that comes twice would be noised twice, and its units be in more groups than they pay for.
 #[test]
 fn a_key_that_comes_twice_is_refused() {
-    let plan = Plan::new(shape(Keys::Undeclared { min_units: 1 }, &[Measure::Count])).unwrap();
+    let plan = Plan::new(shape(Keys::Undeclared { min_units: 1, remainder: false }, &[Measure::Count])).unwrap();
     let calibration = plan.calibrate(cost(1.0)).unwrap();
     let group = || plan.group(vec![Key::Text("a".into())]);
     let twice = Sums { groups: vec![group(), group()] };

@@ -1,6 +1,9 @@
 //! `job.toml`: a job as a buyer writes it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
@@ -25,6 +28,9 @@ pub struct JobFile {
     pub rho: Option<f64>,
     /// δ for undeclared group keys; a thousandth of the policy's where it is needed and not given.
     pub delta: Option<f64>,
+    /// Parts of the price by column name, relative to one another; 1 where a column is not named.
+    #[serde(default)]
+    pub weights: BTreeMap<String, f64>,
     /// A query.
     pub sql: Option<SqlFile>,
     /// A component.
@@ -146,7 +152,7 @@ impl JobFile {
             matches!(&program, Program::Sql { query, keys: None } if query.to_ascii_lowercase().contains("group by"));
         let delta = self.delta.or(undeclared.then_some(policy.delta_femto.delta() / 1000.0)).unwrap_or(0.0);
         let delta_femto = FemtoDelta::ceil(delta).ok_or_else(|| wrong("delta must be in [0, 1)"))?;
-        let job = Job { version: 1, request, dataset: id, cost: Cost { rho_micro, delta_femto }, created, program };
+        let job = Job { version: 1, request, dataset: id, cost: Cost { rho_micro, delta_femto }, created, program, weights: self.weights.clone() };
         job.check()?;
         Ok((job, attachment))
     }

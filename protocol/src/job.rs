@@ -1,5 +1,7 @@
 //! A job as the buyer signs it. Its cost is a function of this document alone.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -33,9 +35,31 @@ pub enum Reducer {
         /// Number of bins.
         bins: u32,
     },
+    /// Quantiles over units or blocks, each in [0, 1].
+    Quantiles {
+        /// Which.
+        at: Vec<f64>,
+    },
+    /// Takes two numbers, the class and what it was taken for, each from 0 to `classes` − 1: counts of the pairs, accuracy, precision, recall.
+    Confusion {
+        /// Number of classes.
+        classes: u32,
+    },
+    /// Takes two numbers, a score in [lo, hi] and a label (0 or 1): area under the ROC curve, accuracy, precision and recall at a cut.
+    Scores {
+        /// Bins of the score.
+        bins: u32,
+        /// Scores of at least this are called positive.
+        cut: f64,
+    },
+    /// Takes `len` numbers: the sum of vectors, each clipped to Euclidean length `hi`.
+    Vector {
+        /// Numbers in the vector.
+        len: u32,
+    },
 }
 
-/// One number of the contribution vector: its public bounds and its reducer.
+/// One output of the contribution vector: its public bounds and its reducer. Most take one number of the vector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
@@ -49,6 +73,22 @@ pub struct Output {
     pub reducer: Reducer,
     /// Stands in where the program fails. Public; within the bounds.
     pub default: f64,
+}
+
+impl Output {
+    /// How many numbers of the contribution vector it takes.
+    pub fn numbers(&self) -> usize {
+        match self.reducer {
+            Reducer::Sum | Reducer::Mean | Reducer::Histogram { .. } | Reducer::Quantiles { .. } => 1,
+            Reducer::Confusion { .. } | Reducer::Scores { .. } => 2,
+            Reducer::Vector { len } => len as usize,
+        }
+    }
+
+    /// The default vector of `outputs`, number by number.
+    pub fn defaults(outputs: &[Self]) -> Vec<f64> {
+        outputs.iter().flat_map(|o| std::iter::repeat_n(o.default, o.numbers())).collect()
+    }
 }
 
 /// How the scores of one unit's rows become one number.
@@ -141,6 +181,9 @@ pub struct Job {
     pub created: i64,
     /// What to run.
     pub program: Program,
+    /// Parts of ρ by column name, relative to one another; a column that is not named has 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, f64>,
 }
 
 impl Document for Job {
@@ -194,6 +237,9 @@ impl Job {
         if self.program.sql().len() > limits::SQL_BYTES {
             return Err(bad("program.query", format!("is longer than {} bytes", limits::SQL_BYTES)));
         }
+        if let Some((name, weight)) = self.weights.iter().find(|(_, w)| !(**w > 0.0 && **w <= 1e6)) {
+            return Err(bad(&format!("weights.{name}"), format!("{weight} is not in (0, 1e6]")));
+        }
         match &self.program {
             Program::Sql { keys, .. } => {
                 if keys.as_ref().is_some_and(|k| k.is_empty() || k.len() > limits::DECLARED_KEYS) {
@@ -219,8 +265,9 @@ impl Job {
 
 fn check_outputs(outputs: &[Output]) -> Result<(), Refusal> {
     let bad = |field: String, message: String| Refusal::new(Code::BadRequest, message).at(field);
-    if outputs.is_empty() || outputs.len() > limits::OUTPUTS {
-        return Err(bad("program.outputs".into(), format!("must list 1 to {} outputs", limits::OUTPUTS)));
+    let numbers = outputs.iter().fold(0usize, |sum, o| sum.saturating_add(o.numbers()));
+    if outputs.is_empty() || numbers == 0 || numbers > limits::OUTPUTS {
+        return Err(bad("program.outputs".into(), format!("must take 1 to {} numbers", limits::OUTPUTS)));
     }
     for (i, o) in outputs.iter().enumerate() {
         let field = |name: &str| format!("program.outputs[{i}].{name}");
@@ -233,10 +280,23 @@ fn check_outputs(outputs: &[Output]) -> Result<(), Refusal> {
         if !(o.lo..=o.hi).contains(&o.default) {
             return Err(bad(field("default"), format!("{} lies outside [{}, {}]", o.default, o.lo, o.hi)));
         }
-        if let Reducer::Histogram { bins } = o.reducer
-            && !(1..=limits::BINS as u32).contains(&bins)
-        {
-            return Err(bad(field("reducer"), format!("bins must be 1 to {}", limits::BINS)));
+        let wrong = |what: String| Err(bad(field("reducer"), what));
+        match &o.reducer {
+            Reducer::Histogram { bins } if !(1..=limits::BINS as u32).contains(bins) => {
+                return wrong(format!("bins must be 1 to {}", limits::BINS));
+            }
+            Reducer::Scores { bins, .. } if !(1..=limits::BINS as u32 / 2).contains(bins) => {
+                return wrong(format!("bins must be 1 to {}", limits::BINS / 2));
+            }
+            Reducer::Scores { cut, .. } if !(o.lo..=o.hi).contains(cut) => return wrong(format!("cut {cut} lies outside the bounds")),
+            Reducer::Quantiles { at } if at.is_empty() || at.len() > 100 || at.iter().any(|p| !(0.0..=1.0).contains(p)) => {
+                return wrong("at must list 1 to 100 numbers between 0 and 1".into());
+            }
+            Reducer::Confusion { classes } if !(2..=64).contains(classes) || (o.lo, o.hi) != (0.0, f64::from(classes - 1)) => {
+                return wrong("classes must be 2 to 64, lo = 0 and hi = classes − 1".into());
+            }
+            Reducer::Vector { .. } if o.lo != -o.hi => return wrong("hi is the Euclidean length, and lo must be −hi".into()),
+            _ => {}
         }
     }
     Ok(())

@@ -30,6 +30,12 @@ pub const SQL_DEPTH: usize = 48;
 /// Most operators in one SQL text: chains of `a+b+…` recurse in the planner though no bracket nests.
 pub const SQL_OPERATORS: usize = 400;
 
+/// Most nodes of one expression once the subqueries that it names are put in their place: nested ones could double it again and again.
+pub const SQL_NODES: usize = 4000;
+
+/// Up to so many groups a quantile is found among 4096 steps of its range, else among 256: each step is a number in the worker's memory.
+pub const FINE_GROUPS: usize = 64;
+
 /// Most columns of one result. Each takes a share of the privacy cost, so more are never useful.
 pub const COLUMNS: usize = 256;
 

@@ -42,4 +42,7 @@ pub struct ResultDoc {
     pub columns: Vec<String>,
     /// Rows, in key order.
     pub rows: Vec<Row>,
+    /// All groups that did not appear, added up, where the policy allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remainder: Option<Vec<Cell>>,
 }

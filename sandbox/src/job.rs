@@ -3,7 +3,9 @@
 use std::{fs::File, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
-use tidegate_gate::{Column, Keys, Measure, Plan, Shape, Sums};
+use tidegate_gate::{
+    BRANCHES, Column, Confusion, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Vector,
+};
 use tidegate_protocol::{
     Code, ContentHash, Job, Refusal,
     job::{Key, Output, Program, Reducer, Split},
@@ -50,6 +52,14 @@ impl Admitted {
         }
     }
 
+    /// What a query computes from released numbers, where that is more than naming them.
+    pub fn view(&self) -> Option<&sql::View> {
+        match &self.engine {
+            Engine::Sql(query) => query.view.as_ref(),
+            Engine::Wasm(_) | Engine::Onnx(_) => None,
+        }
+    }
+
     /// Declared keys in the columns' own types; empty for other key modes.
     pub fn declared(&self) -> &[Vec<Key>] {
         match &self.engine {
@@ -78,7 +88,7 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
             return Err(Refusal::new(Code::BadRequest, "the program's bytes do not have the hash the job names").at("program"));
         }
     }
-    let (shape, engine) = match &job.program {
+    let (mut shape, engine) = match &job.program {
         Program::Sql { query, keys } => {
             let query = sql::admit_query(query, keys.as_deref(), schema, policy)?;
             (query.shape.clone(), Engine::Sql(Box::new(query)))
@@ -96,21 +106,41 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
             (program_shape(outputs, Split::Unit), Engine::Onnx(Box::new(model)))
         }
     };
+    weigh(&mut shape, job)?;
     let plan = Plan::new(shape).map_err(|e| Refusal::new(Code::Program, e.to_string()).at("program"))?;
     Ok(Admitted { plan, engine })
+}
+
+/// Gives the columns the weights that the job names.
+fn weigh(shape: &mut Shape, job: &Job) -> Result<(), Refusal> {
+    for (name, weight) in &job.weights {
+        let Some(column) = shape.columns.iter_mut().find(|c| c.name == *name) else {
+            let names: Vec<&str> = shape.columns.iter().map(|c| c.name.as_str()).collect();
+            return Err(Refusal::new(Code::Program, "names no column of the result")
+                .at(format!("weights.{name}"))
+                .fix(format!("Columns: {}", names.join(", "))));
+        };
+        column.weight = *weight;
+    }
+    Ok(())
 }
 
 /// The gate's shape for a contribution vector.
 fn program_shape(outputs: &[Output], split: Split) -> Shape {
     let columns = outputs
         .iter()
-        .map(|o| Column {
-            name: o.name.clone(),
-            measure: match o.reducer {
-                Reducer::Sum => Measure::Sum { lo: o.lo, hi: o.hi },
-                Reducer::Mean => Measure::Mean { lo: o.lo, hi: o.hi },
-                Reducer::Histogram { bins } => Measure::Histogram { lo: o.lo, hi: o.hi, bins },
-            },
+        .map(|o| {
+            let Output { lo, hi, .. } = *o;
+            let measure = match &o.reducer {
+                Reducer::Sum => Measure::Sum(Sum { lo, hi }),
+                Reducer::Mean => Measure::Mean(Mean { lo, hi }),
+                Reducer::Histogram { bins } => Measure::Histogram(Histogram { lo, hi, bins: *bins }),
+                Reducer::Quantiles { at } => Measure::Quantiles(Quantiles { lo, hi, bins: BRANCHES.pow(3), at: at.clone() }),
+                Reducer::Confusion { classes } => Measure::Confusion(Confusion { classes: *classes }),
+                Reducer::Scores { bins, cut } => Measure::Scores(Scores { lo, hi, bins: *bins, cut: *cut }),
+                Reducer::Vector { len } => Measure::Vector(Vector { len: *len, norm: hi }),
+            };
+            Column::new(&o.name, measure)
         })
         .collect();
     let blocks = match split {

@@ -8,7 +8,7 @@ use tidegate_gate::{Sums, release};
 use tidegate_protocol::{
     Job, Refusal, Signed,
     frame::Delivery,
-    job::{Program, Split},
+    job::{Output, Program, Split},
 };
 
 use super::{Provider, clock, submit::AdmittedJob, unavailable};
@@ -100,7 +100,7 @@ fn defaults(admitted: &AdmittedJob<'_>) -> Sums {
     let Program::Wasm { split: Split::Blocks(blocks), outputs, .. } = &admitted.job.body().program else {
         return Sums::default();
     };
-    let values: Vec<f64> = outputs.iter().map(|o| o.default).collect();
+    let values = Output::defaults(outputs);
     let mut group = admitted.plan.group(vec![]);
     for _ in 0..*blocks {
         if admitted.plan.close_vector(&mut group, &values, &values).is_err() {

@@ -31,6 +31,9 @@ pub struct JobsFile {
     pub kinds: Vec<JobKind>,
     /// Floor on the noisy number of units in an undeclared group.
     pub min_units: u32,
+    /// Release groups that do not appear as one row, added up.
+    #[serde(default)]
+    pub remainder: bool,
     /// Fuel of one guest call.
     pub fuel: u64,
     /// Memory of a guest in MiB.
@@ -150,6 +153,7 @@ impl PolicyFile {
             delta_femto,
             kinds: jobs.kinds,
             min_units: jobs.min_units,
+            remainder: jobs.remainder,
             limits: ResourceLimits {
                 fuel: jobs.fuel,
                 memory_bytes: jobs.memory_mib << 20,

@@ -116,6 +116,9 @@ pub struct Policy {
     pub kinds: Vec<JobKind>,
     /// Floor on the noisy number of units in a group with an undeclared key.
     pub min_units: u32,
+    /// Groups that do not appear are added up and released as one row more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remainder: bool,
     /// Resource limits.
     pub limits: ResourceLimits,
     /// Replies leave at multiples of this many milliseconds after the slot.

@@ -96,6 +96,11 @@ impl Model {
     /// # Errors
     /// A [`Refusal`] naming the part.
     pub fn admit(bytes: &[u8], select: Select, output: &str, reduce: RowReduce, outputs: Vec<Output>) -> Result<Self, Refusal> {
+        if let Some(wide) = outputs.iter().find(|o| o.numbers() != 1) {
+            return Err(refuse(format!("output {} takes {} numbers, a model's score is one", wide.name, wide.numbers()))
+                .at("program.outputs")
+                .fix("Use sum, mean, histogram or quantiles"));
+        }
         if bytes.windows(ADDRESS_MARKER.len()).any(|w| w == ADDRESS_MARKER) {
             return Err(refuse("names a memory address"));
         }

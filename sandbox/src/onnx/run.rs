@@ -8,7 +8,7 @@ use arrow::{
     datatypes::{DataType, Float32Type},
 };
 use tidegate_gate::{Plan, Sums};
-use tidegate_protocol::job::RowReduce;
+use tidegate_protocol::job::{Output, RowReduce};
 
 use super::{Inference, Model};
 use crate::{RunError, units::each_unit};
@@ -23,7 +23,7 @@ impl Model {
     /// # Errors
     /// [`RunError`].
     pub fn run(&self, plan: &Plan, files: &[File], inference: &mut dyn Inference) -> Result<Sums, RunError> {
-        let defaults: Vec<f64> = self.outputs.iter().map(|o| o.default).collect();
+        let defaults = Output::defaults(&self.outputs);
         let mut group = plan.group(vec![]);
         let mut waiting = Waiting::default();
         let mut flush = |waiting: &mut Waiting| -> Result<(), RunError> {

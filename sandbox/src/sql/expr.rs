@@ -7,19 +7,19 @@ use datafusion::{
     common::ScalarValue,
     logical_expr::{BinaryExpr, Case, Cast, Expr, Operator, TryCast},
 };
-use tidegate_protocol::{Code, Refusal, limits, policy::ColumnRule};
+use tidegate_protocol::{Refusal, limits, policy::ColumnRule};
 
-/// Scalar functions that can raise no error on any argument of the types DataFusion gives them after coercion. Their arguments that are
-/// numbers are taken as Float64 first: integer forms of abs raise on the smallest value.
-const NUMERIC_FUNCTIONS: [&str; 5] = ["abs", "floor", "ceil", "round", "exp"];
-const TEXT_FUNCTIONS: [&str; 5] = ["lower", "upper", "btrim", "ltrim", "rtrim"];
-const OTHER_FUNCTIONS: [&str; 2] = ["nullif", "character_length"];
+use super::{clamp::CLAMP, functions, refuse};
 
-pub(super) fn refuse(what: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Code::Program, what.to_string()).at("program.query")
+/// What is public about the rows that expressions are over.
+pub(super) struct Bounded<'a> {
+    /// The unit's column.
+    pub(super) unit: &'a str,
+    /// Bounds by column.
+    pub(super) columns: &'a BTreeMap<String, ColumnRule>,
 }
 
-fn float(expr: Expr) -> Expr {
+pub(super) fn float(expr: Expr) -> Expr {
     Expr::TryCast(TryCast::new(Box::new(expr), DataType::Float64))
 }
 
@@ -75,20 +75,9 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
             binary(*left, op, *right)?
         }
         Expr::ScalarFunction(mut call) => {
-            let name = call.name().to_owned();
             let args = std::mem::take(&mut call.args);
             let args = args.into_iter().map(|e| total(e, unit)).collect::<Result<Vec<_>, _>>()?;
-            call.args = if NUMERIC_FUNCTIONS.contains(&name.as_str()) && args.len() == 1 {
-                args.into_iter().map(float).collect()
-            } else if TEXT_FUNCTIONS.contains(&name.as_str()) && args.len() == 1 || OTHER_FUNCTIONS.contains(&name.as_str()) {
-                args
-            } else {
-                return Err(refuse(format!(
-                    "function {name} with {} arguments is not on the list of total functions",
-                    args.len()
-                )));
-            };
-            Expr::ScalarFunction(call)
+            functions::total(call, args)?
         }
         other => return Err(refuse(format!("{} is not supported in a row expression", other.variant_name()))),
     })
@@ -96,7 +85,8 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
     use Operator::{
-        And, Divide, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Multiply, NotEq, Or, Plus, StringConcat,
+        And, Divide, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Or, Plus, RegexIMatch,
+        RegexMatch, RegexNotIMatch, RegexNotMatch, StringConcat,
     };
     let make = |left, right| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
     match op {
@@ -109,12 +99,16 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
             let zero = Expr::Literal(ScalarValue::Float64(Some(0.0)), None);
             Ok(make(float(left), datafusion::functions::core::nullif().call(vec![float(right), zero])))
         }
+        // Of floats, by zero: NaN.
+        Modulo => Ok(make(float(left), float(right))),
+        RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch if matches!(right, Expr::Literal(..)) => Ok(make(left, right)),
+        RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch => Err(refuse("a regular expression must be a literal")),
         other => Err(refuse(format!("operator {other} is not supported"))),
     }
 }
 
 /// At most [`limits::TEXT_CHARS`] characters of a text.
-fn short(text: Expr) -> Expr {
+pub(super) fn short(text: Expr) -> Expr {
     let number = |n: usize| Expr::Literal(ScalarValue::Int64(Some(n as i64)), None);
     datafusion::functions::unicode::substr().call(vec![text, number(1), number(limits::TEXT_CHARS)])
 }
@@ -132,21 +126,18 @@ pub(super) fn bounds(expr: &Expr, columns: &BTreeMap<String, ColumnRule>) -> Opt
         Expr::TryCast(c) => of(&c.expr),
         Expr::Alias(a) => of(&a.expr),
         Expr::Negative(e) => of(e).map(|(lo, hi)| (-hi, -lo)),
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+        // Truth as a number.
+        e if is_truth(e) => Some((0.0, 1.0)),
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Plus | Operator::Minus | Operator::Multiply), right }) => {
             let ((a, b), (c, d)) = (of(left)?, of(right)?);
             match op {
                 Operator::Plus => Some((a + c, b + d)),
                 Operator::Minus => Some((a - d, b - c)),
-                Operator::Multiply => {
-                    let products = [a * c, a * d, b * c, b * d];
-                    Some((
-                        products.iter().copied().fold(f64::INFINITY, f64::min),
-                        products.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-                    ))
-                }
-                _ => None,
+                _ => Some(hull(&[a * c, a * d, b * c, b * d])),
             }
         }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Divide, right }) => divided(of(left)?, of(right)?),
+        Expr::ScalarFunction(call) => function(call.name(), &call.args, &of),
         Expr::Case(case) => {
             let branches = case.when_then_expr.iter().map(|(_, then)| &**then).chain(case.else_expr.as_deref());
             branches
@@ -158,4 +149,86 @@ pub(super) fn bounds(expr: &Expr, columns: &BTreeMap<String, ColumnRule>) -> Opt
         _ => None,
     }
     .filter(|(lo, hi)| lo.is_finite() && hi.is_finite())
+}
+
+/// Least and greatest of some numbers.
+fn hull(values: &[f64]) -> (f64, f64) {
+    (values.iter().copied().fold(f64::INFINITY, f64::min), values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+}
+
+/// Quotients, where the divisor is never near zero.
+fn divided((a, b): (f64, f64), (c, d): (f64, f64)) -> Option<(f64, f64)> {
+    (c > 0.0 || d < 0.0).then(|| hull(&[a / c, a / d, b / c, b / d]))
+}
+
+/// Whether an expression is true, false or NULL.
+fn is_truth(expr: &Expr) -> bool {
+    use Expr::{Between, Exists, InList, IsFalse, IsNotFalse, IsNotNull, IsNotTrue, IsNull, IsTrue, Like, Not};
+    match expr {
+        Not(_) | IsNull(_) | IsNotNull(_) | IsTrue(_) | IsFalse(_) | IsNotTrue(_) | IsNotFalse(_) | Between(_) | InList(_) | Like(_) => true,
+        Exists(_) => false,
+        Expr::BinaryExpr(binary) => {
+            binary.op.supports_propagation() || binary.op.is_logic_operator()
+        }
+        _ => false,
+    }
+}
+
+/// Bounds of a function's value from those of its arguments. Clipping enforces them all the same: they are what the noise is made for.
+fn function(name: &str, args: &[Expr], of: &impl Fn(&Expr) -> Option<(f64, f64)>) -> Option<(f64, f64)> {
+    let first = || of(args.first()?);
+    // Of functions that never fall.
+    let rising = |f: fn(f64) -> f64| first().map(|(lo, hi)| (f(lo), f(hi)));
+    match name {
+        CLAMP => {
+            let (lo, hi) = (functions::bound(args, 1)?, functions::bound(args, 2)?);
+            // What the policy knows to be narrower stays so.
+            let inner = first().unwrap_or((lo, hi));
+            Some((inner.0.clamp(lo, hi), inner.1.clamp(lo, hi)))
+        }
+        "abs" => first().map(|(lo, hi)| if lo >= 0.0 { (lo, hi) } else { (0.0, hi.max(-lo)) }),
+        "floor" => rising(f64::floor),
+        "ceil" => rising(f64::ceil),
+        "round" => rising(f64::round),
+        "trunc" => rising(f64::trunc),
+        "exp" => rising(f64::exp),
+        "cbrt" => rising(f64::cbrt),
+        "atan" => Some((-std::f64::consts::FRAC_PI_2, std::f64::consts::FRAC_PI_2)),
+        "sqrt" => first().map(|(lo, hi)| (lo.max(0.0).sqrt(), hi.max(0.0).sqrt())),
+        // Below zero there is no logarithm, at zero it is endless: bounded where the argument stays away from it.
+        "ln" => first().filter(|r| r.0 > 0.0).map(|(lo, hi)| (lo.ln(), hi.ln())),
+        "log10" => first().filter(|r| r.0 > 0.0).map(|(lo, hi)| (lo.log10(), hi.log10())),
+        "log2" => first().filter(|r| r.0 > 0.0).map(|(lo, hi)| (lo.log2(), hi.log2())),
+        "sin" | "cos" | "signum" => Some((-1.0, 1.0)),
+        "degrees" => rising(f64::to_degrees),
+        "radians" => rising(f64::to_radians),
+        "nullif" => first(),
+        "greatest" => fold(args, of, f64::max),
+        "least" => fold(args, of, f64::min),
+        "date_part" => match args.first() {
+            Some(Expr::Literal(part, _)) => match part.to_string().to_ascii_lowercase().as_str() {
+                "month" => Some((1.0, 12.0)),
+                "quarter" => Some((1.0, 4.0)),
+                "week" => Some((1.0, 53.0)),
+                "day" => Some((1.0, 31.0)),
+                "hour" => Some((0.0, 23.0)),
+                "minute" | "second" => Some((0.0, 60.0)),
+                "dow" | "isodow" => Some((0.0, 7.0)),
+                "doy" => Some((1.0, 366.0)),
+                _ => None,
+            },
+            _ => None,
+        },
+        "isnan" | "contains" | "starts_with" | "ends_with" | "regexp_like" => Some((0.0, 1.0)),
+        _ => None,
+    }
+}
+
+/// Greatest or least: NULL among the arguments is passed over, so any of them may be the one.
+fn fold(args: &[Expr], of: &impl Fn(&Expr) -> Option<(f64, f64)>, with: fn(f64, f64) -> f64) -> Option<(f64, f64)> {
+    let ranges = args.iter().map(of).collect::<Option<Vec<_>>>()?;
+    let all = ranges.iter().copied().reduce(|a, b| (with(a.0, b.0), with(a.1, b.1)))?;
+    let lo = ranges.iter().map(|r| r.0).fold(all.0, f64::min);
+    let hi = ranges.iter().map(|r| r.1).fold(all.1, f64::max);
+    Some((lo, hi))
 }

@@ -4,7 +4,7 @@
 
 use arrow::array::{ArrayRef, UInt64Array};
 use datafusion::logical_expr::EmitTo;
-use tidegate_gate::{GroupSums, Plan, Sums};
+use tidegate_gate::{Field, GroupSums, Plan, Sums};
 use tidegate_protocol::job::Key;
 
 use super::{keys, table::Table};
@@ -13,7 +13,7 @@ use crate::{
     units::{Runs, Unit, UnitRef},
 };
 
-/// A group's numbers lie together: the last unit that was added without a tally, its units, then a sum a lane.
+/// A group's numbers lie together: the last unit that was added without a tally, its units, a sum a lane of the tally, then the bins.
 const SERIAL: usize = 0;
 const UNITS: usize = 1;
 const LANES: usize = 2;
@@ -24,8 +24,11 @@ pub(super) struct Fold<'a> {
     plan: &'a Plan,
     prf: &'a [u8; 32],
     declared: Option<&'a [Vec<Key>]>,
-    /// Lanes a group.
+    fields: Vec<Field>,
+    /// Lanes of a tally.
     width: usize,
+    /// Numbers a group.
+    stride: usize,
     kappa: usize,
     /// Keys → numbers; absent without keys, and before the first batch.
     table: Option<Table>,
@@ -36,6 +39,9 @@ pub(super) struct Fold<'a> {
     short: usize,
     /// Lanes that count a unit once.
     once: Vec<bool>,
+    /// Where each field of bins begins among a group's numbers.
+    bins: Vec<usize>,
+    max_rows: usize,
     /// Lane sums that were moved on before 64 bits could overflow, and how many units may be closed before that is due again.
     moved: Vec<i128>,
     closes_left: u64,
@@ -44,6 +50,16 @@ pub(super) struct Fold<'a> {
     open: Vec<u32>,
     seen: Vec<Seen>,
     tallies: Vec<i64>,
+    /// Which bins the rows of each open group are in, a field each: at most `max_rows` of them.
+    picks: Vec<Vec<u32>>,
+}
+
+/// A batch on the grid: a vector a lane of the tally, and one a field of bins.
+struct Laid<'a> {
+    sums: Vec<&'a [i32]>,
+    bins: Vec<&'a [i32]>,
+    /// A unit's first row in a group adds 1 to each lane that counts once.
+    once: bool,
 }
 
 /// Where a group of the open unit was first seen in this batch, and its rank among the unit's groups once that is needed.
@@ -55,28 +71,54 @@ struct Seen {
 
 impl<'a> Fold<'a> {
     pub(super) fn new(plan: &'a Plan, prf: &'a [u8; 32], declared: Option<&'a [Vec<Key>]>) -> Self {
+        let fields = plan.fields();
+        let once: Vec<bool> =
+            fields.iter().filter_map(|f| if let Field::Sum { once, .. } = f { Some(*once) } else { None }).collect();
+        let (mut bins, mut stride) = (Vec::new(), LANES + once.len());
+        for field in &fields {
+            if let Field::Bins { lanes, .. } = field {
+                bins.push(stride);
+                stride += lanes;
+            }
+        }
         Self {
             plan,
             prf,
             declared,
-            width: plan.lanes().len(),
+            fields,
+            width: once.len(),
+            stride,
             kappa: plan.kappa() as usize,
             table: None,
             sums: Vec::new(),
             serial: 0,
             short: plan.rows_within_clip().min(plan.kappa() as usize),
-            once: (0..plan.lanes().len()).map(|lane| plan.counts_once(lane)).collect(),
+            once,
+            bins,
+            max_rows: plan.rows_within_clip(),
             moved: Vec::new(),
             closes_left: plan.closes(),
             unit: None,
             open: Vec::new(),
             seen: Vec::new(),
             tallies: Vec::new(),
+            picks: Vec::new(),
         }
     }
 
-    /// Adds a batch: key columns in canonical form, and each lane's integers row by row.
-    pub(super) fn batch(&mut self, runs: &Runs, keys: &[ArrayRef], lanes: &[Vec<i32>]) -> Result<(), RunError> {
+    /// Adds a batch: key columns in canonical form, and each field's integers row by row ([`Plan::lay`]).
+    pub(super) fn batch(&mut self, runs: &Runs, keys: &[ArrayRef], laid: &[Vec<i32>]) -> Result<(), RunError> {
+        let mut lanes = Laid { sums: Vec::new(), bins: Vec::new(), once: true };
+        for (field, laid) in self.fields.iter().zip(laid) {
+            match field {
+                Field::Sum { once, .. } => {
+                    lanes.once &= !once || laid.iter().all(|one| *one == 1);
+                    lanes.sums.push(laid);
+                }
+                Field::Bins { .. } => lanes.bins.push(laid),
+            }
+        }
+        let lanes = &lanes;
         let mut table = self.table.take();
         if !keys.is_empty() && table.is_none() {
             table = Some(Table::new(keys, self.declared)?);
@@ -86,7 +128,7 @@ impl<'a> Fold<'a> {
             table.values.intern(keys, &mut table.numbers)?;
             groups = table.values.len().min(table.counted);
         }
-        self.sums.resize(groups.max(self.groups()) * (LANES + self.width), 0);
+        self.sums.resize(groups.max(self.groups()) * self.stride, 0);
         self.moved.resize(self.groups() * self.width, 0);
         let count = runs.rows.last().map_or(0, |last| last.end);
         if self.closes_left < (count + self.kappa) as u64 {
@@ -132,7 +174,7 @@ impl<'a> Fold<'a> {
         groups: usize,
         table: Option<&Table>,
         keys: &[ArrayRef],
-        lanes: &[Vec<i32>],
+        lanes: &Laid<'_>,
         encoded: &mut Option<arrow::row::Rows>,
     ) -> Result<(), RunError> {
         for row in rows {
@@ -150,27 +192,35 @@ impl<'a> Fold<'a> {
                 },
             };
             let tally = &mut self.tallies[slot * self.width..][..self.width];
-            for (sum, lane) in tally.iter_mut().zip(lanes) {
+            for (sum, lane) in tally.iter_mut().zip(&lanes.sums) {
                 *sum += i64::from(lane[row]);
+            }
+            for (picks, lane) in self.picks[slot * self.bins.len()..].iter_mut().zip(&lanes.bins) {
+                if lane[row] >= 0 && picks.len() < self.max_rows {
+                    picks.push(lane[row] as u32);
+                }
             }
         }
         Ok(())
     }
 
     /// Adds units from the start of `units` while they are [short](Fold::short), each whole, straight to the sums. Returns how many.
-    fn add_short(&mut self, units: &[std::ops::Range<usize>], groups: usize, table: Option<&Table>, lanes: &[Vec<i32>]) -> usize {
+    fn add_short(&mut self, units: &[std::ops::Range<usize>], groups: usize, table: Option<&Table>, lanes: &Laid<'_>) -> usize {
+        if !lanes.once {
+            return 0;
+        }
         let units = &units[..units.iter().position(|rows| rows.len() > self.short).unwrap_or(units.len())];
         let numbers = table.map(|table| table.numbers.as_slice());
         // Loops over a known number of lanes are unrolled; a longer row of them takes the tally.
         macro_rules! with_lanes {
             ($($width:literal)*) => {
-                match lanes.len() {
+                match lanes.sums.len() {
                     $($width => self.add_short_of::<$width>(units, groups, numbers, lanes),)*
                     _ => 0,
                 }
             };
         }
-        with_lanes!(1 2 3 4 5 6 7 8)
+        with_lanes!(0 1 2 3 4 5 6 7 8)
     }
 
     fn add_short_of<const W: usize>(
@@ -178,10 +228,10 @@ impl<'a> Fold<'a> {
         units: &[std::ops::Range<usize>],
         groups: usize,
         numbers: Option<&[usize]>,
-        lanes: &[Vec<i32>],
+        laid: &Laid<'_>,
     ) -> usize {
         let Some(end) = units.last().map(|rows| rows.end) else { return 0 };
-        let lanes: [&[i32]; W] = std::array::from_fn(|lane| &lanes[lane][..end]);
+        let lanes: [&[i32]; W] = std::array::from_fn(|lane| &laid.sums[lane][..end]);
         let once: [bool; W] = std::array::from_fn(|lane| self.once[lane]);
         let numbers = numbers.map(|numbers| &numbers[..end]);
         for rows in units {
@@ -191,13 +241,19 @@ impl<'a> Fold<'a> {
                 if number >= groups {
                     continue; // a key that was not declared
                 }
-                let Some(group) = self.sums[number * (LANES + W)..].first_chunk_mut::<{ LANES }>() else { continue };
+                let at = number * self.stride;
+                let Some(group) = self.sums[at..].first_chunk_mut::<{ LANES }>() else { continue };
                 let fresh = i64::from(group[SERIAL] != self.serial);
                 group[SERIAL] = self.serial;
                 group[UNITS] += fresh;
-                let sums = &mut self.sums[number * (LANES + W) + LANES..][..W];
+                let sums = &mut self.sums[at + LANES..][..W];
                 for lane in 0..W {
                     sums[lane] += if once[lane] { fresh } else { i64::from(lanes[lane][row]) };
+                }
+                for (first, lane) in self.bins.iter().zip(&laid.bins) {
+                    if lane[row] >= 0 {
+                        self.sums[at + first + lane[row] as usize] += 1;
+                    }
                 }
             }
         }
@@ -206,7 +262,7 @@ impl<'a> Fold<'a> {
     }
 
     fn groups(&self) -> usize {
-        self.sums.len() / (LANES + self.width)
+        self.sums.len() / self.stride
     }
 
     /// A place for a group among the open unit's, where there are fewer than κ.
@@ -217,6 +273,9 @@ impl<'a> Fold<'a> {
         self.seen.push(Seen { row, rank: None });
         if self.tallies.len() < self.open.len() * self.width {
             self.tallies.resize(self.open.len() * self.width, 0);
+        }
+        if self.picks.len() < self.open.len() * self.bins.len() {
+            self.picks.resize(self.open.len() * self.bins.len(), Vec::new());
         }
         slot
     }
@@ -248,6 +307,7 @@ impl<'a> Fold<'a> {
         self.open[worst] = number;
         self.seen[worst] = Seen { row, rank: mine };
         self.tallies[worst * self.width..][..self.width].fill(0);
+        self.picks[worst * self.bins.len()..][..self.bins.len()].iter_mut().for_each(Vec::clear);
         Ok(Some(worst))
     }
 
@@ -269,11 +329,14 @@ impl<'a> Fold<'a> {
             self.move_on();
         }
         self.closes_left -= count as u64;
-        let stride = LANES + self.width;
         for (slot, &number) in self.open.iter().enumerate() {
-            let (head, lanes) = self.sums[number as usize * stride..][..stride].split_at_mut(LANES);
+            let group = &mut self.sums[number as usize * self.stride..][..self.stride];
+            for (picks, first) in self.picks[slot * self.bins.len()..].iter_mut().zip(&self.bins) {
+                picks.drain(..).for_each(|bin| group[first + bin as usize] += 1);
+            }
+            let (head, lanes) = group.split_at_mut(LANES);
             let tally = &mut self.tallies[slot * self.width..][..self.width];
-            self.plan.close_small(&mut head[UNITS], lanes, tally);
+            self.plan.close(&mut head[UNITS], &mut lanes[..self.width], tally);
         }
         self.open.clear();
         self.seen.clear();
@@ -281,8 +344,8 @@ impl<'a> Fold<'a> {
 
     /// Moves the sums to 128 bits.
     fn move_on(&mut self) {
-        let stride = LANES + self.width;
-        for (group, moved) in self.sums.chunks_exact_mut(stride).zip(self.moved.chunks_exact_mut(self.width)) {
+        for (i, group) in self.sums.chunks_exact_mut(self.stride).enumerate() {
+            let moved = &mut self.moved[i * self.width..][..self.width];
             for (sum, moved) in group[LANES..].iter_mut().zip(moved) {
                 *moved += i128::from(std::mem::take(sum));
             }
@@ -311,12 +374,14 @@ impl<'a> Fold<'a> {
     }
 
     fn gather(&mut self, numbers: &[usize], other: &Self) {
-        let stride = LANES + self.width;
+        let stride = self.stride;
         let groups = numbers.iter().map(|n| n + 1).max().unwrap_or(0).max(self.groups());
         self.sums.resize(groups * stride, 0);
         self.moved.resize(groups * self.width, 0);
         for (i, &number) in numbers.iter().enumerate() {
             self.sums[number * stride + UNITS] += other.sums[i * stride + UNITS];
+            let bins = &other.sums[i * stride..][LANES + self.width..stride];
+            self.sums[number * stride..][LANES + self.width..stride].iter_mut().zip(bins).for_each(|(mine, theirs)| *mine += theirs);
             let theirs = &other.moved[i * self.width..][..self.width];
             for (mine, theirs) in self.moved[number * self.width..][..self.width].iter_mut().zip(theirs) {
                 *mine += theirs;
@@ -332,14 +397,27 @@ impl<'a> Fold<'a> {
     /// The sums of all groups that a unit counted in.
     pub(super) fn into_sums(mut self) -> Result<Sums, RunError> {
         self.finish();
+        let count = self.groups();
         let keys = match &mut self.table {
-            Some(table) => table.values.emit(EmitTo::First(self.sums.len() / (LANES + self.width)))?,
+            Some(table) => table.values.emit(EmitTo::First(count))?,
             None => vec![],
         };
-        let numbers = self.sums.chunks_exact(LANES + self.width).zip(self.moved.chunks_exact(self.width));
-        let groups = numbers.enumerate().filter(|(_, (head, _))| head[UNITS] > 0).map(|(i, (head, lanes))| {
+        let groups = self.sums.chunks_exact(self.stride).enumerate().filter(|(_, group)| group[UNITS] > 0);
+        let groups = groups.map(|(i, group)| {
             let key = keys.iter().map(|k| keys::value(k, i)).collect::<Result<_, _>>()?;
-            Ok(GroupSums { key, units: head[UNITS], lanes: lanes.to_vec() })
+            let mut out = GroupSums { units: group[UNITS], ..self.plan.group(key) };
+            let mut bins = &group[LANES + self.width..];
+            for field in &self.fields {
+                match *field {
+                    Field::Sum { tally, lane, .. } => out.lanes[lane] = self.moved[i * self.width + tally],
+                    Field::Bins { first, lanes } => {
+                        let (mine, rest) = bins.split_at(lanes);
+                        out.lanes[first..][..lanes].iter_mut().zip(mine).for_each(|(out, sum)| *out = i128::from(*sum));
+                        bins = rest;
+                    }
+                }
+            }
+            Ok(out)
         });
         Ok(Sums { groups: groups.collect::<Result<_, RunError>>()? })
     }

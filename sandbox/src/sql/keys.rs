@@ -44,7 +44,19 @@ pub(super) fn declared(keys: &[Vec<Key>], columns: &[ArrayRef]) -> Result<Vec<Ar
         .collect()
 }
 
-fn one(key: &Key) -> ArrayRef {
+/// Whether keys of this type are shown, and declared, as text.
+pub(super) fn is_shown_as_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Date32 | DataType::Timestamp(..) | DataType::Decimal128(..))
+}
+
+/// The one text form of a key of such a type; `None` where it is not of that type.
+pub(super) fn canonical_text(key: &Key, kind: &DataType) -> Option<Key> {
+    let typed = cast(&one(key), kind).ok()?;
+    value(&typed, 0).ok().filter(|key| *key != Key::Null)
+}
+
+/// A key as an array of one.
+pub(super) fn one(key: &Key) -> ArrayRef {
     match key {
         Key::Null => Arc::new(NullArray::new(1)),
         Key::Bool(v) => Arc::new(BooleanArray::from(vec![*v])),

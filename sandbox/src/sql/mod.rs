@@ -1,15 +1,31 @@
 //! Governed SQL: text → checked syntax → DataFusion plan → allow-listed, total expressions → one pass over units.
 //!
-//! Supported: `SELECT keys, COUNT(*) | COUNT(x) | COUNT(DISTINCT unit) | SUM(x) | AVG(x) | VAR(x) | STDDEV(x) FROM dataset [WHERE …]
-//! [GROUP BY keys]`, VAR_POP and STDDEV_POP, and for programs `SELECT expressions FROM dataset [WHERE …]`.
+//! `SELECT … FROM dataset [WHERE …] [GROUP BY …]` with COUNT, COUNT(DISTINCT unit), SUM, AVG, VAR, STDDEV, COVAR, CORR, MEDIAN and percentiles; row-wise
+//! subqueries and CTEs below the aggregate, or one that aggregates each unit's own rows; and HAVING, ORDER BY, LIMIT and arithmetic above it,
+//! computed from released numbers. Programs select rows: `SELECT expressions FROM dataset [WHERE …]`.
 
 mod admit;
+mod clamp;
+mod declare;
 mod expr;
 mod fold;
+mod functions;
 mod keys;
+mod measures;
+mod per_unit;
+mod planner;
+mod rows;
 mod run;
 mod table;
 mod text;
+mod view;
+
+use tidegate_protocol::{Code, Refusal};
 
 pub use admit::{Query, Select, admit_query, admit_select};
 pub use run::run_query;
+pub use view::View;
+
+fn refuse(what: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Code::Program, what.to_string()).at("program.query")
+}

@@ -1,18 +1,25 @@
-//! A query over the dataset's files: batches → keys in canonical form and values on the grid → one [`Fold`] a thread → sums.
+//! A query over the dataset's files: batches → (rows a unit → one) → keys in canonical form and values on the grid → one [`Fold`] a thread → sums.
 
-use std::fs::File;
+use std::{fs::File, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
-    compute::cast,
-    datatypes::{DataType, Float64Type},
+    array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
+    buffer::NullBuffer,
+    compute::{cast, filter_record_batch},
+    datatypes::{DataType, Field, Float64Type, Schema},
 };
 use tidegate_gate::{Keys, Plan, Sums};
+use tidegate_protocol::limits;
 
-use super::{Query, fold::Fold, keys::canonical};
+use super::{
+    Query, Select,
+    fold::Fold,
+    keys::canonical,
+    per_unit::{Done, Folding, PerUnit},
+};
 use crate::{
     RunError,
-    units::{Runs, Scan},
+    units::{Physical, Runs, Scan, shorten},
 };
 
 /// Runs an admitted query over files ordered by unit. `prf` chooses groups where a unit is in more than κ: never by value.
@@ -27,39 +34,94 @@ pub fn run_query(query: &Query, plan: &Plan, files: &[File], prf: &[u8; 32]) -> 
 /// [`run_query`] over at most `ways` threads. The sums do not depend on their number.
 fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8; 32]) -> Result<Sums, RunError> {
     let declared = query.declared.as_deref().filter(|_| matches!(query.shape.keys, Keys::Declared(_)));
-    let start = || Thread { fold: Fold::new(plan, prf, declared), lanes: vec![Vec::new(); plan.lanes().len()] };
-    let threads = scan.run_split(ways, start, |thread, runs, columns| {
-        let (keys, values) = columns.split_at(query.keys);
-        thread.batch(plan, runs, keys, values)
+    let stage = match &query.per_unit {
+        Some((stage, over)) => Some((&**stage, over, Physical::new(over)?)),
+        None => None,
+    };
+    let fields = plan.fields().len();
+    let start = || Thread { plan, keys: query.keys, fold: Fold::new(plan, prf, declared), laid: vec![Vec::new(); fields], units: None };
+    let threads = scan.run_split(ways, start, |thread, runs, columns| match &stage {
+        None => thread.batch(runs, columns),
+        Some(stage) => thread.rows_of_units(stage, runs, columns),
     })?;
-    let mut folds = threads.into_iter().map(|thread| thread.fold);
-    let Some(mut all) = folds.next() else { return Ok(Sums::default()) };
-    for fold in folds {
-        all.merge(fold)?;
+    let mut all: Option<Fold<'_>> = None;
+    for mut thread in threads {
+        if let Some(stage) = &stage {
+            thread.last_unit(stage)?;
+        }
+        match &mut all {
+            Some(all) => all.merge(thread.fold)?,
+            none => *none = Some(thread.fold),
+        }
     }
-    all.into_sums()
+    all.map_or_else(|| Ok(Sums::default()), Fold::into_sums)
 }
 
+/// Aggregation by unit, and what is selected of its results.
+type Stage<'a> = (&'a PerUnit, &'a Select, Physical);
+
 struct Thread<'a> {
+    plan: &'a Plan,
+    /// How many of the columns are keys.
+    keys: usize,
     fold: Fold<'a>,
-    /// The batch's values on the grid, lane by lane.
-    lanes: Vec<Vec<i32>>,
+    /// The batch's values on the grid, field by field.
+    laid: Vec<Vec<i32>>,
+    units: Option<Folding>,
 }
 
 impl Thread<'_> {
-    fn batch(&mut self, plan: &Plan, runs: &Runs, keys: &[ArrayRef], values: &[ArrayRef]) -> Result<(), RunError> {
-        let keys = keys.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
-        for (column, array) in values.iter().enumerate() {
-            let lanes = &mut self.lanes[plan.lanes_of(column)];
-            let valid = array.logical_nulls().filter(|n| n.null_count() > 0).map(|n| n.iter().collect::<Vec<_>>());
-            if plan.counts(column) {
-                plan.lay(column, array.len(), &[], valid.as_deref(), lanes);
-            } else {
-                let array = cast(array, &DataType::Float64)?;
-                plan.lay(column, array.len(), array.as_primitive::<Float64Type>().values(), valid.as_deref(), lanes);
-            }
+    /// Rows of the dataset, which become rows of units.
+    fn rows_of_units(&mut self, stage: &Stage<'_>, runs: &Runs, arguments: &[ArrayRef]) -> Result<(), RunError> {
+        let arguments = arguments.iter().map(|a| shorten(a, limits::TEXT_CHARS)).collect::<Result<Vec<_>, _>>()?;
+        let folding = match &mut self.units {
+            Some(folding) => folding,
+            none => none.insert(stage.0.begin(&arguments.iter().map(|a| a.data_type().clone()).collect::<Vec<_>>())?),
+        };
+        let done = folding.batch(runs, &arguments)?;
+        self.units_done(stage, done)
+    }
+
+    fn last_unit(&mut self, stage: &Stage<'_>) -> Result<(), RunError> {
+        let Some(mut folding) = self.units.take() else { return Ok(()) };
+        self.units_done(stage, folding.finish()?)
+    }
+
+    /// Units that are done, each a row now.
+    fn units_done(&mut self, (_, over, physical): &Stage<'_>, (mut units, columns): Done) -> Result<(), RunError> {
+        if units.is_empty() {
+            return Ok(());
         }
-        self.fold.batch(runs, &keys, &self.lanes)
+        let field = |(f, c): (&Arc<Field>, &ArrayRef)| Field::new(f.name(), c.data_type().clone(), true);
+        let schema = Schema::new(over.schema.fields().iter().zip(&columns).map(field).collect::<Vec<_>>());
+        let options = RecordBatchOptions::new().with_row_count(Some(units.len()));
+        let mut batch = RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?;
+        if let Some(mask) = physical.mask(&batch)? {
+            batch = filter_record_batch(&batch, &mask)?;
+            let mut kept = mask.iter();
+            units.retain(|_| kept.next().flatten() == Some(true));
+        }
+        if units.is_empty() { Ok(()) } else { self.batch(&Runs::of(&units), &physical.columns(&batch)?) }
+    }
+
+    fn batch(&mut self, runs: &Runs, columns: &[ArrayRef]) -> Result<(), RunError> {
+        let (keys, mut arguments) = columns.split_at(self.keys);
+        let keys = keys.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
+        let rows = runs.rows.last().map_or(0, |last| last.end);
+        let mut fields = self.laid.as_mut_slice();
+        for (column, shape) in self.plan.shape().columns.iter().enumerate() {
+            // What counts has an argument too: whether it is there.
+            let (mine, others) = arguments.split_at(shape.measure.values().max(1));
+            let (laid, rest) = fields.split_at_mut(self.plan.fields_of(column));
+            let valid = mine.iter().fold(None, |all, a| NullBuffer::union(all.as_ref(), a.logical_nulls().as_ref()));
+            let valid = valid.filter(|n| n.null_count() > 0).map(|n| n.iter().collect::<Vec<_>>());
+            let values = &mine[..shape.measure.values()];
+            let values = values.iter().map(|a| Ok(cast(a, &DataType::Float64)?)).collect::<Result<Vec<_>, RunError>>()?;
+            let values: Vec<&[f64]> = values.iter().map(|a| &a.as_primitive::<Float64Type>().values()[..]).collect();
+            self.plan.lay(column, rows, &values, valid.as_deref(), laid);
+            (arguments, fields) = (others, rest);
+        }
+        self.fold.batch(runs, &keys, &self.laid)
     }
 }
 

@@ -1,20 +1,18 @@
 //! What is checked on the text and the syntax tree, before the planner recurses over it.
 
+use std::ops::ControlFlow;
+
 use datafusion::{
+    config::Dialect,
     execution::SessionState,
     sql::{
         parser::Statement as DfStatement,
-        sqlparser::ast::{Expr, GroupByExpr, SetExpr, Statement, TableFactor},
+        sqlparser::ast::{Query, Select, Statement, TableFactor, Visit as _, Visitor},
     },
 };
-use tidegate_protocol::{Code, Refusal, limits};
+use tidegate_protocol::{Refusal, limits};
 
-/// The one table of a job.
-pub(super) const TABLE: &str = "dataset";
-
-fn refuse(message: impl Into<String>) -> Refusal {
-    Refusal::new(Code::Program, message).at("program.query")
-}
+use super::refuse;
 
 /// Length, nesting and operator count: the parser and planner recurse, so hostile text could overflow their stack.
 fn check_size(sql: &str) -> Result<(), Refusal> {
@@ -43,53 +41,74 @@ fn check_size(sql: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Parses `sql` and returns the text that will be planned: rebuilt from the parts that are supported, so that nothing else can reach
-/// the planner. A query that holds anything more is refused.
-pub(super) fn canonical(state: &SessionState, sql: &str) -> Result<String, Refusal> {
+/// Parses one SELECT. Clauses that the planner would pass over in silence are refused, so that what is planned is what was written.
+pub(super) fn parse(state: &SessionState, sql: &str) -> Result<DfStatement, Refusal> {
     check_size(sql)?;
     // The parser's message quotes the buyer's own text only; no schema is known to it.
-    let statement = state.sql_to_statement(sql, &datafusion::config::Dialect::Generic).map_err(|e| {
+    let statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(|e| {
         let message = e.strip_backtrace();
         refuse(message.chars().take(300).collect::<String>())
     })?;
-    let DfStatement::Statement(statement) = statement else { return Err(refuse("only SELECT is supported")) };
-    let Statement::Query(query) = *statement else { return Err(refuse("only SELECT is supported")) };
-    let whole = query.to_string();
-    let SetExpr::Select(select) = *query.body else {
-        return Err(refuse("set operations and VALUES are not supported").fix("Send one SELECT"));
-    };
-    let [from] = select.from.as_slice() else { return Err(refuse("FROM must name the one table `dataset`")) };
-    match &from.relation {
-        TableFactor::Table { name, .. } if from.joins.is_empty() && name.to_string().eq_ignore_ascii_case(TABLE) => {}
-        _ => {
-            return Err(
-                refuse(format!("FROM {from} is not supported")).fix("Write FROM dataset, without alias, join or subquery")
-            );
-        }
+    let DfStatement::Statement(inner) = &statement else { return Err(refuse("only SELECT is supported")) };
+    let Statement::Query(query) = &**inner else { return Err(refuse("only SELECT is supported")) };
+    match query.visit(&mut Clauses) {
+        ControlFlow::Break(clause) => Err(refuse(format!("{clause} is not supported"))),
+        ControlFlow::Continue(()) => Ok(statement),
     }
-    let items = select.projection.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let mut text = format!("SELECT {items} FROM {TABLE}");
-    if let Some(filter) = &select.selection {
-        text.push_str(&format!(" WHERE {filter}"));
-    }
-    if let GroupByExpr::Expressions(keys, modifiers) = &select.group_by
-        && !keys.is_empty()
-        && modifiers.is_empty()
-        && !keys.iter().any(|k| matches!(k, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_)))
-    {
-        text.push_str(&format!(" GROUP BY {}", keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
-    }
-    if !whole.eq_ignore_ascii_case(&text) {
-        let rest: String = difference(&whole, &text).chars().take(80).collect();
-        return Err(refuse(format!("unsupported here: {rest:?}")).fix(
-            "Supported: SELECT … FROM dataset [WHERE …] [GROUP BY …]; sort, filter and limit the released result yourself",
-        ));
-    }
-    Ok(text)
 }
 
-/// Where `whole` begins to differ from `text`.
-fn difference<'a>(whole: &'a str, text: &str) -> &'a str {
-    let same = whole.chars().zip(text.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).map(|(a, _)| a.len_utf8()).sum();
-    whole[same..].trim()
+/// Finds a clause that is not on the list.
+struct Clauses;
+
+impl Visitor for Clauses {
+    type Break = &'static str;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<&'static str> {
+        let Query { with, locks, for_clause, settings, format_clause, pipe_operators, .. } = query;
+        let found = [
+            (with.as_ref().is_some_and(|w| w.recursive), "a recursive CTE"),
+            (!locks.is_empty(), "FOR UPDATE"),
+            (for_clause.is_some(), "FOR"),
+            (settings.is_some(), "SETTINGS"),
+            (format_clause.is_some(), "FORMAT"),
+            (!pipe_operators.is_empty(), "the pipe operator"),
+        ];
+        first(&found)
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<&'static str> {
+        let found = [
+            (select.top.is_some(), "TOP"),
+            (select.into.is_some(), "SELECT INTO"),
+            (!select.optimizer_hints.is_empty() || select.select_modifiers.is_some(), "a hint"),
+            (!select.lateral_views.is_empty(), "LATERAL VIEW"),
+            (select.prewhere.is_some(), "PREWHERE"),
+            (!select.connect_by.is_empty(), "CONNECT BY"),
+            (!select.cluster_by.is_empty() || !select.distribute_by.is_empty() || !select.sort_by.is_empty(), "CLUSTER BY"),
+            (!select.named_window.is_empty() || select.qualify.is_some(), "a window"),
+            (select.value_table_mode.is_some(), "SELECT AS"),
+        ];
+        first(&found)
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<&'static str> {
+        match factor {
+            TableFactor::Table { args, with_hints, version, with_ordinality, partitions, json_path, sample, index_hints, .. } => {
+                let found = [
+                    (args.is_some(), "a table function"),
+                    (sample.is_some(), "TABLESAMPLE"),
+                    (version.is_some(), "a table version"),
+                    (!with_hints.is_empty() || !index_hints.is_empty(), "a hint"),
+                    (*with_ordinality || !partitions.is_empty() || json_path.is_some(), "this form of FROM"),
+                ];
+                first(&found)
+            }
+            TableFactor::Derived { lateral: false, sample: None, .. } => ControlFlow::Continue(()),
+            _ => ControlFlow::Break("this form of FROM"),
+        }
+    }
+}
+
+fn first(found: &[(bool, &'static str)]) -> ControlFlow<&'static str> {
+    found.iter().find(|(there, _)| *there).map_or(ControlFlow::Continue(()), |(_, clause)| ControlFlow::Break(clause))
 }

@@ -4,23 +4,23 @@ use std::{fs::File, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray, RecordBatch},
+        array::{Array, ArrayRef, RecordBatch},
         compute::{cast, filter_record_batch, is_not_null},
         datatypes::{DataType, Field, Schema, SchemaRef},
     },
-    physical_expr::PhysicalExpr,
-    prelude::SessionContext,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_protocol::limits;
 
 pub use self::runs::{Runs, Unit, UnitRef};
+pub(crate) use self::eval::{Physical, prove};
 use self::{
     part::{Layout, Part},
     runs::Encoder,
 };
 use crate::{RunError, sql::Select};
 
+mod eval;
 mod part;
 mod runs;
 mod source;
@@ -30,12 +30,6 @@ pub(crate) use self::text::shorten;
 
 /// Rows a batch.
 const BATCH: usize = 8192;
-
-/// Expressions ready to evaluate on batches of the visible columns.
-struct Physical {
-    filter: Option<Arc<dyn PhysicalExpr>>,
-    columns: Vec<Arc<dyn PhysicalExpr>>,
-}
 
 /// Reads the files' schema: what admission needs, no rows.
 ///
@@ -61,15 +55,7 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// [`RunError::Data`] for unreadable files.
     pub fn open(files: &[File], select: &'a Select) -> Result<Self, RunError> {
-        let context = SessionContext::new();
-        let physical = Physical {
-            filter: select.filter.clone().map(|f| context.create_physical_expr(f, &select.schema)).transpose()?,
-            columns: select
-                .columns
-                .iter()
-                .map(|(_, e)| context.create_physical_expr(e.clone(), &select.schema))
-                .collect::<Result<_, _>>()?,
-        };
+        let physical = Physical::new(select)?;
         let wanted: SchemaRef = select.schema.inner().clone();
         let unit = wanted.index_of(&select.unit)?;
         Ok(Self { select, wanted, unit, physical, layout: Layout::open(files)? })
@@ -151,7 +137,7 @@ impl<'a> Scan<'a> {
         last: &mut Option<Unit>,
         visit: &mut impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
-        let mut batch = keep(batch, self.unit, self.physical.filter.as_ref())?;
+        let mut batch = keep(batch, self.unit, &self.physical)?;
         let mut runs = encode.runs(batch.column(self.unit))?;
         if let (Some(above), None) = (&part.above, &last) {
             // The unit in which this part begins is the part before's.
@@ -165,12 +151,7 @@ impl<'a> Scan<'a> {
             return Ok(());
         }
         check_order(&runs, part, last)?;
-        let columns = self
-            .physical
-            .columns
-            .iter()
-            .map(|e| Ok(e.evaluate(&batch)?.into_array(batch.num_rows())?))
-            .collect::<Result<Vec<_>, RunError>>()?;
+        let columns = self.physical.columns(&batch)?;
         visit(&runs, &columns)
     }
 
@@ -205,12 +186,12 @@ fn with_unit(batch: &RecordBatch, unit: usize) -> Result<RecordBatch, RunError> 
     Ok(filter_record_batch(batch, &is_not_null(batch.column(unit))?)?)
 }
 
-fn keep(batch: &RecordBatch, unit: usize, filter: Option<&Arc<dyn PhysicalExpr>>) -> Result<RecordBatch, RunError> {
+fn keep(batch: &RecordBatch, unit: usize, physical: &Physical) -> Result<RecordBatch, RunError> {
     let batch = with_unit(batch, unit)?;
-    let Some(filter) = filter else { return Ok(batch) };
-    let mask = filter.evaluate(&batch)?.into_array(batch.num_rows())?;
-    let mask = cast(&mask, &DataType::Boolean)?;
-    Ok(filter_record_batch(&batch, mask.as_boolean())?)
+    Ok(match physical.mask(&batch)? {
+        Some(mask) => filter_record_batch(&batch, &mask)?,
+        None => batch,
+    })
 }
 
 /// Ascending, within the part's bounds, and after all that came before.

@@ -67,9 +67,16 @@ pub struct Runs {
 enum Units {
     Int(Vec<i64>),
     Rows(Rows),
+    Owned(Vec<Unit>),
 }
 
 impl Runs {
+    /// A run of one row for each of `units`.
+    pub(crate) fn of(units: &[Unit]) -> Self {
+        let rows = (0..units.len()).map(|i| i..i + 1).collect();
+        Self { units: Units::Owned(units.to_vec()), rows }
+    }
+
     /// The runs' units, in the order of [`Runs::rows`].
     pub fn units(&self) -> impl Iterator<Item = UnitRef<'_>> {
         (0..self.rows.len()).map(|i| self.unit(i))
@@ -81,6 +88,7 @@ impl Runs {
         match &self.units {
             Units::Int(values) => UnitRef::Int(values[i]),
             Units::Rows(rows) => UnitRef::Bytes(rows.row(i).data()),
+            Units::Owned(units) => units[i].as_ref(),
         }
     }
 

@@ -147,8 +147,9 @@ impl Guest {
             lines.extend(said);
         }
         let values = outcome?;
-        if values.len() != self.outputs.len() {
-            return Err(format!("returned {} numbers, the job declares {}", values.len(), self.outputs.len()));
+        let wanted: usize = self.outputs.iter().map(Output::numbers).sum();
+        if values.len() != wanted {
+            return Err(format!("returned {} numbers, the job declares {wanted}", values.len()));
         }
         Ok(values)
     }
@@ -164,7 +165,7 @@ impl Guest {
         prf: &[u8; 32],
         mut rehearsal: Option<&mut Rehearsal>,
     ) -> Result<Sums, RunError> {
-        let defaults: Vec<f64> = self.outputs.iter().map(|o| o.default).collect();
+        let defaults = Output::defaults(&self.outputs);
         let mut group = plan.group(vec![]);
         let mut contribute = |rows: &Rows| -> Result<(), RunError> {
             let values = match rehearsal.as_deref_mut() {

@@ -81,6 +81,7 @@ pub(crate) fn job(program: Program) -> Job {
         cost: Cost { rho_micro: MicroRho(100_000), delta_femto: FemtoDelta(1_000_000) },
         created: 0,
         program,
+        weights: Default::default(),
     }
 }
 

@@ -1,0 +1,73 @@
+//! Confusion matrix of two classes a row (which it is, which it was taken for), and the metrics that follow.
+//!
+//! A row is counted in one of `classes`² cells: a histogram, with the sensitivity of [`Part::bins`]. Accuracy, precision, recall and F1 are ratios of
+//! its noised cells: post-processing.
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::{limits, result::Cell};
+
+use super::Reduce;
+use crate::{
+    noised::{Noised, spread},
+    part::{Frame, Part},
+};
+
+/// Counts of (actual, predicted), each a class from 0; others are taken for the nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Number of classes, 2 to 64.
+    pub classes: u32,
+}
+
+/// A ratio of counts that noise may have made negative.
+pub(super) fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { (part.max(0.0) / whole).min(1.0) } else { 0.0 }
+}
+
+impl Reduce for Confusion {
+    fn arity(&self) -> usize {
+        2
+    }
+    fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
+        let cells = self.classes as usize * self.classes as usize;
+        if self.classes < 2 || cells > limits::BINS {
+            return Err("the number of classes is out of range".into());
+        }
+        Ok(vec![Part::bins(cells, frame)])
+    }
+    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
+        let class = |v: f64| v.round().clamp(0.0, f64::from(self.classes - 1)) as i32;
+        let of = |(actual, predicted): (&f64, &f64)| {
+            if actual.is_nan() || predicted.is_nan() {
+                return -1;
+            }
+            class(*actual) * self.classes as i32 + class(*predicted)
+        };
+        fields[0].extend(values[0].iter().zip(values[1]).map(of));
+    }
+    fn names(&self, column: &str) -> Vec<String> {
+        let classes = || 0..self.classes;
+        let cells = classes().flat_map(|a| classes().map(move |p| format!("{column} {a} as {p}")));
+        let rates = classes().flat_map(|c| ["precision", "recall", "f1"].map(|name| format!("{column} {name} {c}")));
+        cells.chain([format!("{column} accuracy")]).chain(rates).collect()
+    }
+    fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
+        let k = self.classes as usize;
+        let counts = &noised[0];
+        let sigmas = vec![counts.sigma; counts.values.len()];
+        let rate = |of: &dyn Fn(&[f64]) -> f64| spread(&counts.values, &sigmas, (0.0, 1.0), of);
+        let mut cells = counts.cells();
+        cells.push(rate(&|v| ratio((0..k).map(|c| v[c * k + c]).sum(), v.iter().sum())));
+        for c in 0..k {
+            let precision = |v: &[f64]| ratio(v[c * k + c], (0..k).map(|a| v[a * k + c]).sum());
+            let recall = |v: &[f64]| ratio(v[c * k + c], (0..k).map(|p| v[c * k + p]).sum());
+            cells.push(rate(&precision));
+            cells.push(rate(&recall));
+            cells.push(rate(&|v| ratio(2.0 * precision(v) * recall(v), precision(v) + recall(v))));
+        }
+        cells
+    }
+    fn note(&self, _: Frame) -> (&'static str, f64, f64) {
+        ("confusion", 0.0, f64::from(self.classes - 1))
+    }
+}

@@ -1,0 +1,108 @@
+//! Covariance of two values clipped to their bounds, or their correlation.
+//!
+//! With a = x − middle of x in [−h, h] and b likewise in [−k, k], the sums of a, of b, of ab in [−hk, hk], and of rows; for a correlation also of
+//! a² − h²/2 and b² − k²/2. One unit moves each by `max_rows` times its bound, one block from end to end (the count is public). Each may use an equal
+//! share of the column's ρ. Rows in which either value is missing count in none of them.
+//!
+//! Cov = E[ab] − E[a]E[b], correlation = Cov / √(Var a · Var b): post-processing, as are the clips to [−hk, hk] and to [−1, 1].
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::result::Cell;
+
+use super::{Reduce, centre, lay_present, variance::centred};
+use crate::{
+    noised::{Noised, spread},
+    part::{Frame, Part, clip, grid, steps},
+};
+
+/// Covariance of two values clipped to their bounds, or their correlation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Covariance {
+    /// Clip bounds of the first value.
+    pub x: (f64, f64),
+    /// Clip bounds of the second.
+    pub y: (f64, f64),
+    /// Over n − 1 (a sample's) instead of n (the population's).
+    pub sample: bool,
+    /// Pearson's correlation instead.
+    pub correlation: bool,
+}
+
+impl Covariance {
+    fn sums(&self, blocks: Option<u32>) -> usize {
+        3 + if self.correlation { 2 } else { 0 } + usize::from(blocks.is_none())
+    }
+}
+
+impl Reduce for Covariance {
+    fn arity(&self) -> usize {
+        2
+    }
+    fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
+        for (lo, hi) in [self.x, self.y] {
+            grid(lo, hi)?;
+        }
+        let (h, k) = (centre(self.x.0, self.x.1).1, centre(self.y.0, self.y.1).1);
+        let share = 1.0 / self.sums(frame.blocks) as f64;
+        let mut bounds = vec![h, k, h * k];
+        if self.correlation {
+            bounds.extend([h * h / 2.0, k * k / 2.0]);
+        }
+        let mut parts = bounds.into_iter().map(|b| centred(b, frame, share)).collect::<Result<Vec<_>, _>>()?;
+        if frame.blocks.is_none() {
+            parts.push(Part::counter(frame.rows).share(share));
+        }
+        Ok(parts)
+    }
+    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
+        let ((mx, h), (my, k)) = (centre(self.x.0, self.x.1), centre(self.y.0, self.y.1));
+        let mut lane = |i: usize, of: &dyn Fn(f64, f64) -> f64| {
+            let step = parts[i].step;
+            fields[i].extend(values[0].iter().zip(values[1]).map(|(x, y)| {
+                if x.is_nan() || y.is_nan() {
+                    return 0;
+                }
+                steps(of(clip(*x, self.x.0, self.x.1) - mx, clip(*y, self.y.0, self.y.1) - my), step)
+            }));
+        };
+        lane(0, &|a, _| a);
+        lane(1, &|_, b| b);
+        lane(2, &|a, b| a * b);
+        if self.correlation {
+            lane(3, &|a, _| a * a - h * h / 2.0);
+            lane(4, &|_, b| b * b - k * k / 2.0);
+        }
+        fields[if self.correlation { 5.. } else { 3.. }].iter_mut().for_each(|count| lay_present(rows, values, count));
+    }
+    fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
+        let (h, k) = (centre(self.x.0, self.x.1).1, centre(self.y.0, self.y.1).1);
+        let mut values: Vec<f64> = noised.iter().map(Noised::one).collect();
+        let mut sigmas: Vec<f64> = noised.iter().map(|n| n.sigma).collect();
+        if let Some(blocks) = blocks {
+            values.push(f64::from(blocks));
+            sigmas.push(0.0);
+        }
+        let last = values.len() - 1;
+        let covariance = |v: &[f64]| {
+            let n = v[last].max(1.0);
+            (v[2] / n - v[0] / n * (v[1] / n)).clamp(-h * k, h * k)
+        };
+        if !self.correlation {
+            let of = |v: &[f64]| covariance(v) * if self.sample && v[last] > 2.0 { v[last] / (v[last] - 1.0) } else { 1.0 };
+            return vec![spread(&values, &sigmas, (-2.0 * h * k, 2.0 * h * k), of)];
+        }
+        let variance = |sum: f64, square: f64, half: f64, n: f64| (half * half / 2.0 + square / n - (sum / n).powi(2)).max(0.0);
+        let of = |v: &[f64]| {
+            let n = v[last].max(1.0);
+            // Spreads that the noise has drowned say nothing: no correlation is seen.
+            let below = variance(v[0], v[3], h, n) * variance(v[1], v[4], k, n);
+            if below > 0.0 { (covariance(v) / below.sqrt()).clamp(-1.0, 1.0) } else { 0.0 }
+        };
+        vec![spread(&values, &sigmas, (-1.0, 1.0), of)]
+    }
+    fn note(&self, _: Frame) -> (&'static str, f64, f64) {
+        // The bounds of the products: those of each value follow from the policy.
+        let most = centre(self.x.0, self.x.1).1 * centre(self.y.0, self.y.1).1;
+        (if self.correlation { "correlation" } else { "covariance" }, -most, most)
+    }
+}

@@ -1,0 +1,54 @@
+//! Mean of a value clipped to [lo, hi].
+//!
+//! Two sums: of the value less the middle of its bounds, and of rows. With h = (hi − lo)/2, a unit's centred values sum to within ±`max_rows` · h:
+//! Δ = `max_rows` · h, half of an uncentred sum's; and Δ = `max_rows` for the count. Each may use half of the column's ρ.
+//! Change a block: a centred value goes from −h to h at worst, Δ = 2h, and the denominator ℓ is public.
+//!
+//! Mean = middle + centred sum / count: post-processing, as is the clip to [lo, hi].
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::result::Cell;
+
+use super::{Reduce, centre, lay_present};
+use crate::{
+    noised::{Noised, corners},
+    part::{Frame, Part, grid, lay_lane, quantise},
+};
+
+/// Mean of a value clipped to [lo, hi].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Mean {
+    /// Lower clip bound.
+    pub lo: f64,
+    /// Upper clip bound.
+    pub hi: f64,
+}
+
+impl Reduce for Mean {
+    fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
+        grid(self.lo, self.hi)?;
+        let half = centre(self.lo, self.hi).1;
+        let step = grid(-half, half)?;
+        let q = quantise(half, step);
+        if frame.blocks.is_some() {
+            return Ok(vec![Part::sum(step, -q, q, 2 * q)]);
+        }
+        let q = q * frame.rows;
+        Ok(vec![Part::sum(step, -q, q, q).share(0.5), Part::counter(frame.rows).share(0.5)])
+    }
+    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
+        let middle = centre(self.lo, self.hi).0;
+        lay_lane(values[0], self.lo, self.hi, parts[0].step, |v| v - middle, &mut fields[0]);
+        fields[1..].iter_mut().for_each(|count| lay_present(rows, values, count));
+    }
+    fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
+        let middle = centre(self.lo, self.hi).0;
+        let public = blocks.map(|b| Noised::exact(f64::from(b)));
+        let count = public.as_ref().unwrap_or_else(|| &noised[1]);
+        let at = |[sum, count]: [f64; 2]| (middle + sum / count.max(1.0)).clamp(self.lo, self.hi);
+        vec![corners([&noised[0], count], at)]
+    }
+    fn note(&self, _: Frame) -> (&'static str, f64, f64) {
+        ("mean", self.lo, self.hi)
+    }
+}

@@ -1,0 +1,157 @@
+//! Reducers: what is measured in a column. Each has its own file, with the derivation of its sensitivity beside it.
+//!
+//! A derivation states how far one unit's coming or going (add-remove), or one block's change, can move the sums of *one* group; that a unit is in
+//! at most κ groups is priced in [`calibrate`](crate::Plan::calibrate). The mechanism is the discrete Gaussian on each integer, the cost
+//! Δ²/(2σ²) of ρ (Bun and Steinke 2016, Proposition 1.6; Canonne, Kamath and Steinke 2020, Theorem 4 for the discrete one). What follows the noise is
+//! post-processing and free.
+
+mod confusion;
+mod count;
+mod covariance;
+mod histogram;
+mod mean;
+mod quantiles;
+mod scores;
+mod sum;
+mod variance;
+mod vector;
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::result::Cell;
+
+pub use self::{
+    confusion::Confusion,
+    covariance::Covariance,
+    histogram::Histogram,
+    mean::Mean,
+    quantiles::{BRANCHES, Quantiles},
+    scores::Scores,
+    sum::Sum,
+    variance::Variance,
+    vector::Vector,
+};
+use crate::{
+    noised::Noised,
+    part::{Frame, Part},
+};
+
+/// What is measured in one result column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Measure {
+    /// Number of units.
+    Units,
+    /// Number of rows (with a non-NULL argument, where there is one).
+    Count,
+    /// Sum.
+    Sum(Sum),
+    /// Mean.
+    Mean(Mean),
+    /// Variance or standard deviation.
+    Variance(Variance),
+    /// Covariance or correlation of two values.
+    Covariance(Covariance),
+    /// Counts by bin.
+    Histogram(Histogram),
+    /// Quantiles.
+    Quantiles(Quantiles),
+    /// Confusion matrix of two classes, and what follows from it.
+    Confusion(Confusion),
+    /// Area under the ROC curve of a score against a label, and what follows from a cut.
+    Scores(Scores),
+    /// Sum of vectors that are clipped by their Euclidean length.
+    Vector(Vector),
+}
+
+/// What each reducer says of itself.
+pub(crate) trait Reduce {
+    /// Values it takes a row.
+    fn arity(&self) -> usize {
+        1
+    }
+
+    /// The integers it sums, with their sensitivity.
+    fn parts(&self, frame: Frame) -> Result<Vec<Part>, String>;
+
+    /// Lays rows on the grid: into each of the parts' fields one integer a row. `values` has [`Reduce::arity`] slices of `rows` values. NaN adds nothing:
+    /// 0 in a sum, −1 as a bin.
+    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]);
+
+    /// The exact integers that are noised: the lanes, or sums of them.
+    fn expand(&self, lanes: &[i128]) -> Vec<i128> {
+        lanes.to_vec()
+    }
+
+    /// Names of its result columns.
+    fn names(&self, column: &str) -> Vec<String> {
+        vec![column.to_owned()]
+    }
+
+    /// Its result cells from noised sums, a part each; `blocks` is the public denominator over blocks.
+    fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell>;
+
+    /// Name and bounds for the receipt.
+    fn note(&self, frame: Frame) -> (&'static str, f64, f64);
+}
+
+impl Measure {
+    fn reducer(&self) -> &dyn Reduce {
+        match self {
+            Self::Units => &count::Units,
+            Self::Count => &count::Count,
+            Self::Sum(r) => r,
+            Self::Mean(r) => r,
+            Self::Variance(r) => r,
+            Self::Covariance(r) => r,
+            Self::Histogram(r) => r,
+            Self::Quantiles(r) => r,
+            Self::Confusion(r) => r,
+            Self::Scores(r) => r,
+            Self::Vector(r) => r,
+        }
+    }
+
+    /// How many values of a row, or numbers of a contribution vector, it takes.
+    pub fn values(&self) -> usize {
+        self.reducer().arity()
+    }
+}
+
+impl Reduce for Measure {
+    fn arity(&self) -> usize {
+        self.reducer().arity()
+    }
+    fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
+        self.reducer().parts(frame)
+    }
+    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
+        self.reducer().lay(rows, values, parts, fields);
+    }
+    fn expand(&self, lanes: &[i128]) -> Vec<i128> {
+        self.reducer().expand(lanes)
+    }
+    fn names(&self, column: &str) -> Vec<String> {
+        self.reducer().names(column)
+    }
+    fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
+        self.reducer().cells(noised, blocks)
+    }
+    fn note(&self, frame: Frame) -> (&'static str, f64, f64) {
+        self.reducer().note(frame)
+    }
+}
+
+/// 1 for each row in which all values are numbers.
+fn lay_present(rows: usize, values: &[&[f64]], into: &mut Vec<i32>) {
+    into.extend((0..rows).map(|row| i32::from(values.iter().all(|v| !v[row].is_nan()))));
+}
+
+/// Where `v` lies among `bins` equal bins over [lo, hi]; values beyond lie in the outer ones.
+fn bin(v: f64, lo: f64, hi: f64, bins: u32) -> i32 {
+    let position = (v.clamp(lo, hi) - lo) / (hi - lo) * f64::from(bins);
+    (position as i32).min(bins as i32 - 1)
+}
+
+/// The middle of [lo, hi], and half its width.
+fn centre(lo: f64, hi: f64) -> (f64, f64) {
+    ((lo + hi) / 2.0, (hi - lo) / 2.0)
+}

@@ -1,0 +1,43 @@
+//! Sum of a value clipped to [lo, hi].
+//!
+//! Add or remove a unit: its at most `max_rows` rows sum to between `max_rows` · min(lo, 0) and `max_rows` · max(hi, 0), so
+//! Δ = `max_rows` · max(|lo|, |hi|). Change a block: from lo to hi at worst, Δ = hi − lo.
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::result::Cell;
+
+use super::Reduce;
+use crate::{
+    noised::Noised,
+    part::{Frame, Part, grid, lay_lane, quantise},
+};
+
+/// Sum of a value clipped to [lo, hi].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sum {
+    /// Lower clip bound.
+    pub lo: f64,
+    /// Upper clip bound.
+    pub hi: f64,
+}
+
+impl Reduce for Sum {
+    fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
+        let step = grid(self.lo, self.hi)?;
+        let (lo, hi) = (quantise(self.lo, step), quantise(self.hi, step));
+        if frame.blocks.is_some() {
+            return Ok(vec![Part::sum(step, lo, hi, hi - lo)]);
+        }
+        let (lo, hi) = (lo.min(0) * frame.rows, hi.max(0) * frame.rows);
+        Ok(vec![Part::sum(step, lo, hi, hi.max(-lo))])
+    }
+    fn lay(&self, _: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
+        lay_lane(values[0], self.lo, self.hi, parts[0].step, |v| v, &mut fields[0]);
+    }
+    fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
+        noised[0].cells()
+    }
+    fn note(&self, _: Frame) -> (&'static str, f64, f64) {
+        ("sum", self.lo, self.hi)
+    }
+}

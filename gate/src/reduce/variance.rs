@@ -1,0 +1,75 @@
+//! Variance of a value clipped to [lo, hi], or its root.
+//!
+//! Three sums: of c = value − middle, in [−h, h]; of c² − h²/2, in [−h²/2, h²/2]; and of rows. One unit moves them by `max_rows` times the bound; one
+//! block from end to end, and the count is public. Each may use an equal share of the column's ρ.
+//!
+//! Variance = E[c²] − E[c]²: post-processing, as is the clip to [0, h²] (no distribution on [lo, hi] has more).
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::result::Cell;
+
+use super::{Reduce, centre, lay_present};
+use crate::{
+    noised::{Noised, corners},
+    part::{Frame, Part, grid, lay_lane, quantise},
+};
+
+/// Variance of a value clipped to [lo, hi], or its root.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Variance {
+    /// Lower clip bound.
+    pub lo: f64,
+    /// Upper clip bound.
+    pub hi: f64,
+    /// Over n − 1 (a sample's) instead of n (the population's).
+    pub sample: bool,
+    /// The standard deviation.
+    pub root: bool,
+}
+
+/// A sum of centred values within ±`bound`.
+pub(super) fn centred(bound: f64, frame: Frame, share: f64) -> Result<Part, String> {
+    let step = grid(-bound, bound).map_err(|_| "bounds must be finite, lo below hi, within 1e6 of their middle")?;
+    let q = quantise(bound, step);
+    let part = if frame.blocks.is_some() {
+        Part::sum(step, -q, q, 2 * q)
+    } else {
+        Part::sum(step, -q * frame.rows, q * frame.rows, q * frame.rows)
+    };
+    Ok(part.share(share))
+}
+
+impl Reduce for Variance {
+    fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
+        grid(self.lo, self.hi)?;
+        let half = centre(self.lo, self.hi).1;
+        let share = if frame.blocks.is_some() { 1.0 / 2.0 } else { 1.0 / 3.0 };
+        let mut parts = vec![centred(half, frame, share)?, centred(half * half / 2.0, frame, share)?];
+        if frame.blocks.is_none() {
+            parts.push(Part::counter(frame.rows).share(share));
+        }
+        Ok(parts)
+    }
+    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
+        let (middle, half) = centre(self.lo, self.hi);
+        lay_lane(values[0], self.lo, self.hi, parts[0].step, |v| v - middle, &mut fields[0]);
+        let square = |v: f64| (v - middle) * (v - middle) - half * half / 2.0;
+        lay_lane(values[0], self.lo, self.hi, parts[1].step, square, &mut fields[1]);
+        fields[2..].iter_mut().for_each(|count| lay_present(rows, values, count));
+    }
+    fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
+        let half = centre(self.lo, self.hi).1;
+        let public = blocks.map(|b| Noised::exact(f64::from(b)));
+        let count = public.as_ref().unwrap_or_else(|| &noised[2]);
+        let at = |[sum, square, count]: [f64; 3]| {
+            let n = count.max(1.0);
+            let spread = (half * half / 2.0 + square / n - (sum / n).powi(2)).clamp(0.0, half * half);
+            let spread = if self.sample && n > 1.0 { spread * n / (n - 1.0) } else { spread };
+            if self.root { spread.sqrt() } else { spread }
+        };
+        vec![corners([&noised[0], &noised[1], count], at)]
+    }
+    fn note(&self, _: Frame) -> (&'static str, f64, f64) {
+        (if self.root { "standard-deviation" } else { "variance" }, self.lo, self.hi)
+    }
+}

@@ -1,0 +1,145 @@
+//! The list of scalar functions that a job may use, and how each is made total.
+//!
+//! A function is on it if its value is one row's own affair, it is the same at every time, its result is no longer than a public number, and it takes
+//! time in proportion to its arguments. Where it could raise an error on some row it is rewritten, or its arguments are; a last net
+//! (`units/eval.rs`) gives NULL to a row that raises one all the same.
+
+use datafusion::{
+    common::ScalarValue,
+    logical_expr::{Case, Expr, expr::ScalarFunction},
+};
+use tidegate_protocol::Refusal;
+
+use super::{
+    clamp::CLAMP,
+    expr::{float, short},
+    refuse,
+};
+
+/// Arguments are taken as Float64: integer forms of abs and its like raise on the smallest value. With their numbers of arguments.
+const NUMBERS: [(&str, std::ops::RangeInclusive<usize>); 30] = [
+    ("abs", 1..=1),
+    ("acos", 1..=1),
+    ("asin", 1..=1),
+    ("atan", 1..=1),
+    ("atan2", 2..=2),
+    ("cbrt", 1..=1),
+    ("ceil", 1..=1),
+    ("cos", 1..=1),
+    ("cosh", 1..=1),
+    ("cot", 1..=1),
+    ("degrees", 1..=1),
+    ("exp", 1..=1),
+    ("floor", 1..=1),
+    ("greatest", 1..=16),
+    ("isnan", 1..=1),
+    ("least", 1..=16),
+    ("ln", 1..=1),
+    ("log10", 1..=1),
+    ("log2", 1..=1),
+    ("nanvl", 2..=2),
+    ("pi", 0..=0),
+    ("power", 2..=2),
+    ("radians", 1..=1),
+    ("round", 1..=1),
+    ("signum", 1..=1),
+    ("sin", 1..=1),
+    ("sinh", 1..=1),
+    ("sqrt", 1..=1),
+    ("tan", 1..=1),
+    ("trunc", 1..=1),
+];
+
+/// Of texts; what they give is no longer than what they take, or a number.
+const TEXTS: [(&str, std::ops::RangeInclusive<usize>); 19] = [
+    ("ascii", 1..=1),
+    ("btrim", 1..=2),
+    ("character_length", 1..=1),
+    ("contains", 2..=2),
+    ("ends_with", 2..=2),
+    ("initcap", 1..=1),
+    ("left", 2..=2),
+    ("lower", 1..=1),
+    ("ltrim", 1..=2),
+    ("octet_length", 1..=1),
+    ("regexp_like", 2..=2),
+    ("reverse", 1..=1),
+    ("right", 2..=2),
+    ("rtrim", 1..=2),
+    ("split_part", 3..=3),
+    ("starts_with", 2..=2),
+    ("strpos", 2..=2),
+    ("substr", 2..=3),
+    ("upper", 1..=1),
+];
+
+/// Of texts that may grow: arguments and result are shortened.
+const GROWING: [(&str, std::ops::RangeInclusive<usize>); 3] = [("concat", 1..=16), ("concat_ws", 2..=16), ("replace", 3..=3)];
+
+/// The first argument is a literal, which says what is meant.
+const NAMED_FIRST: [(&str, std::ops::RangeInclusive<usize>); 2] = [("date_part", 2..=2), ("date_trunc", 2..=2)];
+
+/// `call` with its arguments, which are total, made total itself.
+pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, Refusal> {
+    let name = call.name().to_owned();
+    let on = |list: &[(&str, std::ops::RangeInclusive<usize>)]| list.iter().any(|(n, count)| *n == name && count.contains(&args.len()));
+    let literal = |i: usize| matches!(args.get(i), Some(Expr::Literal(v, _)) if !v.is_null());
+    call.args = if on(&NUMBERS) {
+        args.into_iter().map(float).collect()
+    } else if on(&TEXTS) {
+        if name == "regexp_like" && !literal(1) {
+            return Err(refuse("regexp_like needs a literal pattern"));
+        }
+        args
+    } else if on(&GROWING) {
+        call.args = args.into_iter().map(short).collect();
+        return Ok(short(Expr::ScalarFunction(call)));
+    } else if on(&NAMED_FIRST) {
+        if !literal(0) {
+            return Err(refuse(format!("{name} needs a literal as its first argument")));
+        }
+        args
+    } else if name == "nullif" && args.len() == 2 {
+        args
+    } else if matches!(name.as_str(), "coalesce" | "nvl") && (1..=8).contains(&args.len()) {
+        // DataFusion's own form of it raises at run time.
+        return Ok(first_that_is_there(args));
+    } else if name == CLAMP {
+        if bound(&args, 1).zip(bound(&args, 2)).is_none_or(|(lo, hi)| lo >= hi) {
+            return Err(refuse("clamp needs two literal numbers, the lower first").fix("Write clamp(x, 0, 100)"));
+        }
+        args
+    } else {
+        return Err(refuse(format!("function {name} with {} arguments is not on the list of total functions", args.len()))
+            .fix("The list is in the documentation; arithmetic, CASE, CAST and clamp go far"));
+    };
+    Ok(Expr::ScalarFunction(call))
+}
+
+/// Argument `i` as a literal number.
+pub(super) fn bound(args: &[Expr], i: usize) -> Option<f64> {
+    let mut expr = args.get(i)?;
+    let mut sign = 1.0;
+    loop {
+        match expr {
+            Expr::TryCast(cast) => expr = &cast.expr,
+            Expr::Cast(cast) => expr = &cast.expr,
+            Expr::Negative(inner) => (expr, sign) = (inner, -sign),
+            Expr::Literal(value, _) => {
+                let value = value.cast_to(&datafusion::arrow::datatypes::DataType::Float64).ok()?;
+                let ScalarValue::Float64(Some(v)) = value else { return None };
+                return v.is_finite().then_some(sign * v);
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn first_that_is_there(mut args: Vec<Expr>) -> Expr {
+    let last = args.pop();
+    let when = |e: Expr| (Box::new(Expr::IsNotNull(Box::new(e.clone()))), Box::new(e));
+    match last {
+        Some(last) if args.is_empty() => last,
+        last => Expr::Case(Case { expr: None, when_then_expr: args.into_iter().map(when).collect(), else_expr: last.map(Box::new) }),
+    }
+}

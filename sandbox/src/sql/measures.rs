@@ -1,0 +1,211 @@
+//! From aggregate calls to the gate's measures, and the row expressions they are over.
+
+use datafusion::{
+    common::ScalarValue,
+    logical_expr::{Aggregate, Case, Expr, expr::AggregateFunction},
+};
+use tidegate_gate::{BRANCHES, Column, Covariance, Mean, Measure, Quantiles, Sum, Variance};
+use tidegate_protocol::{Refusal, limits};
+
+use super::{
+    expr::{Bounded, bounds, total},
+    refuse,
+    rows::Rows,
+};
+
+/// The measures of a query.
+#[derive(Debug, Default)]
+pub(super) struct Measures {
+    /// Released columns.
+    pub(super) columns: Vec<Column>,
+    /// The row expressions they take, in order: [`Measure::values`] of them a column, or one for those that count.
+    pub(super) arguments: Vec<Expr>,
+    /// For each aggregate call, which of the result's columns it is.
+    pub(super) places: Vec<usize>,
+}
+
+/// What an expression is without the names given to it.
+pub(super) fn unalias(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => unalias(&alias.expr),
+        other => other,
+    }
+}
+
+/// `argument` where `filter` holds, NULL elsewhere: what FILTER says.
+pub(super) fn conditional(argument: Expr, filter: Option<&Expr>) -> Expr {
+    match filter {
+        None => argument,
+        Some(filter) => Expr::Case(Case {
+            expr: None,
+            when_then_expr: vec![(Box::new(filter.clone()), Box::new(argument))],
+            else_expr: None,
+        }),
+    }
+}
+
+/// Collects the measures of `aggregate`'s calls, called `titles`. `most` is how many groups there may be, where that is public.
+pub(super) fn collect(
+    aggregate: &Aggregate,
+    rows: &Rows,
+    source: &Bounded<'_>,
+    titles: &[String],
+    most: Option<usize>,
+) -> Result<Measures, Refusal> {
+    let mut found = Measures::default();
+    // Quantiles of one argument share a tree: (column of the shape, argument).
+    let mut trees: Vec<(usize, Expr)> = Vec::new();
+    // Where each call is: (column of the shape, cell within it).
+    let mut cells: Vec<(usize, usize)> = Vec::new();
+    for (call, title) in aggregate.aggr_expr.iter().zip(titles) {
+        let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
+        let (measure, arguments) = measure(call, rows, source, most)?;
+        if let (Measure::Quantiles(new), [argument]) = (&measure, arguments.as_slice())
+            && let Some((column, _)) = trees.iter().find(|(_, tree)| tree == argument)
+            && let Measure::Quantiles(tree) = &mut found.columns[*column].measure
+        {
+            let at = tree.at.iter().position(|p| *p == new.at[0]).unwrap_or_else(|| {
+                tree.at.push(new.at[0]);
+                tree.at.len() - 1
+            });
+            cells.push((*column, at));
+            continue;
+        }
+        if matches!(measure, Measure::Quantiles(_)) {
+            trees.push((found.columns.len(), arguments[0].clone()));
+        }
+        cells.push((found.columns.len(), 0));
+        found.columns.push(Column::new(title, measure));
+        found.arguments.extend(arguments);
+    }
+    let width = |column: &Column| if let Measure::Quantiles(q) = &column.measure { q.at.len() } else { 1 };
+    let before = |column: usize| found.columns[..column].iter().map(width).sum::<usize>();
+    found.places = cells.iter().map(|(column, cell)| before(*column) + cell).collect();
+    if found.columns.is_empty() {
+        return Err(refuse("nothing is aggregated").fix("Add COUNT(*), COUNT(DISTINCT …), SUM or AVG"));
+    }
+    if found.columns.len() > limits::COLUMNS {
+        return Err(refuse(format!("more than {} columns", limits::COLUMNS)));
+    }
+    Ok(found)
+}
+
+/// The gate's measure for one aggregate call, and the row expressions it is over.
+fn measure(
+    call: &AggregateFunction,
+    rows: &Rows,
+    source: &Bounded<'_>,
+    most: Option<usize>,
+) -> Result<(Measure, Vec<Expr>), Refusal> {
+    let name = call.func.name();
+    let params = &call.params;
+    if params.null_treatment.is_some() {
+        return Err(refuse(format!("{name} with NULLS is not supported")).fix("NULL never counts; use COALESCE where it should"));
+    }
+    let quantile = matches!(name, "median" | "approx_median" | "approx_percentile_cont" | "percentile_cont");
+    if !params.order_by.is_empty() && !quantile {
+        return Err(refuse(format!("{name} with ORDER BY is not supported")).fix("Leave it out: the order of rows is nobody's business"));
+    }
+    let filter = params.filter.as_deref();
+    let argument = |i: usize| {
+        let argument = params.args.get(i).ok_or_else(|| refuse(format!("{name} lacks an argument")))?;
+        rows.resolve(&conditional(argument.clone(), filter))
+    };
+    let one = || {
+        let expr = total(argument(0)?, source.unit)?;
+        let range = bounds(&expr, source.columns).filter(|(lo, hi)| lo < hi).ok_or_else(|| unbounded(name, &expr))?;
+        Ok::<_, Refusal>((expr, range))
+    };
+    if params.distinct {
+        return distinct(name, rows, source, params.args.first(), filter);
+    }
+    match (name, params.args.len()) {
+        ("count", 1) => Ok((Measure::Count, vec![total(argument(0)?, source.unit)?])),
+        ("sum", 1) => one().map(|(e, (lo, hi))| (Measure::Sum(Sum { lo, hi }), vec![e])),
+        ("avg", 1) => one().map(|(e, (lo, hi))| (Measure::Mean(Mean { lo, hi }), vec![e])),
+        ("var" | "var_samp" | "var_pop" | "stddev" | "stddev_samp" | "stddev_pop", 1) => one().map(|(e, (lo, hi))| {
+            let (sample, root) = (!name.ends_with("_pop"), name.starts_with("stddev"));
+            (Measure::Variance(Variance { lo, hi, sample, root }), vec![e])
+        }),
+        ("covar" | "covar_samp" | "covar_pop" | "corr", 2) => {
+            let (first, x) = one()?;
+            let second = total(argument(1)?, source.unit)?;
+            let y = bounds(&second, source.columns).filter(|(lo, hi)| lo < hi).ok_or_else(|| unbounded(name, &second))?;
+            let (sample, correlation) = (!name.ends_with("_pop"), name == "corr");
+            Ok((Measure::Covariance(Covariance { x, y, sample, correlation }), vec![first, second]))
+        }
+        _ if quantile => {
+            let p = match (name, params.args.get(1)) {
+                ("median" | "approx_median", None) => 0.5,
+                (_, Some(p)) => literal(p).ok_or_else(|| refuse(format!("{name} needs a literal between 0 and 1")))?,
+                _ => return Err(refuse(format!("{name} needs a percentile"))),
+            };
+            // More leaves than groups can afford would fill a worker's memory: 16 KiB or 1 KiB a group.
+            let layers = if most.is_some_and(|most| most <= limits::FINE_GROUPS) { 3 } else { 2 };
+            one().map(|(e, (lo, hi))| {
+                (Measure::Quantiles(Quantiles { lo, hi, bins: BRANCHES.pow(layers), at: vec![p] }), vec![e])
+            })
+        }
+        ("min" | "max", _) => Err(refuse(format!("{name} shows one person's value"))
+            .fix("Use APPROX_PERCENTILE_CONT(x, 0.01) or (x, 0.99), or a histogram by GROUP BY over ranges")),
+        ("bool_and" | "bool_or" | "first_value" | "last_value" | "any_value" | "nth_value", _) => {
+            Err(refuse(format!("{name} shows one person's value")).fix("Use COUNT(*) FILTER (WHERE …)"))
+        }
+        ("approx_distinct", _) => Err(refuse("approx_distinct is not supported")
+            .fix(format!("Use COUNT(DISTINCT {}); values of other columns can be counted by GROUP BY", source.unit))),
+        ("grouping", _) => Err(refuse("GROUPING() is not supported").fix("Send one query for each grouping")),
+        (other, n) => Err(refuse(format!("aggregate {other} with {n} arguments is not supported"))
+            .fix("Use COUNT, COUNT(DISTINCT unit), SUM, AVG, VAR, STDDEV, COVAR, CORR, MEDIAN or APPROX_PERCENTILE_CONT")),
+    }
+}
+
+/// COUNT(DISTINCT unit), or of the unit where a condition holds.
+fn distinct(
+    name: &str,
+    rows: &Rows,
+    source: &Bounded<'_>,
+    argument: Option<&Expr>,
+    filter: Option<&Expr>,
+) -> Result<(Measure, Vec<Expr>), Refusal> {
+    let unit = source.unit;
+    let other = || refuse(format!("{name}(DISTINCT …) is supported for the unit alone")).fix(format!("Use COUNT(DISTINCT {unit})"));
+    let argument = rows.resolve(argument.ok_or_else(other)?)?;
+    let filter = filter.map(|f| rows.resolve(f)).transpose()?;
+    let here = || Expr::Literal(ScalarValue::Float64(Some(1.0)), None);
+    let is_unit = |e: &Expr| matches!(unalias(e), Expr::Column(c) if c.name == unit);
+    let present = match argument {
+        ref e if name == "count" && is_unit(e) => here(),
+        // COUNT(DISTINCT CASE WHEN … THEN unit END): the unit counts where a branch gives it.
+        Expr::Case(case) if name == "count" && case.when_then_expr.iter().any(|(_, then)| is_unit(then)) => {
+            let branch = |then: Box<Expr>| match *then {
+                ref e if is_unit(e) => Ok(Box::new(here())),
+                Expr::Literal(v, m) if v.is_null() => Ok(Box::new(Expr::Literal(v, m))),
+                _ => Err(other()),
+            };
+            let when = |(when, then)| Ok((when, branch(then)?));
+            Expr::Case(Case {
+                expr: case.expr,
+                when_then_expr: case.when_then_expr.into_iter().map(when).collect::<Result<_, Refusal>>()?,
+                else_expr: case.else_expr.map(branch).transpose()?,
+            })
+        }
+        _ => return Err(other()),
+    };
+    Ok((Measure::Units, vec![total(conditional(present, filter.as_ref()), unit)?]))
+}
+
+fn literal(expr: &Expr) -> Option<f64> {
+    let value = match unalias(expr) {
+        Expr::Literal(value, _) => value.clone(),
+        Expr::Cast(cast) => return literal(&cast.expr),
+        _ => return None,
+    };
+    match value.cast_to(&datafusion::arrow::datatypes::DataType::Float64).ok()? {
+        ScalarValue::Float64(p) => p.filter(|p| (0.0..=1.0).contains(p)),
+        _ => None,
+    }
+}
+
+fn unbounded(name: &str, expr: &Expr) -> Refusal {
+    refuse(format!("{name}({expr}) has no public bounds")).fix("Write clamp(x, lo, hi) around it, or use columns that the policy bounds")
+}

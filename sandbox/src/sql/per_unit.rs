@@ -1,0 +1,149 @@
+//! Aggregation of each unit's own rows, in a subquery that groups by the unit: one row a unit then goes on.
+//!
+//! Rows are ordered by unit, so a unit is done when the next begins: state is one batch's units, whatever the data.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{array::ArrayRef, datatypes::{DataType, Field, Schema}};
+use datafusion::{
+    common::DFSchema,
+    logical_expr::{Aggregate, AggregateUDF, EmitTo, Expr, ExprSchemable as _, GroupsAccumulator, cast as cast_expr},
+    physical_expr::{aggregate::AggregateExprBuilder, expressions::Column as PhysicalColumn},
+};
+use tidegate_protocol::{Refusal, policy::{ColumnRule, Policy}};
+
+use super::{expr::{bounds, float, total}, measures::{conditional, unalias}, planner::Planned, refuse, rows::Rows};
+use crate::{
+    RunError,
+    units::{Runs, Unit},
+};
+
+/// Aggregates whose state for one unit is a few numbers, whatever its rows.
+const ALLOWED: [&str; 12] =
+    ["count", "sum", "avg", "min", "max", "var", "var_pop", "stddev", "stddev_pop", "bool_and", "bool_or", "var_samp"];
+
+/// The subquery's aggregates.
+#[derive(Debug, Clone)]
+pub struct PerUnit {
+    calls: Vec<Arc<AggregateUDF>>,
+    /// Their arguments, over the dataset's columns: one each, with its name.
+    pub(super) arguments: Vec<(String, Expr)>,
+    /// Which rows of the dataset.
+    pub(super) filter: Option<Expr>,
+    /// Their results' names and types.
+    pub(super) schema: Arc<DFSchema>,
+    /// Public bounds of the results, where there are any.
+    pub(super) bounds: BTreeMap<String, ColumnRule>,
+}
+
+/// Admits the aggregates; also gives an expression over their results for each.
+pub(super) fn admit(aggregate: &Aggregate, rows: &Rows, planned: &Planned, policy: &Policy) -> Result<(PerUnit, Vec<Expr>), Refusal> {
+    let unit = &policy.unit.column;
+    let (mut calls, mut arguments, mut fields, mut rules, mut columns) = (vec![], vec![], vec![], BTreeMap::new(), vec![]);
+    for (i, call) in aggregate.aggr_expr.iter().enumerate() {
+        let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
+        let name = call.func.name().to_owned();
+        let params = &call.params;
+        let fine = ALLOWED.contains(&name.as_str()) && !params.distinct && params.order_by.is_empty() && params.null_treatment.is_none();
+        let [argument] = params.args.as_slice() else { return Err(refuse(format!("{name} must have one argument"))) };
+        if !fine {
+            return Err(refuse(format!("{call:?} of a unit's rows is not supported", call = name))
+                .fix(format!("In a subquery use {}", ALLOWED[..11].join(", "))));
+        }
+        let argument = conditional(argument.clone(), params.filter.as_deref());
+        let argument = total(rows.resolve(&argument)?, unit)?;
+        let limits = bounds(&argument, &policy.columns);
+        let numeric = matches!(name.as_str(), "sum" | "avg") || name.starts_with("var") || name.starts_with("stddev");
+        let argument = if numeric { float(argument) } else { argument };
+        let kind = argument.get_type(&*planned.schema).map_err(refuse)?;
+        let result = call.func.return_type(&[kind]).map_err(|e| refuse(e.strip_backtrace()))?;
+        let rule = match name.as_str() {
+            "avg" | "min" | "max" => limits,
+            _ if numeric && name != "sum" => limits.map(|(lo, hi)| {
+                let half = (hi - lo) / 2.0;
+                // A sample of two has twice the population's variance.
+                if name.starts_with("var") { (0.0, 2.0 * half * half) } else { (0.0, half * 2f64.sqrt()) }
+            }),
+            _ => None,
+        };
+        // No column of a dataset can have this name among those of a unit's table: they are apart.
+        let title = format!("unit {i}");
+        rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1) });
+        let wanted = aggregate.schema.field(aggregate.group_expr.len() + i).data_type().clone();
+        let column = Rows::column(title.clone());
+        columns.push(if wanted == result { column } else { cast_expr(column, wanted) });
+        fields.push(Field::new(&title, result, true));
+        calls.push(call.func.clone());
+        arguments.push((title, argument));
+    }
+    let schema = Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(refuse)?);
+    let filter = rows.filter.clone().map(|f| total(f, unit)).transpose()?;
+    Ok((PerUnit { calls, arguments, filter, schema, bounds: rules }, columns))
+}
+
+/// One thread's aggregation.
+pub(super) struct Folding {
+    states: Vec<Box<dyn GroupsAccumulator>>,
+    /// The unit that the last batch ended with.
+    open: Option<Unit>,
+}
+
+impl PerUnit {
+    /// Begins with arguments of these types.
+    pub(super) fn begin(&self, kinds: &[DataType]) -> Result<Folding, RunError> {
+        let fields = self.arguments.iter().zip(kinds).map(|((name, _), kind)| Field::new(name, kind.clone(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let states = self
+            .calls
+            .iter()
+            .zip(&self.arguments)
+            .enumerate()
+            .map(|(i, (call, (name, _)))| {
+                let argument = Arc::new(PhysicalColumn::new(name, i));
+                let call = AggregateExprBuilder::new(call.clone(), vec![argument]).schema(schema.clone()).alias(name).build()?;
+                if !call.groups_accumulator_supported() {
+                    return Err(RunError::Engine(format!("{name} cannot be aggregated by groups")));
+                }
+                Ok(call.create_groups_accumulator()?)
+            })
+            .collect::<Result<_, RunError>>()?;
+        Ok(Folding { states, open: None })
+    }
+}
+
+/// Units that are done, and a column for each aggregate with a row for each of them.
+pub(super) type Done = (Vec<Unit>, Vec<ArrayRef>);
+
+impl Folding {
+    /// Adds a batch; gives the units that are done with it.
+    pub(super) fn batch(&mut self, runs: &Runs, arguments: &[ArrayRef]) -> Result<Done, RunError> {
+        let mut units: Vec<Unit> = self.open.take().into_iter().collect();
+        let mut groups = Vec::with_capacity(arguments.first().map_or(0, |a| a.len()));
+        for (i, rows) in runs.rows.iter().enumerate() {
+            if units.last().map(Unit::as_ref) != Some(runs.unit(i)) {
+                units.push(runs.unit(i).to_owned());
+            }
+            groups.extend(std::iter::repeat_n(units.len() - 1, rows.len()));
+        }
+        for (state, argument) in self.states.iter_mut().zip(arguments) {
+            state.update_batch(std::slice::from_ref(argument), &groups, None, units.len())?;
+        }
+        self.open = units.pop();
+        self.emit(units)
+    }
+
+    /// The last unit.
+    pub(super) fn finish(&mut self) -> Result<Done, RunError> {
+        let units = self.open.take().into_iter().collect();
+        self.emit(units)
+    }
+
+    fn emit(&mut self, units: Vec<Unit>) -> Result<Done, RunError> {
+        let columns = if units.is_empty() {
+            vec![]
+        } else {
+            self.states.iter_mut().map(|s| s.evaluate(EmitTo::First(units.len()))).collect::<Result<_, _>>()?
+        };
+        Ok((units, columns))
+    }
+}

@@ -1,0 +1,144 @@
+//! What lies below the aggregate: row-wise subqueries, CTEs and filters, folded into one filter and expressions over the source's own columns.
+
+use std::sync::Arc;
+
+use datafusion::{
+    common::{
+        Column, DFSchema,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
+    logical_expr::{Aggregate, Expr, LogicalPlan},
+};
+use tidegate_protocol::{Refusal, limits, policy::Policy};
+
+use super::{
+    measures::unalias,
+    per_unit::{self, PerUnit},
+    planner::{Planned, TABLE},
+    refuse,
+};
+
+/// Rows as the aggregate sees them.
+#[derive(Debug)]
+pub(super) struct Rows {
+    /// Which rows of the source.
+    pub(super) filter: Option<Expr>,
+    /// An expression over the source's columns for each field of the plan's schema.
+    columns: Vec<Expr>,
+    schema: Arc<DFSchema>,
+    /// Rows that were aggregated by unit first: the source then is one row a unit.
+    pub(super) per_unit: Option<Box<PerUnit>>,
+}
+
+impl Rows {
+    /// Folds `plan`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] naming the first node that is not row-wise.
+    pub(super) fn fold(plan: &LogicalPlan, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
+        match plan {
+            LogicalPlan::TableScan(scan) if scan.table_name.table() == TABLE => {
+                if scan.projection.is_some() || !scan.filters.is_empty() || scan.fetch.is_some() {
+                    return Err(refuse("this form of FROM is not supported"));
+                }
+                let columns = planned.schema.columns().into_iter().map(Expr::Column).collect();
+                Ok(Self { filter: None, columns, schema: scan.projected_schema.clone(), per_unit: None })
+            }
+            LogicalPlan::SubqueryAlias(alias) => {
+                Ok(Self { schema: alias.schema.clone(), ..Self::fold(&alias.input, planned, policy)? })
+            }
+            LogicalPlan::Projection(projection) => {
+                let below = Self::fold(&projection.input, planned, policy)?;
+                let columns = projection.expr.iter().map(|e| below.resolve(e)).collect::<Result<_, _>>()?;
+                Ok(Self { columns, schema: projection.schema.clone(), ..below })
+            }
+            LogicalPlan::Filter(filter) => {
+                let mut below = Self::fold(&filter.input, planned, policy)?;
+                let predicate = below.resolve(&filter.predicate)?;
+                below.filter = Some(match below.filter.take() {
+                    Some(before) => before.and(predicate),
+                    None => predicate,
+                });
+                Ok(below)
+            }
+            LogicalPlan::Aggregate(aggregate) => Self::by_unit(aggregate, planned, policy),
+            other => Err(unsupported(other)),
+        }
+    }
+
+    /// One row a unit.
+    fn by_unit(aggregate: &Aggregate, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
+        let below = Self::fold(&aggregate.input, planned, policy)?;
+        if below.per_unit.is_some() {
+            return Err(refuse("a unit's rows can be aggregated once").fix("Compute all you need of a unit in one subquery"));
+        }
+        if !below.groups_by_unit(aggregate, policy)? {
+            return Err(refuse("an aggregate over groups of several units is aggregated again").fix(format!(
+                "A subquery may aggregate each unit's own rows: GROUP BY {} alone. Other aggregates can be computed with after the release",
+                policy.unit.column
+            )));
+        }
+        let (stage, columns) = per_unit::admit(aggregate, &below, planned, policy)?;
+        let mut all = below.columns_named(&aggregate.group_expr)?;
+        all.extend(columns);
+        Ok(Self { filter: None, columns: all, schema: aggregate.schema.clone(), per_unit: Some(Box::new(stage)) })
+    }
+
+    fn groups_by_unit(&self, aggregate: &Aggregate, policy: &Policy) -> Result<bool, Refusal> {
+        let keys = self.columns_named(&aggregate.group_expr)?;
+        Ok(matches!(keys.as_slice(), [Expr::Column(c)] if c.name == policy.unit.column))
+    }
+
+    fn columns_named(&self, exprs: &[Expr]) -> Result<Vec<Expr>, Refusal> {
+        exprs.iter().map(|e| self.resolve(e)).collect()
+    }
+
+    /// `expr` over these rows as an expression over the source's columns.
+    pub(super) fn resolve(&self, expr: &Expr) -> Result<Expr, Refusal> {
+        let replace = |expr: Expr| match unalias(&expr) {
+            Expr::Column(column) => {
+                let at = self.schema.index_of_column(column)?;
+                // What takes this column's place is over the source already.
+                Ok(Transformed::new(self.columns[at].clone(), true, TreeNodeRecursion::Jump))
+            }
+            // An alias gives way to what it names.
+            bare if matches!(expr, Expr::Alias(_)) => Ok(Transformed::yes(bare.clone())),
+            _ => Ok(Transformed::no(expr)),
+        };
+        let resolved = expr.clone().transform_down(replace).map_err(refuse)?.data;
+        let mut nodes = 0usize;
+        let counted = resolved.apply(|_| {
+            nodes += 1;
+            Ok(if nodes > limits::SQL_NODES { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        });
+        counted.map_err(refuse)?;
+        if nodes > limits::SQL_NODES {
+            return Err(refuse("subqueries repeat expressions too often").fix("Name fewer columns from within one another"));
+        }
+        Ok(resolved)
+    }
+
+    /// Column `name` of the unit's table.
+    pub(super) fn column(name: String) -> Expr {
+        Expr::Column(Column::new_unqualified(name))
+    }
+}
+
+/// Why a node is not row-wise, and what to do.
+pub(super) fn unsupported(plan: &LogicalPlan) -> Refusal {
+    let (what, fix) = match plan {
+        LogicalPlan::Join(_) => ("a join", "Query one dataset; several aggregates of it can be asked in one query"),
+        LogicalPlan::Union(_) => ("UNION of rows", "Use CASE or OR over one dataset, or send two jobs"),
+        LogicalPlan::Window(_) => ("a window", "A row's rank or neighbours are other people's rows. Aggregate by groups instead"),
+        LogicalPlan::Distinct(_) => ("DISTINCT over rows", "Use GROUP BY"),
+        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
+            ("ORDER BY or LIMIT over rows", "Which rows come first depends on everybody's. Sort and limit the released groups instead")
+        }
+        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => ("a query without the dataset", "Write FROM dataset"),
+        LogicalPlan::TableScan(_) => ("this table", "The one table is called dataset"),
+        LogicalPlan::RecursiveQuery(_) => ("a recursive CTE", "Write the steps out"),
+        LogicalPlan::Unnest(_) => ("UNNEST", "Rows that make rows would count more than once"),
+        _ => ("this form of query", "Write SELECT … FROM dataset [WHERE …] [GROUP BY …]"),
+    };
+    refuse(format!("{what} is not supported")).fix(fix)
+}

@@ -1,0 +1,94 @@
+//! What a query does with released numbers: HAVING, ORDER BY, LIMIT, arithmetic. Post-processing, free, and the buyer's own: what leaves the owner is the
+//! gate's table alone, and the rest of the query is computed from it by whoever holds it.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, Float64Array, RecordBatch},
+    compute::{cast, concat},
+    datatypes::{DataType, Field, Schema},
+};
+use datafusion::{
+    common::{Column, DFSchema},
+    datasource::{MemTable, provider_as_source},
+    error::{DataFusionError, Result},
+    logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder},
+};
+use tidegate_protocol::{job::Key, result::ResultDoc};
+
+use super::{keys, planner::context};
+
+const RELEASED: &str = "released";
+
+/// The part of a query that lies above its aggregate.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// As written; the aggregate is at the end of the chain of first inputs.
+    plan: LogicalPlan,
+    /// How many nodes lie above it.
+    above: usize,
+    /// For each aggregate call, which of the result's columns it is.
+    places: Vec<usize>,
+}
+
+impl View {
+    pub(super) fn new(plan: LogicalPlan, above: usize, places: Vec<usize>) -> Self {
+        Self { plan, above, places }
+    }
+
+    /// The query's answer, computed from what was released.
+    ///
+    /// # Errors
+    /// When `result` is not of this query, or an expression over it fails.
+    pub async fn answer(&self, result: &ResultDoc) -> Result<Vec<RecordBatch>> {
+        let context = context();
+        let plan = self.over(&self.plan, self.above, result)?;
+        context.execute_logical_plan(plan).await?.collect().await
+    }
+
+    /// `plan` with `above` nodes kept and the aggregate below them replaced by the released table.
+    fn over(&self, plan: &LogicalPlan, above: usize, result: &ResultDoc) -> Result<LogicalPlan> {
+        if above > 0 {
+            let inputs = plan.inputs().into_iter().map(|i| self.over(i, above - 1, result)).collect::<Result<_>>()?;
+            return plan.with_new_exprs(plan.expressions(), inputs)?.recompute_schema();
+        }
+        let LogicalPlan::Aggregate(aggregate) = plan else {
+            return Err(DataFusionError::Internal("the plan has no aggregate".into()));
+        };
+        let (batch, names) = self.table(&aggregate.schema, aggregate.group_expr.len(), result)?;
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
+        let fields = aggregate.schema.iter().zip(names);
+        let named = fields.map(|((qualifier, field), name)| {
+            Expr::Column(Column::new(Some(RELEASED), name)).alias_qualified(qualifier.cloned(), field.name())
+        });
+        LogicalPlanBuilder::scan(RELEASED, provider_as_source(Arc::new(table)), None)?.project(named)?.build()
+    }
+
+    fn table(&self, schema: &DFSchema, keys: usize, result: &ResultDoc) -> Result<(RecordBatch, Vec<String>)> {
+        let wrong = || DataFusionError::Execution("the result is not of this query".into());
+        let (mut fields, mut arrays, mut names) = (vec![], Vec::<ArrayRef>::new(), vec![]);
+        for (i, field) in schema.fields().iter().enumerate() {
+            let array = if i < keys {
+                let values: Vec<&Key> = result.rows.iter().map(|r| r.key.get(i).ok_or_else(wrong)).collect::<Result<_>>()?;
+                key_column(&values, field.data_type())?
+            } else {
+                let place = *self.places.get(i - keys).ok_or_else(wrong)?;
+                let values = result.rows.iter().map(|r| Ok(r.cells.get(place).ok_or_else(wrong)?.value));
+                Arc::new(values.collect::<Result<Float64Array>>()?) as ArrayRef
+            };
+            names.push(i.to_string());
+            fields.push(Field::new(i.to_string(), array.data_type().clone(), true));
+            arrays.push(array);
+        }
+        Ok((RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, names))
+    }
+}
+
+/// Keys as they were grouped by.
+fn key_column(values: &[&Key], kind: &DataType) -> Result<ArrayRef> {
+    if values.is_empty() {
+        return Ok(arrow::array::new_null_array(kind, 0));
+    }
+    let arrays = values.iter().map(|key| Ok(cast(&keys::one(key), kind)?)).collect::<Result<Vec<_>>>()?;
+    Ok(concat(&arrays.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
+}
