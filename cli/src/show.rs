@@ -2,6 +2,7 @@
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
+use tidegate_node::answer::Answer;
 use tidegate_protocol::{
     Cost,
     cost::FemtoDelta,
@@ -82,5 +83,36 @@ pub(crate) fn table(result: &ResultDoc) -> Table {
     for row in &result.rows {
         table.add_row(row.key.iter().map(key).chain(row.cells.iter().map(cell)));
     }
+    if let Some(cells) = &result.remainder {
+        let mut names = result.keys.iter().map(|_| String::new()).collect::<Vec<_>>();
+        if let Some(first) = names.first_mut() {
+            *first = "(all others)".into();
+        }
+        table.add_row(names.into_iter().chain(cells.iter().map(cell)));
+    }
     table
+}
+
+/// What was released and, first, what the query made of it.
+pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
+    if let Some(answer) = answer {
+        let mut shown = Table::new();
+        shown.load_preset(UTF8_FULL_CONDENSED);
+        shown.set_header(answer.columns().iter().map(|name| plain(name)));
+        for row in answer.rows() {
+            shown.add_row(row.iter().map(|value| match value {
+                serde_json::Value::Null => "NULL".to_owned(),
+                serde_json::Value::String(text) => plain(text),
+                serde_json::Value::Number(n) => n.as_i64().map_or_else(|| number(n.as_f64().unwrap_or(f64::NAN)), |i| i.to_string()),
+                other => other.to_string(),
+            }));
+        }
+        println!("{shown}\ncomputed here from what was released:");
+    }
+    println!("{}", table(result));
+}
+
+/// An answer as JSON.
+pub(crate) fn answer_json(answer: &Answer) -> serde_json::Value {
+    serde_json::json!({ "columns": answer.columns(), "rows": answer.rows() })
 }

@@ -19,7 +19,7 @@ use tidegate_protocol::{
     result::ResultDoc,
 };
 
-use crate::{NodeError, file_error, jobfile::JobFile};
+use crate::{NodeError, answer::Answer, check, file_error, jobfile::JobFile};
 
 /// A dataset as its owner shows it, signatures checked.
 #[derive(Debug, Clone)]
@@ -118,7 +118,7 @@ impl Buyer {
         grant: &str,
         request: Option<String>,
         created: Option<i64>,
-    ) -> Result<(Offer, Verified), NodeError> {
+    ) -> Result<(Offer, Verified, Option<Answer>), NodeError> {
         let offer = self.offer(to, &file.dataset).await?;
         let request = match request {
             Some(request) => request,
@@ -129,7 +129,9 @@ impl Buyer {
             }
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-        let (job, attachment) = file.job(offer.manifest.id(), offer.policy.body(), request, created.unwrap_or(now))?;
+        let schema = check::schema(offer.manifest.body())?;
+        let policy = offer.policy.body();
+        let (job, attachment) = file.job(offer.manifest.id(), policy, &schema, request, created.unwrap_or(now))?;
         let job = Signed::sign(job, &self.identity)?;
         let submit =
             Request::Submit { job: job.envelope().clone(), grant: grant.to_owned(), attachment_bytes: attachment.len() as u64 };
@@ -137,7 +139,8 @@ impl Buyer {
             return Err(NodeError::Unverified("the peer answered something else than a result".into()));
         };
         let verified = verify(*delivery, &to.peer, &job)?;
-        Ok((offer, verified))
+        let answer = Answer::of(file, policy, &schema, &verified.result).await?;
+        Ok((offer, verified, answer))
     }
 
     /// Copies a dataset's files into `folder`, resuming what an earlier call left. `progress` is told file name, bytes that came in this call

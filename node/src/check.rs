@@ -37,7 +37,7 @@ impl Planned {
 /// # Errors
 /// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] where the job file itself cannot be used.
 pub async fn plan(file: &JobFile, policy: &Policy, schema: SchemaRef) -> Result<Planned, NodeError> {
-    let (job, attachment) = file.job(ContentHash([0; 32]), policy, "0".repeat(32), 0)?;
+    let (job, attachment) = file.job(ContentHash([0; 32]), policy, &schema, "0".repeat(32), 0)?;
     let cost = job.cost;
     let attachment = (!attachment.is_empty()).then(|| Arc::new(attachment));
     let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32] };

@@ -5,14 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use arrow::datatypes::SchemaRef;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
+use tidegate_gate::Keys;
 use tidegate_protocol::{
-    ContentHash, Cost, Job, MicroRho,
+    ContentHash, Cost, Job, MicroRho, Refusal,
     cost::FemtoDelta,
     job::{Key, Output, Program, RowReduce, Split},
     policy::Policy,
 };
+use tidegate_sandbox::sql::{Query, admit_query};
 
 use crate::{NodeError, file_error};
 
@@ -104,11 +107,24 @@ impl JobFile {
         Ok(file)
     }
 
-    /// The job and its attachment, for the dataset `id` under `policy`.
+    /// How a query would be admitted, by the owner's own code; `None` for other programs.
+    pub fn query(&self, policy: &Policy, schema: &SchemaRef) -> Option<Result<Query, Refusal>> {
+        let sql = self.sql.as_ref()?;
+        Some(admit_query(sql.query.trim(), sql.keys.as_deref(), schema, policy))
+    }
+
+    /// The job and its attachment, for the dataset `id` with columns `schema` under `policy`.
     ///
     /// # Errors
     /// [`NodeError::File`] naming the field.
-    pub fn job(&self, id: ContentHash, policy: &Policy, request: String, created: i64) -> Result<(Job, Vec<u8>), NodeError> {
+    pub fn job(
+        &self,
+        id: ContentHash,
+        policy: &Policy,
+        schema: &SchemaRef,
+        request: String,
+        created: i64,
+    ) -> Result<(Job, Vec<u8>), NodeError> {
         let wrong = |what: &str| NodeError::File(format!("job file: {what}"));
         let rho = match (self.rho, self.epsilon) {
             (Some(rho), None) => rho,
@@ -148,8 +164,8 @@ impl JobFile {
             }
             _ => return Err(wrong("write one section: [sql], [wasm] or [onnx]")),
         };
-        let undeclared =
-            matches!(&program, Program::Sql { query, keys: None } if query.to_ascii_lowercase().contains("group by"));
+        // A query that is not admitted costs nothing: the owner says why.
+        let undeclared = self.query(policy, schema).is_some_and(|q| q.is_ok_and(|q| matches!(q.shape.keys, Keys::Undeclared { .. })));
         let delta = self.delta.or(undeclared.then_some(policy.delta_femto.delta() / 1000.0)).unwrap_or(0.0);
         let delta_femto = FemtoDelta::ceil(delta).ok_or_else(|| wrong("delta must be in [0, 1)"))?;
         let job = Job { version: 1, request, dataset: id, cost: Cost { rho_micro, delta_femto }, created, program, weights: self.weights.clone() };

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod auditor;
 pub mod budget;
 pub mod buyer;

@@ -5,13 +5,15 @@ use std::{fs::File, path::Path};
 use tidegate_gate::release;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
-use crate::{NodeError, check, file_error, jobfile::JobFile, worker};
+use crate::{NodeError, answer::Answer, check, file_error, jobfile::JobFile, worker};
 
 /// What a rehearsal shows.
 #[derive(Debug)]
 pub struct Rehearsed {
     /// A released result over the mock rows: its noise is what the real one will have.
     pub result: ResultDoc,
+    /// What the query computes from it, where that is more than naming its columns.
+    pub answer: Option<Answer>,
     /// The price split and the noise, as the receipt will state them.
     pub mechanism: Mechanism,
     /// What the program said: log lines, traps, defaults used.
@@ -30,5 +32,6 @@ pub async fn rehearse(file: &JobFile, policy: &Policy, mock: &Path) -> Result<Re
     let (sums, lines) = worker::rehearse(&planned.work, &[mock.to_owned()]).await.map_err(|e| file_error(mock, e))?;
     let released =
         release(&planned.plan, &planned.calibration, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
-    Ok(Rehearsed { result: released.document().clone(), mechanism: planned.mechanism(), lines })
+    let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
+    Ok(Rehearsed { answer, result: released.document().clone(), mechanism: planned.mechanism(), lines })
 }

@@ -11,7 +11,7 @@ use tidegate_protocol::{
     result::{Cell, ResultDoc},
 };
 
-use crate::{NodeError, file_error};
+use crate::{NodeError, answer::Answer, file_error};
 
 /// One number of a cell.
 type Part = fn(&Cell) -> f64;
@@ -45,13 +45,13 @@ pub fn is_table(path: &Path) -> bool {
     path.extension().is_some_and(|e| ["arrow", "parquet", "csv", "json"].iter().any(|known| e == *known))
 }
 
-/// Writes a result to `path` in the format its ending names.
+/// Writes a result, or the answer computed from it, to `path` in the format its ending names.
 ///
 /// # Errors
 /// [`NodeError::File`].
-pub fn write(result: &ResultDoc, path: &Path) -> Result<(), NodeError> {
+pub fn write(result: &ResultDoc, answer: Option<&Answer>, path: &Path) -> Result<(), NodeError> {
     let put = || -> Result<(), Box<dyn std::error::Error>> {
-        let batch = batch(result)?;
+        let batch = answer.map_or_else(|| batch(result), |answer| Ok(answer.batch().clone()))?;
         match path.extension().and_then(|e| e.to_str()) {
             Some("arrow") => {
                 let mut writer = arrow::ipc::writer::FileWriter::try_new(File::create(path)?, &batch.schema())?;

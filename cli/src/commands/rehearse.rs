@@ -44,10 +44,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     let shown = rehearse(&file, &policy, &mock).await?;
     if args.json {
-        println!("{}", serde_json::json!({ "result": shown.result, "mechanism": shown.mechanism, "lines": shown.lines }));
+        println!("{}", serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "lines": shown.lines }));
         return Ok(());
     }
-    println!("{}", show::table(&shown.result));
+    show::outcome(&shown.result, shown.answer.as_ref());
     println!("mock rows, real noise. The job would cost {}", show::price(shown.result.cost, policy.delta_femto));
     show::noise(&shown.mechanism);
     for line in shown.lines.iter().take(40) {

@@ -47,9 +47,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let outcome = buyer.run(&args.to, &file, grant.trim(), args.request, args.created).await;
     waiting.finish_and_clear();
     buyer.close().await;
-    let (offer, verified) = outcome?;
+    let (offer, verified, answer) = outcome?;
     if let Some(path) = args.out.as_deref().filter(|path| table::is_table(path)) {
-        table::write(&verified.result, path)?;
+        table::write(&verified.result, answer.as_ref(), path)?;
     } else if let Some(folder) = &args.out {
         let name = args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         save(&verified, &args.to.peer, folder, &name)?;
@@ -57,10 +57,14 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let at = offer.policy.body().delta_femto;
     if args.json {
         let receipt = serde_json::json!({ "index": verified.index, "statement": verified.receipt });
-        println!("{}", serde_json::json!({ "result": verified.result, "receipt": receipt, "remaining": verified.remaining }));
+        println!(
+            "{}",
+            serde_json::json!({ "answer": answer.as_ref().map(show::answer_json), "result": verified.result, "receipt": receipt,
+                "remaining": verified.remaining })
+        );
         return Ok(());
     }
-    println!("{}", show::table(&verified.result));
+    show::outcome(&verified.result, answer.as_ref());
     println!("value [95 % interval of the noise]; cost {}", show::price(verified.result.cost, at));
     println!("left for you: {}; receipt {} of the owner's log, verified", show::price(verified.remaining, at), verified.index);
     Ok(())

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::SchemaRef,
-    common::DFSchema,
-    logical_expr::{Aggregate, Expr, LogicalPlan},
+    arrow::datatypes::{DataType, SchemaRef},
+    common::{DFSchema, tree_node::TreeNode as _},
+    logical_expr::{Aggregate, Expr, ExprSchemable as _, LogicalPlan, try_cast},
 };
 use tidegate_gate::{Keys, Shape};
 use tidegate_protocol::{Refusal, job::Key, limits, policy::Policy};
@@ -58,7 +58,8 @@ pub struct Query {
 fn title(expr: &Expr) -> String {
     match expr {
         Expr::Column(column) => column.name.clone(),
-        other => other.schema_name().to_string().replace("dataset.", ""),
+        // COUNT(*) is planned as COUNT(1).
+        other => other.schema_name().to_string().replace("dataset.", "").replace("count(Int64(1))", "count(*)"),
     }
 }
 
@@ -92,6 +93,10 @@ fn governed(plan: &LogicalPlan) -> Result<(usize, &Aggregate), Refusal> {
         LogicalPlan::Aggregate(aggregate) => Ok((0, aggregate)),
         LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::SubqueryAlias(_) => {
             let [input] = plan.inputs()[..] else { return Err(raw()) };
+            let nested = |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_))));
+            if plan.expressions().iter().any(|e| nested(e).unwrap_or(true)) {
+                return Err(refuse("a subquery within an expression is not supported").fix("Ask for it as an aggregate of its own"));
+            }
             governed(input).map(|(above, aggregate)| (above + 1, aggregate))
         }
         LogicalPlan::TableScan(_) => Err(raw()),
@@ -139,7 +144,13 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
     let (key_names, titles) = titles.split_at(keys_len);
     let mut columns = Vec::new();
     for (expr, name) in aggregate.group_expr.iter().zip(key_names) {
-        columns.push((name.clone(), total(rows.resolve(expr)?, unit)?));
+        let key = total(rows.resolve(expr)?, unit)?;
+        // A dictionary is a way to store values: they are grouped by as what they are.
+        let key = match key.get_type(&*source) {
+            Ok(DataType::Dictionary(_, value)) => try_cast(key, *value),
+            _ => key,
+        };
+        columns.push((name.clone(), key));
     }
     let types = types(&columns, &source)?;
     let declared = keys.map(|keys| declare(keys, &types)).transpose()?;

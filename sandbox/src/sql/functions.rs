@@ -5,8 +5,9 @@
 //! (`units/eval.rs`) gives NULL to a row that raises one all the same.
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::ScalarValue,
-    logical_expr::{Case, Expr, expr::ScalarFunction},
+    logical_expr::{Case, Expr, expr::ScalarFunction, try_cast},
 };
 use tidegate_protocol::Refusal;
 
@@ -90,7 +91,14 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         if name == "regexp_like" && !literal(1) {
             return Err(refuse("regexp_like needs a literal pattern"));
         }
-        args
+        // Numbers among them are positions and lengths; arithmetic made them Float64.
+        let texts = match name.as_str() {
+            "substr" | "left" | "right" => 1,
+            "split_part" => 2,
+            _ => args.len(),
+        };
+        let position = |(i, e)| if i < texts { e } else { try_cast(e, DataType::Int64) };
+        args.into_iter().enumerate().map(position).collect()
     } else if on(&GROWING) {
         call.args = args.into_iter().map(short).collect();
         return Ok(short(Expr::ScalarFunction(call)));
@@ -126,7 +134,7 @@ pub(super) fn bound(args: &[Expr], i: usize) -> Option<f64> {
             Expr::Cast(cast) => expr = &cast.expr,
             Expr::Negative(inner) => (expr, sign) = (inner, -sign),
             Expr::Literal(value, _) => {
-                let value = value.cast_to(&datafusion::arrow::datatypes::DataType::Float64).ok()?;
+                let value = value.cast_to(&DataType::Float64).ok()?;
                 let ScalarValue::Float64(Some(v)) = value else { return None };
                 return v.is_finite().then_some(sign * v);
             }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, NullArray, StringArray, new_null_array},
-    compute::{cast, concat},
-    datatypes::{DataType, Float32Type, Float64Type, Int64Type},
+    compute::{cast, concat, nullif},
+    datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit},
 };
 use tidegate_protocol::{job::Key, limits};
 
@@ -24,8 +24,30 @@ pub(super) fn canonical(array: &ArrayRef) -> Result<ArrayRef, RunError> {
             let one = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
             Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(one)) as ArrayRef
         }
+        DataType::Date32 => within_calendar(array, 1.0 / 86_400.0)?,
+        DataType::Timestamp(unit, _) => {
+            let ticks = match unit {
+                TimeUnit::Second => 1.0,
+                TimeUnit::Millisecond => 1e3,
+                TimeUnit::Microsecond => 1e6,
+                TimeUnit::Nanosecond => 1e9,
+            };
+            within_calendar(array, ticks)?
+        }
         _ => shorten(array, limits::KEY_CHARS)?,
     })
+}
+
+/// Dates from year 0 to 9999, the others NULL: they have no text that people or other tools would read. `ticks` are a second's.
+fn within_calendar(array: &ArrayRef, ticks: f64) -> Result<ArrayRef, RunError> {
+    const FIRST: f64 = -62_167_219_200.0;
+    const END: f64 = 253_402_300_800.0;
+    let kind = if *array.data_type() == DataType::Date32 { DataType::Int32 } else { DataType::Int64 };
+    let seconds = cast(&cast(array, &kind)?, &DataType::Float64)?;
+    // A day from each end, for time zones.
+    let outside = |v: f64| !(FIRST + 86_400.0..END - 86_400.0).contains(&(v / ticks));
+    let outside = BooleanArray::from_unary(seconds.as_primitive::<Float64Type>(), outside);
+    Ok(if outside.true_count() == 0 { array.clone() } else { nullif(array, &outside)? })
 }
 
 /// Declared keys as arrays of the key columns' types, column by column.

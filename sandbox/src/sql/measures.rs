@@ -113,7 +113,7 @@ fn measure(
     };
     let one = || {
         let expr = total(argument(0)?, source.unit)?;
-        let range = bounds(&expr, source.columns).filter(|(lo, hi)| lo < hi).ok_or_else(|| unbounded(name, &expr))?;
+        let range = bounds(&expr, source.columns).filter(|(lo, hi)| lo < hi).ok_or_else(|| unbounded(name, &params.args[0]))?;
         Ok::<_, Refusal>((expr, range))
     };
     if params.distinct {
@@ -130,7 +130,7 @@ fn measure(
         ("covar" | "covar_samp" | "covar_pop" | "corr", 2) => {
             let (first, x) = one()?;
             let second = total(argument(1)?, source.unit)?;
-            let y = bounds(&second, source.columns).filter(|(lo, hi)| lo < hi).ok_or_else(|| unbounded(name, &second))?;
+            let y = bounds(&second, source.columns).filter(|(lo, hi)| lo < hi).ok_or_else(|| unbounded(name, &params.args[1]))?;
             let (sample, correlation) = (!name.ends_with("_pop"), name == "corr");
             Ok((Measure::Covariance(Covariance { x, y, sample, correlation }), vec![first, second]))
         }
@@ -207,5 +207,6 @@ fn literal(expr: &Expr) -> Option<f64> {
 }
 
 fn unbounded(name: &str, expr: &Expr) -> Refusal {
-    refuse(format!("{name}({expr}) has no public bounds")).fix("Write clamp(x, lo, hi) around it, or use columns that the policy bounds")
+    let shown: String = expr.to_string().replace("dataset.", "").chars().take(120).collect();
+    refuse(format!("{name}({shown}) has no public bounds")).fix("Write clamp(x, lo, hi) around it, or use columns that the policy bounds")
 }

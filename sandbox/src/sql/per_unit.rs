@@ -4,7 +4,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arrow::{array::ArrayRef, datatypes::{DataType, Field, Schema}};
+use arrow::{
+    array::ArrayRef,
+    compute::cast,
+    datatypes::{DataType, Field, Schema},
+};
 use datafusion::{
     common::DFSchema,
     logical_expr::{Aggregate, AggregateUDF, EmitTo, Expr, ExprSchemable as _, GroupsAccumulator, cast as cast_expr},
@@ -26,6 +30,8 @@ const ALLOWED: [&str; 12] =
 #[derive(Debug, Clone)]
 pub struct PerUnit {
     calls: Vec<Arc<AggregateUDF>>,
+    /// The arguments' types.
+    kinds: Vec<DataType>,
     /// Their arguments, over the dataset's columns: one each, with its name.
     pub(super) arguments: Vec<(String, Expr)>,
     /// Which rows of the dataset.
@@ -39,7 +45,8 @@ pub struct PerUnit {
 /// Admits the aggregates; also gives an expression over their results for each.
 pub(super) fn admit(aggregate: &Aggregate, rows: &Rows, planned: &Planned, policy: &Policy) -> Result<(PerUnit, Vec<Expr>), Refusal> {
     let unit = &policy.unit.column;
-    let (mut calls, mut arguments, mut fields, mut rules, mut columns) = (vec![], vec![], vec![], BTreeMap::new(), vec![]);
+    let (mut calls, mut kinds, mut arguments, mut fields, mut rules, mut columns) =
+        (vec![], vec![], vec![], vec![], BTreeMap::new(), vec![]);
     for (i, call) in aggregate.aggr_expr.iter().enumerate() {
         let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
         let name = call.func.name().to_owned();
@@ -56,7 +63,7 @@ pub(super) fn admit(aggregate: &Aggregate, rows: &Rows, planned: &Planned, polic
         let numeric = matches!(name.as_str(), "sum" | "avg") || name.starts_with("var") || name.starts_with("stddev");
         let argument = if numeric { float(argument) } else { argument };
         let kind = argument.get_type(&*planned.schema).map_err(refuse)?;
-        let result = call.func.return_type(&[kind]).map_err(|e| refuse(e.strip_backtrace()))?;
+        let result = call.func.return_type(std::slice::from_ref(&kind)).map_err(|e| refuse(e.strip_backtrace()))?;
         let rule = match name.as_str() {
             "avg" | "min" | "max" => limits,
             _ if numeric && name != "sum" => limits.map(|(lo, hi)| {
@@ -74,24 +81,31 @@ pub(super) fn admit(aggregate: &Aggregate, rows: &Rows, planned: &Planned, polic
         columns.push(if wanted == result { column } else { cast_expr(column, wanted) });
         fields.push(Field::new(&title, result, true));
         calls.push(call.func.clone());
+        kinds.push(kind);
         arguments.push((title, argument));
     }
     let schema = Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(refuse)?);
     let filter = rows.filter.clone().map(|f| total(f, unit)).transpose()?;
-    Ok((PerUnit { calls, arguments, filter, schema, bounds: rules }, columns))
+    let stage = PerUnit { calls, kinds, arguments, filter, schema, bounds: rules };
+    stage.begin().map_err(|e| refuse(e).fix("Aggregate numbers or texts"))?;
+    Ok((stage, columns))
 }
 
 /// One thread's aggregation.
 pub(super) struct Folding {
     states: Vec<Box<dyn GroupsAccumulator>>,
+    kinds: Vec<DataType>,
     /// The unit that the last batch ended with.
     open: Option<Unit>,
 }
 
 impl PerUnit {
-    /// Begins with arguments of these types.
-    pub(super) fn begin(&self, kinds: &[DataType]) -> Result<Folding, RunError> {
-        let fields = self.arguments.iter().zip(kinds).map(|((name, _), kind)| Field::new(name, kind.clone(), true));
+    /// Begins.
+    ///
+    /// # Errors
+    /// [`RunError::Engine`] where a type cannot be aggregated: found at admission.
+    pub(super) fn begin(&self) -> Result<Folding, RunError> {
+        let fields = self.arguments.iter().zip(&self.kinds).map(|((name, _), kind)| Field::new(name, kind.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let states = self
             .calls
@@ -102,12 +116,12 @@ impl PerUnit {
                 let argument = Arc::new(PhysicalColumn::new(name, i));
                 let call = AggregateExprBuilder::new(call.clone(), vec![argument]).schema(schema.clone()).alias(name).build()?;
                 if !call.groups_accumulator_supported() {
-                    return Err(RunError::Engine(format!("{name} cannot be aggregated by groups")));
+                    return Err(RunError::Engine(format!("{} of {} is not supported", call.fun().name(), self.kinds[i])));
                 }
                 Ok(call.create_groups_accumulator()?)
             })
             .collect::<Result<_, RunError>>()?;
-        Ok(Folding { states, open: None })
+        Ok(Folding { states, kinds: self.kinds.clone(), open: None })
     }
 }
 
@@ -125,8 +139,9 @@ impl Folding {
             }
             groups.extend(std::iter::repeat_n(units.len() - 1, rows.len()));
         }
-        for (state, argument) in self.states.iter_mut().zip(arguments) {
-            state.update_batch(std::slice::from_ref(argument), &groups, None, units.len())?;
+        for ((state, kind), argument) in self.states.iter_mut().zip(&self.kinds).zip(arguments) {
+            let argument = if argument.data_type() == kind { argument.clone() } else { cast(argument, kind)? };
+            state.update_batch(&[argument], &groups, None, units.len())?;
         }
         self.open = units.pop();
         self.emit(units)

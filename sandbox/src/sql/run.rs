@@ -76,7 +76,7 @@ impl Thread<'_> {
         let arguments = arguments.iter().map(|a| shorten(a, limits::TEXT_CHARS)).collect::<Result<Vec<_>, _>>()?;
         let folding = match &mut self.units {
             Some(folding) => folding,
-            none => none.insert(stage.0.begin(&arguments.iter().map(|a| a.data_type().clone()).collect::<Vec<_>>())?),
+            none => none.insert(stage.0.begin()?),
         };
         let done = folding.batch(runs, &arguments)?;
         self.units_done(stage, done)

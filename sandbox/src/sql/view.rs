@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, Float64Array, RecordBatch},
-    compute::{cast, concat},
+    compute::{cast, concat, concat_batches},
     datatypes::{DataType, Field, Schema},
 };
 use datafusion::{
@@ -40,10 +40,14 @@ impl View {
     ///
     /// # Errors
     /// When `result` is not of this query, or an expression over it fails.
-    pub async fn answer(&self, result: &ResultDoc) -> Result<Vec<RecordBatch>> {
+    pub async fn answer(&self, result: &ResultDoc) -> Result<RecordBatch> {
         let context = context();
         let plan = self.over(&self.plan, self.above, result)?;
-        context.execute_logical_plan(plan).await?.collect().await
+        let frame = context.execute_logical_plan(plan).await?;
+        let schema = frame.schema().inner().clone();
+        let batches = frame.collect().await?;
+        let schema = batches.first().map_or(schema, RecordBatch::schema);
+        Ok(concat_batches(&schema, &batches)?)
     }
 
     /// `plan` with `above` nodes kept and the aggregate below them replaced by the released table.

@@ -1,0 +1,40 @@
+//! What a query does with released numbers: computed where it was asked, from exactly what the owner released.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::World;
+
+#[test]
+fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
+    let world = World::new();
+    let node = world.serve(None);
+    let query = "SELECT upper(city) AS town, SUM(spend) / COUNT(*) AS mean, COUNT(*) AS n FROM dataset GROUP BY city \
+        HAVING COUNT(*) > 0 ORDER BY mean DESC LIMIT 1";
+    let body = format!(
+        "rho = 0.6\nweights = {{ \"sum(spend)\" = 5 }}\n[sql]\nquery = \"\"\"{query}\"\"\"\nkeys = [[\"north\"], [\"south\"], [\"none\"]]\n"
+    );
+    let (job, grant, out) = (world.job("top.toml", &body), world.text("grant"), world.text("top.csv"));
+    let mut args = world.run_args(&job, &node.address, &grant);
+    args.extend(["--out", &out]);
+    let said: serde_json::Value = serde_json::from_str(&world.ok("buyer", &args)).unwrap();
+    let (answer, released) = (&said["answer"], &said["result"]);
+    assert_eq!(answer["columns"], serde_json::json!(["town", "mean", "n"]));
+    assert_eq!(released["rows"].as_array().unwrap().len(), 3, "all that was declared is released");
+    let column = |name: &str| released["columns"].as_array().unwrap().iter().position(|c| c == name).unwrap_or_else(|| panic!("{released}"));
+    let value = |row: &serde_json::Value, name: &str| row["cells"][column(name)]["value"].as_f64().unwrap();
+    let means = released["rows"].as_array().unwrap().iter().filter(|r| value(r, "count(*)") > 0.0);
+    let mut means: Vec<_> = means.map(|r| (value(r, "sum(spend)") / value(r, "count(*)"), r["key"][0].as_str().unwrap().to_uppercase())).collect();
+    means.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let [row] = answer["rows"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+    assert_eq!((row[0].as_str().unwrap(), row[1].as_f64().unwrap()), (means[0].1.as_str(), means[0].0));
+    // Five parts of six of ρ: σ of the sum is for ρ/2·(5/6) a group.
+    let noise = said["receipt"]["statement"]["predicate"]["facts"]["mechanism"]["columns"][column("sum(spend)")]["noise_scale"][0].as_f64().unwrap();
+    assert!((noise / (200.0 / (2.0f64 * 0.25).sqrt()) - 1.0).abs() < 1e-6, "{noise}");
+    let csv = std::fs::read_to_string(&out).unwrap();
+    assert!(csv.starts_with("town,mean,n\n") && csv.lines().count() == 2, "{csv}");
+    // Who misspells a weight is told the columns.
+    let bad = world.job("bad.toml", &body.replace("sum(spend)", "sum"));
+    let said = world.fails("buyer", &world.run_args(&bad, &node.address, &grant));
+    assert!(said.contains("weights.sum") && said.contains("count(*)"), "{said}");
+}

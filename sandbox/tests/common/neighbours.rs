@@ -1,0 +1,196 @@
+//! The promise itself: whatever a query is, it runs on every row, and a unit that comes or goes moves its sums by no more than the noise was made for.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+
+use std::{collections::BTreeMap, fs::File, sync::Arc};
+
+use arrow::{
+    array::{
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array, Int64Builder,
+        ListBuilder, RecordBatch, StringArray, TimestampMillisecondArray,
+    },
+    compute::filter_record_batch,
+    datatypes::{Int32Type, SchemaRef},
+};
+use parquet::arrow::ArrowWriter;
+use tidegate_gate::{GroupSums, Keys, Plan, Sums};
+use tidegate_protocol::{
+    Code, Refusal,
+    policy::{Policy, PolicyFile},
+};
+use tidegate_sandbox::{sql, units};
+
+/// Every type of column, and bounds on those that can have them.
+const POLICY: &str = r#"
+unit = { column = "person", max_units = 1000, max_rows = 3, max_groups = 2 }
+budget = { delta = 1e-6, rho = 100.0, per_buyer_rho = 100.0 }
+jobs = { kinds = ["sql"], min_units = 5, fuel = 1000000, memory_mib = 16, slot = "2s", tick = "1s" }
+access = { compute = "granted", replicate = "nobody" }
+[columns]
+spend = { lo = 0, hi = 100 }
+visits = { lo = 0, hi = 10 }
+price = { lo = 0, hi = 50 }
+city = {}
+grade = {}
+flag = {}
+day = {}
+at = {}
+tags = {}
+bin = {}
+"#;
+
+/// One of twenty ordinary people, or of those who are not: each is taken away in turn.
+pub(crate) const STRANGE: [i64; 6] = [i64::MIN, 7, 500, 777, 888, i64::MAX];
+
+struct Row {
+    person: Option<i64>,
+    spend: Option<f64>,
+    visits: Option<i64>,
+    city: String,
+}
+
+fn rows() -> Vec<Row> {
+    let row = |person, spend, visits, city: &str| Row { person: Some(person), spend: Some(spend), visits: Some(visits), city: city.into() };
+    let mut rows = vec![];
+    // Numbers at the ends of their types.
+    for (spend, visits) in [
+        (f64::NAN, i64::MIN),
+        (f64::INFINITY, i64::MAX),
+        (f64::NEG_INFINITY, 0),
+        (f64::MAX, -1),
+        (f64::MIN_POSITIVE, 1),
+        (-0.0, 1 << 53),
+        (1e18, -(1 << 62)),
+    ] {
+        rows.push(row(i64::MIN, spend, visits, ""));
+    }
+    for person in 0..20 {
+        rows.push(row(person, (person * 7 % 101) as f64, person % 11, ["north", "south", "east"][(person % 3) as usize]));
+        rows.push(Row { person: Some(person), spend: None, visits: None, city: "north".into() });
+    }
+    // Nothing but NULL.
+    rows.push(Row { person: Some(500), spend: None, visits: None, city: "north".into() });
+    // The one a buyer wants: alone in a town.
+    rows.push(row(777, 42.0, 7, "unique"));
+    // A flood: more rows and groups than everybody else together.
+    for i in 0..3000 {
+        rows.push(row(888, 1e9, i, &format!("flood{}", i % 1000)));
+    }
+    // Texts that are awkward.
+    for city in ["9999999999999999999", "\u{1F980}\u{0301}\u{202E}abc", "1e400", "%_\\", "NaN", "\0", &"\u{e9}".repeat(2000), "2024-02-30"] {
+        rows.push(row(i64::MAX, 1.5, 2, city));
+    }
+    for _ in 0..3 {
+        rows.push(Row { person: None, spend: Some(5.0), visits: Some(5), city: "nobody".into() });
+    }
+    rows
+}
+
+fn batch() -> RecordBatch {
+    let rows = rows();
+    let each = |f: fn(&Row) -> Option<i64>| rows.iter().map(f);
+    let mut tags = ListBuilder::new(Int64Builder::new());
+    for row in &rows {
+        tags.append_option(row.visits.map(|v| [Some(v), None]));
+    }
+    let grades: DictionaryArray<Int32Type> = rows.iter().map(|r| r.visits.map(|v| if v % 2 == 0 { "even" } else { "odd" })).collect();
+    let price = rows.iter().map(|r| r.visits.map(|v| i128::from(v % 10_000))).collect::<Decimal128Array>().with_precision_and_scale(10, 2);
+    RecordBatch::try_from_iter_with_nullable([
+        ("person", Arc::new(each(|r| r.person).collect::<Int64Array>()) as ArrayRef, true),
+        ("spend", Arc::new(rows.iter().map(|r| r.spend).collect::<Float64Array>()) as ArrayRef, true),
+        ("visits", Arc::new(each(|r| r.visits).collect::<Int64Array>()) as ArrayRef, true),
+        ("price", Arc::new(price.unwrap()) as ArrayRef, true),
+        ("city", Arc::new(rows.iter().map(|r| Some(r.city.as_str())).collect::<StringArray>()) as ArrayRef, true),
+        ("grade", Arc::new(grades) as ArrayRef, true),
+        ("flag", Arc::new(rows.iter().map(|r| r.visits.map(|v| v > 3)).collect::<BooleanArray>()) as ArrayRef, true),
+        ("day", Arc::new(rows.iter().map(|r| r.visits.map(|v| v as i32)).collect::<Date32Array>()) as ArrayRef, true),
+        ("at", Arc::new(each(|r| r.visits).collect::<TimestampMillisecondArray>().with_timezone("+02:00")) as ArrayRef, true),
+        ("tags", Arc::new(tags.finish()) as ArrayRef, true),
+        ("bin", Arc::new(rows.iter().map(|r| Some(r.city.as_bytes())).collect::<BinaryArray>()) as ArrayRef, true),
+        ("secret", Arc::new(each(|r| r.person).collect::<Int64Array>()) as ArrayRef, true),
+    ])
+    .unwrap()
+}
+
+fn write(batch: &RecordBatch) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
+    file
+}
+
+/// A dataset, and the same without each of some units.
+pub(crate) struct World {
+    pub(crate) policy: Policy,
+    pub(crate) schema: SchemaRef,
+    whole: File,
+    without: Vec<(i64, File)>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let batch = batch();
+        let person = batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap().clone();
+        let without = STRANGE.map(|unit| {
+            let mask: BooleanArray = person.iter().map(|p| Some(p != Some(unit))).collect();
+            (unit, write(&filter_record_batch(&batch, &mask).unwrap()))
+        });
+        let whole = write(&batch);
+        let schema = units::schema(&whole).unwrap();
+        let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+        Self { policy, schema, whole, without: without.into() }
+    }
+
+    /// Runs a query on the dataset and on all its neighbours.
+    ///
+    /// # Errors
+    /// The refusal.
+    ///
+    /// # Panics
+    /// Where an admitted query fails on a row, or a unit moves the sums by more than the noise is for.
+    pub(crate) fn run(&self, query: &str) -> Result<Sums, Refusal> {
+        let admitted = sql::admit_query(query, None, &self.schema, &self.policy)?;
+        let plan = Plan::new(admitted.shape.clone()).map_err(|e| Refusal::new(Code::Program, e.to_string()))?;
+        let sums = |file: &File| {
+            let files = [file.try_clone().unwrap()];
+            let sums = sql::run_query(&admitted, &plan, &files, &[7; 32]).unwrap_or_else(|e| panic!("{query}\n  failed on a row: {e}"));
+            plan.check(&sums).unwrap_or_else(|e| panic!("{query}\n  does not fit its plan: {e}"));
+            sums
+        };
+        let whole = sums(&self.whole);
+        for (unit, file) in &self.without {
+            check_neighbours(&plan, &whole, &sums(file)).unwrap_or_else(|e| panic!("{query}\n  without unit {unit}: {e}"));
+        }
+        Ok(whole)
+    }
+}
+
+fn by_key(sums: &Sums) -> BTreeMap<String, &GroupSums> {
+    sums.groups.iter().filter(|g| g.units > 0).map(|g| (format!("{:?}", g.key), g)).collect()
+}
+
+/// One unit is in at most κ groups, once in each, and moves each part of each by no more than its sensitivity.
+fn check_neighbours(plan: &Plan, with: &Sums, without: &Sums) -> Result<(), String> {
+    let (with, without) = (by_key(with), by_key(without));
+    let empty = plan.group(vec![]);
+    let mut changed = 0;
+    for key in with.keys().chain(without.keys().filter(|k| !with.contains_key(*k))) {
+        let a = with.get(key).copied().unwrap_or(&empty);
+        let b = without.get(key).copied().unwrap_or(&empty);
+        if (a.units, &a.lanes) == (b.units, &b.lanes) {
+            continue;
+        }
+        changed += 1;
+        if a.units - b.units != 1 {
+            return Err(format!("{key} has {} units, or {}", a.units, b.units));
+        }
+        for part in plan.parts() {
+            let moved = part.range().map(|lane| (a.lanes[lane] - b.lanes[lane]).pow(2)).sum::<i128>();
+            if moved > i128::from(part.sensitivity).pow(2) {
+                return Err(format!("{key}: {part:?} moves by the root of {moved}"));
+            }
+        }
+    }
+    let most = if matches!(plan.shape().keys, Keys::None) { 1 } else { plan.kappa() };
+    if changed > most { Err(format!("{changed} groups change, κ = {most}")) } else { Ok(()) }
+}

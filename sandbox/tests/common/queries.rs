@@ -1,0 +1,149 @@
+//! Queries made of bytes: every choice is a byte, so that a fuzzer can find its way and a seed is enough for a test.
+#![allow(dead_code)]
+
+/// Choices, from bytes; 0 once they have run out.
+pub(crate) struct Choices<'a>(pub(crate) &'a [u8]);
+
+impl Choices<'_> {
+    fn byte(&mut self) -> usize {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        usize::from(*first)
+    }
+
+    fn of<'b>(&mut self, choices: &[&'b str]) -> &'b str {
+        choices[self.byte() % choices.len()]
+    }
+}
+
+const NUMBERS: [&str; 16] = [
+    "spend", "spend", "spend", "visits", "visits", "visits", "price", "price", "0", "1", "-7", "1e300", "9223372036854775807", "0.1", "NULL",
+    "person",
+];
+const TEXTS: [&str; 9] = ["city", "city", "grade", "''", "'9'", "'unique'", "'%_('", "NULL", "CAST(bin AS TEXT)"];
+const TIMES: [&str; 5] = ["day", "at", "CAST('2024-02-29' AS DATE)", "CAST(visits AS TIMESTAMP)", "CAST(city AS TIMESTAMP)"];
+
+/// A number, nested at most `depth` deep.
+fn number(c: &mut Choices<'_>, depth: usize) -> String {
+    if depth == 0 {
+        return c.of(&NUMBERS).to_owned();
+    }
+    let n = |c: &mut Choices<'_>| number(c, depth - 1);
+    match c.byte() % 24 {
+        0..=3 => c.of(&NUMBERS).to_owned(),
+        4..=8 => {
+            let (a, op, b) = (n(c), c.of(&["+", "-", "*", "/", "%"]), n(c));
+            format!("({a} {op} {b})")
+        }
+        9 => format!("-({})", n(c)),
+        10..=12 => {
+            let name = c.of(&["abs", "sqrt", "ln", "log10", "exp", "floor", "ceil", "round", "trunc", "acos", "signum", "cot", "isnan"]);
+            format!("{name}({})", n(c))
+        }
+        13 => {
+            let name = c.of(&["power", "atan2", "nanvl", "greatest", "least", "coalesce", "nullif"]);
+            format!("{name}({}, {})", n(c), n(c))
+        }
+        14..=15 => format!("clamp({}, {})", n(c), c.of(&["0, 10", "-1, 1", "-1e9, 1e9", "3, 4", "0, 1e6", "5, 5"])),
+        16..=17 => format!("CASE WHEN {} THEN {} ELSE {} END", truth(c, depth - 1), n(c), n(c)),
+        18..=19 => {
+            let kind = c.of(&["INT", "BIGINT", "TINYINT UNSIGNED", "DOUBLE", "REAL", "DECIMAL(5, 2)", "DECIMAL(38, 30)"]);
+            format!("CAST({} AS {kind})", n(c))
+        }
+        20 => format!("{}({})", c.of(&["character_length", "ascii", "octet_length"]), text(c, depth - 1)),
+        21 => format!("strpos({}, {})", text(c, depth - 1), text(c, depth - 1)),
+        22 => format!("CAST({} AS {})", text(c, depth - 1), c.of(&["INT", "DOUBLE", "BOOLEAN", "DECIMAL(10, 3)"])),
+        _ => format!("date_part('{}', {})", c.of(&["year", "hour", "dow", "epoch", "nonsense"]), time(c, depth - 1)),
+    }
+}
+
+fn text(c: &mut Choices<'_>, depth: usize) -> String {
+    if depth == 0 {
+        return c.of(&TEXTS).to_owned();
+    }
+    match c.byte() % 12 {
+        0..=2 => c.of(&TEXTS).to_owned(),
+        3 => format!("{}({})", c.of(&["lower", "upper", "reverse", "initcap", "btrim", "repeat", "md5"]), text(c, depth - 1)),
+        4 => format!("({} || {})", text(c, depth - 1), text(c, depth - 1)),
+        5 => format!("substr({}, {}, {})", text(c, depth - 1), number(c, depth - 1), number(c, depth - 1)),
+        6 => format!("{}({}, {})", c.of(&["left", "right"]), text(c, depth - 1), number(c, depth - 1)),
+        7 => format!("split_part({}, {}, {})", text(c, depth - 1), text(c, 0), number(c, depth - 1)),
+        8 => format!("replace({}, {}, {})", text(c, depth - 1), text(c, 0), text(c, depth - 1)),
+        9 => format!("concat({}, {})", text(c, depth - 1), number(c, depth - 1)),
+        10 => format!("CAST({} AS TEXT)", number(c, depth - 1)),
+        _ => format!("CASE WHEN {} THEN {} END", truth(c, depth - 1), text(c, depth - 1)),
+    }
+}
+
+fn time(c: &mut Choices<'_>, depth: usize) -> String {
+    if depth == 0 || c.byte() % 3 > 0 {
+        return c.of(&TIMES).to_owned();
+    }
+    format!("date_trunc('{}', {})", c.of(&["year", "month", "week", "day", "second"]), time(c, depth - 1))
+}
+
+fn truth(c: &mut Choices<'_>, depth: usize) -> String {
+    let op = |c: &mut Choices<'_>| c.of(&["=", "<>", "<", ">=", "IS DISTINCT FROM"]).to_owned();
+    if depth == 0 {
+        return c.of(&["flag", "true", "NULL", "spend > 1", "city = 'unique'"]).to_owned();
+    }
+    match c.byte() % 10 {
+        0..=2 => format!("{} {} {}", number(c, depth - 1), op(c), number(c, depth - 1)),
+        3 => format!("{} {} {}", text(c, depth - 1), op(c), text(c, depth - 1)),
+        4 => format!("{} {} {}", time(c, depth - 1), op(c), time(c, depth - 1)),
+        5 => format!("({} {} {})", truth(c, depth - 1), c.of(&["AND", "OR"]), truth(c, depth - 1)),
+        6 => format!("NOT ({})", truth(c, depth - 1)),
+        7 => format!("({}) IS {}", truth(c, depth - 1), c.of(&["NULL", "NOT NULL", "TRUE", "NOT FALSE"])),
+        8 => format!("{} {} '{}'", text(c, depth - 1), c.of(&["LIKE", "ILIKE", "~", "!~*"]), c.of(&["%9%", "a_b", "^u", "(", "[a-z]+$"])),
+        _ => format!("{} IN ({}, 3)", number(c, depth - 1), number(c, 0)),
+    }
+}
+
+fn aggregate(c: &mut Choices<'_>, argument: &mut dyn FnMut(&mut Choices<'_>) -> String) -> String {
+    let bounded = |c: &mut Choices<'_>, argument: &mut dyn FnMut(&mut Choices<'_>) -> String| {
+        format!("clamp({}, {})", argument(c), c.of(&["0, 10", "-1e6, 1e6", "-0.001, 0.001"]))
+    };
+    match c.byte() % 12 {
+        0 => "COUNT(*)".into(),
+        1 => "COUNT(DISTINCT person)".into(),
+        2 => format!("COUNT({})", argument(c)),
+        3 => format!("SUM({})", argument(c)),
+        4..=5 => format!("{}({})", c.of(&["SUM", "AVG", "VAR", "STDDEV_POP", "MEDIAN"]), bounded(c, argument)),
+        6 => format!("APPROX_PERCENTILE_CONT({}, 0.9)", bounded(c, argument)),
+        7..=8 => format!("{}({}, {})", c.of(&["CORR", "COVAR_POP"]), bounded(c, argument), bounded(c, argument)),
+        9 => format!("SUM({}) FILTER (WHERE {})", bounded(c, argument), truth(c, 1)),
+        10 => format!("COUNT(DISTINCT CASE WHEN {} THEN person END)", truth(c, 2)),
+        _ => format!("{}({})", c.of(&["MIN", "array_agg", "bool_or", "count", "first_value"]), argument(c)),
+    }
+}
+
+/// A query.
+pub(crate) fn query(c: &mut Choices<'_>) -> String {
+    let filter = |c: &mut Choices<'_>| if c.byte() % 2 == 0 { String::new() } else { format!(" WHERE {}", truth(c, 3)) };
+    let key = |c: &mut Choices<'_>| match c.byte() % 4 {
+        0 => c.of(&["city", "visits", "spend", "day", "at", "price", "grade", "flag", "tags"]).to_owned(),
+        1 => text(c, 2),
+        2 => time(c, 1),
+        _ => number(c, 3),
+    };
+    if c.byte() % 5 == 0 {
+        // One row a unit first.
+        let inner = format!("{}({})", c.of(&["SUM", "AVG", "MIN", "MAX", "COUNT", "STDDEV", "bool_or"]), number(c, 2));
+        let from = format!("(SELECT person, {inner} AS x, COUNT(*) AS n FROM dataset{} GROUP BY person)", filter(c));
+        let outer = aggregate(c, &mut |c| c.of(&["x", "n", "x * n", "x / n", "person"]).to_owned());
+        return match c.byte() % 2 {
+            0 => format!("SELECT {outer} FROM {from}{}", c.of(&["", " WHERE n > 1", " WHERE x = 42"])),
+            _ => format!("SELECT n % 5 AS k, {outer} FROM {from} GROUP BY n % 5"),
+        };
+    }
+    let source = match c.byte() % 4 {
+        0 => format!("(SELECT *, {} AS y FROM dataset{}) AS v", number(c, 2), filter(c)),
+        _ => "dataset".to_owned(),
+    };
+    let mut items: Vec<String> = (0..=c.byte() % 3).map(|_| aggregate(c, &mut |c| number(c, 3))).collect();
+    let keys: Vec<String> = (0..c.byte() % 3).map(|_| key(c)).collect();
+    items.extend(keys.iter().cloned());
+    let group = if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
+    let having = if c.byte() % 4 == 0 { " HAVING COUNT(*) > 3 ORDER BY 1 LIMIT 3" } else { "" };
+    format!("SELECT {} FROM {source}{}{group}{having}", items.join(", "), filter(c))
+}
