@@ -93,7 +93,13 @@ impl Audit {
                 Ok(())
             }
             Predicate::Intent(facts) => self.intent(index, *facts),
-            Predicate::Outcome { facts, intent, .. } => self.outcome(*facts, intent),
+            Predicate::Outcome { facts, intent, mode, .. } => {
+                let exact = facts.ledger.cost.reviewed > 0;
+                if mode != if exact { "reviewed" } else { "dp" } || exact != (facts.mechanism.noise == "none") {
+                    return Err(("mode", format!("a result of mode {mode} with noise {}", facts.mechanism.noise)));
+                }
+                self.outcome(*facts, intent)
+            }
         }
     }
 
@@ -113,7 +119,8 @@ impl Audit {
         let spent = self.report.spent.entry(link.population.to_string()).or_default();
         *spent = spent.plus(link.cost).ok_or(("ledger-cap", "the spent budget overflows".to_owned()))?;
         let within = spent.within(link.cap);
-        let detail = format!("spent {} of {}", spent.rho_micro, link.cap.rho_micro);
+        let exact = |cost: &Cost| if cost.reviewed > 0 { format!(" and {} exact results", cost.reviewed) } else { String::new() };
+        let detail = format!("spent {}{} of {}{}", spent.rho_micro, exact(spent), link.cap.rho_micro, exact(&link.cap));
         self.last.insert(link.population, link);
         self.intents.insert(index, Intent { index, facts, closed: false });
         if within { Ok(()) } else { Err(("ledger-cap", detail)) }

@@ -23,7 +23,7 @@ fn owner() -> Identity {
 }
 
 fn cost(micro: u64) -> Cost {
-    Cost { rho_micro: MicroRho(micro), delta_femto: FemtoDelta(0) }
+    Cost::dp(MicroRho(micro), FemtoDelta(0))
 }
 
 fn ask(request: u32, micro: u64) -> Reserve {
@@ -46,6 +46,7 @@ fn ask(request: u32, micro: u64) -> Reserve {
             kind: "sql".into(),
             program: job,
             grant: job,
+            approval: None,
             ledger,
             mechanism: Mechanism {
                 noise: "discrete-gaussian".into(),

@@ -33,6 +33,12 @@ enum Command {
     Serve(commands::serve::Args),
     /// Show what has been spent and what is left.
     Budget(commands::budget::Args),
+    /// Show the jobs that ask for an exact result.
+    Pending(commands::review::PendingArgs),
+    /// Let a waiting job have its exact result.
+    Approve(commands::review::OneArgs),
+    /// Turn a waiting job down.
+    Deny(commands::review::OneArgs),
     /// Sign a grant for a peer.
     Grant(commands::grant::Args),
     /// List the datasets a peer offers.
@@ -110,6 +116,9 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Publish(args) => commands::publish::run(&home, args).await.map(done),
             Command::Serve(args) => commands::serve::run(home, args).await.map(done),
             Command::Budget(args) => commands::budget::run(&home, args).map(done),
+            Command::Pending(args) => commands::review::pending(&home, args).map(done),
+            Command::Approve(args) => commands::review::approve(&home, &args).map(done),
+            Command::Deny(args) => commands::review::deny(&home, &args).map(done),
             Command::Grant(args) => commands::grant::run(&home, args).map(done),
             Command::List(args) => commands::list::run(&home, args).await.map(done),
             Command::Run(args) => commands::run::run(&home, args).await.map(done),

@@ -14,6 +14,10 @@ use tidegate_protocol::{
 /// A price as people read it: ρ, and ε at δ.
 pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
     let rho = cost.rho_micro.rho();
+    if cost.reviewed > 0 {
+        let exact = format!("{} exact result{}", cost.reviewed, if cost.reviewed == 1 { "" } else { "s" });
+        return if cost.rho_micro.0 == 0 { exact } else { format!("{} and {exact}", price(Cost { reviewed: 0, ..cost }, at)) };
+    }
     match tidegate_gate::epsilon_of(rho, at.delta()) {
         Ok(epsilon) => format!("ρ = {rho} (ε = {epsilon:.3} at δ = {:e})", at.delta()),
         Err(_) => format!("ρ = {rho}"),
@@ -22,6 +26,10 @@ pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
 
 /// How the price is split: what each column is clipped to, and the noise on it.
 pub(crate) fn noise(mechanism: &Mechanism) {
+    if mechanism.noise == "none" {
+        println!("  exact, without noise: what the policy's [reviewed] rules keep back is left out");
+        return;
+    }
     for column in &mechanism.columns {
         println!(
             "  {} ({}) clipped to [{}, {}]: noise {:?}",
@@ -110,6 +118,9 @@ pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
         println!("{shown}\ncomputed here from what was released:");
     }
     println!("{}", table(result));
+    for kept_back in &result.suppressed {
+        println!("kept back by the owner's rules: {}", kept_back.iter().map(key).collect::<Vec<_>>().join(", "));
+    }
 }
 
 /// An answer as JSON.

@@ -42,9 +42,9 @@ async fn neither_the_log_nor_a_repeated_request_tells_when_a_job_was_done() {
         version: 1,
         request: "a".repeat(32),
         dataset,
-        cost: Cost { rho_micro: MicroRho(100_000), delta_femto: FemtoDelta(0) },
+        cost: Cost::dp(MicroRho(100_000), FemtoDelta(0)),
         created: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64,
-        weights: Default::default(),
+        weights: Default::default(), mode: Default::default(),
         program: Program::Sql { query: "SELECT COUNT(*) AS n FROM dataset".into(), keys: None },
     };
     let job = Signed::sign(job, &buyer).unwrap().envelope().clone();

@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
         version: 1,
         request: "0".repeat(32),
         dataset: ContentHash([0; 32]),
-        cost: Cost { rho_micro: MicroRho(1_000_000), delta_femto: FemtoDelta(0) },
+        cost: Cost::dp(MicroRho(1_000_000), FemtoDelta(0)),
         created: 0,
         program: Program::Onnx {
             model: ContentHash::of(bytes),

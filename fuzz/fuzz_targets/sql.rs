@@ -25,7 +25,7 @@ fuzz_target!(|text: &str| {
         let Ok(plan) = Plan::new(query.shape.clone()) else { return };
         let file = [file.try_clone().unwrap()];
         let sums = sql::run_query(&query, &plan, &file, &[0; 32]).expect("no row can cause an error");
-        let price = Cost { rho_micro: MicroRho(1_000_000), delta_femto: FemtoDelta(1_000_000_000) };
+        let price = Cost::dp(MicroRho(1_000_000), FemtoDelta(1_000_000_000));
         if let Ok(calibration) = plan.calibrate(price) {
             release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).expect("sums fit their plan");
         }

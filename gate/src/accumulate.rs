@@ -1,7 +1,7 @@
 //! The streaming half: rows of one unit in one group → clipped integers → sums.
 
 use serde::{Deserialize, Serialize};
-use tidegate_protocol::job::Key;
+use tidegate_protocol::{job::Key, policy::ReviewRules};
 
 use crate::{GateError, Kind, Plan, reduce::Reduce as _};
 
@@ -14,6 +14,38 @@ pub struct GroupSums {
     pub units: i64,
     /// One sum a lane, in grid steps. 2^21 steps × rows × units stays far below 2^127.
     pub lanes: Vec<i128>,
+    /// For an exact result, of each lane: what its largest units add. Empty otherwise.
+    #[serde(default)]
+    pub largest: Vec<Largest>,
+}
+
+/// The largest contributions of units to a lane, by size, and the sum of all sizes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Largest {
+    /// Largest first.
+    pub top: [i64; ReviewRules::LARGEST],
+    /// Of all.
+    pub sum: i128,
+}
+
+impl Largest {
+    /// Adds one unit's contribution.
+    pub fn add(&mut self, contribution: i64) {
+        let mut size = contribution.saturating_abs();
+        self.sum += i128::from(size);
+        for place in &mut self.top {
+            if size > *place {
+                std::mem::swap(place, &mut size);
+            }
+        }
+    }
+
+    /// Adds those of other units.
+    pub fn merge(&mut self, other: &Self) {
+        let sum = self.sum + other.sum;
+        other.top.iter().for_each(|size| self.add(*size));
+        self.sum = sum;
+    }
 }
 
 /// Sums of all groups: exact, secret, never shown. `Debug` prints sizes only.
@@ -59,7 +91,7 @@ pub enum Field {
 impl Plan {
     /// An empty group.
     pub fn group(&self, key: Vec<Key>) -> GroupSums {
-        GroupSums { key, units: 0, lanes: vec![0; self.lanes()] }
+        GroupSums { key, units: 0, lanes: vec![0; self.lanes()], largest: vec![] }
     }
 
     /// What the vectors that [`Plan::lay`] fills are, column by column.

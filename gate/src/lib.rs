@@ -4,6 +4,7 @@
 //! - One small place where privacy is enforced: clip, sum in integers, threshold, noise, price.
 //! - Two halves. *Accumulate* ([`Plan::lay`], [`Plan::close`], [`Sums`]) is linked into the worker, streams, holds one small state a
 //!   group. *Release* ([`release()`]) runs in the node alone and is the only constructor of [`Released`].
+//! - The other way out, for a job that the owner has approved byte by byte: exact and rounded, small and dominated groups kept back ([`review()`]).
 //! - No float carries a secret sum; noise is drawn on the integer grid.
 //!
 //! # Non-goals
@@ -28,15 +29,19 @@ mod noised;
 mod part;
 mod reduce;
 mod release;
+mod review;
 mod shape;
+mod terms;
 
-pub use accumulate::{Field, GroupSums, Sums};
+pub use accumulate::{Field, GroupSums, Largest, Sums};
 pub use calibrate::{Calibration, Threshold};
 pub use convert::{epsilon_of, rho_of};
 pub use part::{Kind, Part};
 pub use reduce::{BRANCHES, Confusion, Covariance, Histogram, Mean, Measure, Quantiles, Scores, Sum, Variance, Vector};
 pub use release::{Released, release};
+pub use review::review;
 pub use shape::{Column, Keys, Plan, Shape};
+pub use terms::Terms;
 
 /// Why the gate would not do a thing. Never says anything about data.
 #[derive(Debug, thiserror::Error)]

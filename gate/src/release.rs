@@ -18,6 +18,10 @@ use crate::{
 pub struct Released(ResultDoc);
 
 impl Released {
+    pub(crate) fn new(document: ResultDoc) -> Self {
+        Self(document)
+    }
+
     /// The document.
     pub fn document(&self) -> &ResultDoc {
         &self.0
@@ -70,6 +74,7 @@ pub fn release(
         keys: plan.shape.key_names.clone(),
         columns: plan.result_names(),
         rows,
+        suppressed: vec![],
         remainder,
     }))
 }
@@ -78,7 +83,7 @@ fn noises(scales: &[f64]) -> Result<Vec<Noise>, GateError> {
     scales.iter().map(|s| noise::gaussian(*s)).collect()
 }
 
-fn declared_groups(plan: &Plan, declared: &[Vec<Key>], sums: &Sums) -> Vec<GroupSums> {
+pub(crate) fn declared_groups(plan: &Plan, declared: &[Vec<Key>], sums: &Sums) -> Vec<GroupSums> {
     // Key has no total order or hash (floats): its JSON text is its identity.
     let text = |key: &[Key]| serde_json::to_string(key).unwrap_or_default();
     let by_key: std::collections::HashMap<String, &GroupSums> = sums.groups.iter().map(|g| (text(&g.key), g)).collect();
@@ -124,7 +129,7 @@ fn cells(plan: &Plan, scales: &[f64], noises: &[Noise], group: &GroupSums) -> Re
     Ok(cells)
 }
 
-fn compare_keys(a: &[Key], b: &[Key]) -> std::cmp::Ordering {
+pub(crate) fn compare_keys(a: &[Key], b: &[Key]) -> std::cmp::Ordering {
     let rank = |key: &Key| match key {
         Key::Null => 0,
         Key::Bool(_) => 1,

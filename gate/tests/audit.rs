@@ -23,7 +23,7 @@ fn runs() -> usize {
 }
 
 fn price(rho: f64) -> Cost {
-    Cost { rho_micro: MicroRho::ceil(rho).unwrap(), delta_femto: FemtoDelta::ceil(1e-3).unwrap() }
+    Cost::dp(MicroRho::ceil(rho).unwrap(), FemtoDelta::ceil(1e-3).unwrap())
 }
 
 fn plan(keys: Keys, measure: Measure, blocks: Option<u32>) -> Plan {

@@ -8,7 +8,7 @@ use tidegate_gate::{
 use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta, job::Key};
 
 fn cost(rho: f64) -> Cost {
-    Cost { rho_micro: MicroRho::ceil(rho).unwrap(), delta_femto: FemtoDelta::ceil(1e-6).unwrap() }
+    Cost::dp(MicroRho::ceil(rho).unwrap(), FemtoDelta::ceil(1e-6).unwrap())
 }
 
 fn shape(keys: Keys, measures: &[Measure]) -> Shape {

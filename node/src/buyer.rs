@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::note;
 use tidegate_exchange::{Address, Endpoint, ask, bind, blobs};
 use tidegate_protocol::{
-    Cost, Identity, Job, PeerId, Sha256Digest, Signed,
+    Code, Cost, Identity, Job, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Reply, Request},
     manifest::Manifest,
     policy::Policy,
@@ -135,7 +135,14 @@ impl Buyer {
         let job = Signed::sign(job, &self.identity)?;
         let submit =
             Request::Submit { job: job.envelope().clone(), grant: grant.to_owned(), attachment_bytes: attachment.len() as u64 };
-        let Reply::Delivered(delivery) = self.ask(to, &submit, &attachment).await? else {
+        let asked = self.ask(to, &submit, &attachment).await.map_err(|e| match e {
+            NodeError::Refused(refusal) if refusal.code == Code::Pending => {
+                let (request, created) = (&job.body().request, job.body().created);
+                NodeError::Refused(refusal.fix(format!("Ask again with --request {request} --created {created}: the same job, byte for byte")))
+            }
+            other => other,
+        });
+        let Reply::Delivered(delivery) = asked? else {
             return Err(NodeError::Unverified("the peer answered something else than a result".into()));
         };
         let verified = verify(*delivery, &to.peer, &job)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use tidegate_gate::{Calibration, Plan};
+use tidegate_gate::{Plan, Terms};
 use tidegate_protocol::{Code, ContentHash, Refusal, manifest::Manifest, policy::Policy, receipt::Mechanism};
 
 use crate::{
@@ -21,14 +21,14 @@ pub struct Planned {
     pub checked: Checked,
     /// What would be released.
     pub plan: Plan,
-    /// At which noise, for which price.
-    pub calibration: Calibration,
+    /// On which terms.
+    pub terms: Terms,
 }
 
 impl Planned {
     /// The price split and the noise, as a receipt would state them.
     pub fn mechanism(&self) -> Mechanism {
-        self.plan.mechanism(&self.calibration)
+        self.terms.mechanism(&self.plan)
     }
 }
 
@@ -38,14 +38,13 @@ impl Planned {
 /// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] where the job file itself cannot be used.
 pub async fn plan(file: &JobFile, policy: &Policy, schema: SchemaRef) -> Result<Planned, NodeError> {
     let (job, attachment) = file.job(ContentHash([0; 32]), policy, &schema, "0".repeat(32), 0)?;
-    let cost = job.cost;
     let attachment = (!attachment.is_empty()).then(|| Arc::new(attachment));
     let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32] };
     let checked = worker::check(&work).await?;
     let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
     let plan = Plan::new(checked.shape.clone()).map_err(gate)?;
-    let calibration = plan.calibrate(cost).map_err(gate)?;
-    Ok(Planned { work, checked, plan, calibration })
+    let terms = Terms::of(&work.job, policy, &plan).map_err(gate)?;
+    Ok(Planned { work, checked, plan, terms })
 }
 
 /// The columns a manifest names, as Arrow has them.

@@ -12,7 +12,7 @@ use tidegate_gate::Keys;
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho, Refusal,
     cost::FemtoDelta,
-    job::{Key, Output, Program, RowReduce, Split},
+    job::{Key, Mode, Output, Program, RowReduce, Split},
     policy::Policy,
 };
 use tidegate_sandbox::sql::{Query, admit_query};
@@ -31,6 +31,9 @@ pub struct JobFile {
     pub rho: Option<f64>,
     /// δ for undeclared group keys; a thousandth of the policy's where it is needed and not given.
     pub delta: Option<f64>,
+    /// `"reviewed"` asks for the exact result, which the owner must approve: it has no price in ε.
+    #[serde(default)]
+    pub mode: Mode,
     /// Parts of the price by column name, relative to one another; 1 where a column is not named.
     #[serde(default)]
     pub weights: BTreeMap<String, f64>,
@@ -126,7 +129,10 @@ impl JobFile {
         created: i64,
     ) -> Result<(Job, Vec<u8>), NodeError> {
         let wrong = |what: &str| NodeError::File(format!("job file: {what}"));
+        let reviewed = self.mode == Mode::Reviewed;
         let rho = match (self.rho, self.epsilon) {
+            (None, None) if reviewed => 0.0,
+            _ if reviewed => return Err(wrong("an exact result has no price: leave epsilon and rho away")),
             (Some(rho), None) => rho,
             (None, Some(epsilon)) => {
                 tidegate_gate::rho_of(epsilon, policy.delta_femto.delta()).map_err(|e| wrong(&format!("epsilon: {e}")))?
@@ -168,7 +174,8 @@ impl JobFile {
         let undeclared = self.query(policy, schema).is_some_and(|q| q.is_ok_and(|q| matches!(q.shape.keys, Keys::Undeclared { .. })));
         let delta = self.delta.or(undeclared.then_some(policy.delta_femto.delta() / 1000.0)).unwrap_or(0.0);
         let delta_femto = FemtoDelta::ceil(delta).ok_or_else(|| wrong("delta must be in [0, 1)"))?;
-        let job = Job { version: 1, request, dataset: id, cost: Cost { rho_micro, delta_femto }, created, program, weights: self.weights.clone() };
+        let cost = if reviewed { Cost::REVIEWED } else { Cost::dp(rho_micro, delta_femto) };
+        let job = Job { version: 1, request, dataset: id, cost, mode: self.mode, created, program, weights: self.weights.clone() };
         job.check()?;
         Ok((job, attachment))
     }

@@ -22,6 +22,7 @@ pub mod jobfile;
 pub mod provider;
 pub mod publish;
 pub mod rehearse;
+pub mod review;
 pub mod sample;
 pub mod table;
 pub mod worker;

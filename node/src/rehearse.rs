@@ -2,7 +2,6 @@
 
 use std::{fs::File, path::Path};
 
-use tidegate_gate::release;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
 use crate::{NodeError, answer::Answer, check, file_error, jobfile::JobFile, worker};
@@ -31,7 +30,7 @@ pub async fn rehearse(file: &JobFile, policy: &Policy, mock: &Path) -> Result<Re
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
     let (sums, lines) = worker::rehearse(&planned.work, &[mock.to_owned()]).await.map_err(|e| file_error(mock, e))?;
     let released =
-        release(&planned.plan, &planned.calibration, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
+        planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
     let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
     Ok(Rehearsed { answer, result: released.document().clone(), mechanism: planned.mechanism(), lines })
 }

@@ -3,7 +3,6 @@
 use std::{fs::File, path::PathBuf};
 
 use tidegate_catalog::dataset;
-use tidegate_gate::release;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
 use crate::{NodeError, check, file_error, home::Home, jobfile::JobFile, worker};
@@ -48,7 +47,7 @@ async fn releases(
     let (sums, _) = worker::rehearse(&planned.work, files).await.map_err(|e| file_error(first, e))?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
     for _ in 0..runs {
-        let released = release(&planned.plan, &planned.calibration, &planned.checked.declared, &sums, ContentHash([0; 32]));
+        let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32]));
         each(released.map_err(gate)?.document());
     }
     Ok(planned.mechanism())

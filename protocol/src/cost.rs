@@ -1,4 +1,4 @@
-//! What a release costs: zero-concentrated differential privacy in integers.
+//! What a release costs: zero-concentrated differential privacy in integers, and a count of exact results.
 
 use std::fmt;
 
@@ -53,20 +53,36 @@ pub struct Cost {
     pub rho_micro: MicroRho,
     /// δ spent on revealing undeclared group keys, in 1e-15.
     pub delta_femto: FemtoDelta,
+    /// Results given exactly, each approved by the owner: counted, because no ρ covers them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reviewed: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Cost {
-    /// The sum of both parts; `None` on overflow.
+    /// The price of a differentially private release.
+    pub const fn dp(rho_micro: MicroRho, delta_femto: FemtoDelta) -> Self {
+        Self { rho_micro, delta_femto, reviewed: 0 }
+    }
+
+    /// The price of one exact result.
+    pub const REVIEWED: Self = Self { rho_micro: MicroRho(0), delta_femto: FemtoDelta(0), reviewed: 1 };
+
+    /// The sum of all parts; `None` on overflow.
     pub fn plus(self, other: Self) -> Option<Self> {
         Some(Self {
             rho_micro: MicroRho(self.rho_micro.0.checked_add(other.rho_micro.0)?),
             delta_femto: FemtoDelta(self.delta_femto.0.checked_add(other.delta_femto.0)?),
+            reviewed: self.reviewed.checked_add(other.reviewed)?,
         })
     }
 
-    /// Whether both parts are within `cap`.
+    /// Whether all parts are within `cap`.
     pub fn within(self, cap: Self) -> bool {
-        self.rho_micro <= cap.rho_micro && self.delta_femto <= cap.delta_femto
+        self.rho_micro <= cap.rho_micro && self.delta_femto <= cap.delta_femto && self.reviewed <= cap.reviewed
     }
 
     /// What `cap` leaves above this; zero where nothing is left.
@@ -74,6 +90,7 @@ impl Cost {
         Self {
             rho_micro: MicroRho(cap.rho_micro.0.saturating_sub(self.rho_micro.0)),
             delta_femto: FemtoDelta(cap.delta_femto.0.saturating_sub(self.delta_femto.0)),
+            reviewed: cap.reviewed.saturating_sub(self.reviewed),
         }
     }
 }
@@ -89,7 +106,7 @@ mod tests {
         assert_eq!(MicroRho::ceil(-0.1), None);
         assert_eq!(MicroRho::ceil(f64::INFINITY), None);
         assert_eq!(FemtoDelta::ceil(1.0), None);
-        let one = Cost { rho_micro: MicroRho(u64::MAX), delta_femto: FemtoDelta(0) };
-        assert_eq!(one.plus(Cost { rho_micro: MicroRho(1), delta_femto: FemtoDelta(0) }), None);
+        let one = Cost::dp(MicroRho(u64::MAX), FemtoDelta(0));
+        assert_eq!(one.plus(Cost::dp(MicroRho(1), FemtoDelta(0))), None);
     }
 }

@@ -165,6 +165,23 @@ pub enum Program {
     },
 }
 
+/// How a result leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Noised, differentially private.
+    #[default]
+    Dp,
+    /// Exact, for a job that the owner approved.
+    Reviewed,
+}
+
+impl Mode {
+    fn is_dp(&self) -> bool {
+        *self == Self::Dp
+    }
+}
+
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,6 +198,9 @@ pub struct Job {
     pub created: i64,
     /// What to run.
     pub program: Program,
+    /// How its result leaves.
+    #[serde(default, skip_serializing_if = "Mode::is_dp")]
+    pub mode: Mode,
     /// Parts of ρ by column name, relative to one another; a column that is not named has 1.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, f64>,
@@ -231,7 +251,16 @@ impl Job {
         if self.request.len() != 32 || !self.request.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return Err(bad("request", "must be 32 lower-case hexadecimal characters".into()));
         }
-        if self.cost.rho_micro.0 == 0 {
+        if self.mode == Mode::Reviewed {
+            if self.cost != Cost::REVIEWED || !self.weights.is_empty() {
+                return Err(bad("cost", "an exact result costs one of the owner's count, and neither ρ nor δ".into()));
+            }
+            if self.program.kind() != JobKind::Sql {
+                return Err(bad("mode", "exact results are for queries".into()).fix("Leave mode away: a program's result is noised"));
+            }
+        } else if self.cost.reviewed != 0 {
+            return Err(bad("cost.reviewed", "is for jobs of mode `reviewed`".into()));
+        } else if self.cost.rho_micro.0 == 0 {
             return Err(bad("cost.rho_micro", "must be positive".into()).fix("Give the job an epsilon or rho"));
         }
         if self.program.sql().len() > limits::SQL_BYTES {

@@ -12,6 +12,7 @@
 //! A buyer writes [`job::Job`] → [`dsse::Signed::sign`] → [`frame::Request::Submit`] → the owner opens it again with
 //! [`dsse::Signed::open`], checks the [`grant`], and answers with a [`result::ResultDoc`] bound by a [`receipt::Statement`].
 
+pub mod approval;
 pub mod cost;
 pub mod dsse;
 pub mod frame;
@@ -26,6 +27,7 @@ pub mod receipt;
 pub mod refusal;
 pub mod result;
 
+pub use approval::Approval;
 pub use cost::{Cost, MicroRho};
 pub use dsse::{Document, Envelope, Signed};
 pub use hash::{ContentHash, Sha256Digest};

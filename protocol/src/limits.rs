@@ -21,6 +21,9 @@ pub const PROGRAM_BYTES: usize = 64 << 20;
 /// Most attachments that lie in a node's memory at the same time, whoever sent them: twice the jobs that run.
 pub const ATTACHMENTS: usize = 8;
 
+/// Most jobs that wait for an owner's approval. Each is a file on the owner's disk, of a buyer who holds a grant.
+pub const PENDING: usize = 256;
+
 /// Longest SQL text in bytes. The planner recurses over the text; short text bounds the depth it can reach.
 pub const SQL_BYTES: usize = 16 << 10;
 

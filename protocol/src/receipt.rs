@@ -83,7 +83,7 @@ pub struct ColumnNote {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mechanism {
-    /// Always `discrete-gaussian`.
+    /// `discrete-gaussian`; `none` of an exact result.
     pub noise: String,
     /// Neighbouring relation: `add-remove-one-unit` or `change-one-block`.
     pub adjacency: String,
@@ -121,6 +121,9 @@ pub struct JobFacts {
     pub program: ContentHash,
     /// BLAKE3 of the grant token shown.
     pub grant: ContentHash,
+    /// Id of the owner's approval of an exact result; absent where the policy names buyer and program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ContentHash>,
     /// The charge, chained.
     pub ledger: LedgerLink,
     /// How the answer is made.
@@ -145,7 +148,7 @@ pub enum Predicate {
         facts: Box<JobFacts>,
         /// Log index of the intent it closes.
         intent: u64,
-        /// `dp`.
+        /// `dp`, or `reviewed` for an exact result.
         mode: String,
         /// `released`.
         outcome: String,

@@ -23,6 +23,8 @@ pub enum Code {
     Conflict,
     /// Nothing of that name is here, or the asker may not know.
     NotFound,
+    /// It waits for the owner's approval. Ask again with the same job.
+    Pending,
     /// Every job slot is taken. Safe to retry.
     Busy,
     /// The owner's machine lacks something, or failed. The owner's log has details.
@@ -86,6 +88,7 @@ impl fmt::Display for Code {
             Self::Budget => "over budget",
             Self::Conflict => "conflict",
             Self::NotFound => "not found",
+            Self::Pending => "pending",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
         })

@@ -42,6 +42,9 @@ pub struct ResultDoc {
     pub columns: Vec<String>,
     /// Rows, in key order.
     pub rows: Vec<Row>,
+    /// Declared groups of an exact result that the owner's rules keep back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressed: Vec<Vec<Key>>,
     /// All groups that did not appear, added up, where the policy allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remainder: Option<Vec<Cell>>,

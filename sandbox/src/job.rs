@@ -8,7 +8,7 @@ use tidegate_gate::{
 };
 use tidegate_protocol::{
     Code, ContentHash, Job, Refusal,
-    job::{Key, Output, Program, Reducer, Split},
+    job::{Key, Mode, Output, Program, Reducer, Split},
     policy::Policy,
 };
 
@@ -90,7 +90,10 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
     }
     let (mut shape, engine) = match &job.program {
         Program::Sql { query, keys } => {
-            let query = sql::admit_query(query, keys.as_deref(), schema, policy)?;
+            let mut query = sql::admit_query(query, keys.as_deref(), schema, policy)?;
+            if job.mode == Mode::Reviewed {
+                query.review();
+            }
             (query.shape.clone(), Engine::Sql(Box::new(query)))
         }
         Program::Wasm { select, params_base64, split, outputs, .. } => {

@@ -301,7 +301,7 @@ impl Store {
             Predicate::Outcome {
                 facts: Box::new(record.facts.clone()),
                 intent: record.intent,
-                mode: "dp".into(),
+                mode: if record.facts.ledger.cost.reviewed == 0 { "dp" } else { "reviewed" }.into(),
                 outcome: "released".into(),
             },
         );

@@ -21,7 +21,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 account.buyers.iter().map(|(b, c)| (b.to_string(), serde_json::json!(c))).collect();
             println!(
                 "{}",
-                serde_json::json!({ "dataset": manifest.name, "population": manifest.population, "cap": policy.budget,
+                serde_json::json!({ "dataset": manifest.name, "manifest": account.dataset.manifest.id(), "population": manifest.population, "cap": policy.budget,
                     "spent": account.spent, "left": left, "buyers": buyers, "charges": account.charges })
             );
             continue;

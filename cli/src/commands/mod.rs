@@ -11,5 +11,6 @@ pub(crate) mod list;
 pub(crate) mod publish;
 pub(crate) mod receipts;
 pub(crate) mod rehearse;
+pub(crate) mod review;
 pub(crate) mod run;
 pub(crate) mod serve;

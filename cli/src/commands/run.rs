@@ -65,7 +65,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     show::outcome(&verified.result, answer.as_ref());
-    println!("value [95 % interval of the noise]; cost {}", show::price(verified.result.cost, at));
+    let interval = if verified.result.cost.reviewed > 0 { "[rounding]" } else { "[95 % interval of the noise]" };
+    println!("value {interval}; cost {}", show::price(verified.result.cost, at));
     println!("left for you: {}; receipt {} of the owner's log, verified", show::price(verified.remaining, at), verified.index);
     Ok(())
 }

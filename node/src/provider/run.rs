@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
-use tidegate_gate::{Sums, release};
+use tidegate_gate::Sums;
 use tidegate_protocol::{
     Job, Refusal, Signed,
     frame::Delivery,
@@ -63,8 +63,7 @@ impl Provider {
                 defaults(admitted)
             }
         };
-        let released =
-            release(&admitted.plan, &admitted.calibration, &admitted.declared, &sums, admitted.job.id()).map_err(unavailable)?;
+        let released = admitted.terms.release(&admitted.plan, &admitted.declared, &sums, admitted.job.id()).map_err(unavailable)?;
         fault::point("after-release");
         let bytes = serde_json_canonicalizer::to_string(released.document()).map_err(unavailable)?;
         if !admitted.work.policy.skips_tick(&admitted.job.signer()) {

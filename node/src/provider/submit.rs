@@ -7,13 +7,13 @@ use std::{
 };
 
 use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State, dataset::Dataset};
-use tidegate_gate::{Calibration, Plan};
+use tidegate_gate::{Plan, Terms};
 use tidegate_gpu_runner::library;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Delivery,
     grant::Action,
-    job::Program,
+    job::{Mode, Program},
     limits,
     policy::JobKind,
     receipt::{JobFacts, LedgerLink},
@@ -22,6 +22,7 @@ use tidegate_protocol::{
 use super::{Provider, SLOTS, clock, unavailable};
 use crate::{
     fault, file_error,
+    review::{self, Verdict},
     worker::{self, Work},
 };
 
@@ -32,7 +33,8 @@ pub(super) struct AdmittedJob<'a> {
     pub(super) work: Work,
     pub(super) declared: Vec<Vec<tidegate_protocol::job::Key>>,
     pub(super) plan: Plan,
-    pub(super) calibration: Calibration,
+    pub(super) terms: Terms,
+    approval: Option<ContentHash>,
     grant: ContentHash,
     start: SystemTime,
 }
@@ -94,7 +96,11 @@ impl Provider {
             return Ok(record);
         }
         let now = clock::unix(SystemTime::now());
-        if job.body().created > now + limits::CLOCK_SKEW_SECONDS || job.body().created < now - limits::JOB_AGE_SECONDS {
+        let verdict = self.verdict(&job, dataset)?;
+        let approval = if let Some(Verdict::Approved(id)) = &verdict { Some(*id) } else { None };
+        // An approval names this very job, and may take its time.
+        let age = if approval.is_some() { i64::MAX } else { limits::JOB_AGE_SECONDS };
+        if job.body().created > now + limits::CLOCK_SKEW_SECONDS || now.saturating_sub(job.body().created) > age {
             return Err(Refusal::new(Code::BadRequest, "its creation time is in the future or over a day old")
                 .at("job")
                 .fix("Check the clock and sign it again"));
@@ -105,7 +111,13 @@ impl Provider {
         let unchanged = tokio::task::spawn_blocking(move || checked.check_unchanged());
         unchanged.await.map_err(unavailable)?.map_err(unavailable)?;
         let attachment = self.keep_program(job.body(), attachment)?;
-        let admitted = self.plan(job, attachment, ContentHash::of(token.as_bytes())).await?;
+        if verdict == Some(Verdict::Waiting) {
+            // What would be refused anyway is refused now: the owner reads jobs that can run.
+            let admitted = self.plan(job, attachment, ContentHash::of(token.as_bytes())).await?;
+            return Err(review::wait(&self.home, &admitted.job));
+        }
+        let mut admitted = self.plan(job, attachment, ContentHash::of(token.as_bytes())).await?;
+        admitted.approval = approval.flatten();
         fault::point("before-reserve");
         match self.reserve(&admitted, peer)? {
             Ok(reservation) => {
@@ -114,6 +126,21 @@ impl Provider {
                 self.run(&admitted, reservation).await
             }
             Err(done) => Ok(done),
+        }
+    }
+
+    /// What the owner said of a job that asks for an exact result; `None` for other jobs.
+    fn verdict(&self, job: &Signed<Job>, dataset: &Dataset) -> Result<Option<Verdict>, Refusal> {
+        if job.body().mode == Mode::Dp {
+            return Ok(None);
+        }
+        let Some(rules) = &dataset.policy.body().reviewed else {
+            let refusal = Refusal::new(Code::Policy, "the policy gives no exact results").at("mode");
+            return Err(refusal.fix("Leave mode away and give epsilon"));
+        };
+        match review::verdict(&self.home, &self.identity.id(), rules, job).map_err(unavailable)? {
+            Verdict::Denied => Err(Refusal::new(Code::Policy, "the owner turned this job down").at("mode")),
+            verdict => Ok(Some(verdict)),
         }
     }
 
@@ -156,12 +183,12 @@ impl Provider {
         let checked = worker::check(&work).await?;
         let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
         let plan = Plan::new(checked.shape).map_err(gate)?;
-        let calibration = plan.calibrate(job.body().cost).map_err(gate)?;
-        Ok(AdmittedJob { dataset, job, work, declared: checked.declared, plan, calibration, grant, start })
+        let terms = Terms::of(job.body(), &work.policy, &plan).map_err(gate)?;
+        Ok(AdmittedJob { dataset, job, work, declared: checked.declared, plan, terms, approval: None, grant, start })
     }
 
     fn reserve(&self, admitted: &AdmittedJob<'_>, buyer: PeerId) -> Result<Result<Reservation, JobRecord>, Refusal> {
-        let AdmittedJob { dataset, job, plan, calibration, start, .. } = admitted;
+        let AdmittedJob { dataset, job, plan, terms, start, .. } = admitted;
         let policy = dataset.policy.body();
         let population = dataset.manifest.body().population;
         let program = match &job.body().program {
@@ -178,16 +205,17 @@ impl Provider {
             kind: format!("{:?}", job.body().program.kind()).to_lowercase(),
             program,
             grant: admitted.grant,
+            approval: admitted.approval,
             ledger: LedgerLink {
                 sequence: 0,
                 previous: Sha256Digest([0; 32]),
                 population,
                 buyer,
                 job: job.id(),
-                cost: calibration.cost,
+                cost: terms.cost(),
                 cap: policy.budget,
             },
-            mechanism: plan.mechanism(calibration),
+            mechanism: terms.mechanism(plan),
             engine: format!("tidegate {}", env!("CARGO_PKG_VERSION")),
             slot_start: clock::rfc3339(*start),
             slot_end: clock::rfc3339(end),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Access, BadPolicy, ColumnRule, JobKind, Policy, ResourceLimits, UnitRule, bad};
+use super::{Access, BadPolicy, ColumnRule, JobKind, Policy, ResourceLimits, ReviewRules, UnitRule, bad};
 use crate::{Cost, MicroRho, cost::FemtoDelta, limits};
 
 /// `[budget]` of the file.
@@ -73,6 +73,8 @@ pub struct PolicyFile {
     pub access: AccessFile,
     /// Visible columns.
     pub columns: BTreeMap<String, ColumnRule>,
+    /// Rules for exact results; without them there are none.
+    pub reviewed: Option<ReviewRules>,
 }
 
 mod humantime_text {
@@ -97,7 +99,7 @@ impl PolicyFile {
     /// # Errors
     /// [`BadPolicy`] naming the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
-        let Self { unit, budget, jobs, access, columns } = self;
+        let Self { unit, budget, jobs, access, columns, reviewed } = self;
         at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
         at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
         at_least("unit.max_groups", u64::from(unit.max_groups), 1, "a unit must be able to count somewhere")?;
@@ -144,16 +146,21 @@ impl PolicyFile {
         if per_buyer > total {
             return Err(bad("budget.per_buyer_rho", "exceeds the whole budget", "Make it at most the total"));
         }
+        if let Some(rules) = &reviewed {
+            rules.check()?;
+        }
+        let exact = reviewed.as_ref().map_or(0, |rules| rules.jobs);
         Ok(Policy {
             version: 1,
             unit,
             columns,
-            budget: Cost { rho_micro: total, delta_femto },
-            per_buyer: Cost { rho_micro: per_buyer, delta_femto },
+            budget: Cost { rho_micro: total, delta_femto, reviewed: exact },
+            per_buyer: Cost { rho_micro: per_buyer, delta_femto, reviewed: exact },
             delta_femto,
             kinds: jobs.kinds,
             min_units: jobs.min_units,
             remainder: jobs.remainder,
+            reviewed,
             limits: ResourceLimits {
                 fuel: jobs.fuel,
                 memory_bytes: jobs.memory_mib << 20,
@@ -271,6 +278,11 @@ mod tests {
             ("tick = \"1s\"", "tick = \"0s\"", "jobs.tick"),
             ("replicate = \"nobody\"", "", "(file)"),
             ("replicate = \"nobody\"", "replicate = \"everybody\"", "(file)"),
+            ("[columns]", "[reviewed]\njobs = 0\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n[columns]", "reviewed.jobs"),
+            ("[columns]", "[reviewed]\njobs = 1\nmin_units = 2\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n[columns]", "reviewed.min_units"),
+            ("[columns]", "[reviewed]\njobs = 1\nmin_units = 10\ndominance = { units = 4, percent = 85 }\np_percent = 10\nround_to = 5\n[columns]", "reviewed.dominance.units"),
+            ("[columns]", "[reviewed]\njobs = 1\nmin_units = 10\ndominance = { units = 2, percent = 101 }\np_percent = 10\nround_to = 5\n[columns]", "reviewed.dominance.percent"),
+            ("[columns]", "[reviewed]\njobs = 1\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 0\nround_to = 5\n[columns]", "reviewed.p_percent"),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let error = check(&GOOD.replacen(from, to, 1)).unwrap_err();

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Cost, cost::FemtoDelta, dsse::Document, limits};
 
 mod file;
+mod review;
 
 pub use file::{AccessFile, BudgetFile, JobsFile, PolicyFile};
+pub use review::{Dominance, ReviewRules, Standing};
 
 /// A policy was refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -119,6 +121,9 @@ pub struct Policy {
     /// Groups that do not appear are added up and released as one row more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remainder: bool,
+    /// Rules for exact results; without them there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed: Option<ReviewRules>,
     /// Resource limits.
     pub limits: ResourceLimits,
     /// Replies leave at multiples of this many milliseconds after the slot.

@@ -50,8 +50,20 @@ pub struct Query {
     pub shape: Shape,
     /// Declared keys, in the column's own types.
     pub declared: Option<Vec<Vec<Key>>>,
+    /// The result leaves exactly: what its rules look at is kept.
+    pub reviewed: bool,
     /// What is computed from released numbers, where that is more than naming them.
     pub view: Option<View>,
+}
+
+impl Query {
+    /// For an exact result: all rows and groups of a unit count, and its largest contributions are kept.
+    pub(crate) fn review(&mut self) {
+        if self.per_unit.is_none() {
+            (self.shape.max_rows, self.shape.max_groups) = (u32::MAX, u32::MAX);
+        }
+        self.reviewed = true;
+    }
 }
 
 /// An expression's name in the result: a column's own name, without the table's.
@@ -179,5 +191,5 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
             (below, Some((stage, over)))
         }
     };
-    Ok(Query { select, per_unit, keys: keys_len, shape, declared, view })
+    Ok(Query { select, per_unit, keys: keys_len, shape, declared, reviewed: false, view })
 }

@@ -4,7 +4,7 @@
 
 use arrow::array::{ArrayRef, UInt64Array};
 use datafusion::logical_expr::EmitTo;
-use tidegate_gate::{Field, GroupSums, Plan, Sums};
+use tidegate_gate::{Field, GroupSums, Largest, Plan, Sums};
 use tidegate_protocol::job::Key;
 
 use super::{keys, table::Table};
@@ -52,6 +52,8 @@ pub(super) struct Fold<'a> {
     tallies: Vec<i64>,
     /// Which bins the rows of each open group are in, a field each: at most `max_rows` of them.
     picks: Vec<Vec<u32>>,
+    /// For an exact result, each group's largest contributions, a lane of the tally each.
+    largest: Option<Vec<Largest>>,
 }
 
 /// A batch on the grid: a vector a lane of the tally, and one a field of bins.
@@ -70,7 +72,7 @@ struct Seen {
 }
 
 impl<'a> Fold<'a> {
-    pub(super) fn new(plan: &'a Plan, prf: &'a [u8; 32], declared: Option<&'a [Vec<Key>]>) -> Self {
+    pub(super) fn new(plan: &'a Plan, prf: &'a [u8; 32], declared: Option<&'a [Vec<Key>]>, reviewed: bool) -> Self {
         let fields = plan.fields();
         let once: Vec<bool> =
             fields.iter().filter_map(|f| if let Field::Sum { once, .. } = f { Some(*once) } else { None }).collect();
@@ -103,6 +105,7 @@ impl<'a> Fold<'a> {
             seen: Vec::new(),
             tallies: Vec::new(),
             picks: Vec::new(),
+            largest: reviewed.then(Vec::new),
         }
     }
 
@@ -206,7 +209,7 @@ impl<'a> Fold<'a> {
 
     /// Adds units from the start of `units` while they are [short](Fold::short), each whole, straight to the sums. Returns how many.
     fn add_short(&mut self, units: &[std::ops::Range<usize>], groups: usize, table: Option<&Table>, lanes: &Laid<'_>) -> usize {
-        if !lanes.once {
+        if !lanes.once || self.largest.is_some() {
             return 0;
         }
         let units = &units[..units.iter().position(|rows| rows.len() > self.short).unwrap_or(units.len())];
@@ -336,6 +339,11 @@ impl<'a> Fold<'a> {
             }
             let (head, lanes) = group.split_at_mut(LANES);
             let tally = &mut self.tallies[slot * self.width..][..self.width];
+            if let Some(largest) = &mut self.largest {
+                let first = number as usize * self.width;
+                largest.resize(largest.len().max(first + self.width), Largest::default());
+                largest[first..].iter_mut().zip(tally.iter()).for_each(|(largest, part)| largest.add(*part));
+            }
             self.plan.close(&mut head[UNITS], &mut lanes[..self.width], tally);
         }
         self.open.clear();
@@ -382,6 +390,11 @@ impl<'a> Fold<'a> {
             self.sums[number * stride + UNITS] += other.sums[i * stride + UNITS];
             let bins = &other.sums[i * stride..][LANES + self.width..stride];
             self.sums[number * stride..][LANES + self.width..stride].iter_mut().zip(bins).for_each(|(mine, theirs)| *mine += theirs);
+            if let (Some(mine), Some(theirs)) = (&mut self.largest, &other.largest) {
+                mine.resize(groups * self.width, Largest::default());
+                let theirs = theirs.get(i * self.width..).unwrap_or_default();
+                mine[number * self.width..].iter_mut().zip(theirs).take(self.width).for_each(|(mine, theirs)| mine.merge(theirs));
+            }
             let theirs = &other.moved[i * self.width..][..self.width];
             for (mine, theirs) in self.moved[number * self.width..][..self.width].iter_mut().zip(theirs) {
                 *mine += theirs;
@@ -409,7 +422,13 @@ impl<'a> Fold<'a> {
             let mut bins = &group[LANES + self.width..];
             for field in &self.fields {
                 match *field {
-                    Field::Sum { tally, lane, .. } => out.lanes[lane] = self.moved[i * self.width + tally],
+                    Field::Sum { tally, lane, .. } => {
+                        out.lanes[lane] = self.moved[i * self.width + tally];
+                        if let Some(largest) = &self.largest {
+                            out.largest.resize(self.plan.lanes(), Largest::default());
+                            out.largest[lane] = largest.get(i * self.width + tally).copied().unwrap_or_default();
+                        }
+                    }
                     Field::Bins { first, lanes } => {
                         let (mine, rest) = bins.split_at(lanes);
                         out.lanes[first..][..lanes].iter_mut().zip(mine).for_each(|(out, sum)| *out = i128::from(*sum));

@@ -78,10 +78,10 @@ pub(crate) fn job(program: Program) -> Job {
         version: 1,
         request: "0".repeat(32),
         dataset: ContentHash([0; 32]),
-        cost: Cost { rho_micro: MicroRho(100_000), delta_femto: FemtoDelta(1_000_000) },
+        cost: Cost::dp(MicroRho(100_000), FemtoDelta(1_000_000)),
         created: 0,
         program,
-        weights: Default::default(),
+        weights: Default::default(), mode: Default::default(),
     }
 }
 

@@ -1,0 +1,171 @@
+//! The owner's desk: jobs that ask for an exact result wait here until the owner has read them.
+//!
+//! A job is a file named by its id, which is the hash of every byte of it: what is approved is what runs. Files, not the ledger, so that an owner can look
+//! and sign beside a running node.
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tidegate_protocol::{
+    Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits,
+    policy::ReviewRules,
+};
+
+use crate::{NodeError, file_error, home::Home};
+
+/// A job that waits, its buyer's signature checked.
+#[derive(Debug)]
+pub struct Pending {
+    /// The job.
+    pub job: Signed<Job>,
+    /// When it came.
+    pub since: SystemTime,
+}
+
+/// What the owner said of a job.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing yet.
+    Waiting,
+    /// It may have its exact result, by the approval of this id; `None` where the policy says so of its buyer and program.
+    Approved(Option<ContentHash>),
+    /// It may not.
+    Denied,
+}
+
+fn folder(home: &Home, which: &str) -> PathBuf {
+    home.path().join("review").join(which)
+}
+
+fn read_envelope(path: &std::path::Path) -> Result<Envelope, NodeError> {
+    let text = std::fs::read(path).map_err(|e| file_error(path, e))?;
+    serde_json::from_slice(&text).map_err(|e| file_error(path, e))
+}
+
+/// Whole or not at all, and durable.
+fn put(path: &std::path::Path, bytes: &[u8]) -> Result<(), NodeError> {
+    let write = || -> std::io::Result<()> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let part = path.with_extension("part");
+        let mut file = std::fs::File::create(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(part, path)
+    };
+    write().map_err(|e| file_error(path, e))
+}
+
+/// What the owner said of `job`, or the policy of its buyer and program.
+///
+/// # Errors
+/// [`NodeError`] where an approval cannot be read or is not the owner's.
+pub fn verdict(home: &Home, owner: &PeerId, rules: &ReviewRules, job: &Signed<Job>) -> Result<Verdict, NodeError> {
+    let name = format!("{}.json", job.id());
+    if folder(home, "denied").join(&name).exists() {
+        return Ok(Verdict::Denied);
+    }
+    if rules.stands(&job.signer(), &ContentHash::of(job.body().program.sql().as_bytes())) {
+        return Ok(Verdict::Approved(None));
+    }
+    let path = folder(home, "approved").join(&name);
+    if !path.exists() {
+        return Ok(Verdict::Waiting);
+    }
+    let approval = Signed::<Approval>::open(read_envelope(&path)?)?;
+    if approval.signer() != *owner || approval.body().job != job.id() {
+        return Err(NodeError::Unverified(format!("{} is not the owner's approval of this job", path.display())));
+    }
+    Ok(Verdict::Approved(Some(approval.id())))
+}
+
+/// Keeps `job` for the owner to read, and says so to its buyer.
+///
+/// # Errors
+/// Always the [`Refusal`] to send: of code [`Code::Pending`], or [`Code::Busy`] where too many wait.
+pub fn wait(home: &Home, job: &Signed<Job>) -> Refusal {
+    let pending = folder(home, "pending");
+    let path = pending.join(format!("{}.json", job.id()));
+    if !path.exists() {
+        let waiting = std::fs::read_dir(&pending).map_or(0, Iterator::count);
+        if waiting >= limits::PENDING {
+            return Refusal::new(Code::Busy, "too many jobs wait for the owner's approval");
+        }
+        let written = serde_json::to_vec(job.envelope()).map_err(|e| file_error(&path, e)).and_then(|bytes| put(&path, &bytes));
+        if let Err(e) = written {
+            tracing::error!("{e}");
+            return Refusal::new(Code::Unavailable, "the owner's node could not keep this job");
+        }
+        tracing::info!("job {} asks for an exact result: see `tidegate pending`", job.id());
+    }
+    Refusal::new(Code::Pending, format!("job {} waits for the owner's approval", job.id())).at("mode")
+}
+
+/// The jobs that wait, oldest first.
+///
+/// # Errors
+/// [`NodeError`] where the folder cannot be read. Files that are no signed jobs are passed over with a warning.
+pub fn pending(home: &Home) -> Result<Vec<Pending>, NodeError> {
+    let folder = folder(home, "pending");
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| file_error(&folder, e))?;
+        if entry.path().extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        let job = read_envelope(&entry.path()).and_then(|e| Ok(Signed::<Job>::open(e)?));
+        let since = entry.metadata().and_then(|m| m.modified()).unwrap_or(UNIX_EPOCH);
+        match job {
+            Ok(job) => found.push(Pending { job, since }),
+            Err(e) => tracing::warn!("{}: {e}", entry.path().display()),
+        }
+    }
+    found.sort_by_key(|p| p.since);
+    Ok(found)
+}
+
+/// The one waiting job whose id begins with `prefix`.
+fn find(home: &Home, prefix: &str) -> Result<Pending, NodeError> {
+    let mut found: Vec<_> = pending(home)?.into_iter().filter(|p| p.job.id().to_string().starts_with(prefix)).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) if !prefix.is_empty() => Ok(one),
+        (Some(_), _) => Err(NodeError::File(format!("{prefix:?} begins the id of several waiting jobs: give more of it"))),
+        (None, _) => Err(NodeError::File(format!("no job {prefix:?} waits. See `tidegate pending`"))),
+    }
+}
+
+fn settle(home: &Home, job: &Signed<Job>, verdict: &str, bytes: &[u8]) -> Result<(), NodeError> {
+    let name = format!("{}.json", job.id());
+    put(&folder(home, verdict).join(&name), bytes)?;
+    let waiting = folder(home, "pending").join(&name);
+    std::fs::remove_file(&waiting).map_err(|e| file_error(&waiting, e))
+}
+
+/// Signs the approval of the waiting job whose id begins with `prefix`. Its buyer gets the result when they ask again.
+///
+/// # Errors
+/// [`NodeError`] where there is no such one job, or the approval cannot be kept.
+pub fn approve(home: &Home, prefix: &str) -> Result<Signed<Job>, NodeError> {
+    let waiting = find(home, prefix)?;
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    let approval = Signed::sign(Approval { version: 1, job: waiting.job.id(), created }, &home.identity()?)?;
+    let bytes = serde_json::to_vec(approval.envelope()).map_err(|e| NodeError::File(e.to_string()))?;
+    settle(home, &waiting.job, "approved", &bytes)?;
+    Ok(waiting.job)
+}
+
+/// Turns the waiting job whose id begins with `prefix` away for good.
+///
+/// # Errors
+/// As [`approve`].
+pub fn deny(home: &Home, prefix: &str) -> Result<Signed<Job>, NodeError> {
+    let waiting = find(home, prefix)?;
+    let bytes = serde_json::to_vec(waiting.job.envelope()).map_err(|e| NodeError::File(e.to_string()))?;
+    settle(home, &waiting.job, "denied", &bytes)?;
+    Ok(waiting.job)
+}

@@ -1,0 +1,74 @@
+//! `[reviewed]`: what must hold of an exact result, and whose need no approval of their own.
+//!
+//! The rules are those of statistics offices (Hundepool et al. 2012, *Statistical Disclosure Control*, chapter 4). They are no differential privacy, and
+//! receipts say so.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BadPolicy, bad};
+use crate::{ContentHash, PeerId};
+
+/// (n, k) dominance: a cell is not shown where its n largest units hold more than k percent of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dominance {
+    /// n, 1 to [`ReviewRules::LARGEST`].
+    pub units: u32,
+    /// k, 1 to 100.
+    pub percent: u32,
+}
+
+/// A program that a buyer may run for exact results without asking again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// The buyer.
+    pub buyer: PeerId,
+    /// BLAKE3 of the query's text.
+    pub program: ContentHash,
+}
+
+/// Rules for exact results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewRules {
+    /// How many exact results in all.
+    pub jobs: u32,
+    /// Fewest units in a group that is shown.
+    pub min_units: u32,
+    /// (n, k) rule.
+    pub dominance: Dominance,
+    /// p% rule: a cell is not shown where the total less its two largest units is below p percent of the largest: the second could estimate the first.
+    pub p_percent: u32,
+    /// Counts and sums are rounded to multiples of this.
+    pub round_to: u32,
+    /// Programs that need no approval of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standing: Vec<Standing>,
+}
+
+impl ReviewRules {
+    /// How many of a cell's largest contributions are known.
+    pub const LARGEST: usize = 3;
+
+    /// Checks every rule.
+    pub(super) fn check(&self) -> Result<(), BadPolicy> {
+        let range = |field: &str, value: u32, from: u32, to: u32, why: &str| {
+            if (from..=to).contains(&value) {
+                return Ok(());
+            }
+            Err(bad(format!("reviewed.{field}"), format!("is {value}, must be {from} to {to}"), why))
+        };
+        range("jobs", self.jobs, 1, 1_000_000, "It is how many exact results there may be in all")?;
+        range("min_units", self.min_units, 3, 1_000_000, "In a group of two each sees the other")?;
+        range("dominance.units", self.dominance.units, 1, Self::LARGEST as u32, "Usual is 1 or 2")?;
+        range("dominance.percent", self.dominance.percent, 1, 100, "Usual is 75 to 90")?;
+        range("p_percent", self.p_percent, 1, 100, "Usual is 5 to 20")?;
+        range("round_to", self.round_to, 1, 1_000_000_000, "Usual is 3, 5 or 10")
+    }
+
+    /// Whether `buyer` may run `program` without an approval of its own.
+    pub fn stands(&self, buyer: &PeerId, program: &ContentHash) -> bool {
+        self.standing.iter().any(|s| s.buyer == *buyer && s.program == *program)
+    }
+}
