@@ -49,7 +49,16 @@ pub(crate) fn policy() -> anyhow::Result<Policy> {
 
 pub(crate) fn job(program: Program) -> Job {
     let cost = Cost::dp(MicroRho(1_000_000), FemtoDelta(1000));
-    Job { version: 1, request: "0".repeat(32), dataset: ContentHash([0; 32]), cost, created: 0, program, weights: Default::default(), mode: Default::default() }
+    Job {
+        version: 1,
+        request: "0".repeat(32),
+        dataset: ContentHash([0; 32]),
+        cost,
+        created: 0,
+        program,
+        weights: Default::default(),
+        mode: Default::default(),
+    }
 }
 
 /// A cheap stream of numbers that look random.

@@ -111,7 +111,9 @@ pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
             shown.add_row(row.iter().map(|value| match value {
                 serde_json::Value::Null => "NULL".to_owned(),
                 serde_json::Value::String(text) => plain(text),
-                serde_json::Value::Number(n) => n.as_i64().map_or_else(|| number(n.as_f64().unwrap_or(f64::NAN)), |i| i.to_string()),
+                serde_json::Value::Number(n) => {
+                    n.as_i64().map_or_else(|| number(n.as_f64().unwrap_or(f64::NAN)), |i| i.to_string())
+                }
                 other => other.to_string(),
             }));
         }

@@ -21,18 +21,34 @@ fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
     let (answer, released) = (&said["answer"], &said["result"]);
     assert_eq!(answer["columns"], serde_json::json!(["town", "mean", "n"]));
     assert_eq!(released["rows"].as_array().unwrap().len(), 3, "all that was declared is released");
-    let column = |name: &str| released["columns"].as_array().unwrap().iter().position(|c| c == name).unwrap_or_else(|| panic!("{released}"));
+    let column = |name: &str| {
+        released["columns"].as_array().unwrap().iter().position(|c| c == name).unwrap_or_else(|| panic!("{released}"))
+    };
     let value = |row: &serde_json::Value, name: &str| row["cells"][column(name)]["value"].as_f64().unwrap();
     let means = released["rows"].as_array().unwrap().iter().filter(|r| value(r, "count(*)") > 0.0);
-    let mut means: Vec<_> = means.map(|r| (value(r, "sum(spend)") / value(r, "count(*)"), r["key"][0].as_str().unwrap().to_uppercase())).collect();
+    let mut means: Vec<_> =
+        means.map(|r| (value(r, "sum(spend)") / value(r, "count(*)"), r["key"][0].as_str().unwrap().to_uppercase())).collect();
     means.sort_by(|a, b| b.0.total_cmp(&a.0));
     let [row] = answer["rows"].as_array().unwrap().as_slice() else { panic!("{answer}") };
     assert_eq!((row[0].as_str().unwrap(), row[1].as_f64().unwrap()), (means[0].1.as_str(), means[0].0));
     // Five parts of six of ρ: σ of the sum is for ρ/2·(5/6) a group.
-    let noise = said["receipt"]["statement"]["predicate"]["facts"]["mechanism"]["columns"][column("sum(spend)")]["noise_scale"][0].as_f64().unwrap();
+    let noise = said["receipt"]["statement"]["predicate"]["facts"]["mechanism"]["columns"][column("sum(spend)")]["noise_scale"]
+        [0]
+    .as_f64()
+    .unwrap();
     assert!((noise / (200.0 / (2.0f64 * 0.25).sqrt()) - 1.0).abs() < 1e-6, "{noise}");
     let csv = std::fs::read_to_string(&out).unwrap();
     assert!(csv.starts_with("town,mean,n\n") && csv.lines().count() == 2, "{csv}");
+    // The account shows both charges, who made them, and what each may still spend.
+    world.ok("buyer", &world.run_args(&world.count_job(), &node.address, &grant));
+    let account: serde_json::Value = serde_json::from_str(&world.ok("owner", &["budget", "--json"])).unwrap();
+    assert_eq!(
+        (&account["buyers"][0]["spent"]["rho_micro"], &account["buyers"][0]["left"]["rho_micro"]),
+        (&700_000.into(), &200_000.into())
+    );
+    assert_eq!((account["charges"].as_array().unwrap().len(), &account["reserved"]["rho_micro"]), (2, &0.into()));
+    let shown = world.ok("owner", &["budget", "--plot"]);
+    assert!(shown.contains("ρ by job, of 1") && shown.lines().count() > 12, "{shown}");
     // Who misspells a weight is told the columns.
     let bad = world.job("bad.toml", &body.replace("sum(spend)", "sum"));
     let said = world.fails("buyer", &world.run_args(&bad, &node.address, &grant));

@@ -5,7 +5,8 @@ mod common;
 
 use common::World;
 
-const RULES: &str = "\n[reviewed]\njobs = 2\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n";
+const RULES: &str =
+    "\n[reviewed]\njobs = 2\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n";
 
 const QUERY: &str = "SELECT city, COUNT(DISTINCT person) AS people, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY city";
 
@@ -69,7 +70,9 @@ fn an_exact_result_needs_the_owners_word_and_keeps_the_rules() {
     world.ok("owner", &["deny", second["job"].as_str().unwrap()]);
 
     let result: serde_json::Value = serde_json::from_str(&world.ok("buyer", &args)).unwrap();
-    let values = |row: &serde_json::Value| row["cells"].as_array().unwrap().iter().map(|c| c["value"].as_f64().unwrap()).collect::<Vec<_>>();
+    let values = |row: &serde_json::Value| {
+        row["cells"].as_array().unwrap().iter().map(|c| c["value"].as_f64().unwrap()).collect::<Vec<_>>()
+    };
     let rows: Vec<_> =
         result["result"]["rows"].as_array().unwrap().iter().map(|r| (r["key"][0].as_str().unwrap(), values(r))).collect();
     // West is too small, one person in south holds all of its sum; two are kept back, so no margin gives either away.
@@ -97,7 +100,8 @@ fn a_standing_rule_lets_its_program_through_until_the_count_is_spent() {
     let text = std::fs::read_to_string(&policy).unwrap();
     std::fs::write(&policy, format!("{text}standing = [{{ buyer = \"{buyer}\", program = \"{program}\" }}]\n")).unwrap();
     let budgets = world.ok("owner", &["budget", "--json"]);
-    let account = budgets.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()).find(|b| b["dataset"] == "exact").unwrap();
+    let account =
+        budgets.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()).find(|b| b["dataset"] == "exact").unwrap();
     world.publish("exact.csv", &["--name", "exact", "--version-of", account["manifest"].as_str().unwrap()]);
     let node = world.serve(None);
     let (towns, grant) = (job(&world, "towns.toml", QUERY), world.text("exact-grant"));
@@ -109,5 +113,7 @@ fn a_standing_rule_lets_its_program_through_until_the_count_is_spent() {
     assert!(world.fails("buyer", &world.run_args(&other, &node.address, &grant)).contains("waits for the owner's approval"));
     // A dataset whose policy has no such rules gives none.
     let towns = world.job("none.toml", "mode = \"reviewed\"\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
-    assert!(world.fails("buyer", &world.run_args(&towns, &node.address, &world.text("grant"))).contains("gives no exact results"));
+    assert!(
+        world.fails("buyer", &world.run_args(&towns, &node.address, &world.text("grant"))).contains("gives no exact results")
+    );
 }

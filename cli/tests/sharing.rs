@@ -65,7 +65,9 @@ fn a_job_signed_by_another_or_changed_is_refused() {
     let Reply::Listings(listings) = submit(&buyer, &to, &Request::Listings) else { panic!("no listings") };
     let dataset = Signed::<tidegate_protocol::manifest::Manifest>::open(listings[0].manifest.clone()).unwrap().id();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-    let job = |created: i64| Job { weights: Default::default(), mode: Default::default(),
+    let job = |created: i64| Job {
+        weights: Default::default(),
+        mode: Default::default(),
         version: 1,
         request: "e".repeat(32),
         dataset,

@@ -44,7 +44,8 @@ async fn neither_the_log_nor_a_repeated_request_tells_when_a_job_was_done() {
         dataset,
         cost: Cost::dp(MicroRho(100_000), FemtoDelta(0)),
         created: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64,
-        weights: Default::default(), mode: Default::default(),
+        weights: Default::default(),
+        mode: Default::default(),
         program: Program::Sql { query: "SELECT COUNT(*) AS n FROM dataset".into(), keys: None },
     };
     let job = Signed::sign(job, &buyer).unwrap().envelope().clone();

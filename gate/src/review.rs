@@ -195,7 +195,9 @@ mod tests {
     #[test]
     fn small_and_dominated_groups_are_kept_back_and_the_others_rounded() {
         let plan = plan(Keys::None);
-        let one = |values: &[f64]| shown(&plan, &[], vec![group(&plan, &[], values)]).rows.first().map(|r| [r.cells[0].value, r.cells[1].value]);
+        let one = |values: &[f64]| {
+            shown(&plan, &[], vec![group(&plan, &[], values)]).rows.first().map(|r| [r.cells[0].value, r.cells[1].value])
+        };
         assert_eq!(one(&[10.0; 4]), None, "four are too few");
         assert_eq!(one(&[12.0; 6]), Some([5.0, 70.0]), "six are shown, as five; 72 as 70");
         assert_eq!(one(&[100.0, 100.0, 10.0, 10.0, 10.0, 10.0]), None, "two hold 83 %");
@@ -203,7 +205,8 @@ mod tests {
         // p%: two hold less than 80 %, but the second knows the first to within the rest, which is below 10 % of it: cannot be where n = 2, k = 80.
         let strict = ReviewRules { dominance: Dominance { units: 1, percent: 100 }, ..rules() };
         let sums = |values: &[f64]| Sums { groups: vec![group(&plan, &[], values)] };
-        let rest = |values: &[f64]| review(&plan, &strict, &[], &sums(values), ContentHash([0; 32])).unwrap().document().rows.len();
+        let rest =
+            |values: &[f64]| review(&plan, &strict, &[], &sums(values), ContentHash([0; 32])).unwrap().document().rows.len();
         assert_eq!((rest(&[100.0, 50.0, 3.0, 3.0, 3.0]), rest(&[100.0, 50.0, 4.0, 4.0, 4.0])), (0, 1));
     }
 

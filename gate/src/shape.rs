@@ -2,11 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    GateError, Kind, Measure, Part,
-    part::Frame,
-    reduce::Reduce as _,
-};
+use crate::{GateError, Kind, Measure, Part, part::Frame, reduce::Reduce as _};
 
 /// One result column, or a few that are released together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,7 +76,6 @@ pub struct Plan {
 /// A summed lane's clip range.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clip {
-    
     pub(crate) lo: i64,
     pub(crate) hi: i64,
 }

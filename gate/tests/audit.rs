@@ -9,8 +9,8 @@
 
 use statrs::distribution::{Beta, ContinuousCDF};
 use tidegate_gate::{
-    Column, Confusion, Covariance, GroupSums, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Variance, Vector,
-    epsilon_of, release,
+    Column, Confusion, Covariance, GroupSums, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums,
+    Variance, Vector, epsilon_of, release,
 };
 use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta, job::Key, result::ResultDoc};
 
@@ -216,9 +216,12 @@ fn the_remainder_hides_a_unit_that_is_in_all_of_it() {
 /// One block goes from one end to the other.
 #[test]
 fn one_block_is_hidden_in_every_measure() {
-    for measure in
-        [Measure::Sum(Sum { lo: -1.0, hi: 3.0 }), Measure::Mean(Mean { lo: 0.0, hi: 1.0 }), Measure::Histogram(Histogram { lo: 0.0, hi: 1.0, bins: 2 }), Measure::Quantiles(Quantiles { lo: 0.0, hi: 1.0, bins: 16, at: vec![0.5] })]
-    {
+    for measure in [
+        Measure::Sum(Sum { lo: -1.0, hi: 3.0 }),
+        Measure::Mean(Mean { lo: 0.0, hi: 1.0 }),
+        Measure::Histogram(Histogram { lo: 0.0, hi: 1.0, bins: 2 }),
+        Measure::Quantiles(Quantiles { lo: 0.0, hi: 1.0, bins: 16, at: vec![0.5] }),
+    ] {
         let plan = plan(Keys::None, measure, Some(50));
         let of = |value| Sums { groups: vec![group(&plan, vec![], 49, Some(&[value]))] };
         sound(&Case { plan: &plan, sides: [of(-1e9), of(1e9)], declared: &[], paid: RHO, look: value });

@@ -53,9 +53,9 @@ fn value(array: &dyn Array, row: usize) -> Value {
     let text = || array_value_to_string(array, row).map_or(Value::Null, Value::from);
     match kind {
         DataType::Boolean => Value::from(one.as_boolean().value(0)),
-        kind if kind.is_integer() => {
-            number(&DataType::Int64).filter(|n| n.is_valid(0)).map_or_else(text, |n| n.as_primitive::<Int64Type>().value(0).into())
-        }
+        kind if kind.is_integer() => number(&DataType::Int64)
+            .filter(|n| n.is_valid(0))
+            .map_or_else(text, |n| n.as_primitive::<Int64Type>().value(0).into()),
         kind if kind.is_floating() => {
             let float = number(&DataType::Float64).map(|n| n.as_primitive::<Float64Type>().value(0));
             // JSON has no NaN and no infinity.

@@ -9,22 +9,65 @@ use tidegate_catalog::{
 };
 use tidegate_protocol::{
     ContentHash, Cost, PeerId,
-    receipt::{LedgerLink, Predicate},
+    receipt::{JobFacts, LedgerLink, Predicate},
 };
 
 use crate::{NodeError, home::Home};
+
+/// One charge.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    /// The ledger's link.
+    pub link: LedgerLink,
+    /// Start of the job's slot, RFC 3339.
+    pub at: String,
+    /// No result yet: it runs, or a crash cut it off.
+    pub open: bool,
+}
 
 /// One population's account.
 #[derive(Debug)]
 pub struct Account {
     /// The latest dataset version of the population.
     pub dataset: Dataset,
-    /// Spent in all.
+    /// Spent in all, on jobs that are done and on those that run.
     pub spent: Cost,
+    /// Of that, for jobs without a result yet.
+    pub reserved: Cost,
     /// Spent by each buyer.
     pub buyers: BTreeMap<PeerId, Cost>,
     /// Every charge, in order.
-    pub charges: Vec<LedgerLink>,
+    pub charges: Vec<Charge>,
+}
+
+/// The charges in the owner's log, by population, in order.
+fn charges(home: &Home) -> Result<BTreeMap<ContentHash, Vec<Charge>>, NodeError> {
+    let owner = home.identity()?.id();
+    if !home.path().join("log/checkpoint").exists() {
+        return Ok(BTreeMap::new());
+    }
+    let mut intents: BTreeMap<u64, (Box<JobFacts>, bool)> = BTreeMap::new();
+    for (index, entry) in (0u64..).zip(&read(&owner, from_folder(home.path().join("log")))?.entries) {
+        let statement = open_entry(entry, &owner)
+            .map_err(|(rule, detail)| NodeError::Unverified(format!("entry {index}: {rule}: {detail}")))?;
+        match statement.predicate {
+            Predicate::Intent(facts) => {
+                intents.insert(index, (facts, true));
+            }
+            Predicate::Outcome { intent, .. } => {
+                if let Some((_, open)) = intents.get_mut(&intent) {
+                    *open = false;
+                }
+            }
+            Predicate::Publication { .. } => {}
+        }
+    }
+    let mut found: BTreeMap<ContentHash, Vec<Charge>> = BTreeMap::new();
+    for (facts, open) in intents.into_values() {
+        let charge = Charge { at: facts.slot_start, open, link: facts.ledger };
+        found.entry(charge.link.population).or_default().push(charge);
+    }
+    Ok(found)
 }
 
 /// The accounts of every population published here.
@@ -32,17 +75,7 @@ pub struct Account {
 /// # Errors
 /// [`NodeError`] when the log does not verify.
 pub fn accounts(home: &Home) -> Result<Vec<Account>, NodeError> {
-    let owner = home.identity()?.id();
-    let mut charges: BTreeMap<ContentHash, Vec<LedgerLink>> = BTreeMap::new();
-    if home.path().join("log/checkpoint").exists() {
-        for (index, entry) in read(&owner, from_folder(home.path().join("log")))?.entries.iter().enumerate() {
-            let statement = open_entry(entry, &owner)
-                .map_err(|(rule, detail)| NodeError::Unverified(format!("entry {index}: {rule}: {detail}")))?;
-            if let Predicate::Intent(facts) = statement.predicate {
-                charges.entry(facts.ledger.population).or_default().push(facts.ledger);
-            }
-        }
-    }
+    let mut charges = charges(home)?;
     let mut latest: BTreeMap<ContentHash, Dataset> = BTreeMap::new();
     for dataset in load_all(&home.datasets())? {
         latest.insert(dataset.manifest.body().population, dataset);
@@ -55,12 +88,15 @@ pub fn accounts(home: &Home) -> Result<Vec<Account>, NodeError> {
         .into_iter()
         .map(|(population, dataset)| {
             let charges = charges.remove(&population).unwrap_or_default();
-            let (mut spent, mut buyers) = (Cost::default(), BTreeMap::new());
-            for link in &charges {
-                add(&mut spent, link.cost)?;
-                add(buyers.entry(link.buyer).or_default(), link.cost)?;
+            let (mut spent, mut reserved, mut buyers) = (Cost::default(), Cost::default(), BTreeMap::new());
+            for charge in &charges {
+                add(&mut spent, charge.link.cost)?;
+                add(buyers.entry(charge.link.buyer).or_default(), charge.link.cost)?;
+                if charge.open {
+                    add(&mut reserved, charge.link.cost)?;
+                }
             }
-            Ok(Account { dataset, spent, buyers, charges })
+            Ok(Account { dataset, spent, reserved, buyers, charges })
         })
         .collect()
 }

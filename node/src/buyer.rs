@@ -138,7 +138,9 @@ impl Buyer {
         let asked = self.ask(to, &submit, &attachment).await.map_err(|e| match e {
             NodeError::Refused(refusal) if refusal.code == Code::Pending => {
                 let (request, created) = (&job.body().request, job.body().created);
-                NodeError::Refused(refusal.fix(format!("Ask again with --request {request} --created {created}: the same job, byte for byte")))
+                NodeError::Refused(
+                    refusal.fix(format!("Ask again with --request {request} --created {created}: the same job, byte for byte")),
+                )
             }
             other => other,
         });

@@ -171,11 +171,13 @@ impl JobFile {
             _ => return Err(wrong("write one section: [sql], [wasm] or [onnx]")),
         };
         // A query that is not admitted costs nothing: the owner says why.
-        let undeclared = self.query(policy, schema).is_some_and(|q| q.is_ok_and(|q| matches!(q.shape.keys, Keys::Undeclared { .. })));
+        let undeclared =
+            self.query(policy, schema).is_some_and(|q| q.is_ok_and(|q| matches!(q.shape.keys, Keys::Undeclared { .. })));
         let delta = self.delta.or(undeclared.then_some(policy.delta_femto.delta() / 1000.0)).unwrap_or(0.0);
         let delta_femto = FemtoDelta::ceil(delta).ok_or_else(|| wrong("delta must be in [0, 1)"))?;
         let cost = if reviewed { Cost::REVIEWED } else { Cost::dp(rho_micro, delta_femto) };
-        let job = Job { version: 1, request, dataset: id, cost, mode: self.mode, created, program, weights: self.weights.clone() };
+        let job =
+            Job { version: 1, request, dataset: id, cost, mode: self.mode, created, program, weights: self.weights.clone() };
         job.check()?;
         Ok((job, attachment))
     }

@@ -29,8 +29,7 @@ pub async fn rehearse(file: &JobFile, policy: &Policy, mock: &Path) -> Result<Re
     let planned = check::plan(file, policy, schema).await?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
     let (sums, lines) = worker::rehearse(&planned.work, &[mock.to_owned()]).await.map_err(|e| file_error(mock, e))?;
-    let released =
-        planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
+    let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
     let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
     Ok(Rehearsed { answer, result: released.document().clone(), mechanism: planned.mechanism(), lines })
 }

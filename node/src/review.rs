@@ -9,10 +9,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use tidegate_protocol::{
-    Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits,
-    policy::ReviewRules,
-};
+use tidegate_protocol::{Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits, policy::ReviewRules};
 
 use crate::{NodeError, file_error, home::Home};
 

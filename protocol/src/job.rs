@@ -256,7 +256,9 @@ impl Job {
                 return Err(bad("cost", "an exact result costs one of the owner's count, and neither ρ nor δ".into()));
             }
             if self.program.kind() != JobKind::Sql {
-                return Err(bad("mode", "exact results are for queries".into()).fix("Leave mode away: a program's result is noised"));
+                return Err(
+                    bad("mode", "exact results are for queries".into()).fix("Leave mode away: a program's result is noised")
+                );
             }
         } else if self.cost.reviewed != 0 {
             return Err(bad("cost.reviewed", "is for jobs of mode `reviewed`".into()));
@@ -317,7 +319,9 @@ fn check_outputs(outputs: &[Output]) -> Result<(), Refusal> {
             Reducer::Scores { bins, .. } if !(1..=limits::BINS as u32 / 2).contains(bins) => {
                 return wrong(format!("bins must be 1 to {}", limits::BINS / 2));
             }
-            Reducer::Scores { cut, .. } if !(o.lo..=o.hi).contains(cut) => return wrong(format!("cut {cut} lies outside the bounds")),
+            Reducer::Scores { cut, .. } if !(o.lo..=o.hi).contains(cut) => {
+                return wrong(format!("cut {cut} lies outside the bounds"));
+            }
             Reducer::Quantiles { at } if at.is_empty() || at.len() > 100 || at.iter().any(|p| !(0.0..=1.0).contains(p)) => {
                 return wrong("at must list 1 to 100 numbers between 0 and 1".into());
             }

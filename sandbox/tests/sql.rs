@@ -87,7 +87,11 @@ fn variance_and_deviation_are_admitted_under_all_their_names() {
     ] {
         let admitted = admit(&sql(&format!("SELECT {name}(spend + 1) FROM dataset"), None), &policy(), &t.schema, None).unwrap();
         let measure = &admitted.plan().shape().columns[0].measure;
-        assert_eq!(*measure, tidegate_gate::Measure::Variance(tidegate_gate::Variance { lo: 1.0, hi: 101.0, sample, root }), "{name}");
+        assert_eq!(
+            *measure,
+            tidegate_gate::Measure::Variance(tidegate_gate::Variance { lo: 1.0, hi: 101.0, sample, root }),
+            "{name}"
+        );
     }
 }
 
@@ -199,129 +203,6 @@ fn no_row_can_cause_an_error() {
     }
 }
 
-/// A query's bins and sums by hand: (key, units, lanes that are not zero).
-fn sparse(t: &common::Table, query: &str) -> Vec<(Vec<Key>, i64, Vec<(usize, i128)>)> {
-    let lanes = |lanes: Vec<i128>| lanes.into_iter().enumerate().filter(|(_, v)| *v != 0).collect();
-    groups(t, query).into_iter().map(|(key, units, all)| (key, units, lanes(all))).collect()
-}
-
-/// Each of a unit's rows is in one bin, and no more of them count than max_rows; several quantiles of one value share a tree.
-#[test]
-fn quantiles_count_each_units_first_rows_in_bins() {
-    let t = table(&[
-        (Some(1), Some(0.0), 1, "a"),
-        (Some(1), Some(99.9), 1, "a"),
-        (Some(1), None, 1, "a"),
-        (Some(1), Some(1000.0), 1, "a"),
-        (Some(1), Some(50.0), 1, "a"),
-        (Some(2), Some(50.0), 1, "b"),
-    ]);
-    let query = "SELECT MEDIAN(spend) AS m, APPROX_PERCENTILE_CONT(spend, 0.9) AS p, PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY spend) AS q";
-    let got = sparse(&t, &format!("{query} FROM dataset"));
-    // Of person 1: 0, 99.9, and 1000 clipped to the last bin. The NULL takes no place, the fourth value is one too many.
-    let last = ((99.9f64 / 100.0) * 4096.0) as usize;
-    assert_eq!(got, [(vec![], 2, vec![(0, 1), (2048, 1), (last, 1), (4095, 1)])]);
-    let by_city = sparse(&t, &format!("{query}, city FROM dataset GROUP BY city"));
-    assert_eq!(by_city[1], (text("b"), 1, vec![(128, 1)]));
-}
-
-/// Two values a row: rows in which either is missing count in none of the sums.
-#[test]
-fn covariance_takes_rows_that_have_both_values() {
-    let t = table(&[(Some(1), Some(75.0), 10, "a"), (Some(2), None, 4, "a"), (Some(3), Some(f64::NAN), 4, "a")]);
-    let got = groups(&t, "SELECT COVAR_POP(spend, visits) FROM dataset");
-    let step = |bound: f64| 2f64.powi(bound.log2().ceil() as i32 - 20);
-    let at = |v: f64, bound: f64| (v / step(bound)) as i128;
-    assert_eq!(got, [(vec![], 3, vec![at(25.0, 50.0), at(5.0, 5.0), at(125.0, 250.0), 1])]);
-}
-
-/// COUNT(DISTINCT unit) where a condition holds, in each of its forms, and FILTER for the others.
-#[test]
-fn conditions_count_where_they_hold() {
-    let t = table(&[
-        (Some(1), Some(1.0), 1, "a"),
-        (Some(1), Some(60.0), 1, "a"),
-        (Some(1), Some(70.0), 1, "a"),
-        (Some(2), Some(2.0), 1, "a"),
-        (Some(3), Some(80.0), 1, "b"),
-    ]);
-    for units in ["COUNT(DISTINCT person) FILTER (WHERE spend > 50)", "COUNT(DISTINCT CASE WHEN spend > 50 THEN person END)"] {
-        let got = groups(&t, &format!("SELECT {units}, COUNT(*) FILTER (WHERE spend > 50), COUNT(*) FROM dataset"));
-        assert_eq!(got, [(vec![], 3, vec![2, 3, 5])], "{units}");
-        let keyed = groups(&t, &format!("SELECT city, {units} FROM dataset GROUP BY city"));
-        assert_eq!(keyed, [(text("a"), 2, vec![1]), (text("b"), 1, vec![1])], "{units}");
-    }
-}
-
-/// Subqueries and CTEs that stay row-wise are folded into one pass.
-#[test]
-fn row_wise_subqueries_say_the_same_as_one_query() {
-    let t = table(&[(Some(1), Some(1.0), 1, "a"), (Some(2), Some(60.0), 5, "b"), (Some(3), Some(99.0), 9, "b")]);
-    let plain = groups(&t, "SELECT upper(city), COUNT(*), SUM(spend * 2 + 1) FROM dataset WHERE visits > 2 AND spend < 90 GROUP BY upper(city)");
-    for query in [
-        "SELECT c, COUNT(*), SUM(d) FROM (SELECT upper(city) AS c, spend * 2 + 1 AS d, spend FROM dataset WHERE visits > 2) WHERE spend < 90 GROUP BY c",
-        "WITH v AS (SELECT * FROM dataset WHERE visits > 2), w AS (SELECT upper(city) AS c, v.spend AS s FROM v WHERE spend < 90) \
-         SELECT w.c, COUNT(*), SUM(s * 2 + 1) FROM w GROUP BY w.c",
-        "SELECT c, COUNT(*), SUM(s * 2 + 1) FROM (SELECT x.c, x.s FROM (SELECT upper(d.city) AS c, d.spend AS s, d.visits AS v FROM dataset AS d) x \
-         WHERE x.v > 2 AND x.s < 90) y GROUP BY c",
-    ] {
-        assert_eq!(groups(&t, query), plain, "{query}");
-    }
-}
-
-/// Each unit's own rows aggregated first: one row a unit goes on, so κ and max_rows are one whatever the policy says.
-#[test]
-fn a_units_own_rows_may_be_aggregated_first() {
-    let mut rows: Vec<(Option<i64>, Option<f64>, i64, &str)> = Vec::new();
-    for person in 0..30_000i64 {
-        for i in 0..=person % 7 {
-            rows.push((Some(person), Some((person % 11) as f64), i, if person % 2 == 0 { "even" } else { "odd" }));
-        }
-    }
-    let t = table(&rows);
-    let got = groups(&t, "SELECT n, COUNT(*) FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person) GROUP BY n");
-    let expected: Vec<_> = (0..7i64)
-        .map(|k| {
-            let units = (0..30_000i64).filter(|p| p % 7 == k).count() as i64;
-            (vec![Key::Int(k + 1)], units, vec![i128::from(units)])
-        })
-        .collect();
-    assert_eq!(got, expected);
-    let query = "SELECT AVG(clamp(total, 0, 60)) AS a, COUNT(*) AS n, COUNT(DISTINCT person) AS u FROM \
-        (SELECT person, SUM(spend) AS total, MAX(city) AS c FROM dataset WHERE visits < 5 GROUP BY person HAVING COUNT(*) > 2) WHERE c = 'odd'";
-    let admitted = admit(&sql(query, None), &policy(), &t.schema, None).unwrap();
-    assert_eq!((admitted.plan().shape().max_rows, admitted.plan().kappa()), (1, 1));
-    let kept = (0..30_000i64).filter(|p| p % 2 == 1 && (p % 7 + 1).min(5) > 2);
-    let total: f64 = kept.clone().map(|p| ((p % 11) * (p % 7 + 1).min(5)) as f64 - 30.0).sum();
-    let n = kept.count() as i128;
-    let got = groups(&t, query);
-    assert_eq!(got, [(vec![], n as i64, vec![(total / 2f64.powi(5 - 20)) as i128, n, n, n])]);
-}
-
-/// What the bounds of an expression come to: its sum's clip.
-#[test]
-fn bounds_follow_through_expressions() {
-    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
-    for (expr, lo, hi) in [
-        ("spend * 1.2", 0.0, 120.0),
-        ("clamp(spend / visits, 0, 7)", 0.0, 7.0),
-        ("clamp(spend, -5, 1000)", 0.0, 100.0),
-        ("spend / 4 - 1", -1.0, 24.0),
-        ("sqrt(spend) + abs(visits - 10)", 0.0, 20.0),
-        ("CASE WHEN city = 'a' THEN spend ELSE -visits END", -10.0, 100.0),
-        ("CAST(spend > 3 AS INT)", 0.0, 1.0),
-        ("CAST(visits AS DOUBLE)", 0.0, 10.0),
-        ("coalesce(visits, 12)", 0.0, 12.0),
-        ("greatest(spend, 50)", 0.0, 100.0),
-        ("ln(spend + 1)", 0.0, 101f64.ln()),
-        ("round(spend * 0.3)", 0.0, 30.0),
-    ] {
-        let admitted = admit(&sql(&format!("SELECT SUM({expr}) FROM dataset"), None), &policy(), &t.schema, None).unwrap_or_else(|e| panic!("{expr}: {e}"));
-        let tidegate_gate::Measure::Sum(sum) = admitted.plan().shape().columns[0].measure else { panic!("{expr}") };
-        assert!((sum.lo - lo).abs() < 1e-9 && (sum.hi - hi).abs() < 1e-9, "{expr}: {sum:?}");
-    }
-}
-
 /// Each way to one row, or around the bounds, is refused by schema alone.
 #[test]
 fn everything_else_is_refused_before_any_row_is_read() {
@@ -358,7 +239,10 @@ fn everything_else_is_refused_before_any_row_is_read() {
         ("SELECT SUM(clamp(spend, 3, 1)) FROM dataset", "clamp"),
         ("SELECT COUNT(n) FROM (SELECT person, array_agg(spend) AS n FROM dataset GROUP BY person)", "array_agg"),
         ("SELECT AVG(n) FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person)", "clamp"),
-        ("SELECT person, AVG(clamp(n, 0, 9)) FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person) GROUP BY person", "privacy unit"),
+        (
+            "SELECT person, AVG(clamp(n, 0, 9)) FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person) GROUP BY person",
+            "privacy unit",
+        ),
         ("SELECT COUNT(*) OVER () FROM dataset", ""),
         ("SELECT COUNT(*) FROM dataset a JOIN dataset b ON true", "join"),
         ("SELECT COUNT(*) FROM dataset a, dataset b", "join"),

@@ -1,6 +1,13 @@
 //! `tidegate budget`
 
-use tidegate_node::{budget::accounts, home::Home};
+use std::io::IsTerminal as _;
+
+use textplots::{Chart, Plot as _, Shape};
+use tidegate_node::{
+    budget::{Account, accounts},
+    home::Home,
+};
+use tidegate_protocol::Cost;
 
 use crate::show::price;
 
@@ -10,6 +17,9 @@ pub(crate) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Draw what was spent, job by job, also where the output is no terminal.
+    #[arg(long)]
+    plot: bool,
 }
 
 pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -17,12 +27,18 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let (manifest, policy) = (account.dataset.manifest.body(), account.dataset.policy.body());
         let left = account.spent.left_of(policy.budget);
         if args.json {
-            let buyers: serde_json::Map<_, _> =
-                account.buyers.iter().map(|(b, c)| (b.to_string(), serde_json::json!(c))).collect();
+            let buyer = |(b, c): (&_, &Cost)| {
+                let left = c.left_of(policy.per_buyer);
+                serde_json::json!({ "buyer": b, "spent": c, "left": left })
+            };
+            let buyers: Vec<_> = account.buyers.iter().map(buyer).collect();
+            let charge = |c: &tidegate_node::budget::Charge| serde_json::json!({ "at": c.at, "open": c.open, "link": c.link });
+            let charges: Vec<_> = account.charges.iter().map(charge).collect();
             println!(
                 "{}",
-                serde_json::json!({ "dataset": manifest.name, "manifest": account.dataset.manifest.id(), "population": manifest.population, "cap": policy.budget,
-                    "spent": account.spent, "left": left, "buyers": buyers, "charges": account.charges })
+                serde_json::json!({ "dataset": manifest.name, "manifest": account.dataset.manifest.id(), "population": manifest.population,
+                    "cap": policy.budget, "spent": account.spent, "reserved": account.reserved, "left": left, "buyers": buyers,
+                    "charges": charges })
             );
             continue;
         }
@@ -30,10 +46,31 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!("{} ({})", manifest.name, manifest.population.short());
         println!("  budget {}", price(policy.budget, at));
         println!("  spent  {} in {} jobs", price(account.spent, at), account.charges.len());
+        if account.reserved != Cost::default() {
+            println!("         of that {} for jobs that have no result yet", price(account.reserved, at));
+        }
         println!("  left   {}", price(left, at));
         for (buyer, spent) in &account.buyers {
-            println!("  {} spent {}", buyer.short(), price(*spent, at));
+            println!("  {} spent {}, has {} left", buyer.short(), price(*spent, at), price(spent.left_of(policy.per_buyer), at));
+        }
+        if account.charges.len() > 1 && (args.plot || std::io::stdout().is_terminal()) {
+            plot(&account);
         }
     }
     Ok(())
+}
+
+/// ρ spent after each job, against the whole budget.
+fn plot(account: &Account) {
+    let mut sum = 0.0;
+    let mut points = vec![(0.0f32, 0.0f32)];
+    for (i, charge) in account.charges.iter().enumerate() {
+        sum += charge.link.cost.rho_micro.rho();
+        points.push((i as f32 + 1.0, sum as f32));
+    }
+    let cap = account.dataset.policy.body().budget.rho_micro.rho() as f32;
+    let times =
+        |c: Option<&tidegate_node::budget::Charge>| c.map(|c| c.at.chars().take(16).collect::<String>()).unwrap_or_default();
+    println!("  ρ by job, of {cap}: {} to {}", times(account.charges.first()), times(account.charges.last()));
+    Chart::new_with_y_range(120, 32, 0.0, account.charges.len() as f32, 0.0, cap).lineplot(&Shape::Steps(&points)).display();
 }

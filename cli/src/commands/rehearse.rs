@@ -44,7 +44,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     let shown = rehearse(&file, &policy, &mock).await?;
     if args.json {
-        println!("{}", serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "lines": shown.lines }));
+        println!(
+            "{}",
+            serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "lines": shown.lines })
+        );
         return Ok(());
     }
     show::outcome(&shown.result, shown.answer.as_ref());

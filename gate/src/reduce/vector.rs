@@ -88,13 +88,22 @@ mod tests {
                     2 => f64::INFINITY,
                     3 => norm / f64::from(len).sqrt() * (1.0 + f64::from(k) * 1e-9),
                     4 => norm * (f64::from((i * 7919 + k as u32) % 2003) - 1001.0) * 10f64.powi(k - 30),
-                    _ => if i % 3 == 0 { f64::NAN } else { -f64::MAX },
+                    _ => {
+                        if i % 3 == 0 {
+                            f64::NAN
+                        } else {
+                            -f64::MAX
+                        }
+                    }
                 };
                 let laid = clipped(&(0..len).map(value).collect::<Vec<_>>(), norm, part.step, part.clip_hi);
                 let square: i128 = laid.iter().map(|v| i128::from(*v).pow(2)).sum();
                 assert!(square <= i128::from(part.sensitivity).pow(2), "{len} {norm} {k}: {square}");
                 let far = k % 6 == 1 || k % 6 == 2;
-                assert!(!far || len == 1 || square as f64 > 0.99 * (part.sensitivity as f64).powi(2), "{len} {norm} {k}: a long vector keeps its length");
+                assert!(
+                    !far || len == 1 || square as f64 > 0.99 * (part.sensitivity as f64).powi(2),
+                    "{len} {norm} {k}: a long vector keeps its length"
+                );
             }
         }
     }

@@ -63,7 +63,8 @@ impl Provider {
                 defaults(admitted)
             }
         };
-        let released = admitted.terms.release(&admitted.plan, &admitted.declared, &sums, admitted.job.id()).map_err(unavailable)?;
+        let released =
+            admitted.terms.release(&admitted.plan, &admitted.declared, &sums, admitted.job.id()).map_err(unavailable)?;
         fault::point("after-release");
         let bytes = serde_json_canonicalizer::to_string(released.document()).map_err(unavailable)?;
         if !admitted.work.policy.skips_tick(&admitted.job.signer()) {

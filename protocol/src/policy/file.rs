@@ -278,11 +278,31 @@ mod tests {
             ("tick = \"1s\"", "tick = \"0s\"", "jobs.tick"),
             ("replicate = \"nobody\"", "", "(file)"),
             ("replicate = \"nobody\"", "replicate = \"everybody\"", "(file)"),
-            ("[columns]", "[reviewed]\njobs = 0\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n[columns]", "reviewed.jobs"),
-            ("[columns]", "[reviewed]\njobs = 1\nmin_units = 2\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n[columns]", "reviewed.min_units"),
-            ("[columns]", "[reviewed]\njobs = 1\nmin_units = 10\ndominance = { units = 4, percent = 85 }\np_percent = 10\nround_to = 5\n[columns]", "reviewed.dominance.units"),
-            ("[columns]", "[reviewed]\njobs = 1\nmin_units = 10\ndominance = { units = 2, percent = 101 }\np_percent = 10\nround_to = 5\n[columns]", "reviewed.dominance.percent"),
-            ("[columns]", "[reviewed]\njobs = 1\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 0\nround_to = 5\n[columns]", "reviewed.p_percent"),
+            (
+                "[columns]",
+                "[reviewed]\njobs = 0\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n[columns]",
+                "reviewed.jobs",
+            ),
+            (
+                "[columns]",
+                "[reviewed]\njobs = 1\nmin_units = 2\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n[columns]",
+                "reviewed.min_units",
+            ),
+            (
+                "[columns]",
+                "[reviewed]\njobs = 1\nmin_units = 10\ndominance = { units = 4, percent = 85 }\np_percent = 10\nround_to = 5\n[columns]",
+                "reviewed.dominance.units",
+            ),
+            (
+                "[columns]",
+                "[reviewed]\njobs = 1\nmin_units = 10\ndominance = { units = 2, percent = 101 }\np_percent = 10\nround_to = 5\n[columns]",
+                "reviewed.dominance.percent",
+            ),
+            (
+                "[columns]",
+                "[reviewed]\njobs = 1\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 0\nround_to = 5\n[columns]",
+                "reviewed.p_percent",
+            ),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let error = check(&GOOD.replacen(from, to, 1)).unwrap_err();

@@ -103,11 +103,18 @@ fn governed(plan: &LogicalPlan) -> Result<(usize, &Aggregate), Refusal> {
     let raw = || refuse("the query returns rows").fix("Only aggregates leave: use COUNT, SUM or AVG, with GROUP BY where wanted");
     match plan {
         LogicalPlan::Aggregate(aggregate) => Ok((0, aggregate)),
-        LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::SubqueryAlias(_) => {
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::SubqueryAlias(_) => {
             let [input] = plan.inputs()[..] else { return Err(raw()) };
-            let nested = |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_))));
+            let nested =
+                |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_))));
             if plan.expressions().iter().any(|e| nested(e).unwrap_or(true)) {
-                return Err(refuse("a subquery within an expression is not supported").fix("Ask for it as an aggregate of its own"));
+                return Err(
+                    refuse("a subquery within an expression is not supported").fix("Ask for it as an aggregate of its own")
+                );
             }
             governed(input).map(|(above, aggregate)| (above + 1, aggregate))
         }
@@ -177,10 +184,10 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
     let filter = rows.filter.clone().map(|f| total(f, unit)).transpose()?;
     // One row a unit: it is in one group, once.
     let (max_groups, max_rows) = if rows.per_unit.is_some() { (1, 1) } else { (policy.unit.max_groups, policy.unit.max_rows) };
-    let shape =
-        Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
+    let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
     let view = items.is_none().then(|| View::new(planned.raw.clone(), above, found.places));
-    let over = Select { filter, columns, schema: source, unit: if rows.per_unit.is_some() { String::new() } else { unit.clone() } };
+    let over =
+        Select { filter, columns, schema: source, unit: if rows.per_unit.is_some() { String::new() } else { unit.clone() } };
     units::prove(&over)?;
     let (select, per_unit) = match rows.per_unit {
         None => (over, None),

@@ -48,12 +48,8 @@ impl ScalarUDFImpl for Clamp {
             .collect::<Result<Vec<ArrayRef>>>()?;
         let [x, lo, hi] = columns.as_slice() else { return exec_err!("clamp takes three arguments") };
         let [x, lo, hi] = [x, lo, hi].map(|c| c.as_primitive::<Float64Type>());
-        let clamped: Float64Array = x
-            .iter()
-            .zip(lo)
-            .zip(hi)
-            .map(|((x, lo), hi)| Some(x?.max_if_number(lo?).min_if_number(hi?)))
-            .collect();
+        let clamped: Float64Array =
+            x.iter().zip(lo).zip(hi).map(|((x, lo), hi)| Some(x?.max_if_number(lo?).min_if_number(hi?))).collect();
         Ok(ColumnarValue::Array(Arc::new(clamped)))
     }
 }

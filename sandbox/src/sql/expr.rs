@@ -85,8 +85,8 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
     use Operator::{
-        And, Divide, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Or, Plus, RegexIMatch,
-        RegexMatch, RegexNotIMatch, RegexNotMatch, StringConcat,
+        And, Divide, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Or, Plus,
+        RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch, StringConcat,
     };
     let make = |left, right| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
     match op {
@@ -165,11 +165,10 @@ fn divided((a, b): (f64, f64), (c, d): (f64, f64)) -> Option<(f64, f64)> {
 fn is_truth(expr: &Expr) -> bool {
     use Expr::{Between, Exists, InList, IsFalse, IsNotFalse, IsNotNull, IsNotTrue, IsNull, IsTrue, Like, Not};
     match expr {
-        Not(_) | IsNull(_) | IsNotNull(_) | IsTrue(_) | IsFalse(_) | IsNotTrue(_) | IsNotFalse(_) | Between(_) | InList(_) | Like(_) => true,
+        Not(_) | IsNull(_) | IsNotNull(_) | IsTrue(_) | IsFalse(_) | IsNotTrue(_) | IsNotFalse(_) | Between(_) | InList(_)
+        | Like(_) => true,
         Exists(_) => false,
-        Expr::BinaryExpr(binary) => {
-            binary.op.supports_propagation() || binary.op.is_logic_operator()
-        }
+        Expr::BinaryExpr(binary) => binary.op.supports_propagation() || binary.op.is_logic_operator(),
         _ => false,
     }
 }

@@ -83,7 +83,9 @@ const NAMED_FIRST: [(&str, std::ops::RangeInclusive<usize>); 2] = [("date_part",
 /// `call` with its arguments, which are total, made total itself.
 pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, Refusal> {
     let name = call.name().to_owned();
-    let on = |list: &[(&str, std::ops::RangeInclusive<usize>)]| list.iter().any(|(n, count)| *n == name && count.contains(&args.len()));
+    let on = |list: &[(&str, std::ops::RangeInclusive<usize>)]| {
+        list.iter().any(|(n, count)| *n == name && count.contains(&args.len()))
+    };
     let literal = |i: usize| matches!(args.get(i), Some(Expr::Literal(v, _)) if !v.is_null());
     call.args = if on(&NUMBERS) {
         args.into_iter().map(float).collect()
@@ -148,6 +150,8 @@ fn first_that_is_there(mut args: Vec<Expr>) -> Expr {
     let when = |e: Expr| (Box::new(Expr::IsNotNull(Box::new(e.clone()))), Box::new(e));
     match last {
         Some(last) if args.is_empty() => last,
-        last => Expr::Case(Case { expr: None, when_then_expr: args.into_iter().map(when).collect(), else_expr: last.map(Box::new) }),
+        last => {
+            Expr::Case(Case { expr: None, when_then_expr: args.into_iter().map(when).collect(), else_expr: last.map(Box::new) })
+        }
     }
 }

@@ -36,11 +36,9 @@ pub(super) fn unalias(expr: &Expr) -> &Expr {
 pub(super) fn conditional(argument: Expr, filter: Option<&Expr>) -> Expr {
     match filter {
         None => argument,
-        Some(filter) => Expr::Case(Case {
-            expr: None,
-            when_then_expr: vec![(Box::new(filter.clone()), Box::new(argument))],
-            else_expr: None,
-        }),
+        Some(filter) => {
+            Expr::Case(Case { expr: None, when_then_expr: vec![(Box::new(filter.clone()), Box::new(argument))], else_expr: None })
+        }
     }
 }
 
@@ -104,7 +102,9 @@ fn measure(
     }
     let quantile = matches!(name, "median" | "approx_median" | "approx_percentile_cont" | "percentile_cont");
     if !params.order_by.is_empty() && !quantile {
-        return Err(refuse(format!("{name} with ORDER BY is not supported")).fix("Leave it out: the order of rows is nobody's business"));
+        return Err(
+            refuse(format!("{name} with ORDER BY is not supported")).fix("Leave it out: the order of rows is nobody's business")
+        );
     }
     let filter = params.filter.as_deref();
     let argument = |i: usize| {
@@ -142,9 +142,8 @@ fn measure(
             };
             // More leaves than groups can afford would fill a worker's memory: 16 KiB or 1 KiB a group.
             let layers = if most.is_some_and(|most| most <= limits::FINE_GROUPS) { 3 } else { 2 };
-            one().map(|(e, (lo, hi))| {
-                (Measure::Quantiles(Quantiles { lo, hi, bins: BRANCHES.pow(layers), at: vec![p] }), vec![e])
-            })
+            one()
+                .map(|(e, (lo, hi))| (Measure::Quantiles(Quantiles { lo, hi, bins: BRANCHES.pow(layers), at: vec![p] }), vec![e]))
         }
         ("min" | "max", _) => Err(refuse(format!("{name} shows one person's value"))
             .fix("Use APPROX_PERCENTILE_CONT(x, 0.01) or (x, 0.99), or a histogram by GROUP BY over ranges")),
@@ -168,7 +167,8 @@ fn distinct(
     filter: Option<&Expr>,
 ) -> Result<(Measure, Vec<Expr>), Refusal> {
     let unit = source.unit;
-    let other = || refuse(format!("{name}(DISTINCT …) is supported for the unit alone")).fix(format!("Use COUNT(DISTINCT {unit})"));
+    let other =
+        || refuse(format!("{name}(DISTINCT …) is supported for the unit alone")).fix(format!("Use COUNT(DISTINCT {unit})"));
     let argument = rows.resolve(argument.ok_or_else(other)?)?;
     let filter = filter.map(|f| rows.resolve(f)).transpose()?;
     let here = || Expr::Literal(ScalarValue::Float64(Some(1.0)), None);
@@ -208,5 +208,6 @@ fn literal(expr: &Expr) -> Option<f64> {
 
 fn unbounded(name: &str, expr: &Expr) -> Refusal {
     let shown: String = expr.to_string().replace("dataset.", "").chars().take(120).collect();
-    refuse(format!("{name}({shown}) has no public bounds")).fix("Write clamp(x, lo, hi) around it, or use columns that the policy bounds")
+    refuse(format!("{name}({shown}) has no public bounds"))
+        .fix("Write clamp(x, lo, hi) around it, or use columns that the policy bounds")
 }

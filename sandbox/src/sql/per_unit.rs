@@ -14,9 +14,18 @@ use datafusion::{
     logical_expr::{Aggregate, AggregateUDF, EmitTo, Expr, ExprSchemable as _, GroupsAccumulator, cast as cast_expr},
     physical_expr::{aggregate::AggregateExprBuilder, expressions::Column as PhysicalColumn},
 };
-use tidegate_protocol::{Refusal, policy::{ColumnRule, Policy}};
+use tidegate_protocol::{
+    Refusal,
+    policy::{ColumnRule, Policy},
+};
 
-use super::{expr::{bounds, float, total}, measures::{conditional, unalias}, planner::Planned, refuse, rows::Rows};
+use super::{
+    expr::{bounds, float, total},
+    measures::{conditional, unalias},
+    planner::Planned,
+    refuse,
+    rows::Rows,
+};
 use crate::{
     RunError,
     units::{Runs, Unit},
@@ -43,7 +52,12 @@ pub struct PerUnit {
 }
 
 /// Admits the aggregates; also gives an expression over their results for each.
-pub(super) fn admit(aggregate: &Aggregate, rows: &Rows, planned: &Planned, policy: &Policy) -> Result<(PerUnit, Vec<Expr>), Refusal> {
+pub(super) fn admit(
+    aggregate: &Aggregate,
+    rows: &Rows,
+    planned: &Planned,
+    policy: &Policy,
+) -> Result<(PerUnit, Vec<Expr>), Refusal> {
     let unit = &policy.unit.column;
     let (mut calls, mut kinds, mut arguments, mut fields, mut rules, mut columns) =
         (vec![], vec![], vec![], vec![], BTreeMap::new(), vec![]);
@@ -51,7 +65,8 @@ pub(super) fn admit(aggregate: &Aggregate, rows: &Rows, planned: &Planned, polic
         let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
         let name = call.func.name().to_owned();
         let params = &call.params;
-        let fine = ALLOWED.contains(&name.as_str()) && !params.distinct && params.order_by.is_empty() && params.null_treatment.is_none();
+        let fine =
+            ALLOWED.contains(&name.as_str()) && !params.distinct && params.order_by.is_empty() && params.null_treatment.is_none();
         let [argument] = params.args.as_slice() else { return Err(refuse(format!("{name} must have one argument"))) };
         if !fine {
             return Err(refuse(format!("{call:?} of a unit's rows is not supported", call = name))

@@ -131,9 +131,10 @@ pub(super) fn unsupported(plan: &LogicalPlan) -> Refusal {
         LogicalPlan::Union(_) => ("UNION of rows", "Use CASE or OR over one dataset, or send two jobs"),
         LogicalPlan::Window(_) => ("a window", "A row's rank or neighbours are other people's rows. Aggregate by groups instead"),
         LogicalPlan::Distinct(_) => ("DISTINCT over rows", "Use GROUP BY"),
-        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
-            ("ORDER BY or LIMIT over rows", "Which rows come first depends on everybody's. Sort and limit the released groups instead")
-        }
+        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => (
+            "ORDER BY or LIMIT over rows",
+            "Which rows come first depends on everybody's. Sort and limit the released groups instead",
+        ),
         LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => ("a query without the dataset", "Write FROM dataset"),
         LogicalPlan::TableScan(_) => ("this table", "The one table is called dataset"),
         LogicalPlan::RecursiveQuery(_) => ("a recursive CTE", "Write the steps out"),

@@ -39,7 +39,13 @@ fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8;
         None => None,
     };
     let fields = plan.fields().len();
-    let start = || Thread { plan, keys: query.keys, fold: Fold::new(plan, prf, declared, query.reviewed), laid: vec![Vec::new(); fields], units: None };
+    let start = || Thread {
+        plan,
+        keys: query.keys,
+        fold: Fold::new(plan, prf, declared, query.reviewed),
+        laid: vec![Vec::new(); fields],
+        units: None,
+    };
     let threads = scan.run_split(ways, start, |thread, runs, columns| match &stage {
         None => thread.batch(runs, columns),
         Some(stage) => thread.rows_of_units(stage, runs, columns),

@@ -93,7 +93,9 @@ impl Visitor for Clauses {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<&'static str> {
         match factor {
-            TableFactor::Table { args, with_hints, version, with_ordinality, partitions, json_path, sample, index_hints, .. } => {
+            TableFactor::Table {
+                args, with_hints, version, with_ordinality, partitions, json_path, sample, index_hints, ..
+            } => {
                 let found = [
                     (args.is_some(), "a table function"),
                     (sample.is_some(), "TABLESAMPLE"),

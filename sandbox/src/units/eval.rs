@@ -83,7 +83,8 @@ pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
     let refuse = |e: String| Refusal::new(Code::Program, e.chars().take(300).collect::<String>()).at("program.query");
     let physical = Physical::new(select).map_err(|e| refuse(e.to_string()))?;
     let fields = select.schema.fields();
-    let schema = Arc::new(Schema::new(fields.iter().map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect::<Vec<_>>()));
+    let schema =
+        Arc::new(Schema::new(fields.iter().map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect::<Vec<_>>()));
     let null = |kind: &DataType| new_null_array(kind, 1);
     let default = |kind: &DataType| {
         let default = ScalarValue::new_default(kind).and_then(|value| value.to_array());
@@ -96,8 +97,11 @@ pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
     };
     let rows = [row(&null)?, row(&default)?];
     for expr in physical.filter.iter().chain(&physical.columns) {
-        let evaluate = |row: &RecordBatch| expr.evaluate(row).and_then(|value| value.into_array(1)).map_err(|e| e.strip_backtrace());
-        let tried = |row| catch_unwind(AssertUnwindSafe(|| evaluate(row))).unwrap_or_else(|_| Err("an expression cannot be evaluated".into()));
+        let evaluate =
+            |row: &RecordBatch| expr.evaluate(row).and_then(|value| value.into_array(1)).map_err(|e| e.strip_backtrace());
+        let tried = |row| {
+            catch_unwind(AssertUnwindSafe(|| evaluate(row))).unwrap_or_else(|_| Err("an expression cannot be evaluated".into()))
+        };
         if let (Err(_), Err(e)) = (tried(&rows[0]), tried(&rows[1])) {
             return Err(refuse(e));
         }

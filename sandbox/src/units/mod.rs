@@ -2,18 +2,16 @@
 
 use std::{fs::File, sync::Arc};
 
-use datafusion::{
-    arrow::{
-        array::{Array, ArrayRef, RecordBatch},
-        compute::{cast, filter_record_batch, is_not_null},
-        datatypes::{DataType, Field, Schema, SchemaRef},
-    },
+use datafusion::arrow::{
+    array::{Array, ArrayRef, RecordBatch},
+    compute::{cast, filter_record_batch, is_not_null},
+    datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_protocol::limits;
 
-pub use self::runs::{Runs, Unit, UnitRef};
 pub(crate) use self::eval::{Physical, prove};
+pub use self::runs::{Runs, Unit, UnitRef};
 use self::{
     part::{Layout, Part},
     runs::Encoder,

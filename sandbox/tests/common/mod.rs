@@ -81,7 +81,8 @@ pub(crate) fn job(program: Program) -> Job {
         cost: Cost::dp(MicroRho(100_000), FemtoDelta(1_000_000)),
         created: 0,
         program,
-        weights: Default::default(), mode: Default::default(),
+        weights: Default::default(),
+        mode: Default::default(),
     }
 }
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs::File, sync::Arc};
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array, Int64Builder,
-        ListBuilder, RecordBatch, StringArray, TimestampMillisecondArray,
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array,
+        Int64Builder, ListBuilder, RecordBatch, StringArray, TimestampMillisecondArray,
     },
     compute::filter_record_batch,
     datatypes::{Int32Type, SchemaRef},
@@ -49,7 +49,12 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let row = |person, spend, visits, city: &str| Row { person: Some(person), spend: Some(spend), visits: Some(visits), city: city.into() };
+    let row = |person, spend, visits, city: &str| Row {
+        person: Some(person),
+        spend: Some(spend),
+        visits: Some(visits),
+        city: city.into(),
+    };
     let mut rows = vec![];
     // Numbers at the ends of their types.
     for (spend, visits) in [
@@ -76,7 +81,16 @@ fn rows() -> Vec<Row> {
         rows.push(row(888, 1e9, i, &format!("flood{}", i % 1000)));
     }
     // Texts that are awkward.
-    for city in ["9999999999999999999", "\u{1F980}\u{0301}\u{202E}abc", "1e400", "%_\\", "NaN", "\0", &"\u{e9}".repeat(2000), "2024-02-30"] {
+    for city in [
+        "9999999999999999999",
+        "\u{1F980}\u{0301}\u{202E}abc",
+        "1e400",
+        "%_\\",
+        "NaN",
+        "\0",
+        &"\u{e9}".repeat(2000),
+        "2024-02-30",
+    ] {
         rows.push(row(i64::MAX, 1.5, 2, city));
     }
     for _ in 0..3 {
@@ -92,8 +106,13 @@ fn batch() -> RecordBatch {
     for row in &rows {
         tags.append_option(row.visits.map(|v| [Some(v), None]));
     }
-    let grades: DictionaryArray<Int32Type> = rows.iter().map(|r| r.visits.map(|v| if v % 2 == 0 { "even" } else { "odd" })).collect();
-    let price = rows.iter().map(|r| r.visits.map(|v| i128::from(v % 10_000))).collect::<Decimal128Array>().with_precision_and_scale(10, 2);
+    let grades: DictionaryArray<Int32Type> =
+        rows.iter().map(|r| r.visits.map(|v| if v % 2 == 0 { "even" } else { "odd" })).collect();
+    let price = rows
+        .iter()
+        .map(|r| r.visits.map(|v| i128::from(v % 10_000)))
+        .collect::<Decimal128Array>()
+        .with_precision_and_scale(10, 2);
     RecordBatch::try_from_iter_with_nullable([
         ("person", Arc::new(each(|r| r.person).collect::<Int64Array>()) as ArrayRef, true),
         ("spend", Arc::new(rows.iter().map(|r| r.spend).collect::<Float64Array>()) as ArrayRef, true),
@@ -153,7 +172,8 @@ impl World {
         let plan = Plan::new(admitted.shape.clone()).map_err(|e| Refusal::new(Code::Program, e.to_string()))?;
         let sums = |file: &File| {
             let files = [file.try_clone().unwrap()];
-            let sums = sql::run_query(&admitted, &plan, &files, &[7; 32]).unwrap_or_else(|e| panic!("{query}\n  failed on a row: {e}"));
+            let sums =
+                sql::run_query(&admitted, &plan, &files, &[7; 32]).unwrap_or_else(|e| panic!("{query}\n  failed on a row: {e}"));
             plan.check(&sums).unwrap_or_else(|e| panic!("{query}\n  does not fit its plan: {e}"));
             sums
         };

@@ -17,7 +17,21 @@ impl Choices<'_> {
 }
 
 const NUMBERS: [&str; 16] = [
-    "spend", "spend", "spend", "visits", "visits", "visits", "price", "price", "0", "1", "-7", "1e300", "9223372036854775807", "0.1", "NULL",
+    "spend",
+    "spend",
+    "spend",
+    "visits",
+    "visits",
+    "visits",
+    "price",
+    "price",
+    "0",
+    "1",
+    "-7",
+    "1e300",
+    "9223372036854775807",
+    "0.1",
+    "NULL",
     "person",
 ];
 const TEXTS: [&str; 9] = ["city", "city", "grade", "''", "'9'", "'unique'", "'%_('", "NULL", "CAST(bin AS TEXT)"];
@@ -37,7 +51,8 @@ fn number(c: &mut Choices<'_>, depth: usize) -> String {
         }
         9 => format!("-({})", n(c)),
         10..=12 => {
-            let name = c.of(&["abs", "sqrt", "ln", "log10", "exp", "floor", "ceil", "round", "trunc", "acos", "signum", "cot", "isnan"]);
+            let name =
+                c.of(&["abs", "sqrt", "ln", "log10", "exp", "floor", "ceil", "round", "trunc", "acos", "signum", "cot", "isnan"]);
             format!("{name}({})", n(c))
         }
         13 => {
@@ -76,7 +91,7 @@ fn text(c: &mut Choices<'_>, depth: usize) -> String {
 }
 
 fn time(c: &mut Choices<'_>, depth: usize) -> String {
-    if depth == 0 || c.byte() % 3 > 0 {
+    if depth == 0 || !c.byte().is_multiple_of(3) {
         return c.of(&TIMES).to_owned();
     }
     format!("date_trunc('{}', {})", c.of(&["year", "month", "week", "day", "second"]), time(c, depth - 1))
@@ -94,7 +109,12 @@ fn truth(c: &mut Choices<'_>, depth: usize) -> String {
         5 => format!("({} {} {})", truth(c, depth - 1), c.of(&["AND", "OR"]), truth(c, depth - 1)),
         6 => format!("NOT ({})", truth(c, depth - 1)),
         7 => format!("({}) IS {}", truth(c, depth - 1), c.of(&["NULL", "NOT NULL", "TRUE", "NOT FALSE"])),
-        8 => format!("{} {} '{}'", text(c, depth - 1), c.of(&["LIKE", "ILIKE", "~", "!~*"]), c.of(&["%9%", "a_b", "^u", "(", "[a-z]+$"])),
+        8 => format!(
+            "{} {} '{}'",
+            text(c, depth - 1),
+            c.of(&["LIKE", "ILIKE", "~", "!~*"]),
+            c.of(&["%9%", "a_b", "^u", "(", "[a-z]+$"])
+        ),
         _ => format!("{} IN ({}, 3)", number(c, depth - 1), number(c, 0)),
     }
 }
@@ -119,14 +139,14 @@ fn aggregate(c: &mut Choices<'_>, argument: &mut dyn FnMut(&mut Choices<'_>) -> 
 
 /// A query.
 pub(crate) fn query(c: &mut Choices<'_>) -> String {
-    let filter = |c: &mut Choices<'_>| if c.byte() % 2 == 0 { String::new() } else { format!(" WHERE {}", truth(c, 3)) };
+    let filter = |c: &mut Choices<'_>| if c.byte().is_multiple_of(2) { String::new() } else { format!(" WHERE {}", truth(c, 3)) };
     let key = |c: &mut Choices<'_>| match c.byte() % 4 {
         0 => c.of(&["city", "visits", "spend", "day", "at", "price", "grade", "flag", "tags"]).to_owned(),
         1 => text(c, 2),
         2 => time(c, 1),
         _ => number(c, 3),
     };
-    if c.byte() % 5 == 0 {
+    if c.byte().is_multiple_of(5) {
         // One row a unit first.
         let inner = format!("{}({})", c.of(&["SUM", "AVG", "MIN", "MAX", "COUNT", "STDDEV", "bool_or"]), number(c, 2));
         let from = format!("(SELECT person, {inner} AS x, COUNT(*) AS n FROM dataset{} GROUP BY person)", filter(c));
@@ -144,6 +164,6 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
     let keys: Vec<String> = (0..c.byte() % 3).map(|_| key(c)).collect();
     items.extend(keys.iter().cloned());
     let group = if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
-    let having = if c.byte() % 4 == 0 { " HAVING COUNT(*) > 3 ORDER BY 1 LIMIT 3" } else { "" };
+    let having = if c.byte().is_multiple_of(4) { " HAVING COUNT(*) > 3 ORDER BY 1 LIMIT 3" } else { "" };
     format!("SELECT {} FROM {source}{}{group}{having}", items.join(", "), filter(c))
 }
