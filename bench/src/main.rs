@@ -1,8 +1,10 @@
 //! Side-by-side measurements. Each prints a ratio against a floor of the same run; never compare the seconds of two machines.
 //!
-//! `tidegate-bench [sql|wasm|onnx|blobs]…`, all where none is named. `TIDEGATE_BENCH_ROWS` and `TIDEGATE_BENCH_MIB` scale it down.
+//! `tidegate-bench [sql|lineitem|cluster|wasm|onnx|blobs]…`, all where none is named. `TIDEGATE_BENCH_ROWS` and `TIDEGATE_BENCH_MIB` scale it down.
 
 mod blobs;
+mod cluster;
+mod lineitem;
 mod onnx;
 mod sql;
 mod wasm;
@@ -15,6 +17,12 @@ fn main() -> anyhow::Result<()> {
     println!("{} processors", std::thread::available_parallelism()?);
     if wanted("sql") {
         sql::run(number("TIDEGATE_BENCH_ROWS", 10_000_000)?)?;
+    }
+    if wanted("lineitem") {
+        lineitem::run(number("TIDEGATE_BENCH_ROWS", 10_000_000)? * 6 / 10)?;
+    }
+    if wanted("cluster") {
+        cluster::run(number("TIDEGATE_BENCH_ROWS", 10_000_000)?)?;
     }
     if wanted("wasm") {
         wasm::run()?;

@@ -62,7 +62,7 @@ pub(crate) fn job(program: Program) -> Job {
 }
 
 /// A cheap stream of numbers that look random.
-fn mix(mut x: u64) -> u64 {
+pub(crate) fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
@@ -91,11 +91,22 @@ fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Seconds that plain DataFusion takes for `query` over the file at `path`.
+pub(crate) fn plain(path: &std::path::Path, query: &str) -> anyhow::Result<f64> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    best(3, || {
+        runtime.block_on(async {
+            let context = SessionContext::new();
+            context.register_parquet("dataset", &*path.to_string_lossy(), ParquetReadOptions::default()).await?;
+            Ok(context.sql(query).await?.collect().await?)
+        })
+    })
+}
+
 pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("rows.parquet");
     generate(&path, rows)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let policy = policy()?;
     let file = File::open(&path)?;
     let schema = units::schema(&file)?;
@@ -108,18 +119,8 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
         let admitted = admit(&job, &policy, &schema, None)?;
         let governed = best(3, || Ok(run_job(&admitted, &[file.try_clone()?], &[0; 32], Help::default())?))?;
         let memory = peak_mib();
-        let plain = |query: &str| {
-            best(3, || {
-                runtime.block_on(async {
-                    let context = SessionContext::new();
-                    let path = path.to_string_lossy();
-                    context.register_parquet("dataset", &*path, ParquetReadOptions::default()).await?;
-                    Ok(context.sql(query).await?.collect().await?)
-                })
-            })
-        };
-        let floor = plain(&query)?;
-        let by_hand = plain(&format!(
+        let floor = plain(&path, &query)?;
+        let by_hand = plain(&path, &format!(
             "SELECT {key}, COUNT(*), SUM(n), SUM(s) FROM (SELECT person, {key}, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY person, {key}) GROUP BY {key}"
         ))?;
         println!(
