@@ -41,7 +41,8 @@ fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
 
 pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let (path, copy, sorted) = (dir.path().join("rows.parquet"), dir.path().join("copy.parquet"), dir.path().join("sorted.parquet"));
+    let (path, copy, sorted) =
+        (dir.path().join("rows.parquet"), dir.path().join("copy.parquet"), dir.path().join("sorted.parquet"));
     generate(&path, rows)?;
     let policy = policy()?;
     forget_peak();

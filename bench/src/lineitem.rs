@@ -80,7 +80,10 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
         let admitted = admit(&job(Program::Sql { query: query.into(), keys: None }), &policy, &schema, None)?;
         let governed = best(3, || Ok(run_job(&admitted, &[file.try_clone()?], &[0; 32], Help::default())?))?;
         let floor = plain(&path, query)?;
-        println!("lineitem: {name} over {rows} rows: governed {governed:.3} s, DataFusion {floor:.3} s: ratio {:.2}", governed / floor);
+        println!(
+            "lineitem: {name} over {rows} rows: governed {governed:.3} s, DataFusion {floor:.3} s: ratio {:.2}",
+            governed / floor
+        );
     }
     Ok(())
 }

@@ -120,9 +120,12 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
         let governed = best(3, || Ok(run_job(&admitted, &[file.try_clone()?], &[0; 32], Help::default())?))?;
         let memory = peak_mib();
         let floor = plain(&path, &query)?;
-        let by_hand = plain(&path, &format!(
-            "SELECT {key}, COUNT(*), SUM(n), SUM(s) FROM (SELECT person, {key}, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY person, {key}) GROUP BY {key}"
-        ))?;
+        let by_hand = plain(
+            &path,
+            &format!(
+                "SELECT {key}, COUNT(*), SUM(n), SUM(s) FROM (SELECT person, {key}, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY person, {key}) GROUP BY {key}"
+            ),
+        )?;
         println!(
             "sql: GROUP BY {groups} over {rows} rows: governed {governed:.3} s, DataFusion {floor:.3} s, two-level by hand {by_hand:.3} s: \
              ratio {:.2} to plain, {:.2} to two-level; peak memory {memory:.0} MiB (before {before:.0})",

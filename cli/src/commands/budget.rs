@@ -2,9 +2,9 @@
 
 use std::io::IsTerminal as _;
 
-use textplots::{Chart, Plot as _, Shape};
+use rasciigraph::{Config, plot};
 use tidegate_node::{
-    budget::{Account, accounts},
+    budget::{Account, Charge, accounts},
     home::Home,
 };
 use tidegate_protocol::Cost;
@@ -32,7 +32,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 serde_json::json!({ "buyer": b, "spent": c, "left": left })
             };
             let buyers: Vec<_> = account.buyers.iter().map(buyer).collect();
-            let charge = |c: &tidegate_node::budget::Charge| serde_json::json!({ "at": c.at, "open": c.open, "link": c.link });
+            let charge = |c: &Charge| serde_json::json!({ "at": c.at, "open": c.open, "link": c.link });
             let charges: Vec<_> = account.charges.iter().map(charge).collect();
             println!(
                 "{}",
@@ -54,23 +54,22 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             println!("  {} spent {}, has {} left", buyer.short(), price(*spent, at), price(spent.left_of(policy.per_buyer), at));
         }
         if account.charges.len() > 1 && (args.plot || std::io::stdout().is_terminal()) {
-            plot(&account);
+            draw(&account);
         }
     }
     Ok(())
 }
 
-/// ρ spent after each job, against the whole budget.
-fn plot(account: &Account) {
+/// ρ spent after each job, from nothing on.
+fn draw(account: &Account) {
     let mut sum = 0.0;
-    let mut points = vec![(0.0f32, 0.0f32)];
-    for (i, charge) in account.charges.iter().enumerate() {
+    let mut points = vec![0.0];
+    for charge in &account.charges {
         sum += charge.link.cost.rho_micro.rho();
-        points.push((i as f32 + 1.0, sum as f32));
+        points.push(sum);
     }
-    let cap = account.dataset.policy.body().budget.rho_micro.rho() as f32;
-    let times =
-        |c: Option<&tidegate_node::budget::Charge>| c.map(|c| c.at.chars().take(16).collect::<String>()).unwrap_or_default();
+    let cap = account.dataset.policy.body().budget.rho_micro.rho();
+    let times = |c: Option<&Charge>| c.map(|c| c.at.chars().take(16).collect::<String>()).unwrap_or_default();
     println!("  ρ by job, of {cap}: {} to {}", times(account.charges.first()), times(account.charges.last()));
-    Chart::new_with_y_range(120, 32, 0.0, account.charges.len() as f32, 0.0, cap).lineplot(&Shape::Steps(&points)).display();
+    println!("{}", plot(points, Config::default().with_offset(4).with_height(8).with_width(60)));
 }
