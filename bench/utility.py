@@ -18,7 +18,7 @@ import tempfile
 EPSILON, DELTA = 1.0, 1e-6
 GROUPS, PEOPLE = 10, 2000
 KAPPA, HIGH = 2, 100.0
-RUNS = 30
+RUNS = 12
 
 random.seed(7)
 ROWS = [(p, (p * 7 + k) % GROUPS, random.random() * HIGH) for p in range(PEOPLE) for k in range(KAPPA)]

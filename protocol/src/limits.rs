@@ -39,6 +39,9 @@ pub const SQL_NODES: usize = 4000;
 /// Up to so many groups a quantile is found among 4096 steps of its range, else among 256: each step is a number in the worker's memory.
 pub const FINE_GROUPS: usize = 64;
 
+/// Most grouping sets of one query. Each costs as much as a query of its own.
+pub const GROUPING_SETS: usize = 16;
+
 /// Most columns of one result. Each takes a share of the privacy cost, so more are never useful.
 pub const COLUMNS: usize = 256;
 

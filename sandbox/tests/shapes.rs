@@ -139,3 +139,31 @@ fn bounds_follow_through_expressions() {
         assert!((sum.lo - lo).abs() < 1e-9 && (sum.hi - hi).abs() < 1e-9, "{expr}: {sum:?}");
     }
 }
+
+/// Each grouping set is a grouping of its own, whose groups say which: a unit is in κ groups of each, and the noise is for all of them.
+#[test]
+fn grouping_sets_are_groupings_side_by_side() {
+    let t = table(&[
+        (Some(1), Some(1.0), 1, "a"),
+        (Some(1), Some(2.0), 2, "a"),
+        (Some(1), Some(4.0), 3, "a"),
+        (Some(2), Some(8.0), 1, "b"),
+        (Some(3), Some(16.0), 1, "b"),
+    ]);
+    let query = "SELECT city, visits, COUNT(*) AS n FROM dataset GROUP BY ROLLUP(city, visits)";
+    let admitted = admit(&sql(query, None), &policy(), &t.schema, None).unwrap();
+    assert_eq!(admitted.plan().kappa(), 2 + 2 + 1, "κ of (city, visits), of (city), and one total");
+    assert_eq!(admitted.plan().shape().key_names, ["city", "visits", "grouping"]);
+    let got = groups(&t, query);
+    let of = |id: i64| got.iter().filter(|g| g.0[2] == Key::Int(id)).map(|g| (&g.0[..2], g.1, g.2[0])).collect::<Vec<_>>();
+    let (a, b) = (Key::Text("a".into()), Key::Text("b".into()));
+    assert_eq!(of(3), [(&[Key::Null, Key::Null][..], 3, 5)]);
+    assert_eq!(of(1), [(&[a, Key::Null][..], 1, 3), (&[b.clone(), Key::Null][..], 2, 2)]);
+    assert_eq!(of(0).len(), 3, "person 1 counts in two of its three: {got:?}");
+    assert!(of(0).contains(&(&[b, Key::Int(1)][..], 2, 2)));
+    // Declared keys make those of every set.
+    let keys = vec![vec![Key::Text("a".into()), Key::Int(1)], vec![Key::Text("b".into()), Key::Int(1)]];
+    let admitted = admit(&sql(query, Some(keys)), &policy(), &t.schema, None).unwrap();
+    assert_eq!(admitted.declared().len(), 2 + 2 + 1);
+    assert_eq!(admitted.plan().kappa(), 5);
+}

@@ -21,6 +21,7 @@ use super::{
     planner::plan,
     refuse,
     rows::{Rows, unsupported},
+    sets::{self, GROUPING, Set},
     view::View,
 };
 use crate::units;
@@ -46,6 +47,8 @@ pub struct Query {
     pub per_unit: Option<(Box<PerUnit>, Select)>,
     /// How many of the expressions are keys.
     pub keys: usize,
+    /// Which keys are grouped by together: all of them, or each grouping set.
+    pub(super) sets: Vec<Set>,
     /// What is released.
     pub shape: Shape,
     /// Declared keys, in the column's own types.
@@ -61,6 +64,7 @@ impl Query {
     pub(crate) fn review(&mut self) {
         if self.per_unit.is_none() {
             (self.shape.max_rows, self.shape.max_groups) = (u32::MAX, u32::MAX);
+            self.sets.iter_mut().for_each(|set| set.kappa = u32::MAX);
         }
         self.reviewed = true;
     }
@@ -81,7 +85,7 @@ fn title(expr: &Expr) -> String {
 /// A [`Refusal`] naming the construct.
 pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
     let planned = plan(sql, schema, policy)?;
-    let LogicalPlan::Projection(projection) = &planned.analyzed else { return Err(unsupported(&planned.analyzed)) };
+    let LogicalPlan::Projection(projection) = &planned.plan else { return Err(unsupported(&planned.plan)) };
     let rows = Rows::fold(&projection.input, &planned, policy)?;
     if rows.per_unit.is_some() {
         return Err(refuse("a program sees rows").fix("Select row expressions; the program itself can aggregate them"));
@@ -144,25 +148,26 @@ fn plain<'a>(plan: &'a LogicalPlan, above: usize, aggregate: &Aggregate) -> Opti
 /// A [`Refusal`] naming the construct.
 pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
     let planned = plan(sql, schema, policy)?;
-    let (above, aggregate) = governed(&planned.analyzed)?;
-    let items = plain(&planned.analyzed, above, aggregate);
+    let (above, aggregate) = governed(&planned.plan)?;
+    let items = plain(&planned.plan, above, aggregate);
     let rows = Rows::fold(&aggregate.input, &planned, policy)?;
-    if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-        return Err(refuse("ROLLUP, CUBE and GROUPING SETS are not supported").fix("Send one query for each grouping"));
-    }
+    let (key_exprs, sets) = sets::of(aggregate)?;
     let unit = &policy.unit.column;
     let (bounds, source) = match &rows.per_unit {
         Some(stage) => (&stage.bounds, stage.schema.clone()),
         None => (&policy.columns, planned.schema.clone()),
     };
-    let mut titles: Vec<String> = aggregate.group_expr.iter().chain(&aggregate.aggr_expr).map(title).collect();
+    // As the aggregate's schema has them: keys, then what tells grouping sets apart, then the calls.
+    let grouping = sets.iter().map(|_| GROUPING.to_owned());
+    let mut titles: Vec<String> =
+        key_exprs.iter().map(title).chain(grouping).chain(aggregate.aggr_expr.iter().map(title)).collect();
     for (place, item) in items.iter().flatten() {
         titles[*place] = title(item);
     }
-    let keys_len = aggregate.group_expr.len();
-    let (key_names, titles) = titles.split_at(keys_len);
+    let keys_len = key_exprs.len();
+    let (key_names, titles) = titles.split_at(titles.len() - aggregate.aggr_expr.len());
     let mut columns = Vec::new();
-    for (expr, name) in aggregate.group_expr.iter().zip(key_names) {
+    for (expr, name) in key_exprs.iter().zip(key_names) {
         let key = total(rows.resolve(expr)?, unit)?;
         // A dictionary is a way to store values: they are grouped by as what they are.
         let key = match key.get_type(&*source) {
@@ -173,19 +178,27 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
     }
     let types = types(&columns, &source)?;
     let declared = keys.map(|keys| declare(keys, &types)).transpose()?;
+    // One row a unit: it is in one group of each set, once.
+    let (kappa, max_rows) = if rows.per_unit.is_some() { (1, 1) } else { (policy.unit.max_groups, policy.unit.max_rows) };
+    // What the sets leave out cannot be put together to one row.
+    let remainder = policy.remainder && sets.is_none();
+    let sets = Set::all(keys_len, sets, declared.as_deref(), kappa);
+    let declared: Option<Vec<Vec<Key>>> = declared.map(|_| {
+        let of_set = |set: &Set| set.declared.iter().flatten().map(|key| set.key(key.clone())).collect::<Vec<_>>();
+        sets.iter().flat_map(of_set).collect()
+    });
     let (mode, most) = match (&declared, keys_len) {
         (None, 0) => (Keys::None, Some(1)),
         (Some(_), 0) => return Err(refuse("keys are declared but there is no GROUP BY").at("program.keys")),
         (Some(keys), _) => (Keys::Declared(keys.len() as u32), Some(keys.len())),
-        (None, _) => (Keys::Undeclared { min_units: policy.min_units, remainder: policy.remainder }, None),
+        (None, _) => (Keys::Undeclared { min_units: policy.min_units, remainder }, None),
     };
+    let max_groups = if let Keys::None = mode { kappa } else { sets.iter().map(|s| s.kappa).sum() };
     let found = measures::collect(aggregate, &rows, &Bounded { unit, columns: bounds }, titles, most)?;
     columns.extend(found.arguments.into_iter().enumerate().map(|(i, e)| (format!("argument {i}"), e)));
     let filter = rows.filter.clone().map(|f| total(f, unit)).transpose()?;
-    // One row a unit: it is in one group, once.
-    let (max_groups, max_rows) = if rows.per_unit.is_some() { (1, 1) } else { (policy.unit.max_groups, policy.unit.max_rows) };
     let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
-    let view = items.is_none().then(|| View::new(planned.raw.clone(), above, found.places));
+    let view = items.is_none().then(|| View::new(planned.plan.clone(), above, found.places));
     let over =
         Select { filter, columns, schema: source, unit: if rows.per_unit.is_some() { String::new() } else { unit.clone() } };
     units::prove(&over)?;
@@ -198,5 +211,5 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
             (below, Some((stage, over)))
         }
     };
-    Ok(Query { select, per_unit, keys: keys_len, shape, declared, reviewed: false, view })
+    Ok(Query { select, per_unit, keys: keys_len, sets, shape, declared, reviewed: false, view })
 }

@@ -16,6 +16,7 @@ mod per_unit;
 mod planner;
 mod rows;
 mod run;
+mod sets;
 mod table;
 mod text;
 mod view;

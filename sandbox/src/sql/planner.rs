@@ -20,10 +20,8 @@ pub(super) const TABLE: &str = "dataset";
 
 /// A planned SELECT.
 pub(super) struct Planned {
-    /// As written.
-    pub(super) raw: LogicalPlan,
     /// With types made to agree.
-    pub(super) analyzed: LogicalPlan,
+    pub(super) plan: LogicalPlan,
     /// The dataset's columns that a buyer sees.
     pub(super) schema: Arc<DFSchema>,
 }
@@ -58,9 +56,9 @@ pub(super) fn plan(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Pla
     let state = context.state();
     let statement = parse(&state, sql)?;
     let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
-    let analyzed = state.analyzer().execute_and_check(raw.clone(), state.config_options(), |_, _| {}).map_err(said)?;
+    let plan = state.analyzer().execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
     let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(refuse)?;
-    Ok(Planned { raw, analyzed, schema: Arc::new(schema) })
+    Ok(Planned { plan, schema: Arc::new(schema) })
 }
 
 /// The planner's message, short. "Did you mean" and "Valid fields are" list columns; the listing shows them anyway, but only to those it was sent to.

@@ -8,7 +8,7 @@ use arrow::{
     compute::{cast, filter_record_batch},
     datatypes::{DataType, Field, Float64Type, Schema},
 };
-use tidegate_gate::{Keys, Plan, Sums};
+use tidegate_gate::{GroupSums, Plan, Sums};
 use tidegate_protocol::limits;
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     fold::Fold,
     keys::canonical,
     per_unit::{Done, Folding, PerUnit},
+    sets::Set,
 };
 use crate::{
     RunError,
@@ -33,7 +34,6 @@ pub fn run_query(query: &Query, plan: &Plan, files: &[File], prf: &[u8; 32]) -> 
 
 /// [`run_query`] over at most `ways` threads. The sums do not depend on their number.
 fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8; 32]) -> Result<Sums, RunError> {
-    let declared = query.declared.as_deref().filter(|_| matches!(query.shape.keys, Keys::Declared(_)));
     let stage = match &query.per_unit {
         Some((stage, over)) => Some((&**stage, over, Physical::new(over)?)),
         None => None,
@@ -41,8 +41,9 @@ fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8;
     let fields = plan.fields().len();
     let start = || Thread {
         plan,
+        sets: &query.sets,
         keys: query.keys,
-        fold: Fold::new(plan, prf, declared, query.reviewed),
+        folds: query.sets.iter().map(|set| Fold::new(plan, prf, set, query.reviewed)).collect(),
         laid: vec![Vec::new(); fields],
         units: None,
     };
@@ -50,17 +51,22 @@ fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8;
         None => thread.batch(runs, columns),
         Some(stage) => thread.rows_of_units(stage, runs, columns),
     })?;
-    let mut all: Option<Fold<'_>> = None;
+    let mut all: Option<Vec<Fold<'_>>> = None;
     for mut thread in threads {
         if let Some(stage) = &stage {
             thread.last_unit(stage)?;
         }
         match &mut all {
-            Some(all) => all.merge(thread.fold)?,
-            none => *none = Some(thread.fold),
+            Some(all) => all.iter_mut().zip(thread.folds).try_for_each(|(mine, theirs)| mine.merge(theirs))?,
+            none => *none = Some(thread.folds),
         }
     }
-    all.map_or_else(|| Ok(Sums::default()), Fold::into_sums)
+    let mut sums = Sums::default();
+    for (set, fold) in query.sets.iter().zip(all.into_iter().flatten()) {
+        let groups = fold.into_sums()?.groups.into_iter();
+        sums.groups.extend(groups.map(|group| GroupSums { key: set.key(group.key.clone()), ..group }));
+    }
+    Ok(sums)
 }
 
 /// Aggregation by unit, and what is selected of its results.
@@ -68,9 +74,11 @@ type Stage<'a> = (&'a PerUnit, &'a Select, Physical);
 
 struct Thread<'a> {
     plan: &'a Plan,
+    sets: &'a [Set],
     /// How many of the columns are keys.
     keys: usize,
-    fold: Fold<'a>,
+    /// One a grouping set.
+    folds: Vec<Fold<'a>>,
     /// The batch's values on the grid, field by field.
     laid: Vec<Vec<i32>>,
     units: Option<Folding>,
@@ -127,7 +135,11 @@ impl Thread<'_> {
             self.plan.lay(column, rows, &values, valid.as_deref(), laid);
             (arguments, fields) = (others, rest);
         }
-        self.fold.batch(runs, &keys, &self.laid)
+        for (set, fold) in self.sets.iter().zip(&mut self.folds) {
+            let keys: Vec<ArrayRef> = set.keys.iter().map(|i| keys[*i].clone()).collect();
+            fold.batch(runs, &keys, &self.laid)?;
+        }
+        Ok(())
     }
 }
 

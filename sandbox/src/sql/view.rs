@@ -23,7 +23,7 @@ const RELEASED: &str = "released";
 /// The part of a query that lies above its aggregate.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// As written; the aggregate is at the end of the chain of first inputs.
+    /// With types made to agree; the aggregate is at the end of the chain of first inputs.
     plan: LogicalPlan,
     /// How many nodes lie above it.
     above: usize,
@@ -59,7 +59,8 @@ impl View {
         let LogicalPlan::Aggregate(aggregate) = plan else {
             return Err(DataFusionError::Internal("the plan has no aggregate".into()));
         };
-        let (batch, names) = self.table(&aggregate.schema, aggregate.group_expr.len(), result)?;
+        let (batch, names) =
+            self.table(&aggregate.schema, aggregate.schema.fields().len() - aggregate.aggr_expr.len(), result)?;
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
         let fields = aggregate.schema.iter().zip(names);
         let named = fields.map(|((qualifier, field), name)| {

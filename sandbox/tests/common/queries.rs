@@ -163,7 +163,13 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
     let mut items: Vec<String> = (0..=c.byte() % 3).map(|_| aggregate(c, &mut |c| number(c, 3))).collect();
     let keys: Vec<String> = (0..c.byte() % 3).map(|_| key(c)).collect();
     items.extend(keys.iter().cloned());
-    let group = if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
+    let all = keys.join(", ");
+    let group = match c.byte() % 6 {
+        _ if keys.is_empty() => String::new(),
+        0 => format!(" GROUP BY ROLLUP({all})"),
+        1 => format!(" GROUP BY GROUPING SETS (({all}), ())"),
+        _ => format!(" GROUP BY {all}"),
+    };
     let having = if c.byte().is_multiple_of(4) { " HAVING COUNT(*) > 3 ORDER BY 1 LIMIT 3" } else { "" };
     format!("SELECT {} FROM {source}{}{group}{having}", items.join(", "), filter(c))
 }

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, UInt64Array};
 use tidegate_gate::{Field, Largest, Plan};
 use tidegate_protocol::job::Key;
 
-use super::table::Table;
+use super::{sets::Set, table::Table};
 
 mod merge;
 use crate::{
@@ -73,7 +73,7 @@ struct Seen {
 }
 
 impl<'a> Fold<'a> {
-    pub(super) fn new(plan: &'a Plan, prf: &'a [u8; 32], declared: Option<&'a [Vec<Key>]>, reviewed: bool) -> Self {
+    pub(super) fn new(plan: &'a Plan, prf: &'a [u8; 32], set: &'a Set, reviewed: bool) -> Self {
         let fields = plan.fields();
         let once: Vec<bool> =
             fields.iter().filter_map(|f| if let Field::Sum { once, .. } = f { Some(*once) } else { None }).collect();
@@ -87,15 +87,15 @@ impl<'a> Fold<'a> {
         Self {
             plan,
             prf,
-            declared,
+            declared: set.declared.as_deref(),
             fields,
             width: once.len(),
             stride,
-            kappa: plan.kappa() as usize,
+            kappa: set.kappa as usize,
             table: None,
             sums: Vec::new(),
             serial: 0,
-            short: plan.rows_within_clip().min(plan.kappa() as usize),
+            short: plan.rows_within_clip().min(set.kappa as usize),
             once,
             bins,
             max_rows: plan.rows_within_clip(),
