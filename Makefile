@@ -42,9 +42,10 @@ deny:
 
 # Ratios against floors, in one run. Minutes.
 bench: ort
-	$(CARGO) build --release --locked -p tidegate-cli -p tidegate-bench
+	$(CARGO) build --release --locked --workspace
 	target/release/tidegate-bench
 	python3 bench/tiny_job.py target/release/tidegate
+	python3 bench/utility.py target/release/tidegate
 
 # Everything that is parsed from a peer, each target for FUZZ_SECONDS. Coverage instrumentation is all it needs of the compiler, so the
 # pinned toolchain serves: no sanitizer, since no room has unsafe code of its own.
@@ -54,4 +55,4 @@ fuzz-smoke:
 
 # The statistical audit of the gate with many more releases than `make test` draws.
 privacy-audit:
-	TIDEGATE_AUDIT_RUNS=100000 $(CARGO) test --release --locked -p tidegate-gate --test audit
+	TIDEGATE_AUDIT_RUNS=100000 $(CARGO) test --release --locked --workspace --test audit

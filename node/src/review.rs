@@ -85,11 +85,11 @@ pub fn verdict(home: &Home, owner: &PeerId, rules: &ReviewRules, job: &Signed<Jo
 /// # Errors
 /// Always the [`Refusal`] to send: of code [`Code::Pending`], or [`Code::Busy`] where too many wait.
 pub fn wait(home: &Home, job: &Signed<Job>) -> Refusal {
-    let pending = folder(home, "pending");
-    let path = pending.join(format!("{}.json", job.id()));
+    let path = folder(home, "pending").join(format!("{}.json", job.id()));
     if !path.exists() {
-        let waiting = std::fs::read_dir(&pending).map_or(0, Iterator::count);
-        if waiting >= limits::PENDING {
+        let waiting = self::pending(home).unwrap_or_default();
+        let theirs = waiting.iter().filter(|p| p.job.signer() == job.signer()).count();
+        if waiting.len() >= limits::PENDING || theirs >= limits::PENDING_PER_BUYER {
             return Refusal::new(Code::Busy, "too many jobs wait for the owner's approval");
         }
         let written = serde_json::to_vec(job.envelope()).map_err(|e| file_error(&path, e)).and_then(|bytes| put(&path, &bytes));

@@ -24,6 +24,9 @@ pub const ATTACHMENTS: usize = 8;
 /// Most jobs that wait for an owner's approval. Each is a file on the owner's disk, of a buyer who holds a grant.
 pub const PENDING: usize = 256;
 
+/// Of those, one buyer's: none can keep the others away.
+pub const PENDING_PER_BUYER: usize = 16;
+
 /// Longest SQL text in bytes. The planner recurses over the text; short text bounds the depth it can reach.
 pub const SQL_BYTES: usize = 16 << 10;
 
@@ -38,6 +41,9 @@ pub const SQL_NODES: usize = 4000;
 
 /// Up to so many groups a quantile is found among 4096 steps of its range, else among 256: each step is a number in the worker's memory.
 pub const FINE_GROUPS: usize = 64;
+
+/// Most keys of one GROUP BY: each may be a text of [`TEXT_CHARS`] in every row of a batch.
+pub const KEYS: usize = 8;
 
 /// Most grouping sets of one query. Each costs as much as a query of its own.
 pub const GROUPING_SETS: usize = 16;

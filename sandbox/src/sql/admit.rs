@@ -165,6 +165,9 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
         titles[*place] = title(item);
     }
     let keys_len = key_exprs.len();
+    if keys_len > limits::KEYS {
+        return Err(refuse(format!("more than {} keys", limits::KEYS)));
+    }
     let (key_names, titles) = titles.split_at(titles.len() - aggregate.aggr_expr.len());
     let mut columns = Vec::new();
     for (expr, name) in key_exprs.iter().zip(key_names) {

@@ -75,7 +75,10 @@ const TEXTS: [(&str, std::ops::RangeInclusive<usize>); 19] = [
 ];
 
 /// Of texts that may grow: arguments and result are shortened.
-const GROWING: [(&str, std::ops::RangeInclusive<usize>); 3] = [("concat", 1..=16), ("concat_ws", 2..=16), ("replace", 3..=3)];
+const GROWING: [(&str, std::ops::RangeInclusive<usize>); 3] = [("concat", 1..=4), ("concat_ws", 2..=5), ("replace", 3..=3)];
+
+/// How many times its text `replace` may grow it, before it is shortened: a batch of such texts must fit a worker's memory.
+const GROWTH: usize = 4;
 
 /// The first argument is a literal, which says what is meant.
 const NAMED_FIRST: [(&str, std::ops::RangeInclusive<usize>); 2] = [("date_part", 2..=2), ("date_trunc", 2..=2)];
@@ -102,6 +105,9 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         let position = |(i, e)| if i < texts { e } else { try_cast(e, DataType::Int64) };
         args.into_iter().enumerate().map(position).collect()
     } else if on(&GROWING) {
+        if name == "replace" && !grows_little(&args[1], &args[2]) {
+            return Err(refuse("replace needs two literals, the second at most four times as long as the first"));
+        }
         call.args = args.into_iter().map(short).collect();
         return Ok(short(Expr::ScalarFunction(call)));
     } else if on(&NAMED_FIRST) {
@@ -124,6 +130,11 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
             .fix("The list is in the documentation; arithmetic, CASE, CAST and clamp go far"));
     };
     Ok(Expr::ScalarFunction(call))
+}
+
+fn grows_little(from: &Expr, to: &Expr) -> bool {
+    let text = |e: &Expr| if let Expr::Literal(v, _) = e { v.try_as_str().flatten().map(str::len) } else { None };
+    matches!((text(from), text(to)), (Some(from), Some(to)) if from > 0 && to <= GROWTH * from)
 }
 
 /// Argument `i` as a literal number.

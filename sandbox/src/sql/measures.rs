@@ -120,7 +120,12 @@ fn measure(
         return distinct(name, rows, source, params.args.first(), filter);
     }
     match (name, params.args.len()) {
-        ("count", 1) => Ok((Measure::Count, vec![total(argument(0)?, source.unit)?])),
+        // Whether it is there is all that counts: texts need not be held.
+        ("count", 1) => {
+            let there = Expr::IsNotNull(Box::new(total(argument(0)?, source.unit)?));
+            let yes = Expr::Literal(ScalarValue::Boolean(Some(true)), None);
+            Ok((Measure::Count, vec![conditional(yes, Some(&there))]))
+        }
         ("sum", 1) => one().map(|(e, (lo, hi))| (Measure::Sum(Sum { lo, hi }), vec![e])),
         ("avg", 1) => one().map(|(e, (lo, hi))| (Measure::Mean(Mean { lo, hi }), vec![e])),
         ("var" | "var_samp" | "var_pop" | "stddev" | "stddev_samp" | "stddev_pop", 1) => one().map(|(e, (lo, hi))| {

@@ -36,6 +36,11 @@ impl Physical {
         })
     }
 
+    /// The selected columns' types, over a source of this schema.
+    pub(crate) fn kinds(&self, schema: &Schema) -> Result<Vec<DataType>, RunError> {
+        self.columns.iter().map(|e| Ok(e.data_type(schema)?)).collect()
+    }
+
     /// Which rows pass; `None` for all.
     pub(crate) fn mask(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>, RunError> {
         let Some(filter) = &self.filter else { return Ok(None) };

@@ -26,8 +26,11 @@ mod text;
 
 pub(crate) use self::text::shorten;
 
-/// Rows a batch.
+/// Most rows of a batch.
 const BATCH: usize = 8192;
+/// Bytes that the selected columns of a batch may take, each text counted at its longest: public numbers decide how many rows lie in memory, so that
+/// no text in them can make a worker outgrow it.
+const BATCH_BYTES: usize = 128 << 20;
 
 /// Reads the files' schema: what admission needs, no rows.
 ///
@@ -45,6 +48,8 @@ pub struct Scan<'a> {
     unit: usize,
     physical: Physical,
     layout: Layout,
+    /// Rows a batch.
+    batch: usize,
 }
 
 impl<'a> Scan<'a> {
@@ -56,7 +61,8 @@ impl<'a> Scan<'a> {
         let physical = Physical::new(select)?;
         let wanted: SchemaRef = select.schema.inner().clone();
         let unit = wanted.index_of(&select.unit)?;
-        Ok(Self { select, wanted, unit, physical, layout: Layout::open(files)? })
+        let batch = (BATCH_BYTES / width(&physical.kinds(&wanted)?)).clamp(1, BATCH);
+        Ok(Self { select, wanted, unit, physical, layout: Layout::open(files)?, batch })
     }
 
     /// How many threads are worth starting for these files here.
@@ -109,7 +115,7 @@ impl<'a> Scan<'a> {
         let mut last: Option<Unit> = None;
         for group in part.start..self.layout.len() {
             let names = self.wanted.fields().iter().map(|f| f.name().as_str());
-            for batch in self.layout.read(group, names, BATCH)? {
+            for batch in self.layout.read(group, names, self.batch)? {
                 let mut batch = arrange(&batch?, &self.wanted)?;
                 if group >= part.end {
                     // Beyond its own row groups it only finishes its last unit.
@@ -214,12 +220,16 @@ fn check_order(runs: &Runs, part: &Part, last: &mut Option<Unit>) -> Result<(), 
 /// How many rows of one unit a program is handed at most: from the columns' types alone, so that no unit, however many rows it has and however
 /// long their texts, can make a worker outgrow its memory. A crash would show in everybody's result.
 fn most_rows(columns: &[ArrayRef]) -> usize {
-    let width = |kind: &DataType| match kind {
+    limits::UNIT_BYTES / width(&columns.iter().map(|c| c.data_type().clone()).collect::<Vec<_>>())
+}
+
+/// Most bytes of a row of columns of these types.
+fn width(kinds: &[DataType]) -> usize {
+    let one = |kind: &DataType| match kind {
         DataType::Boolean => 1,
         kind => kind.primitive_width().unwrap_or(4 * limits::TEXT_CHARS),
     };
-    let bytes = columns.iter().map(|c| width(c.data_type()));
-    limits::UNIT_BYTES / bytes.sum::<usize>().max(1)
+    kinds.iter().map(one).sum::<usize>().max(1)
 }
 
 /// A unit and its rows so far.

@@ -83,7 +83,7 @@ fn text(c: &mut Choices<'_>, depth: usize) -> String {
         5 => format!("substr({}, {}, {})", text(c, depth - 1), number(c, depth - 1), number(c, depth - 1)),
         6 => format!("{}({}, {})", c.of(&["left", "right"]), text(c, depth - 1), number(c, depth - 1)),
         7 => format!("split_part({}, {}, {})", text(c, depth - 1), text(c, 0), number(c, depth - 1)),
-        8 => format!("replace({}, {}, {})", text(c, depth - 1), text(c, 0), text(c, depth - 1)),
+        8 => format!("replace({}, {}, {})", text(c, depth - 1), c.of(&["'9'", "'un'", "'e'"]), c.of(&["''", "'xyz'", "'aaaa'"])),
         9 => format!("concat({}, {})", text(c, depth - 1), number(c, depth - 1)),
         10 => format!("CAST({} AS TEXT)", number(c, depth - 1)),
         _ => format!("CASE WHEN {} THEN {} END", truth(c, depth - 1), text(c, depth - 1)),
