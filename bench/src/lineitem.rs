@@ -52,7 +52,7 @@ fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
             ("extendedprice", number(2, 10_000_000, 0.01)),
             ("discount", number(3, 11, 0.01)),
             ("tax", number(4, 9, 0.01)),
-            ("returnflag", letter(5, &["A", "N", "R"])),
+            ("returnflag", letter(5, &["A", "N"])),
             ("linestatus", letter(6, &["F", "O"])),
             ("shipdate", Arc::new(dates) as ArrayRef),
         ])?;

@@ -261,7 +261,10 @@ fn everything_else_is_refused_before_any_row_is_read() {
         ("SELECT COUNT(*) FROM dataset WHERE city ~ '('", ""),
         ("SELECT COUNT(*) FROM dataset WHERE replace(city, 'e', city) = 'x'", "four times"),
         ("SELECT COUNT(*) FROM dataset WHERE replace(city, '', 'x') = 'x'", "four times"),
-        ("SELECT COUNT(*) FROM dataset GROUP BY city, visits, spend, spend+1, spend+2, spend+3, spend+4, spend+5, spend+6", "more than 8 keys"),
+        (
+            "SELECT COUNT(*) FROM dataset GROUP BY city, visits, spend, spend+1, spend+2, spend+3, spend+4, spend+5, spend+6",
+            "more than 8 keys",
+        ),
         ("SELECT COUNT(*) FROM dataset WHERE city LIKE city", "literal pattern"),
         ("SELECT COUNT(*) FROM dataset WHERE spend IN (SELECT spend FROM dataset)", ""),
         ("SELECT COUNT(*) FROM dataset WHERE EXISTS (SELECT 1 FROM dataset)", ""),

@@ -122,7 +122,11 @@ fn measure(
     match (name, params.args.len()) {
         // Whether it is there is all that counts: texts need not be held.
         ("count", 1) => {
-            let there = Expr::IsNotNull(Box::new(total(argument(0)?, source.unit)?));
+            let argument = total(argument(0)?, source.unit)?;
+            if matches!(&argument, Expr::Literal(v, _) if !v.is_null()) {
+                return Ok((Measure::Count, vec![argument]));
+            }
+            let there = Expr::IsNotNull(Box::new(argument));
             let yes = Expr::Literal(ScalarValue::Boolean(Some(true)), None);
             Ok((Measure::Count, vec![conditional(yes, Some(&there))]))
         }

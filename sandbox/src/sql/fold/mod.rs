@@ -21,6 +21,11 @@ const LANES: usize = 2;
 
 type Rank = [u8; 32];
 
+/// A row's place where it does not count.
+const NOWHERE: u32 = u32::MAX;
+/// So many lost groups of a unit are remembered; more of them contest again, and lose again.
+const REMEMBERED: usize = 64;
+
 pub(super) struct Fold<'a> {
     plan: &'a Plan,
     prf: &'a [u8; 32],
@@ -49,6 +54,10 @@ pub(super) struct Fold<'a> {
     /// The unit that the last batch ended with, its groups' numbers, where each was first seen, and their tallies.
     unit: Option<Unit>,
     open: Vec<u32>,
+    /// Groups of the open unit that lost to κ others: they have for good.
+    lost: Vec<u32>,
+    /// The place of each row of the run that is added, among the open groups; [`NOWHERE`] for rows that do not count.
+    places: Vec<u32>,
     seen: Vec<Seen>,
     tallies: Vec<i64>,
     /// Which bins the rows of each open group are in, a field each: at most `max_rows` of them.
@@ -103,6 +112,8 @@ impl<'a> Fold<'a> {
             closes_left: plan.closes(),
             unit: None,
             open: Vec::new(),
+            lost: Vec::new(),
+            places: Vec::new(),
             seen: Vec::new(),
             tallies: Vec::new(),
             picks: Vec::new(),
@@ -181,31 +192,55 @@ impl<'a> Fold<'a> {
         lanes: &Laid<'_>,
         encoded: &mut Option<arrow::row::Rows>,
     ) -> Result<(), RunError> {
-        for row in rows {
+        self.places.clear();
+        for row in rows.clone() {
             let number = table.map_or(0, |table| table.numbers[row]);
-            if number >= groups {
-                continue; // a key that was not declared
-            }
-            let number = number as u32;
-            let slot = match self.open.iter().position(|open| *open == number) {
-                Some(slot) => slot,
-                None if self.open.len() < self.kappa => self.hold(number, row),
-                None => match self.contest(number, row, unit, keys, table, encoded)? {
-                    Some(slot) => slot,
-                    None => continue,
-                },
+            let place = if number >= groups {
+                None // a key that was not declared
+            } else {
+                self.place(number as u32, row, unit, keys, table, encoded)?
             };
-            let tally = &mut self.tallies[slot * self.width..][..self.width];
-            for (sum, lane) in tally.iter_mut().zip(&lanes.sums) {
-                *sum += i64::from(lane[row]);
+            self.places.push(place.map_or(NOWHERE, |place| place as u32));
+        }
+        // Lane by lane: each is read from end to end.
+        for (i, lane) in lanes.sums.iter().enumerate() {
+            for (place, value) in self.places.iter().zip(&lane[rows.clone()]) {
+                if let Some(sum) = self.tallies.get_mut(*place as usize * self.width + i) {
+                    *sum += i64::from(*value);
+                }
             }
-            for (picks, lane) in self.picks[slot * self.bins.len()..].iter_mut().zip(&lanes.bins) {
-                if lane[row] >= 0 && picks.len() < self.max_rows {
-                    picks.push(lane[row] as u32);
+        }
+        let fields = self.bins.len();
+        for (i, lane) in lanes.bins.iter().enumerate() {
+            for (place, bin) in self.places.iter().zip(&lane[rows.clone()]) {
+                if *bin >= 0
+                    && let Some(picks) = self.picks.get_mut(*place as usize * fields + i)
+                    && picks.len() < self.max_rows
+                {
+                    picks.push(*bin as u32);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The place of group `number` among the open unit's; `None` where it lost to κ others.
+    #[inline]
+    fn place(
+        &mut self,
+        number: u32,
+        row: usize,
+        unit: UnitRef<'_>,
+        keys: &[ArrayRef],
+        table: Option<&Table>,
+        encoded: &mut Option<arrow::row::Rows>,
+    ) -> Result<Option<usize>, RunError> {
+        match self.open.iter().position(|open| *open == number) {
+            Some(place) => Ok(Some(place)),
+            None if self.open.len() < self.kappa => Ok(Some(self.hold(number, row))),
+            None if self.lost.contains(&number) => Ok(None),
+            None => self.contest(number, row, unit, keys, table, encoded),
+        }
     }
 
     /// Adds units from the start of `units` while they are [short](Fold::short), each whole, straight to the sums. Returns how many.
@@ -307,12 +342,24 @@ impl<'a> Fold<'a> {
         }
         let mine = Some(rank_of(row));
         let worst = (0..self.seen.len()).max_by_key(|&slot| self.seen[slot].rank);
-        let Some(worst) = worst.filter(|&slot| self.seen[slot].rank > mine) else { return Ok(None) };
+        let Some(worst) = worst.filter(|&slot| self.seen[slot].rank > mine) else {
+            self.lose(number);
+            return Ok(None);
+        };
+        self.lose(self.open[worst]);
+        // Rows of this run that were placed there are not the new group's.
+        self.places.iter_mut().filter(|place| **place == worst as u32).for_each(|place| *place = NOWHERE);
         self.open[worst] = number;
         self.seen[worst] = Seen { row, rank: mine };
         self.tallies[worst * self.width..][..self.width].fill(0);
         self.picks[worst * self.bins.len()..][..self.bins.len()].iter_mut().for_each(Vec::clear);
         Ok(Some(worst))
+    }
+
+    fn lose(&mut self, number: u32) {
+        if self.lost.len() < REMEMBERED {
+            self.lost.push(number);
+        }
     }
 
     /// Ranks the open unit's groups while the batch that they were seen in is here: the unit may go on in the next.
@@ -349,6 +396,7 @@ impl<'a> Fold<'a> {
         }
         self.open.clear();
         self.seen.clear();
+        self.lost.clear();
     }
 }
 
