@@ -167,3 +167,26 @@ fn grouping_sets_are_groupings_side_by_side() {
     assert_eq!(admitted.declared().len(), 2 + 2 + 1);
     assert_eq!(admitted.plan().kappa(), 5);
 }
+
+/// Nobody, nobody who passes, one alone, and only rows without a unit: the same columns and no error.
+#[test]
+fn tables_with_hardly_anybody_say_as_little() {
+    let queries = [
+        "SELECT COUNT(*), SUM(spend), AVG(spend), MEDIAN(spend), CORR(spend, visits), COUNT(DISTINCT person) FROM dataset WHERE visits < 5",
+        "SELECT city, COUNT(*), STDDEV(spend) FROM dataset WHERE visits < 5 GROUP BY ROLLUP(city)",
+        "SELECT n, COUNT(*) FROM (SELECT person, COUNT(*) AS n FROM dataset WHERE visits < 5 GROUP BY person) GROUP BY n",
+    ];
+    for (rows, units) in [
+        (vec![], 0),
+        (vec![(Some(1), Some(1.0), 9, "a")], 0),
+        (vec![(None, Some(1.0), 1, "a")], 0),
+        (vec![(Some(1), Some(1.0), 1, "a")], 1),
+        (vec![(Some(1), None, 1, "a")], 1),
+    ] {
+        let t = table(&rows);
+        for query in queries {
+            let got = groups(&t, query);
+            assert!(got.iter().all(|g| g.1 == units) && (got.is_empty() == (units == 0)), "{rows:?} {query}: {got:?}");
+        }
+    }
+}

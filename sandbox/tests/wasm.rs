@@ -57,6 +57,30 @@ fn a_guest_sees_one_unit_at_a_time() {
     assert_eq!(sums.groups[0].lanes, [steps(200.0 + 2000.0 + 4096.0, 4096.0), steps(2.0, 1.0)]);
 }
 
+/// An output may take several numbers: as one vector they are clipped by their length, and a vector of another length gives the default.
+#[test]
+fn outputs_may_take_several_numbers() {
+    let t = people();
+    let run = |len: u32| {
+        let bytes = guest("heavy");
+        let vector = Output { name: "v".into(), lo: -1.0, hi: 1.0, reducer: Reducer::Vector { len }, default: 0.0 };
+        let job = job(Program::Wasm {
+            module: ContentHash::of(&bytes),
+            select: "SELECT spend FROM dataset".into(),
+            params_base64: String::new(),
+            split: Split::Unit,
+            outputs: vec![vector],
+        });
+        let admitted = admit(&job, &policy(), &t.schema, Some(Arc::new(bytes))).unwrap();
+        let files = [t.file.try_clone().unwrap()];
+        run(&admitted, &files, &[7; 32], Help::default()).unwrap().groups.remove(0).lanes
+    };
+    // (200, 0), (2000, 1) and (25000, 1), each of length 1: their second numbers are next to nothing.
+    let lanes = run(2);
+    assert!(lanes[0] > steps(2.99, 1.0) && lanes[0] <= steps(3.0, 1.0) && (0..steps(0.01, 1.0)).contains(&lanes[1]), "{lanes:?}");
+    assert_eq!(run(3), [0, 0, 0], "the guest returns two");
+}
+
 /// The Rust guest: one gradient step of a logistic regression, each person's clipped, against the same sum by hand.
 #[test]
 fn a_gradient_is_computed_person_by_person() {

@@ -113,6 +113,8 @@ fn batch() -> RecordBatch {
         .map(|r| r.visits.map(|v| i128::from(v % 10_000)))
         .collect::<Decimal128Array>()
         .with_precision_and_scale(10, 2);
+    // Some are no UTF-8.
+    let bytes = rows.iter().map(|r| Some(if r.person == Some(i64::MAX) { &[0xff, 0xfe, b'9'][..] } else { r.city.as_bytes() }));
     RecordBatch::try_from_iter_with_nullable([
         ("person", Arc::new(each(|r| r.person).collect::<Int64Array>()) as ArrayRef, true),
         ("spend", Arc::new(rows.iter().map(|r| r.spend).collect::<Float64Array>()) as ArrayRef, true),
@@ -124,7 +126,7 @@ fn batch() -> RecordBatch {
         ("day", Arc::new(rows.iter().map(|r| r.visits.map(|v| v as i32)).collect::<Date32Array>()) as ArrayRef, true),
         ("at", Arc::new(each(|r| r.visits).collect::<TimestampMillisecondArray>().with_timezone("+02:00")) as ArrayRef, true),
         ("tags", Arc::new(tags.finish()) as ArrayRef, true),
-        ("bin", Arc::new(rows.iter().map(|r| Some(r.city.as_bytes())).collect::<BinaryArray>()) as ArrayRef, true),
+        ("bin", Arc::new(bytes.collect::<BinaryArray>()) as ArrayRef, true),
         ("secret", Arc::new(each(|r| r.person).collect::<Int64Array>()) as ArrayRef, true),
     ])
     .unwrap()
