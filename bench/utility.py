@@ -18,7 +18,9 @@ import tempfile
 EPSILON, DELTA = 1.0, 1e-6
 GROUPS, PEOPLE = 10, 2000
 KAPPA, HIGH = 2, 100.0
-RUNS = 12
+RUNS = 40
+# A release takes OpenDP's query builder seconds.
+OPENDP_RUNS = 8
 
 random.seed(7)
 ROWS = [(p, (p * 7 + k) % GROUPS, random.random() * HIGH) for p in range(PEOPLE) for k in range(KAPPA)]
@@ -79,7 +81,7 @@ def opendp(times):
     keys = pl.LazyFrame({"region": list(range(GROUPS))}, schema={"region": pl.Int64})
 
     def released(loss):
-        for _ in range(RUNS):
+        for _ in range(OPENDP_RUNS):
             context = dp.Context.compositor(
                 data=frame,
                 privacy_unit=dp.unit_of(contributions=bound),

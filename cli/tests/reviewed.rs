@@ -95,7 +95,9 @@ fn an_exact_result_needs_the_owners_word_and_keeps_the_rules() {
 fn a_standing_rule_lets_its_program_through_until_the_count_is_spent() {
     let world = world();
     let buyer = world.ok("buyer", &["id"]).trim().to_owned();
-    let program = tidegate_protocol::ContentHash::of(QUERY.as_bytes());
+    let (towns, rows, rules) = (job(&world, "towns.toml", QUERY), world.text("exact.csv"), world.text("policy.toml"));
+    let checked = world.ok("buyer", &["check", &towns, "--rows", &rows, "--policy", &rules, "--json"]);
+    let program = serde_json::from_str::<serde_json::Value>(&checked).unwrap()["program"].as_str().unwrap().to_owned();
     let policy = world.path("policy.toml");
     let text = std::fs::read_to_string(&policy).unwrap();
     std::fs::write(&policy, format!("{text}standing = [{{ buyer = \"{buyer}\", program = \"{program}\" }}]\n")).unwrap();
@@ -109,6 +111,10 @@ fn a_standing_rule_lets_its_program_through_until_the_count_is_spent() {
         world.ok("buyer", &world.run_args(&towns, &node.address, &grant));
     }
     assert!(world.fails("buyer", &world.run_args(&towns, &node.address, &grant)).contains("over budget"));
+    // The same text for other groups is another program.
+    let keyed = world.text("keyed.toml");
+    std::fs::write(&keyed, format!("{}keys = [[\"north\"]]\n", std::fs::read_to_string(&towns).unwrap())).unwrap();
+    assert!(world.fails("buyer", &world.run_args(&keyed, &node.address, &grant)).contains("waits for the owner's approval"));
     let other = job(&world, "other.toml", "SELECT COUNT(*) AS n FROM dataset");
     assert!(world.fails("buyer", &world.run_args(&other, &node.address, &grant)).contains("waits for the owner's approval"));
     // A dataset whose policy has no such rules gives none.

@@ -229,6 +229,12 @@ impl Program {
         }
     }
 
+    /// BLAKE3 of its canonical JSON (RFC 8785): text, keys and all. What a policy's standing rule names.
+    pub fn digest(&self) -> ContentHash {
+        // A program that was parsed from JSON can be written as JSON.
+        ContentHash::of(&serde_json_canonicalizer::to_vec(self).unwrap_or_default())
+    }
+
     /// The SQL text in it.
     pub fn sql(&self) -> &str {
         match self {

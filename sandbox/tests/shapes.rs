@@ -190,3 +190,15 @@ fn tables_with_hardly_anybody_say_as_little() {
         }
     }
 }
+
+/// One column under two names is released, and paid for, once; the names are the asker's own affair.
+#[test]
+fn one_column_under_two_names_is_paid_for_once() {
+    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
+    let query = "SELECT COUNT(*) AS a, COUNT(*) AS b, SUM(spend) / COUNT(*) AS m FROM dataset";
+    for (query, columns) in [(query, 2), ("SELECT COUNT(*) AS a, COUNT(*) AS b FROM dataset", 1)] {
+        let admitted = admit(&sql(query, None), &policy(), &t.schema, None).unwrap();
+        assert_eq!(admitted.plan().shape().columns.len(), columns, "{query}");
+        assert!(admitted.view().is_some(), "{query}");
+    }
+}

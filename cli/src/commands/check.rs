@@ -61,9 +61,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     };
     match check::plan(&file, &policy, schema).await {
         Ok(planned) => {
-            let (mechanism, cost) = (planned.mechanism(), planned.work.job.cost);
+            let (mechanism, cost, program) = (planned.mechanism(), planned.work.job.cost, planned.work.job.program.digest());
             if args.json {
-                println!("{}", serde_json::json!({ "verdict": "accept", "cost": cost, "mechanism": mechanism }));
+                println!(
+                    "{}",
+                    serde_json::json!({ "verdict": "accept", "cost": cost, "mechanism": mechanism, "program": program })
+                );
             } else {
                 println!("accept: it would cost {}", show::price(cost, policy.delta_femto));
                 show::noise(&mechanism);

@@ -27,6 +27,7 @@ fn details(home: &Home, job: &Signed<Job>) -> anyhow::Result<serde_json::Value> 
     let name = dataset.map_or_else(|| body.dataset.to_string(), |d| d.manifest.body().name.clone());
     let keys = if let Program::Sql { keys, .. } = &body.program { keys.clone() } else { None };
     Ok(serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
+        "program": body.program.digest(),
         "created": body.created }))
 }
 

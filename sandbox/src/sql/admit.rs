@@ -139,7 +139,10 @@ fn plain<'a>(plan: &'a LogicalPlan, above: usize, aggregate: &Aggregate) -> Opti
         let Expr::Column(column) = bare else { return None };
         Some((aggregate.schema.index_of_column(column).ok()?, item))
     };
-    if above == 1 { projection.expr.iter().map(place).collect() } else { None }
+    let places: Vec<(usize, &Expr)> = if above == 1 { projection.expr.iter().map(place).collect() } else { None }?;
+    // Two names for one column: it is released once, and named twice from there.
+    let distinct: std::collections::BTreeSet<_> = places.iter().map(|(place, _)| place).collect();
+    (distinct.len() == places.len()).then_some(places)
 }
 
 /// Admits an aggregate query.
