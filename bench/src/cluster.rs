@@ -1,42 +1,30 @@
 //! Publishing files that are not ordered by unit: the copy that is, against DataFusion's own ORDER BY to Parquet.
 
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use datafusion::{
     dataframe::DataFrameWriteOptions,
     prelude::{ParquetReadOptions, SessionContext},
 };
-use parquet::arrow::ArrowWriter;
 use tidegate_catalog::dataset;
 
 use crate::{
     best, forget_peak, peak_mib,
     sql::{mix, policy},
+    write_rows,
 };
 
 fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
-    let mut writer: Option<ArrowWriter<File>> = None;
-    for start in (0..rows).step_by(1 << 20) {
-        let range = start..rows.min(start + (1 << 20));
+    write_rows(path, rows, |range| {
         let person = |i: usize| (mix(i as u64) % (rows as u64 / 5).max(1)) as i64;
-        let batch = RecordBatch::try_from_iter([
+        RecordBatch::try_from_iter([
             ("person", Arc::new(range.clone().map(person).collect::<Int64Array>()) as ArrayRef),
             ("region", Arc::new(range.clone().map(|i| (i % 20) as i64).collect::<Int64Array>()) as ArrayRef),
             ("cell", Arc::new(range.clone().map(|i| (i % 1009) as i64).collect::<Int64Array>()) as ArrayRef),
             ("spend", Arc::new(range.map(|i| (mix(!i as u64) % 100_000) as f64 / 100.0).collect::<Float64Array>()) as ArrayRef),
-        ])?;
-        if writer.is_none() {
-            writer = Some(ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?);
-        }
-        if let Some(writer) = &mut writer {
-            writer.write(&batch)?;
-        }
-    }
-    if let Some(writer) = writer {
-        writer.close()?;
-    }
-    Ok(())
+        ])
+    })
 }
 
 pub(crate) fn run(rows: usize) -> anyhow::Result<()> {

@@ -3,13 +3,13 @@
 use std::{fs::File, sync::Arc};
 
 use arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
-use parquet::arrow::ArrowWriter;
 use tidegate_protocol::{job::Program, policy::PolicyFile};
 use tidegate_sandbox::{Help, admit, run as run_job, units};
 
 use crate::{
     best,
     sql::{job, mix, plain},
+    write_rows,
 };
 
 const POLICY: &str = r#"
@@ -34,9 +34,7 @@ const Q6: &str = "SELECT SUM(extendedprice * discount) AS revenue FROM dataset W
     AND shipdate < DATE '1995-01-01' AND discount BETWEEN 0.05 AND 0.07 AND quantity < 24";
 
 fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
-    let mut writer: Option<ArrowWriter<File>> = None;
-    for start in (0..rows).step_by(1 << 20) {
-        let range = start..rows.min(start + (1 << 20));
+    write_rows(path, rows, |range| {
         let number = |salt: u64, below: u64, scale: f64| -> ArrayRef {
             Arc::new(range.clone().map(|i| (mix(i as u64 ^ (salt << 40)) % below) as f64 * scale).collect::<Float64Array>())
         };
@@ -46,7 +44,7 @@ fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
         };
         // 1992-01-01 and seven years on.
         let dates = range.clone().map(|i| 8035 + (mix(i as u64 ^ (7 << 40)) % 2556) as i32).map(Some).collect::<Date32Array>();
-        let batch = RecordBatch::try_from_iter([
+        RecordBatch::try_from_iter([
             ("custkey", Arc::new(range.clone().map(|i| (i / 40) as i64).collect::<Int64Array>()) as ArrayRef),
             ("quantity", number(1, 50, 1.0)),
             ("extendedprice", number(2, 10_000_000, 0.01)),
@@ -55,18 +53,8 @@ fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
             ("returnflag", letter(5, &["A", "N"])),
             ("linestatus", letter(6, &["F", "O"])),
             ("shipdate", Arc::new(dates) as ArrayRef),
-        ])?;
-        if writer.is_none() {
-            writer = Some(ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?);
-        }
-        if let Some(writer) = &mut writer {
-            writer.write(&batch)?;
-        }
-    }
-    if let Some(writer) = writer {
-        writer.close()?;
-    }
-    Ok(())
+        ])
+    })
 }
 
 pub(crate) fn run(rows: usize) -> anyhow::Result<()> {

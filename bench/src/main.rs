@@ -9,7 +9,10 @@ mod onnx;
 mod sql;
 mod wasm;
 
-use std::time::Instant;
+use std::{fs::File, time::Instant};
+
+use arrow::{array::RecordBatch, error::ArrowError};
+use parquet::arrow::ArrowWriter;
 
 fn main() -> anyhow::Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
@@ -61,4 +64,25 @@ pub(crate) fn peak_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
     kib.unwrap_or(f64::NAN) / 1024.0
+}
+
+/// Writes `rows` rows to a Parquet file at `path`, a batch a million rows, each made from its range of row numbers.
+pub(crate) fn write_rows(
+    path: &std::path::Path,
+    rows: usize,
+    batch: impl Fn(std::ops::Range<usize>) -> Result<RecordBatch, ArrowError>,
+) -> anyhow::Result<()> {
+    let mut writer: Option<ArrowWriter<File>> = None;
+    for start in (0..rows).step_by(1 << 20) {
+        let batch = batch(start..rows.min(start + (1 << 20)))?;
+        let writer = match &mut writer {
+            Some(writer) => writer,
+            none => none.insert(ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?),
+        };
+        writer.write(&batch)?;
+    }
+    if let Some(writer) = writer {
+        writer.close()?;
+    }
+    Ok(())
 }

@@ -4,7 +4,6 @@ use std::{fs::File, sync::Arc};
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
-use parquet::arrow::ArrowWriter;
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho,
     cost::FemtoDelta,
@@ -13,7 +12,7 @@ use tidegate_protocol::{
 };
 use tidegate_sandbox::{Help, admit, run as run_job, units};
 
-use crate::{best, forget_peak, peak_mib};
+use crate::{best, forget_peak, peak_mib, write_rows};
 
 /// Rows of one unit.
 const ROWS_A_UNIT: usize = 5;
@@ -69,26 +68,14 @@ pub(crate) fn mix(mut x: u64) -> u64 {
 }
 
 fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
-    let mut writer: Option<ArrowWriter<File>> = None;
-    for start in (0..rows).step_by(1 << 20) {
-        let range = start..rows.min(start + (1 << 20));
-        let batch = RecordBatch::try_from_iter([
+    write_rows(path, rows, |range| {
+        RecordBatch::try_from_iter([
             ("person", Arc::new(range.clone().map(|i| (i / ROWS_A_UNIT) as i64).collect::<Int64Array>()) as ArrayRef),
             ("region", Arc::new(range.clone().map(|i| (mix(i as u64) % 20) as i64).collect::<Int64Array>()) as ArrayRef),
             ("cell", Arc::new(range.clone().map(|i| (mix(i as u64) % 100_000) as i64).collect::<Int64Array>()) as ArrayRef),
             ("spend", Arc::new(range.map(|i| (mix(!i as u64) % 100_000) as f64 / 100.0).collect::<Float64Array>()) as ArrayRef),
-        ])?;
-        if writer.is_none() {
-            writer = Some(ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?);
-        }
-        if let Some(writer) = &mut writer {
-            writer.write(&batch)?;
-        }
-    }
-    if let Some(writer) = writer {
-        writer.close()?;
-    }
-    Ok(())
+        ])
+    })
 }
 
 /// Seconds that plain DataFusion takes for `query` over the file at `path`.

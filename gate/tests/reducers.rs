@@ -50,6 +50,9 @@ fn seen(measure: Measure, pick: &[usize], truths: &[f64]) -> Vec<(f64, f64)> {
     out
 }
 
+/// Name, measure, which of a person's numbers it takes, the truths, and how near the mean of releases must come.
+type Case = (&'static str, Measure, Vec<usize>, Vec<f64>, f64);
+
 #[test]
 fn values_are_right_and_intervals_hold_the_truth() {
     let people = people();
@@ -80,7 +83,7 @@ fn values_are_right_and_intervals_hold_the_truth() {
     let right = count(&|p| p[1] == p[2]);
     let (called, positives, hits) = (count(&|p| p[2] == 1.0), count(&|p| p[1] == 1.0), count(&|p| p[1] == 1.0 && p[2] == 1.0));
     let pair = |correlation| Measure::Covariance(Covariance { x: (0.0, 1.0), y: (0.0, 1.0), sample: false, correlation });
-    let cases: Vec<(&str, Measure, Vec<usize>, Vec<f64>, f64)> = vec![
+    let cases: Vec<Case> = vec![
         ("sum", Measure::Sum(Sum { lo: 0.0, hi: 1.0 }), vec![0], vec![x * n], 20.0),
         ("mean", Measure::Mean(Mean { lo: 0.0, hi: 1.0 }), vec![0], vec![x], 0.005),
         ("variance", Measure::Variance(Variance { lo: 0.0, hi: 1.0, sample: false, root: false }), vec![0], vec![vx], 0.01),

@@ -89,7 +89,7 @@ mod tests {
                     3 => norm / f64::from(len).sqrt() * (1.0 + f64::from(k) * 1e-9),
                     4 => norm * (f64::from((i * 7919 + k as u32) % 2003) - 1001.0) * 10f64.powi(k - 30),
                     _ => {
-                        if i % 3 == 0 {
+                        if i.is_multiple_of(3) {
                             f64::NAN
                         } else {
                             -f64::MAX

@@ -26,8 +26,11 @@ pub(super) struct Set {
     pub(super) declared: Option<Vec<Vec<Key>>>,
 }
 
+/// Sets of keys by position.
+pub(super) type Sets = Vec<Vec<usize>>;
+
 /// The key expressions of `aggregate`, and its sets by the keys' positions; `None` for a plain GROUP BY.
-pub(super) fn of(aggregate: &Aggregate) -> Result<(Vec<Expr>, Option<Vec<Vec<usize>>>), Refusal> {
+pub(super) fn of(aggregate: &Aggregate) -> Result<(Vec<Expr>, Option<Sets>), Refusal> {
     let [Expr::GroupingSet(sets)] = aggregate.group_expr.as_slice() else {
         return Ok((aggregate.group_expr.clone(), None));
     };
@@ -56,7 +59,7 @@ pub(super) fn of(aggregate: &Aggregate) -> Result<(Vec<Expr>, Option<Vec<Vec<usi
 
 impl Set {
     /// The sets of a query with `all` keys, of which `declared` rows are declared, where a unit is in `kappa` groups of one set.
-    pub(super) fn all(all: usize, sets: Option<Vec<Vec<usize>>>, declared: Option<&[Vec<Key>]>, kappa: u32) -> Vec<Self> {
+    pub(super) fn all(all: usize, sets: Option<Sets>, declared: Option<&[Vec<Key>]>, kappa: u32) -> Vec<Self> {
         let many = sets.is_some();
         let one = |keys: Vec<usize>| {
             let declared = declared.map(|rows| {
