@@ -102,7 +102,7 @@ def opendp(times):
         profile = dp.c.make_zCDP_to_approxDP(gauss).map(1_000_000)
         low, high = (rho, high) if profile.epsilon(DELTA) <= EPSILON else (low, rho)
     yield "OpenDP, Gaussian", errors(list(released({"rho": low})))
-    yield "OpenDP, Laplace", errors(list(released({"epsilon": EPSILON, "delta": DELTA})))
+    yield "OpenDP, Laplace", errors(list(released({"epsilon": EPSILON})))
 
 
 def pipelinedp(times):
