@@ -271,6 +271,7 @@ impl<'a> Fold<'a> {
     ) -> usize {
         let Some(end) = units.last().map(|rows| rows.end) else { return 0 };
         let lanes: [&[i32]; W] = std::array::from_fn(|lane| &laid.sums[lane][..end]);
+        let binned = !self.bins.is_empty();
         let once: [bool; W] = std::array::from_fn(|lane| self.once[lane]);
         let numbers = numbers.map(|numbers| &numbers[..end]);
         for rows in units {
@@ -289,9 +290,11 @@ impl<'a> Fold<'a> {
                 for lane in 0..W {
                     sums[lane] += if once[lane] { fresh } else { i64::from(lanes[lane][row]) };
                 }
-                for (first, lane) in self.bins.iter().zip(&laid.bins) {
-                    if lane[row] >= 0 {
-                        self.sums[at + first + lane[row] as usize] += 1;
+                if binned {
+                    for (first, lane) in self.bins.iter().zip(&laid.bins) {
+                        if lane[row] >= 0 {
+                            self.sums[at + first + lane[row] as usize] += 1;
+                        }
                     }
                 }
             }
