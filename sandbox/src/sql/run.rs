@@ -284,6 +284,21 @@ mod tests {
         }
     }
 
+    /// However long its texts are, a batch of wide rows is no larger than one of narrow rows: there are fewer of them in it.
+    #[test]
+    fn wide_rows_come_in_small_batches() {
+        let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+        let files = [file(&[Some(1)], 16)];
+        let schema = crate::units::schema(&files[0]).unwrap();
+        let rows = |columns: usize| {
+            let columns = (0..columns).map(|i| format!("cell || '{i}'")).collect::<Vec<_>>().join(", ");
+            let select = crate::sql::admit_select(&format!("SELECT {columns} FROM dataset"), &schema, &policy).unwrap();
+            Scan::open(&files, &select).unwrap().batch
+        };
+        assert_eq!((rows(1), rows(2)), (8192, 8192));
+        assert!(rows(100) * 100 * 4 * limits::TEXT_CHARS <= 128 << 20, "{}", rows(100));
+    }
+
     /// A unit that comes back later would be counted twice: refused, whichever threads saw its two places.
     #[test]
     fn units_out_of_order_are_refused_however_the_work_is_split() {

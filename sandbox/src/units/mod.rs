@@ -49,7 +49,7 @@ pub struct Scan<'a> {
     physical: Physical,
     layout: Layout,
     /// Rows a batch.
-    batch: usize,
+    pub(crate) batch: usize,
 }
 
 impl<'a> Scan<'a> {
