@@ -4,8 +4,11 @@
 mod common;
 
 use common::{groups, policy, sql, table};
-use tidegate_protocol::job::Key;
-use tidegate_sandbox::admit;
+use tidegate_protocol::{
+    Cost,
+    job::{Key, Mode},
+};
+use tidegate_sandbox::{Help, admit, run};
 
 fn text(s: &str) -> Vec<Key> {
     vec![Key::Text(s.into())]
@@ -201,4 +204,19 @@ fn one_column_under_two_names_is_paid_for_once() {
         assert_eq!(admitted.plan().shape().columns.len(), columns, "{query}");
         assert!(admitted.view().is_some(), "{query}");
     }
+}
+
+/// For an exact result all groups of a unit count, however many: more than the sums' small form may be closed for at a time.
+#[test]
+fn a_unit_in_thousands_of_groups_counts_in_all_of_them_exactly() {
+    let cities: Vec<String> = (0..3000).map(|i| format!("c{i}")).collect();
+    let rows: Vec<_> = (1..4).flat_map(|p| cities.iter().map(move |c| (Some(p), Some(100.0), 1, c.as_str()))).collect();
+    let t = table(&rows);
+    let mut job = sql("SELECT city, SUM(spend) AS s FROM dataset GROUP BY city", None);
+    (job.mode, job.cost) = (Mode::Reviewed, Cost::REVIEWED);
+    let admitted = admit(&job, &policy(), &t.schema, None).unwrap();
+    let sums = run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], Help::default()).unwrap();
+    let steps = (300.0 / 2f64.powi(7 - 20)) as i128;
+    assert_eq!(sums.groups.len(), 3000);
+    assert!(sums.groups.iter().all(|g| g.units == 3 && g.lanes == [steps] && g.largest[0].sum == steps));
 }

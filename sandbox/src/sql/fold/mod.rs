@@ -2,12 +2,13 @@
 //!
 //! Keys become dense numbers by DataFusion's own group table, a batch at a time; everything after that is integers.
 
-use arrow::array::{ArrayRef, UInt64Array};
+use arrow::array::ArrayRef;
 use tidegate_gate::{Field, Largest, Plan};
 use tidegate_protocol::job::Key;
 
 use super::{sets::Set, table::Table};
 
+mod choose;
 mod merge;
 use crate::{
     RunError,
@@ -23,8 +24,6 @@ type Rank = [u8; 32];
 
 /// A row's place where it does not count.
 const NOWHERE: u32 = u32::MAX;
-/// So many lost groups of a unit are remembered; more of them contest again, and lose again.
-const REMEMBERED: usize = 64;
 
 pub(super) struct Fold<'a> {
     plan: &'a Plan,
@@ -146,7 +145,7 @@ impl<'a> Fold<'a> {
         self.sums.resize(groups.max(self.groups()) * self.stride, 0);
         self.moved.resize(self.groups() * self.width, 0);
         let count = runs.rows.last().map_or(0, |last| last.end);
-        if self.closes_left < (count + self.kappa) as u64 {
+        if self.closes_left < count as u64 + 1 {
             self.move_on();
         }
         let mut encoded = None;
@@ -224,25 +223,6 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    /// The place of group `number` among the open unit's; `None` where it lost to κ others.
-    #[inline]
-    fn place(
-        &mut self,
-        number: u32,
-        row: usize,
-        unit: UnitRef<'_>,
-        keys: &[ArrayRef],
-        table: Option<&Table>,
-        encoded: &mut Option<arrow::row::Rows>,
-    ) -> Result<Option<usize>, RunError> {
-        match self.open.iter().position(|open| *open == number) {
-            Some(place) => Ok(Some(place)),
-            None if self.open.len() < self.kappa => Ok(Some(self.hold(number, row))),
-            None if self.lost.contains(&number) => Ok(None),
-            None => self.contest(number, row, unit, keys, table, encoded),
-        }
-    }
-
     /// Adds units from the start of `units` while they are [short](Fold::short), each whole, straight to the sums. Returns how many.
     fn add_short(&mut self, units: &[std::ops::Range<usize>], groups: usize, table: Option<&Table>, lanes: &Laid<'_>) -> usize {
         if !lanes.once || self.largest.is_some() {
@@ -299,7 +279,8 @@ impl<'a> Fold<'a> {
                 }
             }
         }
-        self.closes_left -= end as u64 - units[0].start as u64;
+        // A row adds no more than a unit's clip. Where that is so wide that a batch has more rows than closes are left, the next unit moves the sums on.
+        self.closes_left = self.closes_left.saturating_sub(end as u64 - units[0].start as u64);
         units.len()
     }
 
@@ -307,82 +288,14 @@ impl<'a> Fold<'a> {
         self.sums.len() / self.stride
     }
 
-    /// A place for a group among the open unit's, where there are fewer than κ.
-    #[inline]
-    fn hold(&mut self, number: u32, row: usize) -> usize {
-        let slot = self.open.len();
-        self.open.push(number);
-        self.seen.push(Seen { row, rank: None });
-        if self.tallies.len() < self.open.len() * self.width {
-            self.tallies.resize(self.open.len() * self.width, 0);
-        }
-        if self.picks.len() < self.open.len() * self.bins.len() {
-            self.picks.resize(self.open.len() * self.bins.len(), Vec::new());
-        }
-        slot
-    }
-
-    /// A place for a group where κ have one: that of the group with the largest rank, if its own is smaller. The other goes for good, because
-    /// κ smaller ones are there: so the unit ends with its κ smallest, whatever the order of its rows.
-    #[cold]
-    fn contest(
-        &mut self,
-        number: u32,
-        row: usize,
-        unit: UnitRef<'_>,
-        keys: &[ArrayRef],
-        table: Option<&Table>,
-        encoded: &mut Option<arrow::row::Rows>,
-    ) -> Result<Option<usize>, RunError> {
-        let Some(table) = table else { return Ok(None) };
-        let encoded = match encoded {
-            Some(encoded) => encoded,
-            None => encoded.insert(table.encode.convert_columns(keys)?),
-        };
-        let rank_of = |row: usize| rank(self.prf, unit, encoded.row(row).data());
-        for seen in self.seen.iter_mut().filter(|seen| seen.rank.is_none()) {
-            seen.rank = Some(rank_of(seen.row));
-        }
-        let mine = Some(rank_of(row));
-        let worst = (0..self.seen.len()).max_by_key(|&slot| self.seen[slot].rank);
-        let Some(worst) = worst.filter(|&slot| self.seen[slot].rank > mine) else {
-            self.lose(number);
-            return Ok(None);
-        };
-        self.lose(self.open[worst]);
-        // Rows of this run that were placed there are not the new group's.
-        self.places.iter_mut().filter(|place| **place == worst as u32).for_each(|place| *place = NOWHERE);
-        self.open[worst] = number;
-        self.seen[worst] = Seen { row, rank: mine };
-        self.tallies[worst * self.width..][..self.width].fill(0);
-        self.picks[worst * self.bins.len()..][..self.bins.len()].iter_mut().for_each(Vec::clear);
-        Ok(Some(worst))
-    }
-
-    fn lose(&mut self, number: u32) {
-        if self.lost.len() < REMEMBERED {
-            self.lost.push(number);
-        }
-    }
-
-    /// Ranks the open unit's groups while the batch that they were seen in is here: the unit may go on in the next.
-    fn rank_open(&mut self, unit: UnitRef<'_>, keys: &[ArrayRef], table: &Table) -> Result<(), RunError> {
-        let unranked: Vec<usize> = (0..self.seen.len()).filter(|&slot| self.seen[slot].rank.is_none()).collect();
-        let rows = unranked.iter().map(|&slot| self.seen[slot].row as u64).collect::<UInt64Array>();
-        for (&slot, row) in unranked.iter().zip(table.encoded(keys, &rows)?.iter()) {
-            self.seen[slot].rank = Some(rank(self.prf, unit, row.data()));
-        }
-        Ok(())
-    }
-
     /// Closes the open unit: each of its groups gains a unit, and its tally clipped.
     #[inline]
     fn end_unit(&mut self) {
-        let count = self.open.len();
-        if self.closes_left < count as u64 {
+        // Each of its groups is closed once: no sum gains more than one unit's clip.
+        if self.closes_left == 0 {
             self.move_on();
         }
-        self.closes_left -= count as u64;
+        self.closes_left -= 1;
         for (slot, &number) in self.open.iter().enumerate() {
             let group = &mut self.sums[number as usize * self.stride..][..self.stride];
             for (picks, first) in self.picks[slot * self.bins.len()..].iter_mut().zip(&self.bins) {
@@ -401,15 +314,4 @@ impl<'a> Fold<'a> {
         self.seen.clear();
         self.lost.clear();
     }
-}
-
-/// Who counts where a unit is in more than κ groups: a keyed PRF of unit and key, never a value.
-fn rank(prf: &[u8; 32], unit: UnitRef<'_>, key: &[u8]) -> Rank {
-    unit.with_bytes(|unit| {
-        let mut hash = blake3::Hasher::new_keyed(prf);
-        hash.update(&(unit.len() as u64).to_le_bytes());
-        hash.update(unit);
-        hash.update(key);
-        *hash.finalize().as_bytes()
-    })
 }
