@@ -40,8 +40,8 @@ pub(crate) fn noise(mechanism: &Mechanism) {
             column.noise_scale
         );
     }
-    if let Some(tau) = mechanism.threshold {
-        println!("  a group appears when its noisy number of units is at least {tau}");
+    if let (Some(tau), Some(least)) = (mechanism.threshold, mechanism.least_units) {
+        println!("  a group appears when it has at least {least} units, and with noise at least {tau}");
     }
 }
 
@@ -120,6 +120,12 @@ pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
         println!("{shown}\ncomputed here from what was released:");
     }
     println!("{}", table(result));
+    if result.left_out > 0 {
+        println!(
+            "{} more groups passed, those with the fewest people, and had no room in a reply: filter, or group by less",
+            result.left_out
+        );
+    }
     for kept_back in &result.suppressed {
         println!("kept back by the owner's rules: {}", kept_back.iter().map(key).collect::<Vec<_>>().join(", "));
     }

@@ -200,13 +200,21 @@ impl Plan {
     /// # Errors
     /// [`GateError::Misfit`].
     pub fn check(&self, sums: &Sums) -> Result<(), GateError> {
+        self.check_groups(&sums.groups)
+    }
+
+    /// [`Plan::check`] of some of the groups. Within them no key may come twice: it would be noised twice, and a unit would be in more groups than it
+    /// pays for.
+    ///
+    /// # Errors
+    /// [`GateError::Misfit`].
+    pub fn check_groups(&self, groups: &[GroupSums]) -> Result<(), GateError> {
         let misfit = |what: &str| Err(GateError::Misfit(what.to_owned()));
-        let mut seen = std::collections::HashSet::with_capacity(sums.groups.len());
-        for group in &sums.groups {
+        let mut seen = std::collections::HashSet::with_capacity(groups.len());
+        for group in groups {
             if group.key.len() != self.shape.key_names.len() || group.lanes.len() != self.lanes() || group.units < 0 {
                 return misfit("a group has the wrong shape");
             }
-            // A key that came twice would be noised twice: a unit would be in more groups than it pays for.
             if !seen.insert(format!("{:?}", group.key)) {
                 return misfit("a key comes twice");
             }

@@ -11,6 +11,8 @@ use crate::{GateError, Keys, Plan, noise, reduce::Reduce as _};
 /// Threshold on the noisy number of units of a group with an undeclared key.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Threshold {
+    /// Groups of fewer units never appear, and no noise is drawn for them: a table may have millions of them.
+    pub least: i64,
     /// A group appears when its noisy number of units is at least this.
     pub tau: i64,
     /// Standard deviation of the noise on the number of units.
@@ -61,8 +63,7 @@ impl Plan {
         let threshold = match self.shape.keys {
             Keys::Undeclared { min_units, .. } => {
                 let scale = scale_for(1, rho(1.0))?;
-                let tau = tau(scale, cost.delta_femto.delta(), self.kappa())?.max(i64::from(min_units));
-                Some(Threshold { tau, scale })
+                Some(threshold(scale, cost.delta_femto.delta(), self.kappa(), i64::from(min_units))?)
             }
             _ => None,
         };
@@ -90,6 +91,7 @@ impl Plan {
             max_groups: self.kappa(),
             max_rows: self.shape.max_rows,
             blocks: self.shape.blocks,
+            least_units: calibration.threshold.map(|t| t.least),
             threshold: calibration.threshold.map(|t| t.tau),
             columns,
         }
@@ -109,17 +111,47 @@ fn scale_for(sensitivity: i64, rho: f64) -> Result<f64, GateError> {
     Err(GateError::Cost(format!("no noise scale fits ρ = {rho}")))
 }
 
-/// The threshold at which a group that one unit alone is in appears with probability at most `delta`, over all its κ groups.
+/// The threshold at which a unit makes a group appear that could not without it with probability at most `delta`, over all its κ groups.
 ///
-/// Such a group's count is 1. A discrete Gaussian's tail is no heavier than the continuous one's, one step on:
+/// Groups of fewer than k units never appear. A unit that comes may lift up to κ groups from k − 1 to k: they are all that can appear on one side
+/// alone, and each does with the probability that k and noise reach τ. A discrete Gaussian's tail is no heavier than the continuous one's, one step on:
 /// P[X ≥ m] ≤ P[N(0, σ²) ≥ m − 1] (Canonne, Kamath and Steinke 2020, Proposition 25). With the union bound over κ groups,
-/// τ = 2 + σ·z where P[N(0, 1) ≥ z] ≤ δ/κ.
-fn tau(scale: f64, delta: f64, kappa: u32) -> Result<i64, GateError> {
+/// τ = k + 1 + σ·z where P[N(0, 1) ≥ z] ≤ δ/κ.
+///
+/// k is as large as it can be where the owner's floor is the higher one, else a twentieth of τ: groups that hardly anybody is in are many, and noise takes
+/// time.
+fn threshold(scale: f64, delta: f64, kappa: u32, floor: i64) -> Result<Threshold, GateError> {
     let tail = delta / f64::from(kappa);
     let mut z = -Normal::standard().inverse_cdf(tail);
     while Normal::standard().sf(z) > tail {
         z += 1e-6;
     }
-    let tau = (2.0 + scale * z).ceil();
-    if tau.is_finite() && tau < 1e15 { Ok(tau as i64) } else { Err(GateError::Cost("δ is too small".into())) }
+    let gap = (1.0 + scale * z).ceil();
+    if !(gap.is_finite() && gap < 1e15) {
+        return Err(GateError::Cost("δ is too small".into()));
+    }
+    let gap = gap as i64;
+    let least = (floor - gap).max(gap / 20).max(1);
+    Ok(Threshold { least, tau: (least + gap).max(floor), scale })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the union bound needs: from the fewest units that can appear to τ there is always the same way.
+    #[test]
+    fn the_way_to_the_threshold_is_no_shorter_for_groups_that_may_appear() {
+        let (delta, kappa) = (1e-9, 4);
+        let z = -Normal::standard().inverse_cdf(delta / 4.0);
+        for scale in [0.5, 3.0, 20.0, 500.0] {
+            for floor in [1, 10, 100, 5000] {
+                let t = threshold(scale, delta, kappa, floor).unwrap();
+                assert!(t.tau >= floor && t.least >= 1, "{t:?}");
+                assert!((t.tau - t.least) as f64 >= 1.0 + scale * z, "{t:?} for {scale}, {floor}");
+                assert!(t.tau as f64 <= (1.06 * (3.0 + scale * z)).max(floor as f64), "{t:?} for {scale}, {floor}");
+            }
+        }
+        assert!(threshold(20.0, delta, kappa, 5000).unwrap().least > 4800);
+    }
 }

@@ -12,7 +12,7 @@
 //!   states κ and prices it.
 //!
 //! # Path
-//! [`Shape`] (public, from the job) → [`Plan::new`] → rows → [`Sums`] → [`Plan::calibrate`] → [`release()`] → [`Released`].
+//! [`Shape`] (public, from the job) → [`Plan::new`] → rows → [`Sums`] → [`Plan::calibrate`] → [`Releasing`] → [`Released`].
 //! What can be measured, and why the noise covers it, is in `reduce/`, a file each.
 //!
 //! # Adjacency
@@ -27,6 +27,7 @@ mod convert;
 mod noise;
 mod noised;
 mod part;
+mod passed;
 mod reduce;
 mod release;
 mod review;
@@ -38,10 +39,10 @@ pub use calibrate::{Calibration, Threshold};
 pub use convert::{epsilon_of, rho_of};
 pub use part::{Kind, Part};
 pub use reduce::{BRANCHES, Confusion, Covariance, Histogram, Mean, Measure, Quantiles, Scores, Sum, Variance, Vector};
-pub use release::{Released, release};
+pub use release::{Released, Releasing, release};
 pub use review::review;
 pub use shape::{Column, Keys, Plan, Shape};
-pub use terms::Terms;
+pub use terms::{Open, Terms};
 
 /// Why the gate would not do a thing. Never says anything about data.
 #[derive(Debug, thiserror::Error)]

@@ -7,9 +7,10 @@ use tidegate_protocol::{
 };
 
 use crate::{
-    Calibration, GateError, GroupSums, Keys, Plan, Sums,
+    Calibration, GateError, GroupSums, Keys, Plan, Sums, Threshold,
     noise::{self, Noise},
     noised::Noised,
+    passed::Passed,
     reduce::Reduce as _,
 };
 
@@ -28,12 +29,10 @@ impl Released {
     }
 }
 
-/// Noises `sums` by `calibration`. `declared` are the declared keys, in their order; empty for the other key modes.
-///
-/// A group that is missing from `sums` (nobody is in it, or the worker failed) is released as zeros plus noise where it must appear.
+/// Noises `sums` by `calibration`, in one go. See [`Releasing`].
 ///
 /// # Errors
-/// [`GateError::Misfit`] when the sums do not fit the plan; [`GateError::Noise`] without entropy.
+/// As [`Releasing`]'s.
 pub fn release(
     plan: &Plan,
     calibration: &Calibration,
@@ -41,69 +40,153 @@ pub fn release(
     sums: &Sums,
     job: ContentHash,
 ) -> Result<Released, GateError> {
-    plan.check(sums)?;
-    let noises = noises(&calibration.scales)?;
-    let empty = |key: &[Key]| plan.group(key.to_vec());
-    let find = |key: &[Key]| sums.groups.iter().find(|g| g.key == key).cloned().unwrap_or_else(|| empty(key));
-    let mut remainder = None;
-    let groups: Vec<GroupSums> = match plan.shape.keys {
-        Keys::None => vec![find(&[])],
-        Keys::Declared(_) => declared_groups(plan, declared, sums),
-        Keys::Undeclared { remainder: wanted, .. } => {
-            let (kept, rest) = passing(plan, calibration, sums)?;
-            if wanted {
-                let noises = self::noises(&calibration.remainder)?;
-                remainder = Some(cells(plan, &calibration.remainder, &noises, &rest)?);
+    let mut releasing = Releasing::new(plan, calibration, declared)?;
+    releasing.add(&sums.groups)?;
+    releasing.finish(job)
+}
+
+/// A release in progress: groups come in pieces, in any order, and of those whose keys were not declared only the released ones are held.
+///
+/// A group that does not come (nobody is in it, or the worker failed) is released as zeros plus noise where it must appear.
+pub struct Releasing<'a> {
+    plan: &'a Plan,
+    calibration: &'a Calibration,
+    declared: &'a [Vec<Key>],
+    noises: Vec<Noise>,
+    /// Groups that appear whatever their size.
+    held: Vec<GroupSums>,
+    undeclared: Option<Undeclared>,
+}
+
+/// Fewer groups than this are not worth a thread.
+const GROUPS_A_THREAD: usize = 256;
+
+/// Groups that appear where their noisy number of units reaches τ, and all others added up.
+struct Undeclared {
+    threshold: Threshold,
+    passed: Passed,
+    rest: GroupSums,
+    /// The rest is released too.
+    remainder: bool,
+}
+
+impl<'a> Releasing<'a> {
+    /// Begins. `declared` are the declared keys, in their order; empty for the other key modes.
+    ///
+    /// # Errors
+    /// [`GateError::Noise`] where the noise cannot be made.
+    pub fn new(plan: &'a Plan, calibration: &'a Calibration, declared: &'a [Vec<Key>]) -> Result<Self, GateError> {
+        let undeclared = match plan.shape.keys {
+            Keys::None | Keys::Declared(_) => None,
+            Keys::Undeclared { remainder, .. } => {
+                let threshold =
+                    calibration.threshold.ok_or_else(|| GateError::Misfit("undeclared keys without a threshold".into()))?;
+                Some(Undeclared { threshold, passed: Passed::default(), rest: plan.group(vec![]), remainder })
             }
-            kept
+        };
+        Ok(Self { plan, calibration, declared, noises: noises(&calibration.scales)?, held: vec![], undeclared })
+    }
+
+    /// Adds whole groups: none may come twice.
+    ///
+    /// # Errors
+    /// [`GateError::Misfit`] when they do not fit the plan; [`GateError::Noise`] without entropy.
+    pub fn add(&mut self, groups: &[GroupSums]) -> Result<(), GateError> {
+        self.plan.check_groups(groups)?;
+        let Some(undeclared) = &mut self.undeclared else {
+            self.held.extend_from_slice(groups);
+            return Ok(());
+        };
+        let Undeclared { threshold, passed, rest, .. } = undeclared;
+        let (large, small): (Vec<_>, Vec<_>) = groups.iter().partition(|g| g.units >= threshold.least);
+        let mut left = |group: &GroupSums| rest.lanes.iter_mut().zip(&group.lanes).for_each(|(all, one)| *all += one);
+        small.into_iter().for_each(&mut left);
+        // Drawing exact noise is the slowest part of a release.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(large.len().div_ceil(GROUPS_A_THREAD));
+        let some = large.len().div_ceil(threads.max(1)).max(1);
+        let (plan, calibration, threshold) = (self.plan, self.calibration, *threshold);
+        let drawn = std::thread::scope(|scope| {
+            let draw = |groups| move || draw(plan, calibration, threshold, groups);
+            let threads: Vec<_> = large.chunks(some).map(|groups| scope.spawn(draw(groups))).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Drawn>| {
+                thread.join().map_err(|_| GateError::Noise("a thread died".into())).flatten()
+            };
+            threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()
+        })?;
+        for (group, row) in large.iter().zip(drawn.into_iter().flatten()) {
+            match row {
+                Some((noisy, row)) => passed.add(noisy, row),
+                None => left(group),
+            }
         }
+        Ok(())
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    /// As [`Releasing::add`].
+    pub fn finish(self, job: ContentHash) -> Result<Released, GateError> {
+        let Self { plan, calibration, declared, noises, held, undeclared } = self;
+        let (mut remainder, mut left_out) = (None, 0);
+        let rows = match undeclared {
+            Some(Undeclared { passed, rest, remainder: wanted, .. }) => {
+                if wanted {
+                    let noises = self::noises(&calibration.remainder)?;
+                    remainder = Some(cells(plan, &calibration.remainder, &noises, &rest)?);
+                }
+                left_out = passed.left_out();
+                passed.into_rows()?
+            }
+            None => {
+                let groups = match plan.shape.keys {
+                    Keys::Declared(_) => declared_groups(plan, declared, &held),
+                    _ => vec![held.into_iter().next().unwrap_or_else(|| plan.group(vec![]))],
+                };
+                let row =
+                    |group: GroupSums| Ok(Row { cells: cells(plan, &calibration.scales, &noises, &group)?, key: group.key });
+                groups.into_iter().map(row).collect::<Result<_, GateError>>()?
+            }
+        };
+        Ok(Released(ResultDoc {
+            version: 1,
+            job,
+            cost: calibration.cost,
+            keys: plan.shape.key_names.clone(),
+            columns: plan.result_names(),
+            rows,
+            suppressed: vec![],
+            remainder,
+            left_out,
+        }))
+    }
+}
+
+/// For each group its noisy number of units and its row, where it appears.
+type Drawn = Result<Vec<Option<(i64, Row)>>, GateError>;
+
+fn draw(plan: &Plan, calibration: &Calibration, threshold: Threshold, groups: &[&GroupSums]) -> Drawn {
+    let (noise, noises) = (noise::gaussian(threshold.scale)?, noises(&calibration.scales)?);
+    let one = |group: &&GroupSums| {
+        let noisy = group.units.saturating_add(noise.draw()?);
+        if noisy < threshold.tau {
+            return Ok(None);
+        }
+        let cells = cells(plan, &calibration.scales, &noises, group)?;
+        Ok(Some((noisy, Row { key: group.key.clone(), cells })))
     };
-    let mut rows = Vec::with_capacity(groups.len());
-    for group in groups {
-        let cells = cells(plan, &calibration.scales, &noises, &group)?;
-        rows.push(Row { key: group.key, cells });
-    }
-    if matches!(plan.shape.keys, Keys::Undeclared { .. }) {
-        // The order of arrival in the worker would tell which group came first in the files.
-        rows.sort_by(|a, b| compare_keys(&a.key, &b.key));
-    }
-    Ok(Released(ResultDoc {
-        version: 1,
-        job,
-        cost: calibration.cost,
-        keys: plan.shape.key_names.clone(),
-        columns: plan.result_names(),
-        rows,
-        suppressed: vec![],
-        remainder,
-    }))
+    groups.iter().map(one).collect()
 }
 
 fn noises(scales: &[f64]) -> Result<Vec<Noise>, GateError> {
     scales.iter().map(|s| noise::gaussian(*s)).collect()
 }
 
-pub(crate) fn declared_groups(plan: &Plan, declared: &[Vec<Key>], sums: &Sums) -> Vec<GroupSums> {
+pub(crate) fn declared_groups(plan: &Plan, declared: &[Vec<Key>], groups: &[GroupSums]) -> Vec<GroupSums> {
     // Key has no total order or hash (floats): its JSON text is its identity.
     let text = |key: &[Key]| serde_json::to_string(key).unwrap_or_default();
-    let by_key: std::collections::HashMap<String, &GroupSums> = sums.groups.iter().map(|g| (text(&g.key), g)).collect();
+    let by_key: std::collections::HashMap<String, &GroupSums> = groups.iter().map(|g| (text(&g.key), g)).collect();
     declared.iter().map(|key| by_key.get(&text(key)).map_or_else(|| plan.group(key.clone()), |g| (*g).clone())).collect()
-}
-
-/// The groups whose noisy number of units reaches τ, and all others added up.
-fn passing(plan: &Plan, calibration: &Calibration, sums: &Sums) -> Result<(Vec<GroupSums>, GroupSums), GateError> {
-    let threshold = calibration.threshold.ok_or_else(|| GateError::Misfit("undeclared keys without a threshold".into()))?;
-    let noise = noise::gaussian(threshold.scale)?;
-    let (mut kept, mut rest) = (Vec::new(), plan.group(vec![]));
-    // A group nobody is in does not exist, whatever the worker sent.
-    for group in sums.groups.iter().filter(|g| g.units > 0) {
-        if group.units.saturating_add(noise.draw()?) >= threshold.tau {
-            kept.push(group.clone());
-        } else {
-            rest.lanes.iter_mut().zip(&group.lanes).for_each(|(all, one)| *all += one);
-        }
-    }
-    Ok((kept, rest))
 }
 
 /// Noise on every integer of a group, then what its columns make of them.

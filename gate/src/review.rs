@@ -49,6 +49,7 @@ impl Plan {
             max_groups: self.kappa(),
             max_rows: self.shape.max_rows,
             blocks: None,
+            least_units: Some(i64::from(rules.min_units)),
             threshold: Some(i64::from(rules.min_units)),
             columns: self.shape.columns.iter().map(note).collect(),
         }
@@ -72,7 +73,7 @@ pub fn review(
         return Err(GateError::Misfit("the largest contributions are not known".into()));
     }
     let mut groups = match plan.shape.keys {
-        Keys::Declared(_) => declared_groups(plan, declared, sums),
+        Keys::Declared(_) => declared_groups(plan, declared, &sums.groups),
         _ => sums.groups.clone(),
     };
     groups.sort_by(|a, b| compare_keys(&a.key, &b.key));
@@ -92,6 +93,7 @@ pub fn review(
         rows,
         suppressed,
         remainder: None,
+        left_out: 0,
     }))
 }
 

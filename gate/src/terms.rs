@@ -7,7 +7,7 @@ use tidegate_protocol::{
     receipt::Mechanism,
 };
 
-use crate::{Calibration, GateError, Plan, Released, Sums, release, review::review};
+use crate::{Calibration, GateError, GroupSums, Plan, Released, Releasing, Sums, review::review};
 
 /// The terms of one job.
 #[derive(Debug, Clone)]
@@ -47,14 +47,69 @@ impl Terms {
         }
     }
 
-    /// Releases `sums`.
+    /// Begins a release.
     ///
     /// # Errors
-    /// As [`release()`] and [`review`].
+    /// As [`Releasing::new`].
+    pub fn begin<'a>(&'a self, plan: &'a Plan, declared: &'a [Vec<Key>]) -> Result<Open<'a>, GateError> {
+        Ok(match self {
+            Self::Dp(calibration) => Open::Dp(Releasing::new(plan, calibration, declared)?),
+            Self::Reviewed(rules) => Open::Reviewed { plan, rules, declared, sums: Sums::default() },
+        })
+    }
+
+    /// Releases `sums` in one go.
+    ///
+    /// # Errors
+    /// As [`Releasing`]'s and [`review`]'s.
     pub fn release(&self, plan: &Plan, declared: &[Vec<Key>], sums: &Sums, job: ContentHash) -> Result<Released, GateError> {
+        let mut open = self.begin(plan, declared)?;
+        open.add(&sums.groups)?;
+        open.finish(job)
+    }
+}
+
+/// A release in progress, on its terms.
+pub enum Open<'a> {
+    /// Noised.
+    Dp(Releasing<'a>),
+    /// Exact: which groups are kept back is decided over all of them.
+    Reviewed {
+        /// What is released.
+        plan: &'a Plan,
+        /// By these rules.
+        rules: &'a ReviewRules,
+        /// Declared keys.
+        declared: &'a [Vec<Key>],
+        /// So far.
+        sums: Sums,
+    },
+}
+
+impl Open<'_> {
+    /// Adds whole groups.
+    ///
+    /// # Errors
+    /// As [`Releasing::add`].
+    pub fn add(&mut self, groups: &[GroupSums]) -> Result<(), GateError> {
         match self {
-            Self::Dp(calibration) => release(plan, calibration, declared, sums, job),
-            Self::Reviewed(rules) => review(plan, rules, declared, sums, job),
+            Self::Dp(releasing) => releasing.add(groups),
+            Self::Reviewed { plan, sums, .. } => {
+                plan.check_groups(groups)?;
+                sums.groups.extend_from_slice(groups);
+                Ok(())
+            }
+        }
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    /// As [`Releasing::finish`] and [`review`].
+    pub fn finish(self, job: ContentHash) -> Result<Released, GateError> {
+        match self {
+            Self::Dp(releasing) => releasing.finish(job),
+            Self::Reviewed { plan, rules, declared, sums } => review(plan, rules, declared, &sums, job),
         }
     }
 }

@@ -242,12 +242,17 @@ fn one_unit_in_kappa_groups_is_hidden() {
 /// A group that one unit alone is in, against none; and one more unit in a group near the threshold.
 #[test]
 fn an_undeclared_group_does_not_show_its_one_unit() {
-    let plan = plan(Keys::Undeclared { min_units: 1, remainder: false }, Measure::Count, None);
-    let tau = plan.calibrate(price(RHO)).unwrap().threshold.unwrap().tau as usize;
-    for near in [1, tau - 1, tau, tau + 3] {
-        let of = |others, values| Sums { groups: vec![group(&plan, text("a"), others, values)] };
-        let without = if near == 1 { Sums::default() } else { of(near - 1, None) };
-        sound(&Case { plan: &plan, sides: [without, of(near - 1, Some(&[1.0, 1.0]))], declared: &[], paid: RHO, look: rows });
+    // A floor of 12 is higher than τ would be: then groups of 1 to 3 never appear.
+    for (floor, edge) in [(1, 1), (12, 4)] {
+        let plan = plan(Keys::Undeclared { min_units: floor, remainder: false }, Measure::Count, None);
+        let threshold = plan.calibrate(price(RHO)).unwrap().threshold.unwrap();
+        assert_eq!(threshold.least, edge);
+        let (least, tau) = (threshold.least as usize, threshold.tau as usize);
+        for near in [1, least, tau - 1, tau, tau + 3] {
+            let of = |others, values| Sums { groups: vec![group(&plan, text("a"), others, values)] };
+            let without = if near == 1 { Sums::default() } else { of(near - 1, None) };
+            sound(&Case { plan: &plan, sides: [without, of(near - 1, Some(&[1.0, 1.0]))], declared: &[], paid: RHO, look: rows });
+        }
     }
 }
 

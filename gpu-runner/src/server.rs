@@ -35,7 +35,7 @@ pub fn main(library: &Path, mut from: impl Read, mut to: impl Write) -> Result<(
     let environment = ort::init_from(library).map_err(failed)?.with_telemetry(false).build().map_err(failed)?;
     let load: Load = read(&mut from)?;
     // The runtime is loaded and has its threads: from here on nothing can be opened, also not by the model.
-    enter(&Walls { memory_bytes: MEMORY, cpu_seconds: CPU_SECONDS });
+    enter(&Walls { memory_bytes: MEMORY, cpu_seconds: CPU_SECONDS, file_bytes: 0 });
     let mut session = match open(&environment, &load) {
         Ok(session) => session,
         Err(e) => return write(&mut to, &Loaded::Refused(e.to_string())),

@@ -19,6 +19,8 @@ pub struct Walls {
     pub memory_bytes: u64,
     /// Processor seconds.
     pub cpu_seconds: u64,
+    /// How far a regular file that is held for writing may grow; 0 where none may be written.
+    pub file_bytes: u64,
 }
 
 /// Which walls stand after [`enter`].
@@ -60,8 +62,8 @@ fn limit(walls: &Walls) -> bool {
     let limits = [
         // A core dump would write rows to disk.
         set(Resource::Core, 0),
-        // No regular file can be written, whatever descriptor is held.
-        set(Resource::Fsize, 0),
+        // No regular file can be written beyond it, whatever descriptor is held.
+        set(Resource::Fsize, walls.file_bytes),
         set(Resource::Data, walls.memory_bytes),
         set(Resource::Cpu, walls.cpu_seconds),
     ];

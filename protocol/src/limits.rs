@@ -9,6 +9,9 @@ pub const REQUEST_BYTES: usize = 128 << 10;
 /// Longest reply in bytes. A result of 100 000 groups fits; the peer that was asked cannot make us allocate more than this at once.
 pub const FRAME_BYTES: usize = 32 << 20;
 
+/// Most bytes of a result's rows as JSON: base64-coded, with a receipt, they fit a reply.
+pub const RESULT_BYTES: usize = 20 << 20;
+
 /// Bytes of a document that an INTENT leaves free, so that its OUTCOME, which says the same and how it ended, fits too.
 pub const OUTCOME_BYTES: usize = 1024;
 
@@ -41,6 +44,12 @@ pub const SQL_NODES: usize = 4000;
 
 /// Up to so many groups a quantile is found among 4096 steps of its range, else among 256: each step is a number in the worker's memory.
 pub const FINE_GROUPS: usize = 64;
+
+/// Most bytes of one group's numbers where nobody knows how many groups there will be.
+pub const GROUP_BYTES: usize = 64 << 10;
+
+/// Most bytes of all groups' numbers where public numbers say how many there are. Each thread has a copy.
+pub const GROUPS_BYTES: usize = 64 << 20;
 
 /// Most keys of one GROUP BY: each may be a text of [`TEXT_CHARS`] in every row of a batch.
 pub const KEYS: usize = 8;

@@ -94,6 +94,9 @@ pub struct Mechanism {
     /// Number of blocks, for sample and aggregate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<u32>,
+    /// Groups of fewer units never appear, where keys are undeclared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_units: Option<i64>,
     /// Threshold on the noisy number of units, where keys are undeclared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<i64>,

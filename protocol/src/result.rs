@@ -48,4 +48,12 @@ pub struct ResultDoc {
     /// All groups that did not appear, added up, where the policy allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remainder: Option<Vec<Cell>>,
+    /// Groups that passed their threshold and had no room in a reply: those with the smallest noisy number of units.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }

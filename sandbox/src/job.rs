@@ -12,7 +12,7 @@ use tidegate_protocol::{
     policy::Policy,
 };
 
-use crate::{RunError, onnx, sql, wasm};
+use crate::{RunError, Sink, onnx, sql, wasm};
 
 /// The program's bytes, fetched with the job: a component or a model.
 pub type Attachment = Arc<Vec<u8>>;
@@ -160,19 +160,35 @@ pub struct Help<'a> {
     pub inference: Option<&'a mut dyn onnx::Inference>,
     /// Collects what the author may see, on mock rows only.
     pub rehearsal: Option<&'a mut Rehearsal>,
+    /// Takes groups that do not fit in memory.
+    pub spill: Option<&'a sql::Spill>,
 }
 
-/// Runs an admitted job over the dataset's files (Parquet, ordered by unit). `prf` places units and chooses groups.
+/// Runs an admitted job over the dataset's files (Parquet, ordered by unit) and hands its sums to `sink`, some groups at a time. `prf` places units and
+/// chooses groups.
 ///
 /// # Errors
 /// [`RunError`]: for the owner's log; the buyer gets noise over nothing.
-pub fn run(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
+pub fn run_into(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>, sink: &mut Sink<'_>) -> Result<(), RunError> {
     match &job.engine {
-        Engine::Sql(query) => sql::run_query(query, &job.plan, files, prf),
-        Engine::Wasm(guest) => guest.run(&job.plan, files, prf, help.rehearsal),
+        Engine::Sql(query) => sql::run_query(query, &job.plan, files, prf, help.spill, sink),
+        Engine::Wasm(guest) => sink(guest.run(&job.plan, files, prf, help.rehearsal)?.groups),
         Engine::Onnx(model) => {
             let inference = help.inference.ok_or_else(|| RunError::Engine("no runner for the model".into()))?;
-            model.run(&job.plan, files, inference)
+            sink(model.run(&job.plan, files, inference)?.groups)
         }
     }
+}
+
+/// [`run_into`] with all groups held in memory.
+///
+/// # Errors
+/// As [`run_into`].
+pub fn run(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
+    let mut sums = Sums::default();
+    run_into(job, files, prf, help, &mut |groups| {
+        sums.groups.extend(groups);
+        Ok(())
+    })?;
+    Ok(sums)
 }

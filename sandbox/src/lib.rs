@@ -20,7 +20,10 @@ pub mod wasm;
 
 mod job;
 
-pub use job::{Admitted, Attachment, Help, Rehearsal, admit, run};
+pub use job::{Admitted, Attachment, Help, Rehearsal, admit, run, run_into};
+
+/// Takes the sums of some groups; none comes twice. Its error ends the run.
+pub type Sink<'a> = dyn FnMut(Vec<tidegate_gate::GroupSums>) -> Result<(), RunError> + 'a;
 
 /// The run failed after admission. Details are for the owner's log alone.
 #[derive(Debug, thiserror::Error)]

@@ -87,7 +87,7 @@ fn scores_are_reduced_per_unit_and_failures_become_the_default() {
     for (reduce, expected) in [(RowReduce::Mean, 1.5), (RowReduce::Max, 1.75), (RowReduce::Sum, 2.0), (RowReduce::Last, 1.75)] {
         let job = job(program(&bytes, FIVE, "score", reduce));
         let admitted = admit(&job, &policy, &t.schema, Some(Arc::new(bytes.clone()))).unwrap();
-        let help = Help { inference: Some(&mut Echo), rehearsal: None };
+        let help = Help { inference: Some(&mut Echo), ..Help::default() };
         let sums = run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], help).unwrap();
         assert_eq!(sums.groups[0].units, 3);
         assert_eq!(sums.groups[0].lanes, [(expected / 2f64.powi(-20)) as i128], "{reduce:?}");

@@ -42,6 +42,22 @@ fn quantiles_count_each_units_first_rows_in_bins() {
     assert_eq!(by_city[1], (text("b"), 1, vec![(128, 1)]));
 }
 
+/// Public numbers say how much memory groups take: no data has to come for that to be too much.
+#[test]
+fn more_percentiles_than_memory_holds_are_refused() {
+    let t = table(&[(Some(1), Some(0.0), 1, "a")]);
+    let many = |n: usize| (0..n).map(|i| format!("MEDIAN(spend + {i})")).collect::<Vec<_>>().join(", ");
+    let ask =
+        |n: usize, by: &str, keys| admit(&sql(&format!("SELECT {} FROM dataset{by}", many(n)), keys), &policy(), &t.schema, None);
+    assert!(ask(8, " GROUP BY city", None).is_ok());
+    let refused = ask(40, " GROUP BY city", None).unwrap_err();
+    assert!(refused.message.contains("do not fit in memory"), "{refused}");
+    let declared = |n: usize| Some((0..n).map(|i| text(&i.to_string())).collect::<Vec<_>>());
+    assert!(ask(40, " GROUP BY city", declared(100)).is_ok());
+    assert!(ask(40, " GROUP BY city", declared(1000)).is_err());
+    assert!(ask(40, "", None).is_ok());
+}
+
 /// Two values a row: rows in which either is missing count in none of the sums.
 #[test]
 fn covariance_takes_rows_that_have_both_values() {

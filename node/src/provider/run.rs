@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
-use tidegate_gate::Sums;
+use tidegate_gate::{GroupSums, Released, Sums};
 use tidegate_protocol::{
     Job, Refusal, Signed,
     frame::Delivery,
@@ -12,7 +12,10 @@ use tidegate_protocol::{
 };
 
 use super::{Provider, clock, submit::AdmittedJob, unavailable};
-use crate::{NodeError, fault, worker};
+use crate::{
+    NodeError, fault,
+    worker::{self, WorkerFailed},
+};
 
 impl Provider {
     /// Finishes the jobs that a crash cut off: charged, and nothing of them was revealed, so they run once more at no further charge.
@@ -52,19 +55,16 @@ impl Provider {
 
     /// Runs, releases, and makes the result and its receipt durable. Whatever goes wrong in the worker is invisible outside.
     pub(super) async fn run(&self, admitted: &AdmittedJob<'_>, reservation: Reservation) -> Result<JobRecord, Refusal> {
-        let sums = match worker::run(&admitted.work, &admitted.dataset.record.compute, admitted.slot_end()).await {
-            Ok(sums) if admitted.plan.check(&sums).is_ok() => sums,
-            Ok(_) => {
-                tracing::error!("job {}: the worker's sums do not fit; noise over the default is released", admitted.job.id());
-                defaults(admitted)
-            }
+        let id = admitted.job.id();
+        let released = match self.noised(admitted).await {
+            Ok(released) => released,
             Err(e) => {
-                tracing::error!("job {}: {e}; noise over the default is released", admitted.job.id());
-                defaults(admitted)
+                // Nothing of what came before counts.
+                tracing::error!("job {id}: {e}; noise over the default is released");
+                let sums = defaults(admitted);
+                admitted.terms.release(&admitted.plan, &admitted.declared, &sums, id).map_err(unavailable)?
             }
         };
-        let released =
-            admitted.terms.release(&admitted.plan, &admitted.declared, &sums, admitted.job.id()).map_err(unavailable)?;
         fault::point("after-release");
         let bytes = serde_json_canonicalizer::to_string(released.document()).map_err(unavailable)?;
         if !admitted.work.policy.skips_tick(&admitted.job.signer()) {
@@ -78,6 +78,25 @@ impl Provider {
         self.export().await?;
         fault::point("after-export");
         Ok(record)
+    }
+
+    /// What the worker's sums come to, released as they come: a thread of its own draws the noise.
+    async fn noised(&self, admitted: &AdmittedJob<'_>) -> Result<Released, WorkerFailed> {
+        let (send, mut receive) = tokio::sync::mpsc::channel::<Vec<GroupSums>>(4);
+        let (terms, plan, declared) = (admitted.terms.clone(), admitted.plan.clone(), admitted.declared.clone());
+        let id = admitted.job.id();
+        let releasing = tokio::task::spawn_blocking(move || {
+            let mut release = terms.begin(&plan, &declared)?;
+            while let Some(groups) = receive.blocking_recv() {
+                release.add(&groups)?;
+            }
+            release.finish(id)
+        });
+        let files = &admitted.dataset.record.compute;
+        let ran = worker::run(&admitted.work, files, self.home.path(), admitted.slot_end(), send).await;
+        // Why the gate would not take them says more than that it did not.
+        let released = releasing.await.map_err(|e| WorkerFailed(e.to_string()))?.map_err(|e| WorkerFailed(e.to_string()))?;
+        ran.map(|()| released)
     }
 
     /// Brings the log on disk up to the store.

@@ -10,12 +10,13 @@ use datafusion::{
     common::{DFSchema, tree_node::TreeNode as _},
     logical_expr::{Aggregate, Expr, ExprSchemable as _, LogicalPlan, try_cast},
 };
-use tidegate_gate::{Keys, Shape};
+use tidegate_gate::{Keys, Plan, Shape};
 use tidegate_protocol::{Refusal, job::Key, limits, policy::Policy};
 
 use super::{
     declare::{declare, types},
     expr::{Bounded, total},
+    fold::Fold,
     measures::{self, unalias},
     per_unit::PerUnit,
     planner::plan,
@@ -145,6 +146,21 @@ fn plain<'a>(plan: &'a LogicalPlan, above: usize, aggregate: &Aggregate) -> Opti
     (distinct.len() == places.len()).then_some(places)
 }
 
+/// Refuses what public numbers say would not fit in memory: a percentile takes hundreds of numbers in each group.
+fn check_memory(shape: &Shape) -> Result<(), Refusal> {
+    let plan = Plan::new(shape.clone()).map_err(refuse)?;
+    let (groups, most) = match shape.keys {
+        Keys::None => (1, limits::GROUPS_BYTES),
+        Keys::Declared(n) => (n as usize, limits::GROUPS_BYTES),
+        Keys::Undeclared { .. } => (1, limits::GROUP_BYTES),
+    };
+    if Fold::group_bytes(&plan).saturating_mul(groups) <= most {
+        return Ok(());
+    }
+    Err(refuse("so many percentiles of so many groups do not fit in memory")
+        .fix("Ask for fewer percentiles, or declare fewer keys"))
+}
+
 /// Admits an aggregate query.
 ///
 /// # Errors
@@ -204,6 +220,7 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
     columns.extend(found.arguments.into_iter().enumerate().map(|(i, e)| (format!("argument {i}"), e)));
     let filter = rows.filter.clone().map(|f| total(f, unit)).transpose()?;
     let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
+    check_memory(&shape)?;
     let view = items.is_none().then(|| View::new(planned.plan.clone(), above, found.places));
     let over =
         Select { filter, columns, schema: source, unit: if rows.per_unit.is_some() { String::new() } else { unit.clone() } };

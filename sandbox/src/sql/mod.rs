@@ -24,6 +24,7 @@ mod view;
 use tidegate_protocol::{Code, Refusal};
 
 pub use admit::{Query, Select, admit_query, admit_select};
+pub use fold::Spill;
 pub use run::run_query;
 pub use view::View;
 

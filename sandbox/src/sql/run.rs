@@ -8,42 +8,72 @@ use arrow::{
     compute::{cast, filter_record_batch},
     datatypes::{DataType, Field, Float64Type, Schema},
 };
-use tidegate_gate::{GroupSums, Plan, Sums};
+use tidegate_gate::{GroupSums, Plan};
 use tidegate_protocol::limits;
 
 use super::{
     Query, Select,
-    fold::Fold,
+    fold::{Fold, Parts, Spill},
     keys::canonical,
     per_unit::{Done, Folding, PerUnit},
     sets::Set,
 };
 use crate::{
-    RunError,
+    RunError, Sink,
     units::{Physical, Runs, Scan, shorten},
 };
 
-/// Runs an admitted query over files ordered by unit. `prf` chooses groups where a unit is in more than κ: never by value.
+/// Most folds at a time, over all threads and sets: each has a part of the room.
+const MOST_FOLDS: usize = 64;
+/// Most bytes of the numbers of groups whose keys are declared, over all threads.
+const FOLDS_BYTES: usize = 512 << 20;
+
+/// Runs an admitted query over files ordered by unit, and hands the sums of each group to `sink`, some groups at a time. `prf` chooses groups where a unit
+/// is in more than κ: never by value. Without a `spill` all groups stay in memory.
 ///
 /// # Errors
-/// [`RunError`]; the caller then releases noise over nothing.
-pub fn run_query(query: &Query, plan: &Plan, files: &[File], prf: &[u8; 32]) -> Result<Sums, RunError> {
-    let scan = Scan::open(files, &query.select)?;
-    run_over(scan.ways(), &scan, query, plan, prf)
+/// [`RunError`]; the caller then releases noise over nothing, whatever it was handed before.
+pub fn run_query(
+    query: &Query,
+    plan: &Plan,
+    files: &[File],
+    prf: &[u8; 32],
+    spill: Option<&Spill>,
+    sink: &mut Sink<'_>,
+) -> Result<(), RunError> {
+    // Each row may be a group of its own, in each set.
+    let scan = Scan::open(files, &query.select, Fold::group_bytes(plan) * query.sets.len())?;
+    let declared = Fold::group_bytes(plan) * query.declared.as_ref().map_or(1, Vec::len).max(1);
+    let most = (MOST_FOLDS / query.sets.len()).min(FOLDS_BYTES / declared).max(1);
+    run_over(scan.ways().min(most), &scan, query, plan, prf, spill, sink)
 }
 
 /// [`run_query`] over at most `ways` threads. The sums do not depend on their number.
-fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8; 32]) -> Result<Sums, RunError> {
+fn run_over(
+    ways: usize,
+    scan: &Scan<'_>,
+    query: &Query,
+    plan: &Plan,
+    prf: &[u8; 32],
+    spill: Option<&Spill>,
+    sink: &mut Sink<'_>,
+) -> Result<(), RunError> {
     let stage = match &query.per_unit {
         Some((stage, over)) => Some((&**stage, over, Physical::new(over)?)),
         None => None,
     };
     let fields = plan.fields().len();
+    let parts: Vec<Option<Parts<'_>>> = query.sets.iter().map(|_| spill.map(|spill| Parts::new(spill, prf))).collect();
+    let share = spill.map_or(usize::MAX, |spill| spill.share(ways * query.sets.len()));
+    let fold = |(set, parts)| {
+        let fold = Fold::new(plan, prf, set, query.reviewed);
+        if let Some(parts) = parts { fold.within(parts, share) } else { fold }
+    };
     let start = || Thread {
         plan,
         sets: &query.sets,
         keys: query.keys,
-        folds: query.sets.iter().map(|set| Fold::new(plan, prf, set, query.reviewed)).collect(),
+        folds: query.sets.iter().zip(parts.iter().map(Option::as_ref)).map(fold).collect(),
         laid: vec![Vec::new(); fields],
         units: None,
     };
@@ -51,22 +81,36 @@ fn run_over(ways: usize, scan: &Scan<'_>, query: &Query, plan: &Plan, prf: &[u8;
         None => thread.batch(runs, columns),
         Some(stage) => thread.rows_of_units(stage, runs, columns),
     })?;
-    let mut all: Option<Vec<Fold<'_>>> = None;
+    // By set, then by thread.
+    let mut all: Vec<Vec<Fold<'_>>> = query.sets.iter().map(|_| Vec::new()).collect();
     for mut thread in threads {
         if let Some(stage) = &stage {
             thread.last_unit(stage)?;
         }
-        match &mut all {
-            Some(all) => all.iter_mut().zip(thread.folds).try_for_each(|(mine, theirs)| mine.merge(theirs))?,
-            none => *none = Some(thread.folds),
+        all.iter_mut().zip(thread.folds).for_each(|(of_set, fold)| of_set.push(fold));
+    }
+    for ((set, parts), folds) in query.sets.iter().zip(&parts).zip(all) {
+        let sink = &mut |mut groups: Vec<GroupSums>| {
+            groups.iter_mut().for_each(|group| group.key = set.key(std::mem::take(&mut group.key)));
+            sink(groups)
+        };
+        let mut folds = folds.into_iter();
+        match parts.as_ref().filter(|parts| !parts.is_empty()) {
+            None => {
+                let Some(mut sum) = folds.next() else { continue };
+                folds.try_for_each(|fold| sum.merge(fold))?;
+                sum.hand_on(sink)?;
+            }
+            Some(parts) => {
+                folds.try_for_each(|mut fold| {
+                    fold.finish();
+                    fold.write_down()
+                })?;
+                parts.add_up(|| Fold::new(plan, prf, set, query.reviewed), |sum| sum.hand_on(sink))?;
+            }
         }
     }
-    let mut sums = Sums::default();
-    for (set, fold) in query.sets.iter().zip(all.into_iter().flatten()) {
-        let groups = fold.into_sums()?.groups.into_iter();
-        sums.groups.extend(groups.map(|group| GroupSums { key: set.key(group.key.clone()), ..group }));
-    }
-    Ok(sums)
+    Ok(())
 }
 
 /// Aggregation by unit, and what is selected of its results.
@@ -144,173 +188,4 @@ impl Thread<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{collections::BTreeMap, sync::Arc};
-
-    use arrow::{
-        array::{Int64Array, RecordBatch, StringArray},
-        row::{RowConverter, SortField},
-    };
-    use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
-    use tidegate_gate::{Plan, Sums};
-    use tidegate_protocol::{job::Key, policy::PolicyFile};
-
-    use super::*;
-    use crate::sql::admit_query;
-
-    const POLICY: &str = r#"
-        unit = { column = "person", max_units = 1000, max_rows = 3, max_groups = 2 }
-        budget = { delta = 1e-9, rho = 100.0, per_buyer_rho = 100.0 }
-        jobs = { kinds = ["sql"], min_units = 10, fuel = 1000000, memory_mib = 16, slot = "600s", tick = "1s" }
-        access = { compute = "granted", replicate = "nobody" }
-        columns = { spend = { lo = 0, hi = 1000 }, cell = {} }
-    "#;
-
-    /// Neighbours often share it.
-    fn cell(row: i64) -> String {
-        format!("c{}", row / 3 * 7 % 5)
-    }
-
-    /// A file of row groups of `group` rows; units are as given, `None` is NULL.
-    fn file(units: &[Option<i64>], group: usize) -> File {
-        let n = units.len() as i64;
-        let batch = RecordBatch::try_from_iter_with_nullable([
-            ("person", Arc::new(Int64Array::from(units.to_vec())) as ArrayRef, true),
-            ("cell", Arc::new((0..n).map(|i| Some(cell(i))).collect::<StringArray>()) as ArrayRef, true),
-            ("spend", Arc::new((0..n).map(|i| i * 37 % 1009).collect::<Int64Array>()) as ArrayRef, true),
-        ])
-        .unwrap();
-        let mut file = tempfile::tempfile().unwrap();
-        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
-        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
-        file
-    }
-
-    fn sums(ways: usize, sql: &str, files: &[File]) -> Result<Sums, RunError> {
-        let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
-        let schema = crate::units::schema(&files[0]).unwrap();
-        let query = admit_query(sql, None, &schema, &policy).unwrap();
-        let plan = Plan::new(query.shape.clone()).unwrap();
-        let mut sums = run_over(ways, &Scan::open(files, &query.select)?, &query, &plan, &[7; 32])?;
-        sums.groups.sort_by_key(|g| format!("{:?}", g.key));
-        Ok(sums)
-    }
-
-    const SQL: &str = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s, AVG(spend) AS m FROM dataset WHERE spend > 90 GROUP BY cell";
-
-    /// Units that lie across row groups, across several, across files, and NULL units: whatever the split, one sum.
-    #[test]
-    fn the_number_of_threads_does_not_change_the_sums() {
-        let uneven: Vec<_> = (0..400i64).map(|i| (i % 11 != 3).then_some(i / 9)).collect();
-        let long: Vec<_> = (0..300i64)
-            .map(|i| {
-                Some(if i < 40 {
-                    0
-                } else if i < 250 {
-                    1
-                } else {
-                    i
-                })
-            })
-            .collect();
-        let missing: Vec<_> = (0..200i64).map(|i| (i < 90).then_some(i / 4)).collect();
-        for units in [&uneven, &long, &missing] {
-            for group in [16, 17, 64] {
-                let whole = [file(units, group)];
-                let (a, b) = units.split_at(units.len() / 3);
-                let alone = sums(1, SQL, &whole).unwrap();
-                assert!(alone.groups.iter().any(|g| g.units > 3), "something is counted");
-                for ways in 2..9 {
-                    assert!(sums(ways, SQL, &whole).unwrap() == alone, "{ways} threads, row groups of {group}");
-                }
-                // Rows are numbered anew in each file, so only the number of threads may differ here.
-                let two = [file(a, group), file(b, group)];
-                assert!(sums(5, SQL, &two).unwrap() == sums(1, SQL, &two).unwrap(), "two files, row groups of {group}");
-            }
-        }
-    }
-
-    /// By hand, row by row, in one map: what the fold must come to, whatever batches a unit lies across and however many groups it is in.
-    #[test]
-    fn the_fold_agrees_with_sums_by_hand() {
-        // Units of forty rows, of seven, of two and of one: with and without a tally.
-        let unit = |i| match i {
-            0..200 => i / 40,
-            200..500 => i / 7,
-            500..1200 => i / 2,
-            _ => i,
-        };
-        let units: Vec<_> = (0..1500i64).map(|i| Some(unit(i))).collect();
-        let files = [file(&units, 23)];
-        let query = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s, COUNT(DISTINCT person) AS p FROM dataset GROUP BY cell";
-        let encode = RowConverter::new(vec![SortField::new(DataType::Utf8)]).unwrap();
-        let mut by_unit: BTreeMap<i64, BTreeMap<String, (i64, f64)>> = BTreeMap::new();
-        for (i, unit) in (0i64..).zip(&units) {
-            let group = by_unit.entry(unit.unwrap()).or_default().entry(cell(i)).or_default();
-            *group = (group.0 + 1, group.1 + (i * 37 % 1009).min(1000) as f64);
-        }
-        let mut expected: BTreeMap<String, (i64, i128, f64)> = BTreeMap::new();
-        for (unit, groups) in by_unit {
-            let mut ranked: Vec<_> = groups.into_iter().collect();
-            ranked.sort_by_key(|(cell, _)| {
-                let key = encode.convert_columns(&[Arc::new(StringArray::from(vec![cell.as_str()])) as ArrayRef]).unwrap();
-                let mut hash = blake3::Hasher::new_keyed(&[7; 32]);
-                hash.update(&8u64.to_le_bytes()).update(&unit.to_le_bytes()).update(key.row(0).data());
-                *hash.finalize().as_bytes()
-            });
-            for (cell, (rows, spend)) in ranked.into_iter().take(2) {
-                let group = expected.entry(cell).or_default();
-                *group = (group.0 + 1, group.1 + i128::from(rows.min(3)), group.2 + spend.min(3000.0));
-            }
-        }
-        let step = 2f64.powi(10 - 20);
-        let expected: Vec<_> = expected
-            .into_iter()
-            .map(|(cell, (units, rows, spend))| (cell, units, vec![rows, (spend / step) as i128, i128::from(units)]))
-            .collect();
-        for ways in [1, 4] {
-            let got: Vec<_> = sums(ways, query, &files)
-                .unwrap()
-                .groups
-                .into_iter()
-                .map(|g| {
-                    let [Key::Text(cell)] = g.key.as_slice() else { panic!("{:?}", g.key) };
-                    (cell.clone(), g.units, g.lanes)
-                })
-                .collect();
-            assert_eq!(got, expected, "{ways} threads");
-        }
-    }
-
-    /// However long its texts are, a batch of wide rows is no larger than one of narrow rows: there are fewer of them in it.
-    #[test]
-    fn wide_rows_come_in_small_batches() {
-        let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
-        let files = [file(&[Some(1)], 16)];
-        let schema = crate::units::schema(&files[0]).unwrap();
-        let rows = |columns: usize| {
-            let columns = (0..columns).map(|i| format!("cell || '{i}'")).collect::<Vec<_>>().join(", ");
-            let select = crate::sql::admit_select(&format!("SELECT {columns} FROM dataset"), &schema, &policy).unwrap();
-            Scan::open(&files, &select).unwrap().batch
-        };
-        assert_eq!((rows(1), rows(2)), (8192, 8192));
-        assert!(rows(100) * 100 * 4 * limits::TEXT_CHARS <= 128 << 20, "{}", rows(100));
-    }
-
-    /// A unit that comes back later would be counted twice: refused, whichever threads saw its two places.
-    #[test]
-    fn units_out_of_order_are_refused_however_the_work_is_split() {
-        let ordered: Vec<_> = (0..320i64).map(|i| Some(i / 5)).collect();
-        for (from, to) in [(0, 200), (319, 3), (100, 300), (64, 128), (160, 0), (319, 160)] {
-            let mut units = ordered.clone();
-            units[to] = ordered[from];
-            let file = [file(&units, 32)];
-            for ways in 1..9 {
-                let out = sums(ways, "SELECT COUNT(*) AS n FROM dataset", &file);
-                assert!(matches!(out, Err(RunError::Unordered)), "row {from} at {to}, {ways} threads");
-            }
-        }
-    }
-}
+mod tests;

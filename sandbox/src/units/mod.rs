@@ -28,9 +28,9 @@ pub(crate) use self::text::shorten;
 
 /// Most rows of a batch.
 const BATCH: usize = 8192;
-/// Bytes that the selected columns of a batch may take, each text counted at its longest: public numbers decide how many rows lie in memory, so that
-/// no text in them can make a worker outgrow it.
-const BATCH_BYTES: usize = 128 << 20;
+/// Bytes that the selected columns of all threads' batches may take, each text counted at its longest: public numbers decide how many rows lie in memory,
+/// so that no text in them can make a worker outgrow it.
+const BATCH_BYTES: usize = 256 << 20;
 
 /// Reads the files' schema: what admission needs, no rows.
 ///
@@ -53,16 +53,17 @@ pub struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Opens `files` and makes the expressions ready.
+    /// Opens `files` and makes the expressions ready. `state` is what a row may take in memory, in bytes, once it was visited.
     ///
     /// # Errors
     /// [`RunError::Data`] for unreadable files.
-    pub fn open(files: &[File], select: &'a Select) -> Result<Self, RunError> {
+    pub fn open(files: &[File], select: &'a Select, state: usize) -> Result<Self, RunError> {
         let physical = Physical::new(select)?;
         let wanted: SchemaRef = select.schema.inner().clone();
         let unit = wanted.index_of(&select.unit)?;
-        let batch = (BATCH_BYTES / width(&physical.kinds(&wanted)?)).clamp(1, BATCH);
-        Ok(Self { select, wanted, unit, physical, layout: Layout::open(files)?, batch })
+        let layout = Layout::open(files)?;
+        let batch = (BATCH_BYTES / layout.ways() / (width(&physical.kinds(&wanted)?) + state)).clamp(1, BATCH);
+        Ok(Self { select, wanted, unit, physical, layout, batch })
     }
 
     /// How many threads are worth starting for these files here.
@@ -254,7 +255,7 @@ pub fn each_unit(
     let mut finish = |schema: &SchemaRef, gathered: &Gathered| {
         visit(gathered.unit.as_ref(), arrow::compute::concat_batches(schema, &gathered.parts)?)
     };
-    let scan = Scan::open(files, select)?;
+    let scan = Scan::open(files, select, 0)?;
     scan.run(|runs, columns| {
         let columns = columns.iter().map(|c| shorten(c, limits::TEXT_CHARS)).collect::<Result<Vec<_>, _>>()?;
         let most = most_rows(&columns);

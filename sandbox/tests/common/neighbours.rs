@@ -174,8 +174,22 @@ impl World {
         let plan = Plan::new(admitted.shape.clone()).map_err(|e| Refusal::new(Code::Program, e.to_string()))?;
         let sums = |file: &File| {
             let files = [file.try_clone().unwrap()];
-            let sums =
-                sql::run_query(&admitted, &plan, &files, &[7; 32]).unwrap_or_else(|e| panic!("{query}\n  failed on a row: {e}"));
+            let run = |spill: Option<&sql::Spill>| {
+                let mut sums = Sums::default();
+                let sink = &mut |groups: Vec<GroupSums>| {
+                    sums.groups.extend(groups);
+                    Ok(())
+                };
+                sql::run_query(&admitted, &plan, &files, &[7; 32], spill, sink)
+                    .unwrap_or_else(|e| panic!("{query}\n  failed on a row: {e}"));
+                sums
+            };
+            let sums = run(None);
+            if file.metadata().unwrap().len() == self.whole.metadata().unwrap().len() {
+                // Without room for a single group it comes to the same.
+                let spilled = run(Some(&sql::Spill::new(tempfile::tempfile().unwrap(), 1)));
+                assert_eq!(by_key(&sums), by_key(&spilled), "{query}\n  with groups on disk");
+            }
             plan.check(&sums).unwrap_or_else(|e| panic!("{query}\n  does not fit its plan: {e}"));
             sums
         };

@@ -1,13 +1,17 @@
-//! From the folds of several threads to the sums of all groups.
+//! From the folds of several threads, or what they wrote down, to the sums of all groups.
 
+use arrow::array::{Array as _, ArrayRef};
 use datafusion::logical_expr::EmitTo;
-use tidegate_gate::{Field, GroupSums, Largest, Sums};
+use tidegate_gate::{Field, GroupSums, Largest};
 
 use super::{Fold, LANES, UNITS};
 use crate::{
-    RunError,
+    RunError, Sink,
     sql::{keys, table::Table},
 };
+
+/// About so many bytes of groups are handed on at a time.
+const HANDED_BYTES: usize = 1 << 20;
 
 impl Fold<'_> {
     /// Moves the sums to 128 bits.
@@ -25,82 +29,101 @@ impl Fold<'_> {
     pub(in crate::sql) fn merge(&mut self, mut other: Self) -> Result<(), RunError> {
         self.finish();
         other.finish();
-        let Some(mut theirs) = other.table.take() else {
+        let keys = match &mut other.table {
+            Some(table) => table.values.emit(EmitTo::All)?,
             // No keys: one group each. Or it saw no row, and has no group.
-            self.gather(&(0..other.groups()).collect::<Vec<_>>(), &other);
-            return Ok(());
+            None => vec![],
         };
-        let keys = theirs.values.emit(EmitTo::First(other.groups()))?;
-        let table = match &mut self.table {
-            Some(table) => table,
-            none => none.insert(Table::new(&keys, self.declared)?),
-        };
-        let mut numbers = Vec::new();
-        table.values.intern(&keys, &mut numbers)?;
-        self.gather(&numbers, &other);
-        Ok(())
+        self.add_groups(&keys, &other.sums, &other.moved, other.largest.as_deref())
     }
 
-    fn gather(&mut self, numbers: &[usize], other: &Self) {
+    /// Adds groups: their keys, one column each, and their numbers as a fold has them. Where keys have more rows, the last have no numbers.
+    pub(super) fn add_groups(
+        &mut self,
+        keys: &[ArrayRef],
+        sums: &[i64],
+        moved: &[i128],
+        largest: Option<&[Largest]>,
+    ) -> Result<(), RunError> {
+        let count = sums.len() / self.stride;
+        let mut numbers: Vec<usize> = (0..count).collect();
+        if !keys.is_empty() {
+            let keys: Vec<ArrayRef> = keys.iter().map(|k| k.slice(0, count)).collect();
+            let table = match &mut self.table {
+                Some(table) => table,
+                none => none.insert(Table::new(&keys, self.declared)?),
+            };
+            table.values.intern(&keys, &mut numbers)?;
+        }
         let stride = self.stride;
         let groups = numbers.iter().map(|n| n + 1).max().unwrap_or(0).max(self.groups());
         self.sums.resize(groups * stride, 0);
         self.moved.resize(groups * self.width, 0);
         for (i, &number) in numbers.iter().enumerate() {
-            self.sums[number * stride + UNITS] += other.sums[i * stride + UNITS];
-            let bins = &other.sums[i * stride..][LANES + self.width..stride];
-            self.sums[number * stride..][LANES + self.width..stride]
-                .iter_mut()
-                .zip(bins)
-                .for_each(|(mine, theirs)| *mine += theirs);
-            if let (Some(mine), Some(theirs)) = (&mut self.largest, &other.largest) {
+            let (mine, theirs) = (&mut self.sums[number * stride..][..stride], &sums[i * stride..][..stride]);
+            mine[UNITS] += theirs[UNITS];
+            let bins = LANES + self.width;
+            mine[bins..].iter_mut().zip(&theirs[bins..]).for_each(|(mine, theirs)| *mine += theirs);
+            if let (Some(mine), Some(theirs)) = (&mut self.largest, largest) {
                 mine.resize(groups * self.width, Largest::default());
                 let theirs = theirs.get(i * self.width..).unwrap_or_default();
                 mine[number * self.width..].iter_mut().zip(theirs).take(self.width).for_each(|(mine, theirs)| mine.merge(theirs));
             }
-            let theirs = &other.moved[i * self.width..][..self.width];
+            let theirs = &moved[i * self.width..][..self.width];
             for (mine, theirs) in self.moved[number * self.width..][..self.width].iter_mut().zip(theirs) {
                 *mine += theirs;
             }
         }
+        Ok(())
     }
 
-    fn finish(&mut self) {
+    /// Closes the last unit.
+    pub(in crate::sql) fn finish(&mut self) {
         self.end_unit();
         self.move_on();
     }
 
-    /// The sums of all groups that a unit counted in.
-    pub(in crate::sql) fn into_sums(mut self) -> Result<Sums, RunError> {
+    /// Hands on the sums of all groups that a unit counted in, some at a time.
+    pub(in crate::sql) fn hand_on(mut self, sink: &mut Sink<'_>) -> Result<(), RunError> {
         self.finish();
         let count = self.groups();
         let keys = match &mut self.table {
             Some(table) => table.values.emit(EmitTo::First(count))?,
             None => vec![],
         };
-        let groups = self.sums.chunks_exact(self.stride).enumerate().filter(|(_, group)| group[UNITS] > 0);
-        let groups = groups.map(|(i, group)| {
-            let key = keys.iter().map(|k| keys::value(k, i)).collect::<Result<_, _>>()?;
-            let mut out = GroupSums { units: group[UNITS], ..self.plan.group(key) };
-            let mut bins = &group[LANES + self.width..];
-            for field in &self.fields {
-                match *field {
-                    Field::Sum { tally, lane, .. } => {
-                        out.lanes[lane] = self.moved[i * self.width + tally];
-                        if let Some(largest) = &self.largest {
-                            out.largest.resize(self.plan.lanes(), Largest::default());
-                            out.largest[lane] = largest.get(i * self.width + tally).copied().unwrap_or_default();
-                        }
-                    }
-                    Field::Bins { first, lanes } => {
-                        let (mine, rest) = bins.split_at(lanes);
-                        out.lanes[first..][..lanes].iter_mut().zip(mine).for_each(|(out, sum)| *out = i128::from(*sum));
-                        bins = rest;
+        let some = (HANDED_BYTES / (16 * self.plan.lanes() + 64)).max(1);
+        let mut groups = Vec::new();
+        for i in (0..count).filter(|i| self.sums[i * self.stride + UNITS] > 0) {
+            groups.push(self.group(i, &keys)?);
+            if groups.len() == some {
+                sink(std::mem::take(&mut groups))?;
+            }
+        }
+        if groups.is_empty() { Ok(()) } else { sink(groups) }
+    }
+
+    /// Group `i` as the gate wants it.
+    fn group(&self, i: usize, keys: &[ArrayRef]) -> Result<GroupSums, RunError> {
+        let numbers = &self.sums[i * self.stride..][..self.stride];
+        let key = keys.iter().map(|k| keys::value(k, i)).collect::<Result<_, _>>()?;
+        let mut out = GroupSums { units: numbers[UNITS], ..self.plan.group(key) };
+        let mut bins = &numbers[LANES + self.width..];
+        for field in &self.fields {
+            match *field {
+                Field::Sum { tally, lane, .. } => {
+                    out.lanes[lane] = self.moved[i * self.width + tally];
+                    if let Some(largest) = &self.largest {
+                        out.largest.resize(self.plan.lanes(), Largest::default());
+                        out.largest[lane] = largest.get(i * self.width + tally).copied().unwrap_or_default();
                     }
                 }
+                Field::Bins { first, lanes } => {
+                    let (mine, rest) = bins.split_at(lanes);
+                    out.lanes[first..][..lanes].iter_mut().zip(mine).for_each(|(out, sum)| *out = i128::from(*sum));
+                    bins = rest;
+                }
             }
-            Ok(out)
-        });
-        Ok(Sums { groups: groups.collect::<Result<_, RunError>>()? })
+        }
+        Ok(out)
     }
 }

@@ -10,10 +10,14 @@ use super::{sets::Set, table::Table};
 
 mod choose;
 mod merge;
+mod spill;
+
 use crate::{
     RunError,
     units::{Runs, Unit, UnitRef},
 };
+pub(super) use spill::Parts;
+pub use spill::Spill;
 
 /// A group's numbers lie together: the last unit that was added without a tally, its units, a sum a lane of the tally, then the bins.
 const SERIAL: usize = 0;
@@ -63,6 +67,8 @@ pub(super) struct Fold<'a> {
     picks: Vec<Vec<u32>>,
     /// For an exact result, each group's largest contributions, a lane of the tally each.
     largest: Option<Vec<Largest>>,
+    /// Where groups go that take more than so many bytes; `None` where they all stay in memory.
+    spill: Option<(&'a Parts<'a>, usize)>,
 }
 
 /// A batch on the grid: a vector a lane of the tally, and one a field of bins.
@@ -117,7 +123,19 @@ impl<'a> Fold<'a> {
             tallies: Vec::new(),
             picks: Vec::new(),
             largest: reviewed.then(Vec::new),
+            spill: None,
         }
+    }
+
+    /// With so many bytes for groups, and a place for more of them. Those of declared keys stay: public numbers say how many there are.
+    pub(super) fn within(self, parts: &'a Parts<'a>, bytes: usize) -> Self {
+        let all_stay = self.declared.is_some() || self.largest.is_some();
+        Self { spill: (!all_stay).then_some((parts, bytes)), ..self }
+    }
+
+    /// Bytes of memory that one group's numbers take.
+    pub(super) fn group_bytes(plan: &Plan) -> usize {
+        24 * plan.lanes() + 8 * LANES
     }
 
     /// Adds a batch: key columns in canonical form, and each field's integers row by row ([`Plan::lay`]).
@@ -176,7 +194,7 @@ impl<'a> Fold<'a> {
             table.tidy()?;
         }
         self.table = table;
-        Ok(())
+        self.make_room()
     }
 
     /// Adds the rows of one unit, group by group, to its tallies.

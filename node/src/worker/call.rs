@@ -1,0 +1,202 @@
+//! The node's side: starts a worker, tells it its task, takes its answers.
+
+use std::{
+    fs::File,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, SystemTime},
+};
+
+use arrow::datatypes::SchemaRef;
+use command_fds::{CommandFdExt, FdMapping};
+use tidegate_gate::{GroupSums, Sums};
+use tidegate_gpu_runner::library;
+use tidegate_protocol::{Code, Refusal, job::Program};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc::Sender,
+};
+
+use super::{Answer, Checked, FIRST_FD, FRAME_BYTES, FROM_RUNNER_FD, SPILL_FD, TO_RUNNER_FD, Task, Work, WorkerFailed, failed};
+
+/// Admits a job in a worker that holds no data.
+///
+/// # Errors
+/// The refusal for the buyer; [`Code::Program`] also when the program made the planner die.
+pub async fn check(work: &Work) -> Result<Checked, Refusal> {
+    let time = Duration::from_millis(work.policy.limits.slot_ms);
+    match call(work, None, None, time, None).await {
+        Ok(Answer::Checked { shape, declared }) => Ok(Checked { shape, declared }),
+        Ok(Answer::Refused(refusal)) => Err(refusal),
+        Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
+        Err(e) => {
+            tracing::warn!("a program could not be checked: {e}");
+            Err(Refusal::new(Code::Program, "the program cannot be planned").at("program").fix("Make it simpler"))
+        }
+    }
+}
+
+/// What a worker that runs is given beside the task.
+struct Given<'a> {
+    files: &'a [PathBuf],
+    /// Folder for a file without a name.
+    scratch: &'a Path,
+    rehearsal: bool,
+}
+
+/// Runs an admitted job over `files`; it is killed at `deadline`, the end of the public slot. Its sums go to `each`, some groups at a time; those that do
+/// not fit in memory lie in the folder `scratch`, in a file without a name.
+///
+/// # Errors
+/// [`WorkerFailed`]: it died, was late, could not read, or nobody took its sums. The buyer must not see which.
+pub async fn run(
+    work: &Work,
+    files: &[PathBuf],
+    scratch: &Path,
+    deadline: SystemTime,
+    each: Sender<Vec<GroupSums>>,
+) -> Result<(), WorkerFailed> {
+    run_as(work, &Given { files, scratch, rehearsal: false }, deadline, Some(each)).await.map(|_| ())
+}
+
+/// Runs a job on mock rows and also returns what the program said: log lines and traps.
+///
+/// # Errors
+/// [`WorkerFailed`].
+pub async fn rehearse(work: &Work, files: &[PathBuf]) -> Result<(Sums, Vec<String>), WorkerFailed> {
+    let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
+    let mut sums = Sums::default();
+    let given = Given { files, scratch: &std::env::temp_dir(), rehearsal: true };
+    let (each, mut groups) = tokio::sync::mpsc::channel(4);
+    let take = async {
+        while let Some(some) = groups.recv().await {
+            sums.groups.extend(some);
+        }
+    };
+    let (lines, ()) = tokio::join!(run_as(work, &given, deadline, Some(each)), take);
+    Ok((sums, lines?))
+}
+
+async fn run_as(
+    work: &Work,
+    given: &Given<'_>,
+    deadline: SystemTime,
+    each: Option<Sender<Vec<GroupSums>>>,
+) -> Result<Vec<String>, WorkerFailed> {
+    let runner = match &work.job.program {
+        Program::Onnx { .. } => Some(Runner::start()?),
+        _ => None,
+    };
+    let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+    match call(work, Some(given), runner, time, each).await? {
+        Answer::Done(lines) => Ok(lines),
+        Answer::Failed(why) => Err(WorkerFailed(why)),
+        Answer::Refused(refusal) => Err(failed(refusal)),
+        Answer::Checked { .. } | Answer::Groups(_) => Err(failed("it gave another answer")),
+    }
+}
+
+/// A running gpu-runner and the worker's ends of its pipes. Dropping it kills the process.
+struct Runner {
+    child: tokio::process::Child,
+    to: OwnedFd,
+    from: OwnedFd,
+}
+
+impl Runner {
+    fn start() -> Result<Self, WorkerFailed> {
+        let library = library::find().ok_or_else(|| failed("ONNX Runtime is not here"))?;
+        let (runner_in, to) = std::io::pipe().map_err(failed)?;
+        let (from, runner_out) = std::io::pipe().map_err(failed)?;
+        let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
+        command.arg("runner").arg(library).env_clear().current_dir("/").stdin(runner_in).stdout(runner_out).stderr(Stdio::null());
+        let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
+        Ok(Self { child, to: to.into(), from: from.into() })
+    }
+}
+
+/// Starts a worker and takes its answers: `each` the groups, the caller the last.
+async fn call(
+    work: &Work,
+    given: Option<&Given<'_>>,
+    runner: Option<Runner>,
+    time: Duration,
+    each: Option<Sender<Vec<GroupSums>>>,
+) -> Result<Answer, WorkerFailed> {
+    let files = given.map_or(&[][..], |given| given.files);
+    let task = Task {
+        job: work.job.clone(),
+        policy: work.policy.clone(),
+        schema: write_schema(&work.schema)?,
+        attachment: work.attachment.as_ref().map(|a| a.to_vec()),
+        files: files.len() as u32,
+        prf: work.prf,
+        rehearsal: given.is_some_and(|given| given.rehearsal),
+    };
+    let mut bytes = Vec::new();
+    ciborium::into_writer(&task, &mut bytes).map_err(failed)?;
+    let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
+    command.arg("worker").env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let open = |(child_fd, path): (i32, &PathBuf)| {
+        Ok(FdMapping { parent_fd: File::open(path).map(OwnedFd::from).map_err(failed)?, child_fd })
+    };
+    let mut mappings = (FIRST_FD..).zip(files).map(open).collect::<Result<Vec<_>, WorkerFailed>>()?;
+    if let Some(given) = given {
+        let spill = tempfile::tempfile_in(given.scratch).map_err(failed)?;
+        mappings.push(FdMapping { parent_fd: spill.into(), child_fd: SPILL_FD });
+    }
+    // Held until the answer is in; its pipes end when the worker does.
+    let mut _runner = None;
+    if let Some(Runner { child, to, from }) = runner {
+        mappings.push(FdMapping { parent_fd: to, child_fd: TO_RUNNER_FD });
+        mappings.push(FdMapping { parent_fd: from, child_fd: FROM_RUNNER_FD });
+        _runner = Some(child);
+    }
+    command.fd_mappings(mappings).map_err(failed)?;
+    let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
+    let (mut stdin, mut stdout) = (child.stdin.take(), child.stdout.take());
+    let talk = async {
+        if let Some(mut stdin) = stdin.take() {
+            stdin.write_all(&bytes).await.map_err(failed)?;
+            stdin.shutdown().await.map_err(failed)?;
+        }
+        let stdout = stdout.as_mut().ok_or_else(|| failed("no pipe"))?;
+        let last = loop {
+            match read_frame(stdout).await {
+                Ok(Answer::Groups(groups)) => {
+                    let each = each.as_ref().ok_or_else(|| failed("it only checks"))?;
+                    each.send(groups).await.map_err(|_| failed("its sums are not taken"))?;
+                }
+                Ok(last) => break last,
+                // What it died of says more than that it stopped talking.
+                Err(e) => {
+                    let status = child.wait().await.map_err(failed)?;
+                    return Err(if status.success() { e } else { failed(format!("ended with {status}")) });
+                }
+            }
+        };
+        let status = child.wait().await.map_err(failed)?;
+        if status.success() { Ok(last) } else { Err(failed(format!("ended with {status}"))) }
+    };
+    // Dropping the child kills it.
+    tokio::time::timeout(time, talk).await.map_err(|_| failed("over its slot"))?
+}
+
+async fn read_frame(from: &mut tokio::process::ChildStdout) -> Result<Answer, WorkerFailed> {
+    let length = from.read_u32_le().await.map_err(failed)?;
+    if length > FRAME_BYTES {
+        return Err(failed("a frame is too long"));
+    }
+    let mut bytes = vec![0; length as usize];
+    from.read_exact(&mut bytes).await.map_err(failed)?;
+    ciborium::from_reader(bytes.as_slice()).map_err(failed)
+}
+
+fn write_schema(schema: &SchemaRef) -> Result<Vec<u8>, WorkerFailed> {
+    let mut bytes = Vec::new();
+    let mut writer = arrow::ipc::writer::StreamWriter::try_new(&mut bytes, schema).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    drop(writer);
+    Ok(bytes)
+}

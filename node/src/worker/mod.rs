@@ -1,0 +1,102 @@
+//! The worker: a process that plans and runs one job. It holds the dataset's files as opened descriptors, a file without a name and two pipes, nothing else.
+//!
+//! Two calls a job: *check* has no descriptor of data, so nothing can be read before the budget is reserved; *run* has them.
+
+use std::{io::Write, sync::Arc};
+
+use arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
+use tidegate_gate::{GroupSums, Shape};
+use tidegate_protocol::{Job, Refusal, job::Key, policy::Policy};
+
+mod call;
+mod serve;
+
+pub use call::{check, rehearse, run};
+pub use serve::{main, runner_main};
+
+/// A file without a name, for groups that do not fit in memory.
+const SPILL_FD: i32 = 7;
+/// The worker's ends of the two pipes to the runner.
+const TO_RUNNER_FD: i32 = 8;
+const FROM_RUNNER_FD: i32 = 9;
+/// First descriptor of data in the worker.
+const FIRST_FD: i32 = 10;
+/// Memory of a worker beyond the guest's own: planner, compiler, batches.
+const WORKER_MEMORY: u64 = 2 << 30;
+/// Of it, for groups: keys and sums grow in steps and are copied once, so several times as much is in use for a moment.
+const GROUP_BYTES: usize = 256 << 20;
+/// Most bytes of groups on disk.
+const SPILL_BYTES: u64 = 256 << 30;
+/// Longest frame of a worker's reply in bytes.
+const FRAME_BYTES: u32 = 256 << 20;
+
+/// What the worker is told.
+#[derive(Serialize, Deserialize)]
+struct Task {
+    job: Job,
+    policy: Policy,
+    /// Arrow IPC stream without rows.
+    schema: Vec<u8>,
+    attachment: Option<Vec<u8>>,
+    /// How many data files it holds; 0 to check only.
+    files: u32,
+    prf: [u8; 32],
+    /// Mock rows: show what the program says.
+    rehearsal: bool,
+}
+
+/// What the worker answers: frames of a length and CBOR.
+#[derive(Serialize, Deserialize)]
+enum Answer {
+    Checked {
+        shape: Shape,
+        declared: Vec<Vec<Key>>,
+    },
+    Refused(Refusal),
+    /// Some groups; more answers follow.
+    Groups(Vec<GroupSums>),
+    /// All groups came; what the program said.
+    Done(Vec<String>),
+    Failed(String),
+}
+
+/// One job as the node hands it to a worker.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The job.
+    pub job: Job,
+    /// The policy in force.
+    pub policy: Policy,
+    /// Schema of the dataset's files.
+    pub schema: SchemaRef,
+    /// The program's bytes.
+    pub attachment: Option<Arc<Vec<u8>>>,
+    /// Key of the PRF.
+    pub prf: [u8; 32],
+}
+
+/// What a check found: public numbers.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// What the job releases.
+    pub shape: Shape,
+    /// Declared keys in the columns' types.
+    pub declared: Vec<Vec<Key>>,
+}
+
+/// The worker failed: for the owner's log alone.
+#[derive(Debug, thiserror::Error)]
+#[error("worker: {0}")]
+pub struct WorkerFailed(pub String);
+
+fn failed(e: impl std::fmt::Display) -> WorkerFailed {
+    WorkerFailed(e.to_string())
+}
+
+fn write_frame(to: &mut impl Write, answer: &Answer) -> Result<(), WorkerFailed> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(answer, &mut bytes).map_err(failed)?;
+    let length = u32::try_from(bytes.len()).ok().filter(|n| *n <= FRAME_BYTES).ok_or_else(|| failed("a frame is too long"))?;
+    to.write_all(&length.to_le_bytes()).and_then(|()| to.write_all(&bytes)).map_err(failed)
+}

@@ -1,0 +1,107 @@
+//! The worker's side, and the runner's.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    sync::Arc,
+};
+
+use tidegate_gpu_runner::client::Client;
+use tidegate_lockdown::{Walls, enter};
+use tidegate_protocol::job::Program;
+use tidegate_sandbox::{Help, Rehearsal, RunError, Sink, onnx::Inference, run_into, sql::Spill};
+
+use super::{
+    Answer, FIRST_FD, FROM_RUNNER_FD, GROUP_BYTES, SPILL_BYTES, SPILL_FD, TO_RUNNER_FD, Task, WORKER_MEMORY, WorkerFailed,
+    failed, write_frame,
+};
+
+/// The worker's side: reads a task, raises the walls, answers. Called by the hidden `worker` command.
+///
+/// # Errors
+/// [`WorkerFailed`] when the task cannot be read or the answer not written.
+pub fn main() -> Result<(), WorkerFailed> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
+    let task: Task = ciborium::from_reader(bytes.as_slice()).map_err(failed)?;
+    // Descriptors are opened anew before the walls rise; after that no path can be.
+    let files = (FIRST_FD..FIRST_FD + task.files as i32)
+        .map(|fd| File::open(format!("/proc/self/fd/{fd}")).map_err(failed))
+        .collect::<Result<Vec<_>, _>>()?;
+    let spill = match files.is_empty() {
+        true => None,
+        false => {
+            let path = format!("/proc/self/fd/{SPILL_FD}");
+            Some(Spill::new(File::options().read(true).write(true).open(path).map_err(failed)?, GROUP_BYTES))
+        }
+    };
+    let pipes = match task.job.program {
+        Program::Onnx { .. } if !files.is_empty() => {
+            let to = std::fs::OpenOptions::new().write(true).open(format!("/proc/self/fd/{TO_RUNNER_FD}")).map_err(failed)?;
+            Some((to, File::open(format!("/proc/self/fd/{FROM_RUNNER_FD}")).map_err(failed)?))
+        }
+        _ => None,
+    };
+    // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4) as u64;
+    enter(&Walls {
+        memory_bytes: WORKER_MEMORY + task.policy.limits.memory_bytes,
+        cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
+        file_bytes: if spill.is_some() && matches!(task.job.program, Program::Sql { .. }) { SPILL_BYTES } else { 0 },
+    });
+    let mut out = std::io::stdout().lock();
+    let last = answer(task, &files, pipes, spill.as_ref(), &mut |groups| {
+        write_frame(&mut out, &Answer::Groups(groups)).map_err(|e| RunError::Engine(e.0))
+    });
+    write_frame(&mut out, &last)?;
+    out.flush().map_err(failed)
+}
+
+fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option<&Spill>, sink: &mut Sink<'_>) -> Answer {
+    let schema = match arrow::ipc::reader::StreamReader::try_new(task.schema.as_slice(), None) {
+        Ok(reader) => reader.schema(),
+        Err(e) => return Answer::Failed(e.to_string()),
+    };
+    let attachment = task.attachment.map(Arc::new);
+    let admitted = match tidegate_sandbox::admit(&task.job, &task.policy, &schema, attachment.clone()) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Answer::Refused(refusal),
+    };
+    if files.is_empty() {
+        return Answer::Checked { shape: admitted.plan().shape().clone(), declared: admitted.declared().to_vec() };
+    }
+    let mut remote = match (&task.job.program, pipes) {
+        (Program::Onnx { output, index, .. }, Some((to, from))) => {
+            let model = attachment.as_ref().map(|a| a.as_slice()).unwrap_or_default();
+            match Client::load(to, from, model, admitted.features(), output, *index) {
+                Ok(client) => Some(Remote(client)),
+                Err(e) => return Answer::Failed(e.to_string()),
+            }
+        }
+        _ => None,
+    };
+    let inference = remote.as_mut().map(|r| r as &mut dyn Inference);
+    let mut shown = task.rehearsal.then(Rehearsal::default);
+    let help = Help { inference, rehearsal: shown.as_mut(), spill };
+    match run_into(&admitted, files, &task.prf, help, sink) {
+        Ok(()) => Answer::Done(shown.unwrap_or_default().lines),
+        Err(e) => Answer::Failed(e.to_string()),
+    }
+}
+
+/// The sandbox's `Inference` over the runner's pipes.
+struct Remote(Client<File, File>);
+
+impl Inference for Remote {
+    fn score(&mut self, features: &[arrow::array::Float32Array], runs: &[u32]) -> Result<Vec<f32>, RunError> {
+        self.0.score(features, runs).map_err(|e| RunError::Engine(e.to_string()))
+    }
+}
+
+/// The runner's side: one model over standard input and output. Called by the hidden `runner` command.
+///
+/// # Errors
+/// [`WorkerFailed`] when the library cannot be loaded or the pipes break.
+pub fn runner_main(library: &std::path::Path) -> Result<(), WorkerFailed> {
+    tidegate_gpu_runner::server::main(library, std::io::stdin().lock(), std::io::stdout().lock()).map_err(failed)
+}

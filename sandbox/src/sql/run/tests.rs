@@ -1,0 +1,209 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{Int64Array, RecordBatch, StringArray},
+    row::{RowConverter, SortField},
+};
+use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use tidegate_gate::{Plan, Sums};
+use tidegate_protocol::{job::Key, policy::PolicyFile};
+
+use super::*;
+use crate::sql::admit_query;
+
+const POLICY: &str = r#"
+    unit = { column = "person", max_units = 1000, max_rows = 3, max_groups = 2 }
+    budget = { delta = 1e-9, rho = 100.0, per_buyer_rho = 100.0 }
+    jobs = { kinds = ["sql"], min_units = 10, fuel = 1000000, memory_mib = 16, slot = "600s", tick = "1s" }
+    access = { compute = "granted", replicate = "nobody" }
+    columns = { spend = { lo = 0, hi = 1000 }, cell = {} }
+"#;
+
+/// Neighbours often share it.
+fn cell(row: i64) -> String {
+    format!("c{}", row / 3 * 7 % 5)
+}
+
+/// A file of row groups of `group` rows; units are as given, `None` is NULL.
+fn file(units: &[Option<i64>], group: usize) -> File {
+    let n = units.len() as i64;
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("person", Arc::new(Int64Array::from(units.to_vec())) as ArrayRef, true),
+        ("cell", Arc::new((0..n).map(|i| Some(cell(i))).collect::<StringArray>()) as ArrayRef, true),
+        ("spend", Arc::new((0..n).map(|i| i * 37 % 1009).collect::<Int64Array>()) as ArrayRef, true),
+    ])
+    .unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    file
+}
+
+fn sums(ways: usize, sql: &str, files: &[File]) -> Result<Sums, RunError> {
+    sums_within(None, ways, sql, files)
+}
+
+fn sums_within(spill: Option<&Spill>, ways: usize, sql: &str, files: &[File]) -> Result<Sums, RunError> {
+    let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+    let schema = crate::units::schema(&files[0]).unwrap();
+    let query = admit_query(sql, None, &schema, &policy).unwrap();
+    let plan = Plan::new(query.shape.clone()).unwrap();
+    let mut sums = Sums::default();
+    let scan = Scan::open(files, &query.select, 0)?;
+    run_over(ways, &scan, &query, &plan, &[7; 32], spill, &mut |groups| {
+        sums.groups.extend(groups);
+        Ok(())
+    })?;
+    sums.groups.sort_by_key(|g| format!("{:?}", g.key));
+    Ok(sums)
+}
+
+const SQL: &str = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s, AVG(spend) AS m FROM dataset WHERE spend > 90 GROUP BY cell";
+
+/// Units that lie across row groups, across several, across files, and NULL units: whatever the split, one sum.
+#[test]
+fn the_number_of_threads_does_not_change_the_sums() {
+    let uneven: Vec<_> = (0..400i64).map(|i| (i % 11 != 3).then_some(i / 9)).collect();
+    let long: Vec<_> = (0..300i64)
+        .map(|i| {
+            Some(if i < 40 {
+                0
+            } else if i < 250 {
+                1
+            } else {
+                i
+            })
+        })
+        .collect();
+    let missing: Vec<_> = (0..200i64).map(|i| (i < 90).then_some(i / 4)).collect();
+    for units in [&uneven, &long, &missing] {
+        for group in [16, 17, 64] {
+            let whole = [file(units, group)];
+            let (a, b) = units.split_at(units.len() / 3);
+            let alone = sums(1, SQL, &whole).unwrap();
+            assert!(alone.groups.iter().any(|g| g.units > 3), "something is counted");
+            for ways in 2..9 {
+                assert!(sums(ways, SQL, &whole).unwrap() == alone, "{ways} threads, row groups of {group}");
+            }
+            // Rows are numbered anew in each file, so only the number of threads may differ here.
+            let two = [file(a, group), file(b, group)];
+            assert!(sums(5, SQL, &two).unwrap() == sums(1, SQL, &two).unwrap(), "two files, row groups of {group}");
+        }
+    }
+}
+
+/// By hand, row by row, in one map: what the fold must come to, whatever batches a unit lies across and however many groups it is in.
+#[test]
+fn the_fold_agrees_with_sums_by_hand() {
+    // Units of forty rows, of seven, of two and of one: with and without a tally.
+    let unit = |i| match i {
+        0..200 => i / 40,
+        200..500 => i / 7,
+        500..1200 => i / 2,
+        _ => i,
+    };
+    let units: Vec<_> = (0..1500i64).map(|i| Some(unit(i))).collect();
+    let files = [file(&units, 23)];
+    let query = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s, COUNT(DISTINCT person) AS p FROM dataset GROUP BY cell";
+    let encode = RowConverter::new(vec![SortField::new(DataType::Utf8)]).unwrap();
+    let mut by_unit: BTreeMap<i64, BTreeMap<String, (i64, f64)>> = BTreeMap::new();
+    for (i, unit) in (0i64..).zip(&units) {
+        let group = by_unit.entry(unit.unwrap()).or_default().entry(cell(i)).or_default();
+        *group = (group.0 + 1, group.1 + (i * 37 % 1009).min(1000) as f64);
+    }
+    let mut expected: BTreeMap<String, (i64, i128, f64)> = BTreeMap::new();
+    for (unit, groups) in by_unit {
+        let mut ranked: Vec<_> = groups.into_iter().collect();
+        ranked.sort_by_key(|(cell, _)| {
+            let key = encode.convert_columns(&[Arc::new(StringArray::from(vec![cell.as_str()])) as ArrayRef]).unwrap();
+            let mut hash = blake3::Hasher::new_keyed(&[7; 32]);
+            hash.update(&8u64.to_le_bytes()).update(&unit.to_le_bytes()).update(key.row(0).data());
+            *hash.finalize().as_bytes()
+        });
+        for (cell, (rows, spend)) in ranked.into_iter().take(2) {
+            let group = expected.entry(cell).or_default();
+            *group = (group.0 + 1, group.1 + i128::from(rows.min(3)), group.2 + spend.min(3000.0));
+        }
+    }
+    let step = 2f64.powi(10 - 20);
+    let expected: Vec<_> = expected
+        .into_iter()
+        .map(|(cell, (units, rows, spend))| (cell, units, vec![rows, (spend / step) as i128, i128::from(units)]))
+        .collect();
+    for ways in [1, 4] {
+        let got: Vec<_> = sums(ways, query, &files)
+            .unwrap()
+            .groups
+            .into_iter()
+            .map(|g| {
+                let [Key::Text(cell)] = g.key.as_slice() else { panic!("{:?}", g.key) };
+                (cell.clone(), g.units, g.lanes)
+            })
+            .collect();
+        assert_eq!(got, expected, "{ways} threads");
+    }
+}
+
+/// However long its texts are, a batch of wide rows is no larger than one of narrow rows: there are fewer of them in it.
+#[test]
+fn wide_rows_come_in_small_batches() {
+    let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+    let files = [file(&[Some(1)], 16)];
+    let schema = crate::units::schema(&files[0]).unwrap();
+    let rows = |columns: usize| {
+        let columns = (0..columns).map(|i| format!("cell || '{i}'")).collect::<Vec<_>>().join(", ");
+        let select = crate::sql::admit_select(&format!("SELECT {columns} FROM dataset"), &schema, &policy).unwrap();
+        Scan::open(&files, &select, 0).unwrap().batch
+    };
+    assert_eq!((rows(1), rows(2)), (8192, 8192));
+    assert!(rows(100) * 100 * 4 * limits::TEXT_CHARS <= 256 << 20, "{}", rows(100));
+}
+
+/// A unit that comes back later would be counted twice: refused, whichever threads saw its two places.
+#[test]
+fn units_out_of_order_are_refused_however_the_work_is_split() {
+    let ordered: Vec<_> = (0..320i64).map(|i| Some(i / 5)).collect();
+    for (from, to) in [(0, 200), (319, 3), (100, 300), (64, 128), (160, 0), (319, 160)] {
+        let mut units = ordered.clone();
+        units[to] = ordered[from];
+        let file = [file(&units, 32)];
+        for ways in 1..9 {
+            let out = sums(ways, "SELECT COUNT(*) AS n FROM dataset", &file);
+            assert!(matches!(out, Err(RunError::Unordered)), "row {from} at {to}, {ways} threads");
+        }
+    }
+}
+
+/// Groups that were written down, each batch or once in a while, in a part or in pieces of one, come to the same sums.
+#[test]
+fn groups_on_disk_are_groups_in_memory() {
+    let units: Vec<_> = (0..3000i64).map(|i| Some(if i < 900 { i / 90 } else { i / 4 })).collect();
+    let query = "SELECT cell || CAST(spend AS VARCHAR) AS k, spend > 500 AS b, COUNT(*) AS n, SUM(spend) AS s, MEDIAN(spend) AS m, \
+                 COUNT(DISTINCT person) AS p FROM dataset GROUP BY 1, 2";
+    for sql in [query, &query.replace("BY 1, 2", "BY ROLLUP (cell || CAST(spend AS VARCHAR), spend > 500)")] {
+        let files = [file(&units, 37)];
+        let alone = sums(1, sql, &files).unwrap();
+        assert!(alone.groups.len() > 500, "{}", alone.groups.len());
+        for (room, ways) in [(1, 1), (1, 4), (40 << 10, 1), (2 << 20, 3), (1 << 30, 2)] {
+            let file = tempfile::tempfile().unwrap();
+            let spill = Spill::new(file.try_clone().unwrap(), room);
+            let spilled = sums_within(Some(&spill), ways, sql, &files).unwrap();
+            assert!(spilled == alone, "room for {room} bytes, {ways} threads");
+            assert_eq!(file.metadata().unwrap().len() > 0, room < 1 << 30);
+        }
+    }
+}
+
+/// One unit in very many groups leaves nothing behind but κ of them: the others are forgotten once they take room.
+#[test]
+fn lost_groups_are_forgotten() {
+    let units: Vec<_> = (0..50_000i64).map(|_| Some(1)).collect();
+    let batch = |i: usize| format!("SELECT CAST(spend AS VARCHAR) || '{i}' AS k, COUNT(*) AS n FROM dataset GROUP BY 1");
+    let place = tempfile::tempfile().unwrap();
+    let spill = Spill::new(place.try_clone().unwrap(), 1);
+    let sums = sums_within(Some(&spill), 1, &batch(0), &[file(&units, 1000)]).unwrap();
+    assert_eq!(sums.groups.len(), 2);
+    assert!(place.metadata().unwrap().len() < 4096, "{}", place.metadata().unwrap().len());
+}
