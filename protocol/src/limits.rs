@@ -54,6 +54,9 @@ pub const GROUPS_BYTES: usize = 64 << 20;
 /// Most keys of one GROUP BY: each may be a text of [`TEXT_CHARS`] in every row of a batch.
 pub const KEYS: usize = 8;
 
+/// Most parts of one UNION ALL: each row of the dataset is looked at for each of them.
+pub const UNION_PARTS: usize = 16;
+
 /// Most grouping sets of one query. Each costs as much as a query of its own.
 pub const GROUPING_SETS: usize = 16;
 

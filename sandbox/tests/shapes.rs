@@ -236,3 +236,40 @@ fn a_unit_in_thousands_of_groups_counts_in_all_of_them_exactly() {
     assert_eq!(sums.groups.len(), 3000);
     assert!(sums.groups.iter().all(|g| g.units == 3 && g.lanes == [steps] && g.largest[0].sum == steps));
 }
+
+/// A row of the dataset may make several: a unit's clip is over all of them, bounds hold in all parts, and NULL in one part has none.
+#[test]
+fn union_all_puts_row_wise_parts_together() {
+    let t = table(&[(Some(1), Some(10.0), 3, "a"), (Some(1), Some(20.0), 4, "b"), (Some(2), Some(30.0), 5, "a")]);
+    let query = "SELECT kind, COUNT(*), COUNT(DISTINCT person), SUM(x) FROM (
+        SELECT person, 'spend' AS kind, spend AS x FROM dataset
+        UNION ALL SELECT person, 'visits', visits + 1 FROM dataset WHERE visits > 3
+        UNION ALL SELECT person, 'visits', NULL FROM dataset WHERE visits = 5) WHERE kind <> 'b' GROUP BY kind";
+    let step = 2f64.powi(7 - 20);
+    let got: Vec<_> = groups(&t, query)
+        .into_iter()
+        .map(|(key, units, lanes)| (key, units, lanes[0], lanes[1], lanes[2] as f64 * step))
+        .collect();
+    assert_eq!(got, [(text("spend"), 2, 3, 2, 60.0), (text("visits"), 2, 3, 2, 11.0)]);
+    // One unit's rows over all parts are clipped together: max_rows is 3.
+    let four = format!("SELECT COUNT(*) FROM ({})", ["SELECT person FROM dataset"; 4].join(" UNION ALL "));
+    assert_eq!(groups(&t, &four), [(vec![], 2, vec![6])]);
+    // Each unit's own rows, put together first.
+    let own = "SELECT SUM(clamp(s, 0, 100)) FROM (SELECT person, SUM(x) AS s FROM (
+        SELECT person, spend AS x FROM dataset UNION ALL SELECT person, visits FROM dataset) GROUP BY person)";
+    let got = groups(&t, own);
+    assert_eq!(got[0].2[0] as f64 * step, 72.0);
+    for (wrong, says) in [
+        ("SELECT COUNT(*) FROM (SELECT city FROM dataset UNION SELECT city FROM dataset)", "DISTINCT"),
+        (
+            "SELECT COUNT(*) FROM (SELECT person FROM dataset GROUP BY person UNION ALL SELECT person FROM dataset)",
+            "UNION ALL of aggregates",
+        ),
+        ("SELECT SUM(x) FROM (SELECT CAST(NULL AS DOUBLE) AS x FROM dataset UNION ALL SELECT NULL FROM dataset)", "no public bounds"),
+        ("SELECT COUNT(*) FROM dataset UNION ALL SELECT COUNT(*) FROM dataset", "UNION"),
+        (&format!("SELECT COUNT(*) FROM ({})", ["SELECT person FROM dataset"; 17].join(" UNION ALL ")), "more than 16"),
+    ] {
+        let refused = admit(&sql(wrong, None), &policy(), &t.schema, None).unwrap_err();
+        assert!(refused.message.contains(says), "{wrong}: {refused}");
+    }
+}

@@ -81,7 +81,7 @@ pub struct Model {
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Model({} features)", self.select.columns.len())
+        write!(f, "Model({} features)", self.select.names.len())
     }
 }
 
@@ -141,7 +141,7 @@ impl Model {
         let [input] = inputs.as_slice() else {
             return Err(refuse(format!("has {} inputs, one is taken", inputs.len())).fix("Concatenate the features"));
         };
-        check_input(input, select.columns.len())?;
+        check_input(input, select.names.len())?;
         if !graph.output.iter().any(|o| o.name == output) {
             let names: Vec<_> = graph.output.iter().take(8).map(|o| o.name.shorten()).collect();
             return Err(refuse(format!("has no output {:?}", output.shorten()))
@@ -153,7 +153,7 @@ impl Model {
 
     /// How many features a row has.
     pub fn features(&self) -> u32 {
-        self.select.columns.len() as u32
+        self.select.names.len() as u32
     }
 }
 

@@ -3,11 +3,9 @@
 //! `outer nodes → aggregate → rows`: the aggregate's calls become the gate's measures ([`super::measures`]); what lies below it is folded into row
 //! expressions ([`super::rows`]); what lies above is computed from released numbers ([`super::view`]).
 
-use std::sync::Arc;
-
 use datafusion::{
     arrow::datatypes::{DataType, SchemaRef},
-    common::{DFSchema, tree_node::TreeNode as _},
+    common::tree_node::TreeNode as _,
     logical_expr::{Aggregate, Expr, ExprSchemable as _, LogicalPlan, try_cast},
 };
 use tidegate_gate::{Keys, Plan, Shape};
@@ -21,23 +19,12 @@ use super::{
     per_unit::PerUnit,
     planner::plan,
     refuse,
-    rows::{Rows, unsupported},
+    rows::{PartOf, Rows, unsupported},
+    select::Select,
     sets::{self, GROUPING, Set},
     view::View,
 };
 use crate::units;
-
-/// A filter and row expressions, all total.
-#[derive(Debug, Clone)]
-pub struct Select {
-    /// Rows to keep.
-    pub filter: Option<Expr>,
-    /// Output expressions with their names.
-    pub columns: Vec<(String, Expr)>,
-    pub(crate) schema: Arc<DFSchema>,
-    /// The unit's column; empty where rows are units.
-    pub(crate) unit: String,
-}
 
 /// An admitted aggregate query.
 #[derive(Debug, Clone)]
@@ -86,19 +73,19 @@ fn title(expr: &Expr) -> String {
 /// A [`Refusal`] naming the construct.
 pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
     let planned = plan(sql, schema, policy)?;
-    let LogicalPlan::Projection(projection) = &planned.plan else { return Err(unsupported(&planned.plan)) };
-    let rows = Rows::fold(&projection.input, &planned, policy)?;
+    let names = match &planned.plan {
+        LogicalPlan::Projection(projection) => projection.expr.iter().map(title).collect(),
+        LogicalPlan::Union(union) => union.schema.fields().iter().map(|f| f.name().clone()).collect(),
+        other => return Err(unsupported(other)),
+    };
+    let rows = Rows::fold(&planned.plan, &planned, policy)?;
     if rows.per_unit.is_some() {
         return Err(refuse("a program sees rows").fix("Select row expressions; the program itself can aggregate them"));
     }
     let unit = &policy.unit.column;
-    let columns =
-        projection.expr.iter().map(|e| Ok((title(e), total(rows.resolve(e)?, unit)?))).collect::<Result<Vec<_>, Refusal>>()?;
-    if columns.len() > limits::COLUMNS {
-        return Err(refuse(format!("more than {} columns", limits::COLUMNS)));
-    }
-    let filter = rows.filter.map(|f| total(f, unit)).transpose()?;
-    let select = Select { filter, columns, schema: planned.schema, unit: unit.clone() };
+    let columns = rows.parts().map(|part| part.columns().iter().map(|e| total(e.clone(), unit)).collect());
+    let columns = columns.collect::<Result<Vec<Vec<_>>, Refusal>>()?;
+    let select = Select::new(names, rows.filters().zip(columns).collect(), planned.schema, unit)?;
     units::prove(&select)?;
     Ok(select)
 }
@@ -188,17 +175,19 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
         return Err(refuse(format!("more than {} keys", limits::KEYS)));
     }
     let (key_names, titles) = titles.split_at(titles.len() - aggregate.aggr_expr.len());
-    let mut columns = Vec::new();
-    for (expr, name) in key_exprs.iter().zip(key_names) {
-        let key = total(rows.resolve(expr)?, unit)?;
+    let key = |expr: &Expr, part: PartOf<'_>| {
+        let key = total(part.resolve(expr)?, unit)?;
         // A dictionary is a way to store values: they are grouped by as what they are.
-        let key = match key.get_type(&*source) {
+        Ok(match key.get_type(&*source) {
             Ok(DataType::Dictionary(_, value)) => try_cast(key, *value),
             _ => key,
-        };
-        columns.push((name.clone(), key));
-    }
-    let types = types(&columns, &source)?;
+        })
+    };
+    let keys_of = |part: PartOf<'_>| key_exprs.iter().map(|e| key(e, part)).collect::<Result<Vec<_>, Refusal>>();
+    let mut columns = rows.parts().map(keys_of).collect::<Result<Vec<_>, _>>()?;
+    let mut names: Vec<String> = key_names[..keys_len].to_vec();
+    let key_select = Select::new(names.clone(), columns.iter().map(|c| (None, c.clone())).collect(), source.clone(), unit)?;
+    let types = types(&names, &key_select)?;
     let declared = keys.map(|keys| declare(keys, &types)).transpose()?;
     // One row a unit: it is in one group of each set, once.
     let (kappa, max_rows) = if rows.per_unit.is_some() { (1, 1) } else { (policy.unit.max_groups, policy.unit.max_rows) };
@@ -217,21 +206,19 @@ pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, pol
     };
     let max_groups = if let Keys::None = mode { kappa } else { sets.iter().map(|s| s.kappa).sum() };
     let found = measures::collect(aggregate, &rows, &Bounded { unit, columns: bounds }, titles, most)?;
-    columns.extend(found.arguments.into_iter().enumerate().map(|(i, e)| (format!("argument {i}"), e)));
-    let filter = rows.filter.clone().map(|f| total(f, unit)).transpose()?;
+    names.extend((0..found.arguments.first().map_or(0, Vec::len)).map(|i| format!("argument {i}")));
+    columns.iter_mut().zip(found.arguments).for_each(|(all, arguments)| all.extend(arguments));
     let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
     check_memory(&shape)?;
     let view = items.is_none().then(|| View::new(planned.plan.clone(), above, found.places));
-    let over =
-        Select { filter, columns, schema: source, unit: if rows.per_unit.is_some() { String::new() } else { unit.clone() } };
+    let by = if rows.per_unit.is_some() { "" } else { unit };
+    let over = Select { unit: by.to_owned(), ..Select::new(names, rows.filters().zip(columns).collect(), source, unit)? };
     units::prove(&over)?;
     let (select, per_unit) = match rows.per_unit {
         None => (over, None),
         Some(stage) => {
-            let columns = stage.arguments.clone();
-            let below = Select { filter: stage.filter.clone(), columns, schema: planned.schema, unit: unit.clone() };
-            units::prove(&below)?;
-            (below, Some((stage, over)))
+            units::prove(&stage.arguments)?;
+            (stage.arguments.clone(), Some((stage, over)))
         }
     };
     Ok(Query { select, per_unit, keys: keys_len, sets, shape, declared, reviewed: false, view })

@@ -1,22 +1,20 @@
 //! Group keys: which types they may have, and those that a job declares.
 
-use datafusion::{
-    arrow::datatypes::DataType,
-    common::DFSchema,
-    logical_expr::{Expr, ExprSchemable as _},
-};
+use datafusion::{arrow::datatypes::DataType, logical_expr::ExprSchemable as _};
 use tidegate_protocol::{Refusal, job::Key, limits};
 
-use super::{keys, refuse};
+use super::{keys, refuse, select::Select};
 
-/// Types of the key expressions.
+/// Types of the keys called `names`, the first columns of `select`.
 ///
 /// # Errors
 /// A [`Refusal`] for types whose values have no one form that people and JSON can read.
-pub(super) fn types(keys: &[(String, Expr)], schema: &DFSchema) -> Result<Vec<DataType>, Refusal> {
-    keys.iter()
+pub(super) fn types(names: &[String], select: &Select) -> Result<Vec<DataType>, Refusal> {
+    names
+        .iter()
+        .zip(&select.branches[0].columns)
         .map(|(name, expr)| {
-            let kind = expr.get_type(schema).map_err(|e| refuse(e.strip_backtrace()))?;
+            let kind = expr.get_type(&*select.schema).map_err(|e| refuse(e.strip_backtrace()))?;
             let fine = kind.is_integer()
                 || kind.is_floating() && kind != DataType::Float16
                 || kind.is_string()

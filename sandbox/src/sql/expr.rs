@@ -107,6 +107,17 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
     }
 }
 
+/// Whether an expression is NULL whatever the row.
+pub(super) fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(value, _) => value.is_null(),
+        Expr::Cast(cast) => is_null(&cast.expr),
+        Expr::TryCast(cast) => is_null(&cast.expr),
+        Expr::Alias(alias) => is_null(&alias.expr),
+        _ => false,
+    }
+}
+
 /// At most [`limits::TEXT_CHARS`] characters of a text.
 pub(super) fn short(text: Expr) -> Expr {
     let number = |n: usize| Expr::Literal(ScalarValue::Int64(Some(n as i64)), None);

@@ -2,15 +2,15 @@
 
 use datafusion::{
     common::ScalarValue,
-    logical_expr::{Aggregate, Case, Expr, expr::AggregateFunction},
+    logical_expr::{Aggregate, Case, Expr, expr::AggregateFunction, lit},
 };
 use tidegate_gate::{BRANCHES, Column, Covariance, Mean, Measure, Quantiles, Sum, Variance};
 use tidegate_protocol::{Refusal, limits};
 
 use super::{
-    expr::{Bounded, bounds, total},
+    expr::{Bounded, bounds, is_null, total},
     refuse,
-    rows::Rows,
+    rows::{PartOf, Rows},
 };
 
 /// The measures of a query.
@@ -18,8 +18,8 @@ use super::{
 pub(super) struct Measures {
     /// Released columns.
     pub(super) columns: Vec<Column>,
-    /// The row expressions they take, in order: [`Measure::values`] of them a column, or one for those that count.
-    pub(super) arguments: Vec<Expr>,
+    /// The row expressions they take in each part of the rows, in order: [`Measure::values`] of them a column, or one for those that count.
+    pub(super) arguments: Vec<Vec<Expr>>,
     /// For each aggregate call, which of the result's columns it is.
     pub(super) places: Vec<usize>,
 }
@@ -50,16 +50,19 @@ pub(super) fn collect(
     titles: &[String],
     most: Option<usize>,
 ) -> Result<Measures, Refusal> {
-    let mut found = Measures::default();
-    // Quantiles of one argument share a tree: (column of the shape, argument).
-    let mut trees: Vec<(usize, Expr)> = Vec::new();
+    let mut found = Measures { arguments: rows.parts().map(|_| vec![]).collect(), ..Measures::default() };
+    // Quantiles of one argument share a tree: (column of the shape, argument in each part).
+    let mut trees: Vec<(usize, Vec<Vec<Expr>>)> = Vec::new();
     // Where each call is: (column of the shape, cell within it).
     let mut cells: Vec<(usize, usize)> = Vec::new();
     for (call, title) in aggregate.aggr_expr.iter().zip(titles) {
         let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
-        let (measure, arguments) = measure(call, rows, source, most)?;
-        if let (Measure::Quantiles(new), [argument]) = (&measure, arguments.as_slice())
-            && let Some((column, _)) = trees.iter().find(|(_, tree)| tree == argument)
+        let of_parts = rows.parts().map(|part| measure(call, part, source, most)).collect::<Result<Vec<_>, _>>()?;
+        let (measures, arguments): (Vec<_>, Vec<_>) = of_parts.into_iter().unzip();
+        let measure = measures.into_iter().reduce(hull).filter(is_bounded);
+        let measure = measure.ok_or_else(|| unbounded(call.func.name(), call.params.args.first().unwrap_or(&lit(0))))?;
+        if let Measure::Quantiles(new) = &measure
+            && let Some((column, _)) = trees.iter().find(|(_, tree)| *tree == arguments)
             && let Measure::Quantiles(tree) = &mut found.columns[*column].measure
         {
             let at = tree.at.iter().position(|p| *p == new.at[0]).unwrap_or_else(|| {
@@ -70,11 +73,11 @@ pub(super) fn collect(
             continue;
         }
         if matches!(measure, Measure::Quantiles(_)) {
-            trees.push((found.columns.len(), arguments[0].clone()));
+            trees.push((found.columns.len(), arguments.clone()));
         }
         cells.push((found.columns.len(), 0));
         found.columns.push(Column::new(title, measure));
-        found.arguments.extend(arguments);
+        found.arguments.iter_mut().zip(arguments).for_each(|(all, mine)| all.extend(mine));
     }
     let width = |column: &Column| if let Measure::Quantiles(q) = &column.measure { q.at.len() } else { 1 };
     let before = |column: usize| found.columns[..column].iter().map(width).sum::<usize>();
@@ -88,10 +91,48 @@ pub(super) fn collect(
     Ok(found)
 }
 
+/// Public bounds of an argument. NULL has none and needs none: they are NaN, which gives way to those of other parts.
+fn range(expr: &Expr, source: &Bounded<'_>) -> Option<(f64, f64)> {
+    if is_null(expr) {
+        return Some((f64::NAN, f64::NAN));
+    }
+    bounds(expr, source.columns).filter(|(lo, hi)| lo < hi)
+}
+
+fn is_bounded(measure: &Measure) -> bool {
+    match measure {
+        Measure::Sum(Sum { lo, .. }) | Measure::Mean(Mean { lo, .. }) => !lo.is_nan(),
+        Measure::Variance(variance) => !variance.lo.is_nan(),
+        Measure::Quantiles(quantiles) => !quantiles.lo.is_nan(),
+        Measure::Covariance(Covariance { x, y, .. }) => !x.0.is_nan() && !y.0.is_nan(),
+        _ => true,
+    }
+}
+
+/// One call's measure over two parts of the rows: bounds that hold in both.
+fn hull(a: Measure, b: Measure) -> Measure {
+    match (a, b) {
+        (Measure::Sum(a), Measure::Sum(b)) => Measure::Sum(Sum { lo: a.lo.min(b.lo), hi: a.hi.max(b.hi) }),
+        (Measure::Mean(a), Measure::Mean(b)) => Measure::Mean(Mean { lo: a.lo.min(b.lo), hi: a.hi.max(b.hi) }),
+        (Measure::Variance(a), Measure::Variance(b)) => {
+            Measure::Variance(Variance { lo: a.lo.min(b.lo), hi: a.hi.max(b.hi), ..a })
+        }
+        (Measure::Quantiles(a), Measure::Quantiles(b)) => {
+            Measure::Quantiles(Quantiles { lo: a.lo.min(b.lo), hi: a.hi.max(b.hi), ..a })
+        }
+        (Measure::Covariance(a), Measure::Covariance(b)) => {
+            let both = |a: (f64, f64), b: (f64, f64)| (a.0.min(b.0), a.1.max(b.1));
+            Measure::Covariance(Covariance { x: both(a.x, b.x), y: both(a.y, b.y), ..a })
+        }
+        // Counts have no bounds.
+        (a, _) => a,
+    }
+}
+
 /// The gate's measure for one aggregate call, and the row expressions it is over.
 fn measure(
     call: &AggregateFunction,
-    rows: &Rows,
+    rows: PartOf<'_>,
     source: &Bounded<'_>,
     most: Option<usize>,
 ) -> Result<(Measure, Vec<Expr>), Refusal> {
@@ -113,7 +154,7 @@ fn measure(
     };
     let one = || {
         let expr = total(argument(0)?, source.unit)?;
-        let range = bounds(&expr, source.columns).filter(|(lo, hi)| lo < hi).ok_or_else(|| unbounded(name, &params.args[0]))?;
+        let range = range(&expr, source).ok_or_else(|| unbounded(name, &params.args[0]))?;
         Ok::<_, Refusal>((expr, range))
     };
     if params.distinct {
@@ -139,7 +180,7 @@ fn measure(
         ("covar" | "covar_samp" | "covar_pop" | "corr", 2) => {
             let (first, x) = one()?;
             let second = total(argument(1)?, source.unit)?;
-            let y = bounds(&second, source.columns).filter(|(lo, hi)| lo < hi).ok_or_else(|| unbounded(name, &params.args[1]))?;
+            let y = range(&second, source).ok_or_else(|| unbounded(name, &params.args[1]))?;
             let (sample, correlation) = (!name.ends_with("_pop"), name == "corr");
             Ok((Measure::Covariance(Covariance { x, y, sample, correlation }), vec![first, second]))
         }
@@ -170,7 +211,7 @@ fn measure(
 /// COUNT(DISTINCT unit), or of the unit where a condition holds.
 fn distinct(
     name: &str,
-    rows: &Rows,
+    rows: PartOf<'_>,
     source: &Bounded<'_>,
     argument: Option<&Expr>,
     filter: Option<&Expr>,

@@ -16,6 +16,7 @@ mod per_unit;
 mod planner;
 mod rows;
 mod run;
+mod select;
 mod sets;
 mod table;
 mod text;
@@ -23,9 +24,10 @@ mod view;
 
 use tidegate_protocol::{Code, Refusal};
 
-pub use admit::{Query, Select, admit_query, admit_select};
+pub use admit::{Query, admit_query, admit_select};
 pub use fold::Spill;
 pub use run::run_query;
+pub use select::{Branch, Select};
 pub use view::View;
 
 fn refuse(what: impl std::fmt::Display) -> Refusal {

@@ -20,11 +20,12 @@ use tidegate_protocol::{
 };
 
 use super::{
-    expr::{bounds, float, total},
+    expr::{bounds, float, is_null, total},
     measures::{conditional, unalias},
     planner::Planned,
     refuse,
     rows::Rows,
+    select::Select,
 };
 use crate::{
     RunError,
@@ -42,9 +43,7 @@ pub struct PerUnit {
     /// The arguments' types.
     kinds: Vec<DataType>,
     /// Their arguments, over the dataset's columns: one each, with its name.
-    pub(super) arguments: Vec<(String, Expr)>,
-    /// Which rows of the dataset.
-    pub(super) filter: Option<Expr>,
+    pub(super) arguments: Select,
     /// Their results' names and types.
     pub(super) schema: Arc<DFSchema>,
     /// Public bounds of the results, where there are any.
@@ -59,51 +58,66 @@ pub(super) fn admit(
     policy: &Policy,
 ) -> Result<(PerUnit, Vec<Expr>), Refusal> {
     let unit = &policy.unit.column;
-    let (mut calls, mut kinds, mut arguments, mut fields, mut rules, mut columns) =
-        (vec![], vec![], vec![], vec![], BTreeMap::new(), vec![]);
-    for (i, call) in aggregate.aggr_expr.iter().enumerate() {
+    let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
+    // In each part of the rows.
+    let mut arguments: Vec<Vec<Expr>> = rows.parts().map(|_| vec![]).collect();
+    let mut limits: Vec<Option<(f64, f64)>> = Vec::new();
+    for call in &aggregate.aggr_expr {
         let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
-        let name = call.func.name().to_owned();
+        let name = call.func.name();
         let params = &call.params;
-        let fine =
-            ALLOWED.contains(&name.as_str()) && !params.distinct && params.order_by.is_empty() && params.null_treatment.is_none();
+        let fine = ALLOWED.contains(&name) && !params.distinct && params.order_by.is_empty() && params.null_treatment.is_none();
         let [argument] = params.args.as_slice() else { return Err(refuse(format!("{name} must have one argument"))) };
         if !fine {
-            return Err(refuse(format!("{call:?} of a unit's rows is not supported", call = name))
+            return Err(refuse(format!("{name:?} of a unit's rows is not supported"))
                 .fix(format!("In a subquery use {}", ALLOWED[..11].join(", "))));
         }
-        let argument = conditional(argument.clone(), params.filter.as_deref());
-        let argument = total(rows.resolve(&argument)?, unit)?;
-        let limits = bounds(&argument, &policy.columns);
-        let numeric = matches!(name.as_str(), "sum" | "avg") || name.starts_with("var") || name.starts_with("stddev");
-        let argument = if numeric { float(argument) } else { argument };
-        let kind = argument.get_type(&*planned.schema).map_err(refuse)?;
-        let result = call.func.return_type(std::slice::from_ref(&kind)).map_err(|e| refuse(e.strip_backtrace()))?;
-        let rule = match name.as_str() {
-            "avg" | "min" | "max" => limits,
-            _ if numeric && name != "sum" => limits.map(|(lo, hi)| {
-                let half = (hi - lo) / 2.0;
-                // A sample of two has twice the population's variance.
-                if name.starts_with("var") { (0.0, 2.0 * half * half) } else { (0.0, half * 2f64.sqrt()) }
-            }),
-            _ => None,
-        };
-        // No column of a dataset can have this name among those of a unit's table: they are apart.
-        let title = format!("unit {i}");
+        let of_parts = rows.resolve(&conditional(argument.clone(), params.filter.as_deref()))?;
+        let of_parts = of_parts.into_iter().map(|e| total(e, unit)).collect::<Result<Vec<_>, _>>()?;
+        let bounded = of_parts.iter().filter(|e| !is_null(e)).map(|e| bounds(e, &policy.columns));
+        limits.push(bounded.reduce(|a, b| Some((a?.0.min(b?.0), a?.1.max(b?.1)))).flatten());
+        for (all, argument) in arguments.iter_mut().zip(of_parts) {
+            all.push(if is_numeric(name) { float(argument) } else { argument });
+        }
+        calls.push(call.func.clone());
+    }
+    // No column of a dataset can have these names among those of a unit's table: they are apart.
+    let names: Vec<String> = (0..calls.len()).map(|i| format!("unit {i}")).collect();
+    let branches = rows.filters().zip(arguments).collect();
+    let arguments = Select::new(names.clone(), branches, planned.schema.clone(), unit)?;
+    let (mut kinds, mut fields, mut rules, mut columns) = (vec![], vec![], BTreeMap::new(), vec![]);
+    for (i, (call, title)) in calls.iter().zip(names).enumerate() {
+        let kind = arguments.branches[0].columns[i].get_type(&*planned.schema).map_err(refuse)?;
+        let result = call.return_type(std::slice::from_ref(&kind)).map_err(|e| refuse(e.strip_backtrace()))?;
+        let rule = rule(call.name(), limits[i]);
         rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1) });
         let wanted = aggregate.schema.field(aggregate.group_expr.len() + i).data_type().clone();
         let column = Rows::column(title.clone());
         columns.push(if wanted == result { column } else { cast_expr(column, wanted) });
         fields.push(Field::new(&title, result, true));
-        calls.push(call.func.clone());
         kinds.push(kind);
-        arguments.push((title, argument));
     }
     let schema = Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(refuse)?);
-    let filter = rows.filter.clone().map(|f| total(f, unit)).transpose()?;
-    let stage = PerUnit { calls, kinds, arguments, filter, schema, bounds: rules };
+    let stage = PerUnit { calls, kinds, arguments, schema, bounds: rules };
     stage.begin().map_err(|e| refuse(e).fix("Aggregate numbers or texts"))?;
     Ok((stage, columns))
+}
+
+fn is_numeric(name: &str) -> bool {
+    matches!(name, "sum" | "avg") || name.starts_with("var") || name.starts_with("stddev")
+}
+
+/// Public bounds of an aggregate's result, from those of its argument.
+fn rule(name: &str, limits: Option<(f64, f64)>) -> Option<(f64, f64)> {
+    match name {
+        "avg" | "min" | "max" => limits,
+        _ if is_numeric(name) && name != "sum" => limits.map(|(lo, hi)| {
+            let half = (hi - lo) / 2.0;
+            // A sample of two has twice the population's variance.
+            if name.starts_with("var") { (0.0, 2.0 * half * half) } else { (0.0, half * 2f64.sqrt()) }
+        }),
+        _ => None,
+    }
 }
 
 /// One thread's aggregation.
@@ -120,14 +134,14 @@ impl PerUnit {
     /// # Errors
     /// [`RunError::Engine`] where a type cannot be aggregated: found at admission.
     pub(super) fn begin(&self) -> Result<Folding, RunError> {
-        let fields = self.arguments.iter().zip(&self.kinds).map(|((name, _), kind)| Field::new(name, kind.clone(), true));
+        let fields = self.arguments.names.iter().zip(&self.kinds).map(|(name, kind)| Field::new(name, kind.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let states = self
             .calls
             .iter()
-            .zip(&self.arguments)
+            .zip(&self.arguments.names)
             .enumerate()
-            .map(|(i, (call, (name, _)))| {
+            .map(|(i, (call, name))| {
                 let argument = Arc::new(PhysicalColumn::new(name, i));
                 let call = AggregateExprBuilder::new(call.clone(), vec![argument]).schema(schema.clone()).alias(name).build()?;
                 if !call.groups_accumulator_supported() {

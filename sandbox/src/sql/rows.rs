@@ -21,13 +21,26 @@ use super::{
 /// Rows as the aggregate sees them.
 #[derive(Debug)]
 pub(super) struct Rows {
-    /// Which rows of the source.
-    pub(super) filter: Option<Expr>,
-    /// An expression over the source's columns for each field of the plan's schema.
-    columns: Vec<Expr>,
+    /// The rows that a row of the source makes: one, or by UNION ALL several.
+    parts: Vec<Part>,
     schema: Arc<DFSchema>,
     /// Rows that were aggregated by unit first: the source then is one row a unit.
     pub(super) per_unit: Option<Box<PerUnit>>,
+}
+
+#[derive(Debug)]
+struct Part {
+    /// Which rows of the source make one.
+    filter: Option<Expr>,
+    /// An expression over the source's columns for each field of the rows' schema.
+    columns: Vec<Expr>,
+}
+
+/// One part of rows.
+#[derive(Clone, Copy)]
+pub(super) struct PartOf<'a> {
+    part: &'a Part,
+    schema: &'a DFSchema,
 }
 
 impl Rows {
@@ -42,24 +55,43 @@ impl Rows {
                     return Err(refuse("this form of FROM is not supported"));
                 }
                 let columns = planned.schema.columns().into_iter().map(Expr::Column).collect();
-                Ok(Self { filter: None, columns, schema: scan.projected_schema.clone(), per_unit: None })
+                Ok(Self { parts: vec![Part { filter: None, columns }], schema: scan.projected_schema.clone(), per_unit: None })
             }
             LogicalPlan::SubqueryAlias(alias) => {
                 Ok(Self { schema: alias.schema.clone(), ..Self::fold(&alias.input, planned, policy)? })
             }
             LogicalPlan::Projection(projection) => {
                 let below = Self::fold(&projection.input, planned, policy)?;
-                let columns = projection.expr.iter().map(|e| below.resolve(e)).collect::<Result<_, _>>()?;
-                Ok(Self { columns, schema: projection.schema.clone(), ..below })
+                let columns = below.parts().map(|part| part.all(&projection.expr)).collect::<Result<Vec<_>, _>>()?;
+                let filters = below.parts.into_iter().map(|part| part.filter);
+                let parts = filters.zip(columns).map(|(filter, columns)| Part { filter, columns }).collect();
+                Ok(Self { parts, schema: projection.schema.clone(), per_unit: below.per_unit })
             }
             LogicalPlan::Filter(filter) => {
                 let mut below = Self::fold(&filter.input, planned, policy)?;
-                let predicate = below.resolve(&filter.predicate)?;
-                below.filter = Some(match below.filter.take() {
-                    Some(before) => before.and(predicate),
-                    None => predicate,
-                });
+                let predicates = below.resolve(&filter.predicate)?;
+                for (part, predicate) in below.parts.iter_mut().zip(predicates) {
+                    part.filter = Some(match part.filter.take() {
+                        Some(before) => before.and(predicate),
+                        None => predicate,
+                    });
+                }
                 Ok(below)
+            }
+            LogicalPlan::Union(union) => {
+                let mut parts = Vec::new();
+                for input in &union.inputs {
+                    let below = Self::fold(input, planned, policy)?;
+                    if below.per_unit.is_some() {
+                        return Err(refuse("UNION ALL of aggregates of units is not supported")
+                            .fix("Put the rows together first, then aggregate them by unit"));
+                    }
+                    parts.extend(below.parts);
+                }
+                if parts.len() > limits::UNION_PARTS {
+                    return Err(refuse(format!("UNION ALL of more than {} parts", limits::UNION_PARTS)));
+                }
+                Ok(Self { parts, schema: union.schema.clone(), per_unit: None })
             }
             LogicalPlan::Aggregate(aggregate) => Self::by_unit(aggregate, planned, policy),
             other => Err(unsupported(other)),
@@ -72,34 +104,62 @@ impl Rows {
         if below.per_unit.is_some() {
             return Err(refuse("a unit's rows can be aggregated once").fix("Compute all you need of a unit in one subquery"));
         }
-        if !below.groups_by_unit(aggregate, policy)? {
-            return Err(refuse("an aggregate over groups of several units is aggregated again").fix(format!(
-                "A subquery may aggregate each unit's own rows: GROUP BY {} alone. Other aggregates can be computed with after the release",
-                policy.unit.column
-            )));
+        let mut by_unit = None;
+        for part in below.parts() {
+            let keys = part.all(&aggregate.group_expr)?;
+            if !matches!(keys.as_slice(), [Expr::Column(c)] if c.name == policy.unit.column) {
+                return Err(refuse("an aggregate over groups of several units is aggregated again").fix(format!(
+                    "A subquery may aggregate each unit's own rows: GROUP BY {} alone. Other aggregates can be computed with after the release",
+                    policy.unit.column
+                )));
+            }
+            by_unit = Some(keys);
         }
         let (stage, columns) = per_unit::admit(aggregate, &below, planned, policy)?;
-        let mut all = below.columns_named(&aggregate.group_expr)?;
+        let mut all = by_unit.unwrap_or_default();
         all.extend(columns);
-        Ok(Self { filter: None, columns: all, schema: aggregate.schema.clone(), per_unit: Some(Box::new(stage)) })
+        let parts = vec![Part { filter: None, columns: all }];
+        Ok(Self { parts, schema: aggregate.schema.clone(), per_unit: Some(Box::new(stage)) })
     }
 
-    fn groups_by_unit(&self, aggregate: &Aggregate, policy: &Policy) -> Result<bool, Refusal> {
-        let keys = self.columns_named(&aggregate.group_expr)?;
-        Ok(matches!(keys.as_slice(), [Expr::Column(c)] if c.name == policy.unit.column))
+    /// The parts, one by one.
+    pub(super) fn parts(&self) -> impl Iterator<Item = PartOf<'_>> {
+        self.parts.iter().map(|part| PartOf { part, schema: &self.schema })
     }
 
-    fn columns_named(&self, exprs: &[Expr]) -> Result<Vec<Expr>, Refusal> {
+    /// Each part's filter.
+    pub(super) fn filters(&self) -> impl Iterator<Item = Option<Expr>> {
+        self.parts.iter().map(|part| part.filter.clone())
+    }
+
+    /// `expr` in each part.
+    pub(super) fn resolve(&self, expr: &Expr) -> Result<Vec<Expr>, Refusal> {
+        self.parts().map(|part| part.resolve(expr)).collect()
+    }
+
+    /// Column `name` of the unit's table.
+    pub(super) fn column(name: String) -> Expr {
+        Expr::Column(Column::new_unqualified(name))
+    }
+}
+
+impl<'a> PartOf<'a> {
+    /// An expression for each field.
+    pub(super) fn columns(self) -> &'a [Expr] {
+        &self.part.columns
+    }
+
+    fn all(self, exprs: &[Expr]) -> Result<Vec<Expr>, Refusal> {
         exprs.iter().map(|e| self.resolve(e)).collect()
     }
 
     /// `expr` over these rows as an expression over the source's columns.
-    pub(super) fn resolve(&self, expr: &Expr) -> Result<Expr, Refusal> {
+    pub(super) fn resolve(self, expr: &Expr) -> Result<Expr, Refusal> {
         let replace = |expr: Expr| match unalias(&expr) {
             Expr::Column(column) => {
                 let at = self.schema.index_of_column(column)?;
                 // What takes this column's place is over the source already.
-                Ok(Transformed::new(self.columns[at].clone(), true, TreeNodeRecursion::Jump))
+                Ok(Transformed::new(self.part.columns[at].clone(), true, TreeNodeRecursion::Jump))
             }
             // An alias gives way to what it names.
             bare if matches!(expr, Expr::Alias(_)) => Ok(Transformed::yes(bare.clone())),
@@ -117,20 +177,15 @@ impl Rows {
         }
         Ok(resolved)
     }
-
-    /// Column `name` of the unit's table.
-    pub(super) fn column(name: String) -> Expr {
-        Expr::Column(Column::new_unqualified(name))
-    }
 }
 
 /// Why a node is not row-wise, and what to do.
 pub(super) fn unsupported(plan: &LogicalPlan) -> Refusal {
     let (what, fix) = match plan {
         LogicalPlan::Join(_) => ("a join", "Query one dataset; several aggregates of it can be asked in one query"),
-        LogicalPlan::Union(_) => ("UNION of rows", "Use CASE or OR over one dataset, or send two jobs"),
         LogicalPlan::Window(_) => ("a window", "A row's rank or neighbours are other people's rows. Aggregate by groups instead"),
-        LogicalPlan::Distinct(_) => ("DISTINCT over rows", "Use GROUP BY"),
+        LogicalPlan::Union(_) => ("UNION of released numbers", "Put rows together below the aggregate, or send two jobs"),
+        LogicalPlan::Distinct(_) => ("DISTINCT over rows", "Use GROUP BY; of queries put together, UNION ALL"),
         LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => (
             "ORDER BY or LIMIT over rows",
             "Which rows come first depends on everybody's. Sort and limit the released groups instead",

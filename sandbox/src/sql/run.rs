@@ -5,7 +5,7 @@ use std::{fs::File, sync::Arc};
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
     buffer::NullBuffer,
-    compute::{cast, filter_record_batch},
+    compute::cast,
     datatypes::{DataType, Field, Float64Type, Schema},
 };
 use tidegate_gate::{GroupSums, Plan};
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     RunError, Sink,
-    units::{Physical, Runs, Scan, shorten},
+    units::{Physical, Runs, Scan, Selected, shorten},
 };
 
 /// Most folds at a time, over all threads and sets: each has a part of the room.
@@ -153,13 +153,12 @@ impl Thread<'_> {
         let field = |(f, c): (&Arc<Field>, &ArrayRef)| Field::new(f.name(), c.data_type().clone(), true);
         let schema = Schema::new(over.schema.fields().iter().zip(&columns).map(field).collect::<Vec<_>>());
         let options = RecordBatchOptions::new().with_row_count(Some(units.len()));
-        let mut batch = RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?;
-        if let Some(mask) = physical.mask(&batch)? {
-            batch = filter_record_batch(&batch, &mask)?;
-            let mut kept = mask.iter();
-            units.retain(|_| kept.next().flatten() == Some(true));
+        let batch = RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?;
+        let Selected { of, columns } = physical.select(&batch)?;
+        if let Some(of) = of {
+            units = of.values().iter().map(|i| units[*i as usize].clone()).collect();
         }
-        if units.is_empty() { Ok(()) } else { self.batch(&Runs::of(&units), &physical.columns(&batch)?) }
+        if units.is_empty() { Ok(()) } else { self.batch(&Runs::of(&units), &columns) }
     }
 
     fn batch(&mut self, runs: &Runs, columns: &[ArrayRef]) -> Result<(), RunError> {

@@ -7,8 +7,8 @@ use std::{
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
-        compute::{cast, concat},
+        array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array},
+        compute::{cast, concat, filter_record_batch, interleave},
         datatypes::{DataType, Field, Schema},
     },
     common::ScalarValue,
@@ -18,39 +18,86 @@ use datafusion::{
 };
 use tidegate_protocol::{Code, Refusal};
 
-use crate::{RunError, sql::Select};
+use crate::{
+    RunError,
+    sql::{Branch, Select},
+};
 
-/// A select's expressions, ready to evaluate on batches of its source's columns.
-pub(crate) struct Physical {
+/// One branch of a select, ready to evaluate on batches of its source's columns.
+struct Ready {
     filter: Option<Arc<dyn PhysicalExpr>>,
     columns: Vec<Arc<dyn PhysicalExpr>>,
+}
+
+/// A select's expressions, ready to evaluate.
+pub(crate) struct Physical(Vec<Ready>);
+
+/// The rows that a batch makes.
+pub(crate) struct Selected {
+    /// Of which of the batch's rows each was made, ascending; `None` where each of its rows made one.
+    pub(crate) of: Option<UInt64Array>,
+    /// The selected columns.
+    pub(crate) columns: Vec<ArrayRef>,
 }
 
 impl Physical {
     pub(crate) fn new(select: &Select) -> Result<Self, RunError> {
         let context = SessionContext::new();
         let ready = |e: &Expr| context.create_physical_expr(e.clone(), &select.schema);
-        Ok(Self {
-            filter: select.filter.as_ref().map(ready).transpose()?,
-            columns: select.columns.iter().map(|(_, e)| ready(e)).collect::<Result<_, _>>()?,
-        })
+        let branch = |branch: &Branch| {
+            Ok(Ready {
+                filter: branch.filter.as_ref().map(ready).transpose()?,
+                columns: branch.columns.iter().map(ready).collect::<Result<_, _>>()?,
+            })
+        };
+        Ok(Self(select.branches.iter().map(branch).collect::<Result<_, RunError>>()?))
+    }
+
+    /// How many rows one row can make.
+    pub(crate) fn branches(&self) -> usize {
+        self.0.len()
     }
 
     /// The selected columns' types, over a source of this schema.
     pub(crate) fn kinds(&self, schema: &Schema) -> Result<Vec<DataType>, RunError> {
-        self.columns.iter().map(|e| Ok(e.data_type(schema)?)).collect()
+        self.0[0].columns.iter().map(|e| Ok(e.data_type(schema)?)).collect()
     }
 
-    /// Which rows pass; `None` for all.
-    pub(crate) fn mask(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>, RunError> {
-        let Some(filter) = &self.filter else { return Ok(None) };
+    /// The rows that `batch` makes: of each of its rows, one for each branch whose filter it passes.
+    pub(crate) fn select(&self, batch: &RecordBatch) -> Result<Selected, RunError> {
+        let mut each = self.0.iter().map(|branch| branch.select(batch)).collect::<Result<Vec<_>, _>>()?;
+        if let [_] = each.as_slice() {
+            return each.pop().ok_or_else(|| RunError::Engine("no branch".into()));
+        }
+        // (row, branch, place among the branch's rows), row by row.
+        let place = |branch: usize, one: &Selected| match &one.of {
+            Some(of) => of.values().iter().enumerate().map(|(i, row)| (*row, branch, i)).collect::<Vec<_>>(),
+            None => (0..batch.num_rows()).map(|i| (i as u64, branch, i)).collect(),
+        };
+        let mut places: Vec<_> = each.iter().enumerate().flat_map(|(branch, one)| place(branch, one)).collect();
+        places.sort_unstable();
+        let from: Vec<(usize, usize)> = places.iter().map(|(_, branch, i)| (*branch, *i)).collect();
+        let column = |i: usize| {
+            let of_branches: Vec<&dyn Array> = each.iter().map(|one| &*one.columns[i]).collect();
+            Ok(interleave(&of_branches, &from)?)
+        };
+        let columns = (0..self.0[0].columns.len()).map(column).collect::<Result<_, RunError>>()?;
+        Ok(Selected { of: Some(places.into_iter().map(|(row, _, _)| row).collect()), columns })
+    }
+}
+
+impl Ready {
+    fn select(&self, batch: &RecordBatch) -> Result<Selected, RunError> {
+        let columns = |batch: &RecordBatch| self.columns.iter().map(|e| total(e, batch)).collect::<Result<_, _>>();
+        let Some(filter) = &self.filter else { return Ok(Selected { of: None, columns: columns(batch)? }) };
         let mask = cast(&total(filter, batch)?, &DataType::Boolean)?;
-        Ok(Some(mask.as_boolean().clone()))
-    }
-
-    /// The selected columns.
-    pub(crate) fn columns(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, RunError> {
-        self.columns.iter().map(|e| total(e, batch)).collect()
+        let mask = mask.as_boolean();
+        let kept = filter_record_batch(batch, mask)?;
+        if kept.num_rows() == batch.num_rows() {
+            return Ok(Selected { of: None, columns: columns(batch)? });
+        }
+        let of = (0u64..).zip(mask).filter(|(_, keep)| *keep == Some(true)).map(|(row, _)| row).collect();
+        Ok(Selected { of: Some(of), columns: columns(&kept)? })
     }
 }
 
@@ -101,7 +148,7 @@ pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
         RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|e| refuse(e.to_string()))
     };
     let rows = [row(&null)?, row(&default)?];
-    for expr in physical.filter.iter().chain(&physical.columns) {
+    for expr in physical.0.iter().flat_map(|branch| branch.filter.iter().chain(&branch.columns)) {
         let evaluate =
             |row: &RecordBatch| expr.evaluate(row).and_then(|value| value.into_array(1)).map_err(|e| e.strip_backtrace());
         let tried = |row| {

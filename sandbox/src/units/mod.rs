@@ -4,13 +4,13 @@ use std::{fs::File, sync::Arc};
 
 use datafusion::arrow::{
     array::{Array, ArrayRef, RecordBatch},
-    compute::{cast, filter_record_batch, is_not_null},
+    compute::{cast, filter_record_batch, is_not_null, take},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_protocol::limits;
 
-pub(crate) use self::eval::{Physical, prove};
+pub(crate) use self::eval::{Physical, Selected, prove};
 pub use self::runs::{Runs, Unit, UnitRef};
 use self::{
     part::{Layout, Part},
@@ -62,7 +62,8 @@ impl<'a> Scan<'a> {
         let wanted: SchemaRef = select.schema.inner().clone();
         let unit = wanted.index_of(&select.unit)?;
         let layout = Layout::open(files)?;
-        let batch = (BATCH_BYTES / layout.ways() / (width(&physical.kinds(&wanted)?) + state)).clamp(1, BATCH);
+        let batch =
+            (BATCH_BYTES / layout.ways() / ((width(&physical.kinds(&wanted)?) + state) * physical.branches())).clamp(1, BATCH);
         Ok(Self { select, wanted, unit, physical, layout, batch })
     }
 
@@ -142,27 +143,33 @@ impl<'a> Scan<'a> {
         last: &mut Option<Unit>,
         visit: &mut impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
-        let mut batch = keep(batch, self.unit, &self.physical)?;
-        let mut runs = encode.runs(batch.column(self.unit))?;
+        let batch = with_unit(batch, self.unit)?;
+        let Selected { of, mut columns } = self.physical.select(&batch)?;
+        let units = batch.column(self.unit);
+        let mut units = match &of {
+            Some(of) => take(units, of, None)?,
+            None => units.clone(),
+        };
+        let mut runs = encode.runs(&units)?;
         if let (Some(above), None) = (&part.above, &last) {
             // The unit in which this part begins is the part before's.
             let theirs = runs.end_of(|unit| unit == above.as_ref());
             if theirs > 0 {
-                batch = batch.slice(theirs, batch.num_rows() - theirs);
-                runs = encode.runs(batch.column(self.unit))?;
+                let mine = units.len() - theirs;
+                (units, columns) = (units.slice(theirs, mine), columns.iter().map(|c| c.slice(theirs, mine)).collect());
+                runs = encode.runs(&units)?;
             }
         }
-        if batch.num_rows() == 0 {
+        if units.is_empty() {
             return Ok(());
         }
         check_order(&runs, part, last)?;
-        let columns = self.physical.columns(&batch)?;
         visit(&runs, &columns)
     }
 
     /// The selected columns' names and types, as `columns` came.
     fn schema(&self, columns: &[ArrayRef]) -> SchemaRef {
-        let fields = self.select.columns.iter().zip(columns).map(|((name, _), a)| Field::new(name, a.data_type().clone(), true));
+        let fields = self.select.names.iter().zip(columns).map(|(name, a)| Field::new(name, a.data_type().clone(), true));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
@@ -189,14 +196,6 @@ fn with_unit(batch: &RecordBatch, unit: usize) -> Result<RecordBatch, RunError> 
         return Ok(batch.clone());
     }
     Ok(filter_record_batch(batch, &is_not_null(batch.column(unit))?)?)
-}
-
-fn keep(batch: &RecordBatch, unit: usize, physical: &Physical) -> Result<RecordBatch, RunError> {
-    let batch = with_unit(batch, unit)?;
-    Ok(match physical.mask(&batch)? {
-        Some(mask) => filter_record_batch(&batch, &mask)?,
-        None => batch,
-    })
 }
 
 /// Ascending, within the part's bounds, and after all that came before.

@@ -106,7 +106,7 @@ impl Guest {
             .and_then(JobPre::new)
             .map_err(|e| refuse(format!("not a component of world tidegate:job: {e}")))?;
         let params = STANDARD.decode(params_base64).map_err(|_| refuse("is not base64").at("program.params_base64"))?;
-        if select.columns.is_empty() {
+        if select.names.is_empty() {
             return Err(refuse("selects no column").at("program.select"));
         }
         let calls = match split {

@@ -156,7 +156,11 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
             _ => format!("SELECT n % 5 AS k, {outer} FROM {from} GROUP BY n % 5"),
         };
     }
-    let source = match c.byte() % 4 {
+    let source = match c.byte() % 5 {
+        1 => {
+            let part = |c: &mut Choices<'_>| format!("SELECT *, {} AS y FROM dataset{}", number(c, 2), filter(c));
+            format!("({} UNION ALL {}) AS v", part(c), part(c))
+        }
         0 => format!("(SELECT *, {} AS y FROM dataset{}) AS v", number(c, 2), filter(c)),
         _ => "dataset".to_owned(),
     };

@@ -1,0 +1,69 @@
+//! What is read of the dataset: filters and row expressions, all total.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::DFSchema,
+    logical_expr::{Expr, ExprSchemable as _, try_cast},
+};
+use tidegate_protocol::{Refusal, limits};
+
+use super::{expr::total, refuse};
+
+/// One of the rows that a row of the dataset makes.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// Where it does.
+    pub filter: Option<Expr>,
+    /// Its values.
+    pub columns: Vec<Expr>,
+}
+
+/// Filters and row expressions.
+#[derive(Debug, Clone)]
+pub struct Select {
+    /// One; or more where queries are put together by UNION ALL.
+    pub branches: Vec<Branch>,
+    /// The columns' names.
+    pub names: Vec<String>,
+    pub(crate) schema: Arc<DFSchema>,
+    /// The unit's column; empty where rows are units.
+    pub(crate) unit: String,
+}
+
+impl Select {
+    /// Over a source of this schema; every expression is made total, and has one type in all branches.
+    pub(super) fn new(
+        names: Vec<String>,
+        branches: Vec<(Option<Expr>, Vec<Expr>)>,
+        schema: Arc<DFSchema>,
+        unit: &str,
+    ) -> Result<Self, Refusal> {
+        if names.len() > limits::COLUMNS {
+            return Err(refuse(format!("more than {} columns", limits::COLUMNS)));
+        }
+        let mut branches = branches
+            .into_iter()
+            .map(|(filter, columns)| {
+                let filter = filter.map(|f| total(f, unit)).transpose()?;
+                Ok(Branch { filter, columns })
+            })
+            .collect::<Result<Vec<_>, Refusal>>()?;
+        for i in 0..names.len() {
+            let kinds = branches.iter().map(|b| b.columns[i].get_type(&*schema)).collect::<Result<Vec<_>, _>>();
+            let kinds = kinds.map_err(|e| refuse(e.strip_backtrace()))?;
+            if kinds.windows(2).all(|two| two[0] == two[1]) {
+                continue;
+            }
+            // Making an expression total may change its type, as sums of integers become floats.
+            let numbers = kinds.iter().all(|k| k.is_numeric() || k.is_null());
+            let first = kinds.into_iter().find(|k| !k.is_null());
+            let one = if numbers { DataType::Float64 } else { first.unwrap_or(DataType::Null) };
+            for branch in &mut branches {
+                branch.columns[i] = try_cast(branch.columns[i].clone(), one.clone());
+            }
+        }
+        Ok(Self { branches, names, schema, unit: unit.to_owned() })
+    }
+}
