@@ -65,7 +65,7 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
     let file = File::open(&path)?;
     let schema = units::schema(&file)?;
     for (name, query) in [("Q1", Q1), ("Q6", Q6)] {
-        let admitted = admit(&job(Program::Sql { query: query.into(), keys: None }), &policy, &schema, None)?;
+        let admitted = admit(&job(Program::Sql { query: query.into(), keys: None, tables: None }), &policy, &schema, None)?;
         let governed = best(3, || Ok(run_job(&admitted, &[file.try_clone()?], &[0; 32], Help::default())?))?;
         let floor = plain(&path, query)?;
         println!(

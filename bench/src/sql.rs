@@ -104,7 +104,7 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
         let query = format!("SELECT {key}, {aggregates} FROM dataset GROUP BY {key}");
         forget_peak();
         let before = peak_mib();
-        let job = job(Program::Sql { query: query.clone(), keys: None });
+        let job = job(Program::Sql { query: query.clone(), keys: None, tables: None });
         let admitted = admit(&job, &policy, &schema, None)?;
         let governed = best(3, || {
             let spill = Spill::new(tempfile::tempfile()?, ROOM);

@@ -5,6 +5,26 @@ mod common;
 
 use common::World;
 
+/// A public table comes with the job, is named in it by hash, and what it says of each row can be counted.
+#[test]
+fn a_public_table_comes_with_the_job() {
+    let world = World::new();
+    let node = world.serve(None);
+    std::fs::write(world.dir.path().join("places.csv"), "town,zone,size\nnorth,cold,3\nsouth,warm,8\n").unwrap();
+    let query = "SELECT zone, COUNT(*) AS n, AVG(size) AS size FROM dataset JOIN places ON city = town GROUP BY zone";
+    let body = format!(
+        "rho = 0.6\n[sql]\nquery = \"\"\"{query}\"\"\"\nkeys = [[\"cold\"], [\"warm\"]]\ntables = {{ places = \"places.csv\" }}\n"
+    );
+    let (job, grant) = (world.job("zones.toml", &body), world.text("grant"));
+    let said: serde_json::Value = serde_json::from_str(&world.ok("buyer", &world.run_args(&job, &node.address, &grant))).unwrap();
+    let columns = said["receipt"]["statement"]["predicate"]["facts"]["mechanism"]["columns"].clone();
+    assert_eq!((&columns[1]["lo"], &columns[1]["hi"]), (&3.0.into(), &8.0.into()), "the table's own bounds: {said}");
+    assert_eq!(said["result"]["rows"].as_array().unwrap().len(), 2);
+    std::fs::write(world.dir.path().join("places.csv"), "town,zone,size\nnorth,cold,3\nnorth,warm,8\n").unwrap();
+    let refused = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
+    assert!(refused.contains("north is there twice") && refused.contains("program.tables.places"), "{refused}");
+}
+
 #[test]
 fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
     let world = World::new();

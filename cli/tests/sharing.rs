@@ -73,7 +73,7 @@ fn a_job_signed_by_another_or_changed_is_refused() {
         dataset,
         cost: Cost::dp(MicroRho(100_000), FemtoDelta(0)),
         created,
-        program: Program::Sql { query: "SELECT COUNT(*) AS n FROM dataset".into(), keys: None },
+        program: Program::Sql { query: "SELECT COUNT(*) AS n FROM dataset".into(), keys: None, tables: None },
     };
     let by = |identity: &Identity, created: i64| Signed::sign(job(created), identity).unwrap().envelope().clone();
     let mut changed = by(&buyer, now);

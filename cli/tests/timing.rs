@@ -46,7 +46,7 @@ async fn neither_the_log_nor_a_repeated_request_tells_when_a_job_was_done() {
         created: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64,
         weights: Default::default(),
         mode: Default::default(),
-        program: Program::Sql { query: "SELECT COUNT(*) AS n FROM dataset".into(), keys: None },
+        program: Program::Sql { query: "SELECT COUNT(*) AS n FROM dataset".into(), keys: None, tables: None },
     };
     let job = Signed::sign(job, &buyer).unwrap().envelope().clone();
     let request = Request::Submit { job, grant, attachment_bytes: 0 };

@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
             (policy(), file, schema)
         });
         let _ = sql::admit_select(text, schema, policy);
-        let Ok(query) = sql::admit_query(text, None, schema, policy) else { return };
+        let Ok(query) = sql::admit_query(&sql::Asked::new(text), schema, policy) else { return };
         let Ok(plan) = Plan::new(query.shape.clone()) else { return };
         let file = [file.try_clone().unwrap()];
         let sums = sql::run_query(&query, &plan, &file, &[0; 32], None, &mut |_| Ok(())).expect("no row can cause an error");

@@ -5,17 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arrow::datatypes::SchemaRef;
+use arrow::{array::RecordBatchReader as _, datatypes::SchemaRef};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
+use tidegate_catalog::dataset;
 use tidegate_gate::Keys;
 use tidegate_protocol::{
-    ContentHash, Cost, Job, MicroRho, Refusal,
+    Code, ContentHash, Cost, Job, MicroRho, Refusal,
     cost::FemtoDelta,
     job::{Key, Mode, Output, Program, RowReduce, Split},
     policy::Policy,
 };
-use tidegate_sandbox::sql::{Query, admit_query};
+use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query};
 
 use crate::{NodeError, file_error};
 
@@ -55,6 +56,9 @@ pub struct SqlFile {
     pub query: String,
     /// Declared keys.
     pub keys: Option<Vec<Vec<Key>>>,
+    /// Public tables to join to: paths beside the job file, by name.
+    #[serde(default)]
+    pub tables: BTreeMap<String, PathBuf>,
 }
 
 /// `[wasm]`.
@@ -113,7 +117,24 @@ impl JobFile {
     /// How a query would be admitted, by the owner's own code; `None` for other programs.
     pub fn query(&self, policy: &Policy, schema: &SchemaRef) -> Option<Result<Query, Refusal>> {
         let sql = self.sql.as_ref()?;
-        Some(admit_query(sql.query.trim(), sql.keys.as_deref(), schema, policy))
+        let admitted = self.tables().map_err(|e| Refusal::new(Code::Program, e.to_string()).at("program.tables"));
+        Some(admitted.and_then(|tables| {
+            let asked = Asked { text: sql.query.trim(), keys: sql.keys.as_deref(), tables: &tables };
+            admit_query(&asked, schema, policy)
+        }))
+    }
+
+    /// The public tables of a query.
+    fn tables(&self) -> Result<Tables, NodeError> {
+        let mut tables = Tables::default();
+        for (name, path) in self.sql.iter().flat_map(|sql| &sql.tables) {
+            let path = self.folder.join(path);
+            let reader = dataset::open(&path).map_err(|e| file_error(&path, e))?;
+            let schema = reader.schema();
+            let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|e| file_error(&path, e))?;
+            tables.add(name, &schema, &batches).map_err(NodeError::Refused)?;
+        }
+        Ok(tables)
     }
 
     /// The job and its attachment, for the dataset `id` with columns `schema` under `policy`.
@@ -142,7 +163,11 @@ impl JobFile {
         // Rounded down: the job never costs more than was offered.
         let rho_micro = MicroRho((rho * 1e6).floor().max(0.0) as u64);
         let (program, attachment) = match (&self.sql, &self.wasm, &self.onnx) {
-            (Some(sql), None, None) => (Program::Sql { query: sql.query.trim().to_owned(), keys: sql.keys.clone() }, vec![]),
+            (Some(sql), None, None) => {
+                let bytes = self.tables()?.write().map_err(NodeError::Refused)?;
+                let tables = (!bytes.is_empty()).then(|| ContentHash::of(&bytes));
+                (Program::Sql { query: sql.query.trim().to_owned(), keys: sql.keys.clone(), tables }, bytes)
+            }
             (None, Some(wasm), None) => {
                 let path = self.folder.join(&wasm.module);
                 let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;

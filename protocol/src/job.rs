@@ -132,6 +132,9 @@ pub enum Program {
         /// Declared group keys, a row each: they always appear and need no threshold.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         keys: Option<Vec<Vec<Key>>>,
+        /// BLAKE3 of the public tables that the query joins to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tables: Option<ContentHash>,
     },
     /// A WebAssembly component of world `tidegate:job`.
     Wasm {
@@ -223,7 +226,7 @@ impl Program {
     /// Hash of the attachment the program needs.
     pub fn attachment(&self) -> Option<ContentHash> {
         match self {
-            Self::Sql { .. } => None,
+            Self::Sql { tables, .. } => *tables,
             Self::Wasm { module, .. } => Some(*module),
             Self::Onnx { model, .. } => Some(*model),
         }

@@ -54,6 +54,12 @@ pub const GROUPS_BYTES: usize = 64 << 20;
 /// Most keys of one GROUP BY: each may be a text of [`TEXT_CHARS`] in every row of a batch.
 pub const KEYS: usize = 8;
 
+/// Most public tables that come with a query.
+pub const PUBLIC_TABLES: usize = 8;
+
+/// Most rows of a public table: all of them, and where they are by key, lie in a worker's memory.
+pub const PUBLIC_ROWS: usize = 1 << 20;
+
 /// Most parts of one UNION ALL: each row of the dataset is looked at for each of them.
 pub const UNION_PARTS: usize = 16;
 

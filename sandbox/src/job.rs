@@ -89,8 +89,10 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
         }
     }
     let (mut shape, engine) = match &job.program {
-        Program::Sql { query, keys } => {
-            let mut query = sql::admit_query(query, keys.as_deref(), schema, policy)?;
+        Program::Sql { query, keys, .. } => {
+            let tables = attachment.map_or_else(|| Ok(sql::Tables::default()), |bytes| sql::Tables::read(&bytes))?;
+            let asked = sql::Asked { text: query, keys: keys.as_deref(), tables: &tables };
+            let mut query = sql::admit_query(&asked, schema, policy)?;
             if job.mode == Mode::Reviewed {
                 query.review();
             }

@@ -265,7 +265,10 @@ fn union_all_puts_row_wise_parts_together() {
             "SELECT COUNT(*) FROM (SELECT person FROM dataset GROUP BY person UNION ALL SELECT person FROM dataset)",
             "UNION ALL of aggregates",
         ),
-        ("SELECT SUM(x) FROM (SELECT CAST(NULL AS DOUBLE) AS x FROM dataset UNION ALL SELECT NULL FROM dataset)", "no public bounds"),
+        (
+            "SELECT SUM(x) FROM (SELECT CAST(NULL AS DOUBLE) AS x FROM dataset UNION ALL SELECT NULL FROM dataset)",
+            "no public bounds",
+        ),
         ("SELECT COUNT(*) FROM dataset UNION ALL SELECT COUNT(*) FROM dataset", "UNION"),
         (&format!("SELECT COUNT(*) FROM ({})", ["SELECT person FROM dataset"; 17].join(" UNION ALL ")), "more than 16"),
     ] {

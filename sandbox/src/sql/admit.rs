@@ -12,6 +12,7 @@ use tidegate_gate::{Keys, Plan, Shape};
 use tidegate_protocol::{Refusal, job::Key, limits, policy::Policy};
 
 use super::{
+    Tables,
     declare::{declare, types},
     expr::{Bounded, total},
     fold::Fold,
@@ -25,6 +26,25 @@ use super::{
     view::View,
 };
 use crate::units;
+
+/// A query as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// SQL.
+    pub text: &'a str,
+    /// Declared keys.
+    pub keys: Option<&'a [Vec<Key>]>,
+    /// Public tables that it joins to.
+    pub tables: &'a Tables,
+}
+
+impl<'a> Asked<'a> {
+    /// Without keys or tables.
+    pub fn new(text: &'a str) -> Self {
+        static NONE: std::sync::LazyLock<Tables> = std::sync::LazyLock::new(Tables::default);
+        Self { text, keys: None, tables: &NONE }
+    }
+}
 
 /// An admitted aggregate query.
 #[derive(Debug, Clone)]
@@ -72,7 +92,7 @@ fn title(expr: &Expr) -> String {
 /// # Errors
 /// A [`Refusal`] naming the construct.
 pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
-    let planned = plan(sql, schema, policy)?;
+    let planned = plan(sql, &Tables::default(), schema, policy)?;
     let names = match &planned.plan {
         LogicalPlan::Projection(projection) => projection.expr.iter().map(title).collect(),
         LogicalPlan::Union(union) => union.schema.fields().iter().map(|f| f.name().clone()).collect(),
@@ -152,8 +172,9 @@ fn check_memory(shape: &Shape) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// A [`Refusal`] naming the construct.
-pub fn admit_query(sql: &str, keys: Option<&[Vec<Key>]>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
-    let planned = plan(sql, schema, policy)?;
+pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
+    let Asked { text, keys, tables } = *asked;
+    let planned = plan(text, tables, schema, policy)?;
     let (above, aggregate) = governed(&planned.plan)?;
     let items = plain(&planned.plan, above, aggregate);
     let rows = Rows::fold(&aggregate.input, &planned, policy)?;

@@ -9,7 +9,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits, policy::ColumnRule};
 
-use super::{clamp::CLAMP, functions, refuse};
+use super::{clamp::CLAMP, functions, public::Lookup, refuse};
 
 /// What is public about the rows that expressions are over.
 pub(super) struct Bounded<'a> {
@@ -148,7 +148,10 @@ pub(super) fn bounds(expr: &Expr, columns: &BTreeMap<String, ColumnRule>) -> Opt
             }
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Divide, right }) => divided(of(left)?, of(right)?),
-        Expr::ScalarFunction(call) => function(call.name(), &call.args, &of),
+        Expr::ScalarFunction(call) => match call.func.inner().downcast_ref::<Lookup>() {
+            Some(lookup) => lookup.bounds,
+            None => function(call.name(), &call.args, &of),
+        },
         Expr::Case(case) => {
             let branches = case.when_then_expr.iter().map(|(_, then)| &**then).chain(case.else_expr.as_deref());
             branches

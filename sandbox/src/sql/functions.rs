@@ -14,6 +14,7 @@ use tidegate_protocol::Refusal;
 use super::{
     clamp::CLAMP,
     expr::{float, short},
+    public::Lookup,
     refuse,
 };
 
@@ -114,6 +115,8 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         if !literal(0) {
             return Err(refuse(format!("{name} needs a literal as its first argument")));
         }
+        args
+    } else if call.func.inner().downcast_ref::<Lookup>().is_some() {
         args
     } else if name == "nullif" && args.len() == 2 {
         args

@@ -14,6 +14,7 @@ mod keys;
 mod measures;
 mod per_unit;
 mod planner;
+mod public;
 mod rows;
 mod run;
 mod select;
@@ -24,8 +25,9 @@ mod view;
 
 use tidegate_protocol::{Code, Refusal};
 
-pub use admit::{Query, admit_query, admit_select};
+pub use admit::{Asked, Query, admit_query, admit_select};
 pub use fold::Spill;
+pub use public::Tables;
 pub use run::run_query;
 pub use select::{Branch, Select};
 pub use view::View;

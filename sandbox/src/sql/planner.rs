@@ -13,9 +13,9 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, policy::Policy};
 
-use super::{clamp::clamp, refuse, text::parse};
+use super::{Tables, clamp::clamp, refuse, text::parse};
 
-/// The one table of a job.
+/// The owner's table.
 pub(super) const TABLE: &str = "dataset";
 
 /// A planned SELECT.
@@ -24,6 +24,8 @@ pub(super) struct Planned {
     pub(super) plan: LogicalPlan,
     /// The dataset's columns that a buyer sees.
     pub(super) schema: Arc<DFSchema>,
+    /// The public tables that came with the query.
+    pub(super) tables: Tables,
 }
 
 /// A context without table functions, catalog of information or files.
@@ -48,17 +50,20 @@ fn visible(schema: &SchemaRef, policy: &Policy) -> Result<SchemaRef, Refusal> {
     schema.project(&keep).map(Arc::new).map_err(refuse)
 }
 
-/// Plans `sql` over the visible columns of `schema`.
-pub(super) fn plan(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Planned, Refusal> {
+/// Plans `sql` over the visible columns of `schema`, and public tables.
+pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Policy) -> Result<Planned, Refusal> {
     let schema = visible(schema, policy)?;
     let context = context();
     context.register_table(TABLE, Arc::new(EmptyTable::new(schema.clone()))).map_err(said)?;
+    for (name, schema) in tables.schemas() {
+        context.register_table(name, Arc::new(EmptyTable::new(schema))).map_err(said)?;
+    }
     let state = context.state();
     let statement = parse(&state, sql)?;
     let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
     let plan = state.analyzer().execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
     let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(refuse)?;
-    Ok(Planned { plan, schema: Arc::new(schema) })
+    Ok(Planned { plan, schema: Arc::new(schema), tables: tables.clone() })
 }
 
 /// The planner's message, short. "Did you mean" and "Valid fields are" list columns; the listing shows them anyway, but only to those it was sent to.

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
-        Column, DFSchema,
+        Column, DFSchema, JoinType,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Aggregate, Expr, LogicalPlan},
+    logical_expr::{
+        Aggregate, BinaryExpr, Expr, ExprSchemable as _, Join, LogicalPlan, Operator,
+        utils::{find_valid_equijoin_key_pair, split_conjunction},
+    },
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
@@ -69,13 +73,7 @@ impl Rows {
             }
             LogicalPlan::Filter(filter) => {
                 let mut below = Self::fold(&filter.input, planned, policy)?;
-                let predicates = below.resolve(&filter.predicate)?;
-                for (part, predicate) in below.parts.iter_mut().zip(predicates) {
-                    part.filter = Some(match part.filter.take() {
-                        Some(before) => before.and(predicate),
-                        None => predicate,
-                    });
-                }
+                below.keep(&filter.predicate)?;
                 Ok(below)
             }
             LogicalPlan::Union(union) => {
@@ -93,9 +91,85 @@ impl Rows {
                 }
                 Ok(Self { parts, schema: union.schema.clone(), per_unit: None })
             }
+            LogicalPlan::Join(join) => Self::joined(join, planned, policy),
             LogicalPlan::Aggregate(aggregate) => Self::by_unit(aggregate, planned, policy),
             other => Err(unsupported(other)),
         }
+    }
+
+    /// A join to a public table: its columns are functions of the rows'.
+    fn joined(join: &Join, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
+        let public = |plan: &LogicalPlan| public_table(plan, planned);
+        let (mut rows, table, public_is_right) = match (public(&join.left), public(&join.right)) {
+            (None, Some(table)) => (Self::fold(&join.left, planned, policy)?, table, true),
+            (Some(table), None) => (Self::fold(&join.right, planned, policy)?, table, false),
+            (Some(_), Some(_)) => {
+                return Err(refuse("a join of public tables is not supported").fix("Join them before you send them"));
+            }
+            (None, None) => {
+                return Err(refuse("a join of the dataset with itself is not supported").fix(
+                    "A subquery can aggregate each unit's own rows; a join to a public table that comes with the job is fine",
+                ));
+            }
+        };
+        let all = match (join.join_type, public_is_right) {
+            (JoinType::Inner, _) => false,
+            (JoinType::Left, true) | (JoinType::Right, false) => true,
+            (other, _) => {
+                return Err(refuse(format!("a {other} join is not supported"))
+                    .fix("Join the dataset to the public table with INNER or LEFT JOIN"));
+            }
+        };
+        let (private_schema, public_schema) = match public_is_right {
+            true => (join.left.schema(), join.right.schema()),
+            false => (join.right.schema(), join.left.schema()),
+        };
+        // (the table's column, the type that is compared, the rows' key)
+        let mut on: Vec<(usize, DataType, Expr)> = Vec::new();
+        let mut rest: Vec<Expr> = Vec::new();
+        let pairs = join.on.iter().map(|(a, b)| a.clone().eq(b.clone()));
+        for condition in pairs.chain(join.filter.iter().flat_map(|f| split_conjunction(f)).cloned()) {
+            match lookup_key(&condition, private_schema, public_schema)? {
+                Some(key) => on.push(key),
+                None => rest.push(condition),
+            }
+        }
+        if on.is_empty() {
+            return Err(refuse("a join without a key is not supported").fix("Join ON dataset.column = table.column"));
+        }
+        if all && !rest.is_empty() {
+            return Err(refuse("a LEFT JOIN with more than keys is not supported").fix("Join by keys, then use CASE or WHERE"));
+        }
+        for part in &mut rows.parts {
+            let of = PartOf { part, schema: &rows.schema };
+            let keys = on.iter().map(|(i, kind, key)| Ok((*i, kind.clone(), of.resolve(key)?)));
+            let (columns, there) = planned.tables.join(&table, &keys.collect::<Result<Vec<_>, Refusal>>()?)?;
+            let mine = std::mem::take(&mut part.columns);
+            part.columns = if public_is_right { [mine, columns].concat() } else { [columns, mine].concat() };
+            if !all {
+                part.filter = Some(match part.filter.take() {
+                    Some(before) => before.and(there.is_true()),
+                    None => there.is_true(),
+                });
+            }
+        }
+        rows.schema = join.schema.clone();
+        for condition in rest {
+            rows.keep(&condition)?;
+        }
+        Ok(rows)
+    }
+
+    /// Only rows where `predicate` holds.
+    fn keep(&mut self, predicate: &Expr) -> Result<(), Refusal> {
+        let predicates = self.resolve(predicate)?;
+        for (part, predicate) in self.parts.iter_mut().zip(predicates) {
+            part.filter = Some(match part.filter.take() {
+                Some(before) => before.and(predicate),
+                None => predicate,
+            });
+        }
+        Ok(())
     }
 
     /// One row a unit.
@@ -179,10 +253,40 @@ impl<'a> PartOf<'a> {
     }
 }
 
+/// The public table that a plan is, as it is.
+fn public_table(plan: &LogicalPlan, planned: &Planned) -> Option<String> {
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            let name = scan.table_name.table();
+            planned.tables.schemas().any(|(table, _)| table == name).then(|| name.to_owned())
+        }
+        LogicalPlan::SubqueryAlias(alias) => public_table(&alias.input, planned),
+        _ => None,
+    }
+}
+
+/// An equality of a column of the table and an expression over the rows: (the table's column, the type that is compared, the expression).
+fn lookup_key(condition: &Expr, private: &DFSchema, public: &DFSchema) -> Result<Option<(usize, DataType, Expr)>, Refusal> {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return Ok(None) };
+    let pair = find_valid_equijoin_key_pair(left, right, private, public).map_err(refuse)?;
+    let Some((mine, theirs)) = pair else { return Ok(None) };
+    let mut bare = unalias(&theirs);
+    while let Expr::Cast(cast) = bare {
+        bare = unalias(&cast.expr);
+    }
+    let Expr::Column(column) = bare else {
+        return Err(
+            refuse("the key of a public table must be one of its columns").fix("Add what you join by to the table as a column")
+        );
+    };
+    let kind = theirs.get_type(public).map_err(refuse)?;
+    Ok(Some((public.index_of_column(column).map_err(refuse)?, kind, mine)))
+}
+
 /// Why a node is not row-wise, and what to do.
 pub(super) fn unsupported(plan: &LogicalPlan) -> Refusal {
     let (what, fix) = match plan {
-        LogicalPlan::Join(_) => ("a join", "Query one dataset; several aggregates of it can be asked in one query"),
+        LogicalPlan::Join(_) => ("a join of released numbers", "Join below the aggregate, to a public table, or send two jobs"),
         LogicalPlan::Window(_) => ("a window", "A row's rank or neighbours are other people's rows. Aggregate by groups instead"),
         LogicalPlan::Union(_) => ("UNION of released numbers", "Put rows together below the aggregate, or send two jobs"),
         LogicalPlan::Distinct(_) => ("DISTINCT over rows", "Use GROUP BY; of queries put together, UNION ALL"),
@@ -191,7 +295,7 @@ pub(super) fn unsupported(plan: &LogicalPlan) -> Refusal {
             "Which rows come first depends on everybody's. Sort and limit the released groups instead",
         ),
         LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => ("a query without the dataset", "Write FROM dataset"),
-        LogicalPlan::TableScan(_) => ("this table", "The one table is called dataset"),
+        LogicalPlan::TableScan(_) => ("a query of a public table alone", "Write FROM dataset, and join to it"),
         LogicalPlan::RecursiveQuery(_) => ("a recursive CTE", "Write the steps out"),
         LogicalPlan::Unnest(_) => ("UNNEST", "Rows that make rows would count more than once"),
         _ => ("this form of query", "Write SELECT … FROM dataset [WHERE …] [GROUP BY …]"),

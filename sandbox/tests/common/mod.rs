@@ -87,7 +87,7 @@ pub(crate) fn job(program: Program) -> Job {
 }
 
 pub(crate) fn sql(query: &str, keys: Option<Vec<Vec<Key>>>) -> Job {
-    job(Program::Sql { query: query.into(), keys })
+    job(Program::Sql { query: query.into(), keys, tables: None })
 }
 
 /// The exact sums of a query: (key, units, lanes) a group that was counted.

@@ -132,6 +132,19 @@ fn batch() -> RecordBatch {
     .unwrap()
 }
 
+fn places() -> sql::Tables {
+    let rows = RecordBatch::try_from_iter_with_nullable([
+        ("town", Arc::new(StringArray::from(vec![Some("north"), Some("unique"), Some(""), None, None])) as ArrayRef, true),
+        ("code", Arc::new(Int64Array::from(vec![Some(i64::MIN), Some(7), Some(0), Some(3), None])) as ArrayRef, true),
+        ("zone", Arc::new(StringArray::from(vec![Some("cold"), Some("target"), None, Some("z"), Some("z")])) as ArrayRef, true),
+        ("weight", Arc::new(Float64Array::from(vec![Some(1.0), Some(99.0), None, Some(-5.0), Some(0.0)])) as ArrayRef, true),
+    ])
+    .unwrap();
+    let mut tables = sql::Tables::default();
+    tables.add("place", &rows.schema(), &[rows]).unwrap();
+    sql::Tables::read(&tables.write().unwrap()).unwrap()
+}
+
 fn write(batch: &RecordBatch) -> File {
     let mut file = tempfile::tempfile().unwrap();
     let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
@@ -144,6 +157,8 @@ fn write(batch: &RecordBatch) -> File {
 pub(crate) struct World {
     pub(crate) policy: Policy,
     pub(crate) schema: SchemaRef,
+    /// A buyer's own: `place (town, code, zone, weight)`.
+    tables: sql::Tables,
     whole: File,
     without: Vec<(i64, File)>,
 }
@@ -159,7 +174,7 @@ impl World {
         let whole = write(&batch);
         let schema = units::schema(&whole).unwrap();
         let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
-        Self { policy, schema, whole, without: without.into() }
+        Self { policy, schema, tables: places(), whole, without: without.into() }
     }
 
     /// Runs a query on the dataset and on all its neighbours.
@@ -170,7 +185,8 @@ impl World {
     /// # Panics
     /// Where an admitted query fails on a row, or a unit moves the sums by more than the noise is for.
     pub(crate) fn run(&self, query: &str) -> Result<Sums, Refusal> {
-        let admitted = sql::admit_query(query, None, &self.schema, &self.policy)?;
+        let admitted =
+            sql::admit_query(&sql::Asked { tables: &self.tables, ..sql::Asked::new(query) }, &self.schema, &self.policy)?;
         let plan = Plan::new(admitted.shape.clone()).map_err(|e| Refusal::new(Code::Program, e.to_string()))?;
         let sums = |file: &File| {
             let files = [file.try_clone().unwrap()];

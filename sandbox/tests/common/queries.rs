@@ -156,7 +156,13 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
             _ => format!("SELECT n % 5 AS k, {outer} FROM {from} GROUP BY n % 5"),
         };
     }
-    let source = match c.byte() % 5 {
+    let source = match c.byte() % 6 {
+        2 => {
+            let key = c.of(&["city = town", "visits = code", "grade = town", "city = town AND visits = code"]);
+            let join = c.of(&["JOIN", "JOIN", "LEFT JOIN"]);
+            let more = if join == "JOIN" { c.of(&["", " AND weight > 0", " AND spend > weight"]) } else { "" };
+            format!("(SELECT *, {} AS y FROM dataset {join} place ON {key}{more}) AS v", number(c, 2))
+        }
         1 => {
             let part = |c: &mut Choices<'_>| format!("SELECT *, {} AS y FROM dataset{}", number(c, 2), filter(c));
             format!("({} UNION ALL {}) AS v", part(c), part(c))
@@ -164,7 +170,13 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
         0 => format!("(SELECT *, {} AS y FROM dataset{}) AS v", number(c, 2), filter(c)),
         _ => "dataset".to_owned(),
     };
-    let mut items: Vec<String> = (0..=c.byte() % 3).map(|_| aggregate(c, &mut |c| number(c, 3))).collect();
+    // What the source adds to the dataset's columns.
+    let own = source.contains("JOIN").then_some("weight").or(source.contains(" AS y").then_some("y"));
+    let mut argument = |c: &mut Choices<'_>| match own {
+        Some(own) if c.byte().is_multiple_of(2) => own.to_owned(),
+        _ => number(c, 3),
+    };
+    let mut items: Vec<String> = (0..=c.byte() % 3).map(|_| aggregate(c, &mut argument)).collect();
     let keys: Vec<String> = (0..c.byte() % 3).map(|_| key(c)).collect();
     items.extend(keys.iter().cloned());
     let all = keys.join(", ");

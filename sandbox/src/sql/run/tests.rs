@@ -9,7 +9,7 @@ use tidegate_gate::{Plan, Sums};
 use tidegate_protocol::{job::Key, policy::PolicyFile};
 
 use super::*;
-use crate::sql::admit_query;
+use crate::sql::{Asked, admit_query};
 
 const POLICY: &str = r#"
     unit = { column = "person", max_units = 1000, max_rows = 3, max_groups = 2 }
@@ -48,7 +48,7 @@ fn sums(ways: usize, sql: &str, files: &[File]) -> Result<Sums, RunError> {
 fn sums_within(spill: Option<&Spill>, ways: usize, sql: &str, files: &[File]) -> Result<Sums, RunError> {
     let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
     let schema = crate::units::schema(&files[0]).unwrap();
-    let query = admit_query(sql, None, &schema, &policy).unwrap();
+    let query = admit_query(&Asked::new(sql), &schema, &policy).unwrap();
     let plan = Plan::new(query.shape.clone()).unwrap();
     let mut sums = Sums::default();
     let scan = Scan::open(files, &query.select, 0)?;
