@@ -74,3 +74,35 @@ fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
     let said = world.fails("buyer", &world.run_args(&bad, &node.address, &grant));
     assert!(said.contains("weights.sum") && said.contains("count(*)"), "{said}");
 }
+
+/// Where the policy says so, a question that was asked before has the answer that was given, at no cost; at another price it is another question.
+#[test]
+fn a_question_that_was_asked_before_is_answered_again_for_nothing() {
+    let world = World::new();
+    let buyer = world.ok("buyer", &["id"]).split_whitespace().find(|w| w.starts_with("did:key:")).unwrap().to_owned();
+    let policy = common::POLICY.replace("BUYER", &buyer).replace("min_units = 5", "min_units = 5\nanswer_again = true");
+    std::fs::write(world.path("again.toml"), policy).unwrap();
+    std::fs::write(world.path("again.csv"), "person,spend,city\n1,2,north\n2,3,south\n").unwrap();
+    let (file, policy, pass) = (world.text("again.csv"), world.text("again.toml"), world.text("pass"));
+    world.ok("owner", &["publish", &file, "--name", "again", "--unit", "person", "--policy", &policy]);
+    world.ok("owner", &["grant", "again", "--to", &buyer, "--out", &pass]);
+    let node = world.serve(None);
+    let ask = |price: &str, dataset: &str, grant: &str| {
+        let path = world.path("asked.toml");
+        let body = format!("dataset = \"{dataset}\"\nrho = {price}\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
+        std::fs::write(&path, body).unwrap();
+        let said = world.ok("buyer", &world.run_args(&path.display().to_string(), &node.address, grant));
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()
+    };
+    let (first, second, third) = (ask("0.1", "again", &pass), ask("0.1", "again", &pass), ask("0.2", "again", &pass));
+    assert_eq!((&first["earlier"], &second["earlier"], &third["earlier"]), (&false.into(), &true.into(), &false.into()));
+    assert_eq!((&first["result"], &first["receipt"]), (&second["result"], &second["receipt"]));
+    assert_eq!(second["remaining"]["rho_micro"], 800_000);
+    assert_ne!(first["result"]["job"], third["result"]["job"]);
+    assert_eq!(third["remaining"]["rho_micro"], 600_000);
+    // A policy that does not say so charges both.
+    let grant = world.text("grant");
+    let (first, second) = (ask("0.1", "towns", &grant), ask("0.1", "towns", &grant));
+    assert_ne!(first["result"]["job"], second["result"]["job"]);
+    assert_eq!(second["remaining"]["rho_micro"], 700_000);
+}

@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::note;
 use tidegate_exchange::{Address, Endpoint, ask, bind, blobs};
 use tidegate_protocol::{
-    Code, Cost, Identity, Job, PeerId, Sha256Digest, Signed,
+    Code, ContentHash, Cost, Identity, Job, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Reply, Request},
     manifest::Manifest,
     policy::Policy,
@@ -231,6 +231,17 @@ impl Buyer {
 /// [`NodeError::Unverified`] naming what does not hold.
 pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>) -> Result<Verified, NodeError> {
     let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
+    // An earlier job of our own, which asked the same.
+    let earlier = delivery.earlier.clone().map(Signed::<Job>::open).transpose();
+    let earlier = earlier.map_err(|e| NodeError::Unverified(format!("the earlier job: {e}")))?;
+    let nothing = ContentHash([0; 32]);
+    if earlier
+        .as_ref()
+        .is_some_and(|e| e.signer() != job.signer() || e.body().question(&nothing) != job.body().question(&nothing))
+    {
+        return wrong("the earlier job is not ours, or asked something else");
+    }
+    let job = earlier.as_ref().unwrap_or(job);
     let bytes = STANDARD.decode(&delivery.result).map_err(|e| NodeError::Unverified(e.to_string()))?;
     let entry = delivery.receipt.to_canonical()?;
     let receipt = tidegate_catalog::audit::open_entry(&entry, owner)

@@ -61,6 +61,9 @@ pub struct Delivery {
     pub proof: String,
     /// What is left for this buyer after it.
     pub remaining: Cost,
+    /// The buyer's earlier job that this is the result of: it asked the same, and the policy has it answered again at no cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Envelope>,
 }
 
 /// What the owner answers.

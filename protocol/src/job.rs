@@ -248,6 +248,13 @@ impl Program {
 }
 
 impl Job {
+    /// What is asked, whenever and under whatever request id: BLAKE3 of the canonical JSON (RFC 8785) of policy, dataset, price, program, mode and
+    /// weights.
+    pub fn question(&self, policy: &ContentHash) -> ContentHash {
+        let asked = Self { request: String::new(), created: 0, ..self.clone() };
+        ContentHash::of(&serde_json_canonicalizer::to_vec(&(policy, asked)).unwrap_or_default())
+    }
+
     /// Checks everything that needs neither policy nor schema.
     ///
     /// # Errors

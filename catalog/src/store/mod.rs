@@ -17,6 +17,7 @@ use tlog_tiles::HashReader;
 use crate::{log, note};
 
 mod error;
+mod find;
 mod hashes;
 
 use hashes::TableHashes;
@@ -139,6 +140,7 @@ impl Store {
         tx.open_table(LINKS)?;
         tx.open_table(SPENT)?;
         tx.open_table(META)?;
+        tx.open_table(find::ASKED)?;
         tx.commit()?;
         let store = Self { db, folder: folder.to_owned(), identity, exporting: std::sync::Mutex::new(()) };
         store.export()?;
@@ -148,16 +150,6 @@ impl Store {
     /// Where the exported log lies.
     pub fn log_folder(&self) -> PathBuf {
         self.folder.join("log")
-    }
-
-    /// The job of this request id, if any.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn job(&self, buyer: &PeerId, request: &str) -> Result<Option<JobRecord>, StoreError> {
-        let tx = self.db.begin_read()?;
-        let jobs = tx.open_table(JOBS)?;
-        jobs.get(job_key(buyer, request).as_str())?.map(|v| decode(v.value())).transpose()
     }
 
     /// What has been charged: to a population, or to one buyer within it.
@@ -308,6 +300,7 @@ impl Store {
         let outcome = self.append(&tx, statement)?;
         record.state = State::Done { result, outcome };
         self.put(&tx, &key, &record)?;
+        find::remember(&tx, &key, &record)?;
         tx.commit()?;
         Ok(record)
     }
@@ -322,23 +315,6 @@ impl Store {
         tx.commit()?;
         self.export()?;
         Ok(index)
-    }
-
-    /// Jobs that were charged but have no result: a crash came between. Run them again; nothing of them was revealed.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn unfinished(&self) -> Result<Vec<Reservation>, StoreError> {
-        let tx = self.db.begin_read()?;
-        let mut found = Vec::new();
-        for item in tx.open_table(JOBS)?.iter()? {
-            let (key, value) = item?;
-            let record: JobRecord = decode(value.value())?;
-            if record.state == State::Reserved {
-                found.push(Reservation { key: key.value().to_owned(), record });
-            }
-        }
-        Ok(found)
     }
 
     /// Writes tiles, bundles and checkpoint up to the last entry. Idempotent.

@@ -60,13 +60,16 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!(
             "{}",
             serde_json::json!({ "answer": answer.as_ref().map(show::answer_json), "result": verified.result, "receipt": receipt,
-                "remaining": verified.remaining })
+                "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some() })
         );
         return Ok(());
     }
     show::outcome(&verified.result, answer.as_ref());
     let interval = if verified.result.cost.reviewed > 0 { "[rounding]" } else { "[95 % interval of the noise]" };
     println!("value {interval}; cost {}", show::price(verified.result.cost, at));
+    if verified.delivery.earlier.is_some() {
+        println!("this was asked before: the result that was released then, at no further cost. Another price buys fresh noise");
+    }
     println!("left for you: {}; receipt {} of the owner's log, verified", show::price(verified.remaining, at), verified.index);
     Ok(())
 }

@@ -110,7 +110,7 @@ impl Provider {
         let (receipt, proof) = self.store.prove(outcome).map_err(unavailable)?;
         let spent = self.store.spent(&dataset.manifest.body().population, Some(&record.facts.buyer)).map_err(unavailable)?;
         let remaining = spent.left_of(dataset.policy.body().per_buyer);
-        Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining })
+        Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining, earlier: None })
     }
 }
 

@@ -56,11 +56,28 @@ impl Provider {
     ) -> Result<Delivery, Refusal> {
         let (job, dataset) = self.granted(peer, job, token)?;
         let policy = dataset.policy.body();
+        if let Some(record) = self.answered_before(&job, dataset)? {
+            let earlier = Some(record.job.clone());
+            return Ok(Delivery { earlier, ..self.deliver(dataset, record)? });
+        }
         let record = self.answer(job, dataset, peer, token, attachment).await?;
         if let Some(time) = clock::reply_time(&record.facts, policy, &peer) {
             clock::until(time).await;
         }
         self.deliver(dataset, record)
+    }
+
+    /// The job of the same buyer that asked the same at the same price, where the policy has it answered again. Its result was sent, or may be now.
+    fn answered_before(&self, job: &Signed<Job>, dataset: &Dataset) -> Result<Option<JobRecord>, Refusal> {
+        let (policy, peer) = (dataset.policy.body(), job.signer());
+        let known = self.store.job(&peer, &job.body().request).map_err(unavailable)?;
+        if !policy.answer_again || job.body().mode != Mode::Dp || known.is_some() {
+            return Ok(None);
+        }
+        let asked = self.store.asked(&peer, &job.body().question(&dataset.policy.id())).map_err(unavailable)?;
+        let due =
+            |record: &JobRecord| clock::reply_time(&record.facts, policy, &peer).is_none_or(|time| time <= SystemTime::now());
+        Ok(asked.filter(due))
     }
 
     /// A job that `peer` signed, of a form and size that can be run, and that its grant covers.

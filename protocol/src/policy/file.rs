@@ -34,6 +34,9 @@ pub struct JobsFile {
     /// Release groups that do not appear as one row, added up.
     #[serde(default)]
     pub remainder: bool,
+    /// Answer a question that was asked before from the result that was released, at no cost.
+    #[serde(default)]
+    pub answer_again: bool,
     /// Fuel of one guest call.
     pub fuel: u64,
     /// Memory of a guest in MiB.
@@ -160,6 +163,7 @@ impl PolicyFile {
             kinds: jobs.kinds,
             min_units: jobs.min_units,
             remainder: jobs.remainder,
+            answer_again: jobs.answer_again,
             reviewed,
             limits: ResourceLimits {
                 fuel: jobs.fuel,

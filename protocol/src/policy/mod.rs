@@ -121,6 +121,9 @@ pub struct Policy {
     /// Groups that do not appear are added up and released as one row more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remainder: bool,
+    /// A buyer who asks the same at the same price again gets the result that it was given, at no cost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answer_again: bool,
     /// Rules for exact results; without them there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviewed: Option<ReviewRules>,

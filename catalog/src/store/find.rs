@@ -1,0 +1,57 @@
+//! Jobs by their request id, by what they ask, and those that a crash cut off.
+
+use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use tidegate_protocol::{ContentHash, Job, PeerId, Signed};
+
+use super::{JOBS, JobRecord, Reservation, State, Store, StoreError, decode, job_key};
+
+/// By buyer and [`Job::question`]: the job that was answered last.
+pub(super) const ASKED: TableDefinition<'_, &str, &str> = TableDefinition::new("asked");
+
+/// Remembers what a finished job asked.
+pub(super) fn remember(tx: &WriteTransaction, key: &str, record: &JobRecord) -> Result<(), StoreError> {
+    let Ok(job) = Signed::<Job>::open(record.job.clone()) else { return Ok(()) };
+    let question = job.body().question(&record.facts.policy);
+    tx.open_table(ASKED)?.insert(job_key(&record.facts.buyer, &question.to_string()).as_str(), key)?;
+    Ok(())
+}
+
+impl Store {
+    /// The job of this request id, if any.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn job(&self, buyer: &PeerId, request: &str) -> Result<Option<JobRecord>, StoreError> {
+        let tx = self.db.begin_read()?;
+        let jobs = tx.open_table(JOBS)?;
+        jobs.get(job_key(buyer, request).as_str())?.map(|v| decode(v.value())).transpose()
+    }
+
+    /// The last finished job of `buyer` that asked this ([`Job::question`]), if any.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn asked(&self, buyer: &PeerId, question: &ContentHash) -> Result<Option<JobRecord>, StoreError> {
+        let tx = self.db.begin_read()?;
+        let asked = tx.open_table(ASKED)?;
+        let Some(key) = asked.get(job_key(buyer, &question.to_string()).as_str())? else { return Ok(None) };
+        tx.open_table(JOBS)?.get(key.value())?.map(|v| decode(v.value())).transpose()
+    }
+
+    /// Jobs that were charged but have no result: a crash came between. Run them again; nothing of them was revealed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn unfinished(&self) -> Result<Vec<Reservation>, StoreError> {
+        let tx = self.db.begin_read()?;
+        let mut found = Vec::new();
+        for item in tx.open_table(JOBS)?.iter()? {
+            let (key, value) = item?;
+            let record: JobRecord = decode(value.value())?;
+            if record.state == State::Reserved {
+                found.push(Reservation { key: key.value().to_owned(), record });
+            }
+        }
+        Ok(found)
+    }
+}
