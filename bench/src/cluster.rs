@@ -15,7 +15,7 @@ use crate::{
     write_rows,
 };
 
-fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
+pub(crate) fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {
     write_rows(path, rows, |range| {
         let person = |i: usize| (mix(i as u64) % (rows as u64 / 5).max(1)) as i64;
         RecordBatch::try_from_iter([

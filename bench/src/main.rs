@@ -1,6 +1,7 @@
 //! Side-by-side measurements. Each prints a ratio against a floor of the same run; never compare the seconds of two machines.
 //!
 //! `tidegate-bench [sql|lineitem|cluster|wasm|onnx|blobs]…`, all where none is named. `TIDEGATE_BENCH_ROWS` and `TIDEGATE_BENCH_MIB` scale it down.
+//! `tidegate-bench generate ROWS FILE` writes rows whose units lie anywhere, for `large.py`.
 
 mod blobs;
 mod cluster;
@@ -16,6 +17,11 @@ use parquet::arrow::ArrowWriter;
 
 fn main() -> anyhow::Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
+    if let [generate, rows, path] = asked.as_slice()
+        && generate == "generate"
+    {
+        return cluster::generate(path.as_ref(), rows.parse()?);
+    }
     let wanted = |name: &str| asked.is_empty() || asked.iter().any(|a| a == name);
     println!("{} processors", std::thread::available_parallelism()?);
     if wanted("sql") {

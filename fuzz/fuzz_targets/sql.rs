@@ -24,7 +24,7 @@ fuzz_target!(|text: &str| {
         let Ok(query) = sql::admit_query(&sql::Asked::new(text), schema, policy) else { return };
         let Ok(plan) = Plan::new(query.shape.clone()) else { return };
         let file = [file.try_clone().unwrap()];
-        let sums = sql::run_query(&query, &plan, &file, &[0; 32], None, &mut |_| Ok(())).expect("no row can cause an error");
+        let sums = sql::run_query(&query, &plan, &file, &[0; 32], sql::Room::default(), &mut |_| Ok(())).expect("no row can cause an error");
         let price = Cost::dp(MicroRho(1_000_000), FemtoDelta(1_000_000_000));
         if let Ok(calibration) = plan.calibrate(price) {
             release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).expect("sums fit their plan");

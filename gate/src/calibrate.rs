@@ -118,8 +118,8 @@ fn scale_for(sensitivity: i64, rho: f64) -> Result<f64, GateError> {
 /// P[X ≥ m] ≤ P[N(0, σ²) ≥ m − 1] (Canonne, Kamath and Steinke 2020, Proposition 25). With the union bound over κ groups,
 /// τ = k + 1 + σ·z where P[N(0, 1) ≥ z] ≤ δ/κ.
 ///
-/// k is as large as it can be where the owner's floor is the higher one, else a twentieth of τ: groups that hardly anybody is in are many, and noise takes
-/// time.
+/// k is as large as it can be where the owner's floor is the higher one, else a tenth of τ and at least 2: groups that hardly anybody is in are many, and
+/// noise takes time.
 fn threshold(scale: f64, delta: f64, kappa: u32, floor: i64) -> Result<Threshold, GateError> {
     let tail = delta / f64::from(kappa);
     let mut z = -Normal::standard().inverse_cdf(tail);
@@ -131,7 +131,7 @@ fn threshold(scale: f64, delta: f64, kappa: u32, floor: i64) -> Result<Threshold
         return Err(GateError::Cost("δ is too small".into()));
     }
     let gap = gap as i64;
-    let least = (floor - gap).max(gap / 20).max(1);
+    let least = (floor - gap).max(gap / 10).max(2);
     Ok(Threshold { least, tau: (least + gap).max(floor), scale })
 }
 
@@ -147,9 +147,9 @@ mod tests {
         for scale in [0.5, 3.0, 20.0, 500.0] {
             for floor in [1, 10, 100, 5000] {
                 let t = threshold(scale, delta, kappa, floor).unwrap();
-                assert!(t.tau >= floor && t.least >= 1, "{t:?}");
+                assert!(t.tau >= floor && t.least >= 2, "{t:?}");
                 assert!((t.tau - t.least) as f64 >= 1.0 + scale * z, "{t:?} for {scale}, {floor}");
-                assert!(t.tau as f64 <= (1.06 * (3.0 + scale * z)).max(floor as f64), "{t:?} for {scale}, {floor}");
+                assert!(t.tau as f64 <= (1.1 * (4.0 + scale * z)).max(floor as f64), "{t:?} for {scale}, {floor}");
             }
         }
         assert!(threshold(20.0, delta, kappa, 5000).unwrap().least > 4800);

@@ -7,7 +7,7 @@ use tidegate_protocol::{
     receipt::Mechanism,
 };
 
-use crate::{Calibration, GateError, GroupSums, Plan, Released, Releasing, Sums, review::review};
+use crate::{Calibration, GateError, GroupSums, Keys, Plan, Released, Releasing, Sums, review::review};
 
 /// The terms of one job.
 #[derive(Debug, Clone)]
@@ -47,13 +47,21 @@ impl Terms {
         }
     }
 
+    /// Groups of fewer units are of no use to [`Terms::begin`]: they neither appear nor are added up.
+    pub fn least(&self, plan: &Plan) -> i64 {
+        match (self, plan.shape().keys) {
+            (Self::Dp(calibration), Keys::Undeclared { remainder: false, .. }) => calibration.threshold.map_or(1, |t| t.least),
+            _ => 1,
+        }
+    }
+
     /// Begins a release.
     ///
     /// # Errors
     /// As [`Releasing::new`].
     pub fn begin<'a>(&'a self, plan: &'a Plan, declared: &'a [Vec<Key>]) -> Result<Open<'a>, GateError> {
         Ok(match self {
-            Self::Dp(calibration) => Open::Dp(Releasing::new(plan, calibration, declared)?),
+            Self::Dp(calibration) => Open::Dp(Box::new(Releasing::new(plan, calibration, declared)?)),
             Self::Reviewed(rules) => Open::Reviewed { plan, rules, declared, sums: Sums::default() },
         })
     }
@@ -72,7 +80,7 @@ impl Terms {
 /// A release in progress, on its terms.
 pub enum Open<'a> {
     /// Noised.
-    Dp(Releasing<'a>),
+    Dp(Box<Releasing<'a>>),
     /// Exact: which groups are kept back is decided over all of them.
     Reviewed {
         /// What is released.

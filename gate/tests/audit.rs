@@ -242,8 +242,8 @@ fn one_unit_in_kappa_groups_is_hidden() {
 /// A group that one unit alone is in, against none; and one more unit in a group near the threshold.
 #[test]
 fn an_undeclared_group_does_not_show_its_one_unit() {
-    // A floor of 12 is higher than τ would be: then groups of 1 to 3 never appear.
-    for (floor, edge) in [(1, 1), (12, 4)] {
+    // A group of one never appears. A floor of 12 is higher than τ would be: then groups of up to 3 do not.
+    for (floor, edge) in [(1, 2), (12, 4)] {
         let plan = plan(Keys::Undeclared { min_units: floor, remainder: false }, Measure::Count, None);
         let threshold = plan.calibrate(price(RHO)).unwrap().threshold.unwrap();
         assert_eq!(threshold.least, edge);

@@ -164,6 +164,8 @@ pub struct Help<'a> {
     pub rehearsal: Option<&'a mut Rehearsal>,
     /// Takes groups that do not fit in memory.
     pub spill: Option<&'a sql::Spill>,
+    /// Groups of fewer units are of no use to the gate.
+    pub least_units: i64,
 }
 
 /// Runs an admitted job over the dataset's files (Parquet, ordered by unit) and hands its sums to `sink`, some groups at a time. `prf` places units and
@@ -173,7 +175,10 @@ pub struct Help<'a> {
 /// [`RunError`]: for the owner's log; the buyer gets noise over nothing.
 pub fn run_into(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>, sink: &mut Sink<'_>) -> Result<(), RunError> {
     match &job.engine {
-        Engine::Sql(query) => sql::run_query(query, &job.plan, files, prf, help.spill, sink),
+        Engine::Sql(query) => {
+            let room = sql::Room { spill: help.spill, least_units: help.least_units };
+            sql::run_query(query, &job.plan, files, prf, room, sink)
+        }
         Engine::Wasm(guest) => sink(guest.run(&job.plan, files, prf, help.rehearsal)?.groups),
         Engine::Onnx(model) => {
             let inference = help.inference.ok_or_else(|| RunError::Engine("no runner for the model".into()))?;

@@ -92,8 +92,8 @@ impl Provider {
             }
             release.finish(id)
         });
-        let files = &admitted.dataset.record.compute;
-        let ran = worker::run(&admitted.work, files, self.home.path(), admitted.slot_end(), send).await;
+        let (files, least) = (&admitted.dataset.record.compute, admitted.terms.least(&admitted.plan));
+        let ran = worker::run(&admitted.work, files, self.home.path(), least, admitted.slot_end(), send).await;
         // Why the gate would not take them says more than that it did not.
         let released = releasing.await.map_err(|e| WorkerFailed(e.to_string()))?.map_err(|e| WorkerFailed(e.to_string()))?;
         ran.map(|()| released)

@@ -42,11 +42,12 @@ struct Given<'a> {
     files: &'a [PathBuf],
     /// Folder for a file without a name.
     scratch: &'a Path,
+    least_units: i64,
     rehearsal: bool,
 }
 
 /// Runs an admitted job over `files`; it is killed at `deadline`, the end of the public slot. Its sums go to `each`, some groups at a time; those that do
-/// not fit in memory lie in the folder `scratch`, in a file without a name.
+/// not fit in memory lie in the folder `scratch`, in a file without a name. Groups of fewer than `least_units` do not come.
 ///
 /// # Errors
 /// [`WorkerFailed`]: it died, was late, could not read, or nobody took its sums. The buyer must not see which.
@@ -54,10 +55,11 @@ pub async fn run(
     work: &Work,
     files: &[PathBuf],
     scratch: &Path,
+    least_units: i64,
     deadline: SystemTime,
     each: Sender<Vec<GroupSums>>,
 ) -> Result<(), WorkerFailed> {
-    run_as(work, &Given { files, scratch, rehearsal: false }, deadline, Some(each)).await.map(|_| ())
+    run_as(work, &Given { files, scratch, least_units, rehearsal: false }, deadline, Some(each)).await.map(|_| ())
 }
 
 /// Runs a job on mock rows and also returns what the program said: log lines and traps.
@@ -67,7 +69,7 @@ pub async fn run(
 pub async fn rehearse(work: &Work, files: &[PathBuf]) -> Result<(Sums, Vec<String>), WorkerFailed> {
     let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
     let mut sums = Sums::default();
-    let given = Given { files, scratch: &std::env::temp_dir(), rehearsal: true };
+    let given = Given { files, scratch: &std::env::temp_dir(), least_units: 1, rehearsal: true };
     let (each, mut groups) = tokio::sync::mpsc::channel(4);
     let take = async {
         while let Some(some) = groups.recv().await {
@@ -132,6 +134,7 @@ async fn call(
         attachment: work.attachment.as_ref().map(|a| a.to_vec()),
         files: files.len() as u32,
         prf: work.prf,
+        least_units: given.map_or(1, |given| given.least_units),
         rehearsal: given.is_some_and(|given| given.rehearsal),
     };
     let mut bytes = Vec::new();

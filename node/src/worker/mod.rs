@@ -42,6 +42,8 @@ struct Task {
     /// How many data files it holds; 0 to check only.
     files: u32,
     prf: [u8; 32],
+    /// Groups of fewer units are of no use.
+    least_units: i64,
     /// Mock rows: show what the program says.
     rehearsal: bool,
 }

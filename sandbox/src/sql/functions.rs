@@ -116,9 +116,7 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
             return Err(refuse(format!("{name} needs a literal as its first argument")));
         }
         args
-    } else if call.func.inner().downcast_ref::<Lookup>().is_some() {
-        args
-    } else if name == "nullif" && args.len() == 2 {
+    } else if name == "nullif" && args.len() == 2 || call.func.inner().downcast_ref::<Lookup>().is_some() {
         args
     } else if matches!(name.as_str(), "coalesce" | "nvl") && (1..=8).contains(&args.len()) {
         // DataFusion's own form of it raises at run time.

@@ -28,7 +28,7 @@ use tidegate_protocol::{Code, Refusal};
 pub use admit::{Asked, Query, admit_query, admit_select};
 pub use fold::Spill;
 pub use public::Tables;
-pub use run::run_query;
+pub use run::{Room, run_query};
 pub use select::{Branch, Select};
 pub use view::View;
 

@@ -28,8 +28,17 @@ const MOST_FOLDS: usize = 64;
 /// Most bytes of the numbers of groups whose keys are declared, over all threads.
 const FOLDS_BYTES: usize = 512 << 20;
 
+/// What becomes of groups.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Room<'a> {
+    /// Takes those that do not fit in memory; without it they all stay there.
+    pub spill: Option<&'a Spill>,
+    /// Those of fewer units are not handed on.
+    pub least_units: i64,
+}
+
 /// Runs an admitted query over files ordered by unit, and hands the sums of each group to `sink`, some groups at a time. `prf` chooses groups where a unit
-/// is in more than κ: never by value. Without a `spill` all groups stay in memory.
+/// is in more than κ: never by value.
 ///
 /// # Errors
 /// [`RunError`]; the caller then releases noise over nothing, whatever it was handed before.
@@ -38,14 +47,14 @@ pub fn run_query(
     plan: &Plan,
     files: &[File],
     prf: &[u8; 32],
-    spill: Option<&Spill>,
+    room: Room<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), RunError> {
     // Each row may be a group of its own, in each set.
     let scan = Scan::open(files, &query.select, Fold::group_bytes(plan) * query.sets.len())?;
     let declared = Fold::group_bytes(plan) * query.declared.as_ref().map_or(1, Vec::len).max(1);
     let most = (MOST_FOLDS / query.sets.len()).min(FOLDS_BYTES / declared).max(1);
-    run_over(scan.ways().min(most), &scan, query, plan, prf, spill, sink)
+    run_over(scan.ways().min(most), &scan, query, plan, prf, room, sink)
 }
 
 /// [`run_query`] over at most `ways` threads. The sums do not depend on their number.
@@ -55,7 +64,7 @@ fn run_over(
     query: &Query,
     plan: &Plan,
     prf: &[u8; 32],
-    spill: Option<&Spill>,
+    room: Room<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), RunError> {
     let stage = match &query.per_unit {
@@ -63,8 +72,8 @@ fn run_over(
         None => None,
     };
     let fields = plan.fields().len();
-    let parts: Vec<Option<Parts<'_>>> = query.sets.iter().map(|_| spill.map(|spill| Parts::new(spill, prf))).collect();
-    let share = spill.map_or(usize::MAX, |spill| spill.share(ways * query.sets.len()));
+    let parts: Vec<Option<Parts<'_>>> = query.sets.iter().map(|_| room.spill.map(|spill| Parts::new(spill, prf))).collect();
+    let share = room.spill.map_or(usize::MAX, |spill| spill.share(ways * query.sets.len()));
     let fold = |(set, parts)| {
         let fold = Fold::new(plan, prf, set, query.reviewed);
         if let Some(parts) = parts { fold.within(parts, share) } else { fold }
@@ -99,14 +108,14 @@ fn run_over(
             None => {
                 let Some(mut sum) = folds.next() else { continue };
                 folds.try_for_each(|fold| sum.merge(fold))?;
-                sum.hand_on(sink)?;
+                sum.hand_on(room.least_units, sink)?;
             }
             Some(parts) => {
                 folds.try_for_each(|mut fold| {
                     fold.finish();
                     fold.write_down()
                 })?;
-                parts.add_up(|| Fold::new(plan, prf, set, query.reviewed), |sum| sum.hand_on(sink))?;
+                parts.add_up(|| Fold::new(plan, prf, set, query.reviewed), |sum| sum.hand_on(room.least_units, sink))?;
             }
         }
     }

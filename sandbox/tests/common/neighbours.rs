@@ -196,7 +196,7 @@ impl World {
                     sums.groups.extend(groups);
                     Ok(())
                 };
-                sql::run_query(&admitted, &plan, &files, &[7; 32], spill, sink)
+                sql::run_query(&admitted, &plan, &files, &[7; 32], sql::Room { spill, least_units: 0 }, sink)
                     .unwrap_or_else(|e| panic!("{query}\n  failed on a row: {e}"));
                 sums
             };

@@ -83,8 +83,8 @@ impl Fold<'_> {
         self.move_on();
     }
 
-    /// Hands on the sums of all groups that a unit counted in, some at a time.
-    pub(in crate::sql) fn hand_on(mut self, sink: &mut Sink<'_>) -> Result<(), RunError> {
+    /// Hands on the sums of all groups that `least` units counted in, or one, some at a time.
+    pub(in crate::sql) fn hand_on(mut self, least: i64, sink: &mut Sink<'_>) -> Result<(), RunError> {
         self.finish();
         let count = self.groups();
         let keys = match &mut self.table {
@@ -93,7 +93,7 @@ impl Fold<'_> {
         };
         let some = (HANDED_BYTES / (16 * self.plan.lanes() + 64)).max(1);
         let mut groups = Vec::new();
-        for i in (0..count).filter(|i| self.sums[i * self.stride + UNITS] > 0) {
+        for i in (0..count).filter(|i| self.sums[i * self.stride + UNITS] >= least.max(1)) {
             groups.push(self.group(i, &keys)?);
             if groups.len() == some {
                 sink(std::mem::take(&mut groups))?;

@@ -52,7 +52,7 @@ fn sums_within(spill: Option<&Spill>, ways: usize, sql: &str, files: &[File]) ->
     let plan = Plan::new(query.shape.clone()).unwrap();
     let mut sums = Sums::default();
     let scan = Scan::open(files, &query.select, 0)?;
-    run_over(ways, &scan, &query, &plan, &[7; 32], spill, &mut |groups| {
+    run_over(ways, &scan, &query, &plan, &[7; 32], Room { spill, least_units: 0 }, &mut |groups| {
         sums.groups.extend(groups);
         Ok(())
     })?;
