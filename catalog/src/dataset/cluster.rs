@@ -13,6 +13,7 @@ use arrow::{
 };
 use datafusion::{
     catalog::streaming::StreamingTable,
+    error::DataFusionError,
     execution::{SendableRecordBatchStream, TaskContext, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder},
     physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
     prelude::{SessionConfig, SessionContext, ident},
@@ -27,8 +28,13 @@ use super::{DataError, broken, layout::unit_column, open, read::Reader};
 const MEMORY: usize = 512 << 20;
 /// Memory kept back for merging what was spilled.
 const MERGE_MEMORY: usize = 16 << 20;
+/// Sorts beside one another: each has its part of the memory.
+const MOST_THREADS: usize = 8;
 /// The row's number in the published files: keeps a unit's rows in file order.
 const ROW: &str = "\u{0}row";
+
+/// Is shown each batch that was written, and how many rows there are by then.
+type Each<'a> = &'a mut dyn FnMut(&RecordBatch, u64) -> Result<(), DataError>;
 
 /// Writes one Parquet file with the visible columns of rows that have a unit, ordered by unit, rows of a unit in file order.
 pub(super) fn cluster(
@@ -36,9 +42,9 @@ pub(super) fn cluster(
     schema: &SchemaRef,
     policy: &Policy,
     target: &Path,
-    progress: &mut dyn FnMut(u64),
+    each: Each<'_>,
 ) -> Result<(), DataError> {
-    cluster_within(MEMORY, MERGE_MEMORY, files, schema, policy, target, progress)
+    cluster_within(MEMORY, MERGE_MEMORY, files, schema, policy, target, each)
 }
 
 fn cluster_within(
@@ -48,7 +54,7 @@ fn cluster_within(
     schema: &SchemaRef,
     policy: &Policy,
     target: &Path,
-    progress: &mut dyn FnMut(u64),
+    each: Each<'_>,
 ) -> Result<(), DataError> {
     let visible = |f: &Field| *f.name() == policy.unit.column || policy.columns.contains_key(f.name());
     let keep: Vec<usize> = schema.fields().iter().enumerate().filter(|(_, f)| visible(f)).map(|(i, _)| i).collect();
@@ -58,13 +64,14 @@ fn cluster_within(
     let rows = Rows { files: files.to_vec(), keep, policy: policy.clone(), schema: numbered.clone() };
     let folder = target.parent().unwrap_or(Path::new("."));
     let temporary = target.with_extension("tmp");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let sort = async {
         let environment = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
             .with_temp_file_path(folder)
             .with_max_temp_directory_size(u64::MAX)
             .build_arc()?;
-        let config = SessionConfig::new().with_target_partitions(1).with_sort_spill_reservation_bytes(merge_memory);
+        let config = SessionConfig::new().with_target_partitions(threads).with_sort_spill_reservation_bytes(merge_memory);
         let context = SessionContext::new_with_config_rt(config, environment);
         context.register_table("rows", Arc::new(StreamingTable::try_new(numbered, vec![Arc::new(rows)])?))?;
         let order = vec![ident(policy.unit.column.as_str()).sort(true, false), ident(ROW).sort(true, false)];
@@ -77,15 +84,15 @@ fn cluster_within(
             let batch = batch?.project(&columns)?;
             writer.write(&batch)?;
             rows += batch.num_rows() as u64;
-            progress(rows);
+            each(&batch, rows).map_err(|e| DataFusionError::External(Box::new(e)))?;
         }
         writer.close()?;
         file.sync_all()?;
         std::fs::rename(&temporary, target)?;
-        Ok::<_, datafusion::error::DataFusionError>(())
+        Ok::<_, DataFusionError>(())
     };
     std::fs::create_dir_all(folder).map_err(|e| broken(folder, e))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|e| broken(target, e))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().map_err(|e| broken(target, e))?;
     runtime.block_on(sort).map_err(|e| {
         let _ = std::fs::remove_file(&temporary);
         broken(target, e)
@@ -115,7 +122,7 @@ impl PartitionStream for Rows {
             schema: self.schema.clone(),
             next: 0,
         };
-        let batches = batches.map(|b| b.map_err(|e| datafusion::error::DataFusionError::External(Box::new(e))));
+        let batches = batches.map(|b| b.map_err(|e| DataFusionError::External(Box::new(e))));
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream::iter(batches)))
     }
 }
@@ -201,7 +208,11 @@ mod tests {
         let schema = open(&files[0]).unwrap().schema();
         let target = dir.path().join("sorted.parquet");
         let mut seen = 0;
-        cluster_within(3 << 20, 1 << 20, &files, &schema, &policy, &target, &mut |rows| seen = rows).unwrap();
+        cluster_within(3 << 20, 1 << 20, &files, &schema, &policy, &target, &mut |_, rows| {
+            seen = rows;
+            Ok(())
+        })
+        .unwrap();
         let (mut count, mut last) = (0, (i64::MIN, i64::MIN));
         for batch in open(&target).unwrap() {
             let batch = batch.unwrap();
@@ -220,7 +231,7 @@ mod tests {
         // A copy that fails half-way leaves nothing under the name of a whole one.
         std::fs::write(&files[1], "Person,n,hidden\n1,2,x\n1,2\n").unwrap();
         let target = dir.path().join("broken.parquet");
-        assert!(cluster_within(3 << 20, 1 << 20, &files, &schema, &policy, &target, &mut |_| {}).is_err());
+        assert!(cluster_within(3 << 20, 1 << 20, &files, &schema, &policy, &target, &mut |_, _| Ok(())).is_err());
         assert!(!target.exists() && !target.with_extension("tmp").exists());
     }
 }

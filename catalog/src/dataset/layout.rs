@@ -65,28 +65,33 @@ pub fn profile(
             order.see(&unit_column(&batch, policy)?).map_err(|e| broken(file, e))?;
             rows += batch.num_rows() as u64;
             progress(Phase::Checking, rows);
+            if !order.ordered {
+                // The copy reads all of them.
+                break;
+            }
         }
     }
-    if order.units == 0 {
-        return Err(DataError::Column { column: policy.unit.column.clone(), problem: "no row has a unit".into() });
-    }
-    // Counting is exact for ordered files only; in others a unit may be seen twice, and the copy is counted below.
     if parquet && order.ordered {
         within_bound(order.units, policy)?;
         return Ok(Profile { schema: visible, layout: Layout::AsPublished, compute: files.to_vec() });
     }
-    cluster(files, &schema, policy, derived, &mut |rows| progress(Phase::Ordering, rows))?;
+    // Units are counted as they are written, in order: before, one may have been seen twice.
     let mut order = OrderCheck::default();
-    for batch in open(derived)? {
-        let batch = batch.map_err(|e| broken(derived, e))?;
-        order.see(&unit_column(&batch, policy)?).map_err(|e| broken(derived, e))?;
-    }
-    within_bound(order.units, policy)?;
+    cluster(files, &schema, policy, derived, &mut |batch, rows| {
+        progress(Phase::Ordering, rows);
+        order.see(&unit_column(batch, policy)?).map_err(|e| broken(derived, e))
+    })?;
+    within_bound(order.units, policy).inspect_err(|_| {
+        let _ = std::fs::remove_file(derived);
+    })?;
     Ok(Profile { schema: visible, layout: Layout::Clustered, compute: vec![derived.to_owned()] })
 }
 
 /// The public bound must hold: the share of fuel and of blocks that a unit gets is made from it.
 fn within_bound(units: u64, policy: &Policy) -> Result<(), DataError> {
+    if units == 0 {
+        return Err(DataError::Column { column: policy.unit.column.clone(), problem: "no row has a unit".into() });
+    }
     if units > policy.unit.max_units {
         let problem = format!("names more units than unit.max_units = {} allows. Raise the bound", policy.unit.max_units);
         return Err(DataError::Column { column: policy.unit.column.clone(), problem });
