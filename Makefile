@@ -46,6 +46,7 @@ bench: ort
 	target/release/tidegate-bench
 	python3 bench/tiny_job.py target/release/tidegate
 	python3 bench/utility.py target/release/tidegate
+	python3 bench/large.py target/release/tidegate 20
 
 # Everything that is parsed from a peer, each target for FUZZ_SECONDS. Coverage instrumentation is all it needs of the compiler, so the
 # pinned toolchain serves: no sanitizer, since no room has unsafe code of its own.

@@ -276,3 +276,51 @@ fn union_all_puts_row_wise_parts_together() {
         assert!(refused.message.contains(says), "{wrong}: {refused}");
     }
 }
+
+/// What a buyer brings is a stranger's bytes: cut off or changed anywhere they are refused or read as some other table, and nothing panics.
+#[test]
+fn broken_public_tables_are_refused() {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
+    use tidegate_sandbox::sql::{Asked, Tables, admit_query};
+
+    let rows = |n: i64| {
+        let codes = Arc::new((0..n).collect::<Int64Array>()) as ArrayRef;
+        let names = Arc::new((0..n).map(|i| Some(format!("name {i}"))).collect::<StringArray>()) as ArrayRef;
+        RecordBatch::try_from_iter([("code", codes), ("name", names)]).unwrap()
+    };
+    let mut tables = Tables::default();
+    tables.add("codes", &rows(9).schema(), &[rows(9)]).unwrap();
+    tables.add("others", &rows(3).schema(), &[rows(3)]).unwrap();
+    let bytes = tables.write().unwrap();
+    assert!(Tables::read(&bytes).is_ok());
+    let mut refused = 0;
+    std::panic::set_hook(Box::new(|_| {}));
+    for i in 0..bytes.len() {
+        refused += u32::from(Tables::read(&bytes[..i]).is_err());
+        let mut changed = bytes.clone();
+        changed[i] ^= 0x41;
+        refused += u32::from(Tables::read(&changed).is_err());
+    }
+    let _ = std::panic::take_hook();
+    assert!(refused > 200, "{refused}");
+    for (name, batch) in [
+        ("dataset", rows(1)),
+        ("codes", rows(1)),
+        ("Codes", rows(1)),
+        ("", rows(1)),
+        ("bytes", RecordBatch::try_from_iter([("b", Arc::new(BinaryArray::from(vec![&b"x"[..]])) as ArrayRef)]).unwrap()),
+        ("long", RecordBatch::try_from_iter([("t", Arc::new(StringArray::from(vec!["x".repeat(5000)])) as ArrayRef)]).unwrap()),
+        ("many", rows((1 << 20) + 1)),
+    ] {
+        assert!(tables.add(name, &batch.schema(), &[batch]).is_err(), "{name}");
+    }
+    // Each join holds the table's keys in memory.
+    tables.add("big", &rows(600_000).schema(), &[rows(600_000)]).unwrap();
+    let t = table(&[(Some(1), Some(0.0), 1, "a")]);
+    let ask = |query: &str| admit_query(&Asked { tables: &tables, ..Asked::new(query) }, &t.schema, &policy());
+    assert!(ask("SELECT COUNT(*) FROM dataset JOIN big ON visits = code").is_ok());
+    let twice = ask("SELECT COUNT(*) FROM dataset JOIN big a ON visits = a.code JOIN big b ON visits = b.code").unwrap_err();
+    assert!(twice.message.contains("rows of public tables"), "{twice}");
+}

@@ -26,9 +26,13 @@ fn details(home: &Home, job: &Signed<Job>) -> anyhow::Result<serde_json::Value> 
     let dataset = load_all(&home.datasets())?.into_iter().find(|d| d.manifest.id() == body.dataset);
     let name = dataset.map_or_else(|| body.dataset.to_string(), |d| d.manifest.body().name.clone());
     let keys = if let Program::Sql { keys, .. } = &body.program { keys.clone() } else { None };
-    Ok(serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
+    // Not opened here: they are a stranger's bytes.
+    let tables = body.program.attachment().map(|hash| home.programs().join(hash.to_string()));
+    Ok(
+        serde_json::json!({ "tables": tables, "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
         "program": body.program.digest(),
-        "created": body.created }))
+        "created": body.created }),
+    )
 }
 
 pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {
@@ -45,6 +49,9 @@ pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {
         // Line by line: a buyer's line break must not look like ours.
         for line in details["query"].as_str().unwrap_or_default().lines() {
             println!("  | {}", show::plain(line));
+        }
+        if let Some(path) = details["tables"].as_str() {
+            println!("  joined to tables that the buyer sent, which are part of the question: Arrow IPC streams in {path}");
         }
         if !details["keys"].is_null() {
             println!("  for the groups {}", show::plain(&details["keys"].to_string()));

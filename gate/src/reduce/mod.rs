@@ -142,6 +142,9 @@ impl Reduce for Measure {
 
 /// 1 for each row in which all values are numbers.
 fn lay_present(rows: usize, values: &[&[f64]], into: &mut Vec<i32>) {
+    if let [values] = values {
+        return into.extend(values.iter().map(|v| i32::from(!v.is_nan())));
+    }
     into.extend((0..rows).map(|row| i32::from(values.iter().all(|v| !v[row].is_nan()))));
 }
 

@@ -6,6 +6,7 @@ use std::{
     collections::HashMap,
     hash::{Hash, Hasher},
     io::Cursor,
+    panic::catch_unwind,
     sync::Arc,
 };
 
@@ -13,7 +14,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array},
     compute::{cast, concat_batches, kernels::aggregate, take},
     datatypes::{DataType, Float64Type, Schema, SchemaRef},
-    ipc::{reader::StreamReader, writer::StreamWriter},
+    ipc::{reader::StreamReader, root_as_message, writer::StreamWriter},
     row::{RowConverter, SortField},
 };
 use datafusion::{
@@ -45,7 +46,13 @@ impl Tables {
     /// # Errors
     /// A [`Refusal`] naming the table.
     pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+        // Arrow's reader panics on some types that are none.
+        catch_unwind(|| Self::parse(bytes)).unwrap_or_else(|_| Err(bad("", "is no Arrow IPC stream")))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         let broken = |e: arrow::error::ArrowError| bad("", e);
+        check_lengths(bytes)?;
         let mut from = Cursor::new(bytes);
         let mut tables = Self::default();
         while (from.position() as usize) < bytes.len() {
@@ -119,6 +126,11 @@ impl Tables {
         Ok(bytes)
     }
 
+    /// Rows of table `name`.
+    pub(super) fn rows(&self, name: &str) -> usize {
+        self.0.iter().find(|t| t.name == name).map_or(0, |t| t.rows.num_rows())
+    }
+
     /// Names and schemas.
     pub(super) fn schemas(&self) -> impl Iterator<Item = (&str, SchemaRef)> {
         self.0.iter().map(|table| (table.name.as_str(), table.rows.schema()))
@@ -155,6 +167,27 @@ impl Tables {
         let look = |values: &ArrayRef| ScalarUDF::new_from_impl(Lookup::new(&index, values)).call(arguments.clone());
         Ok((table.rows.columns().iter().map(look).collect(), look(&there)))
     }
+}
+
+/// Walks over the messages of IPC streams (Arrow columnar format, "Encapsulated message format"): the reader would set aside whatever length they claim.
+fn check_lengths(bytes: &[u8]) -> Result<(), Refusal> {
+    let short = || bad("", "an Arrow IPC message is longer than what came");
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (head, after) = rest.split_first_chunk::<8>().ok_or_else(short)?;
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        if head[..4] != [0xff; 4] {
+            return Err(bad("", "is no Arrow IPC stream"));
+        }
+        rest = after;
+        if length > 0 {
+            let (message, after) = rest.split_at_checked(length).ok_or_else(short)?;
+            let message = root_as_message(message).map_err(|e| bad("", e))?;
+            let body = usize::try_from(message.bodyLength()).map_err(|_| short())?;
+            rest = after.split_at_checked(body).ok_or_else(short)?.1;
+        }
+    }
+    Ok(())
 }
 
 fn bad(table: &str, problem: impl std::fmt::Display) -> Refusal {

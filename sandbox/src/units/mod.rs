@@ -203,12 +203,12 @@ fn check_order(runs: &Runs, part: &Part, last: &mut Option<Unit>) -> Result<(), 
     // A batch may go on with the unit before it; a part may not begin with the unit that bounds it.
     let begins = last.is_none();
     let mut previous = last.as_ref().or(part.above.as_ref()).map(Unit::as_ref);
-    for (i, unit) in runs.units().enumerate() {
-        let repeats = previous == Some(unit) && (i > 0 || begins);
-        if previous.is_some_and(|previous| unit < previous) || repeats {
+    if let Some(first) = runs.units().next() {
+        let repeats = previous == Some(first) && begins;
+        if previous.is_some_and(|previous| first < previous) || repeats || !runs.ascend() {
             return Err(RunError::Unordered);
         }
-        previous = Some(unit);
+        previous = Some(runs.unit(runs.rows.len() - 1));
     }
     if part.up_to.as_ref().is_some_and(|bound| previous > Some(bound.as_ref())) {
         return Err(RunError::Unordered);

@@ -82,6 +82,14 @@ impl Runs {
         (0..self.rows.len()).map(|i| self.unit(i))
     }
 
+    /// Whether each unit is less than the next.
+    pub(super) fn ascend(&self) -> bool {
+        match &self.units {
+            Units::Int(values) => values.is_sorted_by(|a, b| a < b),
+            Units::Rows(_) | Units::Owned(_) => self.units().is_sorted_by(|a, b| a < b),
+        }
+    }
+
     /// The unit of run `i`.
     #[inline]
     pub fn unit(&self, i: usize) -> UnitRef<'_> {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, BufReader, Read},
     os::unix::fs::FileExt as _,
     sync::Arc,
 };
@@ -41,6 +41,9 @@ pub(super) struct Positioned {
     len: u64,
 }
 
+/// About as long as a page's header is.
+const HEADER: usize = 512;
+
 /// A sequential read from a position of its own.
 pub(super) struct Cursor {
     file: Arc<File>,
@@ -62,10 +65,11 @@ impl Length for Positioned {
 }
 
 impl ChunkReader for Positioned {
-    type T = Cursor;
+    type T = BufReader<Cursor>;
 
-    fn get_read(&self, start: u64) -> Result<Cursor, ParquetError> {
-        Ok(Cursor { file: self.file.clone(), at: start })
+    fn get_read(&self, start: u64) -> Result<BufReader<Cursor>, ParquetError> {
+        // Page headers are read byte by byte.
+        Ok(BufReader::with_capacity(HEADER, Cursor { file: self.file.clone(), at: start }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {

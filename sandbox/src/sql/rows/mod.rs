@@ -3,15 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::DataType,
     common::{
-        Column, DFSchema, JoinType,
+        Column, DFSchema,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{
-        Aggregate, BinaryExpr, Expr, ExprSchemable as _, Join, LogicalPlan, Operator,
-        utils::{find_valid_equijoin_key_pair, split_conjunction},
-    },
+    logical_expr::{Aggregate, Expr, LogicalPlan},
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
@@ -22,6 +18,8 @@ use super::{
     refuse,
 };
 
+mod join;
+
 /// Rows as the aggregate sees them.
 #[derive(Debug)]
 pub(super) struct Rows {
@@ -30,6 +28,8 @@ pub(super) struct Rows {
     schema: Arc<DFSchema>,
     /// Rows that were aggregated by unit first: the source then is one row a unit.
     pub(super) per_unit: Option<Box<PerUnit>>,
+    /// Rows of public tables that lie in memory by their keys.
+    looked_up: usize,
 }
 
 #[derive(Debug)]
@@ -59,7 +59,8 @@ impl Rows {
                     return Err(refuse("this form of FROM is not supported"));
                 }
                 let columns = planned.schema.columns().into_iter().map(Expr::Column).collect();
-                Ok(Self { parts: vec![Part { filter: None, columns }], schema: scan.projected_schema.clone(), per_unit: None })
+                let parts = vec![Part { filter: None, columns }];
+                Ok(Self { parts, schema: scan.projected_schema.clone(), per_unit: None, looked_up: 0 })
             }
             LogicalPlan::SubqueryAlias(alias) => {
                 Ok(Self { schema: alias.schema.clone(), ..Self::fold(&alias.input, planned, policy)? })
@@ -69,7 +70,8 @@ impl Rows {
                 let columns = below.parts().map(|part| part.all(&projection.expr)).collect::<Result<Vec<_>, _>>()?;
                 let filters = below.parts.into_iter().map(|part| part.filter);
                 let parts = filters.zip(columns).map(|(filter, columns)| Part { filter, columns }).collect();
-                Ok(Self { parts, schema: projection.schema.clone(), per_unit: below.per_unit })
+                let (per_unit, looked_up) = (below.per_unit, below.looked_up);
+                Ok(Self { parts, schema: projection.schema.clone(), per_unit, looked_up })
             }
             LogicalPlan::Filter(filter) => {
                 let mut below = Self::fold(&filter.input, planned, policy)?;
@@ -77,7 +79,7 @@ impl Rows {
                 Ok(below)
             }
             LogicalPlan::Union(union) => {
-                let mut parts = Vec::new();
+                let (mut parts, mut looked_up) = (Vec::new(), 0);
                 for input in &union.inputs {
                     let below = Self::fold(input, planned, policy)?;
                     if below.per_unit.is_some() {
@@ -85,79 +87,18 @@ impl Rows {
                             .fix("Put the rows together first, then aggregate them by unit"));
                     }
                     parts.extend(below.parts);
+                    looked_up += below.looked_up;
                 }
                 if parts.len() > limits::UNION_PARTS {
                     return Err(refuse(format!("UNION ALL of more than {} parts", limits::UNION_PARTS)));
                 }
-                Ok(Self { parts, schema: union.schema.clone(), per_unit: None })
+                join::check_looked_up(looked_up)?;
+                Ok(Self { parts, schema: union.schema.clone(), per_unit: None, looked_up })
             }
             LogicalPlan::Join(join) => Self::joined(join, planned, policy),
             LogicalPlan::Aggregate(aggregate) => Self::by_unit(aggregate, planned, policy),
             other => Err(unsupported(other)),
         }
-    }
-
-    /// A join to a public table: its columns are functions of the rows'.
-    fn joined(join: &Join, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
-        let public = |plan: &LogicalPlan| public_table(plan, planned);
-        let (mut rows, table, public_is_right) = match (public(&join.left), public(&join.right)) {
-            (None, Some(table)) => (Self::fold(&join.left, planned, policy)?, table, true),
-            (Some(table), None) => (Self::fold(&join.right, planned, policy)?, table, false),
-            (Some(_), Some(_)) => {
-                return Err(refuse("a join of public tables is not supported").fix("Join them before you send them"));
-            }
-            (None, None) => {
-                return Err(refuse("a join of the dataset with itself is not supported").fix(
-                    "A subquery can aggregate each unit's own rows; a join to a public table that comes with the job is fine",
-                ));
-            }
-        };
-        let all = match (join.join_type, public_is_right) {
-            (JoinType::Inner, _) => false,
-            (JoinType::Left, true) | (JoinType::Right, false) => true,
-            (other, _) => {
-                return Err(refuse(format!("a {other} join is not supported"))
-                    .fix("Join the dataset to the public table with INNER or LEFT JOIN"));
-            }
-        };
-        let (private_schema, public_schema) = match public_is_right {
-            true => (join.left.schema(), join.right.schema()),
-            false => (join.right.schema(), join.left.schema()),
-        };
-        // (the table's column, the type that is compared, the rows' key)
-        let mut on: Vec<(usize, DataType, Expr)> = Vec::new();
-        let mut rest: Vec<Expr> = Vec::new();
-        let pairs = join.on.iter().map(|(a, b)| a.clone().eq(b.clone()));
-        for condition in pairs.chain(join.filter.iter().flat_map(|f| split_conjunction(f)).cloned()) {
-            match lookup_key(&condition, private_schema, public_schema)? {
-                Some(key) => on.push(key),
-                None => rest.push(condition),
-            }
-        }
-        if on.is_empty() {
-            return Err(refuse("a join without a key is not supported").fix("Join ON dataset.column = table.column"));
-        }
-        if all && !rest.is_empty() {
-            return Err(refuse("a LEFT JOIN with more than keys is not supported").fix("Join by keys, then use CASE or WHERE"));
-        }
-        for part in &mut rows.parts {
-            let of = PartOf { part, schema: &rows.schema };
-            let keys = on.iter().map(|(i, kind, key)| Ok((*i, kind.clone(), of.resolve(key)?)));
-            let (columns, there) = planned.tables.join(&table, &keys.collect::<Result<Vec<_>, Refusal>>()?)?;
-            let mine = std::mem::take(&mut part.columns);
-            part.columns = if public_is_right { [mine, columns].concat() } else { [columns, mine].concat() };
-            if !all {
-                part.filter = Some(match part.filter.take() {
-                    Some(before) => before.and(there.is_true()),
-                    None => there.is_true(),
-                });
-            }
-        }
-        rows.schema = join.schema.clone();
-        for condition in rest {
-            rows.keep(&condition)?;
-        }
-        Ok(rows)
     }
 
     /// Only rows where `predicate` holds.
@@ -193,7 +134,8 @@ impl Rows {
         let mut all = by_unit.unwrap_or_default();
         all.extend(columns);
         let parts = vec![Part { filter: None, columns: all }];
-        Ok(Self { parts, schema: aggregate.schema.clone(), per_unit: Some(Box::new(stage)) })
+        let (per_unit, looked_up) = (Some(Box::new(stage)), below.looked_up);
+        Ok(Self { parts, schema: aggregate.schema.clone(), per_unit, looked_up })
     }
 
     /// The parts, one by one.
@@ -251,36 +193,6 @@ impl<'a> PartOf<'a> {
         }
         Ok(resolved)
     }
-}
-
-/// The public table that a plan is, as it is.
-fn public_table(plan: &LogicalPlan, planned: &Planned) -> Option<String> {
-    match plan {
-        LogicalPlan::TableScan(scan) => {
-            let name = scan.table_name.table();
-            planned.tables.schemas().any(|(table, _)| table == name).then(|| name.to_owned())
-        }
-        LogicalPlan::SubqueryAlias(alias) => public_table(&alias.input, planned),
-        _ => None,
-    }
-}
-
-/// An equality of a column of the table and an expression over the rows: (the table's column, the type that is compared, the expression).
-fn lookup_key(condition: &Expr, private: &DFSchema, public: &DFSchema) -> Result<Option<(usize, DataType, Expr)>, Refusal> {
-    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return Ok(None) };
-    let pair = find_valid_equijoin_key_pair(left, right, private, public).map_err(refuse)?;
-    let Some((mine, theirs)) = pair else { return Ok(None) };
-    let mut bare = unalias(&theirs);
-    while let Expr::Cast(cast) = bare {
-        bare = unalias(&cast.expr);
-    }
-    let Expr::Column(column) = bare else {
-        return Err(
-            refuse("the key of a public table must be one of its columns").fix("Add what you join by to the table as a column")
-        );
-    };
-    let kind = theirs.get_type(public).map_err(refuse)?;
-    Ok(Some((public.index_of_column(column).map_err(refuse)?, kind, mine)))
 }
 
 /// Why a node is not row-wise, and what to do.
