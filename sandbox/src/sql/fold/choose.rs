@@ -5,6 +5,9 @@ use arrow::array::{ArrayRef, UInt64Array};
 use super::{Fold, NOWHERE, Rank, Seen};
 use crate::{RunError, sql::table::Table, units::UnitRef};
 
+/// Fewer groups than this are looked through one by one.
+const FEW: usize = 32;
+
 /// So many lost groups of a unit are remembered; more of them contest again, and lose again.
 const REMEMBERED: usize = 64;
 
@@ -20,11 +23,28 @@ impl Fold<'_> {
         table: Option<&Table>,
         encoded: &mut Option<arrow::row::Rows>,
     ) -> Result<Option<usize>, RunError> {
-        match self.open.iter().position(|open| *open == number) {
+        match self.find(number) {
             Some(place) => Ok(Some(place)),
             None if self.open.len() < self.kappa => Ok(Some(self.hold(number, row))),
             None if self.lost.contains(&number) => Ok(None),
             None => self.contest(number, row, unit, keys, table, encoded),
+        }
+    }
+
+    /// The place that a group has among the open unit's.
+    #[inline]
+    fn find(&self, number: u32) -> Option<usize> {
+        if self.open.len() <= FEW {
+            return self.open.iter().position(|open| *open == number);
+        }
+        self.places_of.get(&number).map(|place| *place as usize)
+    }
+
+    /// Remembers where the open unit's groups are, once they are many.
+    pub(super) fn index(&mut self) {
+        self.places_of.clear();
+        if self.open.len() > FEW {
+            self.places_of.extend((0..).zip(&self.open).map(|(place, number)| (*number, place)));
         }
     }
 
@@ -34,6 +54,13 @@ impl Fold<'_> {
         let slot = self.open.len();
         self.open.push(number);
         self.seen.push(Seen { row, rank: None });
+        match slot {
+            FEW => self.index(),
+            FEW.. => {
+                self.places_of.insert(number, slot as u32);
+            }
+            _ => {}
+        }
         if self.tallies.len() < self.open.len() * self.width {
             self.tallies.resize(self.open.len() * self.width, 0);
         }
@@ -71,6 +98,10 @@ impl Fold<'_> {
             return Ok(None);
         };
         self.lose(self.open[worst]);
+        if self.open.len() > FEW {
+            self.places_of.remove(&self.open[worst]);
+            self.places_of.insert(number, worst as u32);
+        }
         // Rows of this run that were placed there are not the new group's.
         self.places.iter_mut().filter(|place| **place == worst as u32).for_each(|place| *place = NOWHERE);
         self.open[worst] = number;

@@ -2,6 +2,8 @@
 //!
 //! Keys become dense numbers by DataFusion's own group table, a batch at a time; everything after that is integers.
 
+use std::collections::HashMap;
+
 use arrow::array::ArrayRef;
 use tidegate_gate::{Field, Largest, Plan};
 use tidegate_protocol::job::Key;
@@ -57,6 +59,8 @@ pub(super) struct Fold<'a> {
     /// The unit that the last batch ended with, its groups' numbers, where each was first seen, and their tallies.
     unit: Option<Unit>,
     open: Vec<u32>,
+    /// Where each of them is, once they are many.
+    places_of: HashMap<u32, u32>,
     /// Groups of the open unit that lost to κ others: they have for good.
     lost: Vec<u32>,
     /// The place of each row of the run that is added, among the open groups; [`NOWHERE`] for rows that do not count.
@@ -117,6 +121,7 @@ impl<'a> Fold<'a> {
             closes_left: plan.closes(),
             unit: None,
             open: Vec::new(),
+            places_of: HashMap::new(),
             lost: Vec::new(),
             places: Vec::new(),
             seen: Vec::new(),
@@ -329,6 +334,7 @@ impl<'a> Fold<'a> {
             self.plan.close(&mut head[UNITS], &mut lanes[..self.width], tally);
         }
         self.open.clear();
+        self.places_of.clear();
         self.seen.clear();
         self.lost.clear();
     }

@@ -199,6 +199,7 @@ impl Fold<'_> {
             fresh.values.intern(&open, &mut fresh.numbers)?;
             let numbers: Vec<u32> = fresh.numbers.iter().map(|n| *n as u32).collect();
             (self.open, self.lost) = (numbers[..held].to_vec(), numbers[held..].to_vec());
+            self.index();
             self.sums.resize(fresh.values.len() * self.stride, 0);
             self.moved.resize(fresh.values.len() * self.width, 0);
         }

@@ -46,7 +46,11 @@ fn sums(ways: usize, sql: &str, files: &[File]) -> Result<Sums, RunError> {
 }
 
 fn sums_within(spill: Option<&Spill>, ways: usize, sql: &str, files: &[File]) -> Result<Sums, RunError> {
-    let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+    sums_by(POLICY, spill, ways, sql, files)
+}
+
+fn sums_by(policy: &str, spill: Option<&Spill>, ways: usize, sql: &str, files: &[File]) -> Result<Sums, RunError> {
+    let policy = PolicyFile::parse(policy).unwrap().check(|e, _| Some(e)).unwrap();
     let schema = crate::units::schema(&files[0]).unwrap();
     let query = admit_query(&Asked::new(sql), &schema, &policy).unwrap();
     let plan = Plan::new(query.shape.clone()).unwrap();
@@ -193,6 +197,25 @@ fn groups_on_disk_are_groups_in_memory() {
             assert!(spilled == alone, "room for {room} bytes, {ways} threads");
             assert_eq!(file.metadata().unwrap().len() > 0, room < 1 << 30);
         }
+    }
+}
+
+/// Groups of one unit by the hundred, κ of them few or many, found one by one or by their index: the same, in memory and on disk.
+#[test]
+fn many_groups_of_a_unit_are_found_whatever_kappa_is() {
+    let units: Vec<_> = (0..6000i64).map(|i| Some(i / 700)).collect();
+    let files = [file(&units, 97)];
+    let sql = "SELECT CAST(spend AS VARCHAR) || cell AS k, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY 1";
+    for kappa in [1, 31, 32, 33, 34, 100, 650, 5000] {
+        let sums = |spill: Option<&Spill>, ways| {
+            sums_by(&POLICY.replace("max_groups = 2", &format!("max_groups = {kappa}")), spill, ways, sql, &files)
+        };
+        let alone = sums(None, 1).unwrap();
+        let units: i64 = alone.groups.iter().map(|g| g.units).sum();
+        // Nine units of at most 700 groups, some of which have a few rows.
+        assert!(units == 9 * kappa || kappa >= 650 && units > 9 * 400, "{units} for {kappa}");
+        let spill = Spill::new(tempfile::tempfile().unwrap(), 1);
+        assert!(sums(Some(&spill), 3).unwrap() == alone, "κ = {kappa}");
     }
 }
 
