@@ -54,12 +54,10 @@ impl Fold<'_> {
         let slot = self.open.len();
         self.open.push(number);
         self.seen.push(Seen { row, rank: None });
-        match slot {
-            FEW => self.index(),
-            FEW.. => {
-                self.places_of.insert(number, slot as u32);
-            }
-            _ => {}
+        if slot == FEW {
+            self.index();
+        } else if slot > FEW {
+            self.places_of.insert(number, slot as u32);
         }
         if self.tallies.len() < self.open.len() * self.width {
             self.tallies.resize(self.open.len() * self.width, 0);
