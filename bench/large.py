@@ -33,7 +33,6 @@ with tempfile.TemporaryDirectory(dir=os.environ.get("TIDEGATE_BENCH_DIR")) as fo
         run = subprocess.run([binary, "--home", home / who, *map(str, args)], capture_output=True, text=True, preexec_fn=capped)
         if run.returncode:
             raise SystemExit(f"{args}: {run.stderr}")
-        # The largest of the children so far: that of a run is told by the next line alone where it is a new high.
         return run.stdout.strip(), time.perf_counter() - start
 
     data = home / "rows.parquet"

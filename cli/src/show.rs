@@ -40,8 +40,12 @@ pub(crate) fn noise(mechanism: &Mechanism) {
             column.noise_scale
         );
     }
-    if let (Some(tau), Some(least)) = (mechanism.threshold, mechanism.least_units) {
-        println!("  a group appears when it has at least {least} units, and with noise at least {tau}");
+    match (mechanism.threshold, mechanism.least_units) {
+        (Some(tau), Some(least)) => {
+            println!("  a group appears when it has at least {least} units, and with noise at least {tau}")
+        }
+        (Some(least), None) => println!("  a group appears when it has at least {least} units"),
+        (None, _) => {}
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tidegate_catalog::dataset;
 use tidegate_gate::Keys;
 use tidegate_protocol::{
-    Code, ContentHash, Cost, Job, MicroRho, Refusal,
+    ContentHash, Cost, Job, MicroRho, Refusal,
     cost::FemtoDelta,
     job::{Key, Mode, Output, Program, RowReduce, Split},
     policy::Policy,
@@ -46,6 +46,9 @@ pub struct JobFile {
     pub onnx: Option<OnnxFile>,
     #[serde(skip)]
     folder: PathBuf,
+    /// What `sql.tables` name.
+    #[serde(skip)]
+    tables: Tables,
 }
 
 /// `[sql]`.
@@ -106,35 +109,26 @@ impl JobFile {
     /// Reads a job file.
     ///
     /// # Errors
-    /// [`NodeError::File`] with the line and field.
+    /// [`NodeError::File`] with the line and field; [`NodeError::Refused`] for a public table that is not fit.
     pub fn read(path: &Path) -> Result<Self, NodeError> {
         let text = std::fs::read_to_string(path).map_err(|e| file_error(path, e))?;
         let mut file: Self = toml::from_str(&text).map_err(|e| file_error(path, e))?;
         file.folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        for (name, path) in file.sql.iter().flat_map(|sql| &sql.tables) {
+            let path = file.folder.join(path);
+            let reader = dataset::open(&path).map_err(|e| file_error(&path, e))?;
+            let schema = reader.schema();
+            let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|e| file_error(&path, e))?;
+            file.tables.add(name, &schema, &batches)?;
+        }
         Ok(file)
     }
 
     /// How a query would be admitted, by the owner's own code; `None` for other programs.
     pub fn query(&self, policy: &Policy, schema: &SchemaRef) -> Option<Result<Query, Refusal>> {
         let sql = self.sql.as_ref()?;
-        let admitted = self.tables().map_err(|e| Refusal::new(Code::Program, e.to_string()).at("program.tables"));
-        Some(admitted.and_then(|tables| {
-            let asked = Asked { text: sql.query.trim(), keys: sql.keys.as_deref(), tables: &tables };
-            admit_query(&asked, schema, policy)
-        }))
-    }
-
-    /// The public tables of a query.
-    fn tables(&self) -> Result<Tables, NodeError> {
-        let mut tables = Tables::default();
-        for (name, path) in self.sql.iter().flat_map(|sql| &sql.tables) {
-            let path = self.folder.join(path);
-            let reader = dataset::open(&path).map_err(|e| file_error(&path, e))?;
-            let schema = reader.schema();
-            let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|e| file_error(&path, e))?;
-            tables.add(name, &schema, &batches).map_err(NodeError::Refused)?;
-        }
-        Ok(tables)
+        let asked = Asked { text: sql.query.trim(), keys: sql.keys.as_deref(), tables: &self.tables };
+        Some(admit_query(&asked, schema, policy))
     }
 
     /// The job and its attachment, for the dataset `id` with columns `schema` under `policy`.
@@ -164,7 +158,7 @@ impl JobFile {
         let rho_micro = MicroRho((rho * 1e6).floor().max(0.0) as u64);
         let (program, attachment) = match (&self.sql, &self.wasm, &self.onnx) {
             (Some(sql), None, None) => {
-                let bytes = self.tables()?.write().map_err(NodeError::Refused)?;
+                let bytes = self.tables.write()?;
                 let tables = (!bytes.is_empty()).then(|| ContentHash::of(&bytes));
                 (Program::Sql { query: sql.query.trim().to_owned(), keys: sql.keys.clone(), tables }, bytes)
             }

@@ -24,17 +24,22 @@ use tidegate_protocol::policy::Policy;
 
 use super::{DataError, broken, layout::unit_column, open, read::Reader};
 
-/// Memory of the sort in bytes; what is more goes to files beside the copy.
-const MEMORY: usize = 512 << 20;
-/// Memory kept back for merging what was spilled.
-const MERGE_MEMORY: usize = 16 << 20;
-/// Sorts beside one another: each has its part of the memory.
-const MOST_THREADS: usize = 8;
+/// Most sorts beside one another: each has its part of the memory.
+const MOST_THREADS: usize = 4;
 /// The row's number in the published files: keeps a unit's rows in file order.
 const ROW: &str = "\u{0}row";
 
 /// Is shown each batch that was written, and how many rows there are by then.
 type Each<'a> = &'a mut dyn FnMut(&RecordBatch, u64) -> Result<(), DataError>;
+
+/// What a sort may use.
+struct Means {
+    /// Bytes of all threads together; what is more goes to files beside the copy.
+    memory: usize,
+    /// Of them, what each thread keeps back for merging what was spilled.
+    merge_memory: usize,
+    threads: usize,
+}
 
 /// Writes one Parquet file with the visible columns of rows that have a unit, ordered by unit, rows of a unit in file order.
 pub(super) fn cluster(
@@ -44,12 +49,13 @@ pub(super) fn cluster(
     target: &Path,
     each: Each<'_>,
 ) -> Result<(), DataError> {
-    cluster_within(MEMORY, MERGE_MEMORY, files, schema, policy, target, each)
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let means = Means { memory: 512 << 20, merge_memory: 16 << 20, threads };
+    cluster_within(&means, files, schema, policy, target, each)
 }
 
 fn cluster_within(
-    memory: usize,
-    merge_memory: usize,
+    means: &Means,
     files: &[PathBuf],
     schema: &SchemaRef,
     policy: &Policy,
@@ -64,7 +70,7 @@ fn cluster_within(
     let rows = Rows { files: files.to_vec(), keep, policy: policy.clone(), schema: numbered.clone() };
     let folder = target.parent().unwrap_or(Path::new("."));
     let temporary = target.with_extension("tmp");
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let Means { memory, merge_memory, threads } = *means;
     let sort = async {
         let environment = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
@@ -194,6 +200,29 @@ mod tests {
         columns = { n = { lo = 0, hi = 1 } }
     "#;
 
+    fn sorts(means: &Means, files: &[PathBuf], policy: &Policy, target: &Path, rows: u64) {
+        let schema = open(&files[0]).unwrap().schema();
+        let mut seen = 0;
+        cluster_within(means, files, &schema, policy, target, &mut |_, rows| {
+            seen = rows;
+            Ok(())
+        })
+        .unwrap();
+        let (mut count, mut last) = (0, (i64::MIN, i64::MIN));
+        for batch in open(target).unwrap() {
+            let batch = batch.unwrap();
+            assert_eq!(batch.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["Person", "n"]);
+            let (person, n) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
+            assert_eq!(person.nulls().map_or(0, |n| n.null_count()), 0);
+            for row in person.values().iter().copied().zip(n.values().iter().copied()) {
+                assert!(row > last, "{row:?} after {last:?}");
+                last = row;
+                count += 1;
+            }
+        }
+        assert_eq!((count, seen), (rows / 10 * 9, rows / 10 * 9));
+    }
+
     /// Far more rows than the memory holds: sorted, none lost, none without a unit, and a unit's rows in file order.
     #[test]
     fn a_sort_beyond_its_memory_spills_and_keeps_a_units_rows_in_order() {
@@ -207,31 +236,18 @@ mod tests {
         let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
         let schema = open(&files[0]).unwrap().schema();
         let target = dir.path().join("sorted.parquet");
-        let mut seen = 0;
-        cluster_within(3 << 20, 1 << 20, &files, &schema, &policy, &target, &mut |_, rows| {
-            seen = rows;
-            Ok(())
-        })
-        .unwrap();
-        let (mut count, mut last) = (0, (i64::MIN, i64::MIN));
-        for batch in open(&target).unwrap() {
-            let batch = batch.unwrap();
-            assert_eq!(batch.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["Person", "n"]);
-            let (person, n) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
-            assert_eq!(person.nulls().map_or(0, |n| n.null_count()), 0);
-            for row in person.values().iter().copied().zip(n.values().iter().copied()) {
-                assert!(row > last, "{row:?} after {last:?}");
-                last = row;
-                count += 1;
-            }
+        // Whatever this machine has: alone, and beside one another.
+        for threads in [1, 3] {
+            let means = Means { memory: threads * (3 << 20), merge_memory: 1 << 20, threads };
+            sorts(&means, &files, &policy, &target, rows);
+            let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            assert_eq!(left.len(), 3, "nothing is left of what was spilled: {left:?}");
         }
-        assert_eq!((count, seen), (rows / 10 * 9, rows / 10 * 9));
-        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left.len(), 3, "nothing is left of what was spilled: {left:?}");
         // A copy that fails half-way leaves nothing under the name of a whole one.
         std::fs::write(&files[1], "Person,n,hidden\n1,2,x\n1,2\n").unwrap();
         let target = dir.path().join("broken.parquet");
-        assert!(cluster_within(3 << 20, 1 << 20, &files, &schema, &policy, &target, &mut |_, _| Ok(())).is_err());
+        let means = Means { memory: 3 << 20, merge_memory: 1 << 20, threads: 1 };
+        assert!(cluster_within(&means, &files, &schema, &policy, &target, &mut |_, _| Ok(())).is_err());
         assert!(!target.exists() && !target.with_extension("tmp").exists());
     }
 }

@@ -28,11 +28,8 @@ fn details(home: &Home, job: &Signed<Job>) -> anyhow::Result<serde_json::Value> 
     let keys = if let Program::Sql { keys, .. } = &body.program { keys.clone() } else { None };
     // Not opened here: they are a stranger's bytes.
     let tables = body.program.attachment().map(|hash| home.programs().join(hash.to_string()));
-    Ok(
-        serde_json::json!({ "tables": tables, "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
-        "program": body.program.digest(),
-        "created": body.created }),
-    )
+    Ok(serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
+        "tables": tables, "program": body.program.digest(), "created": body.created }))
 }
 
 pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! From a reservation to a durable receipt. Whatever goes wrong in the worker is invisible outside.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
@@ -94,9 +94,18 @@ impl Provider {
         });
         let (files, least) = (&admitted.dataset.record.compute, admitted.terms.least(&admitted.plan));
         let ran = worker::run(&admitted.work, files, self.home.path(), least, admitted.slot_end(), send).await;
-        // Why the gate would not take them says more than that it did not.
-        let released = releasing.await.map_err(|e| WorkerFailed(e.to_string()))?.map_err(|e| WorkerFailed(e.to_string()))?;
-        ran.map(|()| released)
+        if let Err(e) = ran
+            && !releasing.is_finished()
+        {
+            // How much noise is still to draw depends on the rows: nobody waits for it.
+            return Err(e);
+        }
+        // Noise is drawn within the slot too: how many groups appear must not push a reply to a later tick. And where the gate would not take the sums,
+        // its reason says more than that it did not.
+        let time = admitted.slot_end().duration_since(SystemTime::now()).unwrap_or_default();
+        let released =
+            tokio::time::timeout(time, releasing).await.map_err(|_| WorkerFailed("its noise is over the slot".into()))?;
+        released.map_err(|e| WorkerFailed(e.to_string()))?.map_err(|e| WorkerFailed(e.to_string()))
     }
 
     /// Brings the log on disk up to the store.

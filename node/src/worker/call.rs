@@ -145,7 +145,7 @@ async fn call(
         Ok(FdMapping { parent_fd: File::open(path).map(OwnedFd::from).map_err(failed)?, child_fd })
     };
     let mut mappings = (FIRST_FD..).zip(files).map(open).collect::<Result<Vec<_>, WorkerFailed>>()?;
-    if let Some(given) = given {
+    if let (Some(given), Program::Sql { .. }) = (given, &work.job.program) {
         let spill = tempfile::tempfile_in(given.scratch).map_err(failed)?;
         mappings.push(FdMapping { parent_fd: spill.into(), child_fd: SPILL_FD });
     }

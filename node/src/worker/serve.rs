@@ -28,12 +28,12 @@ pub fn main() -> Result<(), WorkerFailed> {
     let files = (FIRST_FD..FIRST_FD + task.files as i32)
         .map(|fd| File::open(format!("/proc/self/fd/{fd}")).map_err(failed))
         .collect::<Result<Vec<_>, _>>()?;
-    let spill = match files.is_empty() {
-        true => None,
-        false => {
+    let spill = match task.job.program {
+        Program::Sql { .. } if !files.is_empty() => {
             let path = format!("/proc/self/fd/{SPILL_FD}");
             Some(Spill::new(File::options().read(true).write(true).open(path).map_err(failed)?, GROUP_BYTES))
         }
+        _ => None,
     };
     let pipes = match task.job.program {
         Program::Onnx { .. } if !files.is_empty() => {
@@ -47,7 +47,7 @@ pub fn main() -> Result<(), WorkerFailed> {
     enter(&Walls {
         memory_bytes: WORKER_MEMORY + task.policy.limits.memory_bytes,
         cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
-        file_bytes: if spill.is_some() && matches!(task.job.program, Program::Sql { .. }) { SPILL_BYTES } else { 0 },
+        file_bytes: if spill.is_some() { SPILL_BYTES } else { 0 },
     });
     let mut out = std::io::stdout().lock();
     let last = answer(task, &files, pipes, spill.as_ref(), &mut |groups| {

@@ -33,7 +33,7 @@ pub struct Select {
 }
 
 impl Select {
-    /// Over a source of this schema; every expression is made total, and has one type in all branches.
+    /// Over a source of this schema. Filters are made total; columns are already, and get one type in all branches.
     pub(super) fn new(
         names: Vec<String>,
         branches: Vec<(Option<Expr>, Vec<Expr>)>,
