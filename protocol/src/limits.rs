@@ -60,6 +60,18 @@ pub const PUBLIC_TABLES: usize = 8;
 /// Most rows of a public table: all of them, and where they are by key, lie in a worker's memory.
 pub const PUBLIC_ROWS: usize = 1 << 20;
 
+/// Most of the owner's tables in one dataset. Each row is of one of them; jobs read past the others'.
+pub const TABLES: usize = 32;
+
+/// Most joins on the unit in one query. Rows of each wait for all rows of their unit.
+pub const UNIT_JOINS: usize = 4;
+
+/// Most pairs that one unit's rows make in a join. Were there no bound, one person's rows could take everybody's slot.
+pub const JOIN_PAIRS: usize = 1 << 16;
+
+/// Most bytes of one unit's rows, or pairs of rows, in a join, each text counted at its longest. Each thread holds several.
+pub const JOIN_BYTES: usize = 16 << 20;
+
 /// Most parts of one UNION ALL: each row of the dataset is looked at for each of them.
 pub const UNION_PARTS: usize = 16;
 

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ContentHash, dsse::Document};
 
+/// The column of the rows that jobs read which says of which table a row is, by its place in the policy's list: where a dataset has several. No
+/// table's column can have this name.
+pub const ROW_TABLE: &str = ".table";
+
 /// One file of a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Access, BadPolicy, ColumnRule, JobKind, Policy, ResourceLimits, ReviewRules, UnitRule, bad};
-use crate::{Cost, MicroRho, cost::FemtoDelta, limits};
+use crate::{Cost, MicroRho, cost::FemtoDelta, limits, manifest::ROW_TABLE};
 
 /// `[budget]` of the file.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,8 +74,12 @@ pub struct PolicyFile {
     pub jobs: JobsFile,
     /// Who may do what.
     pub access: AccessFile,
-    /// Visible columns.
+    /// Visible columns; of a dataset of one table.
+    #[serde(default)]
     pub columns: BTreeMap<String, ColumnRule>,
+    /// Visible columns by table, where there are several.
+    #[serde(default)]
+    pub tables: BTreeMap<String, BTreeMap<String, ColumnRule>>,
     /// Rules for exact results; without them there are none.
     pub reviewed: Option<ReviewRules>,
 }
@@ -102,7 +106,7 @@ impl PolicyFile {
     /// # Errors
     /// [`BadPolicy`] naming the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
-        let Self { unit, budget, jobs, access, columns, reviewed } = self;
+        let Self { unit, budget, jobs, access, columns, tables, reviewed } = self;
         at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
         at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
         at_least("unit.max_groups", u64::from(unit.max_groups), 1, "a unit must be able to count somewhere")?;
@@ -114,19 +118,20 @@ impl PolicyFile {
         if unit.column.is_empty() {
             return Err(bad("unit.column", "is empty", "Name the column that says whose row it is"));
         }
-        if columns.contains_key(&unit.column) {
-            return Err(bad(
-                format!("columns.{}", unit.column),
-                "is the unit column",
-                "Remove it: the unit can be counted, never read",
-            ));
+        check_columns("columns", &columns, &unit.column, tables.is_empty())?;
+        if !tables.is_empty() && !columns.is_empty() {
+            return Err(bad("columns", "is given beside tables", "Move each column to its table: [tables.NAME]"));
         }
-        if columns.is_empty() {
-            return Err(bad("columns", "is empty", "List each column a job may use, as `age = { lo = 0, hi = 110 }`"));
+        let mut columns = columns;
+        for (table, of_table) in &tables {
+            check_table(table, tables.len())?;
+            check_columns(&format!("tables.{table}"), of_table, &unit.column, true)?;
+            columns.extend(of_table.iter().map(|(name, rule)| (format!("{table}.{name}"), *rule)));
         }
-        for (name, rule) in &columns {
-            check_column(name, rule)?;
+        if !tables.is_empty() && (columns.contains_key(&unit.column) || unit.column == ROW_TABLE) {
+            return Err(bad("unit.column", "is the name of a table's column", "Give the unit's column another name in the files"));
         }
+        let tables: Vec<String> = tables.into_keys().collect();
         if jobs.kinds.is_empty() {
             return Err(bad("jobs.kinds", "is empty: no job could run", "Write kinds = [\"sql\"], or more"));
         }
@@ -157,6 +162,7 @@ impl PolicyFile {
             version: 1,
             unit,
             columns,
+            tables,
             budget: Cost { rho_micro: total, delta_femto, reviewed: exact },
             per_buyer: Cost { rho_micro: per_buyer, delta_femto, reviewed: exact },
             delta_femto,
@@ -185,8 +191,31 @@ fn at_least(field: &str, value: u64, least: u64, fix: &str) -> Result<(), BadPol
     Ok(())
 }
 
-fn check_column(name: &str, rule: &ColumnRule) -> Result<(), BadPolicy> {
-    let field = format!("columns.{name}");
+/// Tables are named by words that SQL reads as they are.
+fn check_table(name: &str, tables: usize) -> Result<(), BadPolicy> {
+    let field = format!("tables.{name}");
+    let word = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if name.is_empty() || name.len() > limits::NAME_BYTES || !word || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(bad(field, "is not a name of small letters, digits and _", "Name the table as queries will, such as `visits`"));
+    }
+    if tables > limits::TABLES {
+        return Err(bad("tables", format!("names more than {} tables", limits::TABLES), "Publish fewer together"));
+    }
+    Ok(())
+}
+
+fn check_columns(of: &str, columns: &BTreeMap<String, ColumnRule>, unit: &str, needed: bool) -> Result<(), BadPolicy> {
+    if columns.contains_key(unit) {
+        return Err(bad(format!("{of}.{unit}"), "is the unit column", "Remove it: the unit can be counted, never read"));
+    }
+    if columns.is_empty() && needed {
+        return Err(bad(of, "is empty", "List each column a job may use, as `age = { lo = 0, hi = 110 }`"));
+    }
+    columns.iter().try_for_each(|(name, rule)| check_column(of, name, rule))
+}
+
+fn check_column(of: &str, name: &str, rule: &ColumnRule) -> Result<(), BadPolicy> {
+    let field = format!("{of}.{name}");
     if name.is_empty() || name.len() > limits::NAME_BYTES {
         return Err(bad(field, "has an empty or overlong name", "Use the column's name in the files"));
     }

@@ -108,6 +108,9 @@ pub struct Policy {
     pub unit: UnitRule,
     /// Columns a job may see, and their public bounds. Others do not exist for a buyer.
     pub columns: BTreeMap<String, ColumnRule>,
+    /// The tables, where there are several: their columns are called `table.column` in `columns`, and each has the unit's column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
     /// The population's whole budget.
     pub budget: Cost,
     /// What one buyer may spend of it.

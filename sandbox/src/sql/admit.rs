@@ -16,8 +16,8 @@ use super::{
     declare::{declare, types},
     expr::{Bounded, total},
     fold::Fold,
+    input::{Input, Source},
     measures::{self, unalias},
-    per_unit::PerUnit,
     planner::plan,
     refuse,
     rows::{PartOf, Rows, unsupported},
@@ -49,10 +49,8 @@ impl<'a> Asked<'a> {
 /// An admitted aggregate query.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// What is read of the dataset: filter, then key expressions, then aggregate arguments. With [`Query::per_unit`], its arguments.
-    pub select: Select,
-    /// Aggregates of each unit's own rows, and then filter, keys and arguments over their results.
-    pub per_unit: Option<(Box<PerUnit>, Select)>,
+    /// The rows that are counted: filter, then key expressions, then aggregate arguments.
+    pub(super) input: Input,
     /// How many of the expressions are keys.
     pub keys: usize,
     /// Which keys are grouped by together: all of them, or each grouping set.
@@ -70,7 +68,7 @@ pub struct Query {
 impl Query {
     /// For an exact result: all rows and groups of a unit count, and its largest contributions are kept.
     pub(crate) fn review(&mut self) {
-        if self.per_unit.is_none() {
+        if !self.input.source.one_a_unit() {
             (self.shape.max_rows, self.shape.max_groups) = (u32::MAX, u32::MAX);
             self.sets.iter_mut().for_each(|set| set.kappa = u32::MAX);
         }
@@ -99,8 +97,9 @@ pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Se
         other => return Err(unsupported(other)),
     };
     let rows = Rows::fold(&planned.plan, &planned, policy)?;
-    if rows.per_unit.is_some() {
-        return Err(refuse("a program sees rows").fix("Select row expressions; the program itself can aggregate them"));
+    if !matches!(rows.source, Source::Rows) {
+        return Err(refuse("a program sees the tables' own rows")
+            .fix("Select row expressions, of several tables by UNION ALL; the program itself can aggregate and join them"));
     }
     let unit = &policy.unit.column;
     let columns = rows.parts().map(|part| part.columns().iter().map(|e| total(e.clone(), unit)).collect());
@@ -180,10 +179,7 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     let rows = Rows::fold(&aggregate.input, &planned, policy)?;
     let (key_exprs, sets) = sets::of(aggregate)?;
     let unit = &policy.unit.column;
-    let (bounds, source) = match &rows.per_unit {
-        Some(stage) => (&stage.bounds, stage.schema.clone()),
-        None => (&policy.columns, planned.schema.clone()),
-    };
+    let (bounds, source) = (rows.source.bounds(policy), rows.source.schema(&planned));
     // As the aggregate's schema has them: keys, then what tells grouping sets apart, then the calls.
     let grouping = sets.iter().map(|_| GROUPING.to_owned());
     let mut titles: Vec<String> =
@@ -211,7 +207,7 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     let types = types(&names, &key_select)?;
     let declared = keys.map(|keys| declare(keys, &types)).transpose()?;
     // One row a unit: it is in one group of each set, once.
-    let (kappa, max_rows) = if rows.per_unit.is_some() { (1, 1) } else { (policy.unit.max_groups, policy.unit.max_rows) };
+    let (kappa, max_rows) = if rows.source.one_a_unit() { (1, 1) } else { (policy.unit.max_groups, policy.unit.max_rows) };
     // What the sets leave out cannot be put together to one row.
     let remainder = policy.remainder && sets.is_none();
     let sets = Set::all(keys_len, sets, declared.as_deref(), kappa);
@@ -232,15 +228,7 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
     check_memory(&shape)?;
     let view = items.is_none().then(|| View::new(planned.plan.clone(), above, found.places));
-    let by = if rows.per_unit.is_some() { "" } else { unit };
-    let over = Select { unit: by.to_owned(), ..Select::new(names, rows.filters().zip(columns).collect(), source, unit)? };
-    units::prove(&over)?;
-    let (select, per_unit) = match rows.per_unit {
-        None => (over, None),
-        Some(stage) => {
-            units::prove(&stage.arguments)?;
-            (stage.arguments.clone(), Some((stage, over)))
-        }
-    };
-    Ok(Query { select, per_unit, keys: keys_len, sets, shape, declared, reviewed: false, view })
+    let select = Select::new(names, rows.filters().zip(columns).collect(), source, unit)?;
+    let input = Input::new(select, rows.source)?;
+    Ok(Query { input, keys: keys_len, sets, shape, declared, reviewed: false, view })
 }

@@ -79,6 +79,11 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
             let args = args.into_iter().map(|e| total(e, unit)).collect::<Result<Vec<_>, _>>()?;
             functions::total(call, args)?
         }
+        Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => {
+            return Err(refuse("a subquery within an expression is not supported").fix(format!(
+                "Join on the unit: LEFT SEMI JOIN … ON a.{unit} = b.{unit} is EXISTS, LEFT ANTI JOIN is NOT EXISTS"
+            )));
+        }
         other => return Err(refuse(format!("{} is not supported in a row expression", other.variant_name()))),
     })
 }

@@ -1,15 +1,17 @@
 //! Governed SQL: text → checked syntax → DataFusion plan → allow-listed, total expressions → one pass over units.
 //!
 //! `SELECT … FROM dataset [WHERE …] [GROUP BY …]` with COUNT, COUNT(DISTINCT unit), SUM, AVG, VAR, STDDEV, COVAR, CORR, MEDIAN and percentiles; row-wise
-//! subqueries and CTEs below the aggregate, or one that aggregates each unit's own rows; and HAVING, ORDER BY, LIMIT and arithmetic above it,
-//! computed from released numbers. Programs select rows: `SELECT expressions FROM dataset [WHERE …]`.
+//! subqueries and CTEs below the aggregate, aggregation of each unit's own rows, and joins of the owner's tables on the unit; and HAVING, ORDER BY, LIMIT
+//! and arithmetic above it, computed from released numbers. Programs select rows: `SELECT expressions FROM dataset [WHERE …]`.
 
 mod admit;
 mod clamp;
 mod declare;
 mod expr;
+mod flow;
 mod fold;
 mod functions;
+mod input;
 mod keys;
 mod measures;
 mod per_unit;
@@ -21,12 +23,14 @@ mod select;
 mod sets;
 mod table;
 mod text;
+mod unit_join;
 mod view;
 
 use tidegate_protocol::{Code, Refusal};
 
 pub use admit::{Asked, Query, admit_query, admit_select};
 pub use fold::Spill;
+pub use planner::TABLE as SOURCE;
 pub use public::Tables;
 pub use run::{Room, run_query};
 pub use select::{Branch, Select};

@@ -20,7 +20,8 @@ use tidegate_protocol::{
 };
 
 use super::{
-    expr::{bounds, float, is_null, total},
+    expr::{float, total},
+    input::Input,
     measures::{conditional, unalias},
     planner::Planned,
     refuse,
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     RunError,
-    units::{Runs, Unit},
+    units::{Runs, Unit, UnitRef},
 };
 
 /// Aggregates whose state for one unit is a few numbers, whatever its rows.
@@ -38,12 +39,12 @@ const ALLOWED: [&str; 12] =
 
 /// The subquery's aggregates.
 #[derive(Debug, Clone)]
-pub struct PerUnit {
+pub(super) struct PerUnit {
     calls: Vec<Arc<AggregateUDF>>,
     /// The arguments' types.
     kinds: Vec<DataType>,
-    /// Their arguments, over the dataset's columns: one each, with its name.
-    pub(super) arguments: Select,
+    /// Their arguments: one each, with its name.
+    pub(super) input: Input,
     /// Their results' names and types.
     pub(super) schema: Arc<DFSchema>,
     /// Public bounds of the results, where there are any.
@@ -53,7 +54,7 @@ pub struct PerUnit {
 /// Admits the aggregates; also gives an expression over their results for each.
 pub(super) fn admit(
     aggregate: &Aggregate,
-    rows: &Rows,
+    rows: Rows,
     planned: &Planned,
     policy: &Policy,
 ) -> Result<(PerUnit, Vec<Expr>), Refusal> {
@@ -61,7 +62,6 @@ pub(super) fn admit(
     let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
     // In each part of the rows.
     let mut arguments: Vec<Vec<Expr>> = rows.parts().map(|_| vec![]).collect();
-    let mut limits: Vec<Option<(f64, f64)>> = Vec::new();
     for call in &aggregate.aggr_expr {
         let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
         let name = call.func.name();
@@ -74,8 +74,6 @@ pub(super) fn admit(
         }
         let of_parts = rows.resolve(&conditional(argument.clone(), params.filter.as_deref()))?;
         let of_parts = of_parts.into_iter().map(|e| total(e, unit)).collect::<Result<Vec<_>, _>>()?;
-        let bounded = of_parts.iter().filter(|e| !is_null(e)).map(|e| bounds(e, &policy.columns));
-        limits.push(bounded.reduce(|a, b| Some((a?.0.min(b?.0), a?.1.max(b?.1)))).flatten());
         for (all, argument) in arguments.iter_mut().zip(of_parts) {
             all.push(if is_numeric(name) { float(argument) } else { argument });
         }
@@ -84,12 +82,14 @@ pub(super) fn admit(
     // No column of a dataset can have these names among those of a unit's table: they are apart.
     let names: Vec<String> = (0..calls.len()).map(|i| format!("unit {i}")).collect();
     let branches = rows.filters().zip(arguments).collect();
-    let arguments = Select::new(names.clone(), branches, planned.schema.clone(), unit)?;
+    let source = rows.source.schema(planned);
+    let select = Select::new(names.clone(), branches, source, unit)?;
+    let input = Input::new(select, rows.source)?;
     let (mut kinds, mut fields, mut rules, mut columns) = (vec![], vec![], BTreeMap::new(), vec![]);
     for (i, (call, title)) in calls.iter().zip(names).enumerate() {
-        let kind = arguments.branches[0].columns[i].get_type(&*planned.schema).map_err(refuse)?;
+        let kind = input.select.branches[0].columns[i].get_type(&*input.select.schema).map_err(refuse)?;
         let result = call.return_type(std::slice::from_ref(&kind)).map_err(|e| refuse(e.strip_backtrace()))?;
-        let rule = rule(call.name(), limits[i]);
+        let rule = rule(call.name(), input.column_bounds(i, policy).bounds());
         rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1) });
         let wanted = aggregate.schema.field(aggregate.group_expr.len() + i).data_type().clone();
         let column = Rows::column(title.clone());
@@ -98,7 +98,7 @@ pub(super) fn admit(
         kinds.push(kind);
     }
     let schema = Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(refuse)?);
-    let stage = PerUnit { calls, kinds, arguments, schema, bounds: rules };
+    let stage = PerUnit { calls, kinds, input, schema, bounds: rules };
     stage.begin().map_err(|e| refuse(e).fix("Aggregate numbers or texts"))?;
     Ok((stage, columns))
 }
@@ -134,12 +134,12 @@ impl PerUnit {
     /// # Errors
     /// [`RunError::Engine`] where a type cannot be aggregated: found at admission.
     pub(super) fn begin(&self) -> Result<Folding, RunError> {
-        let fields = self.arguments.names.iter().zip(&self.kinds).map(|(name, kind)| Field::new(name, kind.clone(), true));
+        let fields = self.input.select.names.iter().zip(&self.kinds).map(|(name, kind)| Field::new(name, kind.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let states = self
             .calls
             .iter()
-            .zip(&self.arguments.names)
+            .zip(&self.input.select.names)
             .enumerate()
             .map(|(i, (call, name))| {
                 let argument = Arc::new(PhysicalColumn::new(name, i));
@@ -176,10 +176,10 @@ impl Folding {
         self.emit(units)
     }
 
-    /// The last unit.
-    pub(super) fn finish(&mut self) -> Result<Done, RunError> {
-        let units = self.open.take().into_iter().collect();
-        self.emit(units)
+    /// The last unit, where it is below `at`, or there are no more.
+    pub(super) fn close(&mut self, at: Option<UnitRef<'_>>) -> Result<Done, RunError> {
+        let done = self.open.take_if(|open| at.is_none_or(|at| open.as_ref() < at));
+        self.emit(done.into_iter().collect())
     }
 
     fn emit(&mut self, units: Vec<Unit>) -> Result<Done, RunError> {

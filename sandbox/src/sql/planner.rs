@@ -3,27 +3,29 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::SchemaRef,
-    common::DFSchema,
+    arrow::datatypes::{Schema, SchemaRef},
+    common::{Column, DFSchema},
     datasource::empty::EmptyTable,
     error::DataFusionError,
     execution::{SessionStateBuilder, context::SessionContext},
-    logical_expr::LogicalPlan,
+    logical_expr::{Expr, LogicalPlan, lit},
     prelude::SessionConfig,
 };
-use tidegate_protocol::{Refusal, policy::Policy};
+use tidegate_protocol::{Refusal, manifest::ROW_TABLE, policy::Policy};
 
 use super::{Tables, clamp::clamp, refuse, text::parse};
 
-/// The owner's table.
-pub(super) const TABLE: &str = "dataset";
+/// The owner's rows; of a dataset of one table, also the table's name.
+pub const TABLE: &str = "dataset";
 
 /// A planned SELECT.
 pub(super) struct Planned {
     /// With types made to agree.
     pub(super) plan: LogicalPlan,
-    /// The dataset's columns that a buyer sees.
+    /// The dataset's columns that a buyer sees; of several tables, all of theirs, and which table a row is of.
     pub(super) schema: Arc<DFSchema>,
+    /// The owner's tables: (name, the columns' places in `schema`, what sets its rows apart).
+    owned: Vec<(String, Vec<usize>, Option<Expr>)>,
     /// The public tables that came with the query.
     pub(super) tables: Tables,
 }
@@ -38,24 +40,62 @@ pub(super) fn context() -> SessionContext {
     context
 }
 
-/// The schema a buyer sees: the unit column and the policy's columns.
+/// The unit column and the policy's columns; of several tables, also which table a row is of.
 fn visible(schema: &SchemaRef, policy: &Policy) -> Result<SchemaRef, Refusal> {
-    let keep: Vec<usize> = schema
-        .fields()
-        .iter()
-        .enumerate()
-        .filter(|(_, f)| *f.name() == policy.unit.column || policy.columns.contains_key(f.name()))
-        .map(|(i, _)| i)
-        .collect();
-    schema.project(&keep).map(Arc::new).map_err(refuse)
+    let seen = |name: &str| name == policy.unit.column || policy.columns.contains_key(name);
+    let keep = |name: &str| seen(name) || !policy.tables.is_empty() && name == ROW_TABLE;
+    let fields = schema.fields().iter().enumerate().filter(|(_, f)| keep(f.name()));
+    schema.project(&fields.map(|(i, _)| i).collect::<Vec<_>>()).map(Arc::new).map_err(refuse)
+}
+
+/// The owner's tables among `schema`'s columns, as a buyer sees them: (name, schema, the columns' places, what sets its rows apart).
+fn owned(schema: &SchemaRef, policy: &Policy) -> Result<Vec<(String, SchemaRef, Vec<usize>, Option<Expr>)>, Refusal> {
+    if policy.tables.is_empty() {
+        return Ok(vec![(TABLE.to_owned(), schema.clone(), (0..schema.fields().len()).collect(), None)]);
+    }
+    let place = Expr::Column(Column::new(Some(TABLE), ROW_TABLE));
+    let table = |(i, name): (usize, &String)| {
+        let (mut fields, mut places) = (Vec::new(), Vec::new());
+        for (at, field) in schema.fields().iter().enumerate() {
+            let bare = field.name().strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.'));
+            let bare = if *field.name() == policy.unit.column { Some(field.name().as_str()) } else { bare };
+            if let Some(bare) = bare {
+                fields.push(field.as_ref().clone().with_name(bare));
+                places.push(at);
+            }
+        }
+        Ok((name.clone(), Arc::new(Schema::new(fields)), places, Some(place.clone().eq(lit(i as i8)))))
+    };
+    policy.tables.iter().enumerate().map(table).collect()
+}
+
+impl Planned {
+    /// Whether `table` is the owner's.
+    pub(super) fn owns(&self, table: &str) -> bool {
+        self.owned.iter().any(|(name, ..)| name == table)
+    }
+
+    /// Which of the dataset's rows are of the owner's `table`, and its columns.
+    pub(super) fn rows_of(&self, table: &str) -> (Option<Expr>, Vec<Expr>) {
+        let column = |at: &usize| Expr::Column(Column::from(self.schema.qualified_field(*at)));
+        let found = self.owned.iter().find(|(name, ..)| name == table);
+        found.map_or_else(Default::default, |(_, places, filter)| (filter.clone(), places.iter().map(column).collect()))
+    }
 }
 
 /// Plans `sql` over the visible columns of `schema`, and public tables.
 pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Policy) -> Result<Planned, Refusal> {
     let schema = visible(schema, policy)?;
     let context = context();
-    context.register_table(TABLE, Arc::new(EmptyTable::new(schema.clone()))).map_err(said)?;
+    let mut mine = Vec::new();
+    for (name, schema, places, filter) in owned(&schema, policy)? {
+        context.register_table(name.as_str(), Arc::new(EmptyTable::new(schema))).map_err(said)?;
+        mine.push((name, places, filter));
+    }
     for (name, schema) in tables.schemas() {
+        if policy.tables.iter().any(|table| table == name) {
+            return Err(refuse("is the name of a table of the dataset").at(format!("program.tables.{name}")).fix("Give it another"));
+        }
         context.register_table(name, Arc::new(EmptyTable::new(schema))).map_err(said)?;
     }
     let state = context.state();
@@ -63,7 +103,7 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
     let plan = state.analyzer().execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
     let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(refuse)?;
-    Ok(Planned { plan, schema: Arc::new(schema), tables: tables.clone() })
+    Ok(Planned { plan, schema: Arc::new(schema), owned: mine, tables: tables.clone() })
 }
 
 /// The planner's message, short. "Did you mean" and "Valid fields are" list columns; the listing shows them anyway, but only to those it was sent to.

@@ -1,32 +1,36 @@
 //! A query over the dataset's files: batches → (rows a unit → one) → keys in canonical form and values on the grid → one [`Fold`] a thread → sums.
 
-use std::{fs::File, sync::Arc};
+use std::fs::File;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
+    array::{Array, ArrayRef, AsArray},
     buffer::NullBuffer,
     compute::cast,
-    datatypes::{DataType, Field, Float64Type, Schema},
+    datatypes::{DataType, Float64Type},
 };
 use tidegate_gate::{GroupSums, Plan};
-use tidegate_protocol::limits;
 
 use super::{
-    Query, Select,
+    Query,
+    flow::Flow,
     fold::{Fold, Parts, Spill},
     keys::canonical,
-    per_unit::{Done, Folding, PerUnit},
     sets::Set,
 };
 use crate::{
     RunError, Sink,
-    units::{Physical, Runs, Scan, Selected, shorten},
+    units::{Chunk, Runs, Scan},
 };
 
 /// Most folds at a time, over all threads and sets: each has a part of the room.
 const MOST_FOLDS: usize = 64;
 /// Most bytes of the numbers of groups whose keys are declared, over all threads.
 const FOLDS_BYTES: usize = 512 << 20;
+
+/// Most threads that join; fewer, where each joins more than once.
+const MOST_JOINS: usize = 8;
+/// Bytes that rows counted together may take as groups, on one thread.
+const CHUNK_BYTES: usize = 64 << 20;
 
 /// What becomes of groups.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,11 +54,18 @@ pub fn run_query(
     room: Room<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), RunError> {
-    // Each row may be a group of its own, in each set.
-    let scan = Scan::open(files, &query.select, Fold::group_bytes(plan) * query.sets.len())?;
+    let leaves = query.input.leaves();
+    let scan = Scan::open(files, &leaves, row_bytes(query, plan))?;
     let declared = Fold::group_bytes(plan) * query.declared.as_ref().map_or(1, Vec::len).max(1);
     let most = (MOST_FOLDS / query.sets.len()).min(FOLDS_BYTES / declared).max(1);
+    // A join holds rows of its own.
+    let most = most.min(MOST_JOINS / query.input.source.unit_joins().max(1));
     run_over(scan.ways().min(most), &scan, query, plan, prf, room, sink)
+}
+
+/// What a row may take in memory once it is counted: it may be a group of its own, in each set.
+fn row_bytes(query: &Query, plan: &Plan) -> usize {
+    Fold::group_bytes(plan) * query.sets.len()
 }
 
 /// [`run_query`] over at most `ways` threads. The sums do not depend on their number.
@@ -67,10 +78,6 @@ fn run_over(
     room: Room<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), RunError> {
-    let stage = match &query.per_unit {
-        Some((stage, over)) => Some((&**stage, over, Physical::new(over)?)),
-        None => None,
-    };
     let fields = plan.fields().len();
     let parts: Vec<Option<Parts<'_>>> = query.sets.iter().map(|_| room.spill.map(|spill| Parts::new(spill, prf))).collect();
     let share = room.spill.map_or(usize::MAX, |spill| spill.share(ways * query.sets.len()));
@@ -78,24 +85,25 @@ fn run_over(
         let fold = Fold::new(plan, prf, set, query.reviewed);
         if let Some(parts) = parts { fold.within(parts, share) } else { fold }
     };
-    let start = || Thread {
-        plan,
-        sets: &query.sets,
-        keys: query.keys,
-        folds: query.sets.iter().zip(parts.iter().map(Option::as_ref)).map(fold).collect(),
-        laid: vec![Vec::new(); fields],
-        units: None,
+    let start = || {
+        let thread = Thread {
+            plan,
+            sets: &query.sets,
+            keys: query.keys,
+            folds: query.sets.iter().zip(parts.iter().map(Option::as_ref)).map(fold).collect(),
+            laid: vec![Vec::new(); fields],
+            most: (CHUNK_BYTES / row_bytes(query, plan)).max(1),
+        };
+        Ok((thread, Flow::new(&query.input)?))
     };
-    let threads = scan.run_split(ways, start, |thread, runs, columns| match &stage {
-        None => thread.batch(runs, columns),
-        Some(stage) => thread.rows_of_units(stage, runs, columns),
+    let threads = scan.run_split(ways, start, |(thread, flow), chunks, at| {
+        let mut leaves: Vec<_> = chunks.into_iter().map(Some).collect();
+        flow.take(&mut leaves, Some(at), &mut |chunk| thread.chunk(chunk))
     })?;
     // By set, then by thread.
     let mut all: Vec<Vec<Fold<'_>>> = query.sets.iter().map(|_| Vec::new()).collect();
-    for mut thread in threads {
-        if let Some(stage) = &stage {
-            thread.last_unit(stage)?;
-        }
+    for (mut thread, mut flow) in threads {
+        flow.take(&mut [], None, &mut |chunk| thread.chunk(chunk))?;
         all.iter_mut().zip(thread.folds).for_each(|(of_set, fold)| of_set.push(fold));
     }
     for ((set, parts), folds) in query.sets.iter().zip(&parts).zip(all) {
@@ -122,9 +130,6 @@ fn run_over(
     Ok(())
 }
 
-/// Aggregation by unit, and what is selected of its results.
-type Stage<'a> = (&'a PerUnit, &'a Select, Physical);
-
 struct Thread<'a> {
     plan: &'a Plan,
     sets: &'a [Set],
@@ -134,40 +139,22 @@ struct Thread<'a> {
     folds: Vec<Fold<'a>>,
     /// The batch's values on the grid, field by field.
     laid: Vec<Vec<i32>>,
-    units: Option<Folding>,
+    /// Most rows that are counted together.
+    most: usize,
 }
 
 impl Thread<'_> {
-    /// Rows of the dataset, which become rows of units.
-    fn rows_of_units(&mut self, stage: &Stage<'_>, runs: &Runs, arguments: &[ArrayRef]) -> Result<(), RunError> {
-        let arguments = arguments.iter().map(|a| shorten(a, limits::TEXT_CHARS)).collect::<Result<Vec<_>, _>>()?;
-        let folding = match &mut self.units {
-            Some(folding) => folding,
-            none => none.insert(stage.0.begin()?),
-        };
-        let done = folding.batch(runs, &arguments)?;
-        self.units_done(stage, done)
-    }
-
-    fn last_unit(&mut self, stage: &Stage<'_>) -> Result<(), RunError> {
-        let Some(mut folding) = self.units.take() else { return Ok(()) };
-        self.units_done(stage, folding.finish()?)
-    }
-
-    /// Units that are done, each a row now.
-    fn units_done(&mut self, (_, over, physical): &Stage<'_>, (mut units, columns): Done) -> Result<(), RunError> {
-        if units.is_empty() {
-            return Ok(());
+    /// Counts rows: some at a time, where a join made many of few.
+    fn chunk(&mut self, Chunk { runs, columns }: Chunk) -> Result<(), RunError> {
+        let rows = runs.len();
+        if rows <= self.most {
+            return self.batch(&runs, &columns);
         }
-        let field = |(f, c): (&Arc<Field>, &ArrayRef)| Field::new(f.name(), c.data_type().clone(), true);
-        let schema = Schema::new(over.schema.fields().iter().zip(&columns).map(field).collect::<Vec<_>>());
-        let options = RecordBatchOptions::new().with_row_count(Some(units.len()));
-        let batch = RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?;
-        let Selected { of, columns } = physical.select(&batch)?;
-        if let Some(of) = of {
-            units = of.values().iter().map(|i| units[*i as usize].clone()).collect();
-        }
-        if units.is_empty() { Ok(()) } else { self.batch(&Runs::of(&units), &columns) }
+        (0..rows).step_by(self.most).try_for_each(|from| {
+            let some = self.most.min(rows - from);
+            let columns: Vec<_> = columns.iter().map(|c| c.slice(from, some)).collect();
+            self.batch(&runs.slice(from, some), &columns)
+        })
     }
 
     fn batch(&mut self, runs: &Runs, columns: &[ArrayRef]) -> Result<(), RunError> {

@@ -28,12 +28,18 @@ pub struct Select {
     /// The columns' names.
     pub names: Vec<String>,
     pub(crate) schema: Arc<DFSchema>,
-    /// The unit's column; empty where rows are units.
+    /// The unit's column; empty where it is no column of the source.
     pub(crate) unit: String,
 }
 
 impl Select {
-    /// Over a source of this schema. Filters are made total; columns are already, and get one type in all branches.
+    /// Names of the source's columns that it reads.
+    pub(crate) fn read(&self) -> impl Iterator<Item = &str> {
+        let exprs = self.branches.iter().flat_map(|branch| branch.filter.iter().chain(&branch.columns));
+        exprs.flat_map(Expr::column_refs).map(|column| column.name.as_str())
+    }
+
+    /// Over a source of this schema, in which `unit` cannot be read. Filters are made total; columns are already, and get one type in all branches.
     pub(super) fn new(
         names: Vec<String>,
         branches: Vec<(Option<Expr>, Vec<Expr>)>,
@@ -64,6 +70,8 @@ impl Select {
                 branch.columns[i] = try_cast(branch.columns[i].clone(), one.clone());
             }
         }
-        Ok(Self { branches, names, schema, unit: unit.to_owned() })
+        // Of joined rows, and of rows of units, it is known without a column.
+        let unit = if schema.has_column_with_unqualified_name(unit) { unit } else { "" };
+        Ok(Self { branches, names, unit: unit.to_owned(), schema })
     }
 }

@@ -11,7 +11,7 @@ use datafusion::{
         compute::{cast, concat, filter_record_batch, interleave},
         datatypes::{DataType, Field, Schema},
     },
-    common::ScalarValue,
+    common::{DFSchema, ScalarValue},
     logical_expr::Expr,
     physical_expr::PhysicalExpr,
     prelude::SessionContext,
@@ -24,12 +24,14 @@ use crate::{
 };
 
 /// One branch of a select, ready to evaluate on batches of its source's columns.
+#[derive(Clone)]
 struct Ready {
     filter: Option<Arc<dyn PhysicalExpr>>,
     columns: Vec<Arc<dyn PhysicalExpr>>,
 }
 
 /// A select's expressions, ready to evaluate.
+#[derive(Clone)]
 pub(crate) struct Physical(Vec<Ready>);
 
 /// The rows that a batch makes.
@@ -42,8 +44,13 @@ pub(crate) struct Selected {
 
 impl Physical {
     pub(crate) fn new(select: &Select) -> Result<Self, RunError> {
+        Self::over(select, &select.schema)
+    }
+
+    /// For batches of these columns: those of the select's source that it reads, at least.
+    pub(crate) fn over(select: &Select, schema: &DFSchema) -> Result<Self, RunError> {
         let context = SessionContext::new();
-        let ready = |e: &Expr| context.create_physical_expr(e.clone(), &select.schema);
+        let ready = |e: &Expr| context.create_physical_expr(e.clone(), schema);
         let branch = |branch: &Branch| {
             Ok(Ready {
                 filter: branch.filter.as_ref().map(ready).transpose()?,

@@ -1,11 +1,14 @@
 //! One pass over rows ordered by unit: filter, project, and say where one unit ends.
 
-use std::{fs::File, sync::Arc};
+use std::{collections::BTreeSet, fs::File, sync::Arc};
 
-use datafusion::arrow::{
-    array::{Array, ArrayRef, RecordBatch},
-    compute::{cast, filter_record_batch, is_not_null, take},
-    datatypes::{DataType, Field, Schema, SchemaRef},
+use datafusion::{
+    arrow::{
+        array::{Array, ArrayRef, RecordBatch},
+        compute::{cast, filter_record_batch, is_not_null, take},
+        datatypes::{DataType, Field, Schema, SchemaRef},
+    },
+    common::DFSchema,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_protocol::limits;
@@ -16,7 +19,10 @@ use self::{
     part::{Layout, Part},
     runs::Encoder,
 };
-use crate::{RunError, sql::Select};
+use crate::{
+    RunError,
+    sql::{SOURCE, Select},
+};
 
 mod eval;
 mod part;
@@ -43,28 +49,44 @@ pub fn schema(file: &File) -> Result<SchemaRef, RunError> {
 
 /// An open scan: expressions ready, footers read.
 pub struct Scan<'a> {
-    select: &'a Select,
+    selects: &'a [&'a Select],
+    /// Those of the source's columns that the selects read, and the unit's.
     wanted: SchemaRef,
     unit: usize,
-    physical: Physical,
+    physical: Vec<Physical>,
     layout: Layout,
     /// Rows a batch.
     pub(crate) batch: usize,
 }
 
+/// Some rows, of one select.
+pub(crate) struct Chunk {
+    /// Whose they are.
+    pub(crate) runs: Runs,
+    /// The selected columns.
+    pub(crate) columns: Vec<ArrayRef>,
+}
+
 impl<'a> Scan<'a> {
-    /// Opens `files` and makes the expressions ready. `state` is what a row may take in memory, in bytes, once it was visited.
+    /// Opens `files` and makes the expressions ready, of several selects over the same columns where there are several. `state` is what a row may take in
+    /// memory, in bytes, once it was visited.
     ///
     /// # Errors
     /// [`RunError::Data`] for unreadable files.
-    pub fn open(files: &[File], select: &'a Select, state: usize) -> Result<Self, RunError> {
-        let physical = Physical::new(select)?;
-        let wanted: SchemaRef = select.schema.inner().clone();
-        let unit = wanted.index_of(&select.unit)?;
+    pub fn open(files: &[File], selects: &'a [&'a Select], state: usize) -> Result<Self, RunError> {
+        let first = selects.first().ok_or_else(|| RunError::Engine("nothing is selected".into()))?;
+        let read: BTreeSet<&str> = selects.iter().flat_map(|select| select.read()).chain([first.unit.as_str()]).collect();
+        let wanted = first.schema.fields().iter().filter(|f| read.contains(f.name().as_str())).cloned().collect::<Vec<_>>();
+        let wanted: SchemaRef = Arc::new(Schema::new(wanted));
+        let unit = wanted.index_of(&first.unit)?;
+        let over = DFSchema::try_from_qualified_schema(SOURCE, &wanted)?;
+        let physical = selects.iter().map(|select| Physical::over(select, &over)).collect::<Result<Vec<_>, _>>()?;
         let layout = Layout::open(files)?;
-        let batch =
-            (BATCH_BYTES / layout.ways() / ((width(&physical.kinds(&wanted)?) + state) * physical.branches())).clamp(1, BATCH);
-        Ok(Self { select, wanted, unit, physical, layout, batch })
+        let bytes =
+            |physical: &Physical| Ok::<_, RunError>((width(&physical.kinds(&wanted)?) + state) * physical.branches().max(1));
+        let bytes = physical.iter().map(bytes).sum::<Result<usize, _>>()?;
+        let batch = (BATCH_BYTES / layout.ways() / bytes).clamp(1, BATCH);
+        Ok(Self { selects, wanted, unit, physical, layout, batch })
     }
 
     /// How many threads are worth starting for these files here.
@@ -72,29 +94,30 @@ impl<'a> Scan<'a> {
         self.layout.ways()
     }
 
-    /// Runs `visit(runs, columns)` over batches of rows that pass the filter and have a unit, ascending over the whole scan.
+    /// Runs `visit(runs, columns)` over batches of rows of the first select that pass its filter and have a unit, ascending over the whole scan.
     ///
     /// # Errors
     /// [`RunError::Unordered`] when a unit comes back after another; [`RunError::Data`] for unreadable files; `visit`'s own.
-    pub fn run(&self, visit: impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>) -> Result<(), RunError> {
-        self.part(&self.layout.whole(), visit)
+    pub fn run(&self, mut visit: impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>) -> Result<(), RunError> {
+        self.part(&self.layout.whole(), |chunks, _| chunks.iter().try_for_each(|chunk| visit(&chunk.runs, &chunk.columns)))
     }
 
     /// As [`Scan::run`], over at most `ways` threads. Each thread has a state of its own, made by `start`, and sees every row of the units it
-    /// sees at all. The states come back in the units' order.
+    /// sees at all: `visit(state, chunks, unit)` gets what each select makes of a batch whose last row is `unit`'s. The states come back in the units'
+    /// order.
     ///
     /// # Errors
     /// As [`Scan::run`].
-    pub fn run_split<S: Send>(
+    pub(crate) fn run_split<S: Send>(
         &self,
         ways: usize,
-        start: impl Fn() -> S + Sync,
-        visit: impl Fn(&mut S, &Runs, &[ArrayRef]) -> Result<(), RunError> + Sync,
+        start: impl Fn() -> Result<S, RunError> + Sync,
+        visit: impl Fn(&mut S, Vec<Chunk>, UnitRef<'_>) -> Result<(), RunError> + Sync,
     ) -> Result<Vec<S>, RunError> {
         let parts = self.layout.split(&self.wanted, self.unit, ways)?;
         let one = &|part: &Part| {
-            let mut state = start();
-            self.part(part, |runs, columns| visit(&mut state, runs, columns))?;
+            let mut state = start()?;
+            self.part(part, |chunks, unit| visit(&mut state, chunks, unit))?;
             Ok(state)
         };
         if let [part] = parts.as_slice() {
@@ -112,16 +135,24 @@ impl<'a> Scan<'a> {
         })
     }
 
-    fn part(&self, part: &Part, mut visit: impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>) -> Result<(), RunError> {
+    fn part(
+        &self,
+        part: &Part,
+        mut visit: impl FnMut(Vec<Chunk>, UnitRef<'_>) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
         let encode = Encoder::new(self.wanted.field(self.unit).data_type())?;
         let mut last: Option<Unit> = None;
         for group in part.start..self.layout.len() {
             let names = self.wanted.fields().iter().map(|f| f.name().as_str());
             for batch in self.layout.read(group, names, self.batch)? {
-                let mut batch = arrange(&batch?, &self.wanted)?;
+                let mut batch = with_unit(&arrange(&batch?, &self.wanted)?, self.unit)?;
+                if let (Some(above), None) = (&part.above, &last) {
+                    // The unit in which this part begins is the part before's.
+                    let theirs = encode.runs(batch.column(self.unit))?.end_of(|unit| unit == above.as_ref());
+                    batch = batch.slice(theirs, batch.num_rows() - theirs);
+                }
                 if group >= part.end {
                     // Beyond its own row groups it only finishes its last unit.
-                    batch = with_unit(&batch, self.unit)?;
                     let runs = encode.runs(batch.column(self.unit))?;
                     let mine = runs.end_of(|unit| part.up_to.as_ref().is_none_or(|bound| unit <= bound.as_ref()));
                     if mine < batch.num_rows() {
@@ -141,35 +172,39 @@ impl<'a> Scan<'a> {
         part: &Part,
         encode: &Encoder,
         last: &mut Option<Unit>,
-        visit: &mut impl FnMut(&Runs, &[ArrayRef]) -> Result<(), RunError>,
+        visit: &mut impl FnMut(Vec<Chunk>, UnitRef<'_>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
-        let batch = with_unit(batch, self.unit)?;
-        let Selected { of, mut columns } = self.physical.select(&batch)?;
-        let units = batch.column(self.unit);
-        let mut units = match &of {
-            Some(of) => take(units, of, None)?,
-            None => units.clone(),
-        };
-        let mut runs = encode.runs(&units)?;
-        if let (Some(above), None) = (&part.above, &last) {
-            // The unit in which this part begins is the part before's.
-            let theirs = runs.end_of(|unit| unit == above.as_ref());
-            if theirs > 0 {
-                let mine = units.len() - theirs;
-                (units, columns) = (units.slice(theirs, mine), columns.iter().map(|c| c.slice(theirs, mine)).collect());
-                runs = encode.runs(&units)?;
-            }
-        }
-        if units.is_empty() {
+        if batch.num_rows() == 0 {
             return Ok(());
         }
-        check_order(&runs, part, last)?;
-        visit(&runs, &columns)
+        let units = batch.column(self.unit);
+        // Of all rows, once, where a filter keeps some from view.
+        let mut ordered = false;
+        let mut chunks = Vec::with_capacity(self.physical.len());
+        for physical in &self.physical {
+            let Selected { of, columns } = physical.select(batch)?;
+            let runs = match &of {
+                Some(of) => encode.runs(&take(units, of, None)?)?,
+                None => encode.runs(units)?,
+            };
+            if of.is_none() && !ordered {
+                check_order(&runs, part, last)?;
+                ordered = true;
+            }
+            chunks.push(Chunk { runs, columns });
+        }
+        if !ordered {
+            check_order(&encode.runs(units)?, part, last)?;
+        }
+        match &last {
+            Some(unit) => visit(chunks, unit.as_ref()),
+            None => Ok(()),
+        }
     }
 
     /// The selected columns' names and types, as `columns` came.
     fn schema(&self, columns: &[ArrayRef]) -> SchemaRef {
-        let fields = self.select.names.iter().zip(columns).map(|(name, a)| Field::new(name, a.data_type().clone(), true));
+        let fields = self.selects[0].names.iter().zip(columns).map(|(name, a)| Field::new(name, a.data_type().clone(), true));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
@@ -224,7 +259,7 @@ fn most_rows(columns: &[ArrayRef]) -> usize {
 }
 
 /// Most bytes of a row of columns of these types.
-fn width(kinds: &[DataType]) -> usize {
+pub(crate) fn width(kinds: &[DataType]) -> usize {
     let one = |kind: &DataType| match kind {
         DataType::Boolean => 1,
         kind => kind.primitive_width().unwrap_or(4 * limits::TEXT_CHARS),
@@ -254,7 +289,8 @@ pub fn each_unit(
     let mut finish = |schema: &SchemaRef, gathered: &Gathered| {
         visit(gathered.unit.as_ref(), arrow::compute::concat_batches(schema, &gathered.parts)?)
     };
-    let scan = Scan::open(files, select, 0)?;
+    let selects = [select];
+    let scan = Scan::open(files, &selects, 0)?;
     scan.run(|runs, columns| {
         let columns = columns.iter().map(|c| shorten(c, limits::TEXT_CHARS)).collect::<Result<Vec<_>, _>>()?;
         let most = most_rows(&columns);

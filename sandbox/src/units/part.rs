@@ -79,7 +79,10 @@ impl Layout {
         let place = &self.groups[group];
         let source = &self.sources[place.source];
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source.file.clone(), source.footer.clone());
-        let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+        // By the columns' own names: in a path, a dot in one would part it.
+        let names: Vec<&str> = names.collect();
+        let roots = builder.schema().fields().iter().enumerate().filter(|(_, f)| names.contains(&f.name().as_str()));
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(i, _)| i).collect::<Vec<_>>());
         Ok(builder.with_projection(mask).with_row_groups(vec![place.group]).with_batch_size(batch).build()?)
     }
 

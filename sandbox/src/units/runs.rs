@@ -71,10 +71,42 @@ enum Units {
 }
 
 impl Runs {
-    /// A run of one row for each of `units`.
-    pub(crate) fn of(units: &[Unit]) -> Self {
-        let rows = (0..units.len()).map(|i| i..i + 1).collect();
-        Self { units: Units::Owned(units.to_vec()), rows }
+    /// Runs of these units' rows, one after the other.
+    pub(crate) fn of(units: Vec<Unit>, rows: Vec<Range<usize>>) -> Self {
+        Self { units: Units::Owned(units), rows }
+    }
+
+    /// Those of the chosen rows: of which row each was made, ascending.
+    pub(crate) fn chosen(&self, of: &UInt64Array) -> Self {
+        let (mut units, mut rows, mut start) = (Vec::new(), Vec::new(), 0);
+        for (i, run) in self.rows.iter().enumerate() {
+            let end = start + of.values()[start..].partition_point(|row| (*row as usize) < run.end);
+            if end > start {
+                units.push(self.unit(i).to_owned());
+                rows.push(start..end);
+                start = end;
+            }
+        }
+        Self::of(units, rows)
+    }
+
+    /// Those of `from` and the `rows` after it.
+    pub(crate) fn slice(&self, from: usize, rows: usize) -> Self {
+        let mut units = Vec::new();
+        let mut mine = Vec::new();
+        for (i, run) in self.rows.iter().enumerate() {
+            let (start, end) = (run.start.max(from), run.end.min(from + rows));
+            if start < end {
+                units.push(self.unit(i).to_owned());
+                mine.push(start - from..end - from);
+            }
+        }
+        Self::of(units, mine)
+    }
+
+    /// How many rows.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.last().map_or(0, |last| last.end)
     }
 
     /// The runs' units, in the order of [`Runs::rows`].

@@ -156,7 +156,21 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
             _ => format!("SELECT n % 5 AS k, {outer} FROM {from} GROUP BY n % 5"),
         };
     }
-    let source = match c.byte() % 6 {
+    let source = match c.byte() % 8 {
+        4 => {
+            let join = c.of(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
+            let on = c.of(&["", " AND a.city = b.city", " AND a.visits < b.visits", " AND a.grade = b.grade AND a.flag"]);
+            let other = format!("(SELECT *, {} AS y FROM dataset{})", number(c, 2), filter(c));
+            format!("(SELECT a.*, b.y FROM dataset a {join} {other} b ON a.person = b.person{on}) AS v")
+        }
+        3 => {
+            let own = format!("{}({})", c.of(&["SUM", "AVG", "MAX", "COUNT"]), number(c, 2));
+            let join = c.of(&["JOIN", "LEFT JOIN", "LEFT SEMI JOIN", "LEFT ANTI JOIN"]);
+            // Of what rows are only looked for in, no column is there.
+            let y = if join.len() > 10 { "spend" } else { "b.y" };
+            let other = format!("(SELECT person, {own} AS y FROM dataset{} GROUP BY person)", filter(c));
+            format!("(SELECT a.*, {y} AS y FROM dataset a {join} {other} b ON a.person = b.person) AS v")
+        }
         2 => {
             let key = c.of(&["city = town", "visits = code", "grade = town", "city = town AND visits = code"]);
             let join = c.of(&["JOIN", "JOIN", "LEFT JOIN"]);
@@ -171,7 +185,7 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
         _ => "dataset".to_owned(),
     };
     // What the source adds to the dataset's columns.
-    let own = source.contains("JOIN").then_some("weight").or(source.contains(" AS y").then_some("y"));
+    let own = source.contains("JOIN place").then_some("weight").or(source.contains(" AS y").then_some("y"));
     let mut argument = |c: &mut Choices<'_>| match own {
         Some(own) if c.byte().is_multiple_of(2) => own.to_owned(),
         _ => number(c, 3),

@@ -1,4 +1,4 @@
-//! Joins to public tables: the table's columns become functions of a row's key.
+//! Joins to public tables: the table's columns become functions of a row's key. Joins of the owner's tables are in [`super::unit_join`].
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -14,7 +14,7 @@ use super::{PartOf, Rows};
 use crate::sql::{measures::unalias, planner::Planned, refuse};
 
 impl Rows {
-    /// A join to a public table: its columns are functions of the rows'.
+    /// A join: to a public table, whose columns are functions of the rows', or on the unit.
     pub(super) fn joined(join: &Join, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let public = |plan: &LogicalPlan| public_table(plan, planned);
         let (mut rows, table, public_is_right) = match (public(&join.left), public(&join.right)) {
@@ -23,11 +23,7 @@ impl Rows {
             (Some(_), Some(_)) => {
                 return Err(refuse("a join of public tables is not supported").fix("Join them before you send them"));
             }
-            (None, None) => {
-                return Err(refuse("a join of the dataset with itself is not supported").fix(
-                    "A subquery can aggregate each unit's own rows; a join to a public table that comes with the job is fine",
-                ));
-            }
+            (None, None) => return Self::joined_on_unit(join, planned, policy),
         };
         let all = match (join.join_type, public_is_right) {
             (JoinType::Inner, _) => false,
@@ -52,7 +48,7 @@ impl Rows {
             }
         }
         if on.is_empty() {
-            return Err(refuse("a join without a key is not supported").fix("Join ON dataset.column = table.column"));
+            return Err(refuse("a join without a key is not supported").fix("Join ON a column of the dataset = a column of the public table"));
         }
         if all && !rest.is_empty() {
             return Err(refuse("a LEFT JOIN with more than keys is not supported").fix("Join by keys, then use CASE or WHERE"));

@@ -1,4 +1,5 @@
-//! What lies below the aggregate: row-wise subqueries, CTEs and filters, folded into one filter and expressions over the source's own columns.
+//! What lies below the aggregate: row-wise subqueries, CTEs and filters, folded into one filter and expressions over the source's own columns. The source is
+//! the dataset's rows, or what aggregation by unit or a join on the unit makes of them.
 
 use std::sync::Arc;
 
@@ -13,12 +14,14 @@ use tidegate_protocol::{Refusal, limits, policy::Policy};
 
 use super::{
     measures::unalias,
-    per_unit::{self, PerUnit},
-    planner::{Planned, TABLE},
+    input::Source,
+    per_unit,
+    planner::Planned,
     refuse,
 };
 
 mod join;
+mod unit_join;
 
 /// Rows as the aggregate sees them.
 #[derive(Debug)]
@@ -26,8 +29,8 @@ pub(super) struct Rows {
     /// The rows that a row of the source makes: one, or by UNION ALL several.
     parts: Vec<Part>,
     schema: Arc<DFSchema>,
-    /// Rows that were aggregated by unit first: the source then is one row a unit.
-    pub(super) per_unit: Option<Box<PerUnit>>,
+    /// Where the rows come from.
+    pub(super) source: Source,
     /// Rows of public tables that lie in memory by their keys.
     looked_up: usize,
 }
@@ -54,13 +57,13 @@ impl Rows {
     /// A [`Refusal`] naming the first node that is not row-wise.
     pub(super) fn fold(plan: &LogicalPlan, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         match plan {
-            LogicalPlan::TableScan(scan) if scan.table_name.table() == TABLE => {
+            LogicalPlan::TableScan(scan) if planned.owns(scan.table_name.table()) => {
                 if scan.projection.is_some() || !scan.filters.is_empty() || scan.fetch.is_some() {
                     return Err(refuse("this form of FROM is not supported"));
                 }
-                let columns = planned.schema.columns().into_iter().map(Expr::Column).collect();
-                let parts = vec![Part { filter: None, columns }];
-                Ok(Self { parts, schema: scan.projected_schema.clone(), per_unit: None, looked_up: 0 })
+                let (filter, columns) = planned.rows_of(scan.table_name.table());
+                let parts = vec![Part { filter, columns }];
+                Ok(Self { parts, schema: scan.projected_schema.clone(), source: Source::Rows, looked_up: 0 })
             }
             LogicalPlan::SubqueryAlias(alias) => {
                 Ok(Self { schema: alias.schema.clone(), ..Self::fold(&alias.input, planned, policy)? })
@@ -70,8 +73,8 @@ impl Rows {
                 let columns = below.parts().map(|part| part.all(&projection.expr)).collect::<Result<Vec<_>, _>>()?;
                 let filters = below.parts.into_iter().map(|part| part.filter);
                 let parts = filters.zip(columns).map(|(filter, columns)| Part { filter, columns }).collect();
-                let (per_unit, looked_up) = (below.per_unit, below.looked_up);
-                Ok(Self { parts, schema: projection.schema.clone(), per_unit, looked_up })
+                let (source, looked_up) = (below.source, below.looked_up);
+                Ok(Self { parts, schema: projection.schema.clone(), source, looked_up })
             }
             LogicalPlan::Filter(filter) => {
                 let mut below = Self::fold(&filter.input, planned, policy)?;
@@ -82,9 +85,9 @@ impl Rows {
                 let (mut parts, mut looked_up) = (Vec::new(), 0);
                 for input in &union.inputs {
                     let below = Self::fold(input, planned, policy)?;
-                    if below.per_unit.is_some() {
-                        return Err(refuse("UNION ALL of aggregates of units is not supported")
-                            .fix("Put the rows together first, then aggregate them by unit"));
+                    if !matches!(below.source, Source::Rows) {
+                        return Err(refuse("UNION ALL of aggregates of units, or of joins on the unit, is not supported")
+                            .fix("Put the rows together first, then aggregate or join them by unit"));
                     }
                     parts.extend(below.parts);
                     looked_up += below.looked_up;
@@ -93,7 +96,7 @@ impl Rows {
                     return Err(refuse(format!("UNION ALL of more than {} parts", limits::UNION_PARTS)));
                 }
                 join::check_looked_up(looked_up)?;
-                Ok(Self { parts, schema: union.schema.clone(), per_unit: None, looked_up })
+                Ok(Self { parts, schema: union.schema.clone(), source: Source::Rows, looked_up })
             }
             LogicalPlan::Join(join) => Self::joined(join, planned, policy),
             LogicalPlan::Aggregate(aggregate) => Self::by_unit(aggregate, planned, policy),
@@ -116,7 +119,7 @@ impl Rows {
     /// One row a unit.
     fn by_unit(aggregate: &Aggregate, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let below = Self::fold(&aggregate.input, planned, policy)?;
-        if below.per_unit.is_some() {
+        if matches!(below.source, Source::PerUnit(_)) {
             return Err(refuse("a unit's rows can be aggregated once").fix("Compute all you need of a unit in one subquery"));
         }
         let mut by_unit = None;
@@ -130,12 +133,12 @@ impl Rows {
             }
             by_unit = Some(keys);
         }
-        let (stage, columns) = per_unit::admit(aggregate, &below, planned, policy)?;
+        let looked_up = below.looked_up;
+        let (stage, columns) = per_unit::admit(aggregate, below, planned, policy)?;
         let mut all = by_unit.unwrap_or_default();
         all.extend(columns);
         let parts = vec![Part { filter: None, columns: all }];
-        let (per_unit, looked_up) = (Some(Box::new(stage)), below.looked_up);
-        Ok(Self { parts, schema: aggregate.schema.clone(), per_unit, looked_up })
+        Ok(Self { parts, schema: aggregate.schema.clone(), source: Source::PerUnit(Box::new(stage)), looked_up })
     }
 
     /// The parts, one by one.
@@ -206,7 +209,7 @@ pub(super) fn unsupported(plan: &LogicalPlan) -> Refusal {
             "ORDER BY or LIMIT over rows",
             "Which rows come first depends on everybody's. Sort and limit the released groups instead",
         ),
-        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => ("a query without the dataset", "Write FROM dataset"),
+        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => ("a query without the dataset", "Write FROM and the dataset's table"),
         LogicalPlan::TableScan(_) => ("a query of a public table alone", "Write FROM dataset, and join to it"),
         LogicalPlan::RecursiveQuery(_) => ("a recursive CTE", "Write the steps out"),
         LogicalPlan::Unnest(_) => ("UNNEST", "Rows that make rows would count more than once"),

@@ -6,7 +6,7 @@ use arrow::{
 };
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use tidegate_gate::{Plan, Sums};
-use tidegate_protocol::{job::Key, policy::PolicyFile};
+use tidegate_protocol::{job::Key, limits, policy::PolicyFile};
 
 use super::*;
 use crate::sql::{Asked, admit_query};
@@ -55,7 +55,8 @@ fn sums_by(policy: &str, spill: Option<&Spill>, ways: usize, sql: &str, files: &
     let query = admit_query(&Asked::new(sql), &schema, &policy).unwrap();
     let plan = Plan::new(query.shape.clone()).unwrap();
     let mut sums = Sums::default();
-    let scan = Scan::open(files, &query.select, 0)?;
+    let leaves = query.input.leaves();
+    let scan = Scan::open(files, &leaves, 0)?;
     run_over(ways, &scan, &query, &plan, &[7; 32], Room { spill, least_units: 0 }, &mut |groups| {
         sums.groups.extend(groups);
         Ok(())
@@ -65,6 +66,12 @@ fn sums_by(policy: &str, spill: Option<&Spill>, ways: usize, sql: &str, files: &
 }
 
 const SQL: &str = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s, AVG(spend) AS m FROM dataset WHERE spend > 90 GROUP BY cell";
+
+const JOINED: &str = "SELECT a.cell, COUNT(*) AS n, SUM(b.spend) AS s FROM dataset a JOIN dataset b ON a.person = b.person AND a.spend < b.spend \
+                      WHERE a.spend > 90 GROUP BY a.cell";
+const TWICE: &str = "SELECT a.cell, COUNT(*) AS n, SUM(b.m) AS s, COUNT(c.spend) FROM dataset a LEFT JOIN \
+                     (SELECT person, MAX(spend) AS m FROM dataset WHERE spend > 500 GROUP BY person) b USING (person) \
+                     LEFT JOIN dataset c ON a.person = c.person AND a.cell = c.cell AND c.spend < 300 GROUP BY a.cell";
 
 /// Units that lie across row groups, across several, across files, and NULL units: whatever the split, one sum.
 #[test]
@@ -86,10 +93,12 @@ fn the_number_of_threads_does_not_change_the_sums() {
         for group in [16, 17, 64] {
             let whole = [file(units, group)];
             let (a, b) = units.split_at(units.len() / 3);
-            let alone = sums(1, SQL, &whole).unwrap();
-            assert!(alone.groups.iter().any(|g| g.units > 3), "something is counted");
-            for ways in 2..9 {
-                assert!(sums(ways, SQL, &whole).unwrap() == alone, "{ways} threads, row groups of {group}");
+            for sql in [SQL, JOINED, TWICE] {
+                let alone = sums(1, sql, &whole).unwrap();
+                assert!(alone.groups.iter().any(|g| g.units > 0), "something is counted");
+                for ways in 2..9 {
+                    assert!(sums(ways, sql, &whole).unwrap() == alone, "{sql}: {ways} threads, row groups of {group}");
+                }
             }
             // Rows are numbered anew in each file, so only the number of threads may differ here.
             let two = [file(a, group), file(b, group)];
@@ -159,7 +168,7 @@ fn wide_rows_come_in_small_batches() {
     let rows = |columns: usize| {
         let columns = (0..columns).map(|i| format!("cell || '{i}'")).collect::<Vec<_>>().join(", ");
         let select = crate::sql::admit_select(&format!("SELECT {columns} FROM dataset"), &schema, &policy).unwrap();
-        Scan::open(&files, &select, 0).unwrap().batch
+        Scan::open(&files, &[&select], 0).unwrap().batch
     };
     assert_eq!((rows(1), rows(2)), (8192, 8192));
     assert!(rows(100) * 100 * 4 * limits::TEXT_CHARS <= 256 << 20, "{}", rows(100));

@@ -1,0 +1,112 @@
+//! Where rows come from, and what is selected of them: the dataset's own rows, rows of units that were aggregated, or rows that were joined on the unit.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use datafusion::common::DFSchema;
+use tidegate_protocol::{
+    Refusal,
+    policy::{ColumnRule, Policy},
+};
+
+use super::{expr::bounds, expr::is_null, per_unit::PerUnit, planner::Planned, select::Select, unit_join::UnitJoin};
+use crate::units;
+
+/// Where rows come from. A unit's rows are together, units ascend.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// The dataset's rows.
+    Rows,
+    /// One row a unit.
+    PerUnit(Box<PerUnit>),
+    /// Each unit's rows of two inputs, joined.
+    Join(Box<UnitJoin>),
+}
+
+/// A select over a source.
+#[derive(Debug, Clone)]
+pub(super) struct Input {
+    pub(super) select: Select,
+    pub(super) source: Source,
+}
+
+impl Source {
+    /// Its columns.
+    pub(super) fn schema(&self, planned: &Planned) -> Arc<DFSchema> {
+        match self {
+            Self::Rows => planned.schema.clone(),
+            Self::PerUnit(stage) => stage.schema.clone(),
+            Self::Join(join) => join.schema.clone(),
+        }
+    }
+
+    /// Public bounds of its columns.
+    pub(super) fn bounds<'a>(&'a self, policy: &'a Policy) -> &'a BTreeMap<String, ColumnRule> {
+        match self {
+            Self::Rows => &policy.columns,
+            Self::PerUnit(stage) => &stage.bounds,
+            Self::Join(join) => &join.bounds,
+        }
+    }
+
+    /// Whether a unit has one row at most.
+    pub(super) fn one_a_unit(&self) -> bool {
+        match self {
+            Self::Rows => false,
+            Self::PerUnit(_) => true,
+            Self::Join(join) => join.one_a_unit(),
+        }
+    }
+
+    /// How many joins on the unit it holds.
+    pub(super) fn unit_joins(&self) -> usize {
+        match self {
+            Self::Rows => 0,
+            Self::PerUnit(stage) => stage.input.source.unit_joins(),
+            Self::Join(join) => 1 + join.first.source.unit_joins() + join.second.source.unit_joins(),
+        }
+    }
+}
+
+impl Input {
+    /// Proves that `select` can be evaluated, and leaves out of the source what it does not read.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for what would fail on every row.
+    pub(super) fn new(select: Select, source: Source) -> Result<Self, Refusal> {
+        units::prove(&select)?;
+        let mut input = Self { select, source };
+        input.prune()?;
+        Ok(input)
+    }
+
+    /// Leaves out of the source what the select does not read.
+    pub(super) fn prune(&mut self) -> Result<(), Refusal> {
+        if let Source::Join(join) = &mut self.source {
+            let read: BTreeSet<String> = self.select.read().map(str::to_owned).collect();
+            join.keep(&read)?;
+            self.select.schema = join.schema.clone();
+        }
+        Ok(())
+    }
+
+    /// Its selects over the dataset's rows, in the order in which [`super::flow::Flow`] takes what they select.
+    pub(super) fn leaves(&self) -> Vec<&Select> {
+        match &self.source {
+            Source::Rows => vec![&self.select],
+            Source::PerUnit(stage) => stage.input.leaves(),
+            Source::Join(join) => [join.first.leaves(), join.second.leaves()].concat(),
+        }
+    }
+
+    /// Public bounds of a selected column, over all branches.
+    pub(super) fn column_bounds(&self, column: usize, policy: &Policy) -> ColumnRule {
+        let known = self.source.bounds(policy);
+        let of_branches = self.select.branches.iter().map(|branch| &branch.columns[column]);
+        let of_branches = of_branches.filter(|e| !is_null(e)).map(|e| bounds(e, known));
+        let both = of_branches.reduce(|a, b| Some((a?.0.min(b?.0), a?.1.max(b?.1)))).flatten();
+        ColumnRule { lo: both.map(|b| b.0), hi: both.map(|b| b.1) }
+    }
+}

@@ -1,0 +1,242 @@
+//! Joins of the owner's rows on the unit.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{DFSchema, JoinType, NullEquality},
+    logical_expr::{
+        BinaryExpr, Case, Expr, ExprSchemable as _, Join, Operator, cast, try_cast,
+        utils::{conjunction, find_valid_equijoin_key_pair, split_conjunction},
+        when,
+    },
+};
+use tidegate_protocol::{Refusal, limits, policy::Policy};
+
+use super::{Part, PartOf, Rows};
+use crate::sql::{
+    expr::total,
+    input::{Input, Source},
+    measures::unalias,
+    planner::Planned,
+    refuse,
+    select::Select,
+    unit_join::{Kind, THERE, UnitJoin},
+};
+
+/// An equality of an expression over the left rows and one over the right.
+type Pair = (Expr, Expr);
+
+impl Rows {
+    /// A join of rows of one unit each.
+    pub(super) fn joined_on_unit(join: &Join, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
+        let (kind, left_is_first) = match join.join_type {
+            JoinType::Inner => (Kind::Inner, true),
+            JoinType::Left => (Kind::Outer, true),
+            JoinType::Right => (Kind::Outer, false),
+            JoinType::Full => (Kind::Full, true),
+            JoinType::LeftSemi => (Kind::Semi, true),
+            JoinType::RightSemi => (Kind::Semi, false),
+            JoinType::LeftAnti => (Kind::Anti, true),
+            JoinType::RightAnti => (Kind::Anti, false),
+            other => return Err(refuse(format!("a {other} join is not supported"))),
+        };
+        let (left, right) = (Self::fold(&join.left, planned, policy)?, Self::fold(&join.right, planned, policy)?);
+        if left.source.unit_joins() > 0 && right.source.unit_joins() > 0 {
+            return Err(refuse("a join of two joins is not supported").fix("Join tables one after the other: (a JOIN b) JOIN c"));
+        }
+        if left.source.unit_joins() + right.source.unit_joins() >= limits::UNIT_JOINS {
+            return Err(refuse(format!("more than {} joins on the unit", limits::UNIT_JOINS)));
+        }
+        let looked_up = left.looked_up + right.looked_up;
+        super::join::check_looked_up(looked_up)?;
+        let (pairs, rest) = conditions(join)?;
+        let on_unit = |(mine, theirs): &Pair| Ok::<_, Refusal>(left.is_unit(mine, policy)? && right.is_unit(theirs, policy)?);
+        let (mut keys, mut joined_by_unit) = (Vec::new(), false);
+        for pair in pairs {
+            if on_unit(&pair)? { joined_by_unit = true } else { keys.push(pair) }
+        }
+        let unit = &policy.unit.column;
+        if !joined_by_unit {
+            return Err(refuse("a join that is not on the unit is not supported: it would put people's rows together").fix(format!(
+                "Join ON a.{unit} = b.{unit}, and more if you like; a join to a public table that comes with the job needs no unit"
+            )));
+        }
+        let (of_left, of_right): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+        let prefixes = if left_is_first { ["first", "second"] } else { ["second", "first"] };
+        let mut left = Side::new(left, prefixes[0], &of_left, planned, policy)?;
+        let mut right = Side::new(right, prefixes[1], &of_right, planned, policy)?;
+        agree(&mut left.select, &mut right.select, of_left.len())?;
+        // Whether a row of the join may lack one of the left or right.
+        let lacks = |is_first: bool| kind == Kind::Full || kind == Kind::Outer && !is_first;
+        for (side, is_first) in [(&mut left, left_is_first), (&mut right, !left_is_first)] {
+            if lacks(is_first) {
+                side.sometimes(unit, THERE[usize::from(!is_first)])?;
+            }
+        }
+        let columns = [left.columns, right.columns];
+        let (left, right) = (Input::new(left.select, left.source)?, Input::new(right.select, right.source)?);
+        let named = |input: &Input| {
+            let names = input.select.names.iter().enumerate();
+            names.map(|(i, name)| (name.clone(), input.column_bounds(i, policy))).collect::<Vec<_>>()
+        };
+        let bounds = [named(&left), named(&right)].concat().into_iter().collect();
+        let mut made = UnitJoin::new(kind, if left_is_first { [left, right] } else { [right, left] }, of_left.len())?;
+        made.bounds = bounds;
+        let [left, right] = columns;
+        let schemas = [join.left.schema(), join.right.schema()];
+        let [left, right] = [typed(left, schemas[0], &made.schema), typed(right, schemas[1], &made.schema)];
+        // Over pairs, of which both rows are there.
+        let schema = schemas[0].join(schemas[1]).map_err(refuse)?;
+        let pair = Part { filter: None, columns: [left.clone(), right.clone()].concat() };
+        let of = PartOf { part: &pair, schema: &schema };
+        let rest = rest.iter().map(|e| total(of.resolve(e)?, unit)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(condition) = conjunction(rest) {
+            made.only(condition)?;
+        }
+        let columns = match join.join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti => left,
+            JoinType::RightSemi | JoinType::RightAnti => right,
+            _ => pair.columns,
+        };
+        let parts = vec![Part { filter: None, columns }];
+        Ok(Self { parts, schema: join.schema.clone(), source: Source::Join(Box::new(made)), looked_up })
+    }
+
+    /// Whether `expr` names the unit, in every part.
+    fn is_unit(&self, expr: &Expr, policy: &Policy) -> Result<bool, Refusal> {
+        Ok(self.resolve(expr)?.iter().all(|e| is_unit(e, &policy.unit.column)))
+    }
+}
+
+/// The unit where `there` holds, NULL elsewhere.
+fn unit_where(there: Expr, unit: &str) -> Result<Expr, Refusal> {
+    when(there, Rows::column(unit.to_owned())).end().map_err(refuse)
+}
+
+/// Where [`unit_where`] names the unit.
+fn named_where<'a>(expr: &'a Expr, unit: &str) -> Option<&'a Expr> {
+    match unalias(expr) {
+        Expr::Case(Case { expr: None, when_then_expr, else_expr: None }) => match when_then_expr.as_slice() {
+            [(there, then)] if is_unit(then, unit) => Some(there),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// One input of a join.
+struct Side {
+    /// Its columns, and then the keys.
+    select: Select,
+    source: Source,
+    /// As rows of the join have them: the unit, or a column of the join.
+    columns: Vec<Expr>,
+}
+
+impl Side {
+    fn new(rows: Rows, prefix: &str, keys: &[Expr], planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
+        let unit = &policy.unit.column;
+        let (mut names, mut columns) = (Vec::new(), Vec::new());
+        let mut of_parts: Vec<Vec<Expr>> = rows.parts().map(|_| vec![]).collect();
+        for i in 0..rows.schema.fields().len() {
+            if rows.parts().all(|part| is_unit(&part.columns()[i], unit)) {
+                columns.push(Self::column(unit));
+                continue;
+            }
+            let name = format!("{prefix} {i}");
+            // Of an outer join below: where the unit is named, not which it is.
+            let named = rows.parts().all(|part| named_where(&part.columns()[i], unit).is_some());
+            columns.push(if named { unit_where(Self::column(&name), unit)? } else { Self::column(&name) });
+            names.push(name);
+            for (all, part) in of_parts.iter_mut().zip(rows.parts()) {
+                let column = &part.columns()[i];
+                all.push(total(named_where(column, unit).filter(|_| named).unwrap_or(column).clone(), unit)?);
+            }
+        }
+        for (i, key) in keys.iter().enumerate() {
+            names.push(format!("key {i}"));
+            for (all, part) in of_parts.iter_mut().zip(rows.parts()) {
+                all.push(total(part.resolve(key)?, unit)?);
+            }
+        }
+        let branches = rows.filters().zip(of_parts).collect();
+        let select = Select::new(names, branches, rows.source.schema(planned), unit)?;
+        Ok(Self { select, source: rows.source, columns })
+    }
+
+    fn column(name: &str) -> Expr {
+        Rows::column(name.to_owned())
+    }
+
+    /// Its rows may be missing: the unit is named where `there` says that they are not.
+    fn sometimes(&mut self, unit: &str, there: &str) -> Result<(), Refusal> {
+        for column in &mut self.columns {
+            if is_unit(column, unit) {
+                *column = unit_where(Self::column(there), unit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The equalities of a join's condition, and the rest of it.
+fn conditions(join: &Join) -> Result<(Vec<Pair>, Vec<Expr>), Refusal> {
+    if join.null_equality != NullEquality::NullEqualsNothing {
+        return Err(refuse("a join whose keys may be NULL is not supported").fix("Join ON equal columns"));
+    }
+    let (mut pairs, mut rest) = (join.on.clone(), Vec::new());
+    for condition in join.filter.iter().flat_map(|f| split_conjunction(f)) {
+        let sides = match condition {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+                find_valid_equijoin_key_pair(left, right, join.left.schema(), join.right.schema()).map_err(refuse)?
+            }
+            _ => None,
+        };
+        match sides {
+            Some(pair) => pairs.push(pair),
+            None => rest.push(condition.clone()),
+        }
+    }
+    Ok((pairs, rest))
+}
+
+/// Makes the last `keys` columns of both the same types.
+fn agree(a: &mut Select, b: &mut Select, keys: usize) -> Result<(), Refusal> {
+    let from = [a.names.len() - keys, b.names.len() - keys];
+    for i in 0..keys {
+        let kind = |select: &Select, from: usize| {
+            let kind = select.branches[0].columns[from + i].get_type(&*select.schema).map_err(|e| refuse(e.strip_backtrace()))?;
+            Ok::<_, Refusal>(match kind {
+                DataType::Dictionary(_, value) => *value,
+                kind => kind,
+            })
+        };
+        let (x, y) = (kind(a, from[0])?, kind(b, from[1])?);
+        let one = if x == y || y.is_null() || !(x.is_numeric() && y.is_numeric() || x.is_null()) { x } else if x.is_null() { y } else { DataType::Float64 };
+        for (select, from) in [(&mut *a, from[0]), (&mut *b, from[1])] {
+            for branch in &mut select.branches {
+                branch.columns[from + i] = try_cast(branch.columns[from + i].clone(), one.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `columns` as the planner knows them: making an expression total may have changed its type.
+fn typed(columns: Vec<Expr>, planned: &DFSchema, made: &DFSchema) -> Vec<Expr> {
+    let one = |(i, column): (usize, Expr)| {
+        let wanted = planned.field(i).data_type();
+        let named = match &column {
+            Expr::Column(column) => made.index_of_column_by_name(None, &column.name),
+            _ => None,
+        };
+        match named {
+            Some(at) if made.field(at).data_type() != wanted => cast(column, wanted.clone()),
+            _ => column,
+        }
+    };
+    columns.into_iter().enumerate().map(one).collect()
+}
+
+fn is_unit(expr: &Expr, unit: &str) -> bool {
+    matches!(unalias(expr), Expr::Column(column) if column.name == unit)
+}
