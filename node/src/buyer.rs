@@ -177,10 +177,15 @@ impl Buyer {
         let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
         let mut fetched = Vec::new();
         for file in &offer.manifest.body().files {
-            if file.name.is_empty() || file.name.contains(['/', '\\', '\0']) || file.name.starts_with('.') {
-                return Err(NodeError::Unverified(format!("the manifest names a file {:?}", file.name)));
+            let mut target = folder.clone();
+            // Each table's in a folder of its own: they may be called alike.
+            for name in file.table.iter().chain([&file.name]) {
+                if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
+                    return Err(NodeError::Unverified(format!("the manifest names a file {name:?}")));
+                }
+                std::fs::create_dir_all(&target).map_err(|e| file_error(&target, e))?;
+                target.push(name);
             }
-            let target = folder.join(&file.name);
             // Permission runs out, and files before this one may have taken long.
             self.ask(to, &permission, &[]).await?;
             let mut report = |bytes| progress(&file.name, bytes, file.bytes);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tidegate_catalog::{
     Store,
-    dataset::{self, DatasetRecord, Phase, Stamp},
+    dataset::{self, DatasetRecord, Phase, Stamp, TableFiles},
 };
 use tidegate_exchange::blobs::Served;
 use tidegate_protocol::{
@@ -19,7 +19,7 @@ use crate::{NodeError, file_error, home::Home};
 /// What to publish.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    /// Files or folders.
+    /// Files or folders; of several tables, `TABLE=PATH`.
     pub files: Vec<PathBuf>,
     /// Name for people.
     pub name: String,
@@ -27,8 +27,8 @@ pub struct Publication {
     pub unit: String,
     /// The policy, TOML.
     pub policy: PathBuf,
-    /// Mock rows, Parquet.
-    pub mock: Option<PathBuf>,
+    /// Mock rows; of several tables, `TABLE=PATH`.
+    pub mock: Vec<PathBuf>,
     /// Manifest id of the version this one follows: the budget is shared.
     pub version_of: Option<ContentHash>,
 }
@@ -91,8 +91,8 @@ pub async fn publish(
             what.name
         )));
     }
-    let files = dataset::expand(&what.files)?;
-    let described = import_all(served, &files, &mut report).await?;
+    let tables = dataset::tables(&what.files, &policy)?;
+    let described = import_tables(served, &tables, &mut report).await?;
     let lineage = before.as_ref().map(|b| b.manifest.body().population);
     for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage) {
         if let Some(file) = described.iter().find(|f| other.manifest.body().files.iter().any(|o| o.hash == f.hash)) {
@@ -104,17 +104,17 @@ pub async fn publish(
             )));
         }
     }
-    let (profile, mut report) = lay_out(home, &files, &described, &policy, "clustered", report).await?;
+    let (profile, mut report) = lay_out(home, &tables, &described, &policy, "clustered", report).await?;
     let derived = match profile.layout {
         Layout::AsPublished => vec![],
         Layout::Clustered => import_all(served, &profile.compute, &mut report).await?,
     };
     // Mock rows go through the same door: same columns, ordered by unit, so that a rehearsal runs as the job will.
     let (mut mock, mut mock_file) = (None, None);
-    if let Some(path) = &what.mock {
-        let files = dataset::expand(std::slice::from_ref(path))?;
-        let published = import_all(served, &files, &mut report).await?;
-        let (profile, mut report) = lay_out(home, &files, &published, &policy, "mock", report).await?;
+    if !what.mock.is_empty() {
+        let tables = dataset::tables(&what.mock, &policy)?;
+        let published = import_tables(served, &tables, &mut report).await?;
+        let (profile, mut report) = lay_out(home, &tables, &published, &policy, "mock", report).await?;
         let [file] = profile.compute.as_slice() else {
             return Err(NodeError::File("--mock: give one file, or a folder of files that are not ordered by unit".into()));
         };
@@ -144,7 +144,7 @@ pub async fn publish(
     let record = DatasetRecord {
         manifest: manifest.envelope().clone(),
         policy: policy.envelope().clone(),
-        files,
+        files: tables.into_iter().flat_map(|t| t.files).collect(),
         stamps: profile.compute.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?,
         compute: profile.compute,
         mock,
@@ -163,6 +163,15 @@ pub async fn publish(
     Ok(dataset::Dataset::open(record)?)
 }
 
+async fn import_tables(served: &Served, tables: &[TableFiles], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
+    let mut described = Vec::new();
+    for TableFiles { table, files } in tables {
+        let of_table = import_all(served, files, report).await?;
+        described.extend(of_table.into_iter().map(|file| DataFile { table: table.clone(), ..file }));
+    }
+    Ok(described)
+}
+
 async fn import_all(served: &Served, files: &[PathBuf], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
     let mut described = Vec::new();
     for path in files {
@@ -173,7 +182,7 @@ async fn import_all(served: &Served, files: &[PathBuf], report: &mut Report) -> 
         let total = std::fs::metadata(path).map_or(0, |m| m.len());
         let mut progress = |done| report(Progress::Hashing { file: name.clone(), done, total });
         let (hash, bytes) = served.import(path, &mut progress).await?;
-        described.push(DataFile { name, bytes, hash });
+        described.push(DataFile { name, table: None, bytes, hash });
     }
     Ok(described)
 }
@@ -181,7 +190,7 @@ async fn import_all(served: &Served, files: &[PathBuf], report: &mut Report) -> 
 /// Reads and checks `files`, away from the runtime's threads; gives the report back. A derived copy is named by what it is made of.
 async fn lay_out(
     home: &Home,
-    files: &[PathBuf],
+    tables: &[TableFiles],
     described: &[DataFile],
     policy: &Policy,
     kind: &str,
@@ -189,13 +198,13 @@ async fn lay_out(
 ) -> Result<(dataset::Profile, Report), NodeError> {
     let made_of: Vec<String> = described
         .iter()
-        .map(|file| file.hash.to_string())
+        .map(|file| format!("{}{}", file.table.as_ref().map(|t| format!("{t}=")).unwrap_or_default(), file.hash))
         .chain([policy.unit.column.clone()])
         .chain(policy.columns.keys().cloned())
         .collect();
     let made_of = serde_json::to_vec(&made_of).map_err(|e| NodeError::File(e.to_string()))?;
     let derived = home.datasets().join(format!("{}.{kind}.parquet", ContentHash::of(&made_of)));
-    let (files, policy) = (files.to_vec(), policy.clone());
+    let (tables, policy) = (tables.to_vec(), policy.clone());
     let work = move || {
         let mut progress = |phase, rows| {
             report(match phase {
@@ -203,7 +212,7 @@ async fn lay_out(
                 Phase::Ordering => Progress::Ordering { rows },
             })
         };
-        let profile = dataset::profile(&files, &policy, &derived, &mut progress)?;
+        let profile = dataset::profile(&tables, &policy, &derived, &mut progress)?;
         Ok::<_, dataset::DataError>((profile, report))
     };
     Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)

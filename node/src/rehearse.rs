@@ -1,10 +1,13 @@
 //! Rehearsal: the identical engine on mock rows, on the buyer's own machine, with everything shown.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
-use crate::{NodeError, answer::Answer, check, file_error, jobfile::JobFile, worker};
+use crate::{NodeError, answer::Answer, check, file_error, home::Home, jobfile::JobFile, sample::LaidOut, worker};
 
 /// What a rehearsal shows.
 #[derive(Debug)]
@@ -19,16 +22,31 @@ pub struct Rehearsed {
     pub lines: Vec<String>,
 }
 
-/// Runs `file` on `mock` (Parquet, ordered by unit) under `policy`.
+/// Runs `file` on one's own mock rows (any files that can be published under `policy`).
+///
+/// # Errors
+/// As [`rehearse`]; [`NodeError::Data`] where the files could not be published.
+pub async fn rehearse_own(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
+    let laid = LaidOut::new(home, policy, mock).await?;
+    on(file, policy, &laid.files).await
+}
+
+/// Runs `file` on `mock` (as an owner lays it out) under `policy`.
 ///
 /// # Errors
 /// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] when the mock rows cannot be used.
 pub async fn rehearse(file: &JobFile, policy: &Policy, mock: &Path) -> Result<Rehearsed, NodeError> {
+    on(file, policy, &[mock.to_owned()]).await
+}
+
+async fn on(file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
+    let files = mock;
+    let mock = mock.first().ok_or_else(|| NodeError::File("no mock rows".into()))?;
     let rows = File::open(mock).map_err(|e| file_error(mock, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(mock, e))?;
     let planned = check::plan(file, policy, schema).await?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
-    let (sums, lines) = worker::rehearse(&planned.work, &[mock.to_owned()]).await.map_err(|e| file_error(mock, e))?;
+    let (sums, lines) = worker::rehearse(&planned.work, files).await.map_err(|e| file_error(mock, e))?;
     let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
     let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
     Ok(Rehearsed { answer, result: released.document().clone(), mechanism: planned.mechanism(), lines })

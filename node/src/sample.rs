@@ -19,18 +19,34 @@ pub async fn sample(
     runs: u64,
     mut each: impl FnMut(&ResultDoc),
 ) -> Result<Mechanism, NodeError> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
-    let derived = home.path().join(format!("sample.{}.parquet", hex::encode(random)));
-    let (files, rules, copy) = (dataset::expand(data)?, policy.clone(), derived.clone());
-    let profile = tokio::task::spawn_blocking(move || dataset::profile(&files, &rules, &copy, &mut |_, _| {}));
-    let profile = profile.await.map_err(|e| NodeError::File(e.to_string()))?;
-    let outcome = match profile {
-        Ok(profile) => releases(file, policy, &profile.compute, runs, &mut each).await,
-        Err(e) => Err(e.into()),
-    };
-    let _ = std::fs::remove_file(&derived);
-    outcome
+    let laid = LaidOut::new(home, policy, data).await?;
+    releases(file, policy, &laid.files, runs, &mut each).await
+}
+
+/// Files as jobs read them, for as long as they are needed.
+pub(crate) struct LaidOut {
+    pub(crate) files: Vec<PathBuf>,
+    copy: PathBuf,
+}
+
+impl LaidOut {
+    /// Of any files that can be published under `policy`.
+    pub(crate) async fn new(home: &Home, policy: &Policy, data: &[PathBuf]) -> Result<Self, NodeError> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
+        let copy = home.path().join(format!("laid-out.{}.parquet", hex::encode(random)));
+        let mut laid = Self { files: vec![], copy: copy.clone() };
+        let (tables, policy) = (dataset::tables(data, policy)?, policy.clone());
+        let profile = tokio::task::spawn_blocking(move || dataset::profile(&tables, &policy, &copy, &mut |_, _| {}));
+        laid.files = profile.await.map_err(|e| NodeError::File(e.to_string()))??.compute;
+        Ok(laid)
+    }
+}
+
+impl Drop for LaidOut {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.copy);
+    }
 }
 
 async fn releases(

@@ -14,6 +14,9 @@ pub const ROW_TABLE: &str = ".table";
 pub struct DataFile {
     /// The file's name, without folders.
     pub name: String,
+    /// The table that its rows are of, where the dataset has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// Size in bytes.
     pub bytes: u64,
     /// BLAKE3 of the file: what iroh-blobs serves it under.

@@ -249,7 +249,8 @@ fn a_unit_makes_a_public_number_of_pairs() {
         let from = format!("visits a {join} visits b ON a.person = b.person{on}");
         // Numbers are narrow: of texts there would be fewer.
         let key = "CASE WHEN a.cost >= 0 THEN 'w' END";
-        let group = ours(&format!("SELECT {key} AS k, COUNT(*), COUNT(DISTINCT a.person), SUM(a.cost) FROM {from} GROUP BY 1"), &file);
+        let group =
+            ours(&format!("SELECT {key} AS k, COUNT(*), COUNT(DISTINCT a.person), SUM(a.cost) FROM {from} GROUP BY 1"), &file);
         group.unwrap()["w"]
     };
     // 1000 × 1000 pairs: those of the first 65 rows, and a part of the next one's.

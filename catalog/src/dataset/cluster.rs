@@ -7,7 +7,7 @@ use std::{
 };
 
 use arrow::{
-    array::{RecordBatch, UInt64Array},
+    array::{ArrayRef, Int8Array, RecordBatch, UInt64Array, new_null_array},
     compute::{filter_record_batch, is_not_null},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
@@ -20,9 +20,9 @@ use datafusion::{
 };
 use futures_lite::{StreamExt as _, stream};
 use parquet::arrow::ArrowWriter;
-use tidegate_protocol::policy::Policy;
+use tidegate_protocol::{manifest::ROW_TABLE, policy::Policy};
 
-use super::{DataError, broken, layout::unit_column, open, read::Reader};
+use super::{DataError, TableFiles, broken, layout::unit_column, open, read::Reader};
 
 /// Most sorts beside one another: each has its part of the memory.
 const MOST_THREADS: usize = 4;
@@ -43,31 +43,31 @@ struct Means {
 
 /// Writes one Parquet file with the visible columns of rows that have a unit, ordered by unit, rows of a unit in file order.
 pub(super) fn cluster(
-    files: &[PathBuf],
-    schema: &SchemaRef,
+    tables: &[TableFiles],
+    kept: &SchemaRef,
     policy: &Policy,
     target: &Path,
     each: Each<'_>,
 ) -> Result<(), DataError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let means = Means { memory: 512 << 20, merge_memory: 16 << 20, threads };
-    cluster_within(&means, files, schema, policy, target, each)
+    cluster_within(&means, tables, kept, policy, target, each)
 }
 
 fn cluster_within(
     means: &Means,
-    files: &[PathBuf],
-    schema: &SchemaRef,
+    tables: &[TableFiles],
+    kept: &SchemaRef,
     policy: &Policy,
     target: &Path,
     each: Each<'_>,
 ) -> Result<(), DataError> {
-    let visible = |f: &Field| *f.name() == policy.unit.column || policy.columns.contains_key(f.name());
-    let keep: Vec<usize> = schema.fields().iter().enumerate().filter(|(_, f)| visible(f)).map(|(i, _)| i).collect();
-    let kept: SchemaRef = Arc::new(schema.project(&keep).map_err(|e| broken(target, e))?);
     let fields = kept.fields().iter().map(|f| f.as_ref().clone());
     let numbered = Arc::new(Schema::new(fields.chain([Field::new(ROW, DataType::UInt64, false)]).collect::<Vec<_>>()));
-    let rows = Rows { files: files.to_vec(), keep, policy: policy.clone(), schema: numbered.clone() };
+    let place = |table: &TableFiles| policy.tables.iter().position(|t| Some(t) == table.table.as_ref());
+    let of_table = |table: &TableFiles| table.files.iter().map(|f| (f.clone(), place(table))).collect::<Vec<_>>();
+    let files = tables.iter().flat_map(of_table).collect();
+    let rows = Rows { files, policy: policy.clone(), schema: numbered.clone() };
     let folder = target.parent().unwrap_or(Path::new("."));
     let temporary = target.with_extension("tmp");
     let Means { memory, merge_memory, threads } = *means;
@@ -108,8 +108,8 @@ fn cluster_within(
 /// The published files' rows that have a unit, numbered, as DataFusion reads them.
 #[derive(Debug)]
 struct Rows {
-    files: Vec<PathBuf>,
-    keep: Vec<usize>,
+    /// Each with its table's place in the policy, where there are several.
+    files: Vec<(PathBuf, Option<usize>)>,
     policy: Policy,
     schema: SchemaRef,
 }
@@ -123,7 +123,6 @@ impl PartitionStream for Rows {
         let batches = Batches {
             files: self.files.clone().into_iter(),
             reader: None,
-            keep: self.keep.clone(),
             policy: self.policy.clone(),
             schema: self.schema.clone(),
             next: 0,
@@ -134,28 +133,44 @@ impl PartitionStream for Rows {
 }
 
 struct Batches {
-    files: std::vec::IntoIter<PathBuf>,
-    reader: Option<(PathBuf, Reader)>,
-    keep: Vec<usize>,
+    files: std::vec::IntoIter<(PathBuf, Option<usize>)>,
+    reader: Option<(PathBuf, Option<usize>, Reader)>,
     policy: Policy,
     schema: SchemaRef,
     next: u64,
 }
 
 impl Batches {
-    fn number(&mut self, file: &Path, batch: &RecordBatch) -> Result<RecordBatch, DataError> {
+    fn number(&mut self, file: &Path, table: Option<usize>, batch: &RecordBatch) -> Result<RecordBatch, DataError> {
         let number = || -> Result<_, Box<dyn std::error::Error>> {
-            let batch = batch.project(&self.keep)?;
-            let with_unit = is_not_null(unit_column(&batch, &self.policy)?.as_ref())?;
-            let batch = filter_record_batch(&batch, &with_unit)?;
-            let rows = UInt64Array::from_iter_values(self.next..self.next + batch.num_rows() as u64);
-            let mut columns = batch.columns().to_vec();
-            columns.push(Arc::new(rows));
+            let with_unit = is_not_null(unit_column(batch, &self.policy)?.as_ref())?;
+            let batch = filter_record_batch(batch, &with_unit)?;
+            let rows = batch.num_rows();
+            let numbers = UInt64Array::from_iter_values(self.next..self.next + rows as u64);
+            let fields = &self.schema.fields()[..self.schema.fields().len() - 1];
+            let mut columns = fields.iter().map(|f| self.column(f, table, &batch)).collect::<Result<Vec<_>, _>>()?;
+            columns.push(Arc::new(numbers));
             Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
         };
         let batch = number().map_err(|e| broken(file, e))?;
         self.next += batch.num_rows() as u64;
         Ok(batch)
+    }
+
+    /// A column of the copy: of several tables, the rows' own, NULL in the others', and which table it is.
+    fn column(&self, field: &Field, table: Option<usize>, batch: &RecordBatch) -> Result<ArrayRef, DataError> {
+        let name = field.name().as_str();
+        let own = match table {
+            Some(at) if name == ROW_TABLE => return Ok(Arc::new(Int8Array::from(vec![at as i8; batch.num_rows()]))),
+            Some(at) if name != self.policy.unit.column => {
+                let bare = name.strip_prefix(self.policy.tables[at].as_str()).and_then(|rest| rest.strip_prefix('.'));
+                let Some(bare) = bare else { return Ok(new_null_array(field.data_type(), batch.num_rows())) };
+                bare
+            }
+            _ => name,
+        };
+        let column = batch.column_by_name(own).cloned();
+        column.ok_or_else(|| DataError::Column { column: name.to_owned(), problem: "is missing".into() })
     }
 }
 
@@ -164,10 +179,10 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some((file, reader)) = &mut self.reader else {
-                let file = self.files.next()?;
+            let Some((file, table, reader)) = &mut self.reader else {
+                let (file, table) = self.files.next()?;
                 match open(&file) {
-                    Ok(reader) => self.reader = Some((file, reader)),
+                    Ok(reader) => self.reader = Some((file, table, reader)),
                     Err(e) => return Some(Err(e)),
                 }
                 continue;
@@ -176,8 +191,8 @@ impl Iterator for Batches {
                 None => self.reader = None,
                 Some(Err(e)) => return Some(Err(broken(file, e))),
                 Some(Ok(batch)) => {
-                    let file = file.clone();
-                    return Some(self.number(&file, &batch));
+                    let (file, table) = (file.clone(), *table);
+                    return Some(self.number(&file, table, &batch));
                 }
             }
         }
@@ -200,10 +215,17 @@ mod tests {
         columns = { n = { lo = 0, hi = 1 } }
     "#;
 
+    fn table(files: &[PathBuf]) -> Vec<TableFiles> {
+        vec![TableFiles { table: None, files: files.to_vec() }]
+    }
+
+    fn kept() -> SchemaRef {
+        Arc::new(Schema::new(["Person", "n"].map(|name| Field::new(name, DataType::Int64, true)).to_vec()))
+    }
+
     fn sorts(means: &Means, files: &[PathBuf], policy: &Policy, target: &Path, rows: u64) {
-        let schema = open(&files[0]).unwrap().schema();
         let mut seen = 0;
-        cluster_within(means, files, &schema, policy, target, &mut |_, rows| {
+        cluster_within(means, &table(files), &kept(), policy, target, &mut |_, rows| {
             seen = rows;
             Ok(())
         })
@@ -234,7 +256,6 @@ mod tests {
             std::fs::write(file, format!("Person,n,hidden\n{}", half.map(line).collect::<String>())).unwrap();
         }
         let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
-        let schema = open(&files[0]).unwrap().schema();
         let target = dir.path().join("sorted.parquet");
         // Whatever this machine has: alone, and beside one another.
         for threads in [1, 3] {
@@ -247,7 +268,7 @@ mod tests {
         std::fs::write(&files[1], "Person,n,hidden\n1,2,x\n1,2\n").unwrap();
         let target = dir.path().join("broken.parquet");
         let means = Means { memory: 3 << 20, merge_memory: 1 << 20, threads: 1 };
-        assert!(cluster_within(&means, &files, &schema, &policy, &target, &mut |_, _| Ok(())).is_err());
+        assert!(cluster_within(&means, &table(&files), &kept(), &policy, &target, &mut |_, _| Ok(())).is_err());
         assert!(!target.exists() && !target.with_extension("tmp").exists());
     }
 }

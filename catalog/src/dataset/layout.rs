@@ -7,16 +7,16 @@ use std::{
 
 use arrow::{
     array::{Array, RecordBatch},
-    datatypes::{DataType, SchemaRef},
+    datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
     row::{RowConverter, SortField},
 };
 use tidegate_protocol::{
-    manifest::{ColumnType, Layout},
+    manifest::{ColumnType, Layout, ROW_TABLE},
     policy::Policy,
 };
 
-use super::{DataError, broken, cluster::cluster, open};
+use super::{DataError, TableFiles, broken, cluster::cluster, open};
 
 /// What publication learnt of the files: types and layout, no values.
 #[derive(Debug)]
@@ -38,53 +38,66 @@ pub enum Phase {
     Ordering,
 }
 
-/// Reads `files` once, checks them against `policy`, and where they are not Parquet ordered by unit writes one that is into `derived`.
+/// Reads the tables' files once, checks them against `policy`, and where they are not Parquet of one table ordered by unit writes one that is into `derived`.
 ///
 /// Rows without a unit are kept in the published files and never counted. `progress` is told the rows done in each phase.
 ///
 /// # Errors
 /// [`DataError`].
 pub fn profile(
-    files: &[PathBuf],
+    tables: &[TableFiles],
     policy: &Policy,
     derived: &Path,
     progress: &mut dyn FnMut(Phase, u64),
 ) -> Result<Profile, DataError> {
-    let first = files.first().ok_or_else(|| DataError::Record("no files".into()))?;
-    let schema = open(first)?.schema();
-    let visible = visible_columns(&schema, policy)?;
+    let files: Vec<&PathBuf> = tables.iter().flat_map(|t| &t.files).collect();
+    let visible = visible(tables, policy)?;
     let parquet = files.iter().all(|f| f.extension().is_some_and(|e| e == "parquet"));
+    // Of several tables there is always a copy.
     let (mut order, mut rows) = (OrderCheck::default(), 0);
-    for file in files {
-        let reader = open(file)?;
-        if reader.schema().fields() != schema.fields() {
-            return Err(broken(file, "its columns differ from the first file's"));
-        }
-        for batch in reader {
-            let batch = batch.map_err(|e| broken(file, e))?;
-            order.see(&unit_column(&batch, policy)?).map_err(|e| broken(file, e))?;
-            rows += batch.num_rows() as u64;
-            progress(Phase::Checking, rows);
-            if !order.ordered {
+    let mut in_order = policy.tables.is_empty();
+    for table in tables {
+        let schema = open(&table.files[0])?.schema();
+        for file in &table.files {
+            let reader = open(file)?;
+            if reader.schema().fields() != schema.fields() {
+                return Err(broken(file, "its columns differ from the first file's"));
+            }
+            if !in_order {
                 // The copy reads all of them.
-                break;
+                continue;
+            }
+            for batch in reader {
+                let batch = batch.map_err(|e| broken(file, e))?;
+                order.see(&unit_column(&batch, policy)?).map_err(|e| broken(file, e))?;
+                rows += batch.num_rows() as u64;
+                progress(Phase::Checking, rows);
+                in_order = order.ordered;
+                if !in_order {
+                    break;
+                }
             }
         }
     }
-    if parquet && order.ordered {
+    let columns = |schema: &SchemaRef| {
+        let column = |f: &Arc<Field>| ColumnType { name: f.name().clone(), arrow: f.data_type().to_string() };
+        schema.fields().iter().map(column).collect()
+    };
+    if parquet && in_order {
         within_bound(order.units, policy)?;
-        return Ok(Profile { schema: visible, layout: Layout::AsPublished, compute: files.to_vec() });
+        let compute = files.into_iter().cloned().collect();
+        return Ok(Profile { schema: columns(&visible), layout: Layout::AsPublished, compute });
     }
     // Units are counted as they are written, in order: before, one may have been seen twice.
     let mut order = OrderCheck::default();
-    cluster(files, &schema, policy, derived, &mut |batch, rows| {
+    cluster(tables, &visible, policy, derived, &mut |batch, rows| {
         progress(Phase::Ordering, rows);
         order.see(&unit_column(batch, policy)?).map_err(|e| broken(derived, e))
     })?;
     within_bound(order.units, policy).inspect_err(|_| {
         let _ = std::fs::remove_file(derived);
     })?;
-    Ok(Profile { schema: visible, layout: Layout::Clustered, compute: vec![derived.to_owned()] })
+    Ok(Profile { schema: columns(&visible), layout: Layout::Clustered, compute: vec![derived.to_owned()] })
 }
 
 /// The public bound must hold: the share of fuel and of blocks that a unit gets is made from it.
@@ -104,29 +117,57 @@ fn can_be_unit(kind: &DataType) -> bool {
     kind.is_integer() || matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary)
 }
 
-fn visible_columns(schema: &SchemaRef, policy: &Policy) -> Result<Vec<ColumnType>, DataError> {
-    let column = |name: &str| {
+/// The columns that jobs read: the unit's, of several tables which one a row is of, and the policy's in its order.
+fn visible(tables: &[TableFiles], policy: &Policy) -> Result<SchemaRef, DataError> {
+    let mut schemas = Vec::with_capacity(tables.len());
+    for table in tables {
+        let first = table.files.first().ok_or_else(|| DataError::Record("no files".into()))?;
+        schemas.push((table.table.as_deref(), open(first)?.schema()));
+    }
+    let found = |of: Option<&str>, bare: &str, name: &str| {
+        let schema = schemas.iter().find(|(table, _)| *table == of);
         schema
-            .column_with_name(name)
-            .map(|(_, f)| f)
+            .and_then(|(_, schema)| schema.column_with_name(bare))
+            .map(|(_, f)| f.clone().with_name(name))
             .ok_or_else(|| DataError::Column { column: name.to_owned(), problem: "is in the policy but not in the files".into() })
     };
-    let unit = column(&policy.unit.column)?;
-    if !can_be_unit(unit.data_type()) {
-        return Err(DataError::Column {
-            column: unit.name().clone(),
-            problem: format!("has type {}: a unit is named by an integer or text", unit.data_type()),
-        });
+    let name = &policy.unit.column;
+    let wrong = |problem: String| DataError::Column { column: name.clone(), problem };
+    let mut units = Vec::with_capacity(schemas.len());
+    for (table, _) in &schemas {
+        units.push(
+            found(*table, name, name).map_err(|e| table.map_or(e, |t| wrong(format!("is not in the files of table {t}"))))?,
+        );
     }
-    let mut visible = vec![ColumnType { name: unit.name().clone(), arrow: unit.data_type().to_string() }];
+    let unit = units.first().ok_or_else(|| DataError::Record("no files".into()))?;
+    if !can_be_unit(unit.data_type()) {
+        return Err(wrong(format!("has type {}: a unit is named by an integer or text", unit.data_type())));
+    }
+    if let Some((other, (table, _))) = units.iter().zip(&schemas).find(|(u, _)| u.data_type() != unit.data_type()) {
+        let (table, first) = (table.unwrap_or_default(), schemas[0].0.unwrap_or_default());
+        return Err(wrong(format!(
+            "has type {} in {table} and {} in {first}: make them one",
+            other.data_type(),
+            unit.data_type()
+        )));
+    }
+    let mut visible = vec![unit.clone()];
+    if !policy.tables.is_empty() {
+        visible.push(Field::new(ROW_TABLE, DataType::Int8, false));
+    }
     for (name, rule) in &policy.columns {
-        let field = column(name)?;
+        let (table, bare) = match name.split_once('.') {
+            Some((table, bare)) if !policy.tables.is_empty() => (Some(table), bare),
+            _ => (None, name.as_str()),
+        };
+        let field = found(table, bare, name)?;
         if rule.bounds().is_some() && !(field.data_type().is_numeric() || *field.data_type() == DataType::Boolean) {
             return Err(DataError::Column { column: name.clone(), problem: "has bounds but is not numeric".into() });
         }
-        visible.push(ColumnType { name: name.clone(), arrow: field.data_type().to_string() });
+        // Rows of other tables have none.
+        visible.push(if table.is_some() { field.with_nullable(true) } else { field });
     }
-    Ok(visible)
+    Ok(Arc::new(Schema::new(visible)))
 }
 
 pub(super) fn unit_column(batch: &RecordBatch, policy: &Policy) -> Result<Arc<dyn Array>, DataError> {

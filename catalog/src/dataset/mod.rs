@@ -1,7 +1,7 @@
 //! Dataset versions on the owner's machine: reading the files, checking the unit, laying rows out by unit, remembering where they lie.
 //!
 //! # Path
-//! [`expand`] (what was named → files) → [`profile`] (types, order, and a copy ordered by unit where the files are not) → [`save`].
+//! [`tables`] (what was named → files) → [`profile`] (types, order, and a copy ordered by unit where the files are not) → [`save`].
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ mod read;
 mod record;
 
 pub use layout::{OrderCheck, Phase, Profile, profile};
-pub use read::{describe, expand, open};
+pub use read::{TableFiles, describe, expand, open, tables};
 pub use record::{Dataset, DatasetRecord, Stamp, load_all, save};
 
 /// A dataset cannot be published, and why.

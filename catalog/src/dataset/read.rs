@@ -8,7 +8,7 @@ use std::{
 
 use arrow::array::RecordBatchReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tidegate_protocol::{ContentHash, limits, manifest::DataFile};
+use tidegate_protocol::{ContentHash, limits, manifest::DataFile, policy::Policy};
 
 use super::{DataError, broken};
 
@@ -77,6 +77,48 @@ pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DataError> {
     Ok(files)
 }
 
+/// One table's files.
+#[derive(Debug, Clone)]
+pub struct TableFiles {
+    /// Its name, where the dataset has several.
+    pub table: Option<String>,
+    /// At least one.
+    pub files: Vec<PathBuf>,
+}
+
+/// The files behind what an owner names: paths; or, where the policy has tables, `TABLE=PATH`, at least one of each.
+///
+/// # Errors
+/// [`DataError::File`] as [`expand`], and naming a table that is not there or has no files.
+pub fn tables(given: &[PathBuf], policy: &Policy) -> Result<Vec<TableFiles>, DataError> {
+    if policy.tables.is_empty() {
+        return Ok(vec![TableFiles { table: None, files: expand(given)? }]);
+    }
+    let known = || policy.tables.iter().map(|t| format!("{t}=FILE")).collect::<Vec<_>>().join(" ");
+    let mut paths: Vec<Vec<PathBuf>> = vec![vec![]; policy.tables.len()];
+    for one in given {
+        let named = one.to_str().and_then(|text| text.split_once('='));
+        let at = named.and_then(|(table, _)| policy.tables.iter().position(|t| t == table));
+        let (Some((_, path)), Some(at)) = (named, at) else {
+            return Err(broken(one, format!("names no table of the policy. Write {}", known())));
+        };
+        paths[at].push(path.into());
+    }
+    let mut all = Vec::with_capacity(paths.len());
+    for (table, paths) in policy.tables.iter().zip(paths) {
+        if paths.is_empty() {
+            return Err(broken(Path::new(table), format!("the table has no files. Write {}", known())));
+        }
+        all.push(TableFiles { table: Some(table.clone()), files: expand(&paths)? });
+    }
+    let files: usize = all.iter().map(|t| t.files.len()).sum();
+    if files > limits::FILES {
+        let problem = format!("{files} files: a version has 1 to {}", limits::FILES);
+        return Err(DataError::File { file: "(all)".into(), problem });
+    }
+    Ok(all)
+}
+
 /// Hashes a file; `progress` is told the bytes done.
 ///
 /// # Errors
@@ -97,5 +139,5 @@ pub fn describe(path: &Path, mut progress: impl FnMut(u64)) -> Result<DataFile, 
     if name.len() > limits::NAME_BYTES {
         return Err(broken(path, "the file name is too long"));
     }
-    Ok(DataFile { name, bytes, hash: ContentHash(*hasher.finalize().as_bytes()) })
+    Ok(DataFile { name, table: None, bytes, hash: ContentHash(*hasher.finalize().as_bytes()) })
 }

@@ -15,7 +15,7 @@ pub(crate) enum Args {
     Sample {
         /// The job file.
         job: PathBuf,
-        /// The data: any files that could be published.
+        /// The data: any files that could be published; where the policy has tables, TABLE=FILE for each.
         #[arg(long, required = true, num_args = 1..)]
         data: Vec<PathBuf>,
         /// The policy, TOML.

@@ -15,7 +15,7 @@ use crate::show::{bytes_bar, report};
 /// What to publish.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Parquet, CSV, Arrow IPC or newline-JSON files, or folders of them.
+    /// Parquet, CSV, Arrow IPC or newline-JSON files, or folders of them; where the policy has tables, TABLE=FILE for each.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Name for people.
@@ -27,9 +27,9 @@ pub(crate) struct Args {
     /// The policy, TOML.
     #[arg(long)]
     policy: PathBuf,
-    /// Mock rows that may be shared freely.
+    /// Mock rows that may be shared freely: a file, or folder; where the policy has tables, TABLE=FILE, once for each.
     #[arg(long)]
-    mock: Option<PathBuf>,
+    mock: Vec<PathBuf>,
     /// Manifest id of the version this one follows: the budget is shared.
     #[arg(long)]
     version_of: Option<ContentHash>,

@@ -2,7 +2,13 @@
 
 use std::path::PathBuf;
 
-use tidegate_node::{Address, buyer::Buyer, home::Home, jobfile::JobFile, rehearse::rehearse};
+use tidegate_node::{
+    Address,
+    buyer::Buyer,
+    home::Home,
+    jobfile::JobFile,
+    rehearse::{rehearse, rehearse_own},
+};
 use tidegate_protocol::policy::PolicyFile;
 
 use crate::show;
@@ -15,9 +21,9 @@ pub(crate) struct Args {
     /// Fetch policy and mock rows from this owner.
     #[arg(long, conflicts_with_all = ["mock", "policy"], required_unless_present = "mock")]
     to: Option<Address>,
-    /// Mock rows: Parquet, ordered by unit.
+    /// Mock rows of one's own: any files that could be published; where the policy has tables, TABLE=FILE, once for each.
     #[arg(long, requires = "policy")]
-    mock: Option<PathBuf>,
+    mock: Vec<PathBuf>,
     /// The policy, TOML.
     #[arg(long, requires = "mock")]
     policy: Option<PathBuf>,
@@ -28,21 +34,24 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let file = JobFile::read(&args.job)?;
-    let (policy, mock) = match (&args.to, &args.mock, &args.policy) {
-        (Some(to), _, _) => {
+    let (policy, shown) = match (&args.to, &args.policy) {
+        (Some(to), _) => {
             let buyer = Buyer::bind(home.identity()?, to).await?;
             let offer = buyer.offer(to, &file.dataset).await?;
             let mock = buyer.mock(home.path(), to, &offer).await;
             buyer.close().await;
-            (offer.policy.body().clone(), mock?)
+            let policy = offer.policy.body().clone();
+            let shown = rehearse(&file, &policy, &mock?).await?;
+            (policy, shown)
         }
-        (None, Some(mock), Some(policy)) => {
+        (None, Some(policy)) => {
             let text = std::fs::read_to_string(policy)?;
-            (PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?, mock.clone())
+            let policy = PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?;
+            let shown = rehearse_own(home, &file, &policy, &args.mock).await?;
+            (policy, shown)
         }
         _ => anyhow::bail!("give --to PEER, or --mock FILE and --policy FILE"),
     };
-    let shown = rehearse(&file, &policy, &mock).await?;
     if args.json {
         println!(
             "{}",

@@ -129,7 +129,11 @@ impl PolicyFile {
             columns.extend(of_table.iter().map(|(name, rule)| (format!("{table}.{name}"), *rule)));
         }
         if !tables.is_empty() && (columns.contains_key(&unit.column) || unit.column == ROW_TABLE) {
-            return Err(bad("unit.column", "is the name of a table's column", "Give the unit's column another name in the files"));
+            return Err(bad(
+                "unit.column",
+                "is the name of a table's column",
+                "Give the unit's column another name in the files",
+            ));
         }
         let tables: Vec<String> = tables.into_keys().collect();
         if jobs.kinds.is_empty() {
@@ -196,7 +200,11 @@ fn check_table(name: &str, tables: usize) -> Result<(), BadPolicy> {
     let field = format!("tables.{name}");
     let word = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if name.is_empty() || name.len() > limits::NAME_BYTES || !word || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(bad(field, "is not a name of small letters, digits and _", "Name the table as queries will, such as `visits`"));
+        return Err(bad(
+            field,
+            "is not a name of small letters, digits and _",
+            "Name the table as queries will, such as `visits`",
+        ));
     }
     if tables > limits::TABLES {
         return Err(bad("tables", format!("names more than {} tables", limits::TABLES), "Publish fewer together"));

@@ -94,7 +94,9 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     }
     for (name, schema) in tables.schemas() {
         if policy.tables.iter().any(|table| table == name) {
-            return Err(refuse("is the name of a table of the dataset").at(format!("program.tables.{name}")).fix("Give it another"));
+            return Err(refuse("is the name of a table of the dataset")
+                .at(format!("program.tables.{name}"))
+                .fix("Give it another"));
         }
         context.register_table(name, Arc::new(EmptyTable::new(schema))).map_err(said)?;
     }

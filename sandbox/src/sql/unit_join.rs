@@ -97,8 +97,7 @@ impl UnitJoin {
             let kept: Vec<usize> = (0..select.names.len()).filter(kept).collect();
             let names = kept.iter().map(|i| select.names[*i].clone()).collect();
             let columns = |b: &Branch| kept.iter().map(|i| b.columns[*i].clone()).collect();
-            select.branches =
-                select.branches.iter().map(|b| Branch { filter: b.filter.clone(), columns: columns(b) }).collect();
+            select.branches = select.branches.iter().map(|b| Branch { filter: b.filter.clone(), columns: columns(b) }).collect();
             select.names = names;
             input.prune()?;
         }

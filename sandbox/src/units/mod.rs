@@ -135,11 +135,7 @@ impl<'a> Scan<'a> {
         })
     }
 
-    fn part(
-        &self,
-        part: &Part,
-        mut visit: impl FnMut(Vec<Chunk>, UnitRef<'_>) -> Result<(), RunError>,
-    ) -> Result<(), RunError> {
+    fn part(&self, part: &Part, mut visit: impl FnMut(Vec<Chunk>, UnitRef<'_>) -> Result<(), RunError>) -> Result<(), RunError> {
         let encode = Encoder::new(self.wanted.field(self.unit).data_type())?;
         let mut last: Option<Unit> = None;
         for group in part.start..self.layout.len() {

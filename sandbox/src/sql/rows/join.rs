@@ -48,7 +48,8 @@ impl Rows {
             }
         }
         if on.is_empty() {
-            return Err(refuse("a join without a key is not supported").fix("Join ON a column of the dataset = a column of the public table"));
+            return Err(refuse("a join without a key is not supported")
+                .fix("Join ON a column of the dataset = a column of the public table"));
         }
         if all && !rest.is_empty() {
             return Err(refuse("a LEFT JOIN with more than keys is not supported").fix("Join by keys, then use CASE or WHERE"));

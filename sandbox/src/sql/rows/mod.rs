@@ -12,13 +12,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
-use super::{
-    measures::unalias,
-    input::Source,
-    per_unit,
-    planner::Planned,
-    refuse,
-};
+use super::{input::Source, measures::unalias, per_unit, planner::Planned, refuse};
 
 mod join;
 mod unit_join;
@@ -209,7 +203,9 @@ pub(super) fn unsupported(plan: &LogicalPlan) -> Refusal {
             "ORDER BY or LIMIT over rows",
             "Which rows come first depends on everybody's. Sort and limit the released groups instead",
         ),
-        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => ("a query without the dataset", "Write FROM and the dataset's table"),
+        LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
+            ("a query without the dataset", "Write FROM and the dataset's table")
+        }
         LogicalPlan::TableScan(_) => ("a query of a public table alone", "Write FROM dataset, and join to it"),
         LogicalPlan::RecursiveQuery(_) => ("a recursive CTE", "Write the steps out"),
         LogicalPlan::Unnest(_) => ("UNNEST", "Rows that make rows would count more than once"),

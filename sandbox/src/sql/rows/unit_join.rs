@@ -211,7 +211,13 @@ fn agree(a: &mut Select, b: &mut Select, keys: usize) -> Result<(), Refusal> {
             })
         };
         let (x, y) = (kind(a, from[0])?, kind(b, from[1])?);
-        let one = if x == y || y.is_null() || !(x.is_numeric() && y.is_numeric() || x.is_null()) { x } else if x.is_null() { y } else { DataType::Float64 };
+        let one = if x == y || y.is_null() || !(x.is_numeric() && y.is_numeric() || x.is_null()) {
+            x
+        } else if x.is_null() {
+            y
+        } else {
+            DataType::Float64
+        };
         for (select, from) in [(&mut *a, from[0]), (&mut *b, from[1])] {
             for branch in &mut select.branches {
                 branch.columns[from + i] = try_cast(branch.columns[from + i].clone(), one.clone());
