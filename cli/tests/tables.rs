@@ -31,7 +31,11 @@ fn files(world: &World) {
     std::fs::write(world.path("visits.csv"), visits).unwrap();
     let policy = std::fs::read_to_string(world.path("policy.toml")).unwrap();
     let (head, _) = policy.split_once("[columns]").unwrap();
-    std::fs::write(world.path("tables.toml"), format!("{head}{TABLES}").replace("replicate = \"nobody\"", "replicate = \"granted\"")).unwrap();
+    std::fs::write(
+        world.path("tables.toml"),
+        format!("{head}{TABLES}").replace("replicate = \"nobody\"", "replicate = \"granted\""),
+    )
+    .unwrap();
 }
 
 fn publish<'a>(world: &World, given: &'a [&'a str]) -> Vec<String> {
@@ -96,7 +100,8 @@ fn tables_are_joined_on_the_unit() {
     // Without a node, on files of one's own: exact enough to see what was joined.
     let data: Vec<String> = ["patients", "visits"].iter().map(|t| format!("{t}={}", world.text(&format!("{t}.csv")))).collect();
     let policy = world.text("tables.toml");
-    let sampled = world.ok("buyer", &["gate", "sample", &job, "--policy", &policy, "--runs", "400", "--data", &data[0], &data[1]]);
+    let sampled =
+        world.ok("buyer", &["gate", "sample", &job, "--policy", &policy, "--runs", "400", "--data", &data[0], &data[1]]);
     let mean = |line: &str| {
         let line = sampled.lines().find(|l| l.starts_with(line)).unwrap_or_else(|| panic!("{line}: {sampled}"));
         line.split("mean ").nth(1).unwrap().split(',').next().unwrap().parse::<f64>().unwrap()
@@ -105,7 +110,9 @@ fn tables_are_joined_on_the_unit() {
     assert!((mean("north  seen") - 14.0).abs() < 2.0 && (mean("south  seen") - 26.0).abs() < 2.0, "{sampled}");
     let own = ["rehearse", &job, "--policy", &policy, "--mock", &data[0], "--mock", &data[1], "--json"];
     near(&serde_json::from_str(&world.ok("buyer", &own)).unwrap());
-    assert!(std::fs::read_dir(world.path("buyer")).unwrap().all(|e| !e.unwrap().file_name().to_string_lossy().contains("laid-out")));
+    assert!(
+        std::fs::read_dir(world.path("buyer")).unwrap().all(|e| !e.unwrap().file_name().to_string_lossy().contains("laid-out"))
+    );
 }
 
 #[test]

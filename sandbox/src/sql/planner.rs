@@ -24,10 +24,20 @@ pub(super) struct Planned {
     pub(super) plan: LogicalPlan,
     /// The dataset's columns that a buyer sees; of several tables, all of theirs, and which table a row is of.
     pub(super) schema: Arc<DFSchema>,
-    /// The owner's tables: (name, the columns' places in `schema`, what sets its rows apart).
-    owned: Vec<(String, Vec<usize>, Option<Expr>)>,
+    owned: Vec<Owned>,
     /// The public tables that came with the query.
     pub(super) tables: Tables,
+}
+
+/// One of the owner's tables.
+struct Owned {
+    name: String,
+    /// As a buyer sees it.
+    schema: SchemaRef,
+    /// Its columns' places among the dataset's.
+    places: Vec<usize>,
+    /// Which of the dataset's rows are its own, where there are several tables.
+    filter: Option<Expr>,
 }
 
 /// A context without table functions, catalog of information or files.
@@ -48,10 +58,11 @@ fn visible(schema: &SchemaRef, policy: &Policy) -> Result<SchemaRef, Refusal> {
     schema.project(&fields.map(|(i, _)| i).collect::<Vec<_>>()).map(Arc::new).map_err(refuse)
 }
 
-/// The owner's tables among `schema`'s columns, as a buyer sees them: (name, schema, the columns' places, what sets its rows apart).
-fn owned(schema: &SchemaRef, policy: &Policy) -> Result<Vec<(String, SchemaRef, Vec<usize>, Option<Expr>)>, Refusal> {
+/// The owner's tables, over columns of `schema`.
+fn owned(schema: &SchemaRef, policy: &Policy) -> Vec<Owned> {
     if policy.tables.is_empty() {
-        return Ok(vec![(TABLE.to_owned(), schema.clone(), (0..schema.fields().len()).collect(), None)]);
+        let places = (0..schema.fields().len()).collect();
+        return vec![Owned { name: TABLE.to_owned(), schema: schema.clone(), places, filter: None }];
     }
     let place = Expr::Column(Column::new(Some(TABLE), ROW_TABLE));
     let table = |(i, name): (usize, &String)| {
@@ -64,7 +75,8 @@ fn owned(schema: &SchemaRef, policy: &Policy) -> Result<Vec<(String, SchemaRef, 
                 places.push(at);
             }
         }
-        Ok((name.clone(), Arc::new(Schema::new(fields)), places, Some(place.clone().eq(lit(i as i8)))))
+        let filter = Some(place.clone().eq(lit(i as i8)));
+        Owned { name: name.clone(), schema: Arc::new(Schema::new(fields)), places, filter }
     };
     policy.tables.iter().enumerate().map(table).collect()
 }
@@ -72,14 +84,14 @@ fn owned(schema: &SchemaRef, policy: &Policy) -> Result<Vec<(String, SchemaRef, 
 impl Planned {
     /// Whether `table` is the owner's.
     pub(super) fn owns(&self, table: &str) -> bool {
-        self.owned.iter().any(|(name, ..)| name == table)
+        self.owned.iter().any(|owned| owned.name == table)
     }
 
     /// Which of the dataset's rows are of the owner's `table`, and its columns.
     pub(super) fn rows_of(&self, table: &str) -> (Option<Expr>, Vec<Expr>) {
         let column = |at: &usize| Expr::Column(Column::from(self.schema.qualified_field(*at)));
-        let found = self.owned.iter().find(|(name, ..)| name == table);
-        found.map_or_else(Default::default, |(_, places, filter)| (filter.clone(), places.iter().map(column).collect()))
+        let found = self.owned.iter().find(|owned| owned.name == table);
+        found.map_or_else(Default::default, |owned| (owned.filter.clone(), owned.places.iter().map(column).collect()))
     }
 }
 
@@ -87,10 +99,9 @@ impl Planned {
 pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Policy) -> Result<Planned, Refusal> {
     let schema = visible(schema, policy)?;
     let context = context();
-    let mut mine = Vec::new();
-    for (name, schema, places, filter) in owned(&schema, policy)? {
-        context.register_table(name.as_str(), Arc::new(EmptyTable::new(schema))).map_err(said)?;
-        mine.push((name, places, filter));
+    let owned = owned(&schema, policy);
+    for table in &owned {
+        context.register_table(table.name.as_str(), Arc::new(EmptyTable::new(table.schema.clone()))).map_err(said)?;
     }
     for (name, schema) in tables.schemas() {
         if policy.tables.iter().any(|table| table == name) {
@@ -105,7 +116,7 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
     let plan = state.analyzer().execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
     let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(refuse)?;
-    Ok(Planned { plan, schema: Arc::new(schema), owned: mine, tables: tables.clone() })
+    Ok(Planned { plan, schema: Arc::new(schema), owned, tables: tables.clone() })
 }
 
 /// The planner's message, short. "Did you mean" and "Valid fields are" list columns; the listing shows them anyway, but only to those it was sent to.
