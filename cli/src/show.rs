@@ -2,6 +2,7 @@
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
+use tidegate_gate::Split;
 use tidegate_node::answer::Answer;
 use tidegate_protocol::{
     Cost,
@@ -24,15 +25,15 @@ pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
     }
 }
 
-/// How the price is split: what each column is clipped to, and the noise on it.
-pub(crate) fn noise(mechanism: &Mechanism) {
+/// What each column is clipped to, its part of the price, and the noise on it.
+pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
     if mechanism.noise == "none" {
         println!("  exact, without noise: what the policy's [reviewed] rules keep back is left out");
         return;
     }
-    for column in &mechanism.columns {
+    for (column, rho) in mechanism.columns.iter().zip(&split.columns) {
         println!(
-            "  {} ({}) clipped to [{}, {}]: noise {:?}",
+            "  {} ({}) clipped to [{}, {}]: noise {:?} for ρ {rho:.6}",
             plain(&column.name),
             column.reducer,
             column.lo,
@@ -42,7 +43,8 @@ pub(crate) fn noise(mechanism: &Mechanism) {
     }
     match (mechanism.threshold, mechanism.least_units) {
         (Some(tau), Some(least)) => {
-            println!("  a group appears when it has at least {least} units, and with noise at least {tau}")
+            let rho = split.threshold.unwrap_or_default();
+            println!("  a group appears when it has at least {least} units, and with noise at least {tau}, for ρ {rho:.6}")
         }
         (Some(least), None) => println!("  a group appears when it has at least {least} units"),
         (None, _) => {}

@@ -30,6 +30,9 @@ fn a_check_gives_the_owners_verdict_and_the_jobs_own_noise() {
         assert!(accepted && said["verdict"] == "accept", "{said}");
         assert_eq!(said["mechanism"], run["receipt"]["statement"]["predicate"]["facts"]["mechanism"], "as the receipt states it");
         assert_eq!(said["cost"], run["result"]["cost"]);
+        let split = &said["split"];
+        let all: f64 = split["columns"].as_array().unwrap().iter().map(|rho| rho.as_f64().unwrap()).sum();
+        assert!((all + split["threshold"].as_f64().unwrap_or(0.0) - 0.1).abs() < 1e-9, "{split}");
         let (accepted, said) = verdict(&world, who, &[&[rows.as_str()], &against[..]].concat());
         assert!(!accepted && said["verdict"] == "reject", "{said}");
         assert!(refused.contains(said["reason"].as_str().unwrap()), "{said} is not {refused}");

@@ -108,6 +108,10 @@ fn tables_are_joined_on_the_unit() {
     };
     // The mean of 400 draws of σ ≈ 4.
     assert!((mean("north  seen") - 14.0).abs() < 2.0 && (mean("south  seen") - 26.0).abs() < 2.0, "{sampled}");
+    let rows = ["check", &job, "--policy", &policy, "--rows", &data[0], "--rows", &data[1], "--json"];
+    let said: serde_json::Value = serde_json::from_str(&world.ok("buyer", &rows)).unwrap();
+    assert_eq!(said["verdict"], "accept");
+    assert_eq!(said["split"]["columns"].as_array().unwrap().len(), 2, "{said}");
     let own = ["rehearse", &job, "--policy", &policy, "--mock", &data[0], "--mock", &data[1], "--json"];
     near(&serde_json::from_str(&world.ok("buyer", &own)).unwrap());
     assert!(

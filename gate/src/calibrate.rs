@@ -1,5 +1,6 @@
 //! From a price to noise scales: how the job's ρ is split, and the threshold that undeclared keys must pass.
 
+use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, Normal};
 use tidegate_protocol::{
     Cost,
@@ -19,6 +20,15 @@ pub struct Threshold {
     pub scale: f64,
 }
 
+/// How a price is split. Public.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Split {
+    /// ρ of each column.
+    pub columns: Vec<f64>,
+    /// ρ of the threshold that undeclared keys must pass, where there is one.
+    pub threshold: Option<f64>,
+}
+
 /// Noise scales of a plan at a price. All public.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
@@ -33,7 +43,15 @@ pub struct Calibration {
 }
 
 impl Plan {
-    /// Splits `cost` over the columns by their weights (the threshold of undeclared keys counts as one more, of weight 1) and finds each part's noise.
+    /// Splits `cost` over the columns by their weights; the threshold of undeclared keys counts as one more, of weight 1.
+    pub fn split(&self, cost: Cost) -> Split {
+        let undeclared = matches!(self.shape.keys, Keys::Undeclared { .. });
+        let weights: f64 = self.shape.columns.iter().map(|c| c.weight).sum::<f64>() + f64::from(u8::from(undeclared));
+        let rho = |weight: f64| cost.rho_micro.rho() * weight / weights;
+        Split { columns: self.shape.columns.iter().map(|c| rho(c.weight)).collect(), threshold: undeclared.then(|| rho(1.0)) }
+    }
+
+    /// Splits `cost` ([`Plan::split`]) and finds each part's noise.
     ///
     /// A unit touches κ groups, and in each `times` moves of a part: their ρ add up, so a draw may cost
     /// ρ_column · share / (κ · times), and σ = Δ / √(2ρ) (Bun and Steinke 2016, Proposition 1.6).
@@ -47,22 +65,20 @@ impl Plan {
         if cost.rho_micro.0 == 0 {
             return Err(GateError::Cost("ρ must be positive".into()));
         }
-        let undeclared = matches!(self.shape.keys, Keys::Undeclared { .. });
-        if undeclared && cost.delta_femto.0 == 0 {
+        let split = self.split(cost);
+        if split.threshold.is_some() && cost.delta_femto.0 == 0 {
             return Err(GateError::Cost("undeclared group keys need a δ, or declare them with keys = […]".into()));
         }
         let kappa = f64::from(self.kappa());
-        let weights: f64 = self.shape.columns.iter().map(|c| c.weight).sum::<f64>() + f64::from(u8::from(undeclared));
-        let rho = |weight: f64| cost.rho_micro.rho() * weight / weights / kappa;
         let mut scales = Vec::with_capacity(self.parts.len());
-        for (i, column) in self.shape.columns.iter().enumerate() {
+        for (i, rho) in split.columns.iter().enumerate() {
             for part in &self.parts[self.parts_of(i)] {
-                scales.push(scale_for(part.sensitivity, rho(column.weight) * part.share / f64::from(part.times))?);
+                scales.push(scale_for(part.sensitivity, rho / kappa * part.share / f64::from(part.times))?);
             }
         }
-        let threshold = match self.shape.keys {
-            Keys::Undeclared { min_units, .. } => {
-                let scale = scale_for(1, rho(1.0))?;
+        let threshold = match (self.shape.keys, split.threshold) {
+            (Keys::Undeclared { min_units, .. }, Some(rho)) => {
+                let scale = scale_for(1, rho / kappa)?;
                 Some(threshold(scale, cost.delta_femto.delta(), self.kappa(), i64::from(min_units))?)
             }
             _ => None,

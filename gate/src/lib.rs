@@ -35,7 +35,7 @@ mod shape;
 mod terms;
 
 pub use accumulate::{Field, GroupSums, Largest, Sums};
-pub use calibrate::{Calibration, Threshold};
+pub use calibrate::{Calibration, Split, Threshold};
 pub use convert::{epsilon_of, rho_of};
 pub use part::{Kind, Part};
 pub use reduce::{BRANCHES, Confusion, Covariance, Histogram, Mean, Measure, Quantiles, Scores, Sum, Variance, Vector};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use tidegate_gate::{Plan, Terms};
+use tidegate_gate::{Plan, Split, Terms};
 use tidegate_protocol::{Code, ContentHash, Refusal, manifest::Manifest, policy::Policy, receipt::Mechanism};
 
 use crate::{
@@ -26,9 +26,14 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// The price split and the noise, as a receipt would state them.
+    /// The noise, as a receipt would state it.
     pub fn mechanism(&self) -> Mechanism {
         self.terms.mechanism(&self.plan)
+    }
+
+    /// How the price is split over the columns.
+    pub fn split(&self) -> Split {
+        self.plan.split(self.work.job.cost)
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tidegate_gate::Split;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
 use crate::{NodeError, answer::Answer, check, file_error, home::Home, jobfile::JobFile, sample::LaidOut, worker};
@@ -16,8 +17,10 @@ pub struct Rehearsed {
     pub result: ResultDoc,
     /// What the query computes from it, where that is more than naming its columns.
     pub answer: Option<Answer>,
-    /// The price split and the noise, as the receipt will state them.
+    /// The noise, as the receipt will state it.
     pub mechanism: Mechanism,
+    /// How the price is split over the columns.
+    pub split: Split,
     /// What the program said: log lines, traps, defaults used.
     pub lines: Vec<String>,
 }
@@ -49,5 +52,5 @@ async fn on(file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehears
     let (sums, lines) = worker::rehearse(&planned.work, files).await.map_err(|e| file_error(mock, e))?;
     let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
     let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
-    Ok(Rehearsed { answer, result: released.document().clone(), mechanism: planned.mechanism(), lines })
+    Ok(Rehearsed { answer, result: released.document().clone(), mechanism: planned.mechanism(), split: planned.split(), lines })
 }

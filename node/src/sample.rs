@@ -3,6 +3,7 @@
 use std::{fs::File, path::PathBuf};
 
 use tidegate_catalog::dataset;
+use tidegate_gate::Split;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
 use crate::{NodeError, check, file_error, home::Home, jobfile::JobFile, worker};
@@ -18,7 +19,7 @@ pub async fn sample(
     data: &[PathBuf],
     runs: u64,
     mut each: impl FnMut(&ResultDoc),
-) -> Result<Mechanism, NodeError> {
+) -> Result<(Mechanism, Split), NodeError> {
     let laid = LaidOut::new(home, policy, data).await?;
     releases(file, policy, &laid.files, runs, &mut each).await
 }
@@ -55,7 +56,7 @@ async fn releases(
     files: &[PathBuf],
     runs: u64,
     each: &mut impl FnMut(&ResultDoc),
-) -> Result<Mechanism, NodeError> {
+) -> Result<(Mechanism, Split), NodeError> {
     let first = files.first().ok_or_else(|| NodeError::File("no files".into()))?;
     let rows = File::open(first).map_err(|e| file_error(first, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
@@ -66,5 +67,5 @@ async fn releases(
         let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32]));
         each(released.map_err(gate)?.document());
     }
-    Ok(planned.mechanism())
+    Ok((planned.mechanism(), planned.split()))
 }

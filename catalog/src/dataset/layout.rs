@@ -51,7 +51,7 @@ pub fn profile(
     progress: &mut dyn FnMut(Phase, u64),
 ) -> Result<Profile, DataError> {
     let files: Vec<&PathBuf> = tables.iter().flat_map(|t| &t.files).collect();
-    let visible = visible(tables, policy)?;
+    let visible = schema(tables, policy)?;
     let parquet = files.iter().all(|f| f.extension().is_some_and(|e| e == "parquet"));
     // Of several tables there is always a copy.
     let (mut order, mut rows) = (OrderCheck::default(), 0);
@@ -117,8 +117,11 @@ fn can_be_unit(kind: &DataType) -> bool {
     kind.is_integer() || matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary)
 }
 
-/// The columns that jobs read: the unit's, of several tables which one a row is of, and the policy's in its order.
-fn visible(tables: &[TableFiles], policy: &Policy) -> Result<SchemaRef, DataError> {
+/// The columns that jobs read: the unit's, of several tables which one a row is of, and the policy's in its order. Reads the files' own schemas.
+///
+/// # Errors
+/// [`DataError::Column`] for what the policy names and the files do not have, or not so.
+pub fn schema(tables: &[TableFiles], policy: &Policy) -> Result<SchemaRef, DataError> {
     let mut schemas = Vec::with_capacity(tables.len());
     for table in tables {
         let first = table.files.first().ok_or_else(|| DataError::Record("no files".into()))?;

@@ -10,7 +10,7 @@ mod layout;
 mod read;
 mod record;
 
-pub use layout::{OrderCheck, Phase, Profile, profile};
+pub use layout::{OrderCheck, Phase, Profile, profile, schema};
 pub use read::{TableFiles, describe, expand, open, tables};
 pub use record::{Dataset, DatasetRecord, Stamp, load_all, save};
 

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
+use tidegate_catalog::dataset;
 use tidegate_node::{NodeError, check, home::Home, jobfile::JobFile, publish::find};
 use tidegate_protocol::{
     manifest::Manifest,
@@ -19,9 +20,9 @@ pub(crate) struct Args {
     /// Lines that `tidegate list --json` printed; without it, the datasets published here.
     #[arg(long, conflicts_with_all = ["rows", "policy"])]
     offers: Option<PathBuf>,
-    /// A file with the dataset's columns: only its schema is read.
+    /// A file with the dataset's columns: only its schema is read. Where the policy has tables, TABLE=FILE, once for each.
     #[arg(long, requires = "policy")]
-    rows: Option<PathBuf>,
+    rows: Vec<PathBuf>,
     /// The policy, TOML.
     #[arg(long, requires = "rows")]
     policy: Option<PathBuf>,
@@ -39,7 +40,7 @@ struct Offer {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let file = JobFile::read(&args.job)?;
-    let (policy, schema) = match (&args.offers, &args.rows, &args.policy) {
+    let (policy, schema) = match (&args.offers, args.rows.as_slice(), &args.policy) {
         (Some(offers), ..) => {
             let text = std::fs::read_to_string(offers).with_context(|| offers.display().to_string())?;
             let offers = text.lines().map(serde_json::from_str::<Offer>).collect::<Result<Vec<_>, _>>()?;
@@ -49,10 +50,11 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             let schema = check::schema(&offer.manifest)?;
             (offer.policy, schema)
         }
-        (None, Some(rows), Some(policy)) => {
+        (None, [_, ..], Some(policy)) => {
             let text = std::fs::read_to_string(policy).with_context(|| policy.display().to_string())?;
             let policy = PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?;
-            (policy, tidegate_catalog::dataset::open(rows)?.schema())
+            let schema = dataset::schema(&dataset::tables(&args.rows, &policy)?, &policy)?;
+            (policy, schema)
         }
         _ => {
             let dataset = find(home, &file.dataset)?;
@@ -65,11 +67,11 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             if args.json {
                 println!(
                     "{}",
-                    serde_json::json!({ "verdict": "accept", "cost": cost, "mechanism": mechanism, "program": program })
+                    serde_json::json!({ "verdict": "accept", "cost": cost, "mechanism": mechanism, "split": planned.split(), "program": program })
                 );
             } else {
                 println!("accept: it would cost {}", show::price(cost, policy.delta_femto));
-                show::noise(&mechanism);
+                show::noise(&mechanism, &planned.split());
             }
             Ok(ExitCode::SUCCESS)
         }

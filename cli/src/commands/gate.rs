@@ -40,7 +40,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(&policy).with_context(|| policy.display().to_string())?;
     let policy = PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?;
     let mut cells: BTreeMap<(String, usize), (String, Seen)> = BTreeMap::new();
-    let mechanism = sample(home, &file, &policy, &data, runs, |result| {
+    let (mechanism, split) = sample(home, &file, &policy, &data, runs, |result| {
         if json {
             println!("{}", serde_json::json!(result));
             return;
@@ -63,7 +63,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         );
     }
     if !json {
-        show::noise(&mechanism);
+        show::noise(&mechanism, &split);
     }
     Ok(())
 }

@@ -55,13 +55,13 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if args.json {
         println!(
             "{}",
-            serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "lines": shown.lines })
+            serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "split": shown.split, "lines": shown.lines })
         );
         return Ok(());
     }
     show::outcome(&shown.result, shown.answer.as_ref());
     println!("mock rows, real noise. The job would cost {}", show::price(shown.result.cost, policy.delta_femto));
-    show::noise(&shown.mechanism);
+    show::noise(&shown.mechanism, &shown.split);
     for line in shown.lines.iter().take(40) {
         println!("  program: {line}");
     }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     RunError,
-    units::{Chunk, Physical, Runs, Selected, UnitRef, shorten},
+    units::{Chunk, Of, Physical, Runs, Selected, UnitRef, shorten},
 };
 
 /// Takes rows.
@@ -124,8 +124,8 @@ fn selected(over: &Physical, schema: SchemaRef, chunk: Chunk, sink: Sink<'_>) ->
     let batch = RecordBatch::try_new_with_options(schema, chunk.columns, &options)?;
     let Selected { of, columns } = over.select(&batch)?;
     let runs = match of {
-        Some(of) => chunk.runs.chosen(&of),
-        None => chunk.runs,
+        Of::All => chunk.runs,
+        some => chunk.runs.chosen(&some.rows(chunk.runs.len())),
     };
     if runs.rows.is_empty() { Ok(()) } else { sink(Chunk { runs, columns }) }
 }

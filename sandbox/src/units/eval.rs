@@ -1,15 +1,17 @@
 //! Expressions over batches of rows: total, so that no row can raise an error whatever the functions in them do.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array},
-        compute::{cast, concat, filter_record_batch, interleave},
+        array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array},
+        compute::{cast, concat, filter, filter_record_batch, interleave, take},
         datatypes::{DataType, Field, Schema},
+        error::ArrowError,
     },
     common::{DFSchema, ScalarValue},
     logical_expr::Expr,
@@ -27,19 +29,50 @@ use crate::{
 #[derive(Clone)]
 struct Ready {
     filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Over those of the source's columns that they read.
     columns: Vec<Arc<dyn PhysicalExpr>>,
+    read: Vec<usize>,
 }
 
 /// A select's expressions, ready to evaluate.
 #[derive(Clone)]
 pub(crate) struct Physical(Vec<Ready>);
 
+/// Which of a batch's rows make rows.
+pub(crate) enum Of {
+    /// Each makes one.
+    All,
+    /// Those where it is true make one.
+    Mask(BooleanArray),
+    /// Of which row each is made, ascending.
+    Rows(UInt64Array),
+}
+
 /// The rows that a batch makes.
 pub(crate) struct Selected {
-    /// Of which of the batch's rows each was made, ascending; `None` where each of its rows made one.
-    pub(crate) of: Option<UInt64Array>,
+    pub(crate) of: Of,
     /// The selected columns.
     pub(crate) columns: Vec<ArrayRef>,
+}
+
+impl Of {
+    /// What the rows are made of, of another column of the batch.
+    pub(crate) fn apply(&self, column: &ArrayRef) -> Result<ArrayRef, RunError> {
+        Ok(match self {
+            Self::All => column.clone(),
+            Self::Mask(mask) => filter(column, mask)?,
+            Self::Rows(rows) => take(column, rows, None)?,
+        })
+    }
+
+    /// Of which of the batch's `rows` each is made, ascending.
+    pub(crate) fn rows(&self, rows: usize) -> Vec<u64> {
+        match self {
+            Self::All => (0..rows as u64).collect(),
+            Self::Mask(mask) => (0..).zip(mask).filter(|(_, keep)| *keep == Some(true)).map(|(row, _)| row).collect(),
+            Self::Rows(rows) => rows.values().to_vec(),
+        }
+    }
 }
 
 impl Physical {
@@ -50,12 +83,17 @@ impl Physical {
     /// For batches of these columns: those of the select's source that it reads, at least.
     pub(crate) fn over(select: &Select, schema: &DFSchema) -> Result<Self, RunError> {
         let context = SessionContext::new();
-        let ready = |e: &Expr| context.create_physical_expr(e.clone(), schema);
         let branch = |branch: &Branch| {
-            Ok(Ready {
-                filter: branch.filter.as_ref().map(ready).transpose()?,
-                columns: branch.columns.iter().map(ready).collect::<Result<_, _>>()?,
-            })
+            let mut read = BTreeSet::new();
+            for column in branch.columns.iter().flat_map(Expr::column_refs) {
+                read.insert(schema.index_of_column(column)?);
+            }
+            let read: Vec<usize> = read.into_iter().collect();
+            let fields = read.iter().map(|i| schema.qualified_field(*i)).map(|(of, f)| (of.cloned(), f.clone())).collect();
+            let narrow = DFSchema::new_with_metadata(fields, HashMap::new())?;
+            let filter = branch.filter.as_ref().map(|e| context.create_physical_expr(e.clone(), schema)).transpose()?;
+            let columns = branch.columns.iter().map(|e| context.create_physical_expr(e.clone(), &narrow));
+            Ok(Ready { filter, columns: columns.collect::<Result<_, _>>()?, read })
         };
         Ok(Self(select.branches.iter().map(branch).collect::<Result<_, RunError>>()?))
     }
@@ -67,7 +105,9 @@ impl Physical {
 
     /// The selected columns' types, over a source of this schema.
     pub(crate) fn kinds(&self, schema: &Schema) -> Result<Vec<DataType>, RunError> {
-        self.0[0].columns.iter().map(|e| Ok(e.data_type(schema)?)).collect()
+        let first = &self.0[0];
+        let narrow = schema.project(&first.read)?;
+        first.columns.iter().map(|e| Ok(e.data_type(&narrow)?)).collect()
     }
 
     /// The rows that `batch` makes: of each of its rows, one for each branch whose filter it passes.
@@ -77,9 +117,8 @@ impl Physical {
             return each.pop().ok_or_else(|| RunError::Engine("no branch".into()));
         }
         // (row, branch, place among the branch's rows), row by row.
-        let place = |branch: usize, one: &Selected| match &one.of {
-            Some(of) => of.values().iter().enumerate().map(|(i, row)| (*row, branch, i)).collect::<Vec<_>>(),
-            None => (0..batch.num_rows()).map(|i| (i as u64, branch, i)).collect(),
+        let place = |branch: usize, one: &Selected| {
+            one.of.rows(batch.num_rows()).into_iter().enumerate().map(move |(i, row)| (row, branch, i)).collect::<Vec<_>>()
         };
         let mut places: Vec<_> = each.iter().enumerate().flat_map(|(branch, one)| place(branch, one)).collect();
         places.sort_unstable();
@@ -89,22 +128,22 @@ impl Physical {
             Ok(interleave(&of_branches, &from)?)
         };
         let columns = (0..self.0[0].columns.len()).map(column).collect::<Result<_, RunError>>()?;
-        Ok(Selected { of: Some(places.into_iter().map(|(row, _, _)| row).collect()), columns })
+        Ok(Selected { of: Of::Rows(places.into_iter().map(|(row, _, _)| row).collect()), columns })
     }
 }
 
 impl Ready {
     fn select(&self, batch: &RecordBatch) -> Result<Selected, RunError> {
+        let read = batch.project(&self.read)?;
         let columns = |batch: &RecordBatch| self.columns.iter().map(|e| total(e, batch)).collect::<Result<_, _>>();
-        let Some(filter) = &self.filter else { return Ok(Selected { of: None, columns: columns(batch)? }) };
+        let Some(filter) = &self.filter else { return Ok(Selected { of: Of::All, columns: columns(&read)? }) };
         let mask = cast(&total(filter, batch)?, &DataType::Boolean)?;
         let mask = mask.as_boolean();
-        let kept = filter_record_batch(batch, mask)?;
-        if kept.num_rows() == batch.num_rows() {
-            return Ok(Selected { of: None, columns: columns(batch)? });
+        if mask.true_count() == batch.num_rows() {
+            return Ok(Selected { of: Of::All, columns: columns(&read)? });
         }
-        let of = (0u64..).zip(mask).filter(|(_, keep)| *keep == Some(true)).map(|(row, _)| row).collect();
-        Ok(Selected { of: Some(of), columns: columns(&kept)? })
+        let kept = filter_record_batch(&read, mask)?;
+        Ok(Selected { of: Of::Mask(mask.clone()), columns: columns(&kept)? })
     }
 }
 
@@ -155,7 +194,13 @@ pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
         RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|e| refuse(e.to_string()))
     };
     let rows = [row(&null)?, row(&default)?];
-    for expr in physical.0.iter().flat_map(|branch| branch.filter.iter().chain(&branch.columns)) {
+    let all = |branch: &Ready| {
+        let read: Vec<RecordBatch> = rows.iter().map(|row| row.project(&branch.read)).collect::<Result<_, _>>()?;
+        let columns = branch.columns.iter().map(move |e| (e.clone(), read.clone()));
+        Ok(branch.filter.iter().map(|e| (e.clone(), rows.to_vec())).chain(columns).collect::<Vec<_>>())
+    };
+    let all = physical.0.iter().map(all).collect::<Result<Vec<_>, ArrowError>>().map_err(|e| refuse(e.to_string()))?;
+    for (expr, rows) in all.into_iter().flatten() {
         let evaluate =
             |row: &RecordBatch| expr.evaluate(row).and_then(|value| value.into_array(1)).map_err(|e| e.strip_backtrace());
         let tried = |row| {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs::File, sync::Arc};
 use datafusion::{
     arrow::{
         array::{Array, ArrayRef, RecordBatch},
-        compute::{cast, filter_record_batch, is_not_null, take},
+        compute::{cast, filter_record_batch, is_not_null},
         datatypes::{DataType, Field, Schema, SchemaRef},
     },
     common::DFSchema,
@@ -13,7 +13,7 @@ use datafusion::{
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_protocol::limits;
 
-pub(crate) use self::eval::{Physical, Selected, prove};
+pub(crate) use self::eval::{Of, Physical, Selected, prove};
 pub use self::runs::{Runs, Unit, UnitRef};
 use self::{
     part::{Layout, Part},
@@ -179,11 +179,8 @@ impl<'a> Scan<'a> {
         let mut chunks = Vec::with_capacity(self.physical.len());
         for physical in &self.physical {
             let Selected { of, columns } = physical.select(batch)?;
-            let runs = match &of {
-                Some(of) => encode.runs(&take(units, of, None)?)?,
-                None => encode.runs(units)?,
-            };
-            if of.is_none() && !ordered {
+            let runs = encode.runs(&of.apply(units)?)?;
+            if matches!(of, Of::All) && !ordered {
                 check_order(&runs, part, last)?;
                 ordered = true;
             }

@@ -77,10 +77,10 @@ impl Runs {
     }
 
     /// Those of the chosen rows: of which row each was made, ascending.
-    pub(crate) fn chosen(&self, of: &UInt64Array) -> Self {
+    pub(crate) fn chosen(&self, of: &[u64]) -> Self {
         let (mut units, mut rows, mut start) = (Vec::new(), Vec::new(), 0);
         for (i, run) in self.rows.iter().enumerate() {
-            let end = start + of.values()[start..].partition_point(|row| (*row as usize) < run.end);
+            let end = start + of[start..].partition_point(|row| (*row as usize) < run.end);
             if end > start {
                 units.push(self.unit(i).to_owned());
                 rows.push(start..end);

@@ -95,13 +95,11 @@ impl<'a> Joining<'a> {
             let all = |rows: &[u64]| rows.iter().copied().map(Some).collect::<Vec<_>>();
             let batch = self.batch(first, second, &all(&pairs.first), &all(&pairs.second))?;
             let Selected { of, .. } = condition.select(&batch)?;
-            Ok::<_, RunError>(of.map(|of| {
-                let mut holds = vec![false; pairs.first.len()];
-                of.values().iter().for_each(|i| holds[*i as usize] = true);
-                holds
-            }))
+            let mut holds = vec![false; pairs.first.len()];
+            of.rows(holds.len()).into_iter().for_each(|i| holds[i as usize] = true);
+            Ok::<_, RunError>(holds)
         });
-        let holds = holds.transpose()?.flatten();
+        let holds = holds.transpose()?;
         let made = pairs.made(self.join.kind, holds.as_deref());
         if made.units.is_empty() {
             return Ok(());
