@@ -60,6 +60,20 @@ pub(crate) fn best<T>(times: usize, mut work: impl FnMut() -> anyhow::Result<T>)
     Ok(best)
 }
 
+/// The shortest of `times` runs of each, in seconds, run in turn: what disturbs the machine disturbs both.
+pub(crate) fn in_turn<A, B>(
+    times: usize,
+    mut ours: impl FnMut() -> anyhow::Result<A>,
+    mut floor: impl FnMut() -> anyhow::Result<B>,
+) -> anyhow::Result<(f64, f64)> {
+    let (mut a, mut b) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..times {
+        a = a.min(best(1, &mut ours)?);
+        b = b.min(best(1, &mut floor)?);
+    }
+    Ok((a, b))
+}
+
 /// Forgets what was the largest resident memory so far, where the kernel lets a process do that.
 pub(crate) fn forget_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
