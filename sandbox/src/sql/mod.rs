@@ -7,6 +7,7 @@
 mod admit;
 mod clamp;
 mod declare;
+mod direct;
 mod expr;
 mod flow;
 mod fold;

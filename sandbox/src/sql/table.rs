@@ -12,7 +12,7 @@ use datafusion::physical_plan::aggregates::{
 };
 use tidegate_protocol::job::Key;
 
-use super::keys;
+use super::{direct::Direct, keys};
 use crate::RunError;
 
 /// Keys beside the declared ones that the table may hold before it is emptied of them.
@@ -21,6 +21,8 @@ const STRAYS: usize = 1 << 16;
 /// Numbers for keys: the first is 0, and equal keys have equal numbers.
 pub(super) struct Table {
     pub(super) values: Box<dyn GroupValues>,
+    /// What it knows of, where that is faster.
+    direct: Direct,
     /// The last batch's numbers, row by row.
     pub(super) numbers: Vec<usize>,
     pub(super) encode: RowConverter,
@@ -35,6 +37,7 @@ impl Table {
         let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
         let mut table = Self {
             values: new_group_values(schema.into(), &GroupOrdering::None)?,
+            direct: Direct::default(),
             numbers: Vec::new(),
             encode: RowConverter::new(columns.iter().map(|c| SortField::new(c.data_type().clone())).collect())?,
             declared: declared.map(|keys| keys::declared(keys, columns)).transpose()?,
@@ -44,8 +47,18 @@ impl Table {
         Ok(table)
     }
 
+    /// Numbers these keys, row by row.
+    pub(super) fn number(&mut self, columns: &[ArrayRef]) -> Result<(), RunError> {
+        if !self.direct.find(columns, &mut self.numbers) {
+            self.values.intern(columns, &mut self.numbers)?;
+            self.direct.learn(columns, &self.numbers);
+        }
+        Ok(())
+    }
+
     /// Declared keys have the first numbers, in their order.
     fn begin(&mut self) -> Result<(), RunError> {
+        self.direct = Direct::default();
         if let Some(declared) = &self.declared {
             self.values.clear_shrink(0);
             self.values.intern(declared, &mut self.numbers)?;

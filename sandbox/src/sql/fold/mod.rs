@@ -162,7 +162,7 @@ impl<'a> Fold<'a> {
         }
         let mut groups = 1;
         if let Some(table) = &mut table {
-            table.values.intern(keys, &mut table.numbers)?;
+            table.number(keys)?;
             groups = table.values.len().min(table.counted);
         }
         self.sums.resize(groups.max(self.groups()) * self.stride, 0);
