@@ -22,6 +22,7 @@ mod rows;
 mod run;
 mod select;
 mod sets;
+mod short;
 mod table;
 mod text;
 mod unit_join;

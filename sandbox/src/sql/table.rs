@@ -12,7 +12,7 @@ use datafusion::physical_plan::aggregates::{
 };
 use tidegate_protocol::job::Key;
 
-use super::{direct::Direct, keys};
+use super::{direct::Direct, keys, short::Short};
 use crate::RunError;
 
 /// Keys beside the declared ones that the table may hold before it is emptied of them.
@@ -23,6 +23,7 @@ pub(super) struct Table {
     pub(super) values: Box<dyn GroupValues>,
     /// What it knows of, where that is faster.
     direct: Direct,
+    short: Short,
     /// The last batch's numbers, row by row.
     pub(super) numbers: Vec<usize>,
     pub(super) encode: RowConverter,
@@ -38,6 +39,7 @@ impl Table {
         let mut table = Self {
             values: new_group_values(schema.into(), &GroupOrdering::None)?,
             direct: Direct::default(),
+            short: Short::default(),
             numbers: Vec::new(),
             encode: RowConverter::new(columns.iter().map(|c| SortField::new(c.data_type().clone())).collect())?,
             declared: declared.map(|keys| keys::declared(keys, columns)).transpose()?,
@@ -49,16 +51,17 @@ impl Table {
 
     /// Numbers these keys, row by row.
     pub(super) fn number(&mut self, columns: &[ArrayRef]) -> Result<(), RunError> {
-        if !self.direct.find(columns, &mut self.numbers) {
+        if !self.direct.find(columns, &mut self.numbers) && !self.short.find(columns, &mut self.numbers) {
             self.values.intern(columns, &mut self.numbers)?;
             self.direct.learn(columns, &self.numbers);
+            self.short.learn(&self.numbers);
         }
         Ok(())
     }
 
     /// Declared keys have the first numbers, in their order.
     fn begin(&mut self) -> Result<(), RunError> {
-        self.direct = Direct::default();
+        (self.direct, self.short) = (Direct::default(), Short::default());
         if let Some(declared) = &self.declared {
             self.values.clear_shrink(0);
             self.values.intern(declared, &mut self.numbers)?;
