@@ -6,19 +6,23 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions},
-    datatypes::{Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use tidegate_protocol::limits;
 
 use super::{
     input::{Input, Source},
     per_unit::{Done, Folding, PerUnit},
+    select::Select,
     unit_join::Joining,
 };
 use crate::{
     RunError,
-    units::{Chunk, Of, Physical, Runs, Selected, UnitRef, shorten},
+    units::{Chunk, Of, Physical, Runs, Selected, UnitRef, shorten, width},
 };
+
+/// Most rows at a time, however narrow.
+const MOST_ROWS: usize = 8192;
 
 /// Takes rows.
 type Sink<'s> = &'s mut dyn FnMut(Chunk) -> Result<(), RunError>;
@@ -28,36 +32,43 @@ pub(super) enum Flow<'a> {
     /// The leaf of this number.
     Leaf(usize),
     /// One row a unit.
-    PerUnit { input: Box<Flow<'a>>, stage: &'a PerUnit, folding: Folding, over: Physical },
+    PerUnit { input: Box<Flow<'a>>, stage: &'a PerUnit, folding: Folding, over: Over },
     /// Two inputs' rows, joined.
-    Join { inputs: Box<[Flow<'a>; 2]>, joining: Box<Joining<'a>>, over: Physical },
+    Join { inputs: Box<[Flow<'a>; 2]>, joining: Box<Joining<'a>>, over: Over },
+}
+
+/// What is selected of a source's rows.
+pub(super) struct Over {
+    physical: Physical,
+    /// Most rows at a time: of each, public numbers say what it may take.
+    most: usize,
 }
 
 impl<'a> Flow<'a> {
-    /// Begins.
+    /// Begins. What is selected of a source takes no more than so many `bytes` at a time, each text counted at its longest.
     ///
     /// # Errors
     /// [`RunError::Engine`] for what admission should have found.
-    pub(super) fn new(input: &'a Input) -> Result<Self, RunError> {
-        Self::numbered(input, &mut 0)
+    pub(super) fn new(input: &'a Input, bytes: usize) -> Result<Self, RunError> {
+        Self::numbered(input, bytes, &mut 0)
     }
 
-    fn numbered(input: &'a Input, next: &mut usize) -> Result<Self, RunError> {
+    fn numbered(input: &'a Input, bytes: usize, next: &mut usize) -> Result<Self, RunError> {
         Ok(match &input.source {
             Source::Rows => {
                 *next += 1;
                 Self::Leaf(*next - 1)
             }
             Source::PerUnit(stage) => Self::PerUnit {
-                input: Box::new(Self::numbered(&stage.input, next)?),
+                input: Box::new(Self::numbered(&stage.input, bytes, next)?),
                 stage,
                 folding: stage.begin()?,
-                over: Physical::new(&input.select)?,
+                over: Over::new(&input.select, bytes)?,
             },
             Source::Join(join) => Self::Join {
-                inputs: Box::new([Self::numbered(&join.first, next)?, Self::numbered(&join.second, next)?]),
+                inputs: Box::new([Self::numbered(&join.first, bytes, next)?, Self::numbered(&join.second, bytes, next)?]),
                 joining: Box::new(Joining::new(join)?),
-                over: Physical::new(&input.select)?,
+                over: Over::new(&input.select, bytes)?,
             },
         })
     }
@@ -84,7 +95,7 @@ impl<'a> Flow<'a> {
             }
             Self::Join { inputs, joining, over } => {
                 let schema = joining.schema.clone();
-                let made = &mut |chunk| selected(over, schema.clone(), chunk, sink);
+                let made = &mut |chunk| over.select(schema.clone(), chunk, sink);
                 // The one that may make many rows of few goes through in pieces, once the other's rows are here.
                 let (streamed, other) = if inputs[1].joins() { (1, 0) } else { (0, 1) };
                 inputs[other].take(leaves, at, &mut |chunk| joining.held[other].add(&chunk))?;
@@ -108,24 +119,41 @@ impl<'a> Flow<'a> {
 }
 
 /// Hands on what `over` selects of units that are done.
-fn units_done(stage: &PerUnit, over: &Physical, (units, columns): Done, sink: Sink<'_>) -> Result<(), RunError> {
+fn units_done(stage: &PerUnit, over: &Over, (units, columns): Done, sink: Sink<'_>) -> Result<(), RunError> {
     if units.is_empty() {
         return Ok(());
     }
     let field = |(f, c): (&Arc<Field>, &ArrayRef)| Field::new(f.name(), c.data_type().clone(), true);
     let schema = Schema::new(stage.schema.fields().iter().zip(&columns).map(field).collect::<Vec<_>>());
     let rows = (0..units.len()).map(|i| i..i + 1).collect();
-    selected(over, Arc::new(schema), Chunk { runs: Runs::of(units, rows), columns }, sink)
+    over.select(Arc::new(schema), Chunk { runs: Runs::of(units, rows), columns }, sink)
 }
 
-/// Hands on what `over` selects of a source's rows.
-fn selected(over: &Physical, schema: SchemaRef, chunk: Chunk, sink: Sink<'_>) -> Result<(), RunError> {
-    let options = RecordBatchOptions::new().with_row_count(Some(chunk.runs.len()));
-    let batch = RecordBatch::try_new_with_options(schema, chunk.columns, &options)?;
-    let Selected { of, columns } = over.select(&batch)?;
-    let runs = match of {
-        Of::All => chunk.runs,
-        some => chunk.runs.chosen(&some.rows(chunk.runs.len())),
-    };
-    if runs.rows.is_empty() { Ok(()) } else { sink(Chunk { runs, columns }) }
+impl Over {
+    fn new(select: &Select, bytes: usize) -> Result<Self, RunError> {
+        let physical = Physical::new(select)?;
+        // And a text on the way to each.
+        let row = width(&physical.kinds(select.schema.as_arrow())?) + width(&[DataType::Utf8]);
+        Ok(Self { most: (bytes / (row * physical.branches().max(1))).clamp(1, MOST_ROWS), physical })
+    }
+
+    /// Hands on what is selected of a source's rows.
+    fn select(&self, schema: SchemaRef, Chunk { runs, columns }: Chunk, sink: Sink<'_>) -> Result<(), RunError> {
+        let rows = runs.len();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+        for from in (0..rows).step_by(self.most) {
+            let some = self.most.min(rows - from);
+            let Selected { of, columns } = self.physical.select(&batch.slice(from, some))?;
+            let runs = runs.slice(from, some);
+            let runs = match of {
+                Of::All => runs,
+                of => runs.chosen(&of.rows(some)),
+            };
+            if !runs.rows.is_empty() {
+                sink(Chunk { runs, columns })?;
+            }
+        }
+        Ok(())
+    }
 }

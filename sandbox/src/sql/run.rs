@@ -29,6 +29,8 @@ const FOLDS_BYTES: usize = 512 << 20;
 
 /// Most threads that join; fewer, where each joins more than once.
 const MOST_JOINS: usize = 8;
+/// Bytes that what is selected of aggregated or joined rows may take, on all threads.
+const SELECTED_BYTES: usize = 256 << 20;
 /// Bytes that rows counted together may take as groups, on one thread.
 const CHUNK_BYTES: usize = 64 << 20;
 
@@ -94,7 +96,7 @@ fn run_over(
             laid: vec![Vec::new(); fields],
             most: (CHUNK_BYTES / row_bytes(query, plan)).max(1),
         };
-        Ok((thread, Flow::new(&query.input)?))
+        Ok((thread, Flow::new(&query.input, SELECTED_BYTES / ways)?))
     };
     let threads = scan.run_split(ways, start, |(thread, flow), chunks, at| {
         let mut leaves: Vec<_> = chunks.into_iter().map(Some).collect();

@@ -92,16 +92,10 @@ impl Runs {
 
     /// Those of `from` and the `rows` after it.
     pub(crate) fn slice(&self, from: usize, rows: usize) -> Self {
-        let mut units = Vec::new();
-        let mut mine = Vec::new();
-        for (i, run) in self.rows.iter().enumerate() {
-            let (start, end) = (run.start.max(from), run.end.min(from + rows));
-            if start < end {
-                units.push(self.unit(i).to_owned());
-                mine.push(start - from..end - from);
-            }
-        }
-        Self::of(units, mine)
+        let first = self.rows.partition_point(|run| run.end <= from);
+        let mine = self.rows[first..].iter().take_while(|run| run.start < from + rows);
+        let mine: Vec<_> = mine.map(|run| run.start.max(from) - from..run.end.min(from + rows) - from).collect();
+        Self::of((first..first + mine.len()).map(|i| self.unit(i).to_owned()).collect(), mine)
     }
 
     /// How many rows.

@@ -174,6 +174,45 @@ fn wide_rows_come_in_small_batches() {
     assert!(rows(100) * 100 * 4 * limits::TEXT_CHARS <= 256 << 20, "{}", rows(100));
 }
 
+/// What a buyer's texts make of joined rows, or of rows of units, comes in small pieces too.
+#[test]
+fn wide_rows_of_units_and_joins_come_in_small_pieces() {
+    let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+    let units: Vec<_> = (0..2000i64).map(|i| Some(i / 20)).collect();
+    let files = [file(&units, 2000)];
+    let schema = crate::units::schema(&files[0]).unwrap();
+    let largest = |from: &str, keys: usize| {
+        let keys = (0..keys).map(|i| format!("'{i}' || x")).collect::<Vec<_>>().join(", ");
+        let query = format!("SELECT COUNT(*) FROM {from} GROUP BY {keys}");
+        let query = admit_query(&Asked::new(&query), &schema, &policy).unwrap();
+        let leaves = query.input.leaves();
+        let scan = Scan::open(&files, &leaves, 0).unwrap();
+        let start = || Ok((Flow::new(&query.input, 16 << 20)?, 0, 0));
+        let seen = scan.run_split(1, start, |(flow, most, all), chunks, at| {
+            flow.take(&mut chunks.into_iter().map(Some).collect::<Vec<_>>(), Some(at), &mut |chunk| {
+                (*most, *all) = (chunk.runs.len().max(*most), *all + chunk.runs.len());
+                Ok(())
+            })
+        });
+        let (mut flow, mut most, mut all) = seen.unwrap().pop().unwrap();
+        flow.take(&mut [], None, &mut |chunk| {
+            (most, all) = (chunk.runs.len().max(most), all + chunk.runs.len());
+            Ok(())
+        })
+        .unwrap();
+        (most, all)
+    };
+    let joined = "(SELECT a.spend AS x FROM dataset a JOIN dataset b ON a.person = b.person)";
+    let by_unit = "(SELECT person, MAX(spend) AS x FROM dataset GROUP BY person)";
+    for (from, rows) in [(joined, 100 * 400), (by_unit, 100)] {
+        let (few, all) = largest(from, 1);
+        assert_eq!(all, rows);
+        let (many, all) = largest(from, 8);
+        assert_eq!(all, rows);
+        assert!(many * 8 * 4 * limits::TEXT_CHARS <= 16 << 20 && (few > many || rows == 100), "{from}: {few}, {many}");
+    }
+}
+
 /// A unit that comes back later would be counted twice: refused, whichever threads saw its two places.
 #[test]
 fn units_out_of_order_are_refused_however_the_work_is_split() {

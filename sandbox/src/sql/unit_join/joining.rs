@@ -21,6 +21,9 @@ use crate::{
     units::{Chunk, Physical, Runs, Selected, UnitRef, width},
 };
 
+/// Pairs that a condition is evaluated on at a time.
+const SOME: usize = 8192;
+
 /// One thread's join.
 pub(in crate::sql) struct Joining<'a> {
     join: &'a UnitJoin,
@@ -94,9 +97,12 @@ impl<'a> Joining<'a> {
         let holds = self.condition.as_ref().filter(|_| !pairs.first.is_empty()).map(|condition| {
             let all = |rows: &[u64]| rows.iter().copied().map(Some).collect::<Vec<_>>();
             let batch = self.batch(first, second, &all(&pairs.first), &all(&pairs.second))?;
-            let Selected { of, .. } = condition.select(&batch)?;
             let mut holds = vec![false; pairs.first.len()];
-            of.rows(holds.len()).into_iter().for_each(|i| holds[i as usize] = true);
+            // Some at a time: a condition may make texts on its way.
+            for (from, some) in (0..).step_by(SOME).zip(holds.chunks_mut(SOME)) {
+                let Selected { of, .. } = condition.select(&batch.slice(from, some.len()))?;
+                of.rows(some.len()).into_iter().for_each(|i| some[i as usize] = true);
+            }
             Ok::<_, RunError>(holds)
         });
         let holds = holds.transpose()?;
