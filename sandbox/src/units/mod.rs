@@ -14,7 +14,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_protocol::limits;
 
 pub(crate) use self::eval::{Of, Physical, Selected, prove};
-pub use self::runs::{Runs, Unit, UnitRef};
+pub use self::{
+    gather::each_unit,
+    runs::{Runs, Unit, UnitRef},
+};
 use self::{
     part::{Layout, Part},
     runs::Encoder,
@@ -25,6 +28,7 @@ use crate::{
 };
 
 mod eval;
+mod gather;
 mod part;
 mod runs;
 mod source;
@@ -245,12 +249,6 @@ fn check_order(runs: &Runs, part: &Part, last: &mut Option<Unit>) -> Result<(), 
     Ok(())
 }
 
-/// How many rows of one unit a program is handed at most: from the columns' types alone, so that no unit, however many rows it has and however
-/// long their texts, can make a worker outgrow its memory. A crash would show in everybody's result.
-fn most_rows(columns: &[ArrayRef]) -> usize {
-    limits::UNIT_BYTES / width(&columns.iter().map(|c| c.data_type().clone()).collect::<Vec<_>>())
-}
-
 /// Most bytes of a row of columns of these types.
 pub(crate) fn width(kinds: &[DataType]) -> usize {
     let one = |kind: &DataType| match kind {
@@ -258,56 +256,4 @@ pub(crate) fn width(kinds: &[DataType]) -> usize {
         kind => kind.primitive_width().unwrap_or(4 * limits::TEXT_CHARS),
     };
     kinds.iter().map(one).sum::<usize>().max(1)
-}
-
-/// A unit and its rows so far.
-struct Gathered {
-    unit: Unit,
-    parts: Vec<RecordBatch>,
-    rows: usize,
-}
-
-/// Calls `visit(unit, rows)` once for each unit, with its rows as one batch of the selected columns: all of them, or the first
-/// [`limits::UNIT_BYTES`] of one that has more; texts have at most [`limits::TEXT_CHARS`] characters.
-///
-/// # Errors
-/// As [`Scan::run`].
-pub fn each_unit(
-    files: &[File],
-    select: &Select,
-    mut visit: impl FnMut(UnitRef<'_>, RecordBatch) -> Result<(), RunError>,
-) -> Result<(), RunError> {
-    let mut schema: Option<SchemaRef> = None;
-    let mut open: Option<Gathered> = None;
-    let mut finish = |schema: &SchemaRef, gathered: &Gathered| {
-        visit(gathered.unit.as_ref(), arrow::compute::concat_batches(schema, &gathered.parts)?)
-    };
-    let selects = [select];
-    let scan = Scan::open(files, &selects, 0)?;
-    scan.run(|runs, columns| {
-        let columns = columns.iter().map(|c| shorten(c, limits::TEXT_CHARS)).collect::<Result<Vec<_>, _>>()?;
-        let most = most_rows(&columns);
-        let schema = schema.get_or_insert_with(|| scan.schema(&columns));
-        let rows = runs.rows.last().map_or(0, |run| run.end);
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options)?;
-        for (unit, run) in runs.units().zip(&runs.rows) {
-            let goes_on = open.as_ref().is_some_and(|gathered| gathered.unit.as_ref() == unit);
-            if !goes_on && let Some(done) = open.replace(Gathered { unit: unit.to_owned(), parts: vec![], rows: 0 }) {
-                finish(schema, &done)?;
-            }
-            if let Some(gathered) = &mut open {
-                let kept = run.len().min(most - gathered.rows);
-                if kept > 0 || gathered.parts.is_empty() {
-                    gathered.parts.push(batch.slice(run.start, kept));
-                }
-                gathered.rows += kept;
-            }
-        }
-        Ok(())
-    })?;
-    match (schema, open) {
-        (Some(schema), Some(gathered)) => finish(&schema, &gathered),
-        _ => Ok(()),
-    }
 }
