@@ -282,7 +282,7 @@ fn joins_that_would_put_people_together_are_refused() {
         ("(SELECT town FROM patients) p JOIN visits v ON p.town = v.ward", "not on the unit"),
         ("(SELECT MAX(person) AS person FROM patients GROUP BY town) p JOIN visits v ON p.person = v.person", "several units"),
         ("(SELECT day AS person, cost FROM visits) p JOIN visits v ON p.person = v.person", "not on the unit"),
-        ("dataset d", "dataset"),
+        ("dataset d", "There are: patients, visits"),
         (
             "visits a JOIN visits b ON a.person = b.person JOIN visits c ON a.person = c.person \
              JOIN visits d ON a.person = d.person JOIN visits e ON a.person = e.person JOIN visits f ON a.person = f.person",
@@ -303,6 +303,12 @@ fn joins_that_would_put_people_together_are_refused() {
             Ok(groups) => panic!("{from} is answered: {groups:?}"),
         }
     }
+    // A program sees the rows of a table, or of several put together.
+    let schema = units::schema(&file).unwrap();
+    let select = |sql: &str| sql::admit_select(sql, &schema, &policy()).map_err(|e| e.to_string());
+    assert_eq!(select("SELECT cost, day FROM visits WHERE ward = 't1'").unwrap().names, ["cost", "day"]);
+    assert_eq!(select("SELECT age, NULL FROM patients UNION ALL SELECT NULL, cost FROM visits").unwrap().branches.len(), 2);
+    assert!(select("SELECT age FROM patients JOIN visits USING (person)").unwrap_err().contains("UNION ALL"));
     // What rows of other tables hold here is nobody's.
     for query in ["SELECT COUNT(*) FROM visits WHERE age > 0", "SELECT COUNT(*) FROM visits WHERE \".table\" = 0"] {
         assert!(ours(query, &file).is_err(), "{query}");

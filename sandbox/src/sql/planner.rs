@@ -113,7 +113,13 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     }
     let state = context.state();
     let statement = parse(&state, sql)?;
-    let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
+    let names =
+        || owned.iter().map(|table| table.name.as_str()).chain(tables.schemas().map(|(name, _)| name)).collect::<Vec<_>>();
+    let raw = block_on(state.statement_to_plan(statement)).map_err(|e| {
+        let refusal = said(e);
+        let no_table = refusal.message.contains("table '") && refusal.message.contains("not found");
+        if no_table { refusal.fix(format!("There are: {}", names().join(", "))) } else { refusal }
+    })?;
     let plan = state.analyzer().execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
     let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(refuse)?;
     Ok(Planned { plan, schema: Arc::new(schema), owned, tables: tables.clone() })
