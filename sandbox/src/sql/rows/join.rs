@@ -2,7 +2,7 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{DFSchema, JoinType},
+    common::{DFSchema, JoinType, NullEquality},
     logical_expr::{
         BinaryExpr, Expr, ExprSchemable as _, Join, LogicalPlan, Operator,
         utils::{find_valid_equijoin_key_pair, split_conjunction},
@@ -33,19 +33,13 @@ impl Rows {
                     .fix("Join the dataset to the public table with INNER or LEFT JOIN"));
             }
         };
-        let (private_schema, public_schema) = match public_is_right {
-            true => (join.left.schema(), join.right.schema()),
-            false => (join.right.schema(), join.left.schema()),
-        };
+        let public_schema = if public_is_right { join.right.schema() } else { join.left.schema() };
         // (the table's column, the type that is compared, the rows' key)
         let mut on: Vec<(usize, DataType, Expr)> = Vec::new();
-        let mut rest: Vec<Expr> = Vec::new();
-        let pairs = join.on.iter().map(|(a, b)| a.clone().eq(b.clone()));
-        for condition in pairs.chain(join.filter.iter().flat_map(|f| split_conjunction(f)).cloned()) {
-            match lookup_key(&condition, private_schema, public_schema)? {
-                Some(key) => on.push(key),
-                None => rest.push(condition),
-            }
+        let (pairs, rest) = conditions(join)?;
+        for (left, right) in pairs {
+            let (mine, theirs) = if public_is_right { (left, right) } else { (right, left) };
+            on.push(lookup_key(mine, &theirs, public_schema)?);
         }
         if on.is_empty() {
             return Err(refuse("a join without a key is not supported")
@@ -99,12 +93,33 @@ fn public_table(plan: &LogicalPlan, planned: &Planned) -> Option<String> {
     }
 }
 
-/// An equality of a column of the table and an expression over the rows: (the table's column, the type that is compared, the expression).
-fn lookup_key(condition: &Expr, private: &DFSchema, public: &DFSchema) -> Result<Option<(usize, DataType, Expr)>, Refusal> {
-    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return Ok(None) };
-    let pair = find_valid_equijoin_key_pair(left, right, private, public).map_err(refuse)?;
-    let Some((mine, theirs)) = pair else { return Ok(None) };
-    let mut bare = unalias(&theirs);
+/// An equality of an expression over the left rows and one over the right.
+pub(super) type Pair = (Expr, Expr);
+
+/// The equalities of a join's condition, and the rest of it.
+pub(super) fn conditions(join: &Join) -> Result<(Vec<Pair>, Vec<Expr>), Refusal> {
+    if join.null_equality != NullEquality::NullEqualsNothing {
+        return Err(refuse("a join whose keys may be NULL is not supported").fix("Join ON equal columns"));
+    }
+    let (mut pairs, mut rest) = (join.on.clone(), Vec::new());
+    for condition in join.filter.iter().flat_map(|f| split_conjunction(f)) {
+        let sides = match condition {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+                find_valid_equijoin_key_pair(left, right, join.left.schema(), join.right.schema()).map_err(refuse)?
+            }
+            _ => None,
+        };
+        match sides {
+            Some(pair) => pairs.push(pair),
+            None => rest.push(condition.clone()),
+        }
+    }
+    Ok((pairs, rest))
+}
+
+/// A row's key `mine` and a column of the table `theirs` that are equal: (the table's column, the type that is compared, the row's key).
+fn lookup_key(mine: Expr, theirs: &Expr, public: &DFSchema) -> Result<(usize, DataType, Expr), Refusal> {
+    let mut bare = unalias(theirs);
     while let Expr::Cast(cast) = bare {
         bare = unalias(&cast.expr);
     }
@@ -114,5 +129,5 @@ fn lookup_key(condition: &Expr, private: &DFSchema, public: &DFSchema) -> Result
         );
     };
     let kind = theirs.get_type(public).map_err(refuse)?;
-    Ok(Some((public.index_of_column(column).map_err(refuse)?, kind, mine)))
+    Ok((public.index_of_column(column).map_err(refuse)?, kind, mine))
 }

@@ -2,16 +2,15 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{DFSchema, JoinType, NullEquality},
-    logical_expr::{
-        BinaryExpr, Case, Expr, ExprSchemable as _, Join, Operator, cast, try_cast,
-        utils::{conjunction, find_valid_equijoin_key_pair, split_conjunction},
-        when,
-    },
+    common::{DFSchema, JoinType},
+    logical_expr::{Case, Expr, ExprSchemable as _, Join, cast, try_cast, utils::conjunction, when},
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
-use super::{Part, PartOf, Rows};
+use super::{
+    Part, PartOf, Rows,
+    join::{Pair, check_looked_up, conditions},
+};
 use crate::sql::{
     expr::total,
     input::{Input, Source},
@@ -21,9 +20,6 @@ use crate::sql::{
     select::Select,
     unit_join::{Kind, THERE, UnitJoin},
 };
-
-/// An equality of an expression over the left rows and one over the right.
-type Pair = (Expr, Expr);
 
 impl Rows {
     /// A join of rows of one unit each.
@@ -47,7 +43,7 @@ impl Rows {
             return Err(refuse(format!("more than {} joins on the unit", limits::UNIT_JOINS)));
         }
         let looked_up = left.looked_up + right.looked_up;
-        super::join::check_looked_up(looked_up)?;
+        check_looked_up(looked_up)?;
         let (pairs, rest) = conditions(join)?;
         let on_unit = |(mine, theirs): &Pair| Ok::<_, Refusal>(left.is_unit(mine, policy)? && right.is_unit(theirs, policy)?);
         let (mut keys, mut joined_by_unit) = (Vec::new(), false);
@@ -176,27 +172,6 @@ impl Side {
         }
         Ok(())
     }
-}
-
-/// The equalities of a join's condition, and the rest of it.
-fn conditions(join: &Join) -> Result<(Vec<Pair>, Vec<Expr>), Refusal> {
-    if join.null_equality != NullEquality::NullEqualsNothing {
-        return Err(refuse("a join whose keys may be NULL is not supported").fix("Join ON equal columns"));
-    }
-    let (mut pairs, mut rest) = (join.on.clone(), Vec::new());
-    for condition in join.filter.iter().flat_map(|f| split_conjunction(f)) {
-        let sides = match condition {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
-                find_valid_equijoin_key_pair(left, right, join.left.schema(), join.right.schema()).map_err(refuse)?
-            }
-            _ => None,
-        };
-        match sides {
-            Some(pair) => pairs.push(pair),
-            None => rest.push(condition.clone()),
-        }
-    }
-    Ok((pairs, rest))
 }
 
 /// Makes the last `keys` columns of both the same types.
