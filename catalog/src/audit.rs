@@ -94,8 +94,13 @@ impl Audit {
             }
             Predicate::Intent(facts) => self.intent(index, *facts),
             Predicate::Outcome { facts, intent, mode, .. } => {
-                let exact = facts.ledger.cost.reviewed > 0;
-                if mode != if exact { "reviewed" } else { "dp" } || exact != (facts.mechanism.noise == "none") {
+                let cost = facts.ledger.cost;
+                let (paid, noise) = match (cost.rho_micro.0, cost.epsilon_micro.0, cost.reviewed) {
+                    (0, 0, 1..) => ("reviewed", "none"),
+                    (0, 1.., 0) => ("dp", "discrete-laplace"),
+                    _ => ("dp", "discrete-gaussian"),
+                };
+                if mode != paid || facts.mechanism.noise != noise {
                     return Err(("mode", format!("a result of mode {mode} with noise {}", facts.mechanism.noise)));
                 }
                 self.outcome(*facts, intent)
@@ -119,8 +124,7 @@ impl Audit {
         let spent = self.report.spent.entry(link.population.to_string()).or_default();
         *spent = spent.plus(link.cost).ok_or(("ledger-cap", "the spent budget overflows".to_owned()))?;
         let within = spent.within(link.cap);
-        let exact = |cost: &Cost| if cost.reviewed > 0 { format!(" and {} exact results", cost.reviewed) } else { String::new() };
-        let detail = format!("spent {}{} of {}{}", spent.rho_micro, exact(spent), link.cap.rho_micro, exact(&link.cap));
+        let detail = format!("spent {spent} of {}", link.cap);
         self.last.insert(link.population, link);
         self.intents.insert(index, Intent { index, facts, closed: false });
         if within { Ok(()) } else { Err(("ledger-cap", detail)) }

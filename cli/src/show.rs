@@ -2,7 +2,7 @@
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
-use tidegate_gate::Split;
+use tidegate_gate::{Noise, Split};
 use tidegate_node::answer::Answer;
 use tidegate_protocol::{
     Cost,
@@ -12,17 +12,24 @@ use tidegate_protocol::{
     result::{Cell, ResultDoc},
 };
 
-/// A price as people read it: ρ, and ε at δ.
+/// A price as people read it: ρ, and ε at δ; pure ε; exact results.
 pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
     let rho = cost.rho_micro.rho();
-    if cost.reviewed > 0 {
-        let exact = format!("{} exact result{}", cost.reviewed, if cost.reviewed == 1 { "" } else { "s" });
-        return if cost.rho_micro.0 == 0 { exact } else { format!("{} and {exact}", price(Cost { reviewed: 0, ..cost }, at)) };
+    let (pure, exact) = (cost.epsilon_micro.epsilon(), cost.reviewed);
+    let mut parts = Vec::new();
+    if rho > 0.0 || (pure == 0.0 && exact == 0) {
+        parts.push(match tidegate_gate::epsilon_of(rho, at.delta()) {
+            Ok(epsilon) => format!("ρ = {rho} (ε = {epsilon:.3} at δ = {:e})", at.delta()),
+            Err(_) => format!("ρ = {rho}"),
+        });
     }
-    match tidegate_gate::epsilon_of(rho, at.delta()) {
-        Ok(epsilon) => format!("ρ = {rho} (ε = {epsilon:.3} at δ = {:e})", at.delta()),
-        Err(_) => format!("ρ = {rho}"),
+    if pure > 0.0 {
+        parts.push(format!("pure ε = {pure}"));
     }
+    if exact > 0 {
+        parts.push(format!("{exact} exact result{}", if exact == 1 { "" } else { "s" }));
+    }
+    parts.join(" and ")
 }
 
 /// What each column is clipped to, its part of the price, and the noise on it.
@@ -31,9 +38,10 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
         println!("  exact, without noise: what the policy's [reviewed] rules keep back is left out");
         return;
     }
-    for (column, rho) in mechanism.columns.iter().zip(&split.columns) {
+    let currency = if split.noise == Some(Noise::Laplace) { "pure ε" } else { "ρ" };
+    for (column, price) in mechanism.columns.iter().zip(&split.columns) {
         println!(
-            "  {} ({}) clipped to [{}, {}]: noise {:?} for ρ {rho:.6}",
+            "  {} ({}) clipped to [{}, {}]: noise {:?} for {currency} {price:.6}",
             plain(&column.name),
             column.reducer,
             column.lo,
@@ -43,8 +51,10 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
     }
     match (mechanism.threshold, mechanism.least_units) {
         (Some(tau), Some(least)) => {
-            let rho = split.threshold.unwrap_or_default();
-            println!("  a group appears when it has at least {least} units, and with noise at least {tau}, for ρ {rho:.6}")
+            let price = split.threshold.unwrap_or_default();
+            println!(
+                "  a group appears when it has at least {least} units, and with noise at least {tau}, for {currency} {price:.6}"
+            )
         }
         (Some(least), None) => println!("  a group appears when it has at least {least} units"),
         (None, _) => {}

@@ -94,7 +94,7 @@ fn a_new_version_has_no_fresh_budget() {
     world.publish("data2.csv", &["--name", "towns", "--version-of", &id]);
     let node = world.serve(None);
     let said = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
-    assert!(said.contains("over budget") && said.contains("0.4 left"), "{said}");
+    assert!(said.contains("over budget") && said.contains("ρ = 0.4"), "{said}");
 }
 
 /// A buyer who hangs up loses nothing: the job goes on, and the same request is answered later.

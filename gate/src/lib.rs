@@ -37,6 +37,7 @@ mod terms;
 pub use accumulate::{Field, GroupSums, Largest, Sums};
 pub use calibrate::{Calibration, Split, Threshold};
 pub use convert::{epsilon_of, rho_of};
+pub use noise::Noise;
 pub use part::{Kind, Part};
 pub use reduce::{BRANCHES, Confusion, Covariance, Histogram, Mean, Measure, Quantiles, Scores, Sum, Variance, Vector};
 pub use release::{Released, Releasing, release};

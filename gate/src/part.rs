@@ -16,8 +16,8 @@ pub enum Kind {
 
 /// Lanes of one column that share a grid, a clip range and a noise.
 ///
-/// Adding or removing one unit (over blocks: changing one) moves the part's lanes so that noise of standard deviation σ on each of them costs
-/// `times` · `sensitivity`² / (2σ²) of ρ in each group that the unit is in.
+/// Adding or removing one unit (over blocks: changing one) moves the part's lanes so that Gaussian noise of standard deviation σ on each of them costs
+/// `times` · `sensitivity`² / (2σ²) of ρ in each group that the unit is in, and Laplace noise of scale b `times` · [`Part::taxicab`] / b of pure ε.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// First of its lanes in the plan.
@@ -36,7 +36,7 @@ pub struct Part {
     pub sensitivity: i64,
     /// How many such moves come together: layers of a tree, or the two bins when a block leaves one for the other.
     pub times: u32,
-    /// Share of the column's ρ that this part may use.
+    /// Share of the column's price that this part may use.
     pub share: f64,
 }
 
@@ -70,6 +70,17 @@ impl Part {
 
     pub(crate) fn share(self, share: f64) -> Self {
         Self { share, ..self }
+    }
+
+    /// How far the part can move in the taxicab sense, in steps: its lanes' moves added up. In bins the worst move is the same, all of a unit's
+    /// rows in one of them; else no vector of Euclidean length Δ moves n lanes by more than Δ√n in all (Cauchy and Schwarz).
+    pub fn taxicab(&self) -> i64 {
+        if self.kind == Kind::Bins || self.lanes == 1 {
+            return self.sensitivity;
+        }
+        let square = i128::from(self.sensitivity).pow(2) * self.lanes as i128;
+        let root = square.isqrt();
+        i64::try_from(root + i128::from(root * root < square)).unwrap_or(i64::MAX)
     }
 
     /// The part's lanes in the plan.

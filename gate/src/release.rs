@@ -7,10 +7,7 @@ use tidegate_protocol::{
 };
 
 use crate::{
-    Calibration, GateError, GroupSums, Keys, Plan, Sums, Threshold,
-    noise::{self, Noise},
-    noised::Noised,
-    passed::Passed,
+    Calibration, GateError, GroupSums, Keys, Noise, Plan, Sums, Threshold, noise::Source, noised::Noised, passed::Passed,
     reduce::Reduce as _,
 };
 
@@ -52,7 +49,7 @@ pub struct Releasing<'a> {
     plan: &'a Plan,
     calibration: &'a Calibration,
     declared: &'a [Vec<Key>],
-    noises: Vec<Noise>,
+    sources: Vec<Source>,
     /// Groups that appear whatever their size.
     held: Vec<GroupSums>,
     undeclared: Option<Undeclared>,
@@ -84,7 +81,14 @@ impl<'a> Releasing<'a> {
                 Some(Undeclared { threshold, passed: Passed::default(), rest: plan.group(vec![]), remainder })
             }
         };
-        Ok(Self { plan, calibration, declared, noises: noises(&calibration.scales)?, held: vec![], undeclared })
+        Ok(Self {
+            plan,
+            calibration,
+            declared,
+            sources: sources(calibration.noise, &calibration.scales)?,
+            held: vec![],
+            undeclared,
+        })
     }
 
     /// Adds whole groups: none may come twice.
@@ -127,13 +131,13 @@ impl<'a> Releasing<'a> {
     /// # Errors
     /// As [`Releasing::add`].
     pub fn finish(self, job: ContentHash) -> Result<Released, GateError> {
-        let Self { plan, calibration, declared, noises, held, undeclared } = self;
+        let Self { plan, calibration, declared, sources, held, undeclared } = self;
         let (mut remainder, mut left_out) = (None, 0);
         let rows = match undeclared {
             Some(Undeclared { passed, rest, remainder: wanted, .. }) => {
                 if wanted {
-                    let noises = self::noises(&calibration.remainder)?;
-                    remainder = Some(cells(plan, &calibration.remainder, &noises, &rest)?);
+                    let sources = self::sources(calibration.noise, &calibration.remainder)?;
+                    remainder = Some(cells(plan, &sources, &rest)?);
                 }
                 left_out = passed.left_out();
                 passed.into_rows()?
@@ -143,8 +147,7 @@ impl<'a> Releasing<'a> {
                     Keys::Declared(_) => declared_groups(plan, declared, &held),
                     _ => vec![held.into_iter().next().unwrap_or_else(|| plan.group(vec![]))],
                 };
-                let row =
-                    |group: GroupSums| Ok(Row { cells: cells(plan, &calibration.scales, &noises, &group)?, key: group.key });
+                let row = |group: GroupSums| Ok(Row { cells: cells(plan, &sources, &group)?, key: group.key });
                 groups.into_iter().map(row).collect::<Result<_, GateError>>()?
             }
         };
@@ -166,20 +169,20 @@ impl<'a> Releasing<'a> {
 type Drawn = Result<Vec<Option<(i64, Row)>>, GateError>;
 
 fn draw(plan: &Plan, calibration: &Calibration, threshold: Threshold, groups: &[&GroupSums]) -> Drawn {
-    let (noise, noises) = (noise::gaussian(threshold.scale)?, noises(&calibration.scales)?);
+    let (sizes, sources) = (calibration.noise.source(threshold.scale)?, sources(calibration.noise, &calibration.scales)?);
     let one = |group: &&GroupSums| {
-        let noisy = group.units.saturating_add(noise.draw()?);
+        let noisy = group.units.saturating_add(sizes.draw()?);
         if noisy < threshold.tau {
             return Ok(None);
         }
-        let cells = cells(plan, &calibration.scales, &noises, group)?;
+        let cells = cells(plan, &sources, group)?;
         Ok(Some((noisy, Row { key: group.key.clone(), cells })))
     };
     groups.iter().map(one).collect()
 }
 
-fn noises(scales: &[f64]) -> Result<Vec<Noise>, GateError> {
-    scales.iter().map(|s| noise::gaussian(*s)).collect()
+fn sources(noise: Noise, scales: &[f64]) -> Result<Vec<Source>, GateError> {
+    scales.iter().map(|s| noise.source(*s)).collect()
 }
 
 pub(crate) fn declared_groups(plan: &Plan, declared: &[Vec<Key>], groups: &[GroupSums]) -> Vec<GroupSums> {
@@ -190,21 +193,22 @@ pub(crate) fn declared_groups(plan: &Plan, declared: &[Vec<Key>], groups: &[Grou
 }
 
 /// Noise on every integer of a group, then what its columns make of them.
-fn cells(plan: &Plan, scales: &[f64], noises: &[Noise], group: &GroupSums) -> Result<Vec<Cell>, GateError> {
+fn cells(plan: &Plan, sources: &[Source], group: &GroupSums) -> Result<Vec<Cell>, GateError> {
     let mut cells = Vec::new();
     for (i, column) in plan.shape.columns.iter().enumerate() {
         let noised = plan
             .parts_of(i)
             .map(|p| {
-                let part = &plan.parts[p];
+                let (part, source) = (&plan.parts[p], &sources[p]);
                 let exact = column.measure.expand(&group.lanes[part.range()]);
                 let values = exact
                     .into_iter()
-                    .map(|sum| Ok((sum + i128::from(noises[p].draw()?)) as f64 * part.step))
+                    .map(|sum| Ok((sum + i128::from(source.draw()?)) as f64 * part.step))
                     .collect::<Result<_, GateError>>()?;
                 // Counts are exact on their grid: only noise moves them.
                 let step = if part.step == 1.0 { 0.0 } else { part.step };
-                Ok(Noised { values, sigma: scales[p] * part.step, step })
+                let (noise, scale) = (source.noise, source.scale);
+                Ok(Noised { values, sigma: noise.deviation(scale) * part.step, noise: Some((noise, scale)), step })
             })
             .collect::<Result<Vec<_>, GateError>>()?;
         cells.extend(column.measure.cells(&noised, plan.shape.blocks));

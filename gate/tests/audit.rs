@@ -1,7 +1,7 @@
 //! A statistical audit of the gate: releases on neighbouring datasets, over and over, must not be told apart better than the price allows.
 //!
-//! For a price ρ and any δ, OpenDP's conversion gives ε. Then for every event S, P[S] ≤ e^ε · Q[S] + δ, and the other way round (Dwork and Roth
-//! 2014, definition 2.4). The event is chosen on half of the runs and measured on the others, with Clopper-Pearson bounds, so that a sound gate
+//! For a price ρ and any δ, OpenDP's conversion gives ε; a price in pure ε is one at δ = 0. Then for every event S, P[S] ≤ e^ε · Q[S] + δ, and the
+//! other way round (Dwork and Roth 2014, definition 2.4). The event is chosen on half of the runs and measured on the others, with Clopper-Pearson bounds, so that a sound gate
 //! fails with probability 1e-9 a test. What has half the noise, no clip or no κ must fail: the audit is audited too.
 //!
 //! `TIDEGATE_AUDIT_RUNS` sets the number of releases a side.
@@ -12,18 +12,54 @@ use tidegate_gate::{
     Column, Confusion, Covariance, GroupSums, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums,
     Variance, Vector, epsilon_of, release,
 };
-use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta, job::Key, result::ResultDoc};
+use tidegate_protocol::{
+    ContentHash, Cost, MicroRho,
+    cost::{FemtoDelta, MicroEpsilon},
+    job::Key,
+    result::ResultDoc,
+};
 
 /// Probability with which one bound may fail.
 const MISS: f64 = 1e-9;
 const RHO: f64 = 0.5;
+const EPSILON: f64 = 1.0;
+/// What undeclared keys may spend.
+const KEYS_DELTA: f64 = 1e-3;
+
+/// What a release was charged as; [`Case::paid`] is in the same currency.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Charged {
+    Rho,
+    Pure,
+}
+use Charged::{Pure, Rho};
+
+impl Charged {
+    /// The price that is promised.
+    fn charged(self) -> f64 {
+        if self == Rho { RHO } else { EPSILON }
+    }
+
+    /// What `paid` of it buys.
+    fn price(self, paid: f64) -> Cost {
+        let delta = FemtoDelta::ceil(KEYS_DELTA).unwrap();
+        match self {
+            Rho => Cost::dp(MicroRho::ceil(paid).unwrap(), delta),
+            Pure => Cost::pure(MicroEpsilon::ceil(paid).unwrap(), delta),
+        }
+    }
+
+    /// What is promised: pairs of (ε, δ).
+    fn promised(self) -> Vec<(f64, f64)> {
+        match self {
+            Rho => [0.3, 0.1, 0.03, 0.01, 0.002].map(|delta| (epsilon_of(RHO, delta).unwrap(), delta)).into(),
+            Pure => vec![(EPSILON, 0.0)],
+        }
+    }
+}
 
 fn runs() -> usize {
     std::env::var("TIDEGATE_AUDIT_RUNS").map_or(5_000, |n| n.parse().unwrap())
-}
-
-fn price(rho: f64) -> Cost {
-    Cost::dp(MicroRho::ceil(rho).unwrap(), FemtoDelta::ceil(1e-3).unwrap())
 }
 
 fn plan(keys: Keys, measure: Measure, blocks: Option<u32>) -> Plan {
@@ -67,6 +103,7 @@ struct Case<'a> {
     /// Neighbouring datasets' sums.
     sides: [Sums; 2],
     declared: &'a [Vec<Key>],
+    charged: Charged,
     /// The price that is paid for the noise: what was charged, in a sound gate.
     paid: f64,
     /// What an observer makes of a release.
@@ -95,7 +132,7 @@ fn bounds(k: usize, n: usize) -> (f64, f64) {
 
 /// The largest certain excess of P[S] over e^ε · Q[S] + δ among all δ looked at; positive means that the promise is broken.
 fn excess(case: &Case<'_>) -> f64 {
-    let calibration = case.plan.calibrate(price(case.paid)).unwrap();
+    let calibration = case.plan.calibrate(case.charged.price(case.paid)).unwrap();
     let draw = |sums: &Sums, n: usize| -> Vec<f64> {
         let one = || release(case.plan, &calibration, case.declared, sums, ContentHash([0; 32])).unwrap();
         let mut seen: Vec<f64> = (0..n).map(|_| (case.look)(one().document())).collect();
@@ -111,10 +148,10 @@ fn excess(case: &Case<'_>) -> f64 {
     let mut worst = f64::NEG_INFINITY;
     let samples: Vec<_> = case.sides.iter().map(|sums| (draw(sums, n), draw(sums, n))).collect();
     for (p, q) in [(0, 1), (1, 0)] {
-        for delta in [0.3, 0.1, 0.03, 0.01, 0.002] {
+        for (epsilon, delta) in case.charged.promised() {
             // Undeclared keys may appear with the job's own δ besides.
-            let allowed = delta + if matches!(case.plan.shape().keys, Keys::Undeclared { .. }) { 1e-3 } else { 0.0 };
-            let factor = epsilon_of(RHO, delta).unwrap().exp();
+            let allowed = delta + if matches!(case.plan.shape().keys, Keys::Undeclared { .. }) { KEYS_DELTA } else { 0.0 };
+            let factor = epsilon.exp();
             let mut candidates: Vec<f64> = samples[p].0.iter().copied().step_by(n / 200).collect();
             candidates.extend(samples[q].0.iter().copied().step_by(n / 200));
             let events = candidates.into_iter().flat_map(|t| [(true, t), (false, t)]);
@@ -144,9 +181,10 @@ fn broken(case: &Case<'_>) {
 fn hides_one_unit(measures: impl IntoIterator<Item = Measure>) {
     for measure in measures {
         let plan = plan(Keys::None, measure.clone(), None);
-        for worst in [1e9, -1e9] {
+        for (worst, charged) in [(1e9, Rho), (-1e9, Rho), (1e9, Pure), (-1e9, Pure)] {
             let of = |values| Sums { groups: vec![group(&plan, vec![], 100, values)] };
-            sound(&Case { plan: &plan, sides: [of(None), of(Some(&[worst; 9]))], declared: &[], paid: RHO, look: value });
+            let sides = [of(None), of(Some(&[worst; 9][..]))];
+            sound(&Case { plan: &plan, sides, declared: &[], charged, paid: charged.charged(), look: value });
         }
     }
 }
@@ -190,7 +228,7 @@ fn one_unit_is_hidden_in_a_vector() {
     let plan = Plan::new(shape).unwrap();
     let sum: fn(&ResultDoc) -> f64 = |r| r.rows[0].cells.iter().map(|c| c.value).sum();
     let second: fn(&ResultDoc) -> f64 = |r| r.rows[0].cells[1].value;
-    for (direction, look) in [([1e9; 4], sum), ([0.0, -1e9, 0.0, 0.0], second)] {
+    for (direction, look, charged) in [([1e9; 4], sum, Rho), ([0.0, -1e9, 0.0, 0.0], second, Rho), ([1e9; 4], sum, Pure)] {
         let of = |one: Option<[f64; 4]>| {
             let mut group = plan.group(vec![]);
             for v in std::iter::repeat_n([0.1; 4], 50).chain(one) {
@@ -198,8 +236,10 @@ fn one_unit_is_hidden_in_a_vector() {
             }
             Sums { groups: vec![group] }
         };
-        sound(&Case { plan: &plan, sides: [of(None), of(Some(direction))], declared: &[], paid: RHO, look });
-        broken(&Case { plan: &plan, sides: [of(None), of(Some(direction))], declared: &[], paid: 4.0 * RHO, look });
+        let sides = || [of(None), of(Some(direction))];
+        sound(&Case { plan: &plan, sides: sides(), declared: &[], charged, paid: charged.charged(), look });
+        // As if √length were forgotten, or twice the noise's half.
+        broken(&Case { plan: &plan, sides: sides(), declared: &[], charged, paid: 4.0 * charged.charged(), look });
     }
 }
 
@@ -209,8 +249,11 @@ fn the_remainder_hides_a_unit_that_is_in_all_of_it() {
     let plan = plan(Keys::Undeclared { min_units: 1_000_000, remainder: true }, Measure::Count, None);
     let of = |values| Sums { groups: ["a", "b"].map(|key| group(&plan, text(key), 10, values)).into() };
     let look = |r: &ResultDoc| r.remainder.as_ref().unwrap()[0].value;
-    sound(&Case { plan: &plan, sides: [of(None), of(Some(&[1.0; 9]))], declared: &[], paid: RHO, look });
-    broken(&Case { plan: &plan, sides: [of(None), of(Some(&[1.0; 9]))], declared: &[], paid: 10.0 * RHO, look });
+    for charged in [Rho, Pure] {
+        let sides = || [of(None), of(Some(&[1.0; 9][..]))];
+        sound(&Case { plan: &plan, sides: sides(), declared: &[], charged, paid: charged.charged(), look });
+        broken(&Case { plan: &plan, sides: sides(), declared: &[], charged, paid: 10.0 * charged.charged(), look });
+    }
 }
 
 /// One block goes from one end to the other.
@@ -224,9 +267,12 @@ fn one_block_is_hidden_in_every_measure() {
     ] {
         let plan = plan(Keys::None, measure, Some(50));
         let of = |value| Sums { groups: vec![group(&plan, vec![], 49, Some(&[value]))] };
-        sound(&Case { plan: &plan, sides: [of(-1e9), of(1e9)], declared: &[], paid: RHO, look: value });
+        for charged in [Rho, Pure] {
+            let sides = [of(-1e9), of(1e9)];
+            sound(&Case { plan: &plan, sides, declared: &[], charged, paid: charged.charged(), look: value });
+        }
         let between = |r: &ResultDoc| r.rows[0].cells[0].value - r.rows[0].cells.last().unwrap().value;
-        sound(&Case { plan: &plan, sides: [of(-1e9), of(1e9)], declared: &[], paid: RHO, look: between });
+        sound(&Case { plan: &plan, sides: [of(-1e9), of(1e9)], declared: &[], charged: Rho, paid: RHO, look: between });
     }
 }
 
@@ -236,22 +282,26 @@ fn one_unit_in_kappa_groups_is_hidden() {
     let plan = plan(Keys::Declared(2), Measure::Count, None);
     let declared = [text("a"), text("b")];
     let of = |values| Sums { groups: declared.iter().map(|key| group(&plan, key.clone(), 10, values)).collect() };
-    sound(&Case { plan: &plan, sides: [of(None), of(Some(&[1.0; 9]))], declared: &declared, paid: RHO, look: total });
+    for charged in [Rho, Pure] {
+        let sides = [of(None), of(Some(&[1.0; 9][..]))];
+        sound(&Case { plan: &plan, sides, declared: &declared, charged, paid: charged.charged(), look: total });
+    }
 }
 
 /// A group that one unit alone is in, against none; and one more unit in a group near the threshold.
 #[test]
 fn an_undeclared_group_does_not_show_its_one_unit() {
     // A group of one never appears. A floor of 12 is higher than τ would be: then groups of up to 3 do not.
-    for (floor, edge) in [(1, 2), (12, 4)] {
+    for (floor, edge, charged) in [(1, 2, Rho), (12, 4, Rho), (1, 2, Pure)] {
         let plan = plan(Keys::Undeclared { min_units: floor, remainder: false }, Measure::Count, None);
-        let threshold = plan.calibrate(price(RHO)).unwrap().threshold.unwrap();
+        let threshold = plan.calibrate(charged.price(charged.charged())).unwrap().threshold.unwrap();
         assert_eq!(threshold.least, edge);
         let (least, tau) = (threshold.least as usize, threshold.tau as usize);
         for near in [1, least, tau - 1, tau, tau + 3] {
             let of = |others, values| Sums { groups: vec![group(&plan, text("a"), others, values)] };
             let without = if near == 1 { Sums::default() } else { of(near - 1, None) };
-            sound(&Case { plan: &plan, sides: [without, of(near - 1, Some(&[1.0, 1.0]))], declared: &[], paid: RHO, look: rows });
+            let sides = [without, of(near - 1, Some(&[1.0, 1.0][..]))];
+            sound(&Case { plan: &plan, sides, declared: &[], charged, paid: charged.charged(), look: rows });
         }
     }
 }
@@ -262,19 +312,27 @@ fn broken_gates_are_found() {
     let count = plan(Keys::None, Measure::Count, None);
     let of = |values| Sums { groups: vec![group(&count, vec![], 100, values)] };
     let sides = || [of(None), of(Some(&[1.0; 9]))];
-    broken(&Case { plan: &count, sides: sides(), declared: &[], paid: 4.0 * RHO, look: value });
+    broken(&Case { plan: &count, sides: sides(), declared: &[], charged: Rho, paid: 4.0 * RHO, look: value });
+    broken(&Case { plan: &count, sides: sides(), declared: &[], charged: Pure, paid: 2.0 * EPSILON, look: value });
 
     let mut unclipped = of(Some(&[1.0; 9]));
     unclipped.groups[0].lanes[0] += 7;
-    broken(&Case { plan: &count, sides: [of(None), unclipped], declared: &[], paid: RHO, look: value });
+    broken(&Case { plan: &count, sides: [of(None), unclipped], declared: &[], charged: Rho, paid: RHO, look: value });
 
     let keyed = plan(Keys::Declared(6), Measure::Count, None);
     let declared: Vec<_> = ["a", "b", "c", "d", "e", "f"].map(text).into();
     let of = |values| Sums { groups: declared.iter().map(|key| group(&keyed, key.clone(), 10, values)).collect() };
-    broken(&Case { plan: &keyed, sides: [of(None), of(Some(&[1.0; 9]))], declared: &declared, paid: RHO, look: total });
+    broken(&Case {
+        plan: &keyed,
+        sides: [of(None), of(Some(&[1.0; 9]))],
+        declared: &declared,
+        charged: Rho,
+        paid: RHO,
+        look: total,
+    });
 
     // Noise for change-one-block, on data where a unit's coming changes the number of blocks too: the sum moves by more than hi − lo.
     let blocks = plan(Keys::None, Measure::Sum(Sum { lo: 10.0, hi: 11.0 }), Some(50));
     let of = |others| Sums { groups: vec![group(&blocks, vec![], others, None)] };
-    broken(&Case { plan: &blocks, sides: [of(49), of(50)], declared: &[], paid: RHO, look: value });
+    broken(&Case { plan: &blocks, sides: [of(49), of(50)], declared: &[], charged: Rho, paid: RHO, look: value });
 }

@@ -5,10 +5,18 @@ use tidegate_gate::{
     Column, Confusion, Covariance, Histogram, Keys, Kind, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Variance,
     epsilon_of, release, rho_of,
 };
-use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta, job::Key};
+use tidegate_protocol::{
+    ContentHash, Cost, MicroRho,
+    cost::{FemtoDelta, MicroEpsilon},
+    job::Key,
+};
 
 fn cost(rho: f64) -> Cost {
     Cost::dp(MicroRho::ceil(rho).unwrap(), FemtoDelta::ceil(1e-6).unwrap())
+}
+
+fn pure(epsilon: f64) -> Cost {
+    Cost::pure(MicroEpsilon::ceil(epsilon).unwrap(), FemtoDelta::ceil(1e-6).unwrap())
 }
 
 fn shape(keys: Keys, measures: &[Measure]) -> Shape {
@@ -52,6 +60,8 @@ fn one_unit_moves_a_sum_by_at_most_its_sensitivity() {
                     let square: i128 = group.lanes[part.range()].iter().map(|s| s * s).sum();
                     let most = i128::from(part.sensitivity).pow(2);
                     assert!(square <= most, "{extreme} × {rows}, {part:?}: {square} > {most}");
+                    let taxicab: i128 = group.lanes[part.range()].iter().map(|s| s.abs()).sum();
+                    assert!(taxicab <= i128::from(part.taxicab()), "{extreme} × {rows}, {part:?}: {taxicab}");
                     assert!(part.kind != Kind::Bins || group.lanes[part.range()].iter().sum::<i128>() <= 5, "{part:?}");
                 }
             }
@@ -77,6 +87,15 @@ fn the_noise_of_all_lanes_adds_up_to_the_price() {
     let lanes: f64 = plan.parts().iter().zip(&calibration.scales).map(of_part).sum();
     let spent = 3.0 * (lanes + of(1.0, calibration.threshold.unwrap().scale));
     assert!(spent <= 0.7 && spent > 0.699_999, "{spent}");
+    // Pure ε: Σ Δ₁/b.
+    let calibration = plan.calibrate(pure(0.7)).unwrap();
+    let of_part = |(p, b): (&tidegate_gate::Part, &f64)| f64::from(p.times) * p.taxicab() as f64 / b;
+    let lanes: f64 = plan.parts().iter().zip(&calibration.scales).map(of_part).sum();
+    let spent = 3.0 * (lanes + 1.0 / calibration.threshold.unwrap().scale);
+    assert!(spent <= 0.7 && spent > 0.699_999, "{spent}");
+    // A price in both would be two prices; one in neither buys nothing.
+    let both = Cost { rho_micro: MicroRho(1), ..pure(0.7) };
+    assert!(plan.calibrate(both).is_err() && plan.calibrate(Cost::default()).is_err());
 }
 
 /// One block leaves one bin and enters another: two bins move, so each draw may cost half.
@@ -94,7 +113,6 @@ fn a_histogram_over_blocks_pays_for_both_bins() {
 #[test]
 fn a_group_of_one_is_not_shown() {
     let plan = Plan::new(shape(Keys::Undeclared { min_units: 1, remainder: false }, &[Measure::Count])).unwrap();
-    let calibration = plan.calibrate(cost(1.0)).unwrap();
     let group = |name: &str, units: usize| {
         let mut group = plan.group(vec![Key::Text(name.into())]);
         for _ in 0..units {
@@ -104,10 +122,13 @@ fn a_group_of_one_is_not_shown() {
         group
     };
     let sums = Sums { groups: vec![group("one", 1), group("many", 1000)] };
-    for _ in 0..2000 {
-        let released = release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).unwrap();
-        let keys: Vec<_> = released.document().rows.iter().map(|r| r.key.clone()).collect();
-        assert_eq!(keys, [vec![Key::Text("many".into())]]);
+    for price in [cost(1.0), pure(1.0)] {
+        let calibration = plan.calibrate(price).unwrap();
+        for _ in 0..2000 {
+            let released = release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).unwrap();
+            let keys: Vec<_> = released.document().rows.iter().map(|r| r.key.clone()).collect();
+            assert_eq!(keys, [vec![Key::Text("many".into())]]);
+        }
     }
 }
 
@@ -115,19 +136,25 @@ fn a_group_of_one_is_not_shown() {
 #[test]
 fn noise_has_the_stated_spread() {
     let plan = Plan::new(shape(Keys::None, &[Measure::Sum(Sum { lo: 0.0, hi: 100.0 })])).unwrap();
-    let calibration = plan.calibrate(cost(0.1)).unwrap();
-    let stated = plan.mechanism(&calibration).columns[0].noise_scale[0];
-    let n = 4000;
-    let squares: f64 = (0..n)
-        .map(|_| {
-            let released = release(&plan, &calibration, &[], &Sums::default(), ContentHash([0; 32])).unwrap();
-            released.document().rows[0].cells[0].value.powi(2)
-        })
-        .sum();
-    let ratio = (squares / f64::from(n)).sqrt() / stated;
-    assert!((ratio - 1.0).abs() < 6.0 / (2.0 * f64::from(n)).sqrt(), "{ratio}");
-    // Δ = 5 rows × 100 (on the grid); σ = 500/√0.2
-    assert!((stated / (500.0 / 0.2f64.sqrt()) - 1.0).abs() < 1e-6, "{stated}");
+    // Δ = 5 rows × 100 (on the grid), and one group: σ = 500/√0.2, or √2 · 500/0.5. A fourth moment of 6 makes Laplace's spread vary more.
+    for (name, price, deviation, varies) in [
+        ("discrete-gaussian", cost(0.1), 500.0 / 0.2f64.sqrt(), 0.5f64),
+        ("discrete-laplace", pure(0.5), 2f64.sqrt() * 1000.0, 1.25),
+    ] {
+        let calibration = plan.calibrate(price).unwrap();
+        let mechanism = plan.mechanism(&calibration);
+        let stated = mechanism.columns[0].noise_scale[0];
+        let n = 4000;
+        let squares: f64 = (0..n)
+            .map(|_| {
+                let released = release(&plan, &calibration, &[], &Sums::default(), ContentHash([0; 32])).unwrap();
+                released.document().rows[0].cells[0].value.powi(2)
+            })
+            .sum();
+        let ratio = (squares / f64::from(n)).sqrt() / stated;
+        assert!((ratio - 1.0).abs() < 6.0 * (varies / f64::from(n)).sqrt(), "{name}: {ratio}");
+        assert!((stated / deviation - 1.0).abs() < 1e-6 && mechanism.noise == name, "{name}: {stated}");
+    }
 }
 
 /// Variance and deviation come out right where the noise is small beside the sums, and their intervals hold the truth.

@@ -4,7 +4,10 @@
 use tidegate_gate::{
     Column, Confusion, Covariance, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Variance, release,
 };
-use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta};
+use tidegate_protocol::{
+    ContentHash, Cost, MicroRho,
+    cost::{FemtoDelta, MicroEpsilon},
+};
 
 const UNITS: usize = 4000;
 const RELEASES: usize = 300;
@@ -27,7 +30,7 @@ fn people() -> Vec<[f64; 3]> {
 }
 
 /// How often each result column's interval held its truth, and the mean value.
-fn seen(measure: Measure, pick: &[usize], truths: &[f64]) -> Vec<(f64, f64)> {
+fn seen(measure: Measure, price: Cost, pick: &[usize], truths: &[f64]) -> Vec<(f64, f64)> {
     let columns = vec![Column::new("c", measure)];
     let plan =
         Plan::new(Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 1, blocks: None }).unwrap();
@@ -37,7 +40,7 @@ fn seen(measure: Measure, pick: &[usize], truths: &[f64]) -> Vec<(f64, f64)> {
         plan.close_rows(&mut group, &values.iter().map(|v| &v[..]).collect::<Vec<_>>()).unwrap();
     }
     let sums = Sums { groups: vec![group] };
-    let calibration = plan.calibrate(Cost::dp(MicroRho(20_000), FemtoDelta(0))).unwrap();
+    let calibration = plan.calibrate(price).unwrap();
     let mut out = vec![(0.0, 0.0); truths.len()];
     for _ in 0..RELEASES {
         let result = release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).unwrap();
@@ -118,13 +121,18 @@ fn values_are_right_and_intervals_hold_the_truth() {
             10.0,
         ),
     ];
+    // About the same spread on one lane: 5, and √2 · 4.
+    let prices = [Cost::dp(MicroRho(20_000), FemtoDelta(0)), Cost::pure(MicroEpsilon(250_000), FemtoDelta(0))];
     for (name, measure, pick, truths, within) in cases {
-        for (i, ((coverage, value), truth)) in seen(measure, &pick, &truths).into_iter().zip(&truths).enumerate() {
-            // Rates within a tenth of counts' tolerance, at most.
-            let within = if *truth <= 1.0 { within.min(0.02) } else { within };
-            assert!((value - truth).abs() <= within, "{name} {i}: {value} is not {truth}");
-            // Of 300, 95 % ± 4 standard errors; conservative ones may hold more often.
-            assert!(coverage > 0.90, "{name} {i}: its interval holds {truth} in {coverage} of releases");
+        for price in prices {
+            let all = seen(measure.clone(), price, &pick, &truths);
+            for (i, ((coverage, value), truth)) in all.into_iter().zip(&truths).enumerate() {
+                // Rates within a tenth of counts' tolerance, at most.
+                let within = if *truth <= 1.0 { within.min(0.02) } else { within };
+                assert!((value - truth).abs() <= within, "{name} {i} for {price}: {value} is not {truth}");
+                // Of 300, 95 % ± 4 standard errors; conservative ones may hold more often.
+                assert!(coverage > 0.90, "{name} {i} for {price}: its interval holds {truth} in {coverage} of releases");
+            }
         }
     }
 }

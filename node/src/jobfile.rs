@@ -12,7 +12,7 @@ use tidegate_catalog::dataset;
 use tidegate_gate::Keys;
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho, Refusal,
-    cost::FemtoDelta,
+    cost::{FemtoDelta, MicroEpsilon},
     job::{Key, Mode, Output, Program, RowReduce, Split},
     policy::Policy,
 };
@@ -26,10 +26,13 @@ use crate::{NodeError, file_error};
 pub struct JobFile {
     /// The dataset's name or manifest id.
     pub dataset: String,
-    /// Price as ε at the policy's δ; or give `rho`.
+    /// Price as ε: at the policy's δ, or pure where the noise is Laplace's. Or give `rho`.
     pub epsilon: Option<f64>,
     /// Price as ρ.
     pub rho: Option<f64>,
+    /// `"laplace"` pays in pure ε for Laplace noise, from the policy's `laplace_epsilon`: less noise for who asks one question, more for who asks many.
+    #[serde(default)]
+    pub noise: Noise,
     /// δ for undeclared group keys; a thousandth of the policy's where it is needed and not given.
     pub delta: Option<f64>,
     /// `"reviewed"` asks for the exact result, which the owner must approve: it has no price in ε.
@@ -49,6 +52,17 @@ pub struct JobFile {
     /// What `sql.tables` name.
     #[serde(skip)]
     tables: Tables,
+}
+
+/// What noise a job pays for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Noise {
+    /// Gaussian, paid in ρ.
+    #[default]
+    Gaussian,
+    /// Laplace, paid in pure ε.
+    Laplace,
 }
 
 /// `[sql]`.
@@ -143,19 +157,6 @@ impl JobFile {
         request: String,
         created: i64,
     ) -> Result<(Job, Vec<u8>), NodeError> {
-        let wrong = |what: &str| NodeError::File(format!("job file: {what}"));
-        let reviewed = self.mode == Mode::Reviewed;
-        let rho = match (self.rho, self.epsilon) {
-            (None, None) if reviewed => 0.0,
-            _ if reviewed => return Err(wrong("an exact result has no price: leave epsilon and rho away")),
-            (Some(rho), None) => rho,
-            (None, Some(epsilon)) => {
-                tidegate_gate::rho_of(epsilon, policy.delta_femto.delta()).map_err(|e| wrong(&format!("epsilon: {e}")))?
-            }
-            _ => return Err(wrong("give either epsilon or rho")),
-        };
-        // Rounded down: the job never costs more than was offered.
-        let rho_micro = MicroRho((rho * 1e6).floor().max(0.0) as u64);
         let (program, attachment) = match (&self.sql, &self.wasm, &self.onnx) {
             (Some(sql), None, None) => {
                 let bytes = self.tables.write()?;
@@ -194,10 +195,37 @@ impl JobFile {
             self.query(policy, schema).is_some_and(|q| q.is_ok_and(|q| matches!(q.shape.keys, Keys::Undeclared { .. })));
         let delta = self.delta.or(undeclared.then_some(policy.delta_femto.delta() / 1000.0)).unwrap_or(0.0);
         let delta_femto = FemtoDelta::ceil(delta).ok_or_else(|| wrong("delta must be in [0, 1)"))?;
-        let cost = if reviewed { Cost::REVIEWED } else { Cost::dp(rho_micro, delta_femto) };
+        let cost = self.price(policy, delta_femto)?;
         let job =
             Job { version: 1, request, dataset: id, cost, mode: self.mode, created, program, weights: self.weights.clone() };
         job.check()?;
         Ok((job, attachment))
     }
+
+    /// What is offered. Rounded down: the job never costs more.
+    fn price(&self, policy: &Policy, delta: FemtoDelta) -> Result<Cost, NodeError> {
+        if self.mode == Mode::Reviewed {
+            return match (self.rho, self.epsilon, self.noise) {
+                (None, None, Noise::Gaussian) => Ok(Cost::REVIEWED),
+                _ => Err(wrong("an exact result has no price: leave epsilon, rho and noise away")),
+            };
+        }
+        let rho = match (self.noise, self.rho, self.epsilon) {
+            (Noise::Laplace, None, Some(epsilon)) => {
+                let epsilon = MicroEpsilon::floor(epsilon).ok_or_else(|| wrong("epsilon: must be positive"))?;
+                return Ok(Cost::pure(epsilon, delta));
+            }
+            (Noise::Laplace, ..) => return Err(wrong("Laplace noise is paid in epsilon: give it, and leave rho away")),
+            (Noise::Gaussian, Some(rho), None) => rho,
+            (Noise::Gaussian, None, Some(epsilon)) => {
+                tidegate_gate::rho_of(epsilon, policy.delta_femto.delta()).map_err(|e| wrong(&format!("epsilon: {e}")))?
+            }
+            _ => return Err(wrong("give either epsilon or rho")),
+        };
+        Ok(Cost::dp(MicroRho((rho * 1e6).floor().max(0.0) as u64), delta))
+    }
+}
+
+fn wrong(what: &str) -> NodeError {
+    NodeError::File(format!("job file: {what}"))
 }

@@ -1,4 +1,12 @@
-//! What a release costs: zero-concentrated differential privacy in integers, and a count of exact results.
+//! What a release costs, in integers: zero-concentrated differential privacy, pure differential privacy from a purse of its own, and a count of exact
+//! results.
+//!
+//! # How the parts add up
+//! Of a population's charges let ρ be the sum of zCDP, ε₁ that of pure differential privacy and δ₁ that of key thresholds. Together they are
+//! (ε(ρ, δ₂) + ε₁, δ₁ + δ₂)-differentially private for every δ₂, where ε(ρ, δ₂) is the conversion of zCDP; also when each job is chosen by
+//! what the jobs before it gave. For outside events of probability δ₁ the privacy loss of the pure releases is at most ε₁, whatever came before them. So
+//! the loss of all is above ε(ρ, δ₂) + ε₁ by no more than that of the others is above ε(ρ, δ₂); and for the others the conversion needs
+//! no more than that each one's moments are bounded given what came before (Canonne, Kamath and Steinke 2020, section 2.3).
 
 use std::fmt;
 
@@ -28,6 +36,33 @@ impl fmt::Display for MicroRho {
     }
 }
 
+/// ε of pure differential privacy in millionths, always rounded up when it is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MicroEpsilon(pub u64);
+
+impl MicroEpsilon {
+    /// The smallest whole number of millionths that is no less than `epsilon`; `None` if negative, not finite or too large.
+    pub fn ceil(epsilon: f64) -> Option<Self> {
+        MicroRho::ceil(epsilon).map(|MicroRho(micro)| Self(micro))
+    }
+
+    /// The largest whole number of millionths that is no more than `epsilon`: of a cap. `None` as [`MicroEpsilon::ceil`].
+    pub fn floor(epsilon: f64) -> Option<Self> {
+        let micro = (epsilon * 1e6).floor();
+        (epsilon >= 0.0 && micro <= 1e15).then_some(Self(micro as u64))
+    }
+
+    /// ε as a number.
+    pub fn epsilon(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
+    fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// δ in units of 1e-15, rounded up when it is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -45,12 +80,15 @@ impl FemtoDelta {
     }
 }
 
-/// The price of one job: it composes by addition in both parts.
+/// The price of one job: it composes by addition in every part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
     /// ρ in millionths.
     pub rho_micro: MicroRho,
+    /// ε of pure differential privacy in millionths: of Laplace noise.
+    #[serde(default, skip_serializing_if = "MicroEpsilon::is_zero")]
+    pub epsilon_micro: MicroEpsilon,
     /// δ spent on revealing undeclared group keys, in 1e-15.
     pub delta_femto: FemtoDelta,
     /// Results given exactly, each approved by the owner: counted, because no ρ covers them.
@@ -63,18 +101,25 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl Cost {
-    /// The price of a differentially private release.
+    /// The price of a release with Gaussian noise.
     pub const fn dp(rho_micro: MicroRho, delta_femto: FemtoDelta) -> Self {
-        Self { rho_micro, delta_femto, reviewed: 0 }
+        Self { rho_micro, epsilon_micro: MicroEpsilon(0), delta_femto, reviewed: 0 }
+    }
+
+    /// The price of a release with Laplace noise.
+    pub const fn pure(epsilon_micro: MicroEpsilon, delta_femto: FemtoDelta) -> Self {
+        Self { rho_micro: MicroRho(0), epsilon_micro, delta_femto, reviewed: 0 }
     }
 
     /// The price of one exact result.
-    pub const REVIEWED: Self = Self { rho_micro: MicroRho(0), delta_femto: FemtoDelta(0), reviewed: 1 };
+    pub const REVIEWED: Self =
+        Self { rho_micro: MicroRho(0), epsilon_micro: MicroEpsilon(0), delta_femto: FemtoDelta(0), reviewed: 1 };
 
     /// The sum of all parts; `None` on overflow.
     pub fn plus(self, other: Self) -> Option<Self> {
         Some(Self {
             rho_micro: MicroRho(self.rho_micro.0.checked_add(other.rho_micro.0)?),
+            epsilon_micro: MicroEpsilon(self.epsilon_micro.0.checked_add(other.epsilon_micro.0)?),
             delta_femto: FemtoDelta(self.delta_femto.0.checked_add(other.delta_femto.0)?),
             reviewed: self.reviewed.checked_add(other.reviewed)?,
         })
@@ -82,22 +127,70 @@ impl Cost {
 
     /// Whether all parts are within `cap`.
     pub fn within(self, cap: Self) -> bool {
-        self.rho_micro <= cap.rho_micro && self.delta_femto <= cap.delta_femto && self.reviewed <= cap.reviewed
+        self.over(cap).is_none()
+    }
+
+    /// The first part that is above `cap`, as the field it is asked for in.
+    pub fn over(self, cap: Self) -> Option<&'static str> {
+        let parts = [
+            (self.rho_micro > cap.rho_micro, "cost.rho_micro"),
+            (self.epsilon_micro > cap.epsilon_micro, "cost.epsilon_micro"),
+            (self.delta_femto > cap.delta_femto, "cost.delta_femto"),
+            (self.reviewed > cap.reviewed, "cost.reviewed"),
+        ];
+        parts.iter().find(|(over, _)| *over).map(|(_, field)| *field)
     }
 
     /// What `cap` leaves above this; zero where nothing is left.
     pub fn left_of(self, cap: Self) -> Self {
         Self {
             rho_micro: MicroRho(cap.rho_micro.0.saturating_sub(self.rho_micro.0)),
+            epsilon_micro: MicroEpsilon(cap.epsilon_micro.0.saturating_sub(self.epsilon_micro.0)),
             delta_femto: FemtoDelta(cap.delta_femto.0.saturating_sub(self.delta_femto.0)),
             reviewed: cap.reviewed.saturating_sub(self.reviewed),
         }
     }
 }
 
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rho_micro, epsilon_micro, delta_femto, reviewed } = self;
+        let mut parts = Vec::new();
+        if rho_micro.0 > 0 {
+            parts.push(rho_micro.to_string());
+        }
+        if epsilon_micro.0 > 0 {
+            parts.push(format!("pure ε = {}", epsilon_micro.epsilon()));
+        }
+        if delta_femto.0 > 0 {
+            parts.push(format!("δ = {:e} for keys", delta_femto.delta()));
+        }
+        if *reviewed > 0 {
+            parts.push(format!("{reviewed} exact result{}", if *reviewed == 1 { "" } else { "s" }));
+        }
+        f.write_str(&if parts.is_empty() { "nothing".into() } else { parts.join(", ") })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_part_is_counted_and_capped_by_itself() {
+        let cap = Cost { rho_micro: MicroRho(5), epsilon_micro: MicroEpsilon(5), delta_femto: FemtoDelta(5), reviewed: 5 };
+        for (one, field) in [
+            (Cost { rho_micro: MicroRho(3), ..Cost::default() }, "cost.rho_micro"),
+            (Cost { epsilon_micro: MicroEpsilon(3), ..Cost::default() }, "cost.epsilon_micro"),
+            (Cost { delta_femto: FemtoDelta(3), ..Cost::default() }, "cost.delta_femto"),
+            (Cost { reviewed: 3, ..Cost::default() }, "cost.reviewed"),
+        ] {
+            let two = one.plus(one).unwrap();
+            assert!(one.within(cap) && !two.within(cap), "{field}");
+            assert_eq!((two.over(cap), one.left_of(cap).over(cap)), (Some(field), None));
+            assert_eq!(one.left_of(cap).plus(one).unwrap(), cap, "{field}");
+        }
+    }
 
     #[test]
     fn charging_rounds_up_and_refuses_nonsense() {

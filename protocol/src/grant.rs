@@ -1,6 +1,6 @@
 //! Grants: biscuit tokens (<https://www.biscuitsec.org>) bound to the holder's key.
 //!
-//! The owner's grant key signs. A token says: this holder may take this action on this population, up to this ρ a job, until then.
+//! The owner's grant key signs. A token says: this holder may take this action on this population, up to this ρ (or pure ε) a job, until then.
 //! A holder can narrow it offline; every added block can only take rights away.
 
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use biscuit_auth::{
     datalog::RunLimits,
 };
 
-use crate::{ContentHash, Identity, MicroRho, PeerId, Refusal, limits, refusal::Code};
+use crate::{ContentHash, Cost, Identity, MicroRho, PeerId, Refusal, cost::MicroEpsilon, limits, refusal::Code};
 
 /// What a grant may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -44,6 +44,8 @@ pub struct Terms {
     pub actions: Vec<Action>,
     /// Most ρ one job may cost.
     pub rho_ceiling: MicroRho,
+    /// Most pure ε one job may cost.
+    pub epsilon_ceiling: MicroEpsilon,
     /// Until when.
     pub expires: SystemTime,
 }
@@ -57,8 +59,8 @@ pub struct Ask {
     pub population: ContentHash,
     /// To do what.
     pub action: Action,
-    /// The job's ρ, zero for other actions.
-    pub rho: MicroRho,
+    /// The job's price, nothing for other actions.
+    pub cost: Cost,
     /// The time now.
     pub now: SystemTime,
 }
@@ -88,9 +90,11 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<String, biscuit_auth::er
     }
     builder = builder
         .fact(fact("holder", [text(terms.holder)]))?
-        .fact(fact("rho_ceiling", [Term::Integer(terms.rho_ceiling.0.min(i64::MAX as u64) as i64)]))?
+        .fact(fact("rho_ceiling", [integer(terms.rho_ceiling.0)]))?
+        .fact(fact("epsilon_ceiling", [integer(terms.epsilon_ceiling.0)]))?
         .check("check if peer($p), holder($p)")?
-        .check("check if rho($r), rho_ceiling($c), $r <= $c")?;
+        .check("check if rho($r), rho_ceiling($c), $r <= $c")?
+        .check("check if epsilon($e), epsilon_ceiling($c), $e <= $c")?;
     let expiry = terms.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let builder = builder.fact(fact("expires", [Term::Date(expiry)]))?.check("check if time($t), expires($e), $t < $e")?;
     builder.build(&grant_keypair(owner)?)?.to_base64()
@@ -118,7 +122,8 @@ pub fn authorize(token: &str, grant_key: &str, ask: &Ask) -> Result<(), Refusal>
             .fact(fact("peer", [text(ask.peer)]))?
             .fact(fact("population", [text(ask.population)]))?
             .fact(fact("action", [Term::Str(ask.action.word().into())]))?
-            .fact(fact("rho", [Term::Integer(ask.rho.0.min(i64::MAX as u64) as i64)]))?
+            .fact(fact("rho", [integer(ask.cost.rho_micro.0)]))?
+            .fact(fact("epsilon", [integer(ask.cost.epsilon_micro.0)]))?
             .fact(fact("time", [Term::Date(now)]))?
             .policy("allow if population($d), action($a), right($d, $a)")?
             // Decide by size, not by the clock of a busy machine: facts and iterations bound the work.
@@ -128,13 +133,12 @@ pub fn authorize(token: &str, grant_key: &str, ask: &Ask) -> Result<(), Refusal>
     };
     let mut authorizer = build().map_err(|e| refused(format!("the grant cannot be evaluated: {e}")))?;
     authorizer.authorize().map(|_| ()).map_err(|_| {
-        refused(format!(
-            "the grant does not let {} {} this population at ρ = {} now",
-            ask.peer.short(),
-            ask.action.word(),
-            ask.rho.rho()
-        ))
+        refused(format!("the grant does not let {} {} this population for {} now", ask.peer.short(), ask.action.word(), ask.cost))
     })
+}
+
+fn integer(micro: u64) -> Term {
+    Term::Integer(micro.min(i64::MAX as u64) as i64)
 }
 
 fn text(value: impl std::fmt::Display) -> Term {
@@ -148,6 +152,7 @@ fn fact(name: &str, terms: impl IntoIterator<Item = Term>) -> biscuit_auth::buil
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cost::FemtoDelta;
 
     #[test]
     fn a_grant_covers_its_holder_action_population_ceiling_and_time_and_nothing_else() {
@@ -160,17 +165,21 @@ mod tests {
             population,
             actions: vec![Action::Compute],
             rho_ceiling: MicroRho(500_000),
+            epsilon_ceiling: MicroEpsilon(200_000),
             expires: now + Duration::from_secs(60),
         };
         let token = issue(&owner, &terms).unwrap();
         let key = public_key(&owner).unwrap();
-        let good = Ask { peer: holder, population, action: Action::Compute, rho: MicroRho(500_000), now };
+        let (rho, pure) = (|r| Cost::dp(MicroRho(r), FemtoDelta(0)), |e| Cost::pure(MicroEpsilon(e), FemtoDelta(0)));
+        let good = Ask { peer: holder, population, action: Action::Compute, cost: rho(500_000), now };
         authorize(&token, &key, &good).unwrap();
+        authorize(&token, &key, &Ask { cost: pure(200_000), ..good.clone() }).unwrap();
         for (what, ask) in [
             ("other peer", Ask { peer: owner.id(), ..good.clone() }),
             ("other population", Ask { population: ContentHash::of(b"q"), ..good.clone() }),
             ("other action", Ask { action: Action::Replicate, ..good.clone() }),
-            ("over the ceiling", Ask { rho: MicroRho(500_001), ..good.clone() }),
+            ("over the ceiling", Ask { cost: rho(500_001), ..good.clone() }),
+            ("over the ceiling of pure ε", Ask { cost: pure(200_001), ..good.clone() }),
             ("expired", Ask { now: now + Duration::from_secs(60), ..good.clone() }),
         ] {
             assert_eq!(authorize(&token, &key, &ask).unwrap_err().code, Code::NotGranted, "{what}");
@@ -194,6 +203,7 @@ mod tests {
                 population,
                 actions: vec![Action::Compute],
                 rho_ceiling: MicroRho(1),
+                epsilon_ceiling: MicroEpsilon(0),
                 expires: now + Duration::from_secs(9),
             },
         )
@@ -202,7 +212,7 @@ mod tests {
         let block =
             biscuit_auth::builder::BlockBuilder::new().fact(fact("right", [text(other), Term::Str("replicate".into())])).unwrap();
         let widened = Biscuit::from_base64(&token, root).unwrap().append(block).unwrap().to_base64().unwrap();
-        let ask = Ask { peer: holder, population: other, action: Action::Replicate, rho: MicroRho(0), now };
+        let ask = Ask { peer: holder, population: other, action: Action::Replicate, cost: Cost::default(), now };
         assert!(authorize(&widened, &public_key(&owner).unwrap(), &ask).is_err());
     }
 }

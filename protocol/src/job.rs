@@ -195,7 +195,7 @@ pub struct Job {
     pub request: String,
     /// Id of the dataset's manifest.
     pub dataset: ContentHash,
-    /// What the buyer is ready to pay: ρ, and δ where keys are undeclared.
+    /// What the buyer is ready to pay: ρ for Gaussian noise or pure ε for Laplace noise, and δ where keys are undeclared.
     pub cost: Cost,
     /// Creation time, seconds since 1970.
     pub created: i64,
@@ -204,7 +204,7 @@ pub struct Job {
     /// How its result leaves.
     #[serde(default, skip_serializing_if = "Mode::is_dp")]
     pub mode: Mode,
-    /// Parts of ρ by column name, relative to one another; a column that is not named has 1.
+    /// Parts of the price by column name, relative to one another; a column that is not named has 1.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, f64>,
 }
@@ -269,7 +269,7 @@ impl Job {
         }
         if self.mode == Mode::Reviewed {
             if self.cost != Cost::REVIEWED || !self.weights.is_empty() {
-                return Err(bad("cost", "an exact result costs one of the owner's count, and neither ρ nor δ".into()));
+                return Err(bad("cost", "an exact result costs one of the owner's count, and no ρ, ε or δ".into()));
             }
             if self.program.kind() != JobKind::Sql {
                 return Err(
@@ -278,8 +278,9 @@ impl Job {
             }
         } else if self.cost.reviewed != 0 {
             return Err(bad("cost.reviewed", "is for jobs of mode `reviewed`".into()));
-        } else if self.cost.rho_micro.0 == 0 {
-            return Err(bad("cost.rho_micro", "must be positive".into()).fix("Give the job an epsilon or rho"));
+        } else if (self.cost.rho_micro.0 == 0) == (self.cost.epsilon_micro.0 == 0) {
+            let problem = "either ρ must be positive, for Gaussian noise, or pure ε, for Laplace noise";
+            return Err(bad("cost.rho_micro", problem.into()).fix("Give the job an epsilon or rho"));
         }
         if self.program.sql().len() > limits::SQL_BYTES {
             return Err(bad("program.query", format!("is longer than {} bytes", limits::SQL_BYTES)));

@@ -83,7 +83,7 @@ pub struct ColumnNote {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mechanism {
-    /// `discrete-gaussian`; `none` of an exact result.
+    /// `discrete-gaussian` or `discrete-laplace`; `none` of an exact result.
     pub noise: String,
     /// Neighbouring relation: `add-remove-one-unit` or `change-one-block`.
     pub adjacency: String,

@@ -82,6 +82,17 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
             .at("program")
             .fix(format!("Allowed: {allowed}")));
     }
+    if job.mode == Mode::Dp
+        && let Some(field) = job.cost.over(policy.per_buyer)
+    {
+        let fix = if policy.per_buyer.epsilon_micro < job.cost.epsilon_micro {
+            "Ask for less, or leave noise away: Laplace noise is paid from the policy's laplace_epsilon"
+        } else {
+            "Ask for less"
+        };
+        let message = format!("the job costs {}, the policy lets one buyer spend {}", job.cost, policy.per_buyer);
+        return Err(Refusal::new(Code::Budget, message).at(field).fix(fix));
+    }
     if let Some(hash) = job.program.attachment() {
         let bytes = attachment.as_ref().ok_or_else(|| Refusal::new(Code::BadRequest, "the program's bytes were not sent"))?;
         if ContentHash::of(bytes) != hash {

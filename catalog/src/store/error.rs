@@ -47,7 +47,7 @@ impl From<tidegate_protocol::dsse::BadDocument> for StoreError {
 #[non_exhaustive]
 pub enum ReserveError {
     /// The population's budget does not cover it.
-    #[error("the dataset's budget has ρ = {} left, the job costs ρ = {}", left.rho_micro.rho(), asked.rho_micro.rho())]
+    #[error("of the dataset's budget {left} is left, the job costs {asked}")]
     Population {
         /// What is left.
         left: Cost,
@@ -55,7 +55,7 @@ pub enum ReserveError {
         asked: Cost,
     },
     /// The buyer's own limit does not cover it.
-    #[error("this buyer has ρ = {} left, the job costs ρ = {}", left.rho_micro.rho(), asked.rho_micro.rho())]
+    #[error("this buyer has {left} left, the job costs {asked}")]
     Buyer {
         /// What is left.
         left: Cost,

@@ -49,7 +49,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         }
         println!("{name}: {} entries, {} jobs charged, {} released", report.entries, report.intents, report.outcomes);
         for (population, spent) in &report.spent {
-            println!("  population {}: spent {}", &population[..10], spent.rho_micro);
+            println!("  population {}: spent {}", &population[..10], spent);
         }
         for index in &report.open {
             println!("  entry {index}: charged, no outcome yet");

@@ -60,16 +60,19 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// ρ spent after each job, from nothing on.
+/// What was spent after each job, from nothing on: ρ, and pure ε where the policy has it.
 fn draw(account: &Account) {
-    let mut sum = 0.0;
-    let mut points = vec![0.0];
-    for charge in &account.charges {
-        sum += charge.link.cost.rho_micro.rho();
-        points.push(sum);
-    }
-    let cap = account.dataset.policy.body().budget.rho_micro.rho();
+    let cap = account.dataset.policy.body().budget;
     let times = |c: Option<&Charge>| c.map(|c| c.at.chars().take(16).collect::<String>()).unwrap_or_default();
-    println!("  ρ by job, of {cap}: {} to {}", times(account.charges.first()), times(account.charges.last()));
-    println!("{}", plot(points, Config::default().with_offset(4).with_height(8).with_width(60)));
+    type Part = fn(&Cost) -> f64;
+    let parts: [(&str, Part); 2] = [("ρ", |c| c.rho_micro.rho()), ("pure ε", |c| c.epsilon_micro.epsilon())];
+    for (name, part) in parts.into_iter().filter(|(_, part)| part(&cap) > 0.0) {
+        let mut points = vec![0.0];
+        for charge in &account.charges {
+            points.push(points.last().unwrap_or(&0.0) + part(&charge.link.cost));
+        }
+        let (first, last) = (times(account.charges.first()), times(account.charges.last()));
+        println!("  {name} by job, of {}: {first} to {last}", part(&cap));
+        println!("{}", plot(points, Config::default().with_offset(4).with_height(8).with_width(60)));
+    }
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::SystemTime};
 use tidegate_node::{home::Home, publish::find};
 use tidegate_protocol::{
     MicroRho, PeerId,
+    cost::MicroEpsilon,
     grant::{Action, Terms, issue},
 };
 
@@ -22,6 +23,9 @@ pub(crate) struct Args {
     /// Most ρ one job may cost.
     #[arg(long, default_value_t = 1.0)]
     rho: f64,
+    /// Most pure ε one job may cost, where the policy has Laplace noise.
+    #[arg(long, default_value_t = 1.0)]
+    epsilon: f64,
     /// How long it is good for.
     #[arg(long, default_value = "30days")]
     expires: humantime::Duration,
@@ -40,14 +44,17 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             other => Err(anyhow::anyhow!("--action {other}: write compute or replicate")),
         })
         .collect::<anyhow::Result<_>>()?;
-    let rho = args.rho;
+    let (rho, epsilon) = (args.rho, args.epsilon);
     let rho_ceiling = MicroRho::ceil(rho).ok_or_else(|| anyhow::anyhow!("--rho {rho} must be a positive number"))?;
+    let epsilon_ceiling =
+        MicroEpsilon::floor(epsilon).ok_or_else(|| anyhow::anyhow!("--epsilon {epsilon} must be a positive number"))?;
     let dataset = find(home, &args.dataset)?;
     let terms = Terms {
         holder: args.to,
         population: dataset.manifest.body().population,
         actions,
         rho_ceiling,
+        epsilon_ceiling,
         expires: SystemTime::now() + *args.expires,
     };
     let token = issue(&home.identity()?, &terms)?;

@@ -50,7 +50,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                             f.kind,
                             f.job.short(),
                             f.buyer.short(),
-                            f.ledger.cost.rho_micro
+                            f.ledger.cost
                         );
                     }
                     Predicate::Outcome { facts, intent, outcome, .. } => {

@@ -54,8 +54,7 @@ impl Reduce for Confusion {
     fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
         let k = self.classes as usize;
         let counts = &noised[0];
-        let sigmas = vec![counts.sigma; counts.values.len()];
-        let rate = |of: &dyn Fn(&[f64]) -> f64| spread(&counts.values, &sigmas, (0.0, 1.0), of);
+        let rate = |of: &dyn Fn(&[f64]) -> f64| spread(noised, (0.0, 1.0), of);
         let mut cells = counts.cells();
         cells.push(rate(&|v| ratio((0..k).map(|c| v[c * k + c]).sum(), v.iter().sum())));
         for c in 0..k {

@@ -76,20 +76,16 @@ impl Reduce for Covariance {
     }
     fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
         let (h, k) = (centre(self.x.0, self.x.1).1, centre(self.y.0, self.y.1).1);
-        let mut values: Vec<f64> = noised.iter().map(Noised::one).collect();
-        let mut sigmas: Vec<f64> = noised.iter().map(|n| n.sigma).collect();
-        if let Some(blocks) = blocks {
-            values.push(f64::from(blocks));
-            sigmas.push(0.0);
-        }
-        let last = values.len() - 1;
+        let mut sums = noised.to_vec();
+        sums.extend(blocks.map(|blocks| Noised::exact(f64::from(blocks))));
+        let last = sums.len() - 1;
         let covariance = |v: &[f64]| {
             let n = v[last].max(1.0);
             (v[2] / n - v[0] / n * (v[1] / n)).clamp(-h * k, h * k)
         };
         if !self.correlation {
             let of = |v: &[f64]| covariance(v) * if self.sample && v[last] > 2.0 { v[last] / (v[last] - 1.0) } else { 1.0 };
-            return vec![spread(&values, &sigmas, (-2.0 * h * k, 2.0 * h * k), of)];
+            return vec![spread(&sums, (-2.0 * h * k, 2.0 * h * k), of)];
         }
         let variance = |sum: f64, square: f64, half: f64, n: f64| (half * half / 2.0 + square / n - (sum / n).powi(2)).max(0.0);
         let of = |v: &[f64]| {
@@ -98,7 +94,7 @@ impl Reduce for Covariance {
             let below = variance(v[0], v[3], h, n) * variance(v[1], v[4], k, n);
             if below > 0.0 { (covariance(v) / below.sqrt()).clamp(-1.0, 1.0) } else { 0.0 }
         };
-        vec![spread(&values, &sigmas, (-1.0, 1.0), of)]
+        vec![spread(&sums, (-1.0, 1.0), of)]
     }
     fn note(&self, _: Frame) -> (&'static str, f64, f64) {
         // The bounds of the products: those of each value follow from the policy.

@@ -2,8 +2,8 @@
 //!
 //! A derivation states how far one unit's coming or going (add-remove), or one block's change, can move the sums of *one* group; that a unit is in
 //! at most κ groups is priced in [`calibrate`](crate::Plan::calibrate). The mechanism is the discrete Gaussian on each integer, the cost
-//! Δ²/(2σ²) of ρ (Bun and Steinke 2016, Proposition 1.6; Canonne, Kamath and Steinke 2020, Theorem 4 for the discrete one). What follows the noise is
-//! post-processing and free.
+//! Δ²/(2σ²) of ρ (Bun and Steinke 2016, Proposition 1.6; Canonne, Kamath and Steinke 2020, Theorem 4 for the discrete one); or, where the job pays in
+//! pure ε, the discrete Laplace at Δ₁/b ([`Noise`](crate::Noise)), where Δ₁ is Δ but for vectors. What follows the noise is post-processing and free.
 
 mod confusion;
 mod count;

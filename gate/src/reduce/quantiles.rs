@@ -11,7 +11,7 @@ use tidegate_protocol::result::Cell;
 
 use super::{Reduce, bin, histogram};
 use crate::{
-    noised::{Noised, Z95},
+    noised::Noised,
     part::{Frame, Part},
 };
 
@@ -91,7 +91,7 @@ impl Reduce for Quantiles {
         let total = sums.last().copied().unwrap_or(0.0).max(0.0);
         // A running sum adds at most half of a node's children in each layer below the root, or takes the others from their parent.
         let layers = f64::from(self.layers() - 1);
-        let half = Z95 * noised[0].sigma * (layers * f64::from(BRANCHES) / 2.0).sqrt();
+        let half = noised[0].quantile(1) * noised[0].sigma * (layers * f64::from(BRANCHES) / 2.0).sqrt();
         let width = (self.hi - self.lo) / f64::from(self.bins);
         let one = |p: &f64| {
             let rank = p * total;

@@ -65,25 +65,19 @@ impl Reduce for Scores {
     fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
         let counts = &noised[0];
         let bins = self.bins as usize;
-        let sigmas = vec![counts.sigma; counts.values.len()];
-        let rate = |of: &dyn Fn(&[f64]) -> f64| spread(&counts.values, &sigmas, (0.0, 1.0), of);
+        let rate = |of: &dyn Fn(&[f64]) -> f64| spread(noised, (0.0, 1.0), of);
         let cut = ((self.cut - self.lo) / (self.hi - self.lo) * f64::from(self.bins)).round() as usize;
         let hits = |v: &[f64]| v[cut..bins].iter().sum::<f64>();
         let called = |v: &[f64]| hits(v) + v[bins + cut..].iter().sum::<f64>();
         let right = |v: &[f64]| hits(v) + v[bins..bins + cut].iter().sum::<f64>();
-        let number = |range: std::ops::Range<usize>| {
-            let n = range.len() as f64;
-            let sum = Noised { values: vec![counts.values[range].iter().sum()], sigma: counts.sigma * n.sqrt(), step: 0.0 };
-            sum.cells()
-        };
         let mut cells = vec![
             rate(&auc),
             rate(&|v| ratio(right(v), v.iter().sum())),
             rate(&|v| ratio(hits(v), called(v))),
             rate(&|v| ratio(hits(v), v[..bins].iter().sum())),
         ];
-        cells.extend(number(0..bins));
-        cells.extend(number(bins..2 * bins));
+        cells.extend(counts.sum(0..bins).cells());
+        cells.extend(counts.sum(bins..2 * bins).cells());
         cells
     }
     fn note(&self, _: Frame) -> (&'static str, f64, f64) {

@@ -2,7 +2,8 @@
 //!
 //! A unit's vector lies in the ball of radius `norm` (in steps: exactly, by integer arithmetic after rounding), so its coming or going moves the sums by
 //! at most that length, Δ₂ = `norm`; a block's change by 2 · `norm`. Noise of σ on every lane then costs Δ₂²/(2σ²) for the whole vector, however
-//! long it is (the multivariate Gaussian; Bun and Steinke 2016, Lemma 2.5).
+//! long it is (the multivariate Gaussian; Bun and Steinke 2016, Lemma 2.5). Laplace noise is paid by Δ₁ = √length · Δ₂: for long vectors it is the
+//! poorer choice.
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{limits, result::Cell};
@@ -99,6 +100,7 @@ mod tests {
                 let laid = clipped(&(0..len).map(value).collect::<Vec<_>>(), norm, part.step, part.clip_hi);
                 let square: i128 = laid.iter().map(|v| i128::from(*v).pow(2)).sum();
                 assert!(square <= i128::from(part.sensitivity).pow(2), "{len} {norm} {k}: {square}");
+                assert!(laid.iter().map(|v| i64::from(v.abs())).sum::<i64>() <= part.taxicab(), "{len} {norm} {k}");
                 let far = k % 6 == 1 || k % 6 == 2;
                 assert!(
                     !far || len == 1 || square as f64 > 0.99 * (part.sensitivity as f64).powi(2),

@@ -13,8 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{Store, dataset::Dataset, log};
 use tidegate_exchange::{Handler, blobs::Served};
 use tidegate_protocol::{
-    Code, ContentHash, Identity, PeerId, Refusal,
-    cost::MicroRho,
+    Code, ContentHash, Cost, Identity, PeerId, Refusal,
     frame::{Listing, Reply, Request},
     grant::{self, Action, Ask},
     policy::Access,
@@ -87,7 +86,7 @@ impl Provider {
         })
     }
 
-    fn authorize(&self, dataset: &Dataset, peer: PeerId, token: &str, action: Action, rho: MicroRho) -> Result<(), Refusal> {
+    fn authorize(&self, dataset: &Dataset, peer: PeerId, token: &str, action: Action, cost: Cost) -> Result<(), Refusal> {
         let access = match action {
             Action::Compute => dataset.policy.body().compute,
             Action::Replicate => dataset.policy.body().replicate,
@@ -97,7 +96,7 @@ impl Provider {
             return Err(Refusal::new(Code::Policy, message).at(format!("access.{}", action.word())));
         }
         let manifest = dataset.manifest.body();
-        let ask = Ask { peer, population: manifest.population, action, rho, now: SystemTime::now() };
+        let ask = Ask { peer, population: manifest.population, action, cost, now: SystemTime::now() };
         grant::authorize(token, &manifest.grant_key, &ask)
     }
 
@@ -145,7 +144,7 @@ impl Handler for Provider {
                     Ok(Reply::Replicating)
                 }),
                 Request::Replicate { dataset, grant } => self.dataset(&dataset).and_then(|d| {
-                    self.authorize(d, peer, &grant, Action::Replicate, MicroRho(0))?;
+                    self.authorize(d, peer, &grant, Action::Replicate, Cost::default())?;
                     let files = d.manifest.body().files.iter().map(|f| f.hash);
                     self.served.access().allow(peer, files, COPY_TIME);
                     Ok(Reply::Replicating)

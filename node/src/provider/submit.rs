@@ -89,7 +89,7 @@ impl Provider {
         }
         job.body().check()?;
         let dataset = self.dataset(&job.body().dataset)?;
-        self.authorize(dataset, peer, token, Action::Compute, job.body().cost.rho_micro)?;
+        self.authorize(dataset, peer, token, Action::Compute, job.body().cost)?;
         Ok((job, dataset))
     }
 
@@ -250,9 +250,12 @@ impl Provider {
             ReserveError::Oversized { .. } => {
                 Refusal::new(Code::Program, e.to_string()).at("program").fix("Ask for fewer columns, or give them shorter names")
             }
-            over => Refusal::new(Code::Budget, over.to_string())
-                .at("cost.rho_micro")
-                .fix("Nothing was charged and no row was read. Ask for less, or ask the owner for more budget"),
+            ReserveError::Population { left, asked } | ReserveError::Buyer { left, asked } => {
+                Refusal::new(Code::Budget, e.to_string())
+                    .at(asked.over(left).unwrap_or("cost"))
+                    .fix("Nothing was charged and no row was read. Ask for less, or ask the owner for more budget")
+            }
+            other => unavailable(other),
         })
     }
 }

@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Access, BadPolicy, ColumnRule, JobKind, Policy, ResourceLimits, ReviewRules, UnitRule, bad};
-use crate::{Cost, MicroRho, cost::FemtoDelta, limits, manifest::ROW_TABLE};
+use crate::{
+    Cost, MicroRho,
+    cost::{FemtoDelta, MicroEpsilon},
+    limits,
+    manifest::ROW_TABLE,
+};
 
 /// `[budget]` of the file.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,6 +26,10 @@ pub struct BudgetFile {
     pub per_buyer_rho: Option<f64>,
     /// Per buyer as ε at `delta`.
     pub per_buyer_epsilon: Option<f64>,
+    /// Pure ε that Laplace noise may spend; none unless given. Taken off `epsilon` before that becomes ρ; beside `rho` it comes on top.
+    pub laplace_epsilon: Option<f64>,
+    /// Of it, what one buyer may spend.
+    pub per_buyer_laplace_epsilon: Option<f64>,
 }
 
 /// `[jobs]` of the file.
@@ -151,9 +160,11 @@ impl PolicyFile {
             .ok_or_else(|| bad("budget.delta", "is out of range", "Write a number such as 1e-6"))?;
         // Half of δ turns ρ into ε, the other half may go to key thresholds: together the owner's (ε, δ) holds.
         let delta_femto = FemtoDelta(delta_femto.0 / 2);
-        let total = rho("budget", budget.rho, budget.epsilon, delta_femto.delta(), &rho_of)?
+        let (purse, buyers_purse) = purses(&budget)?;
+        let total = rho("budget", budget.rho, less("budget.epsilon", budget.epsilon, purse)?, delta_femto.delta(), &rho_of)?
             .ok_or_else(|| bad("budget.rho", "is missing", "Write rho = …, or epsilon = …"))?;
-        let per_buyer = rho("budget.per_buyer", budget.per_buyer_rho, budget.per_buyer_epsilon, delta_femto.delta(), &rho_of)?
+        let of_buyer = less("budget.per_buyer_epsilon", budget.per_buyer_epsilon, buyers_purse)?;
+        let per_buyer = rho("budget.per_buyer", budget.per_buyer_rho, of_buyer, delta_femto.delta(), &rho_of)?
             .ok_or_else(|| bad("budget.per_buyer_rho", "is missing", "Write per_buyer_rho = …, or per_buyer_epsilon = …"))?;
         if per_buyer > total {
             return Err(bad("budget.per_buyer_rho", "exceeds the whole budget", "Make it at most the total"));
@@ -167,8 +178,8 @@ impl PolicyFile {
             unit,
             columns,
             tables,
-            budget: Cost { rho_micro: total, delta_femto, reviewed: exact },
-            per_buyer: Cost { rho_micro: per_buyer, delta_femto, reviewed: exact },
+            budget: Cost { rho_micro: total, epsilon_micro: purse, delta_femto, reviewed: exact },
+            per_buyer: Cost { rho_micro: per_buyer, epsilon_micro: buyers_purse, delta_femto, reviewed: exact },
             delta_femto,
             kinds: jobs.kinds,
             min_units: jobs.min_units,
@@ -238,6 +249,37 @@ fn check_column(of: &str, name: &str, rule: &ColumnRule) -> Result<(), BadPolicy
     }
 }
 
+/// What Laplace noise may spend in all, and of that one buyer.
+fn purses(budget: &BudgetFile) -> Result<(MicroEpsilon, MicroEpsilon), BadPolicy> {
+    let number = |field: &str, epsilon: Option<f64>| {
+        let small = epsilon.filter(|e| *e > 0.0 && *e <= 1e3).and_then(MicroEpsilon::floor);
+        small.ok_or_else(|| {
+            bad(field, "is missing, or not in (0, 1000]", "Give both laplace_epsilon and per_buyer_laplace_epsilon, or neither")
+        })
+    };
+    if budget.laplace_epsilon.is_none() && budget.per_buyer_laplace_epsilon.is_none() {
+        return Ok(Default::default());
+    }
+    let all = number("budget.laplace_epsilon", budget.laplace_epsilon)?;
+    let buyers = number("budget.per_buyer_laplace_epsilon", budget.per_buyer_laplace_epsilon)?;
+    if buyers > all {
+        return Err(bad("budget.per_buyer_laplace_epsilon", "exceeds the whole", "Make it at most laplace_epsilon"));
+    }
+    Ok((all, buyers))
+}
+
+/// What `purse` leaves of an ε.
+fn less(field: &str, epsilon: Option<f64>, purse: MicroEpsilon) -> Result<Option<f64>, BadPolicy> {
+    match epsilon {
+        Some(epsilon) if epsilon <= purse.epsilon() => Err(bad(
+            field,
+            format!("is no more than the {} of it that Laplace noise may spend", purse.epsilon()),
+            "Leave some for Gaussian noise",
+        )),
+        epsilon => Ok(epsilon.map(|e| e - purse.epsilon())),
+    }
+}
+
 fn rho(
     field: &str,
     rho: Option<f64>,
@@ -298,6 +340,27 @@ mod tests {
         // The owner's (ε, δ) in all: no more than δ for the conversion and the thresholds together.
         assert_eq!(policy.delta_femto.0 + policy.budget.delta_femto.0, FemtoDelta::ceil(1e-6).unwrap().0);
         assert_eq!(policy.columns["age"].bounds(), Some((0.0, 110.0)));
+    }
+
+    /// ε in all is what the owner wrote: what Laplace noise may spend is taken off before the rest becomes ρ.
+    #[test]
+    fn a_purse_of_pure_epsilon_is_part_of_epsilon() {
+        let text = GOOD.replace("rho = 2.0", "epsilon = 3.0").replace("per_buyer_rho = 1.0", "per_buyer_epsilon = 2.0");
+        let text = text.replacen("[jobs]", "laplace_epsilon = 1.0\nper_buyer_laplace_epsilon = 0.5\n[jobs]", 1);
+        // The conversion of this test takes ε for ρ.
+        let policy = check(&text).unwrap();
+        assert_eq!((policy.budget.rho_micro, policy.budget.epsilon_micro), (MicroRho(2_000_000), MicroEpsilon(1_000_000)));
+        assert_eq!((policy.per_buyer.rho_micro, policy.per_buyer.epsilon_micro), (MicroRho(1_500_000), MicroEpsilon(500_000)));
+        assert_eq!(check(GOOD).unwrap().budget.epsilon_micro, MicroEpsilon(0));
+        for (from, to, field) in [
+            ("laplace_epsilon = 1.0", "laplace_epsilon = 3.0", "budget.epsilon"),
+            ("per_buyer_laplace_epsilon = 0.5", "per_buyer_laplace_epsilon = 1.5", "budget.per_buyer_laplace_epsilon"),
+            ("per_buyer_laplace_epsilon = 0.5", "", "budget.per_buyer_laplace_epsilon"),
+            ("laplace_epsilon = 1.0", "laplace_epsilon = nan", "budget.laplace_epsilon"),
+            ("laplace_epsilon = 1.0", "laplace_epsilon = -1.0", "budget.laplace_epsilon"),
+        ] {
+            assert_eq!(check(&text.replacen(from, to, 1)).unwrap_err().field, field, "{from} -> {to}");
+        }
     }
 
     /// Each unsafe change is refused for exactly that field.
