@@ -3,9 +3,21 @@
 /// Aborts the process here when the environment's `TIDEGATE_FAULT` names this point, as a power cut would.
 #[cfg(feature = "faults")]
 pub(crate) fn point(name: &str) {
-    if std::env::var("TIDEGATE_FAULT").is_ok_and(|wanted| wanted == name) {
+    if named(name) {
         std::process::abort();
     }
+}
+
+/// Whether `TIDEGATE_FAULT` names this.
+#[cfg(feature = "faults")]
+pub(crate) fn named(name: &str) -> bool {
+    std::env::var("TIDEGATE_FAULT").is_ok_and(|wanted| wanted == name)
+}
+
+/// No.
+#[cfg(not(feature = "faults"))]
+pub(crate) fn named(_name: &str) -> bool {
+    false
 }
 
 /// Nothing.

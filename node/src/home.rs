@@ -66,6 +66,11 @@ impl Home {
         self.0.join("programs")
     }
 
+    /// Where programs that broke a worker are noted.
+    pub fn quarantine(&self) -> PathBuf {
+        self.0.join("quarantine")
+    }
+
     /// Where iroh-blobs keeps its store.
     pub fn blobs(&self) -> PathBuf {
         self.0.join("blobs")

@@ -21,6 +21,7 @@ pub mod home;
 pub mod jobfile;
 pub mod provider;
 pub mod publish;
+pub mod quarantine;
 pub mod rehearse;
 pub mod review;
 pub mod sample;

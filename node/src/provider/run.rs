@@ -13,7 +13,7 @@ use tidegate_protocol::{
 
 use super::{Provider, clock, submit::AdmittedJob, unavailable};
 use crate::{
-    NodeError, fault,
+    NodeError, fault, quarantine,
     worker::{self, WorkerFailed},
 };
 
@@ -56,13 +56,18 @@ impl Provider {
     /// Runs, releases, and makes the result and its receipt durable. Whatever goes wrong in the worker is invisible outside.
     pub(super) async fn run(&self, admitted: &AdmittedJob<'_>, reservation: Reservation) -> Result<JobRecord, Refusal> {
         let id = admitted.job.id();
-        let released = match self.noised(admitted).await {
-            Ok(released) => released,
-            Err(e) => {
-                // Nothing of what came before counts.
-                tracing::error!("job {id}: {e}; noise over the default is released");
-                let sums = defaults(admitted);
-                admitted.terms.release(&admitted.plan, &admitted.declared, &sums, id).map_err(unavailable)?
+        let released = if quarantine::holds(&self.home, admitted.job.body(), &admitted.pattern) {
+            tracing::warn!("job {id} is in quarantine and does not run; noise over the default is released");
+            default(admitted)?
+        } else {
+            match self.noised(admitted).await {
+                Ok(released) => released,
+                Err(e) => {
+                    // Nothing of what came before counts.
+                    tracing::error!("job {id}: {e}; noise over the default is released");
+                    self.set_apart(admitted, &e);
+                    default(admitted)?
+                }
             }
         };
         fault::point("after-release");
@@ -80,6 +85,16 @@ impl Provider {
         Ok(record)
     }
 
+    /// Puts what `job` runs into quarantine, where the program broke the worker. Reports to the owner alone.
+    fn set_apart(&self, admitted: &AdmittedJob<'_>, why: &WorkerFailed) {
+        let WorkerFailed::Broken(why) = why else { return };
+        let job = &admitted.job;
+        match quarantine::add(&self.home, job.body(), job.id(), &admitted.pattern, why) {
+            Ok(one) => tracing::error!("what it ran is in quarantine until `tidegate quarantine lift {}`", one.id),
+            Err(e) => tracing::error!("job {} could not be put into quarantine: {e}", job.id()),
+        }
+    }
+
     /// What the worker's sums come to, released as they come: a thread of its own draws the noise.
     async fn noised(&self, admitted: &AdmittedJob<'_>) -> Result<Released, WorkerFailed> {
         let (send, mut receive) = tokio::sync::mpsc::channel::<Vec<GroupSums>>(4);
@@ -94,18 +109,17 @@ impl Provider {
         });
         let (files, least) = (&admitted.dataset.record.compute, admitted.terms.least(&admitted.plan));
         let ran = worker::run(&admitted.work, files, self.home.path(), least, admitted.slot_end(), send).await;
-        if let Err(e) = ran
-            && !releasing.is_finished()
-        {
-            // How much noise is still to draw depends on the rows: nobody waits for it.
-            return Err(e);
+        let broken = |e: &dyn std::fmt::Display| WorkerFailed::Broken(e.to_string());
+        if let Err(e) = ran {
+            // How much noise is still to draw depends on the rows: nobody waits for it. Where the gate would not take the sums, its reason says more than
+            // that it did not; a release of what came before counts for nothing.
+            let refused = if releasing.is_finished() { releasing.await.ok().and_then(Result::err) } else { None };
+            return Err(refused.map_or(e, |refused| broken(&refused)));
         }
-        // Noise is drawn within the slot too: how many groups appear must not push a reply to a later tick. And where the gate would not take the sums,
-        // its reason says more than that it did not.
+        // Noise is drawn within the slot too: how many groups appear must not push a reply to a later tick.
         let time = admitted.slot_end().duration_since(SystemTime::now()).unwrap_or_default();
-        let released =
-            tokio::time::timeout(time, releasing).await.map_err(|_| WorkerFailed("its noise is over the slot".into()))?;
-        released.map_err(|e| WorkerFailed(e.to_string()))?.map_err(|e| WorkerFailed(e.to_string()))
+        let released = tokio::time::timeout(time, releasing).await.map_err(|_| WorkerFailed::Late)?;
+        released.map_err(|e| broken(&e))?.map_err(|e| broken(&e))
     }
 
     /// Brings the log on disk up to the store.
@@ -123,7 +137,12 @@ impl Provider {
     }
 }
 
-/// What stands in for a worker that failed: the public default of each block, or nobody.
+/// The release that stands in for one that failed.
+fn default(admitted: &AdmittedJob<'_>) -> Result<Released, Refusal> {
+    admitted.terms.release(&admitted.plan, &admitted.declared, &defaults(admitted), admitted.job.id()).map_err(unavailable)
+}
+
+/// What stands in for a worker's sums: the public default of each block, or nobody.
 fn defaults(admitted: &AdmittedJob<'_>) -> Sums {
     let Program::Wasm { split: Split::Blocks(blocks), outputs, .. } = &admitted.job.body().program else {
         return Sums::default();

@@ -32,6 +32,8 @@ pub(super) struct AdmittedJob<'a> {
     pub(super) job: Signed<Job>,
     pub(super) work: Work,
     pub(super) declared: Vec<Vec<tidegate_protocol::job::Key>>,
+    /// Its SQL without the literals.
+    pub(super) pattern: String,
     pub(super) plan: Plan,
     pub(super) terms: Terms,
     approval: Option<ContentHash>,
@@ -201,7 +203,18 @@ impl Provider {
         let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
         let plan = Plan::new(checked.shape).map_err(gate)?;
         let terms = Terms::of(job.body(), &work.policy, &plan).map_err(gate)?;
-        Ok(AdmittedJob { dataset, job, work, declared: checked.declared, plan, terms, approval: None, grant, start })
+        Ok(AdmittedJob {
+            dataset,
+            job,
+            work,
+            declared: checked.declared,
+            pattern: checked.pattern,
+            plan,
+            terms,
+            approval: None,
+            grant,
+            start,
+        })
     }
 
     fn reserve(&self, admitted: &AdmittedJob<'_>, buyer: PeerId) -> Result<Result<Reservation, JobRecord>, Refusal> {

@@ -18,7 +18,10 @@ use tokio::{
     sync::mpsc::Sender,
 };
 
-use super::{Answer, Checked, FIRST_FD, FRAME_BYTES, FROM_RUNNER_FD, SPILL_FD, TO_RUNNER_FD, Task, Work, WorkerFailed, failed};
+use super::{
+    Answer, Checked, FIRST_FD, FRAME_BYTES, FROM_RUNNER_FD, SPILL_FD, TO_RUNNER_FD, Task, Work, WorkerFailed, failed, not_started,
+};
+use crate::fault;
 
 /// Admits a job in a worker that holds no data.
 ///
@@ -27,7 +30,7 @@ use super::{Answer, Checked, FIRST_FD, FRAME_BYTES, FROM_RUNNER_FD, SPILL_FD, TO
 pub async fn check(work: &Work) -> Result<Checked, Refusal> {
     let time = Duration::from_millis(work.policy.limits.slot_ms);
     match call(work, None, None, time, None).await {
-        Ok(Answer::Checked { shape, declared }) => Ok(Checked { shape, declared }),
+        Ok(Answer::Checked { shape, declared, pattern }) => Ok(Checked { shape, declared, pattern }),
         Ok(Answer::Refused(refusal)) => Err(refusal),
         Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
         Err(e) => {
@@ -92,8 +95,9 @@ async fn run_as(
     };
     let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
     match call(work, Some(given), runner, time, each).await? {
+        Answer::Done(_) if fault::named("worker-breaks") => Err(failed("broken by a test")),
         Answer::Done(lines) => Ok(lines),
-        Answer::Failed(why) => Err(WorkerFailed(why)),
+        Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
         Answer::Refused(refusal) => Err(failed(refusal)),
         Answer::Checked { .. } | Answer::Groups(_) => Err(failed("it gave another answer")),
     }
@@ -108,12 +112,12 @@ struct Runner {
 
 impl Runner {
     fn start() -> Result<Self, WorkerFailed> {
-        let library = library::find().ok_or_else(|| failed("ONNX Runtime is not here"))?;
-        let (runner_in, to) = std::io::pipe().map_err(failed)?;
-        let (from, runner_out) = std::io::pipe().map_err(failed)?;
-        let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
+        let library = library::find().ok_or_else(|| not_started("ONNX Runtime is not here"))?;
+        let (runner_in, to) = std::io::pipe().map_err(not_started)?;
+        let (from, runner_out) = std::io::pipe().map_err(not_started)?;
+        let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
         command.arg("runner").arg(library).env_clear().current_dir("/").stdin(runner_in).stdout(runner_out).stderr(Stdio::null());
-        let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
+        let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
         Ok(Self { child, to: to.into(), from: from.into() })
     }
 }
@@ -139,14 +143,14 @@ async fn call(
     };
     let mut bytes = Vec::new();
     ciborium::into_writer(&task, &mut bytes).map_err(failed)?;
-    let mut command = std::process::Command::new(std::env::current_exe().map_err(failed)?);
+    let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
     command.arg("worker").env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let open = |(child_fd, path): (i32, &PathBuf)| {
-        Ok(FdMapping { parent_fd: File::open(path).map(OwnedFd::from).map_err(failed)?, child_fd })
+        Ok(FdMapping { parent_fd: File::open(path).map(OwnedFd::from).map_err(not_started)?, child_fd })
     };
     let mut mappings = (FIRST_FD..).zip(files).map(open).collect::<Result<Vec<_>, WorkerFailed>>()?;
     if let (Some(given), Program::Sql { .. }) = (given, &work.job.program) {
-        let spill = tempfile::tempfile_in(given.scratch).map_err(failed)?;
+        let spill = tempfile::tempfile_in(given.scratch).map_err(not_started)?;
         mappings.push(FdMapping { parent_fd: spill.into(), child_fd: SPILL_FD });
     }
     // Held until the answer is in; its pipes end when the worker does.
@@ -156,8 +160,8 @@ async fn call(
         mappings.push(FdMapping { parent_fd: from, child_fd: FROM_RUNNER_FD });
         _runner = Some(child);
     }
-    command.fd_mappings(mappings).map_err(failed)?;
-    let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
+    command.fd_mappings(mappings).map_err(not_started)?;
+    let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
     let (mut stdin, mut stdout) = (child.stdin.take(), child.stdout.take());
     let talk = async {
         if let Some(mut stdin) = stdin.take() {
@@ -183,7 +187,7 @@ async fn call(
         if status.success() { Ok(last) } else { Err(failed(format!("ended with {status}"))) }
     };
     // Dropping the child kills it.
-    tokio::time::timeout(time, talk).await.map_err(|_| failed("over its slot"))?
+    tokio::time::timeout(time, talk).await.map_err(|_| WorkerFailed::Late)?
 }
 
 async fn read_frame(from: &mut tokio::process::ChildStdout) -> Result<Answer, WorkerFailed> {

@@ -54,6 +54,7 @@ enum Answer {
     Checked {
         shape: Shape,
         declared: Vec<Vec<Key>>,
+        pattern: String,
     },
     Refused(Refusal),
     /// Some groups; more answers follow.
@@ -85,15 +86,30 @@ pub struct Checked {
     pub shape: Shape,
     /// Declared keys in the columns' types.
     pub declared: Vec<Vec<Key>>,
+    /// The program's SQL without its literals.
+    pub pattern: String,
 }
 
 /// The worker failed: for the owner's log alone.
 #[derive(Debug, thiserror::Error)]
-#[error("worker: {0}")]
-pub struct WorkerFailed(pub String);
+pub enum WorkerFailed {
+    /// It could not be started: the machine's fault, not the program's.
+    #[error("no worker: {0}")]
+    NotStarted(String),
+    /// It took longer than the public slot.
+    #[error("worker: over its slot")]
+    Late,
+    /// It died, or said that it could not go on: what admission promises not to happen.
+    #[error("worker: {0}")]
+    Broken(String),
+}
 
 fn failed(e: impl std::fmt::Display) -> WorkerFailed {
-    WorkerFailed(e.to_string())
+    WorkerFailed::Broken(e.to_string())
+}
+
+fn not_started(e: impl std::fmt::Display) -> WorkerFailed {
+    WorkerFailed::NotStarted(e.to_string())
 }
 
 fn write_frame(to: &mut impl Write, answer: &Answer) -> Result<(), WorkerFailed> {

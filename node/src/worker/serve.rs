@@ -9,7 +9,12 @@ use std::{
 use tidegate_gpu_runner::client::Client;
 use tidegate_lockdown::{Walls, enter};
 use tidegate_protocol::job::Program;
-use tidegate_sandbox::{Help, Rehearsal, RunError, Sink, onnx::Inference, run_into, sql::Spill};
+use tidegate_sandbox::{
+    Help, Rehearsal, RunError, Sink,
+    onnx::Inference,
+    run_into,
+    sql::{Spill, pattern},
+};
 
 use super::{
     Answer, FIRST_FD, FROM_RUNNER_FD, GROUP_BYTES, SPILL_BYTES, SPILL_FD, TO_RUNNER_FD, Task, WORKER_MEMORY, WorkerFailed,
@@ -51,7 +56,7 @@ pub fn main() -> Result<(), WorkerFailed> {
     });
     let mut out = std::io::stdout().lock();
     let last = answer(task, &files, pipes, spill.as_ref(), &mut |groups| {
-        write_frame(&mut out, &Answer::Groups(groups)).map_err(|e| RunError::Engine(e.0))
+        write_frame(&mut out, &Answer::Groups(groups)).map_err(|e| RunError::Engine(e.to_string()))
     });
     write_frame(&mut out, &last)?;
     out.flush().map_err(failed)
@@ -68,7 +73,11 @@ fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option
         Err(refusal) => return Answer::Refused(refusal),
     };
     if files.is_empty() {
-        return Answer::Checked { shape: admitted.plan().shape().clone(), declared: admitted.declared().to_vec() };
+        return Answer::Checked {
+            shape: admitted.plan().shape().clone(),
+            declared: admitted.declared().to_vec(),
+            pattern: pattern(task.job.program.sql()),
+        };
     }
     let mut remote = match (&task.job.program, pipes) {
         (Program::Onnx { output, index, .. }, Some((to, from))) => {

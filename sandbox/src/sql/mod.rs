@@ -15,6 +15,7 @@ mod functions;
 mod input;
 mod keys;
 mod measures;
+mod pattern;
 mod per_unit;
 mod planner;
 mod public;
@@ -32,6 +33,7 @@ use tidegate_protocol::{Code, Refusal};
 
 pub use admit::{Asked, Query, admit_query, admit_select};
 pub use fold::Spill;
+pub use pattern::pattern;
 pub use planner::TABLE as SOURCE;
 pub use public::Tables;
 pub use run::{Room, run_query};

@@ -1,0 +1,63 @@
+//! What broke a worker is not run again, and nobody but the owner can tell.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::{Serving, World};
+
+/// Asks for a sum that is 1444, at a deviation of 14: whether it or nothing was released is plain.
+fn ask(world: &World, node: &Serving, query: &str) -> (f64, serde_json::Value) {
+    let path = world.path("sum.toml");
+    std::fs::write(&path, format!("dataset = \"dear\"\nrho = 100\n[sql]\nquery = \"{query}\"\n")).unwrap();
+    let (job, grant) = (path.display().to_string(), world.text("pass"));
+    let said: serde_json::Value = serde_json::from_str(&world.ok("buyer", &world.run_args(&job, &node.address, &grant))).unwrap();
+    (said["result"]["rows"][0]["cells"][0]["value"].as_f64().unwrap(), said["receipt"]["statement"]["predicate"].clone())
+}
+
+#[test]
+fn what_broke_a_worker_gives_noise_until_the_owner_lifts_it() {
+    let world = World::new();
+    let buyer = world.ok("buyer", &["id"]).split_whitespace().find(|w| w.starts_with("did:key:")).unwrap().to_owned();
+    let policy = common::POLICY.replace("BUYER", &buyer).replace("rho = 1.0", "rho = 900").replace("_rho = 0.9", "_rho = 900");
+    std::fs::write(world.path("dear.toml"), policy).unwrap();
+    // A row more, of nothing: the same files would be the same people.
+    std::fs::write(world.path("own.csv"), std::fs::read_to_string(world.path("data.csv")).unwrap() + "99,0,north\n").unwrap();
+    let (file, policy, pass) = (world.text("own.csv"), world.text("dear.toml"), world.text("pass"));
+    world.ok("owner", &["publish", &file, "--name", "dear", "--unit", "person", "--policy", &policy]);
+    world.ok("owner", &["grant", "dear", "--to", &buyer, "--rho", "100", "--out", &pass]);
+    let is = |value: f64, truth: f64| assert!((value - truth).abs() < 140.0, "{value} is not {truth}");
+
+    let node = world.serve(Some("worker-breaks"));
+    let (value, broken) = ask(&world, &node, "SELECT SUM(spend) AS s FROM dataset WHERE spend >= 0");
+    is(value, 0.0);
+    drop(node);
+    let listed: serde_json::Value = serde_json::from_str(world.ok("owner", &["quarantine", "list", "--json"]).trim()).unwrap();
+    assert_eq!(listed["pattern"], "select sum ( spend ) as s from dataset where spend >= ?");
+    assert!(listed["why"].as_str().unwrap().contains("broken by a test"), "{listed}");
+
+    // The worker is well again. What broke it is not run, whatever its literals; other queries are.
+    let node = world.serve(None);
+    let (value, quarantined) = ask(&world, &node, "select sum(spend) as s from dataset where spend >= -1");
+    is(value, 0.0);
+    let (value, sound) = ask(&world, &node, "SELECT SUM(spend) AS s FROM dataset");
+    is(value, 1444.0);
+    // The log is open to all: it tells the three apart by nothing but what was asked, and when.
+    let shown = |receipt: &serde_json::Value| {
+        let mut facts = receipt["facts"].clone();
+        for field in ["job", "buyer_signature", "program", "slot_start", "slot_end"] {
+            facts[field] = "".into();
+        }
+        for field in ["sequence", "previous", "job"] {
+            facts["ledger"][field] = "".into();
+        }
+        (facts, receipt["outcome"].clone(), receipt["mode"].clone())
+    };
+    assert_eq!(shown(&broken), shown(&sound));
+    assert_eq!(shown(&quarantined), shown(&sound));
+
+    let id = listed["id"].as_str().unwrap();
+    assert!(world.fails("owner", &["quarantine", "lift", "zz"]).contains("quarantine list"));
+    world.ok("owner", &["quarantine", "lift", &id[..12]]);
+    is(ask(&world, &node, "SELECT SUM(spend) AS s FROM dataset WHERE spend >= 0").0, 1444.0);
+    assert!(world.ok("owner", &["quarantine", "list"]).contains("nothing"));
+}

@@ -1,0 +1,103 @@
+//! Programs whose run broke a worker. Until the owner lifts it, such a program is not run again: who asks pays, and gets noise over the public default, as
+//! when it broke. A refusal would be a bit about the rows, and so would be another answer.
+//!
+//! A file a program, so that the owner can look and lift beside a running node.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::{ContentHash, Job, job::Program};
+
+use crate::{NodeError, file_error, home::Home};
+
+/// What broke, when, and why: for the owner alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// Names it.
+    pub id: ContentHash,
+    /// The job that broke it first.
+    pub job: ContentHash,
+    /// The manifest it ran on.
+    pub dataset: ContentHash,
+    /// The query's pattern, or that of the program's SELECT.
+    pub pattern: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// What the worker said, or died of.
+    pub why: String,
+}
+
+/// What a job runs: its dataset and program, its SQL as `pattern` without the literals, and without keys, parameters and tables.
+fn id(job: &Job, pattern: &str) -> ContentHash {
+    let program = match &job.program {
+        Program::Sql { .. } => None,
+        other => other.attachment(),
+    };
+    let parts = (job.program.kind(), job.dataset, program, pattern);
+    ContentHash::of(&serde_json::to_vec(&parts).unwrap_or_default())
+}
+
+fn file(home: &Home, id: &ContentHash) -> PathBuf {
+    home.quarantine().join(format!("{id}.json"))
+}
+
+/// Whether what `job` runs is in quarantine.
+pub(crate) fn holds(home: &Home, job: &Job, pattern: &str) -> bool {
+    file(home, &id(job, pattern)).exists()
+}
+
+/// Puts what `job` (of id `named`) runs into quarantine.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub(crate) fn add(home: &Home, job: &Job, named: ContentHash, pattern: &str, why: &str) -> Result<Quarantined, NodeError> {
+    let (at, pattern) = (jiff::Timestamp::now().to_string(), pattern.to_owned());
+    let one = Quarantined { id: id(job, &pattern), job: named, dataset: job.dataset, pattern, at, why: why.to_owned() };
+    let path = file(home, &one.id);
+    write(&path, &one).map_err(|e| file_error(&path, e))?;
+    Ok(one)
+}
+
+/// A power cut leaves the whole file, or none.
+fn write(path: &Path, one: &Quarantined) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(&mut file, one)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// All that is in quarantine, oldest first.
+///
+/// # Errors
+/// [`NodeError::File`] naming a file that cannot be read.
+pub fn list(home: &Home) -> Result<Vec<Quarantined>, NodeError> {
+    let Ok(entries) = std::fs::read_dir(home.quarantine()) else { return Ok(vec![]) };
+    let paths = entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| p.extension().is_some_and(|e| e == "json"));
+    let read = |path: PathBuf| {
+        let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
+        serde_json::from_slice::<Quarantined>(&bytes).map_err(|e| file_error(&path, e))
+    };
+    let mut found = paths.map(read).collect::<Result<Vec<_>, _>>()?;
+    found.sort_by(|a, b| a.at.cmp(&b.at));
+    Ok(found)
+}
+
+/// Lets what `id` (or how it begins) names run again.
+///
+/// # Errors
+/// [`NodeError::File`] where it names none, or several.
+pub fn lift(home: &Home, id: &str) -> Result<Quarantined, NodeError> {
+    let mut found: Vec<_> = list(home)?.into_iter().filter(|q| q.id.to_string().starts_with(id)).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => {
+            let path = file(home, &one.id);
+            std::fs::remove_file(&path).map_err(|e| file_error(&path, e))?;
+            Ok(one)
+        }
+        (None, _) => Err(NodeError::File(format!("nothing in quarantine begins with {id}: see `tidegate quarantine list`"))),
+        (Some(_), false) => Err(NodeError::File(format!("several in quarantine begin with {id}: write more of it"))),
+    }
+}
