@@ -7,10 +7,10 @@ seconds = sys.argv[1] if len(sys.argv) > 1 else "60"
 # cargo-fuzz asks for a nightly toolchain where it passes -Z flags; coverage itself is stable.
 env = os.environ | {"RUSTC_BOOTSTRAP": "1"}
 fuzz = [root / ".tools/cargo-fuzz", "fuzz"]
-common = ["--fuzz-dir", root / "fuzz", "--sanitizer", "none"]
-targets = sorted(path.stem for path in (root / "fuzz/fuzz_targets").glob("*.rs"))
+common = ["--fuzz-dir", root / "fuzz/targets", "--sanitizer", "none"]
+targets = sorted(path.stem for path in (root / "fuzz/targets/fuzz_targets").glob("*.rs"))
 # cargo-fuzz has no --locked: say so here where the lock file does not fit, instead of building other versions than were committed.
-subprocess.run(["cargo", "metadata", "--locked", "--format-version", "1", "--manifest-path", root / "fuzz/Cargo.toml"],
+subprocess.run(["cargo", "metadata", "--locked", "--format-version", "1", "--manifest-path", root / "fuzz/targets/Cargo.toml"],
                stdout=subprocess.DEVNULL, check=True)
 subprocess.run([*fuzz, "build", *common], cwd=root, env=env, check=True)
 failed = []

@@ -1,17 +1,15 @@
 //! Any bytes as an ONNX model: refused or admitted, never loaded, never a panic.
-#![no_main]
+use std::{collections::BTreeMap, sync::Arc};
 
-use std::sync::Arc;
-
-use libfuzzer_sys::fuzz_target;
-use tidegate_fuzz::{policy, table};
+use crate::{policy, table};
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho,
     cost::FemtoDelta,
-    job::{Output, Program, Reducer, RowReduce},
+    job::{Mode, Output, Program, Reducer, RowReduce},
 };
 
-fuzz_target!(|bytes: &[u8]| {
+/// One input.
+pub fn run(bytes: &[u8]) {
     let outputs = vec![Output { name: "a".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 }];
     let job = Job {
         version: 1,
@@ -19,6 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
         dataset: ContentHash([0; 32]),
         cost: Cost::dp(MicroRho(1_000_000), FemtoDelta(0)),
         created: 0,
+        mode: Mode::Dp,
+        weights: BTreeMap::new(),
         program: Program::Onnx {
             model: ContentHash::of(bytes),
             select: "SELECT x, n FROM dataset".into(),
@@ -30,4 +30,4 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let (_, schema) = table();
     let _ = tidegate_sandbox::admit(&job, &policy(), &schema, Some(Arc::new(bytes.to_vec())));
-});
+}

@@ -1,10 +1,10 @@
 //! Frames and signed documents: whatever comes, an error or a document that reads back the same.
-#![no_main]
+use tidegate_protocol::{
+    Envelope, Job, dsse::Signed, frame, manifest::Manifest, policy::Policy, receipt::Statement, result::ResultDoc,
+};
 
-use libfuzzer_sys::fuzz_target;
-use tidegate_protocol::{Envelope, Job, dsse::Signed, frame, manifest::Manifest, policy::Policy, receipt::Statement, result::ResultDoc};
-
-fuzz_target!(|bytes: &[u8]| {
+/// One input.
+pub fn run(bytes: &[u8]) {
     if let Ok(envelope) = Envelope::from_canonical(bytes) {
         assert_eq!(envelope.to_canonical().ok().as_deref(), Some(bytes), "one document, one form");
         let _ = envelope.check();
@@ -20,4 +20,4 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(job) = serde_json::from_slice::<Job>(bytes) {
         let _ = job.check();
     }
-});
+}

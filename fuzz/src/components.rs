@@ -1,17 +1,15 @@
 //! Any bytes as a component: refused or admitted, never run, never a panic.
-#![no_main]
+use std::{collections::BTreeMap, sync::Arc};
 
-use std::sync::Arc;
-
-use libfuzzer_sys::fuzz_target;
-use tidegate_fuzz::{policy, table};
+use crate::{policy, table};
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho,
     cost::FemtoDelta,
-    job::{Output, Program, Reducer, Split},
+    job::{Mode, Output, Program, Reducer, Split},
 };
 
-fuzz_target!(|bytes: &[u8]| {
+/// One input.
+pub fn run(bytes: &[u8]) {
     let outputs = vec![Output { name: "a".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 }];
     let job = Job {
         version: 1,
@@ -19,6 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
         dataset: ContentHash([0; 32]),
         cost: Cost::dp(MicroRho(1_000_000), FemtoDelta(0)),
         created: 0,
+        mode: Mode::Dp,
+        weights: BTreeMap::new(),
         program: Program::Wasm {
             module: ContentHash::of(bytes),
             select: "SELECT x FROM dataset".into(),
@@ -29,4 +29,4 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let (_, schema) = table();
     let _ = tidegate_sandbox::admit(&job, &policy(), &schema, Some(Arc::new(bytes.to_vec())));
-});
+}

@@ -1,0 +1,42 @@
+//! Each module is fed its seeds, pieces of what it would like, and bytes of all kinds.
+
+use tidegate_fuzz::{components, documents, models, notes, queries, sql, tables, tokens};
+
+/// Bytes that are the same in every run.
+fn bytes(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect()
+}
+
+fn feed(name: &str, run: fn(&[u8]), likes: &[&[u8]]) {
+    let folder = format!("{}/seeds/{name}", env!("CARGO_MANIFEST_DIR"));
+    let seeds = std::fs::read_dir(folder).into_iter().flatten().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    for mut input in seeds.chain(likes.iter().map(|like| like.to_vec())) {
+        run(&input);
+        run(&input[..input.len() / 2]);
+        if let Some(byte) = input.last_mut() {
+            *byte ^= 0x55;
+        }
+        run(&input);
+    }
+    (0..40).for_each(|seed| run(&bytes(seed, seed as usize * 7)));
+}
+
+#[test]
+fn every_module_takes_whatever_comes() {
+    feed("components", components::run, &[b"\0asm\x0d\0\x01\0", b"\0asm\x01\0\0\0"]);
+    feed("documents", documents::run, &[b"{\"payload\":\"e30=\",\"payloadType\":\"a\",\"signatures\":[]}"]);
+    feed("models", models::run, &[b"\x08\x08\x12\x00\x3a\x04\x0a\x02\x0a\x00"]);
+    feed("notes", notes::run, &[b"origin\n1\nAAAA\n\n\xe2\x80\x94 a b\n", &[0; 64]]);
+    feed("queries", queries::run, &[&[0; 40], &[255; 40]]);
+    feed("sql", sql::run, &[b"SELECT count(*) FROM dataset", b"SELECT t, avg(x) FROM dataset GROUP BY t"]);
+    feed("tables", tables::run, &[b"ARROW1", b"\xff\xff\xff\xff\x00\x00\x00\x10"]);
+    feed("tokens", tokens::run, &[b"did:key:z6Mk", b"En0KEw"]);
+}
