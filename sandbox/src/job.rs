@@ -142,7 +142,7 @@ fn weigh(shape: &mut Shape, job: &Job) -> Result<(), Refusal> {
 }
 
 /// The gate's shape for a contribution vector.
-fn program_shape(outputs: &[Output], split: Split) -> Shape {
+pub(crate) fn program_shape(outputs: &[Output], split: Split) -> Shape {
     let columns = outputs
         .iter()
         .map(|o| {

@@ -32,17 +32,34 @@ struct Gathered {
 pub fn each_unit(
     files: &[File],
     select: &Select,
+    visit: impl FnMut(UnitRef<'_>, RecordBatch) -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    each_unit_as(files, select, |column| Ok(column.clone()), visit)
+}
+
+/// As [`each_unit`], each column of many units' rows made by `of` what a program takes: one piece of work for all of them.
+///
+/// # Errors
+/// As [`Scan::run`]; `of`'s own.
+pub(crate) fn each_unit_as(
+    files: &[File],
+    select: &Select,
+    of: impl Fn(&ArrayRef) -> Result<ArrayRef, RunError>,
     mut visit: impl FnMut(UnitRef<'_>, RecordBatch) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let mut schema: Option<SchemaRef> = None;
     let mut open: Option<Gathered> = None;
     let mut finish = |schema: &SchemaRef, gathered: &Gathered| {
-        visit(gathered.unit.as_ref(), arrow::compute::concat_batches(schema, &gathered.parts)?)
+        let rows = match gathered.parts.as_slice() {
+            [one] => one.clone(),
+            parts => arrow::compute::concat_batches(schema, parts)?,
+        };
+        visit(gathered.unit.as_ref(), rows)
     };
     let selects = [select];
     let scan = Scan::open(files, &selects, 0)?;
     scan.run(|runs, columns| {
-        let columns = columns.iter().map(|c| shorten(c, limits::TEXT_CHARS)).collect::<Result<Vec<_>, _>>()?;
+        let columns = columns.iter().map(|c| of(&shorten(c, limits::TEXT_CHARS)?)).collect::<Result<Vec<_>, _>>()?;
         let most = most_rows(&columns);
         let schema = schema.get_or_insert_with(|| scan.schema(&columns));
         let rows = runs.rows.last().map_or(0, |run| run.end);

@@ -13,7 +13,10 @@ use datafusion::{
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_protocol::limits;
 
-pub(crate) use self::eval::{Of, Physical, Selected, prove};
+pub(crate) use self::{
+    eval::{Of, Physical, Selected, prove},
+    gather::each_unit_as,
+};
 pub use self::{
     gather::each_unit,
     runs::{Runs, Unit, UnitRef},

@@ -1,46 +1,37 @@
 //! Admission and running of one component.
 
-use std::{collections::BTreeMap, fs::File, sync::Arc};
+use std::sync::Arc;
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
-    compute::{cast, concat_batches},
-    datatypes::{DataType, Float64Type, Int64Type},
-};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tidegate_gate::{Plan, Sums};
 use tidegate_protocol::{
     Code, Refusal,
     job::{Output, Split},
     policy::Policy,
 };
 use wasmtime::{
-    Config, Engine, Store, StoreLimitsBuilder,
+    Engine, Store, StoreLimitsBuilder,
     component::{Component, Linker},
 };
 
-use super::host::{
-    Call,
-    bindings::{
-        Job, JobPre,
-        tidegate::job::types::{Column, Rows, Values},
+use super::{
+    engine::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, engine},
+    host::{
+        Call,
+        bindings::{Job, JobPre, tidegate::job::types::Rows},
     },
 };
-use crate::{Rehearsal, RunError, sql::Select, units::each_unit};
+use crate::sql::Select;
 
 /// The only imports a component may name.
 const IMPORTS: [&str; 2] = ["tidegate:job/host@0.1.0", "tidegate:job/types@0.1.0"];
-/// Stack of a guest in bytes.
-const STACK: usize = 512 << 10;
-
 /// An admitted component with the rows it asks for.
 pub struct Guest {
     engine: Engine,
     pre: JobPre<Call>,
-    select: Select,
+    pub(super) select: Select,
     params: Arc<Vec<u8>>,
-    split: Split,
-    outputs: Vec<Output>,
+    pub(super) split: Split,
+    pub(super) outputs: Vec<Output>,
     fuel: u64,
     memory: usize,
 }
@@ -53,21 +44,6 @@ impl std::fmt::Debug for Guest {
 
 fn refuse(message: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::Program, message.to_string()).at("program.module")
-}
-
-/// A deterministic engine: same component, same rows, same numbers on every machine.
-fn engine() -> wasmtime::Result<Engine> {
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        .consume_fuel(true)
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true)
-        .wasm_memory64(false)
-        .wasm_multi_memory(false)
-        .max_wasm_stack(STACK)
-        .async_stack_size(2 * STACK);
-    Engine::new(&config)
 }
 
 impl Guest {
@@ -83,7 +59,7 @@ impl Guest {
         outputs: Vec<Output>,
         policy: &Policy,
     ) -> Result<Self, Refusal> {
-        let engine = engine().map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
+        let engine = engine(policy.limits.memory_bytes as usize).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
         // The text form and precompiled code would be read by other parsers: only a binary component is taken.
         if bytes.get(..8) != Some(&[0, b'a', b's', b'm', 0x0d, 0, 1, 0]) {
             return Err(refuse("not a WebAssembly component")
@@ -126,13 +102,13 @@ impl Guest {
     }
 
     /// One contribution: a fresh instance, one call. `Err` says why the default stands in.
-    fn call(&self, rows: &Rows, lines: Option<&mut Vec<String>>) -> Result<Vec<f64>, String> {
+    pub(super) fn call(&self, rows: &Rows, lines: Option<&mut Vec<String>>) -> Result<Vec<f64>, String> {
         let limits = StoreLimitsBuilder::new()
             .memory_size(self.memory)
-            .table_elements(10_000)
-            .instances(16)
-            .memories(4)
-            .tables(16)
+            .table_elements(TABLE_ELEMENTS)
+            .instances(INSTANCES as usize)
+            .memories(MEMORIES as usize)
+            .tables(TABLES as usize)
             .trap_on_grow_failure(true)
             .build();
         let call = Call { limits, params: self.params.clone(), lines: lines.is_some().then(Vec::new) };
@@ -153,93 +129,4 @@ impl Guest {
         }
         Ok(values)
     }
-
-    /// Calls the guest for each unit or block and hands each vector to the gate.
-    ///
-    /// # Errors
-    /// [`RunError`] for unreadable data; a guest's own failures only ever give the default vector.
-    pub fn run(
-        &self,
-        plan: &Plan,
-        files: &[File],
-        prf: &[u8; 32],
-        mut rehearsal: Option<&mut Rehearsal>,
-    ) -> Result<Sums, RunError> {
-        let defaults = Output::defaults(&self.outputs);
-        let mut group = plan.group(vec![]);
-        let mut contribute = |rows: &Rows| -> Result<(), RunError> {
-            let values = match rehearsal.as_deref_mut() {
-                None => self.call(rows, None).unwrap_or_else(|_| defaults.clone()),
-                Some(shown) => self.call(rows, Some(&mut shown.lines)).unwrap_or_else(|why| {
-                    shown.lines.push(format!("default vector used: {why}"));
-                    defaults.clone()
-                }),
-            };
-            Ok(plan.close_vector(&mut group, &values, &defaults)?)
-        };
-        match self.split {
-            Split::Unit => each_unit(files, &self.select, |_, batch| contribute(&rows(&batch)?))?,
-            Split::Blocks(blocks) => {
-                let mut held: BTreeMap<u32, Vec<RecordBatch>> = BTreeMap::new();
-                let mut schema = None;
-                each_unit(files, &self.select, |unit, batch| {
-                    schema.get_or_insert_with(|| batch.schema());
-                    held.entry(unit.with_bytes(|unit| block_of(unit, blocks, prf))).or_default().push(batch);
-                    Ok(())
-                })?;
-                for block in 0..blocks {
-                    // An empty block is called too: its number of units is not public.
-                    let rows = match (held.remove(&block), &schema) {
-                        (Some(parts), Some(schema)) => rows(&concat_batches(schema, &parts)?)?,
-                        _ => Rows { len: 0, columns: vec![] },
-                    };
-                    contribute(&rows)?;
-                }
-            }
-        }
-        Ok(Sums { groups: vec![group] })
-    }
-}
-
-/// A unit's block: a keyed PRF of the unit alone.
-fn block_of(unit: &[u8], blocks: u32, prf: &[u8; 32]) -> u32 {
-    let hash = blake3::keyed_hash(prf, unit);
-    let mut first = [0; 8];
-    first.copy_from_slice(&hash.as_bytes()[..8]);
-    // 64 bits against at most 2^20 blocks: the bias is below 2^-44.
-    (u64::from_le_bytes(first) % u64::from(blocks)) as u32
-}
-
-/// A batch in the world's types. Validity travels beside the values.
-fn rows(batch: &RecordBatch) -> Result<Rows, RunError> {
-    let columns = batch
-        .schema()
-        .fields()
-        .iter()
-        .zip(batch.columns())
-        .map(|(field, array)| {
-            let valid = if array.null_count() == 0 { vec![] } else { (0..array.len()).map(|i| array.is_valid(i)).collect() };
-            Ok(Column { name: field.name().clone(), values: values(array)?, valid })
-        })
-        .collect::<Result<_, RunError>>()?;
-    Ok(Rows { len: batch.num_rows() as u32, columns })
-}
-
-fn values(array: &ArrayRef) -> Result<Values, RunError> {
-    let kind = array.data_type();
-    Ok(if *kind == DataType::Boolean {
-        let array = array.as_boolean();
-        Values::Bools((0..array.len()).map(|i| array.is_valid(i) && array.value(i)).collect())
-    } else if kind.is_integer() {
-        let array = cast(array, &DataType::Int64)?;
-        let array = array.as_primitive::<Int64Type>();
-        Values::S64s(array.iter().map(Option::unwrap_or_default).collect())
-    } else if kind.is_numeric() {
-        let array = cast(array, &DataType::Float64)?;
-        let array = array.as_primitive::<Float64Type>();
-        Values::F64s(array.iter().map(Option::unwrap_or_default).collect())
-    } else {
-        let array = cast(array, &DataType::Utf8)?;
-        Values::Texts(array.as_string::<i32>().iter().map(|v| v.unwrap_or_default().to_owned()).collect())
-    })
 }

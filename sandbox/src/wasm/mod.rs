@@ -3,7 +3,11 @@
 //! Deterministic: fuel instead of time, no clock, entropy, files or network, canonical NaN. A trap, an empty tank or a wrong shape
 //! yields the public default vector, never a missing one.
 
+mod engine;
 mod guest;
 mod host;
+mod run;
+mod values;
 
 pub use guest::Guest;
+pub use run::ways;

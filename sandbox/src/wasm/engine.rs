@@ -1,0 +1,51 @@
+//! The engine: what a guest's code means, and where its instances live.
+
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// Stack of a guest in bytes.
+const STACK: usize = 512 << 10;
+/// Core instances, memories and tables of one guest. A component that was wrapped has an instance or two of its own.
+pub(super) const INSTANCES: u32 = 16;
+pub(super) const MEMORIES: u32 = 4;
+pub(super) const TABLES: u32 = 16;
+/// Elements of a table.
+pub(super) const TABLE_ELEMENTS: usize = 10_000;
+/// Most threads that call a guest, each with an instance at a time.
+pub(super) const MOST_WAYS: usize = 8;
+/// Of a memory that an instance leaves, so many bytes are overwritten for the next one, and the rest is given back: for small guests quicker than a fault a page.
+const KEPT: usize = 256 << 10;
+
+/// A deterministic engine: same component, same rows, same numbers on every machine. Its instances have slots of `memory` bytes that are set aside once,
+/// and their memories begin as copies on write.
+pub(super) fn engine(memory: usize) -> wasmtime::Result<Engine> {
+    let ways = MOST_WAYS as u32;
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(ways)
+        .total_core_instances(ways * INSTANCES)
+        .max_core_instances_per_component(INSTANCES)
+        .total_memories(ways * MEMORIES)
+        .max_memories_per_component(MEMORIES)
+        .max_memory_size(memory)
+        .total_tables(ways * TABLES)
+        .max_tables_per_component(TABLES)
+        .max_tables_per_module(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_core_instance_size(1 << 20)
+        .max_component_instance_size(1 << 20)
+        .max_unused_warm_slots(ways * MEMORIES)
+        .linear_memory_keep_resident(KEPT)
+        .table_keep_resident(KEPT);
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .consume_fuel(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .max_wasm_stack(STACK)
+        .async_stack_size(2 * STACK)
+        .memory_init_cow(true)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config)
+}

@@ -1,0 +1,64 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array};
+use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use tidegate_protocol::{job::Reducer, policy::PolicyFile};
+
+use super::*;
+use crate::sql::admit_select;
+
+const POLICY: &str = r#"
+    unit = { column = "person", max_units = 2000, max_rows = 3, max_groups = 1 }
+    budget = { delta = 1e-9, rho = 100.0, per_buyer_rho = 100.0 }
+    jobs = { kinds = ["wasm"], min_units = 10, fuel = 1000000, memory_mib = 4, slot = "60s", tick = "1s" }
+    access = { compute = "granted", replicate = "nobody" }
+    columns = { spend = { lo = 0, hi = 1000 } }
+"#;
+
+/// 1500 people of one to four rows, in row groups of `group` rows; some values are missing.
+fn file(group: usize) -> File {
+    let people: Vec<i64> = (0..1500).flat_map(|p| std::iter::repeat_n(p, p as usize % 4 + 1)).collect();
+    let spend = (0..people.len()).map(|i| (i % 11 != 0).then_some((i * 37 % 4001) as f64)).collect::<Float64Array>();
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("person", Arc::new(Int64Array::from(people)) as ArrayRef, true),
+        ("spend", Arc::new(spend) as ArrayRef, true),
+    ])
+    .unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    file
+}
+
+/// Whoever calls when, however rows lie in files, whatever a guest does: the same integers.
+#[test]
+fn the_sums_do_not_depend_on_threads_or_batches() {
+    let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+    for (name, split) in [
+        ("heavy", Split::Unit),
+        ("heavy", Split::Blocks(7)),
+        ("heavy", Split::Blocks(300)),
+        ("leak", Split::Unit),
+        ("trap", Split::Unit),
+        ("spin", Split::Blocks(40)),
+    ] {
+        let mut seen = Vec::new();
+        for (group, ways) in [(100_000, 1), (100_000, 2), (50, 1), (333, 5)] {
+            let file = [file(group)];
+            let schema = crate::units::schema(&file[0]).unwrap();
+            let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
+            let output = |name: &str, hi| Output { name: name.into(), lo: 0.0, hi, reducer: Reducer::Sum, default: 0.0 };
+            let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
+            let bytes = tidegate_fixtures::guest(name).unwrap();
+            let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
+            let guest = Guest::admit(&bytes, select, "", split, outputs, &policy).unwrap();
+            seen.push(guest.run_over(ways, &plan, &file, &[7; 32]).unwrap());
+        }
+        assert!(seen.iter().all(|one| *one == seen[0]), "{name} {split:?}");
+        let units = if let Split::Blocks(blocks) = split { i64::from(blocks) } else { 1500 };
+        assert_eq!(seen[0].units, units, "{name} {split:?}");
+        assert!(name != "heavy" || seen[0].lanes[0] > 0, "{name} {split:?}");
+    }
+}
