@@ -11,6 +11,12 @@ const FEATURES: usize = 5;
 const RUNS: usize = 4000;
 
 pub(crate) fn run() -> anyhow::Result<()> {
+    if !library::is_quiet() {
+        let mut quiet = std::process::Command::new(std::env::current_exe()?);
+        let status = quiet.arg("onnx").env(library::QUIET.0, library::QUIET.1).status()?;
+        anyhow::ensure!(status.success(), "the benchmark of models failed");
+        return Ok(());
+    }
     let Some(library) = library::find() else {
         println!("onnx: SKIPPED, no ONNX Runtime here. {}", library::HOW_TO);
         anyhow::ensure!(std::env::var_os("REQUIRE_ORT").is_none(), "ONNX Runtime is required");

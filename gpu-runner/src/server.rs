@@ -19,6 +19,7 @@ use tidegate_lockdown::{Walls, enter};
 
 use crate::{
     InferenceFailed, failed,
+    library::{QUIET, is_quiet},
     wire::{Load, Loaded, read, scores_schema, write},
 };
 
@@ -32,10 +33,13 @@ const CPU_SECONDS: u64 = 3600;
 /// # Errors
 /// [`InferenceFailed`] when the pipes break; a model the runtime refuses is answered, not an error.
 pub fn main(library: &Path, mut from: impl Read, mut to: impl Write) -> Result<(), InferenceFailed> {
+    if !is_quiet() {
+        return Err(failed(format!("start it with {}={}: the runtime must not report to anybody", QUIET.0, QUIET.1)));
+    }
     let environment = ort::init_from(library).map_err(failed)?.with_telemetry(false).build().map_err(failed)?;
     let load: Load = read(&mut from)?;
     // The runtime is loaded and has its threads: from here on nothing can be opened, also not by the model.
-    enter(&Walls { memory_bytes: MEMORY, cpu_seconds: CPU_SECONDS, file_bytes: 0 });
+    enter(&Walls { memory_bytes: MEMORY, cpu_seconds: CPU_SECONDS, file_bytes: 0 }).map_err(failed)?;
     let mut session = match open(&environment, &load) {
         Ok(session) => session,
         Err(e) => return write(&mut to, &Loaded::Refused(e.to_string())),

@@ -116,7 +116,15 @@ impl Runner {
         let (runner_in, to) = std::io::pipe().map_err(not_started)?;
         let (from, runner_out) = std::io::pipe().map_err(not_started)?;
         let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
-        command.arg("runner").arg(library).env_clear().current_dir("/").stdin(runner_in).stdout(runner_out).stderr(Stdio::null());
+        command
+            .arg("runner")
+            .arg(library)
+            .env_clear()
+            .env(library::QUIET.0, library::QUIET.1)
+            .current_dir("/")
+            .stdin(runner_in)
+            .stdout(runner_out)
+            .stderr(Stdio::null());
         let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
         Ok(Self { child, to: to.into(), from: from.into() })
     }
