@@ -5,10 +5,13 @@
 //! - Say which walls stand ([`Standing`]): the owner can see it, and require it.
 //!
 //! # Non-goals
-//! - Deciding what a worker may compute (`sandbox`). A system-call filter and namespaces: later.
+//! - Deciding what a worker may compute (`sandbox`). Namespaces: later.
 
 #![forbid(unsafe_code)]
 
+mod calls;
+
+pub use calls::{CALLS, Call, NoFilter, With};
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
@@ -32,15 +35,31 @@ pub struct Standing {
     pub no_new_privileges: bool,
     /// No file can be opened and no TCP socket connected or bound.
     pub landlock: bool,
+    /// No system call that is not on the list ([`CALLS`]).
+    pub calls: bool,
 }
 
+/// The walls cannot be raised: a thread that is there already would stay outside.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} threads run where there must be one: walls stand around this one and those that it starts")]
+pub struct NotAlone(pub usize);
+
 /// Raises the walls around this process, for good. A wall that this kernel does not have is reported, not fatal.
-pub fn enter(walls: &Walls) -> Standing {
-    Standing {
+///
+/// # Errors
+/// [`NotAlone`]: some library has started a thread.
+pub fn enter(walls: &Walls) -> Result<Standing, NotAlone> {
+    // Where this cannot be read there is no telling.
+    let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    if threads != 1 {
+        return Err(NotAlone(threads));
+    }
+    Ok(Standing {
         rlimits: limit(walls),
         no_new_privileges: rustix::thread::set_no_new_privs(true).is_ok(),
         landlock: landlock_all(),
-    }
+        calls: filter_calls(),
+    })
 }
 
 /// Says which walls this kernel has, without raising any around this process: they are raised around a thread that ends.
@@ -49,8 +68,9 @@ pub fn probe() -> Standing {
         rlimits: true,
         no_new_privileges: rustix::thread::set_no_new_privs(true).is_ok(),
         landlock: landlock_all(),
+        calls: filter_calls(),
     });
-    raised.join().unwrap_or(Standing { rlimits: false, no_new_privileges: false, landlock: false })
+    raised.join().unwrap_or(Standing { rlimits: false, no_new_privileges: false, landlock: false, calls: false })
 }
 
 fn limit(walls: &Walls) -> bool {
@@ -82,4 +102,9 @@ fn landlock_all() -> bool {
             .restrict_self()
     };
     restrict().is_ok_and(|status| status.ruleset != RulesetStatus::NotEnforced)
+}
+
+/// The list of calls, around this thread and those that it starts. Last: raising the others takes calls that are not on it.
+fn filter_calls() -> bool {
+    calls::filters().is_ok_and(|filters| filters.iter().all(|filter| seccompiler::apply_filter(filter).is_ok()))
 }

@@ -41,6 +41,7 @@ pub fn examine(home: &Home) -> Vec<Check> {
             seen: runtime.map_or_else(|| library::HOW_TO.to_owned(), |path| path.display().to_string()),
         },
         wall("landlock", walls.landlock),
+        wall("system-call filter", walls.calls),
         wall("no new privileges", walls.no_new_privileges),
     ]
 }

@@ -50,11 +50,12 @@ pub fn main() -> Result<(), WorkerFailed> {
     };
     // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4) as u64;
-    enter(&Walls {
+    let walls = enter(&Walls {
         memory_bytes: WORKER_MEMORY + task.policy.limits.memory_bytes * wasm::ways() as u64,
         cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
         file_bytes: if spill.is_some() { SPILL_BYTES } else { 0 },
     });
+    walls.map_err(failed)?;
     let mut out = std::io::stdout().lock();
     let last = answer(task, &files, pipes, spill.as_ref(), &mut |groups| {
         write_frame(&mut out, &Answer::Groups(groups)).map_err(|e| RunError::Engine(e.to_string()))

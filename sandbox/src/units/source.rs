@@ -27,7 +27,8 @@ impl Source {
     pub(super) fn open(file: &File) -> Result<Self, RunError> {
         let data = |e: io::Error| RunError::Data(e.to_string());
         let file = file.try_clone().map_err(data)?;
-        let len = file.metadata().map_err(data)?.len();
+        // Whose cursor this moves does not matter: all reading is by position. A worker's walls leave no other way on every C library.
+        let len = io::Seek::seek(&mut &file, io::SeekFrom::End(0)).map_err(data)?;
         let file = Positioned { file: Arc::new(file), len };
         let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
         Ok(Self { file, footer })

@@ -1,0 +1,102 @@
+//! Raises the walls, does what it is told, and says whether it could. `tests/walls.rs` tells it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
+    os::{
+        fd::AsFd,
+        unix::{
+            fs::FileExt as _,
+            net::{UnixListener, UnixStream},
+        },
+    },
+    process::Command,
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags},
+    process::Signal,
+};
+use tidegate_lockdown::{Walls, enter};
+
+fn main() {
+    let [_, act, folder] = std::env::args().collect::<Vec<_>>().try_into().expect("an act and a folder");
+    // What a worker holds is open before the walls rise.
+    let held = std::path::Path::new(&folder).join("held");
+    let mut held = File::options().read(true).write(true).create(true).truncate(false).open(held).unwrap();
+    let parent = rustix::process::getppid().unwrap();
+    let threads = if act == "threads before" { 2 } else { 1 };
+    let waiting = (threads == 2).then(|| std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(5))));
+    let walls = Walls { memory_bytes: 512 << 20, cpu_seconds: 20, file_bytes: 1 << 20 };
+    let standing = match enter(&walls) {
+        Ok(standing) => standing,
+        Err(e) => return println!("refused: {e}"),
+    };
+    drop(waiting);
+    let path = |name: &str| format!("{folder}/{name}");
+    let nothing = |_| ();
+    let done: std::io::Result<()> = match act.as_str() {
+        // What must not work.
+        "read a file" => File::open("/etc/passwd").map(nothing),
+        "make a file" => File::create(path("made")).map(|_| ()),
+        "look at a path" => std::fs::metadata("/etc/passwd").map(|_| ()),
+        "look at a path without statx" => rustix::fs::stat("/etc/passwd").map(|_| ()).map_err(Into::into),
+        "list a folder" => std::fs::read_dir("/").map(|_| ()),
+        "make a folder" => std::fs::create_dir(path("folder")),
+        "remove a file" => std::fs::remove_file(path("held")),
+        "rename a file" => std::fs::rename(path("held"), path("other")),
+        "link a file" => std::fs::hard_link(path("held"), path("other")),
+        "read a link" => std::fs::read_link("/proc/self/exe").map(|_| ()),
+        "open by a descriptor's path" => File::open("/proc/self/fd/0").map(|_| ()),
+        "change permissions" => rustix::fs::fchmod(held.as_fd(), Mode::RWXU).map_err(Into::into),
+        "open below the working folder" => {
+            rustix::fs::openat(CWD, ".", OFlags::RDONLY, Mode::empty()).map(|_| ()).map_err(Into::into)
+        }
+        "connect" => TcpStream::connect((Ipv4Addr::LOCALHOST, 9)).map(|_| ()),
+        "listen" => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(|_| ()),
+        "send a datagram" => UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map(|_| ()),
+        "connect to a local socket" => UnixStream::connect("/run/socket").map(|_| ()),
+        "listen on a local socket" => UnixListener::bind(path("socket")).map(|_| ()),
+        "make a pair of sockets" => UnixStream::pair().map(|_| ()),
+        "start a program" => Command::new("/bin/true").status().map(|_| ()),
+        "end another process" => rustix::process::kill_process(parent, Signal::TERM).map_err(Into::into),
+        "see whether a process is there" => rustix::process::test_kill_process(parent).map_err(Into::into),
+        "raise a limit" => {
+            let limit = rustix::process::Rlimit { current: None, maximum: None };
+            rustix::process::setrlimit(rustix::process::Resource::Data, limit).map_err(Into::into)
+        }
+        "change the working folder" => std::env::set_current_dir("/"),
+        "be dumped" => rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable).map_err(Into::into),
+        "write beyond the limit" => held.write_all_at(&[1], 2 << 20),
+        // What must.
+        "read what is held" => held.read(&mut [0; 4]).map(|_| ()),
+        "write what is held" => held.write_all(b"rows").and_then(|()| held.seek(SeekFrom::End(0)).map(|_| ())),
+        "read at a place" => held.read_at(&mut [0; 4], 0).map(|_| ()),
+        "know its length" => held.seek(SeekFrom::End(0)).map(|_| ()),
+        "hold it twice" => held.try_clone().map(|_| ()),
+        "start threads" => {
+            let threads: Vec<_> = (0..4).map(|i| std::thread::Builder::new().name(format!("t{i}")).spawn(move || i)).collect();
+            threads.into_iter().try_for_each(|thread| thread.map(|t| assert!(t.join().unwrap() < 4)))
+        }
+        "take and give back memory" => {
+            (1..64usize).for_each(|i| drop(std::hint::black_box(vec![1u8; i << 20])));
+            Ok(())
+        }
+        "make memory that is a file" => {
+            let file = rustix::fs::memfd_create("image", rustix::fs::MemfdFlags::CLOEXEC);
+            file.and_then(|file| rustix::fs::ftruncate(&file, 4096)).map_err(Into::into)
+        }
+        "draw from the system" => {
+            std::hint::black_box(std::collections::HashMap::<u8, u8>::new());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::hint::black_box(std::time::Instant::now());
+            Ok(())
+        }
+        "count processors" => std::thread::available_parallelism().map(|_| ()),
+        "threads before" => Ok(()),
+        other => panic!("no act {other}"),
+    };
+    println!("{} {:?}", done.map_or_else(|e| format!("failed: {e}"), |()| "done".into()), standing);
+}
