@@ -5,7 +5,8 @@ usage: utility.py BINARY   (in an environment with opendp[polars], pipeline-dp o
 
 2000 people, each once in two of ten groups, so that no library has to drop a row. Asked: the number of people and the sum of a value in [0, 100], by
 group, M times over, for epsilon = 1 at delta = 1e-6 in all. Each library splits that over its releases by its own accountant and noise; the best it offers
-counts. Printed: the root mean square error of each, and tidegate's as a ratio to the best of the others. Everything is in one run.
+counts. Printed: the root mean square error of each, and tidegate's as a ratio to the best of the others. Everything is in one run. Where a library states the
+standard deviation of its noise, that is printed too: what was sampled varies by some per cent.
 """
 import json
 import math
@@ -69,7 +70,9 @@ def tidegate(binary, times):
             job(price)
             lines = call("gate", "sample", folder / "job.toml", "--data", folder / "rows.csv", "--runs", str(RUNS)).splitlines()
             rows = ([(r["key"][0], r["cells"]) for r in json.loads(line)["rows"]] for line in lines)
-            yield noise, errors([{key: (cells[0]["value"], cells[1]["value"]) for key, cells in run} for run in rows])
+            found = errors([{key: (cells[0]["value"], cells[1]["value"]) for key, cells in run} for run in rows])
+            columns = json.loads(call("check", folder / "job.toml", "--rows", folder / "rows.csv"))["mechanism"]["columns"]
+            yield noise, found, [column["noise_scale"][0] for column in columns]
 
 
 def opendp(times):
@@ -82,6 +85,8 @@ def opendp(times):
     bound = [dp.polars.Bound(by=[], per_group=KAPPA), dp.polars.Bound(by=["region"], per_group=1, num_groups=KAPPA)]
     keys = pl.LazyFrame({"region": list(range(GROUPS))}, schema={"region": pl.Int64})
 
+    stated = []
+
     def released(loss):
         for _ in range(OPENDP_RUNS):
             context = dp.Context.compositor(
@@ -93,6 +98,7 @@ def opendp(times):
             )
             spend = pl.col("spend").fill_null(0.0).fill_nan(0.0).dp.sum((0.0, HIGH))
             grouped = context.query().group_by("region").agg(dp.len().alias("n"), spend.alias("s")).with_keys(keys)
+            stated[:] = [row["scale"] * (math.sqrt(2) if "Laplace" in row["distribution"] else 1) for row in grouped.summarize().iter_rows(named=True)]
             table = grouped.release().collect()
             yield {row["region"]: (row["n"], row["s"]) for row in table.iter_rows(named=True)}
 
@@ -103,8 +109,8 @@ def opendp(times):
         gauss = dp.m.make_gaussian(dp.atom_domain(T=int), dp.absolute_distance(T=int), scale=1e6 / math.sqrt(2 * rho))
         profile = dp.c.make_zCDP_to_approxDP(gauss).map(1_000_000)
         low, high = (rho, high) if profile.epsilon(DELTA) <= EPSILON else (low, rho)
-    yield "OpenDP, Gaussian", errors(list(released({"rho": low})))
-    yield "OpenDP, Laplace", errors(list(released({"epsilon": EPSILON})))
+    yield "OpenDP, Gaussian", errors(list(released({"rho": low}))), stated
+    yield "OpenDP, Laplace", errors(list(released({"epsilon": EPSILON}))), stated
 
 
 def pipelinedp(times):
@@ -129,8 +135,8 @@ def pipelinedp(times):
             accountant.compute_budgets()
             yield {group: (values.privacy_id_count, values.sum) for group, values in result}
 
-    yield "PipelineDP, Gaussian", errors(list(released(dp.NoiseKind.GAUSSIAN)))
-    yield "PipelineDP, Laplace", errors(list(released(dp.NoiseKind.LAPLACE)))
+    yield "PipelineDP, Gaussian", errors(list(released(dp.NoiseKind.GAUSSIAN))), None
+    yield "PipelineDP, Laplace", errors(list(released(dp.NoiseKind.LAPLACE))), None
 
 
 def smartnoise(times):
@@ -148,7 +154,12 @@ def smartnoise(times):
     reader = snsql.from_df(frame, privacy=privacy, metadata={"": {"main": {"t": table}}})
     query = "SELECT region, COUNT(DISTINCT person) AS n, SUM(spend) AS s FROM main.t GROUP BY region"
     released = ({row[0]: (row[1], row[2]) for row in reader.execute(query)[1:]} for _ in range(RUNS))
-    yield "SmartNoise SQL", errors(list(released))
+    yield "SmartNoise SQL", errors(list(released)), None
+
+
+def show(name, found, stated):
+    noise = f"; its noise, as stated: {stated[0]:.2f}, {stated[1]:.1f}" if stated else ""
+    print(f"  {name}: {found[0]:.1f}, {found[1]:.0f}{noise}", flush=True)
 
 
 def main():
@@ -156,14 +167,14 @@ def main():
     for times in (1, 8, 64):
         print(f"{times} times: RMSE of counts, of sums")
         ours, others = [], []
-        for noise, found in tidegate(binary, times):
-            print(f"  tidegate, {noise}: {found[0]:.1f}, {found[1]:.0f}", flush=True)
+        for noise, found, stated in tidegate(binary, times):
+            show(f"tidegate, {noise}", found, stated)
             ours.append(found)
         best = [min(found[i] for found in ours) for i in (0, 1)]
         for library in (opendp, pipelinedp, smartnoise):
             try:
-                for name, found in library(times):
-                    print(f"  {name}: {found[0]:.1f}, {found[1]:.0f}", flush=True)
+                for name, found, stated in library(times):
+                    show(name, found, stated)
                     others.append(found)
             except ImportError as missing:
                 print(f"  {library.__name__}: not installed ({missing})")

@@ -9,6 +9,7 @@ use tidegate_protocol::{
     job::{Output, Program, Reducer, Split},
 };
 use tidegate_sandbox::{Help, admit, run as run_job, units};
+use wasmtime::component::{Component, Linker};
 
 use crate::{
     best,
@@ -52,10 +53,35 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let compile = best(5, || Ok(admit(&job, &policy, &schema, Some(bytes.clone()))?))?;
     let admitted = admit(&job, &policy, &schema, Some(bytes.clone()))?;
     let seconds = best(3, || Ok(run_job(&admitted, &[file.try_clone()?], &[0; 32], Help::default())?))?;
+    let bare = instantiate(&bytes)?;
+    let threads = std::thread::available_parallelism()?.get() as f64;
     println!(
-        "wasm: {:.2} µs a unit (read, fresh instance, call, clip, add); compile and check {:.1} ms",
+        "wasm: {:.2} µs a unit (read, fresh instance, call, clip, add) on {threads} threads, {:.1} × a bare instantiation on as many; compile and check {:.1} ms",
         seconds * 1e6 / UNITS as f64,
+        seconds * threads / bare,
         compile * 1e3
     );
     Ok(())
+}
+
+/// Seconds that wasmtime takes to instantiate the component so many times, from its pool, and nothing else: without fuel, limits or imports.
+fn instantiate(bytes: &[u8]) -> anyhow::Result<f64> {
+    let pooled = || {
+        let mut config = wasmtime::Config::new();
+        let pool = wasmtime::PoolingAllocationConfig::default();
+        config.wasm_component_model(true).allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool));
+        let engine = wasmtime::Engine::new(&config)?;
+        let component = Component::from_binary(&engine, bytes)?;
+        let mut linker = Linker::<()>::new(&engine);
+        linker.define_unknown_imports_as_traps(&component)?;
+        linker.instantiate_pre(&component)
+    };
+    let pre = pooled().map_err(anyhow::Error::msg)?;
+    best(3, || {
+        for _ in 0..UNITS {
+            let mut store = wasmtime::Store::new(pre.engine(), ());
+            std::hint::black_box(pre.instantiate(&mut store).map_err(anyhow::Error::msg)?);
+        }
+        Ok(())
+    })
 }

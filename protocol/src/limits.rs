@@ -100,6 +100,10 @@ pub const UNIT_BYTES: usize = 32 << 20;
 /// Most bins of one histogram. Each is a noised cell of the result.
 pub const BINS: usize = 4096;
 
+/// Most bytes of rows of one block that a program is handed. A block with more has the default, as has one with more than the guest's memory holds: the
+/// rows of as many blocks as there are threads lie in memory, twice.
+pub const BLOCK_BYTES: usize = 64 << 20;
+
 /// Most blocks of sample-and-aggregate. Beyond this a block would hold less than a unit for every published size here.
 pub const BLOCKS: u32 = 1 << 20;
 

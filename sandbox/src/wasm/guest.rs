@@ -33,7 +33,7 @@ pub struct Guest {
     pub(super) split: Split,
     pub(super) outputs: Vec<Output>,
     fuel: u64,
-    memory: usize,
+    pub(super) memory: usize,
 }
 
 impl std::fmt::Debug for Guest {

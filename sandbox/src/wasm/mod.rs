@@ -3,6 +3,7 @@
 //! Deterministic: fuel instead of time, no clock, entropy, files or network, canonical NaN. A trap, an empty tank or a wrong shape
 //! yields the public default vector, never a missing one.
 
+mod blocks;
 mod engine;
 mod guest;
 mod host;

@@ -3,7 +3,6 @@
 //! Sums are of integers, so it does not matter who calls when.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     sync::{
         Mutex,
@@ -11,11 +10,16 @@ use std::{
     },
 };
 
-use arrow::{array::RecordBatch, compute::concat_batches, datatypes::Schema};
+use arrow::array::RecordBatch;
 use tidegate_gate::{GroupSums, Plan, Sums};
 use tidegate_protocol::job::{Output, Split};
 
-use super::{Guest, engine::MOST_WAYS, values};
+use super::{
+    Guest,
+    blocks::{Room, each_block, size},
+    engine::MOST_WAYS,
+    values,
+};
 use crate::{Rehearsal, RunError, units::each_unit_as};
 
 /// How many threads call a guest on this machine, each with an instance's memory.
@@ -37,24 +41,24 @@ impl Guest {
             // What it says is shown in the order of the units.
             Some(shown) => {
                 let mut caller = Caller::new(self, plan, Some(shown));
-                self.each(files, prf, &mut |rows| caller.call(&rows))?;
+                self.each(files, prf, Room::of(self.memory), &mut |rows| caller.call(rows.as_ref()))?;
                 caller.group
             }
-            None => self.run_over(ways(), plan, files, prf)?,
+            None => self.run_over(ways(), plan, files, prf, Room::of(self.memory))?,
         };
         Ok(Sums { groups: vec![group] })
     }
 
     /// [`Guest::run`] with `ways` threads that call.
-    pub(super) fn run_over(&self, ways: usize, plan: &Plan, files: &[File], prf: &[u8; 32]) -> Result<GroupSums, RunError> {
+    fn run_over(&self, ways: usize, plan: &Plan, files: &[File], prf: &[u8; 32], room: Room) -> Result<GroupSums, RunError> {
         // Nothing waits between the threads but what each of them has in hand: a unit may have many rows.
-        let (hand, take) = sync_channel::<Vec<RecordBatch>>(0);
+        let (hand, take) = sync_channel::<Vec<Option<RecordBatch>>>(0);
         let take = Mutex::new(take);
         std::thread::scope(|scope| {
             let work = || {
                 let mut caller = Caller::new(self, plan, None);
                 while let Some(some) = next(&take) {
-                    some.iter().try_for_each(|rows| caller.call(rows))?;
+                    some.iter().try_for_each(|rows| caller.call(rows.as_ref()))?;
                 }
                 Ok(caller.group)
             };
@@ -62,8 +66,8 @@ impl Guest {
             let threads = threads.collect::<Result<Vec<_>, _>>().map_err(|e| RunError::Engine(format!("no thread: {e}")))?;
             let (mut some, mut bytes) = (Vec::with_capacity(CALLS), 0);
             let gone = |_| RunError::Engine("nobody calls".into());
-            let read = self.each(files, prf, &mut |rows| {
-                bytes += rows.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or(BYTES)).sum::<usize>();
+            let read = self.each(files, prf, room, &mut |rows| {
+                bytes += rows.as_ref().map_or(0, size);
                 some.push(rows);
                 if some.len() < CALLS && bytes < BYTES {
                     return Ok(());
@@ -84,32 +88,19 @@ impl Guest {
         })
     }
 
-    /// Each unit's or block's rows.
+    /// Each unit's or block's rows; nothing where they are more than a guest could take.
     fn each(
         &self,
         files: &[File],
         prf: &[u8; 32],
-        visit: &mut dyn FnMut(RecordBatch) -> Result<(), RunError>,
+        room: Room,
+        visit: &mut dyn FnMut(Option<RecordBatch>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let blocks = match self.split {
-            Split::Unit => return each_unit_as(files, &self.select, values::plain, |_, rows| visit(rows)),
+            Split::Unit => return each_unit_as(files, &self.select, values::plain, |_, rows| visit(Some(rows))),
             Split::Blocks(blocks) => blocks,
         };
-        let mut held: BTreeMap<u32, Vec<RecordBatch>> = BTreeMap::new();
-        let mut schema = None;
-        each_unit_as(files, &self.select, values::plain, |unit, rows| {
-            schema.get_or_insert_with(|| rows.schema());
-            held.entry(unit.with_bytes(|unit| block_of(unit, blocks, prf))).or_default().push(rows);
-            Ok(())
-        })?;
-        for block in 0..blocks {
-            // An empty block is called too: its number of units is not public.
-            visit(match (held.remove(&block), &schema) {
-                (Some(parts), Some(schema)) => concat_batches(schema, &parts)?,
-                _ => RecordBatch::new_empty(Schema::empty().into()),
-            })?;
-        }
-        Ok(())
+        each_block(files, &self.select, blocks, prf, room, visit)
     }
 }
 
@@ -131,11 +122,14 @@ impl<'a> Caller<'a> {
         Self { guest, plan, defaults: Output::defaults(&guest.outputs), group: plan.group(vec![]), shown }
     }
 
-    fn call(&mut self, rows: &RecordBatch) -> Result<(), RunError> {
-        let rows = values::rows(rows);
+    fn call(&mut self, rows: Option<&RecordBatch>) -> Result<(), RunError> {
+        let call = |lines: Option<&mut Vec<String>>| match rows {
+            None => Err("its rows take more memory than a guest may have".to_owned()),
+            Some(rows) => self.guest.call(&values::rows(rows), lines),
+        };
         let values = match &mut self.shown {
-            None => self.guest.call(&rows, None).ok(),
-            Some(shown) => match self.guest.call(&rows, Some(&mut shown.lines)) {
+            None => call(None).ok(),
+            Some(shown) => match call(Some(&mut shown.lines)) {
                 Ok(values) => Some(values),
                 Err(why) => {
                     shown.lines.push(format!("default vector used: {why}"));
@@ -146,15 +140,6 @@ impl<'a> Caller<'a> {
         let values = values.as_deref().unwrap_or(&self.defaults);
         Ok(self.plan.close_vector(&mut self.group, values, &self.defaults)?)
     }
-}
-
-/// A unit's block: a keyed PRF of the unit alone.
-fn block_of(unit: &[u8], blocks: u32, prf: &[u8; 32]) -> u32 {
-    let hash = blake3::keyed_hash(prf, unit);
-    let mut first = [0; 8];
-    first.copy_from_slice(&hash.as_bytes()[..8]);
-    // 64 bits against at most 2^20 blocks: the bias is below 2^-44.
-    (u64::from_le_bytes(first) % u64::from(blocks)) as u32
 }
 
 #[cfg(test)]

@@ -45,7 +45,9 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
         ("spin", Split::Blocks(40)),
     ] {
         let mut seen = Vec::new();
-        for (group, ways) in [(100_000, 1), (100_000, 2), (50, 1), (333, 5)] {
+        let room = Room::of(4 << 20);
+        let (narrow, least) = (Room { window: 900, all: 9000, ..room }, Room { window: 0, all: 0, ..room });
+        for (group, ways, room) in [(100_000, 1, room), (100_000, 2, room), (50, 1, narrow), (333, 5, room), (333, 2, least)] {
             let file = [file(group)];
             let schema = crate::units::schema(&file[0]).unwrap();
             let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
@@ -54,11 +56,34 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
             let bytes = tidegate_fixtures::guest(name).unwrap();
             let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
             let guest = Guest::admit(&bytes, select, "", split, outputs, &policy).unwrap();
-            seen.push(guest.run_over(ways, &plan, &file, &[7; 32]).unwrap());
+            seen.push(guest.run_over(ways, &plan, &file, &[7; 32], room).unwrap());
         }
         assert!(seen.iter().all(|one| *one == seen[0]), "{name} {split:?}");
         let units = if let Split::Blocks(blocks) = split { i64::from(blocks) } else { 1500 };
         assert_eq!(seen[0].units, units, "{name} {split:?}");
         assert!(name != "heavy" || seen[0].lanes[0] > 0, "{name} {split:?}");
     }
+}
+
+/// A block with more rows than a guest could take has the default, as its call would; the others are as they were.
+#[test]
+fn a_block_beyond_a_guests_memory_has_the_default() {
+    let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+    let file = [file(500)];
+    let schema = crate::units::schema(&file[0]).unwrap();
+    let output = |name: &str, hi| Output { name: name.into(), lo: 0.0, hi, reducer: Reducer::Sum, default: 0.0 };
+    let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
+    let bytes = tidegate_fixtures::guest("heavy").unwrap();
+    let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
+    let split = Split::Blocks(3);
+    let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
+    let guest = Guest::admit(&bytes, select, "", split, outputs, &policy).unwrap();
+    let lanes = |block: usize| {
+        let sums = guest.run_over(2, &plan, &file, &[7; 32], Room { window: 100, block, ..Room::of(4 << 20) }).unwrap();
+        assert_eq!(sums.units, 3);
+        sums.lanes
+    };
+    // Some 10 000 bytes a block: all of them fit, or none.
+    assert!(lanes(1 << 20)[0] > 0);
+    assert_eq!(lanes(1000), [0, 0]);
 }
