@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Error at equal privacy: tidegate against OpenDP (polars), PipelineDP and SmartNoise SQL on the same generated data.
 
-usage: utility.py BINARY   (in an environment with opendp[polars], pipeline-dp or smartnoise-sql; what is not installed is said and left out)
+usage: utility.py BINARY [TIMES…]   (in an environment with opendp[polars], pipeline-dp or smartnoise-sql; what is not installed is said and left out)
 
 2000 people, each once in two of ten groups, so that no library has to drop a row. Asked: the number of people and the sum of a value in [0, 100], by
 group, M times over, for epsilon = 1 at delta = 1e-6 in all. Each library splits that over its releases by its own accountant and noise; the best it offers
@@ -164,7 +164,7 @@ def show(name, found, stated):
 
 def main():
     binary = pathlib.Path(sys.argv[1]).resolve()
-    for times in (1, 8, 64):
+    for times in map(int, sys.argv[2:] or (1, 8, 64)):
         print(f"{times} times: RMSE of counts, of sums")
         ours, others = [], []
         for noise, found, stated in tidegate(binary, times):
