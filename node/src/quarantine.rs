@@ -1,12 +1,13 @@
-//! Programs whose run broke a worker. Until the owner lifts it, such a program is not run again: who asks pays, and gets noise over the public default, as
-//! when it broke. A refusal would be a bit about the rows, and so would be another answer.
+//! Programs whose run broke a worker. Until the owner lifts it, such a program is not run again for its buyer: who asks pays, and gets noise over the public
+//! default, as when it broke. A refusal would be a bit about the rows, and so would be another answer. Other buyers are not in it: one who knows how to
+//! break a worker must not be able to spoil a common question for all.
 //!
 //! A file a program, so that the owner can look and lift beside a running node.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidegate_protocol::{ContentHash, Job, job::Program};
+use tidegate_protocol::{ContentHash, Job, PeerId, Signed, job::Program};
 
 use crate::{NodeError, file_error, home::Home};
 
@@ -17,6 +18,8 @@ pub struct Quarantined {
     pub id: ContentHash,
     /// The job that broke it first.
     pub job: ContentHash,
+    /// Who asked.
+    pub buyer: PeerId,
     /// The manifest it ran on.
     pub dataset: ContentHash,
     /// The query's pattern, or that of the program's SELECT.
@@ -27,13 +30,15 @@ pub struct Quarantined {
     pub why: String,
 }
 
-/// What a job runs: its dataset and program, its SQL as `pattern` without the literals, and without keys, parameters and tables.
-fn id(job: &Job, pattern: &str) -> ContentHash {
+/// What a job runs, for whom: its dataset and program, its SQL as `pattern` without the literals, and without keys, parameters and tables.
+fn id(job: &Signed<Job>, pattern: &str) -> ContentHash {
+    let buyer = job.signer();
+    let job = job.body();
     let program = match &job.program {
         Program::Sql { .. } => None,
         other => other.attachment(),
     };
-    let parts = (job.program.kind(), job.dataset, program, pattern);
+    let parts = (buyer, job.program.kind(), job.dataset, program, pattern);
     ContentHash::of(&serde_json::to_vec(&parts).unwrap_or_default())
 }
 
@@ -42,17 +47,18 @@ fn file(home: &Home, id: &ContentHash) -> PathBuf {
 }
 
 /// Whether what `job` runs is in quarantine.
-pub(crate) fn holds(home: &Home, job: &Job, pattern: &str) -> bool {
+pub(crate) fn holds(home: &Home, job: &Signed<Job>, pattern: &str) -> bool {
     file(home, &id(job, pattern)).exists()
 }
 
-/// Puts what `job` (of id `named`) runs into quarantine.
+/// Puts what `job` runs into quarantine.
 ///
 /// # Errors
 /// [`NodeError::File`].
-pub(crate) fn add(home: &Home, job: &Job, named: ContentHash, pattern: &str, why: &str) -> Result<Quarantined, NodeError> {
+pub(crate) fn add(home: &Home, job: &Signed<Job>, pattern: &str, why: &str) -> Result<Quarantined, NodeError> {
     let (at, pattern) = (jiff::Timestamp::now().to_string(), pattern.to_owned());
-    let one = Quarantined { id: id(job, &pattern), job: named, dataset: job.dataset, pattern, at, why: why.to_owned() };
+    let (id, buyer, dataset) = (id(job, &pattern), job.signer(), job.body().dataset);
+    let one = Quarantined { id, job: job.id(), buyer, dataset, pattern, at, why: why.to_owned() };
     let path = file(home, &one.id);
     write(&path, &one).map_err(|e| file_error(&path, e))?;
     Ok(one)

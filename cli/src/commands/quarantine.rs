@@ -33,13 +33,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                     continue;
                 }
                 println!("{}", one.id);
-                println!(
-                    "  since {}, by job {} on dataset {}: {}",
-                    one.at,
-                    one.job.short(),
-                    one.dataset.short(),
-                    plain(&one.why)
-                );
+                println!("  since {}, by job {} of {}: {}", one.at, one.job.short(), one.buyer.short(), plain(&one.why));
                 println!("  {}", plain(&one.pattern));
             }
         }

@@ -56,7 +56,7 @@ impl Provider {
     /// Runs, releases, and makes the result and its receipt durable. Whatever goes wrong in the worker is invisible outside.
     pub(super) async fn run(&self, admitted: &AdmittedJob<'_>, reservation: Reservation) -> Result<JobRecord, Refusal> {
         let id = admitted.job.id();
-        let released = if quarantine::holds(&self.home, admitted.job.body(), &admitted.pattern) {
+        let released = if quarantine::holds(&self.home, &admitted.job, &admitted.pattern) {
             tracing::warn!("job {id} is in quarantine and does not run; noise over the default is released");
             default(admitted)?
         } else {
@@ -89,7 +89,7 @@ impl Provider {
     fn set_apart(&self, admitted: &AdmittedJob<'_>, why: &WorkerFailed) {
         let WorkerFailed::Broken(why) = why else { return };
         let job = &admitted.job;
-        match quarantine::add(&self.home, job.body(), job.id(), &admitted.pattern, why) {
+        match quarantine::add(&self.home, job, &admitted.pattern, why) {
             Ok(one) => tracing::error!("what it ran is in quarantine until `tidegate quarantine lift {}`", one.id),
             Err(e) => tracing::error!("job {} could not be put into quarantine: {e}", job.id()),
         }

@@ -5,7 +5,7 @@
 use std::{
     fs::File,
     sync::{
-        Mutex,
+        Arc, Mutex,
         mpsc::{Receiver, sync_channel},
     },
 };
@@ -26,6 +26,9 @@ use crate::{Rehearsal, RunError, units::each_unit_as};
 pub fn ways() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WAYS)
 }
+
+/// The rows of some calls.
+type Calls = Vec<Option<RecordBatch>>;
 
 /// Calls that are handed out together, unless their rows take more than [`BYTES`].
 const CALLS: usize = 64;
@@ -52,18 +55,23 @@ impl Guest {
     /// [`Guest::run`] with `ways` threads that call.
     fn run_over(&self, ways: usize, plan: &Plan, files: &[File], prf: &[u8; 32], room: Room) -> Result<GroupSums, RunError> {
         // Nothing waits between the threads but what each of them has in hand: a unit may have many rows.
-        let (hand, take) = sync_channel::<Vec<Option<RecordBatch>>>(0);
-        let take = Mutex::new(take);
+        let (hand, take) = sync_channel::<Calls>(0);
+        let take = Arc::new(Mutex::new(take));
         std::thread::scope(|scope| {
-            let work = || {
+            let work = |take: Arc<Mutex<Receiver<Calls>>>| {
                 let mut caller = Caller::new(self, plan, None);
                 while let Some(some) = next(&take) {
                     some.iter().try_for_each(|rows| caller.call(rows.as_ref()))?;
                 }
                 Ok(caller.group)
             };
-            let threads = (0..ways).map(|_| std::thread::Builder::new().spawn_scoped(scope, work));
+            let threads = (0..ways).map(|_| {
+                let take = take.clone();
+                std::thread::Builder::new().spawn_scoped(scope, move || work(take))
+            });
             let threads = threads.collect::<Result<Vec<_>, _>>().map_err(|e| RunError::Engine(format!("no thread: {e}")))?;
+            // The last thread to end takes the other end of the channel with it: nobody waits for none.
+            drop(take);
             let (mut some, mut bytes) = (Vec::with_capacity(CALLS), 0);
             let gone = |_| RunError::Engine("nobody calls".into());
             let read = self.each(files, prf, room, &mut |rows| {
@@ -104,7 +112,7 @@ impl Guest {
     }
 }
 
-fn next<T>(take: &Mutex<Receiver<T>>) -> Option<T> {
+fn next(take: &Mutex<Receiver<Calls>>) -> Option<Calls> {
     take.lock().ok()?.recv().ok()
 }
 
