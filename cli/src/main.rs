@@ -50,6 +50,8 @@ enum Command {
     Run(commands::run::Args),
     /// Say whether a job would be admitted, at what price: from schema and policy alone.
     Check(commands::check::Args),
+    /// Look at a WebAssembly component without running it: imports, exports, whether an owner could admit it.
+    Inspect(commands::inspect::Args),
     /// Run a job on mock rows here: the identical engine, with everything shown.
     Rehearse(commands::rehearse::Args),
     /// Copy a dataset whose policy and grant allow it.
@@ -127,6 +129,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::List(args) => commands::list::run(&home, args).await.map(done),
             Command::Run(args) => commands::run::run(&home, args).await.map(done),
             Command::Check(args) => commands::check::run(&home, args).await,
+            Command::Inspect(args) => commands::inspect::run(&args),
             Command::Rehearse(args) => commands::rehearse::run(&home, args).await.map(done),
             Command::Receipts(args) => commands::receipts::run(&home, args).map(done),
             Command::Gate(args) => commands::gate::run(&home, args).await.map(done),

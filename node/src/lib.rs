@@ -18,6 +18,7 @@ pub mod check;
 pub mod doctor;
 mod fault;
 pub mod home;
+pub mod inspect;
 pub mod jobfile;
 pub mod provider;
 pub mod publish;

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod fetch;
 pub(crate) mod gate;
 pub(crate) mod grant;
+pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod publish;
 pub(crate) mod quarantine;

@@ -8,22 +8,18 @@ use tidegate_protocol::{
     job::{Output, Split},
     policy::Policy,
 };
-use wasmtime::{
-    Engine, Store, StoreLimitsBuilder,
-    component::{Component, Linker},
-};
+use wasmtime::{Engine, Store, StoreLimitsBuilder};
 
 use super::{
+    component::{compile, link, refuse},
     engine::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, engine},
     host::{
         Call,
-        bindings::{Job, JobPre, tidegate::job::types::Rows},
+        bindings::{JobPre, tidegate::job::types::Rows},
     },
 };
 use crate::sql::Select;
 
-/// The only imports a component may name.
-const IMPORTS: [&str; 2] = ["tidegate:job/host@0.1.0", "tidegate:job/types@0.1.0"];
 /// An admitted component with the rows it asks for.
 pub struct Guest {
     engine: Engine,
@@ -42,10 +38,6 @@ impl std::fmt::Debug for Guest {
     }
 }
 
-fn refuse(message: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Code::Program, message.to_string()).at("program.module")
-}
-
 impl Guest {
     /// Compiles `bytes` and checks that it is a component of the world and imports nothing beyond it.
     ///
@@ -60,27 +52,7 @@ impl Guest {
         policy: &Policy,
     ) -> Result<Self, Refusal> {
         let engine = engine(policy.limits.memory_bytes as usize).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
-        // The text form and precompiled code would be read by other parsers: only a binary component is taken.
-        if bytes.get(..8) != Some(&[0, b'a', b's', b'm', 0x0d, 0, 1, 0]) {
-            return Err(refuse("not a WebAssembly component")
-                .fix("Build it with the guest SDK, or wrap a core module with wit-component"));
-        }
-        let component =
-            Component::from_binary(&engine, bytes).map_err(|e| refuse(format!("the component does not compile: {e}")))?;
-        for (name, _) in component.component_type().imports(&engine) {
-            if !IMPORTS.contains(&name) {
-                return Err(
-                    refuse(format!("imports {name}, which no guest has")).fix(format!("Guests may import {}", IMPORTS[0]))
-                );
-            }
-        }
-        let mut linker = Linker::new(&engine);
-        Job::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |call: &mut Call| call)
-            .map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
-        let pre = linker
-            .instantiate_pre(&component)
-            .and_then(JobPre::new)
-            .map_err(|e| refuse(format!("not a component of world tidegate:job: {e}")))?;
+        let pre = link(&engine, &compile(&engine, bytes)?)?;
         let params = STANDARD.decode(params_base64).map_err(|_| refuse("is not base64").at("program.params_base64"))?;
         if select.names.is_empty() {
             return Err(refuse("selects no column").at("program.select"));

@@ -4,11 +4,13 @@
 //! yields the public default vector, never a missing one.
 
 mod blocks;
+mod component;
 mod engine;
 mod guest;
 mod host;
 mod run;
 mod values;
 
+pub use component::{Inspection, inspect};
 pub use guest::Guest;
 pub use run::ways;
