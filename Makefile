@@ -31,6 +31,7 @@ endif
 lint: deny
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) update --quiet --workspace --locked --manifest-path fuzz/targets/Cargo.toml
 
 # Licences, bans and sources of dependencies; advisories where their database can be reached.
 deny:
