@@ -11,13 +11,18 @@ pub mod sql;
 pub mod tables;
 pub mod tokens;
 
-use std::{fs::File, sync::Arc};
+use std::{collections::BTreeMap, fs::File, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray},
     datatypes::SchemaRef,
 };
-use tidegate_protocol::policy::{Policy, PolicyFile};
+use tidegate_protocol::{
+    ContentHash, Cost, Job, MicroRho,
+    cost::FemtoDelta,
+    job::{Mode, Output, Program, Reducer},
+    policy::{Policy, PolicyFile},
+};
 
 const POLICY: &str = r#"
 unit = { column = "person", max_units = 1000, max_rows = 3, max_groups = 2 }
@@ -30,6 +35,25 @@ columns = { x = { lo = -10, hi = 100 }, n = { lo = 0, hi = 10 }, t = {}, b = {} 
 /// The policy of [`table`].
 pub(crate) fn policy() -> Policy {
     PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap()
+}
+
+/// A job that runs `program`.
+pub(crate) fn job(program: Program) -> Job {
+    Job {
+        version: 1,
+        request: "0".repeat(32),
+        dataset: ContentHash([0; 32]),
+        cost: Cost::dp(MicroRho(1_000_000), FemtoDelta(0)),
+        created: 0,
+        mode: Mode::Dp,
+        weights: BTreeMap::new(),
+        program,
+    }
+}
+
+/// What it returns: one number.
+pub(crate) fn outputs() -> Vec<Output> {
+    vec![Output { name: "a".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 }]
 }
 
 /// Rows ordered by person, with NULLs, NaN, infinities, extremes and odd texts.

@@ -4,33 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Access, BadPolicy, ColumnRule, JobKind, Policy, ResourceLimits, ReviewRules, UnitRule, bad};
-use crate::{
-    Cost, MicroRho,
-    cost::{FemtoDelta, MicroEpsilon},
-    limits,
-    manifest::ROW_TABLE,
+use super::{
+    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, Policy, ResourceLimits, ReviewRules, UnitRule, bad, budget::Caps,
 };
-
-/// `[budget]` of the file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BudgetFile {
-    /// δ of the whole: half of it turns ρ into ε, the other half is what key thresholds may spend.
-    pub delta: f64,
-    /// Total as ρ; or give `epsilon`.
-    pub rho: Option<f64>,
-    /// Total as ε at `delta`; or give `rho`.
-    pub epsilon: Option<f64>,
-    /// Per buyer as ρ.
-    pub per_buyer_rho: Option<f64>,
-    /// Per buyer as ε at `delta`.
-    pub per_buyer_epsilon: Option<f64>,
-    /// Pure ε that Laplace noise may spend; none unless given. Taken off `epsilon` before that becomes ρ; beside `rho` it comes on top.
-    pub laplace_epsilon: Option<f64>,
-    /// Of it, what one buyer may spend.
-    pub per_buyer_laplace_epsilon: Option<f64>,
-}
+use crate::{Cost, limits, manifest::ROW_TABLE};
 
 /// `[jobs]` of the file.
 #[derive(Debug, Clone, Deserialize)]
@@ -148,27 +125,7 @@ impl PolicyFile {
         if jobs.kinds.is_empty() {
             return Err(bad("jobs.kinds", "is empty: no job could run", "Write kinds = [\"sql\"], or more"));
         }
-        if !(budget.delta > 0.0 && budget.delta <= 1.0 / unit.max_units as f64) {
-            return Err(bad(
-                "budget.delta",
-                format!("{} is not in (0, 1/max_units]", budget.delta),
-                format!("Write at most {:e}: a larger δ would allow publishing a whole person", 1.0 / unit.max_units as f64),
-            ));
-        }
-        let delta_femto = FemtoDelta::ceil(budget.delta)
-            .filter(|delta| delta.0 >= 2)
-            .ok_or_else(|| bad("budget.delta", "is out of range", "Write a number such as 1e-6"))?;
-        // Half of δ turns ρ into ε, the other half may go to key thresholds: together the owner's (ε, δ) holds.
-        let delta_femto = FemtoDelta(delta_femto.0 / 2);
-        let (purse, buyers_purse) = purses(&budget)?;
-        let total = rho("budget", budget.rho, less("budget.epsilon", budget.epsilon, purse)?, delta_femto.delta(), &rho_of)?
-            .ok_or_else(|| bad("budget.rho", "is missing", "Write rho = …, or epsilon = …"))?;
-        let of_buyer = less("budget.per_buyer_epsilon", budget.per_buyer_epsilon, buyers_purse)?;
-        let per_buyer = rho("budget.per_buyer", budget.per_buyer_rho, of_buyer, delta_femto.delta(), &rho_of)?
-            .ok_or_else(|| bad("budget.per_buyer_rho", "is missing", "Write per_buyer_rho = …, or per_buyer_epsilon = …"))?;
-        if per_buyer > total {
-            return Err(bad("budget.per_buyer_rho", "exceeds the whole budget", "Make it at most the total"));
-        }
+        let Caps { total, per_buyer, delta_femto } = budget.check(unit.max_units, &rho_of)?;
         if let Some(rules) = &reviewed {
             rules.check()?;
         }
@@ -178,8 +135,8 @@ impl PolicyFile {
             unit,
             columns,
             tables,
-            budget: Cost { rho_micro: total, epsilon_micro: purse, delta_femto, reviewed: exact },
-            per_buyer: Cost { rho_micro: per_buyer, epsilon_micro: buyers_purse, delta_femto, reviewed: exact },
+            budget: Cost { reviewed: exact, ..total },
+            per_buyer: Cost { reviewed: exact, ..per_buyer },
             delta_femto,
             kinds: jobs.kinds,
             min_units: jobs.min_units,
@@ -249,60 +206,13 @@ fn check_column(of: &str, name: &str, rule: &ColumnRule) -> Result<(), BadPolicy
     }
 }
 
-/// What Laplace noise may spend in all, and of that one buyer.
-fn purses(budget: &BudgetFile) -> Result<(MicroEpsilon, MicroEpsilon), BadPolicy> {
-    let number = |field: &str, epsilon: Option<f64>| {
-        let small = epsilon.filter(|e| *e > 0.0 && *e <= 1e3).and_then(MicroEpsilon::floor);
-        small.ok_or_else(|| {
-            bad(field, "is missing, or not in (0, 1000]", "Give both laplace_epsilon and per_buyer_laplace_epsilon, or neither")
-        })
-    };
-    if budget.laplace_epsilon.is_none() && budget.per_buyer_laplace_epsilon.is_none() {
-        return Ok(Default::default());
-    }
-    let all = number("budget.laplace_epsilon", budget.laplace_epsilon)?;
-    let buyers = number("budget.per_buyer_laplace_epsilon", budget.per_buyer_laplace_epsilon)?;
-    if buyers > all {
-        return Err(bad("budget.per_buyer_laplace_epsilon", "exceeds the whole", "Make it at most laplace_epsilon"));
-    }
-    Ok((all, buyers))
-}
-
-/// What `purse` leaves of an ε.
-fn less(field: &str, epsilon: Option<f64>, purse: MicroEpsilon) -> Result<Option<f64>, BadPolicy> {
-    match epsilon {
-        Some(epsilon) if epsilon <= purse.epsilon() => Err(bad(
-            field,
-            format!("is no more than the {} of it that Laplace noise may spend", purse.epsilon()),
-            "Leave some for Gaussian noise",
-        )),
-        epsilon => Ok(epsilon.map(|e| e - purse.epsilon())),
-    }
-}
-
-fn rho(
-    field: &str,
-    rho: Option<f64>,
-    epsilon: Option<f64>,
-    delta: f64,
-    rho_of: &impl Fn(f64, f64) -> Option<f64>,
-) -> Result<Option<MicroRho>, BadPolicy> {
-    let value = match (rho, epsilon) {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(bad(field, "gives both rho and epsilon", "Give one of them")),
-        (Some(rho), None) => Some(rho),
-        (None, Some(epsilon)) => rho_of(epsilon, delta),
-    };
-    let positive = value.filter(|v| v.is_finite() && *v > 0.0 && *v <= 1e6);
-    // The cap is rounded down: a budget never grows by rounding.
-    positive
-        .map(|v| Some(MicroRho((v * 1e6).floor() as u64)))
-        .ok_or_else(|| bad(field, "is not a positive number", "Write a positive rho (0.1 to 10 is usual) or epsilon"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        MicroRho,
+        cost::{FemtoDelta, MicroEpsilon},
+    };
 
     const GOOD: &str = r#"
         [unit]

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Cost, cost::FemtoDelta, dsse::Document, limits};
 
+mod budget;
 mod file;
 mod review;
 
-pub use file::{AccessFile, BudgetFile, JobsFile, PolicyFile};
+pub use budget::BudgetFile;
+pub use file::{AccessFile, JobsFile, PolicyFile};
 pub use review::{Dominance, ReviewRules, Standing};
 
 /// A policy was refused.

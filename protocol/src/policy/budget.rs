@@ -1,0 +1,122 @@
+//! `[budget]` of the owner's file, and the caps that it comes to.
+
+use serde::Deserialize;
+
+use super::{BadPolicy, bad};
+use crate::{
+    Cost, MicroRho,
+    cost::{FemtoDelta, MicroEpsilon},
+};
+
+/// `[budget]` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetFile {
+    /// δ of the whole: half of it turns ρ into ε, the other half is what key thresholds may spend.
+    pub delta: f64,
+    /// Total as ρ; or give `epsilon`.
+    pub rho: Option<f64>,
+    /// Total as ε at `delta`; or give `rho`.
+    pub epsilon: Option<f64>,
+    /// Per buyer as ρ.
+    pub per_buyer_rho: Option<f64>,
+    /// Per buyer as ε at `delta`.
+    pub per_buyer_epsilon: Option<f64>,
+    /// Pure ε that Laplace noise may spend; none unless given. Taken off `epsilon` before that becomes ρ; beside `rho` it comes on top.
+    pub laplace_epsilon: Option<f64>,
+    /// Of it, what one buyer may spend.
+    pub per_buyer_laplace_epsilon: Option<f64>,
+}
+
+/// What may be spent.
+pub(super) struct Caps {
+    /// By all together.
+    pub(super) total: Cost,
+    /// By one buyer.
+    pub(super) per_buyer: Cost,
+    /// The δ at which ρ is shown as ε.
+    pub(super) delta_femto: FemtoDelta,
+}
+
+impl BudgetFile {
+    pub(super) fn check(&self, max_units: u64, rho_of: &impl Fn(f64, f64) -> Option<f64>) -> Result<Caps, BadPolicy> {
+        if !(self.delta > 0.0 && self.delta <= 1.0 / max_units as f64) {
+            return Err(bad(
+                "budget.delta",
+                format!("{} is not in (0, 1/max_units]", self.delta),
+                format!("Write at most {:e}: a larger δ would allow publishing a whole person", 1.0 / max_units as f64),
+            ));
+        }
+        let delta_femto = FemtoDelta::ceil(self.delta)
+            .filter(|delta| delta.0 >= 2)
+            .ok_or_else(|| bad("budget.delta", "is out of range", "Write a number such as 1e-6"))?;
+        // Half of δ turns ρ into ε, the other half may go to key thresholds: together the owner's (ε, δ) holds.
+        let delta_femto = FemtoDelta(delta_femto.0 / 2);
+        let (purse, buyers_purse) = self.purses()?;
+        let total = rho("budget", self.rho, less("budget.epsilon", self.epsilon, purse)?, delta_femto.delta(), rho_of)?
+            .ok_or_else(|| bad("budget.rho", "is missing", "Write rho = …, or epsilon = …"))?;
+        let of_buyer = less("budget.per_buyer_epsilon", self.per_buyer_epsilon, buyers_purse)?;
+        let per_buyer = rho("budget.per_buyer", self.per_buyer_rho, of_buyer, delta_femto.delta(), rho_of)?
+            .ok_or_else(|| bad("budget.per_buyer_rho", "is missing", "Write per_buyer_rho = …, or per_buyer_epsilon = …"))?;
+        if per_buyer > total {
+            return Err(bad("budget.per_buyer_rho", "exceeds the whole budget", "Make it at most the total"));
+        }
+        let cap = |rho_micro, epsilon_micro| Cost { rho_micro, epsilon_micro, delta_femto, reviewed: 0 };
+        Ok(Caps { total: cap(total, purse), per_buyer: cap(per_buyer, buyers_purse), delta_femto })
+    }
+
+    /// What Laplace noise may spend in all, and of that one buyer.
+    fn purses(&self) -> Result<(MicroEpsilon, MicroEpsilon), BadPolicy> {
+        let number = |field: &str, epsilon: Option<f64>| {
+            let small = epsilon.filter(|e| *e > 0.0 && *e <= 1e3).and_then(MicroEpsilon::floor);
+            small.ok_or_else(|| {
+                bad(
+                    field,
+                    "is missing, or not in (0, 1000]",
+                    "Give both laplace_epsilon and per_buyer_laplace_epsilon, or neither",
+                )
+            })
+        };
+        if self.laplace_epsilon.is_none() && self.per_buyer_laplace_epsilon.is_none() {
+            return Ok(Default::default());
+        }
+        let all = number("budget.laplace_epsilon", self.laplace_epsilon)?;
+        let buyers = number("budget.per_buyer_laplace_epsilon", self.per_buyer_laplace_epsilon)?;
+        if buyers > all {
+            return Err(bad("budget.per_buyer_laplace_epsilon", "exceeds the whole", "Make it at most laplace_epsilon"));
+        }
+        Ok((all, buyers))
+    }
+}
+
+/// What `purse` leaves of an ε.
+fn less(field: &str, epsilon: Option<f64>, purse: MicroEpsilon) -> Result<Option<f64>, BadPolicy> {
+    match epsilon {
+        Some(epsilon) if epsilon <= purse.epsilon() => Err(bad(
+            field,
+            format!("is no more than the {} of it that Laplace noise may spend", purse.epsilon()),
+            "Leave some for Gaussian noise",
+        )),
+        epsilon => Ok(epsilon.map(|e| e - purse.epsilon())),
+    }
+}
+
+fn rho(
+    field: &str,
+    rho: Option<f64>,
+    epsilon: Option<f64>,
+    delta: f64,
+    rho_of: &impl Fn(f64, f64) -> Option<f64>,
+) -> Result<Option<MicroRho>, BadPolicy> {
+    let value = match (rho, epsilon) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(bad(field, "gives both rho and epsilon", "Give one of them")),
+        (Some(rho), None) => Some(rho),
+        (None, Some(epsilon)) => rho_of(epsilon, delta),
+    };
+    let positive = value.filter(|v| v.is_finite() && *v > 0.0 && *v <= 1e6);
+    // The cap is rounded down: a budget never grows by rounding.
+    positive
+        .map(|v| Some(MicroRho((v * 1e6).floor() as u64)))
+        .ok_or_else(|| bad(field, "is not a positive number", "Write a positive rho (0.1 to 10 is usual) or epsilon"))
+}
