@@ -7,17 +7,18 @@ use opendp::{
     measures::{MaxDivergence, ZeroConcentratedDivergence},
     metrics::AbsoluteDistance,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 use tidegate_protocol::Cost;
 
 use crate::{GateError, Part};
 
 /// Which noise a price buys, and what it is paid in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Noise {
     /// Discrete Gaussian (Canonne, Kamath and Steinke 2020), paid in ρ: Δ₂²/(2σ²) for a Euclidean move of Δ₂.
+    #[default]
     Gaussian,
     /// Discrete Laplace (Ghosh, Roughgarden and Sundararajan 2012), paid in pure ε: Δ₁/b for moves that add up to Δ₁.
     Laplace,

@@ -9,7 +9,7 @@ use arrow::{array::RecordBatchReader as _, datatypes::SchemaRef};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use tidegate_catalog::dataset;
-use tidegate_gate::Keys;
+use tidegate_gate::{Keys, Noise};
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho, Refusal,
     cost::{FemtoDelta, MicroEpsilon},
@@ -52,17 +52,6 @@ pub struct JobFile {
     /// What `sql.tables` name.
     #[serde(skip)]
     tables: Tables,
-}
-
-/// What noise a job pays for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Noise {
-    /// Gaussian, paid in ρ.
-    #[default]
-    Gaussian,
-    /// Laplace, paid in pure ε.
-    Laplace,
 }
 
 /// `[sql]`.
