@@ -1,6 +1,4 @@
 //! Any bytes as a component: refused or admitted, never run, never a panic.
-use std::sync::Arc;
-
 use crate::{job, outputs, policy, table};
 use tidegate_protocol::{
     ContentHash,
@@ -17,5 +15,5 @@ pub fn run(bytes: &[u8]) {
         outputs: outputs(),
     });
     let (_, schema) = table();
-    let _ = tidegate_sandbox::admit(&job, &policy(), &schema, Some(Arc::new(bytes.to_vec())));
+    let _ = tidegate_sandbox::admit(&job, &policy(), &schema, Some(bytes.to_vec().into()));
 }

@@ -1,6 +1,4 @@
 //! Any bytes as an ONNX model: refused or admitted, never loaded, never a panic.
-use std::sync::Arc;
-
 use crate::{job, outputs, policy, table};
 use tidegate_protocol::{
     ContentHash,
@@ -18,5 +16,5 @@ pub fn run(bytes: &[u8]) {
         outputs: outputs(),
     });
     let (_, schema) = table();
-    let _ = tidegate_sandbox::admit(&job, &policy(), &schema, Some(Arc::new(bytes.to_vec())));
+    let _ = tidegate_sandbox::admit(&job, &policy(), &schema, Some(bytes.to_vec().into()));
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tidegate_gate::{Plan, Split, Terms};
-use tidegate_protocol::{Code, ContentHash, Refusal, manifest::Manifest, policy::Policy, receipt::Mechanism};
+use tidegate_protocol::{Code, ContentHash, Refusal, job::Program, manifest::Manifest, policy::Policy, receipt::Mechanism};
+use tidegate_sandbox::Attachment;
 
 use crate::{
     NodeError,
+    code::Codes,
+    home::Home,
     jobfile::JobFile,
     worker::{self, Checked, Work},
 };
@@ -37,13 +40,19 @@ impl Planned {
     }
 }
 
-/// Plans `file` against a dataset's `schema` under `policy`. No data, no network, no charge.
+/// Plans `file` against a dataset's `schema` under `policy`. No data, no network, no charge. Code that is compiled for it is kept in `home`.
 ///
 /// # Errors
 /// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] where the job file itself cannot be used.
-pub async fn plan(file: &JobFile, policy: &Policy, schema: SchemaRef) -> Result<Planned, NodeError> {
+pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRef) -> Result<Planned, NodeError> {
     let (job, attachment) = file.job(ContentHash([0; 32]), policy, &schema, "0".repeat(32), 0)?;
-    let attachment = (!attachment.is_empty()).then(|| Arc::new(attachment));
+    let attachment = match &job.program {
+        _ if attachment.is_empty() => None,
+        Program::Wasm { .. } => {
+            Some(Attachment::Code(Codes::at(home).of(&attachment, policy.limits.memory_bytes).await?))
+        }
+        Program::Sql { .. } | Program::Onnx { .. } => Some(attachment.into()),
+    };
     let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32] };
     let checked = worker::check(&work).await?;
     let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");

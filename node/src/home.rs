@@ -66,6 +66,11 @@ impl Home {
         self.0.join("programs")
     }
 
+    /// Where code lies that components were compiled to.
+    pub fn codes(&self) -> PathBuf {
+        self.0.join("code")
+    }
+
     /// Where programs that broke a worker are noted.
     pub fn quarantine(&self) -> PathBuf {
         self.0.join("quarantine")

@@ -15,6 +15,7 @@ pub mod auditor;
 pub mod budget;
 pub mod buyer;
 pub mod check;
+pub mod code;
 pub mod doctor;
 mod fault;
 pub mod home;

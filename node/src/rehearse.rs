@@ -31,23 +31,23 @@ pub struct Rehearsed {
 /// As [`rehearse`]; [`NodeError::Data`] where the files could not be published.
 pub async fn rehearse_own(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
     let laid = LaidOut::new(home, policy, mock).await?;
-    on(file, policy, &laid.files).await
+    on(home, file, policy, &laid.files).await
 }
 
 /// Runs `file` on `mock` (as an owner lays it out) under `policy`.
 ///
 /// # Errors
 /// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] when the mock rows cannot be used.
-pub async fn rehearse(file: &JobFile, policy: &Policy, mock: &Path) -> Result<Rehearsed, NodeError> {
-    on(file, policy, &[mock.to_owned()]).await
+pub async fn rehearse(home: &Home, file: &JobFile, policy: &Policy, mock: &Path) -> Result<Rehearsed, NodeError> {
+    on(home, file, policy, &[mock.to_owned()]).await
 }
 
-async fn on(file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
+async fn on(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
     let files = mock;
     let mock = mock.first().ok_or_else(|| NodeError::File("no mock rows".into()))?;
     let rows = File::open(mock).map_err(|e| file_error(mock, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(mock, e))?;
-    let planned = check::plan(file, policy, schema).await?;
+    let planned = check::plan(home, file, policy, schema).await?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
     let (sums, lines) = worker::rehearse(&planned.work, files).await.map_err(|e| file_error(mock, e))?;
     let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;

@@ -21,7 +21,7 @@ pub async fn sample(
     mut each: impl FnMut(&ResultDoc),
 ) -> Result<(Mechanism, Split), NodeError> {
     let laid = LaidOut::new(home, policy, data).await?;
-    releases(file, policy, &laid.files, runs, &mut each).await
+    releases(home, file, policy, &laid.files, runs, &mut each).await
 }
 
 /// Files as jobs read them, for as long as they are needed.
@@ -51,6 +51,7 @@ impl Drop for LaidOut {
 }
 
 async fn releases(
+    home: &Home,
     file: &JobFile,
     policy: &Policy,
     files: &[PathBuf],
@@ -60,7 +61,7 @@ async fn releases(
     let first = files.first().ok_or_else(|| NodeError::File("no files".into()))?;
     let rows = File::open(first).map_err(|e| file_error(first, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
-    let planned = check::plan(file, policy, schema).await?;
+    let planned = check::plan(home, file, policy, schema).await?;
     let (sums, _) = worker::rehearse(&planned.work, files).await.map_err(|e| file_error(first, e))?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
     for _ in 0..runs {

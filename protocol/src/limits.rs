@@ -21,6 +21,14 @@ pub const DOCUMENT_BYTES: usize = 40 << 10;
 /// Largest program attachment (WebAssembly component or ONNX model) in bytes. Held in memory while it is compiled.
 pub const PROGRAM_BYTES: usize = 64 << 20;
 
+/// Most functions of a component, and most bytes of one of them. Compilers take more than linear time over a function.
+pub const FUNCTIONS: usize = 100_000;
+/// See [`FUNCTIONS`].
+pub const FUNCTION_BYTES: usize = 1 << 20;
+
+/// How long a component may take to compile, in seconds: it holds a job's place, and nobody has paid yet.
+pub const COMPILE_SECONDS: u64 = 60;
+
 /// Most attachments that lie in a node's memory at the same time, whoever sent them: twice the jobs that run.
 pub const ATTACHMENTS: usize = 8;
 

@@ -9,13 +9,35 @@ use tidegate_gate::{
 use tidegate_protocol::{
     Code, ContentHash, Job, Refusal,
     job::{Key, Mode, Output, Program, Reducer, Split},
-    policy::Policy,
+    policy::{JobKind, Policy},
 };
 
 use crate::{RunError, Sink, onnx, sql, wasm};
 
-/// The program's bytes, fetched with the job: a component or a model.
-pub type Attachment = Arc<Vec<u8>>;
+/// What comes with the job.
+#[derive(Debug, Clone)]
+pub enum Attachment {
+    /// The bytes that the job names by their hash: a component, a model, public tables.
+    Bytes(Arc<Vec<u8>>),
+    /// The code of the component that the job names by its hash.
+    Code(wasm::Code),
+}
+
+impl From<Vec<u8>> for Attachment {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(Arc::new(bytes))
+    }
+}
+
+impl Attachment {
+    /// The bytes that the job names; nothing where there is only code.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Code(_) => &[],
+        }
+    }
+}
 
 /// What rehearsal on mock rows shows and production never does.
 #[derive(Debug, Default)]
@@ -94,14 +116,16 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
         return Err(Refusal::new(Code::Budget, message).at(field).fix(fix));
     }
     if let Some(hash) = job.program.attachment() {
-        let bytes = attachment.as_ref().ok_or_else(|| Refusal::new(Code::BadRequest, "the program's bytes were not sent"))?;
-        if ContentHash::of(bytes) != hash {
+        let sent = attachment.as_ref().ok_or_else(|| Refusal::new(Code::BadRequest, "the program's bytes were not sent"))?;
+        // Code stands for a component whose bytes were checked when it was compiled.
+        let compiled = kind == JobKind::Wasm && matches!(sent, Attachment::Code(_));
+        if !compiled && ContentHash::of(sent.bytes()) != hash {
             return Err(Refusal::new(Code::BadRequest, "the program's bytes do not have the hash the job names").at("program"));
         }
     }
     let (mut shape, engine) = match &job.program {
         Program::Sql { query, keys, .. } => {
-            let tables = attachment.map_or_else(|| Ok(sql::Tables::default()), |bytes| sql::Tables::read(&bytes))?;
+            let tables = attachment.map_or_else(|| Ok(sql::Tables::default()), |sent| sql::Tables::read(sent.bytes()))?;
             let asked = sql::Asked { text: query, keys: keys.as_deref(), tables: &tables };
             let mut query = sql::admit_query(&asked, schema, policy)?;
             if job.mode == Mode::Reviewed {
@@ -111,14 +135,14 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
         }
         Program::Wasm { select, params_base64, split, outputs, .. } => {
             let select = sql::admit_select(select, schema, policy)?;
-            let bytes = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the component is missing"))?;
-            let guest = wasm::Guest::admit(&bytes, select, params_base64, *split, outputs.clone(), policy)?;
+            let sent = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the component is missing"))?;
+            let guest = wasm::Guest::admit(&sent, select, params_base64, *split, outputs.clone(), policy)?;
             (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
         }
         Program::Onnx { select, output, reduce, outputs, .. } => {
             let select = sql::admit_select(select, schema, policy)?;
-            let bytes = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the model is missing"))?;
-            let model = onnx::Model::admit(&bytes, select, output, *reduce, outputs.clone())?;
+            let sent = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the model is missing"))?;
+            let model = onnx::Model::admit(sent.bytes(), select, output, *reduce, outputs.clone())?;
             (program_shape(outputs, Split::Unit), Engine::Onnx(Box::new(model)))
         }
     };

@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::sync::Arc;
 
 use arrow::array::Float32Array;
 use common::{job, policy, table};
@@ -34,7 +33,7 @@ fn refusal(bytes: Vec<u8>, select: &str, output: &str) -> Result<(), Refusal> {
     policy.kinds.push(tidegate_protocol::policy::JobKind::Onnx);
     let t = table(&[(Some(1), Some(1.0), 1, "a")]);
     let job = job(program(&bytes, select, output, RowReduce::Mean));
-    admit(&job, &policy, &t.schema, Some(Arc::new(bytes))).map(|_| ())
+    admit(&job, &policy, &t.schema, Some(bytes.into())).map(|_| ())
 }
 
 const FIVE: &str = "SELECT spend, visits, spend + 1, visits + 1, spend + 2 FROM dataset";
@@ -86,7 +85,7 @@ fn scores_are_reduced_per_unit_and_failures_become_the_default() {
     // Mean 0.5, NULL → NaN → default 0, 9 clipped to 1; maximum 0.75 instead of the mean.
     for (reduce, expected) in [(RowReduce::Mean, 1.5), (RowReduce::Max, 1.75), (RowReduce::Sum, 2.0), (RowReduce::Last, 1.75)] {
         let job = job(program(&bytes, FIVE, "score", reduce));
-        let admitted = admit(&job, &policy, &t.schema, Some(Arc::new(bytes.clone()))).unwrap();
+        let admitted = admit(&job, &policy, &t.schema, Some(bytes.clone().into())).unwrap();
         let help = Help { inference: Some(&mut Echo), ..Help::default() };
         let sums = run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], help).unwrap();
         assert_eq!(sums.groups[0].units, 3);

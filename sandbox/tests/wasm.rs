@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use common::{Table, job, policy, table};
 use tidegate_gate::Sums;
 use tidegate_protocol::{
@@ -36,7 +34,7 @@ fn run_bytes(bytes: Vec<u8>, split: Split, rehearsal: Option<&mut Rehearsal>) ->
         split,
         outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
     });
-    let admitted = admit(&job, &policy(), &t.schema, Some(Arc::new(bytes)))?;
+    let admitted = admit(&job, &policy(), &t.schema, Some(bytes.into()))?;
     Ok(run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], Help { rehearsal, ..Help::default() }).unwrap())
 }
 
@@ -71,7 +69,7 @@ fn outputs_may_take_several_numbers() {
             split: Split::Unit,
             outputs: vec![vector],
         });
-        let admitted = admit(&job, &policy(), &t.schema, Some(Arc::new(bytes))).unwrap();
+        let admitted = admit(&job, &policy(), &t.schema, Some(bytes.into())).unwrap();
         let files = [t.file.try_clone().unwrap()];
         run(&admitted, &files, &[7; 32], Help::default()).unwrap().groups.remove(0).lanes
     };
@@ -97,7 +95,7 @@ fn a_gradient_is_computed_person_by_person() {
         split: Split::Unit,
         outputs: vec![within("spend"), within("intercept")],
     });
-    let admitted = admit(&job, &policy(), &t.schema, Some(Arc::new(bytes))).unwrap();
+    let admitted = admit(&job, &policy(), &t.schema, Some(bytes.into())).unwrap();
     let sums = run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], Help::default()).unwrap();
     let error = |x: f64, y: f64| 1.0 / (1.0 + (-(weights[0] * x + weights[1])).exp()) - y;
     let (a, b, c) = (error(1.0, 1.0), error(3.0, 0.0), error(2.0, 1.0));
@@ -126,7 +124,7 @@ fn a_unit_of_any_number_of_rows_is_handed_over_in_bounded_memory() {
         split: Split::Unit,
         outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
     });
-    let admitted = admit(&job, &policy(), &t.schema, Some(Arc::new(bytes))).unwrap();
+    let admitted = admit(&job, &policy(), &t.schema, Some(bytes.into())).unwrap();
     let most = tidegate_protocol::limits::UNIT_BYTES / (8 + 100 * 4 * tidegate_protocol::limits::TEXT_CHARS);
     assert!(most < 100, "the case is one");
     let mut seen = Vec::new();
@@ -197,7 +195,7 @@ fn bytes_other_than_the_signed_hash_are_refused() {
         split: Split::Unit,
         outputs: vec![output("mean", 1.0)],
     });
-    let refusal = admit(&job, &policy(), &t.schema, Some(Arc::new(guest("heavy")))).unwrap_err();
+    let refusal = admit(&job, &policy(), &t.schema, Some(guest("heavy").into())).unwrap_err();
     assert!(refusal.to_string().contains("hash"), "{refusal}");
 }
 

@@ -61,7 +61,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             (dataset.policy.body().clone(), check::schema(dataset.manifest.body())?)
         }
     };
-    match check::plan(&file, &policy, schema).await {
+    match check::plan(home, &file, &policy, schema).await {
         Ok(planned) => {
             let (mechanism, cost, program) = (planned.mechanism(), planned.work.job.cost, planned.work.job.program.digest());
             if args.json {

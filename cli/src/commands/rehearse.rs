@@ -41,7 +41,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             let mock = buyer.mock(home.path(), to, &offer).await;
             buyer.close().await;
             let policy = offer.policy.body().clone();
-            let shown = rehearse(&file, &policy, &mock?).await?;
+            let shown = rehearse(home, &file, &policy, &mock?).await?;
             (policy, shown)
         }
         (None, Some(policy)) => {

@@ -1,6 +1,6 @@
 //! From a reservation to a durable receipt. Whatever goes wrong in the worker is invisible outside.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
@@ -48,7 +48,7 @@ impl Provider {
         let job = Signed::<Job>::open(record.job.clone()).map_err(unavailable)?;
         let attachment = match job.body().program.attachment() {
             None => None,
-            Some(hash) => Some(Arc::new(std::fs::read(self.home.programs().join(hash.to_string())).map_err(unavailable)?)),
+            Some(hash) => Some(std::fs::read(self.home.programs().join(hash.to_string())).map_err(unavailable)?),
         };
         self.plan(job, attachment, record.facts.grant).await
     }

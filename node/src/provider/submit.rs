@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -19,8 +18,11 @@ use tidegate_protocol::{
     receipt::{JobFacts, LedgerLink},
 };
 
+use tidegate_sandbox::Attachment;
+
 use super::{Provider, SLOTS, clock, unavailable};
 use crate::{
+    code::Codes,
     fault, file_error,
     review::{self, Verdict},
     worker::{self, Work},
@@ -164,7 +166,7 @@ impl Provider {
     }
 
     /// Keeps the program until the job is done, so that a restart can finish it.
-    fn keep_program(&self, job: &Job, bytes: Vec<u8>) -> Result<Option<Arc<Vec<u8>>>, Refusal> {
+    fn keep_program(&self, job: &Job, bytes: Vec<u8>) -> Result<Option<Vec<u8>>, Refusal> {
         let Some(hash) = job.program.attachment() else { return Ok(None) };
         if ContentHash::of(&bytes) != hash {
             return Err(Refusal::new(Code::BadRequest, "the program's bytes do not have the hash the job names").at("program"));
@@ -178,22 +180,30 @@ impl Provider {
             std::fs::rename(&file.0, folder.join(hash.to_string()))
         };
         keep().map_err(unavailable)?;
-        Ok(Some(Arc::new(bytes)))
+        Ok(Some(bytes))
     }
 
     pub(super) async fn plan(
         &self,
         job: Signed<Job>,
-        attachment: Option<Arc<Vec<u8>>>,
+        attachment: Option<Vec<u8>>,
         grant: ContentHash,
     ) -> Result<AdmittedJob<'_>, Refusal> {
-        let start = SystemTime::now();
         if job.body().program.kind() == JobKind::Onnx && library::find().is_none() {
             return Err(Refusal::new(Code::Unavailable, "the owner's node has no ONNX Runtime")
                 .at("program")
                 .fix(library::HOW_TO));
         }
         let dataset = self.dataset(&job.body().dataset)?;
+        let attachment = match (attachment, &job.body().program) {
+            (Some(bytes), Program::Wasm { .. }) => {
+                let memory = dataset.policy.body().limits.memory_bytes;
+                Some(Attachment::Code(Codes::at(&self.home).of(&bytes, memory).await?))
+            }
+            (attachment, _) => attachment.map(Attachment::from),
+        };
+        // Code that is compiled takes nothing of the slot.
+        let start = SystemTime::now();
         let first = dataset.record.compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
         let schema = File::open(first).map_err(|e| file_error(first, e)).map_err(unavailable)?;
         let schema = tidegate_sandbox::units::schema(&schema).map_err(unavailable)?;

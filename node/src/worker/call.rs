@@ -12,14 +12,15 @@ use arrow::datatypes::SchemaRef;
 use command_fds::{CommandFdExt, FdMapping};
 use tidegate_gate::{GroupSums, Sums};
 use tidegate_gpu_runner::library;
-use tidegate_protocol::{Code, Refusal, job::Program};
+use tidegate_protocol::{Code, Refusal, job::Program, limits};
+use tidegate_sandbox::{Attachment, wasm};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::mpsc::Sender,
 };
 
 use super::{
-    Answer, Checked, FIRST_FD, FRAME_BYTES, FROM_RUNNER_FD, SPILL_FD, TO_RUNNER_FD, Task, Work, WorkerFailed, failed, not_started,
+    Answer, Checked, FIRST_FD, FRAME_BYTES, FROM_RUNNER_FD, Order, SPILL_FD, Sent, TO_RUNNER_FD, Task, Work, WorkerFailed, failed, not_started,
 };
 use crate::fault;
 
@@ -29,13 +30,39 @@ use crate::fault;
 /// The refusal for the buyer; [`Code::Program`] also when the program made the planner die.
 pub async fn check(work: &Work) -> Result<Checked, Refusal> {
     let time = Duration::from_millis(work.policy.limits.slot_ms);
-    match call(work, None, None, time, None).await {
+    let answer = match task(work, None) {
+        Ok(order) => call(&order, None, None, time, None).await,
+        Err(e) => Err(e),
+    };
+    match answer {
         Ok(Answer::Checked { shape, declared, pattern }) => Ok(Checked { shape, declared, pattern }),
         Ok(Answer::Refused(refusal)) => Err(refusal),
         Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
         Err(e) => {
             tracing::warn!("a program could not be checked: {e}");
             Err(Refusal::new(Code::Program, "the program cannot be planned").at("program").fix("Make it simpler"))
+        }
+    }
+}
+
+/// Compiles a component, for instances of `memory` bytes, in a worker that has nothing else in hand.
+///
+/// # Errors
+/// The refusal for the buyer; [`Code::Program`] also when the compiler dies of it or takes too long.
+pub async fn compile(component: &[u8], memory: u64) -> Result<wasm::Code, Refusal> {
+    let order = Order::Compile { component: component.to_vec(), memory: memory as usize };
+    let refuse = |message: &str| Refusal::new(Code::Program, message).at("program.module");
+    match call(&order, None, None, Duration::from_secs(limits::COMPILE_SECONDS), None).await {
+        Ok(Answer::Compiled(code)) => Ok(wasm::Code::of_own_compiler(code)),
+        Ok(Answer::Refused(refusal)) => Err(refusal),
+        Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
+        Err(WorkerFailed::NotStarted(e)) => Err(Refusal::new(Code::Unavailable, e)),
+        Err(WorkerFailed::Late) => {
+            Err(refuse(&format!("takes longer than {} s to compile", limits::COMPILE_SECONDS)).fix("Make it smaller"))
+        }
+        Err(e @ WorkerFailed::Broken(_)) => {
+            tracing::warn!("a component could not be compiled: {e}");
+            Err(refuse("the component cannot be compiled").fix("Make it simpler"))
         }
     }
 }
@@ -94,12 +121,12 @@ async fn run_as(
         _ => None,
     };
     let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-    match call(work, Some(given), runner, time, each).await? {
+    match call(&task(work, Some(given))?, Some(given), runner, time, each).await? {
         Answer::Done(_) if fault::named("worker-breaks") => Err(failed("broken by a test")),
         Answer::Done(lines) => Ok(lines),
         Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
         Answer::Refused(refusal) => Err(failed(refusal)),
-        Answer::Checked { .. } | Answer::Groups(_) => Err(failed("it gave another answer")),
+        Answer::Checked { .. } | Answer::Groups(_) | Answer::Compiled(_) => Err(failed("it gave another answer")),
     }
 }
 
@@ -130,34 +157,44 @@ impl Runner {
     }
 }
 
+/// What a worker is told of a job, to check it or with files to run it over.
+fn task(work: &Work, given: Option<&Given<'_>>) -> Result<Order, WorkerFailed> {
+    Ok(Order::Job(Box::new(Task {
+        job: work.job.clone(),
+        policy: work.policy.clone(),
+        schema: write_schema(&work.schema)?,
+        sent: match &work.attachment {
+            None => Sent::Nothing,
+            Some(Attachment::Bytes(bytes)) => Sent::Bytes(bytes.to_vec()),
+            Some(Attachment::Code(code)) => Sent::Code(code.bytes().to_vec()),
+        },
+        files: given.map_or(0, |given| given.files.len() as u32),
+        prf: work.prf,
+        least_units: given.map_or(1, |given| given.least_units),
+        rehearsal: given.is_some_and(|given| given.rehearsal),
+    })))
+}
+
 /// Starts a worker and takes its answers: `each` the groups, the caller the last.
 async fn call(
-    work: &Work,
+    order: &Order,
     given: Option<&Given<'_>>,
     runner: Option<Runner>,
     time: Duration,
     each: Option<Sender<Vec<GroupSums>>>,
 ) -> Result<Answer, WorkerFailed> {
     let files = given.map_or(&[][..], |given| given.files);
-    let task = Task {
-        job: work.job.clone(),
-        policy: work.policy.clone(),
-        schema: write_schema(&work.schema)?,
-        attachment: work.attachment.as_ref().map(|a| a.to_vec()),
-        files: files.len() as u32,
-        prf: work.prf,
-        least_units: given.map_or(1, |given| given.least_units),
-        rehearsal: given.is_some_and(|given| given.rehearsal),
-    };
     let mut bytes = Vec::new();
-    ciborium::into_writer(&task, &mut bytes).map_err(failed)?;
+    ciborium::into_writer(order, &mut bytes).map_err(failed)?;
     let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
     command.arg("worker").env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let open = |(child_fd, path): (i32, &PathBuf)| {
         Ok(FdMapping { parent_fd: File::open(path).map(OwnedFd::from).map_err(not_started)?, child_fd })
     };
     let mut mappings = (FIRST_FD..).zip(files).map(open).collect::<Result<Vec<_>, WorkerFailed>>()?;
-    if let (Some(given), Program::Sql { .. }) = (given, &work.job.program) {
+    if let (Some(given), Order::Job(task)) = (given, order)
+        && let Program::Sql { .. } = &task.job.program
+    {
         let spill = tempfile::tempfile_in(given.scratch).map_err(not_started)?;
         mappings.push(FdMapping { parent_fd: spill.into(), child_fd: SPILL_FD });
     }

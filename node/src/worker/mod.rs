@@ -1,18 +1,20 @@
 //! The worker: a process that plans and runs one job. It holds the dataset's files as opened descriptors, a file without a name and two pipes, nothing else.
 //!
-//! Two calls a job: *check* has no descriptor of data, so nothing can be read before the budget is reserved; *run* has them.
+//! Two calls a job: *check* has no descriptor of data, so nothing can be read before the budget is reserved; *run* has them. A component is compiled before
+//! both, by a third (*compile*) which is told nothing but its bytes: what it makes may be used again by other jobs.
 
-use std::{io::Write, sync::Arc};
+use std::io::Write;
 
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use tidegate_gate::{GroupSums, Shape};
 use tidegate_protocol::{Job, Refusal, job::Key, policy::Policy};
+use tidegate_sandbox::Attachment;
 
 mod call;
 mod serve;
 
-pub use call::{check, rehearse, run};
+pub use call::{check, compile, rehearse, run};
 pub use serve::{main, runner_main};
 
 /// A file without a name, for groups that do not fit in memory.
@@ -33,12 +35,33 @@ const FRAME_BYTES: u32 = 256 << 20;
 
 /// What the worker is told.
 #[derive(Serialize, Deserialize)]
+enum Order {
+    /// Compile a component, for instances of `memory` bytes, and nothing else: no data, no other text of a buyer's.
+    Compile {
+        #[serde(with = "serde_bytes")]
+        component: Vec<u8>,
+        memory: usize,
+    },
+    Job(Box<Task>),
+}
+
+/// What comes with a job.
+#[derive(Serialize, Deserialize)]
+enum Sent {
+    Nothing,
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    Code(#[serde(with = "serde_bytes")] Vec<u8>),
+}
+
+/// A job to check or to run.
+#[derive(Serialize, Deserialize)]
 struct Task {
     job: Job,
     policy: Policy,
     /// Arrow IPC stream without rows.
+    #[serde(with = "serde_bytes")]
     schema: Vec<u8>,
-    attachment: Option<Vec<u8>>,
+    sent: Sent,
     /// How many data files it holds; 0 to check only.
     files: u32,
     prf: [u8; 32],
@@ -56,6 +79,8 @@ enum Answer {
         declared: Vec<Vec<Key>>,
         pattern: String,
     },
+    /// A component's code.
+    Compiled(#[serde(with = "serde_bytes")] Vec<u8>),
     Refused(Refusal),
     /// Some groups; more answers follow.
     Groups(Vec<GroupSums>),
@@ -73,8 +98,8 @@ pub struct Work {
     pub policy: Policy,
     /// Schema of the dataset's files.
     pub schema: SchemaRef,
-    /// The program's bytes.
-    pub attachment: Option<Arc<Vec<u8>>>,
+    /// What comes with it.
+    pub attachment: Option<Attachment>,
     /// Key of the PRF.
     pub prf: [u8; 32],
 }

@@ -3,22 +3,21 @@
 use std::{
     fs::File,
     io::{Read as _, Write as _},
-    sync::Arc,
 };
 
 use tidegate_gpu_runner::client::Client;
 use tidegate_lockdown::{Walls, enter};
-use tidegate_protocol::job::Program;
+use tidegate_protocol::{job::Program, limits};
 use tidegate_sandbox::{
-    Help, Rehearsal, RunError, Sink,
+    Attachment, Help, Rehearsal, RunError, Sink,
     onnx::Inference,
     run_into,
     sql::{Spill, pattern},
-    wasm,
+    wasm::{self, Code},
 };
 
 use super::{
-    Answer, FIRST_FD, FROM_RUNNER_FD, GROUP_BYTES, SPILL_BYTES, SPILL_FD, TO_RUNNER_FD, Task, WORKER_MEMORY, WorkerFailed,
+    Answer, FIRST_FD, FROM_RUNNER_FD, GROUP_BYTES, Order, SPILL_BYTES, SPILL_FD, Sent, TO_RUNNER_FD, Task, WORKER_MEMORY, WorkerFailed,
     failed, write_frame,
 };
 
@@ -29,7 +28,12 @@ use super::{
 pub fn main() -> Result<(), WorkerFailed> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
-    let task: Task = ciborium::from_reader(bytes.as_slice()).map_err(failed)?;
+    let order: Order = ciborium::from_reader(bytes.as_slice()).map_err(failed)?;
+    drop(bytes);
+    let task = match order {
+        Order::Compile { component, memory } => return compile(&component, memory),
+        Order::Job(task) => *task,
+    };
     // Descriptors are opened anew before the walls rise; after that no path can be.
     let files = (FIRST_FD..FIRST_FD + task.files as i32)
         .map(|fd| File::open(format!("/proc/self/fd/{fd}")).map_err(failed))
@@ -64,12 +68,27 @@ pub fn main() -> Result<(), WorkerFailed> {
     out.flush().map_err(failed)
 }
 
+fn compile(component: &[u8], memory: usize) -> Result<(), WorkerFailed> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let cpu_seconds = limits::COMPILE_SECONDS * threads + 1;
+    enter(&Walls { memory_bytes: WORKER_MEMORY, cpu_seconds, file_bytes: 0 }).map_err(failed)?;
+    let answer = match Code::compile(component, memory) {
+        Ok(code) => Answer::Compiled(code.bytes().to_vec()),
+        Err(refusal) => Answer::Refused(refusal),
+    };
+    write_frame(&mut std::io::stdout().lock(), &answer)
+}
+
 fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option<&Spill>, sink: &mut Sink<'_>) -> Answer {
     let schema = match arrow::ipc::reader::StreamReader::try_new(task.schema.as_slice(), None) {
         Ok(reader) => reader.schema(),
         Err(e) => return Answer::Failed(e.to_string()),
     };
-    let attachment = task.attachment.map(Arc::new);
+    let attachment = match task.sent {
+        Sent::Nothing => None,
+        Sent::Bytes(bytes) => Some(Attachment::from(bytes)),
+        Sent::Code(code) => Some(Attachment::Code(Code::of_own_compiler(code))),
+    };
     let admitted = match tidegate_sandbox::admit(&task.job, &task.policy, &schema, attachment.clone()) {
         Ok(admitted) => admitted,
         Err(refusal) => return Answer::Refused(refusal),
@@ -83,7 +102,7 @@ fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option
     }
     let mut remote = match (&task.job.program, pipes) {
         (Program::Onnx { output, index, .. }, Some((to, from))) => {
-            let model = attachment.as_ref().map(|a| a.as_slice()).unwrap_or_default();
+            let model = attachment.as_ref().map(Attachment::bytes).unwrap_or_default();
             match Client::load(to, from, model, admitted.features(), output, *index) {
                 Ok(client) => Some(Remote(client)),
                 Err(e) => return Answer::Failed(e.to_string()),

@@ -8,6 +8,7 @@ use wasmtime::{
 };
 
 use super::{
+    code::functions,
     engine::engine,
     host::{
         Call,
@@ -29,6 +30,7 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Refusa
             refuse("not a WebAssembly component").fix("Build it with the guest SDK, or wrap a core module with wit-component")
         );
     }
+    functions(bytes)?;
     Component::from_binary(engine, bytes).map_err(|e| refuse(format!("the component does not compile: {e:#}")))
 }
 

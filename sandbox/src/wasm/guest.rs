@@ -14,11 +14,12 @@ use super::{
     component::{compile, link, refuse},
     engine::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, engine},
     host::{
-        Call,
+        Call, HANDED,
         bindings::{JobPre, tidegate::job::types::Rows},
+        charge,
     },
 };
-use crate::sql::Select;
+use crate::{Attachment, sql::Select};
 
 /// An admitted component with the rows it asks for.
 pub struct Guest {
@@ -39,12 +40,12 @@ impl std::fmt::Debug for Guest {
 }
 
 impl Guest {
-    /// Compiles `bytes` and checks that it is a component of the world and imports nothing beyond it.
+    /// Compiles a component, or takes up its code, and checks that it is a component of the world and imports nothing beyond it.
     ///
     /// # Errors
     /// A [`Refusal`] naming the import or the fault.
     pub fn admit(
-        bytes: &[u8],
+        attachment: &Attachment,
         select: Select,
         params_base64: &str,
         split: Split,
@@ -52,7 +53,11 @@ impl Guest {
         policy: &Policy,
     ) -> Result<Self, Refusal> {
         let engine = engine(policy.limits.memory_bytes as usize).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
-        let pre = link(&engine, &compile(&engine, bytes)?)?;
+        let component = match attachment {
+            Attachment::Bytes(bytes) => compile(&engine, bytes)?,
+            Attachment::Code(code) => code.load(&engine)?,
+        };
+        let pre = link(&engine, &component)?;
         let params = STANDARD.decode(params_base64).map_err(|_| refuse("is not base64").at("program.params_base64"))?;
         if select.names.is_empty() {
             return Err(refuse("selects no column").at("program.select"));
@@ -83,9 +88,12 @@ impl Guest {
             .tables(TABLES as usize)
             .trap_on_grow_failure(true)
             .build();
-        let call = Call { limits, params: self.params.clone(), lines: lines.is_some().then(Vec::new) };
-        let mut store = Store::new(&self.engine, call);
-        store.limiter(|call| &mut call.limits);
+        let wanted: usize = self.outputs.iter().map(Output::numbers).sum();
+        let mut store = Store::new(&self.engine, Call::new(limits, self.params.clone(), lines.is_some().then(Vec::new)));
+        store.limiter(|call| call);
+        // A contribution of another length is none, and need not be copied.
+        store.set_hostcall_fuel(HANDED + wanted * size_of::<f64>());
+        charge(&mut store);
         let outcome = store
             .set_fuel(self.fuel)
             .and_then(|()| self.pre.instantiate(&mut store))
@@ -95,7 +103,6 @@ impl Guest {
             lines.extend(said);
         }
         let values = outcome?;
-        let wanted: usize = self.outputs.iter().map(Output::numbers).sum();
         if values.len() != wanted {
             return Err(format!("returned {} numbers, the job declares {wanted}", values.len()));
         }

@@ -4,6 +4,7 @@
 //! yields the public default vector, never a missing one.
 
 mod blocks;
+mod code;
 mod component;
 mod engine;
 mod guest;
@@ -11,6 +12,7 @@ mod host;
 mod run;
 mod values;
 
+pub use code::Code;
 pub use component::{Inspection, inspect};
 pub use guest::Guest;
 pub use run::ways;

@@ -1,0 +1,111 @@
+//! Components' code, kept by what it was compiled from and for: each is compiled once.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use tidegate_protocol::{Code as RefusalCode, ContentHash, Refusal};
+use tidegate_sandbox::wasm::Code;
+
+use crate::{home::Home, worker};
+
+/// Most bytes that are kept. What was used longest ago goes first.
+const KEPT_BYTES: u64 = 1 << 30;
+
+/// A folder of code. Each file is sealed with a key that lies beside it: what has changed, or was not made here, is compiled again.
+#[derive(Debug, Clone)]
+pub struct Codes(PathBuf);
+
+impl Codes {
+    /// The folder in `home`.
+    pub fn at(home: &Home) -> Self {
+        Self(home.codes())
+    }
+
+    /// The code of `component` for instances of `memory` bytes: kept, or compiled now in a worker of its own.
+    ///
+    /// # Errors
+    /// As [`worker::compile`]; where nothing can be kept the code is made all the same.
+    pub async fn of(&self, component: &[u8], memory: u64) -> Result<Code, Refusal> {
+        let hash = ContentHash::of(component);
+        let kind = tokio::task::spawn_blocking(move || Code::kind(memory as usize)).await;
+        let kind = kind.map_err(|e| Refusal::new(RefusalCode::Unavailable, e.to_string()))??;
+        let path = self.0.join(format!("{hash}.{kind:016x}"));
+        let key = match self.key() {
+            Ok(key) => key,
+            Err(e) => {
+                tracing::warn!("{}: {e}; code is not kept", self.0.display());
+                return worker::compile(component, memory).await;
+            }
+        };
+        if let Some(code) = kept(&path, &key) {
+            return Ok(code);
+        }
+        let code = worker::compile(component, memory).await?;
+        if let Err(e) = self.keep(&path, &code.seal(&key)) {
+            tracing::warn!("{}: {e}; code is not kept", path.display());
+        }
+        Ok(code)
+    }
+
+    fn key(&self) -> std::io::Result<[u8; 32]> {
+        let path = self.0.join("key");
+        if let Ok(key) = fs::read(&path)
+            && let Ok(key) = key.try_into()
+        {
+            return Ok(key);
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(std::io::Error::other)?;
+        fs::create_dir_all(&self.0)?;
+        write(&path, &key)?;
+        Ok(key)
+    }
+
+    fn keep(&self, path: &Path, sealed: &[u8]) -> std::io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let (path, about) = entry.and_then(|e| Ok((e.path(), e.metadata()?)))?;
+            // Not the key, nor what another is just writing.
+            if path.extension().is_some_and(|e| e != "tmp") {
+                files.push((about.modified()?, about.len(), path));
+            }
+        }
+        files.sort();
+        let mut bytes = files.iter().map(|(_, bytes, _)| bytes).sum::<u64>() + sealed.len() as u64;
+        for (_, length, path) in files {
+            if bytes <= KEPT_BYTES {
+                break;
+            }
+            fs::remove_file(path)?;
+            bytes -= length;
+        }
+        write(path, sealed)
+    }
+}
+
+/// What is kept at `path`, where it is as it was written.
+fn kept(path: &Path, key: &[u8; 32]) -> Option<Code> {
+    let code = Code::unseal(&fs::read(path).ok()?, key);
+    if code.is_none() {
+        tracing::warn!("{} is not as it was written, and is made again", path.display());
+    }
+    let used = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+    used.unwrap_or_else(|e| tracing::warn!("{}: {e}", path.display()));
+    code
+}
+
+/// Whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+    let unfinished = path.with_extension(format!("{}.tmp", hex::encode(random)));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    file.write_all(bytes).and_then(|()| fs::rename(&unfinished, path)).inspect_err(|_| {
+        let _ = fs::remove_file(&unfinished);
+    })
+}

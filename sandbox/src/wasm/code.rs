@@ -1,0 +1,148 @@
+//! A component compiled once: its code as it is kept, and taken up again.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use tidegate_protocol::{Code as RefusalCode, Refusal, limits};
+use wasmparser::{Parser, Payload};
+use wasmtime::{Engine, component::Component};
+
+use super::{
+    component::{compile, link, refuse},
+    engine::engine,
+};
+
+/// Machine code of a component that is of the world, for engines of one kind.
+///
+/// It runs as it is: only what [`Code::compile`] made may be taken up. Who keeps it elsewhere seals it.
+#[derive(Clone)]
+pub struct Code(Arc<Vec<u8>>);
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Code({} bytes)", self.0.len())
+    }
+}
+
+impl Code {
+    /// Compiles a component and checks that it is of the world, for instances of `memory` bytes.
+    ///
+    /// # Errors
+    /// A [`Refusal`] naming what is wrong with it.
+    pub fn compile(component: &[u8], memory: usize) -> Result<Self, Refusal> {
+        let engine = engine(memory).map_err(unavailable)?;
+        let compiled = compile(&engine, component)?;
+        link(&engine, &compiled)?;
+        Ok(Self(Arc::new(compiled.serialize().map_err(unavailable)?)))
+    }
+
+    /// What [`Code::compile`] made: in a process that was handed it by the one that had it made.
+    pub fn of_own_compiler(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, as only the holder of `key` can make them.
+    pub fn seal(&self, key: &[u8; 32]) -> Vec<u8> {
+        let mut sealed = blake3::keyed_hash(key, &self.0).as_bytes().to_vec();
+        sealed.extend_from_slice(&self.0);
+        sealed
+    }
+
+    /// What was sealed with `key`; `None` where it was not, or has changed since.
+    pub fn unseal(sealed: &[u8], key: &[u8; 32]) -> Option<Self> {
+        let (seal, code) = sealed.split_at_checked(blake3::OUT_LEN)?;
+        let seal = blake3::Hash::from_slice(seal).ok()?;
+        (seal == blake3::keyed_hash(key, code)).then(|| Self(Arc::new(code.to_vec())))
+    }
+
+    /// Takes it up.
+    #[allow(unsafe_code)]
+    pub(super) fn load(&self, engine: &Engine) -> Result<Component, Refusal> {
+        // SAFETY: `deserialize` wants what wasmtime itself serialised. A `Code` is made by `compile`, in this process or in a worker of this program
+        // that compiles and does nothing else, and between processes it goes through pipes of the node's or through a file that its seal vouches for.
+        // Were such a worker taken over by the component it compiles, its code would run where that component runs anyway: behind the walls.
+        unsafe { Component::deserialize(engine, self.0.as_slice()) }.map_err(unavailable)
+    }
+
+    /// What engines must share for one to take up another's code: wasmtime's version, its settings, the processor's features.
+    ///
+    /// # Errors
+    /// [`RefusalCode::Unavailable`] where there is no engine on this machine.
+    pub fn kind(memory: usize) -> Result<u64, Refusal> {
+        let engine = engine(memory).map_err(unavailable)?;
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        memory.hash(&mut hasher);
+        Ok(hasher.finish())
+    }
+}
+
+fn unavailable(e: wasmtime::Error) -> Refusal {
+    Refusal::new(RefusalCode::Unavailable, format!("the engine: {e:#}"))
+}
+
+/// How many functions a component has. Read before anything is compiled: what a compiler does with one is bounded by its size.
+///
+/// # Errors
+/// A [`Refusal`] for more than an owner compiles, or for what is no WebAssembly.
+pub(super) fn functions(component: &[u8]) -> Result<usize, Refusal> {
+    let mut functions = 0usize;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(|e| refuse(format!("the component does not compile: {e}")))? {
+            Payload::CodeSectionStart { count, .. } => functions = functions.saturating_add(count as usize),
+            Payload::CodeSectionEntry(body) if body.range().len() > limits::FUNCTION_BYTES => {
+                let message = format!("a function has {} bytes of code, more than {}", body.range().len(), limits::FUNCTION_BYTES);
+                return Err(refuse(message).fix("Compile it with less inlining, or split it"));
+            }
+            _ => {}
+        }
+    }
+    if functions > limits::FUNCTIONS {
+        return Err(refuse(format!("has {functions} functions, more than {}", limits::FUNCTIONS)).fix("Leave out what it does not use"));
+    }
+    Ok(functions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMORY: usize = 4 << 20;
+
+    /// Kept code is taken up as it was; not with a bit changed, with another key, or for other engines.
+    #[test]
+    fn only_what_was_sealed_is_taken_up() {
+        let code = Code::compile(&tidegate_fixtures::guest("heavy").unwrap(), MEMORY).unwrap();
+        let mut sealed = code.seal(&[1; 32]);
+        let again = Code::unseal(&sealed, &[1; 32]).unwrap();
+        assert!(again.load(&engine(MEMORY).unwrap()).is_ok());
+        assert!(Code::unseal(&sealed, &[2; 32]).is_none());
+        assert!(Code::unseal(&sealed[..10], &[1; 32]).is_none());
+        *sealed.last_mut().unwrap() ^= 1;
+        assert!(Code::unseal(&sealed, &[1; 32]).is_none());
+        let other = wasmtime::Engine::default();
+        assert!(again.load(&other).is_err(), "an engine without fuel would run it without fuel");
+        assert_eq!(Code::kind(MEMORY).unwrap(), Code::kind(MEMORY).unwrap());
+    }
+
+    #[test]
+    fn a_component_with_too_many_functions_is_not_compiled() {
+        let module = |functions: usize| {
+            let text = format!("(module {})", "(func)".repeat(functions));
+            wat::parse_str(text).unwrap()
+        };
+        assert_eq!(functions(&module(1000)).unwrap(), 1000);
+        let refusal = functions(&module(limits::FUNCTIONS + 1)).unwrap_err().to_string();
+        assert!(refusal.contains("functions"), "{refusal}");
+        let long = format!("(module (func (param f64) {}))", "(drop (f64.sqrt (local.get 0)))".repeat(limits::FUNCTION_BYTES / 4 + 1));
+        let refusal = functions(&wat::parse_str(long).unwrap()).unwrap_err().to_string();
+        assert!(refusal.contains("bytes of code"), "{refusal}");
+    }
+}
