@@ -183,7 +183,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds one program's contribution vector as a unit or block. NaN counts as the default in its place.
+    /// Adds one program's contribution vector as a unit or block. What is not finite counts as the default in its place.
     ///
     /// # Errors
     /// [`GateError::Misfit`] when the lengths differ from the number of values that the columns take.
@@ -191,7 +191,7 @@ impl Plan {
         if values.len() != defaults.len() {
             return Err(GateError::Misfit(format!("{} values, {} defaults", values.len(), defaults.len())));
         }
-        let values: Vec<[f64; 1]> = values.iter().zip(defaults).map(|(v, d)| [if v.is_nan() { *d } else { *v }]).collect();
+        let values: Vec<[f64; 1]> = values.iter().zip(defaults).map(|(v, d)| [if v.is_finite() { *v } else { *d }]).collect();
         self.close_rows(group, &values.iter().map(|v| &v[..]).collect::<Vec<_>>())
     }
 

@@ -141,23 +141,34 @@ fn a_unit_of_any_number_of_rows_is_handed_over_in_bounded_memory() {
     assert_eq!(sums.groups[0].units, 3);
 }
 
-/// Each hostile guest moves the sums by no more than one unit's clip range, and fails where nobody sees it.
+/// Each hostile guest moves the sums by no more than one unit's clip range, stops for the reason it must, and that where nobody sees it.
 #[test]
 fn hostile_guests_are_clipped_or_replaced_by_the_default() {
-    for (name, expected, why) in [
-        ("leak", [steps(4096.0, 4096.0), steps(1.0, 1.0)], None),
-        ("shout", [0, 0], Some("returned 4096 numbers")),
-        ("trap", [0, 0], Some("unreachable")),
-        ("spin", [0, 0], Some("fuel")),
-        ("hoard", [0, 0], Some("memory")),
-    ] {
-        let quiet = run_bytes(guest(name), Split::Unit, None).unwrap();
+    let from_c = [
+        ("leak", "", [4096.0, 1.0]),
+        ("shout", "returned 4096 numbers", [0.0; 2]),
+        ("trap", "unreachable", [0.0; 2]),
+        ("spin", "fuel", [0.0; 2]),
+        ("hoard", "memory", [0.0; 2]),
+    ];
+    let from_c = from_c.map(|(name, why, gives)| (name.to_owned(), guest(name), why.to_owned(), gives));
+    let from_text = tidegate_fixtures::hostile().unwrap();
+    assert!(from_text.len() >= 25);
+    let from_text = from_text.into_iter().map(|h| {
+        // What it gives each of the three people, within the outputs' bounds.
+        let sum = |given: f64, hi: f64| (3.0 * given).min(3.0 * hi);
+        (h.name, h.component, h.stops_for, [sum(h.gives[0], 4096.0), sum(h.gives[1], 1.0)])
+    });
+    for (name, component, why, gives) in from_c.into_iter().chain(from_text) {
+        let quiet = run_bytes(component.clone(), Split::Unit, None).unwrap();
+        let expected = [steps(gives[0], 4096.0), steps(gives[1], 1.0)];
         assert_eq!((quiet.groups[0].units, quiet.groups[0].lanes.as_slice()), (3, &expected[..]), "{name}");
         let mut shown = Rehearsal::default();
-        run_bytes(guest(name), Split::Unit, Some(&mut shown)).unwrap();
-        match why {
-            Some(why) => assert!(shown.lines.iter().any(|l| l.contains(why)), "{name}: {:?}", shown.lines),
-            None => assert!(shown.lines.is_empty(), "{name}: {:?}", shown.lines),
+        run_bytes(component, Split::Unit, Some(&mut shown)).unwrap();
+        if why.is_empty() {
+            assert!(shown.lines.is_empty(), "{name}: {:?}", shown.lines);
+        } else {
+            assert!(shown.lines.iter().any(|l| l.contains(&why)), "{name} must stop for {why:?}: {:?}", shown.lines);
         }
     }
 }

@@ -65,11 +65,14 @@ pub(super) fn charge(store: &mut Store<Call>) {
 
 impl ResourceLimiter for Call {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let grown = desired.saturating_sub(current).div_ceil(PAGE);
-        let (free, pages) = (FREE_PAGES.saturating_sub(self.pages), self.pages.saturating_add(grown));
-        self.pages = pages;
-        self.owed = self.owed.saturating_add(grown.saturating_sub(free) as u64 * PAGE_FUEL);
-        self.limits.memory_growing(current, desired, maximum)
+        let granted = self.limits.memory_growing(current, desired, maximum)?;
+        if granted {
+            let grown = desired.saturating_sub(current).div_ceil(PAGE);
+            let paid = grown.saturating_sub(FREE_PAGES.saturating_sub(self.pages));
+            self.pages += grown;
+            self.owed += paid as u64 * PAGE_FUEL;
+        }
+        Ok(granted)
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
