@@ -57,7 +57,12 @@ pub fn main() -> Result<(), WorkerFailed> {
     let walls = enter(&Walls {
         memory_bytes: WORKER_MEMORY + task.policy.limits.memory_bytes * wasm::ways() as u64,
         cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
-        file_bytes: if spill.is_some() { SPILL_BYTES } else { 0 },
+        file_bytes: match &task.job.program {
+            _ if spill.is_some() => SPILL_BYTES,
+            // A file in memory holds what a guest's memory begins with.
+            Program::Wasm { .. } => task.policy.limits.memory_bytes,
+            Program::Sql { .. } | Program::Onnx { .. } => 0,
+        },
     });
     walls.map_err(failed)?;
     let mut out = std::io::stdout().lock();

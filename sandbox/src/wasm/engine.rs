@@ -5,9 +5,9 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 /// Stack of a guest in bytes.
 const STACK: usize = 512 << 10;
 /// Core instances, memories and tables of one guest. A component that was wrapped has an instance or two of its own.
-pub(super) const INSTANCES: u32 = 16;
-pub(super) const MEMORIES: u32 = 4;
-pub(super) const TABLES: u32 = 16;
+pub(super) const INSTANCES: u32 = 64;
+pub(super) const MEMORIES: u32 = 8;
+pub(super) const TABLES: u32 = 64;
 /// Elements of a table.
 pub(super) const TABLE_ELEMENTS: usize = 10_000;
 /// Most threads that call a guest, each with an instance at a time.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tidegate_protocol::{
-    Code, Refusal,
+    Code, ContentHash, Refusal,
     job::{Output, Split},
     policy::Policy,
 };
@@ -27,6 +27,7 @@ pub struct Guest {
     pre: JobPre<Call>,
     pub(super) select: Select,
     params: Arc<Vec<u8>>,
+    seed: [u8; 32],
     pub(super) split: Split,
     pub(super) outputs: Vec<Output>,
     fuel: u64,
@@ -40,7 +41,7 @@ impl std::fmt::Debug for Guest {
 }
 
 impl Guest {
-    /// Compiles a component, or takes up its code, and checks that it is a component of the world and imports nothing beyond it.
+    /// `seed` is where a guest's chance comes from. Compiles a component, or takes up its code, and checks that it is a component of the world and imports nothing beyond it.
     ///
     /// # Errors
     /// A [`Refusal`] naming the import or the fault.
@@ -50,6 +51,7 @@ impl Guest {
         params_base64: &str,
         split: Split,
         outputs: Vec<Output>,
+        seed: ContentHash,
         policy: &Policy,
     ) -> Result<Self, Refusal> {
         let engine = engine(policy.limits.memory_bytes as usize).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
@@ -71,6 +73,7 @@ impl Guest {
             pre,
             select,
             params: Arc::new(params),
+            seed: seed.0,
             split,
             outputs,
             fuel: policy.fuel_per_call(calls),
@@ -89,7 +92,7 @@ impl Guest {
             .trap_on_grow_failure(true)
             .build();
         let wanted: usize = self.outputs.iter().map(Output::numbers).sum();
-        let mut store = Store::new(&self.engine, Call::new(limits, self.params.clone(), lines.is_some().then(Vec::new)));
+        let mut store = Store::new(&self.engine, Call::new(limits, self.params.clone(), self.seed, lines.is_some()));
         store.limiter(|call| call);
         // A contribution of another length is none, and need not be copied.
         store.set_hostcall_fuel(HANDED + wanted * size_of::<f64>());
@@ -99,8 +102,8 @@ impl Guest {
             .and_then(|()| self.pre.instantiate(&mut store))
             .and_then(|job| job.call_contribute(&mut store, rows))
             .map_err(|e| format!("{e:#}"));
-        if let (Some(lines), Some(said)) = (lines, store.into_data().lines) {
-            lines.extend(said);
+        if let Some(lines) = lines {
+            lines.extend(store.into_data().lines());
         }
         let values = outcome?;
         if values.len() != wanted {

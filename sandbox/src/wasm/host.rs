@@ -26,7 +26,12 @@ pub(super) struct Call {
     pub(super) limits: StoreLimits,
     pub(super) params: Arc<Vec<u8>>,
     /// Kept in rehearsal only.
-    pub(super) lines: Option<Vec<String>>,
+    lines: Option<Vec<String>>,
+    /// The beginning of a line that the guest is at.
+    line: Vec<u8>,
+    /// What its chance comes from: public, and the same in each call.
+    seed: [u8; 32],
+    chance: Option<blake3::OutputReader>,
     /// Fuel for what the host did, not yet taken.
     owed: u64,
     /// Pages of all its memories.
@@ -34,12 +39,51 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(limits: StoreLimits, params: Arc<Vec<u8>>, lines: Option<Vec<String>>) -> Self {
-        Self { limits, params, lines, owed: 0, pages: 0 }
+    /// `shown`: what it says is kept.
+    pub(super) fn new(limits: StoreLimits, params: Arc<Vec<u8>>, seed: [u8; 32], shown: bool) -> Self {
+        Self { limits, params, lines: shown.then(Vec::new), line: vec![], seed, chance: None, owed: 0, pages: 0 }
+    }
+
+    /// What the guest said.
+    pub(super) fn lines(mut self) -> Vec<String> {
+        if !self.line.is_empty() {
+            self.say(b"\n");
+        }
+        self.lines.unwrap_or_default()
+    }
+
+    /// The guest wrote some of a text, or some lines.
+    pub(super) fn say(&mut self, bytes: &[u8]) {
+        self.owe(bytes.len());
+        let Some(lines) = &mut self.lines else { return };
+        for &byte in bytes {
+            if byte == b'\n' {
+                if lines.len() < LINES {
+                    lines.push(String::from_utf8_lossy(&self.line).into_owned());
+                }
+                self.line.clear();
+            } else if self.line.len() < LINE_BYTES {
+                self.line.push(byte);
+            }
+        }
+    }
+
+    /// Bytes by chance.
+    pub(super) fn chance(&mut self, bytes: &mut [u8]) {
+        self.owe(bytes.len());
+        let seed = &self.seed;
+        self.chance.get_or_insert_with(|| blake3::Hasher::new_keyed(seed).finalize_xof()).fill(bytes);
+    }
+
+    /// A number by chance.
+    pub(super) fn chance_u64(&mut self) -> u64 {
+        let mut bytes = [0; 8];
+        self.chance(&mut bytes);
+        u64::from_le_bytes(bytes)
     }
 
     /// The host handled so many bytes.
-    fn owe(&mut self, bytes: usize) {
+    pub(super) fn owe(&mut self, bytes: usize) {
         self.owed = self.owed.saturating_add(bytes as u64);
     }
 }
@@ -109,11 +153,7 @@ impl bindings::tidegate::job::host::Host for Call {
     }
 
     fn log(&mut self, message: String) {
-        self.owe(message.len());
-        if let Some(lines) = &mut self.lines
-            && lines.len() < LINES
-        {
-            lines.push(message.chars().take(LINE_BYTES).collect());
-        }
+        self.say(message.as_bytes());
+        self.say(b"\n");
     }
 }

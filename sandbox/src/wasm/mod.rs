@@ -11,6 +11,7 @@ mod guest;
 mod host;
 mod run;
 mod values;
+mod wasi;
 
 pub use code::Code;
 pub use component::{Inspection, inspect};

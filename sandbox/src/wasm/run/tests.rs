@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array};
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
-use tidegate_protocol::{job::Reducer, policy::PolicyFile};
+use tidegate_protocol::{ContentHash, job::Reducer, policy::PolicyFile};
 
 use super::*;
 use crate::{Attachment, sql::admit_select};
@@ -55,7 +55,7 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
             let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
             let bytes = tidegate_fixtures::guest(name).unwrap();
             let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
-            let guest = Guest::admit(&Attachment::from(bytes), select, "", split, outputs, &policy).unwrap();
+            let guest = Guest::admit(&Attachment::from(bytes), select, "", split, outputs, ContentHash([0; 32]), &policy).unwrap();
             seen.push(guest.run_over(ways, &plan, &file, &[7; 32], room).unwrap());
         }
         assert!(seen.iter().all(|one| *one == seen[0]), "{name} {split:?}");
@@ -77,7 +77,7 @@ fn a_block_beyond_a_guests_memory_has_the_default() {
     let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
     let split = Split::Blocks(3);
     let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
-    let guest = Guest::admit(&Attachment::from(bytes), select, "", split, outputs, &policy).unwrap();
+    let guest = Guest::admit(&Attachment::from(bytes), select, "", split, outputs, ContentHash([0; 32]), &policy).unwrap();
     let lanes = |block: usize| {
         let sums = guest.run_over(2, &plan, &file, &[7; 32], Room { window: 100, block, ..Room::of(4 << 20) }).unwrap();
         assert_eq!(sums.units, 3);
