@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each does all its set-up.
-.PHONY: demo test lint ort deny bench fuzz-smoke privacy-audit
+.PHONY: demo test lint ort python-guest deny bench fuzz-smoke privacy-audit
 
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
@@ -10,6 +10,10 @@ FUZZ_SECONDS ?= 60
 ort:
 	python3 scripts/fetch_ort.py
 
+# The guest in Python, interpreter and all, into target/guests/.
+python-guest:
+	python3 scripts/python_guest.py
+
 # The main job: three parties, real data, real network (loopback). Leaves demo-out/ for an outside auditor. The development build is ready
 # soonest, and `make test` shares it; for work in earnest `cargo build --release`.
 demo: ort
@@ -18,7 +22,8 @@ demo: ort
 
 # Unit and integration tests, the documents' examples, then the demo itself with the test build. Nothing may be skipped.
 test: export REQUIRE_ORT = 1
-test: ort
+test: export REQUIRE_PYTHON_GUEST = 1
+test: ort python-guest
 ifdef NEXTEST
 	$(CARGO) nextest run --workspace --locked
 	$(CARGO) test --workspace --locked --doc

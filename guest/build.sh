@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Builds the guests into fixtures/guests. Cores: zig (PyPI: ziglang) for C, cargo for Rust; fixtures' `componentize` makes them components.
+# Builds the guests that are kept in fixtures/guests. Cores: zig (PyPI: ziglang) for C, cargo for Rust, asc (npm: assemblyscript) for AssemblyScript;
+# fixtures' `componentize` makes them components. The guest in Python is built where it is tested: see python.sh.
 #
 # Rust needs a toolchain with the target: `rustup target add wasm32-unknown-unknown`. Where that is not to be had, a rustc that comes with
-# the library's source does (Debian: rustc-web and rust-web-src): point GUEST_RUSTC at it and the standard library is built too.
+# the library's source does (Debian: rustc-web, rust-web-src and lld): point GUEST_RUSTC at it and the standard library is built too.
+# ASC is the path of AssemblyScript's compiler, where it is not on PATH; PYTHON of a python3 with ziglang.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=fixtures/guests
@@ -12,8 +14,14 @@ componentize() { cargo run -q -p tidegate-fixtures --bin componentize -- "$1" "$
 
 for source in guest/c/*.c; do
   name=$(basename "$source" .c)
-  python3 -m ziglang cc --target=wasm32-freestanding -O2 -nostdlib -Wl,--no-entry -Wl,-z,stack-size=65536 \
+  "${PYTHON:-python3}" -m ziglang cc --target=wasm32-freestanding -O2 -nostdlib -Wl,--no-entry -Wl,-s -Wl,-z,stack-size=65536 \
     "$source" -o "target/guests/$name.core.wasm"
+  componentize "target/guests/$name.core.wasm" "$out/$name.wasm"
+done
+
+for source in guest/js/*/app.ts; do
+  name=$(basename "$(dirname "$source")")
+  "${ASC:-asc}" "$source" -o "target/guests/$name.core.wasm" -O --runtime stub --use abort=
   componentize "target/guests/$name.core.wasm" "$out/$name.wasm"
 done
 
@@ -24,6 +32,7 @@ if [ -n "${GUEST_RUSTC:-}" ]; then
 fi
 # Paths of the builder's machine stay out of the modules.
 rust="-C link-arg=-zstack-size=65536 --remap-path-prefix=$PWD=. --remap-path-prefix=$("${RUSTC:-rustc}" --print sysroot)=rust"
+if [ -n "${GUEST_RUSTC:-}" ]; then rust+=" -C linker=wasm-ld"; fi
 for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do rust+=" --remap-path-prefix=$sources=crates"; done
 for folder in guest/rust/*/; do
   name=$(basename "$folder")

@@ -29,7 +29,7 @@ fn a_component_is_looked_at_without_running_it() {
     );
     let threads = component("(component (core module (memory 1 1 shared)))");
     for (bytes, why) in [
-        (component(r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance)))"#), "imports wasi:clocks/wall-clock"),
+        (component(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#), "imports wasi:sockets/tcp"),
         (component("(component)"), "world tidegate:job"),
         (memory, "memory"),
         (relaxed, "relaxed SIMD"),

@@ -7,12 +7,13 @@ typedef unsigned int u32;
 typedef long long s64;
 
 typedef struct { const char *ptr; u32 len; } tg_string;
-enum { TG_F64S = 0, TG_S64S = 1, TG_BOOLS = 2, TG_TEXTS = 3 };
+typedef struct { const u8 *ptr; u32 len; } tg_bytes;
+enum { TG_F64S = 0, TG_S64S = 1, TG_BOOLS = 2, TG_TEXTS = 3, TG_BYTES = 4 };
 
 typedef struct {
     tg_string name;
     u8 kind; /* one of the TG_ constants */
-    union { const double *f64s; const s64 *s64s; const u8 *bools; const tg_string *texts; };
+    union { const double *f64s; const s64 *s64s; const u8 *bools; const tg_string *texts; const tg_bytes *bytes; };
     u32 len;
     const u8 *valid; /* valid_len flags; none means all valid */
     u32 valid_len;
@@ -42,6 +43,17 @@ __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, u32 o
     for (u32 i = 0; i < old_size && i < size; i++) to[i] = ((u8 *)old)[i];
     return to;
 }
+
+/* The parameters that were signed with the job. Ask once. */
+__attribute__((import_module("tidegate:job/host@0.1.0"), import_name("params"))) void tg_host_params(tg_bytes *into);
+static inline tg_bytes tg_params(void) {
+    tg_bytes params;
+    tg_host_params(&params);
+    return params;
+}
+
+/* A line for the author, shown in rehearsal. */
+__attribute__((import_module("tidegate:job/host@0.1.0"), import_name("log"))) void tg_log(const char *text, u32 len);
 
 static double tg_out[TG_OUT];
 static tg_numbers tg_result;

@@ -39,7 +39,7 @@ pub const WIT: &str = include_str!("../wit/job.wit");
 /// The canonical ABI for freestanding C guests.
 pub const C_HEADER: &str = include_str!("../c/tidegate_guest.h");
 
-/// A column's value in `row` as a number: flags are 0 and 1. `None` where it is missing, a text, or beyond the rows.
+/// A column's value in `row` as a number: flags are 0 and 1. `None` where it is missing, a text, bytes, or beyond the rows.
 pub fn number(column: &Column, row: usize) -> Option<f64> {
     if !column.valid.is_empty() && !column.valid.get(row).copied().unwrap_or_default() {
         return None;
@@ -48,7 +48,7 @@ pub fn number(column: &Column, row: usize) -> Option<f64> {
         Values::F64s(v) => v.get(row).copied(),
         Values::S64s(v) => v.get(row).map(|v| *v as f64),
         Values::Bools(v) => v.get(row).map(|v| f64::from(u8::from(*v))),
-        Values::Texts(_) => None,
+        Values::Texts(_) | Values::Bytes(_) => None,
     }
 }
 

@@ -184,7 +184,11 @@ fn what_is_not_a_component_of_the_world_is_refused() {
     let wat = |text: &str| wat::parse_str(text).unwrap();
     for (bytes, word) in [
         (wat(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#), "wasi:sockets"),
-        (wat(r#"(component (import "wasi:random/random@0.2.0" (instance)))"#), "wasi:random"),
+        (wat(r#"(component (import "wasi:http/outgoing-handler@0.2.0" (instance)))"#), "wasi:http"),
+        (wat(r#"(component (import "wasi:random/random@0.3.0" (instance)))"#), "wasi:random/random@0.3.0"),
+        (wat(r#"(component (import "wasi:random/random@0.2.0-draft" (instance)))"#), "wasi:random/random@0.2.0-draft"),
+        (wat(r#"(component (import "wasi:random/random" (instance)))"#), "wasi:random/random"),
+        (wat(r#"(component (import "env" (func)))"#), "imports env"),
         (wat("(component)"), "world tidegate:job"),
         (wat("(module)"), "not a WebAssembly component"),
         (b"(component)".to_vec(), "not a WebAssembly component"),

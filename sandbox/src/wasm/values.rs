@@ -12,7 +12,7 @@ use arrow::{
 use super::host::bindings::tidegate::job::types::{Column, Rows, Values};
 use crate::RunError;
 
-/// A column as guests take it: flags, whole numbers, floats or texts. What stands where a value is missing is always the same, so that nothing shows through.
+/// A column as guests take it: flags, whole numbers, floats, texts or bytes. What stands where a value is missing is always the same, so that nothing shows through.
 pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef, RunError> {
     let kind = array.data_type();
     let valid = array.logical_nulls().filter(|n| n.null_count() > 0);
@@ -31,6 +31,8 @@ pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef, RunError> {
         let Some(valid) = array.logical_nulls().filter(|n| n.null_count() > 0) else { return Ok(array) };
         let values = array.as_primitive::<Float64Type>().iter().map(Option::unwrap_or_default);
         Arc::new(Float64Array::new(values.collect::<Vec<_>>().into(), Some(valid)))
+    } else if matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)) {
+        cast(array, &DataType::Binary)?
     } else {
         cast(array, &DataType::Utf8)?
     })
@@ -45,6 +47,9 @@ pub(super) fn rows(batch: &RecordBatch) -> Rows {
             DataType::Boolean => Values::Bools(flags(array.as_boolean().values())),
             DataType::Int64 => Values::S64s(array.as_primitive::<Int64Type>().values().to_vec()),
             DataType::Float64 => Values::F64s(array.as_primitive::<Float64Type>().values().to_vec()),
+            DataType::Binary => {
+                Values::Bytes(array.as_binary::<i32>().iter().map(|v| v.unwrap_or_default().to_vec()).collect())
+            }
             _ => Values::Texts(array.as_string::<i32>().iter().map(|v| v.unwrap_or_default().to_owned()).collect()),
         };
         Column { name: field.name().clone(), values, valid }
