@@ -54,6 +54,18 @@ pub struct Buyer {
     endpoint: Endpoint,
 }
 
+/// An id for a request.
+pub(crate) fn fresh_request() -> Result<String, NodeError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
+    Ok(hex::encode(random))
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
+}
+
 fn loopback_or_any(to: &Address) -> SocketAddr {
     let loopback = to.sockets.iter().all(|s| s.ip().is_loopback());
     (if loopback { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }, 0).into()
@@ -120,18 +132,10 @@ impl Buyer {
         created: Option<i64>,
     ) -> Result<(Offer, Verified, Option<Answer>), NodeError> {
         let offer = self.offer(to, &file.dataset).await?;
-        let request = match request {
-            Some(request) => request,
-            None => {
-                let mut random = [0; 16];
-                getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
-                hex::encode(random)
-            }
-        };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+        let request = request.map_or_else(fresh_request, Ok)?;
         let schema = check::schema(offer.manifest.body())?;
         let policy = offer.policy.body();
-        let (job, attachment) = file.job(offer.manifest.id(), policy, &schema, request, created.unwrap_or(now))?;
+        let (job, attachment) = file.job(offer.manifest.id(), policy, &schema, request, created.unwrap_or_else(now))?;
         let job = Signed::sign(job, &self.identity)?;
         let submit =
             Request::Submit { job: job.envelope().clone(), grant: grant.to_owned(), attachment_bytes: attachment.len() as u64 };

@@ -48,9 +48,7 @@ pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRe
     let (job, attachment) = file.job(ContentHash([0; 32]), policy, &schema, "0".repeat(32), 0)?;
     let attachment = match &job.program {
         _ if attachment.is_empty() => None,
-        Program::Wasm { .. } => {
-            Some(Attachment::Code(Codes::at(home).of(&attachment, policy.limits.memory_bytes).await?))
-        }
+        Program::Wasm { .. } => Some(Attachment::Code(Codes::at(home).of(&attachment, policy.limits.memory_bytes).await?)),
         Program::Sql { .. } | Program::Onnx { .. } => Some(attachment.into()),
     };
     let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32] };

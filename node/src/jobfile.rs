@@ -18,7 +18,10 @@ use tidegate_protocol::{
 };
 use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query};
 
-use crate::{NodeError, file_error};
+use crate::{
+    NodeError, file_error,
+    training::{LoopFile, check},
+};
 
 /// A job file.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +50,12 @@ pub struct JobFile {
     pub wasm: Option<WasmFile>,
     /// A model.
     pub onnx: Option<OnnxFile>,
+    /// A training run: the component is asked again and again.
+    #[serde(rename = "loop")]
+    pub training: Option<LoopFile>,
+    /// A training run's weights before this round.
+    #[serde(skip)]
+    weights_now: Vec<f64>,
     #[serde(skip)]
     folder: PathBuf,
     /// What `sql.tables` name.
@@ -127,6 +136,12 @@ impl JobFile {
         Ok(file)
     }
 
+    /// One round of a training run, from `weights` on.
+    #[must_use]
+    pub fn with_weights(&self, weights: &[f64]) -> Self {
+        Self { weights_now: weights.to_vec(), ..self.clone() }
+    }
+
     /// How a query would be admitted, by the owner's own code; `None` for other programs.
     pub fn query(&self, policy: &Policy, schema: &SchemaRef) -> Option<Result<Query, Refusal>> {
         let sql = self.sql.as_ref()?;
@@ -153,12 +168,17 @@ impl JobFile {
                 (Program::Sql { query: sql.query.trim().to_owned(), keys: sql.keys.clone(), tables }, bytes)
             }
             (None, Some(wasm), None) => {
+                let mut params = wasm.params.clone().into_bytes();
+                if let Some(training) = &self.training {
+                    let weights = training.start_or(&self.weights_now, check(self, training)?)?;
+                    params = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+                }
                 let path = self.folder.join(&wasm.module);
                 let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
                 let program = Program::Wasm {
                     module: ContentHash::of(&bytes),
                     select: wasm.select.trim().to_owned(),
-                    params_base64: STANDARD.encode(&wasm.params),
+                    params_base64: STANDARD.encode(params),
                     split: wasm.split,
                     outputs: wasm.outputs.clone(),
                 };
@@ -179,6 +199,9 @@ impl JobFile {
             }
             _ => return Err(wrong("write one section: [sql], [wasm] or [onnx]")),
         };
+        if self.training.is_some() && self.wasm.is_none() {
+            return Err(wrong("a loop needs [wasm]: a component that gives gradients"));
+        }
         // A query that is not admitted costs nothing: the owner says why.
         let undeclared =
             self.query(policy, schema).is_some_and(|q| q.is_ok_and(|q| matches!(q.shape.keys, Keys::Undeclared { .. })));
@@ -191,17 +214,18 @@ impl JobFile {
         Ok((job, attachment))
     }
 
-    /// What is offered. Rounded down: the job never costs more.
-    fn price(&self, policy: &Policy, delta: FemtoDelta) -> Result<Cost, NodeError> {
+    /// What is offered, for one round where there are several. Rounded down: the job never costs more.
+    pub(crate) fn price(&self, policy: &Policy, delta: FemtoDelta) -> Result<Cost, NodeError> {
         if self.mode == Mode::Reviewed {
             return match (self.rho, self.epsilon, self.noise) {
                 (None, None, Noise::Gaussian) => Ok(Cost::REVIEWED),
                 _ => Err(wrong("an exact result has no price: leave epsilon, rho and noise away")),
             };
         }
+        let rounds = f64::from(self.training.as_ref().map_or(1, |training| training.rounds.max(1)));
         let rho = match (self.noise, self.rho, self.epsilon) {
             (Noise::Laplace, None, Some(epsilon)) => {
-                let epsilon = MicroEpsilon::floor(epsilon).ok_or_else(|| wrong("epsilon: must be positive"))?;
+                let epsilon = MicroEpsilon::floor(epsilon / rounds).ok_or_else(|| wrong("epsilon: must be positive"))?;
                 return Ok(Cost::pure(epsilon, delta));
             }
             (Noise::Laplace, ..) => return Err(wrong("Laplace noise is paid in epsilon: give it, and leave rho away")),
@@ -211,10 +235,10 @@ impl JobFile {
             }
             _ => return Err(wrong("give either epsilon or rho")),
         };
-        Ok(Cost::dp(MicroRho((rho * 1e6).floor().max(0.0) as u64), delta))
+        Ok(Cost::dp(MicroRho((rho / rounds * 1e6).floor().max(0.0) as u64), delta))
     }
 }
 
-fn wrong(what: &str) -> NodeError {
+pub(crate) fn wrong(what: &str) -> NodeError {
     NodeError::File(format!("job file: {what}"))
 }

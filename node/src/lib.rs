@@ -28,6 +28,7 @@ pub mod rehearse;
 pub mod review;
 pub mod sample;
 pub mod table;
+pub mod training;
 pub mod worker;
 
 pub use tidegate_exchange::Address;

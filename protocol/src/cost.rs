@@ -130,6 +130,16 @@ impl Cost {
         self.over(cap).is_none()
     }
 
+    /// This so many times; as much as can be counted where it is more.
+    pub fn times(self, times: u64) -> Self {
+        Self {
+            rho_micro: MicroRho(self.rho_micro.0.saturating_mul(times)),
+            epsilon_micro: MicroEpsilon(self.epsilon_micro.0.saturating_mul(times)),
+            delta_femto: FemtoDelta(self.delta_femto.0.saturating_mul(times)),
+            reviewed: u32::try_from(u64::from(self.reviewed).saturating_mul(times)).unwrap_or(u32::MAX),
+        }
+    }
+
     /// The first part that is above `cap`, as the field it is asked for in.
     pub fn over(self, cap: Self) -> Option<&'static str> {
         let parts = [

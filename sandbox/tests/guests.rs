@@ -170,7 +170,11 @@ fn a_score_in_python() {
         years += (0..batch.num_rows()).filter(|row| columns.iter().all(|c| c[*row].is_some())).count() as f64;
     });
     assert_eq!(sums.groups[0].units, 8);
-    close(&Sums { groups: vec![tidegate_gate::GroupSums { lanes: vec![sums.groups[0].lanes[1]], ..sums.groups[0].clone() }] }, &[years], &[8192.0]);
+    close(
+        &Sums { groups: vec![tidegate_gate::GroupSums { lanes: vec![sums.groups[0].lanes[1]], ..sums.groups[0].clone() }] },
+        &[years],
+        &[8192.0],
+    );
     let score = sums.groups[0].lanes[0] as f64 * 2f64.powi(4 - 20) / 8.0;
     assert!((1.0..4.0).contains(&score), "{score}");
 }

@@ -3,7 +3,6 @@
 
 mod common;
 
-
 use arrow::array::Float32Array;
 use common::{job, policy, table};
 use tidegate_protocol::{

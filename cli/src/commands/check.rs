@@ -63,14 +63,21 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     };
     match check::plan(home, &file, &policy, schema).await {
         Ok(planned) => {
+            let rounds = file.training.as_ref().map_or(1, |training| training.rounds);
             let (mechanism, cost, program) = (planned.mechanism(), planned.work.job.cost, planned.work.job.program.digest());
             if args.json {
                 println!(
                     "{}",
-                    serde_json::json!({ "verdict": "accept", "cost": cost, "mechanism": mechanism, "split": planned.split(), "program": program })
+                    serde_json::json!({ "verdict": "accept", "cost": cost, "rounds": rounds, "cost_of_all": cost.times(rounds.into()),
+                        "mechanism": mechanism, "split": planned.split(), "program": program })
                 );
             } else {
-                println!("accept: it would cost {}", show::price(cost, policy.delta_femto));
+                let all = show::price(cost.times(rounds.into()), policy.delta_femto);
+                if file.training.is_some() {
+                    println!("accept: {rounds} rounds would cost {all}, each {}", show::price(cost, policy.delta_femto));
+                } else {
+                    println!("accept: it would cost {all}");
+                }
                 show::noise(&mechanism, &planned.split());
             }
             Ok(ExitCode::SUCCESS)

@@ -60,6 +60,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     show::outcome(&shown.result, shown.answer.as_ref());
+    if let Some(training) = &file.training {
+        println!("the first of {} rounds, from the weights that it begins with", training.rounds);
+    }
     println!("mock rows, real noise. The job would cost {}", show::price(shown.result.cost, policy.delta_femto));
     show::noise(&shown.mechanism, &shown.split);
     for line in shown.lines.iter().take(40) {

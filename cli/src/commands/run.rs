@@ -1,6 +1,6 @@
 //! `tidegate run`
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
 use indicatif::ProgressBar;
 use tidegate_node::{
@@ -9,6 +9,7 @@ use tidegate_node::{
     home::Home,
     jobfile::JobFile,
     table,
+    training::Run,
 };
 
 use crate::show;
@@ -40,10 +41,15 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let file = JobFile::read(&args.job)?;
-    let grant = args.grant.map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+    let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
     let buyer = Buyer::bind(home.identity()?, &args.to).await?;
     let waiting = ProgressBar::new_spinner().with_message("the job is at the owner's node; replies leave at public ticks");
     waiting.enable_steady_tick(Duration::from_millis(200));
+    if file.training.is_some() {
+        let trained = train(&buyer, &file, grant.trim(), &args, &waiting).await;
+        buyer.close().await;
+        return trained;
+    }
     let outcome = buyer.run(&args.to, &file, grant.trim(), args.request, args.created).await;
     waiting.finish_and_clear();
     buyer.close().await;
@@ -71,5 +77,54 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!("this was asked before: the result that was released then, at no further cost. Another price buys fresh noise");
     }
     println!("left for you: {}; receipt {} of the owner's log, verified", show::price(verified.remaining, at), verified.index);
+    Ok(())
+}
+
+/// A training run: a line a round, the weights at the end.
+async fn train(buyer: &Buyer, file: &JobFile, grant: &str, args: &Args, waiting: &ProgressBar) -> anyhow::Result<()> {
+    let rounds = file.training.as_ref().map_or(0, |training| training.rounds);
+    let run = Run::new(args.request.clone(), args.created)?;
+    if !args.json {
+        let Run { request, created, .. } = &run;
+        waiting.suspend(|| {
+            eprintln!("to go on after a break, at no further charge for what was run: --request {request} --created {created}")
+        });
+    }
+    let (mut at, mut left, mut unsaved) = (None, None, None);
+    let stem = args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let trained = buyer
+        .train(&args.to, file, grant, &run, |round, offer, verified, _| {
+            waiting.set_message(format!("round {} of {rounds} is done, receipt {}", round + 1, verified.index));
+            (at, left) = (Some(offer.policy.body().delta_femto), Some(verified.remaining));
+            let saved =
+                args.out.as_ref().map(|folder| save(verified, &args.to.peer, folder, &format!("{stem}-{:04}", round + 1)));
+            match saved {
+                Some(Err(e)) => {
+                    unsaved = Some(e);
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        })
+        .await;
+    waiting.finish_and_clear();
+    if let Some(e) = unsaved {
+        return Err(e.into());
+    }
+    let trained = trained?;
+    let text = serde_json::to_string(&trained)?;
+    if let Some(folder) = &args.out {
+        std::fs::write(folder.join(format!("{stem}-weights.json")), &text)?;
+    }
+    if args.json {
+        println!("{text}");
+        return Ok(());
+    }
+    println!("weights after {} rounds:", trained.rounds);
+    trained.weights.iter().enumerate().for_each(|(i, w)| println!("  [{i}]  {w:.6}"));
+    if let (Some(at), Some(left)) = (at, left) {
+        println!("cost {}; a receipt a round, each verified", show::price(trained.cost, at));
+        println!("left for you: {}", show::price(left, at));
+    }
     Ok(())
 }

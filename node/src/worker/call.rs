@@ -20,7 +20,8 @@ use tokio::{
 };
 
 use super::{
-    Answer, Checked, FIRST_FD, FRAME_BYTES, FROM_RUNNER_FD, Order, SPILL_FD, Sent, TO_RUNNER_FD, Task, Work, WorkerFailed, failed, not_started,
+    Answer, Checked, FIRST_FD, FRAME_BYTES, FROM_RUNNER_FD, Order, SPILL_FD, Sent, TO_RUNNER_FD, Task, Work, WorkerFailed,
+    failed, not_started,
 };
 use crate::fault;
 

@@ -17,8 +17,8 @@ use tidegate_sandbox::{
 };
 
 use super::{
-    Answer, FIRST_FD, FROM_RUNNER_FD, GROUP_BYTES, Order, SPILL_BYTES, SPILL_FD, Sent, TO_RUNNER_FD, Task, WORKER_MEMORY, WorkerFailed,
-    failed, write_frame,
+    Answer, FIRST_FD, FROM_RUNNER_FD, GROUP_BYTES, Order, SPILL_BYTES, SPILL_FD, Sent, TO_RUNNER_FD, Task, WORKER_MEMORY,
+    WorkerFailed, failed, write_frame,
 };
 
 /// The worker's side: reads a task, raises the walls, answers. Called by the hidden `worker` command.

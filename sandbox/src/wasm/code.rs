@@ -98,14 +98,17 @@ pub(super) fn functions(component: &[u8]) -> Result<usize, Refusal> {
         match payload.map_err(|e| refuse(format!("the component does not compile: {e}")))? {
             Payload::CodeSectionStart { count, .. } => functions = functions.saturating_add(count as usize),
             Payload::CodeSectionEntry(body) if body.range().len() > limits::FUNCTION_BYTES => {
-                let message = format!("a function has {} bytes of code, more than {}", body.range().len(), limits::FUNCTION_BYTES);
+                let message =
+                    format!("a function has {} bytes of code, more than {}", body.range().len(), limits::FUNCTION_BYTES);
                 return Err(refuse(message).fix("Compile it with less inlining, or split it"));
             }
             _ => {}
         }
     }
     if functions > limits::FUNCTIONS {
-        return Err(refuse(format!("has {functions} functions, more than {}", limits::FUNCTIONS)).fix("Leave out what it does not use"));
+        return Err(
+            refuse(format!("has {functions} functions, more than {}", limits::FUNCTIONS)).fix("Leave out what it does not use")
+        );
     }
     Ok(functions)
 }
@@ -141,7 +144,8 @@ mod tests {
         assert_eq!(functions(&module(1000)).unwrap(), 1000);
         let refusal = functions(&module(limits::FUNCTIONS + 1)).unwrap_err().to_string();
         assert!(refusal.contains("functions"), "{refusal}");
-        let long = format!("(module (func (param f64) {}))", "(drop (f64.sqrt (local.get 0)))".repeat(limits::FUNCTION_BYTES / 4 + 1));
+        let long =
+            format!("(module (func (param f64) {}))", "(drop (f64.sqrt (local.get 0)))".repeat(limits::FUNCTION_BYTES / 4 + 1));
         let refusal = functions(&wat::parse_str(long).unwrap()).unwrap_err().to_string();
         assert!(refusal.contains("bytes of code"), "{refusal}");
     }

@@ -47,9 +47,7 @@ pub(super) fn rows(batch: &RecordBatch) -> Rows {
             DataType::Boolean => Values::Bools(flags(array.as_boolean().values())),
             DataType::Int64 => Values::S64s(array.as_primitive::<Int64Type>().values().to_vec()),
             DataType::Float64 => Values::F64s(array.as_primitive::<Float64Type>().values().to_vec()),
-            DataType::Binary => {
-                Values::Bytes(array.as_binary::<i32>().iter().map(|v| v.unwrap_or_default().to_vec()).collect())
-            }
+            DataType::Binary => Values::Bytes(array.as_binary::<i32>().iter().map(|v| v.unwrap_or_default().to_vec()).collect()),
             _ => Values::Texts(array.as_string::<i32>().iter().map(|v| v.unwrap_or_default().to_owned()).collect()),
         };
         Column { name: field.name().clone(), values, valid }

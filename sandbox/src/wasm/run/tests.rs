@@ -55,7 +55,8 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
             let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
             let bytes = tidegate_fixtures::guest(name).unwrap();
             let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
-            let guest = Guest::admit(&Attachment::from(bytes), select, "", split, outputs, ContentHash([0; 32]), &policy).unwrap();
+            let guest =
+                Guest::admit(&Attachment::from(bytes), select, "", split, outputs, ContentHash([0; 32]), &policy).unwrap();
             seen.push(guest.run_over(ways, &plan, &file, &[7; 32], room).unwrap());
         }
         assert!(seen.iter().all(|one| *one == seen[0]), "{name} {split:?}");

@@ -1,0 +1,224 @@
+//! A training run: a component asked again and again, between rounds the buyer moves the weights by what was released.
+//!
+//! With a component that gives each person's gradient and a [vector](tidegate_gate::Vector) output, whose length the gate clips, a round is a step of DP-SGD over
+//! all people (Abadi et al. 2016, algorithm 1, sampling rate 1); with one that gives each person's change of the weights, of DP-FedAvg (McMahan et al. 2018).
+//! Each round is a job of its own with a receipt of its own. Its price is the run's divided by the rounds: ρ adds up (Bun and Steinke 2016, Lemma 1.7), and so does
+//! pure ε.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use tidegate_exchange::Address;
+use tidegate_protocol::{
+    Code, ContentHash, Cost, Refusal,
+    cost::FemtoDelta,
+    job::{Output, Reducer},
+    policy::Policy,
+    result::ResultDoc,
+};
+
+use crate::{
+    NodeError,
+    buyer::{Buyer, Offer, Verified, fresh_request, now},
+    jobfile::{JobFile, wrong},
+};
+
+/// Most rounds of one run.
+const ROUNDS: u32 = 10_000;
+
+/// `[loop]` of a job file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoopFile {
+    /// How many rounds. The job's epsilon or rho is for all of them together.
+    pub rounds: u32,
+    /// By how much of the mean gradient the weights go down in a round.
+    pub rate: f64,
+    /// What the released sum is divided by: a public number, such as the policy's `unit.max_units`, which it is where nothing is given.
+    pub units: Option<u64>,
+    /// By how much of themselves the weights shrink in a round, times `rate`.
+    #[serde(default)]
+    pub decay: f64,
+    /// The result is the mean of the weights of the later half of the rounds: less noise (Polyak and Juditsky 1992).
+    #[serde(default = "yes")]
+    pub average: bool,
+    /// Weights to begin with; zeros where nothing is given.
+    pub start: Option<Vec<f64>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl LoopFile {
+    /// The weights `now`, of a component with `len`; those to begin with where there are none.
+    pub(crate) fn start_or(&self, now: &[f64], len: usize) -> Result<Vec<f64>, NodeError> {
+        if now.len() == len {
+            return Ok(now.to_vec());
+        }
+        let start = self.start.clone().unwrap_or_else(|| vec![0.0; len]);
+        if start.len() != len {
+            return Err(wrong(&format!("loop.start has {} numbers, the vector output {len}", start.len())));
+        }
+        Ok(start)
+    }
+
+    /// Moves `weights` by a released sum of gradients.
+    fn step(&self, weights: &mut [f64], sum: &[f64], units: f64) {
+        for (w, g) in weights.iter_mut().zip(sum) {
+            *w -= self.rate * (g / units + self.decay * *w);
+        }
+    }
+}
+
+/// How many weights `file` trains.
+///
+/// # Errors
+/// [`NodeError::File`] naming the field, where it is no training run.
+pub(crate) fn check(file: &JobFile, training: &LoopFile) -> Result<usize, NodeError> {
+    if !(1..=ROUNDS).contains(&training.rounds) {
+        return Err(wrong(&format!("loop.rounds must be 1 to {ROUNDS}")));
+    }
+    if !(training.rate.is_finite() && training.rate > 0.0 && (0.0..1.0).contains(&training.decay)) {
+        return Err(wrong("loop.rate must be positive and loop.decay in [0, 1)"));
+    }
+    if training.units == Some(0) {
+        return Err(wrong("loop.units must be positive"));
+    }
+    let Some(wasm) = &file.wasm else { return Err(wrong("a loop needs [wasm]: a component that gives gradients")) };
+    if !wasm.params.is_empty() {
+        return Err(wrong("a loop's parameters are the weights: leave wasm.params away and give loop.start"));
+    }
+    match wasm.outputs.as_slice() {
+        [Output { reducer: Reducer::Vector { len }, .. }] => Ok(*len as usize),
+        _ => Err(wrong("a loop needs one output, of reducer vector")),
+    }
+}
+
+/// The weights of a run, round by round.
+#[derive(Debug)]
+struct Weights<'a> {
+    training: &'a LoopFile,
+    units: f64,
+    now: Vec<f64>,
+    /// Of the later half of the rounds.
+    sum: Vec<f64>,
+    summed: u32,
+}
+
+impl<'a> Weights<'a> {
+    fn new(file: &JobFile, training: &'a LoopFile, policy: &Policy) -> Result<Self, NodeError> {
+        let len = check(file, training)?;
+        let units = training.units.unwrap_or(policy.unit.max_units) as f64;
+        Ok(Self { training, units, now: training.start_or(&[], len)?, sum: vec![0.0; len], summed: 0 })
+    }
+
+    /// After round `round` of 0 and on released `result`.
+    fn take(&mut self, round: u32, result: &ResultDoc) {
+        let sum: Vec<f64> = result.rows.iter().flat_map(|row| row.cells.iter().map(|cell| cell.value)).collect();
+        self.training.step(&mut self.now, &sum, self.units);
+        if round >= self.training.rounds / 2 {
+            self.sum.iter_mut().zip(&self.now).for_each(|(sum, w)| *sum += w);
+            self.summed += 1;
+        }
+    }
+
+    fn best(&self) -> Vec<f64> {
+        if !self.training.average || self.summed == 0 {
+            return self.now.clone();
+        }
+        self.sum.iter().map(|sum| sum / f64::from(self.summed)).collect()
+    }
+}
+
+/// Which run: what makes its rounds the same jobs when it goes on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Run {
+    /// Request id that the rounds' are made of.
+    pub request: String,
+    /// Creation time of all rounds, seconds since 1970.
+    pub created: i64,
+    /// Nothing of it was run yet.
+    #[serde(skip)]
+    pub fresh: bool,
+}
+
+impl Run {
+    /// A new one, or with `created` one that was begun.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] where the system gives no randomness.
+    pub fn new(request: Option<String>, created: Option<i64>) -> Result<Self, NodeError> {
+        let request = request.map_or_else(fresh_request, Ok)?;
+        Ok(Self { request, created: created.unwrap_or_else(now), fresh: created.is_none() })
+    }
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trained {
+    /// The weights, in the order of the vector output.
+    pub weights: Vec<f64>,
+    /// How many rounds were run.
+    pub rounds: u32,
+    /// What they cost together.
+    pub cost: Cost,
+    /// To run it again byte for byte: rounds that were run are answered with the same bytes, at no further charge.
+    #[serde(flatten)]
+    pub run: Run,
+}
+
+impl Buyer {
+    /// Runs a training run, or goes on with one, whose rounds that were run are not charged again. `each` sees every round's result, verified, with the weights after it, and may stop.
+    ///
+    /// # Errors
+    /// As [`Buyer::run`]; [`NodeError::Refused`] before the first round where the policy lets no buyer spend as much, and after it where less is left
+    /// than the other rounds cost.
+    pub async fn train(
+        &self,
+        to: &Address,
+        file: &JobFile,
+        grant: &str,
+        run: &Run,
+        mut each: impl FnMut(u32, &Offer, &Verified, &[f64]) -> ControlFlow<()>,
+    ) -> Result<Trained, NodeError> {
+        let training = file.training.as_ref().ok_or_else(|| wrong("has no [loop]"))?;
+        let offer = self.offer(to, &file.dataset).await?;
+        let policy = offer.policy.body();
+        let mut weights = Weights::new(file, training, policy)?;
+        let one = file.price(policy, FemtoDelta(0))?;
+        let all = one.times(u64::from(training.rounds));
+        afford(all, policy.per_buyer, "the policy lets one buyer spend")?;
+        let mut rounds = 0;
+        for round in 0..training.rounds {
+            let of_round = round_request(&run.request, round);
+            let round_file = file.with_weights(&weights.now);
+            let (offer, verified, _) = self.run(to, &round_file, grant, Some(of_round), Some(run.created)).await?;
+            weights.take(round, &verified.result);
+            rounds += 1;
+            let stop = each(round, &offer, &verified, &weights.now).is_break();
+            if stop {
+                break;
+            }
+            // Of a run that goes on, some of the rest is paid for.
+            if rounds == 1 && run.fresh {
+                let rest = one.times(u64::from(training.rounds - rounds));
+                afford(rest, verified.remaining, "left for you after the first round:")?;
+            }
+        }
+        Ok(Trained { weights: weights.best(), rounds, cost: one.times(u64::from(rounds)), run: run.clone() })
+    }
+}
+
+fn afford(cost: Cost, left: Cost, whose: &str) -> Result<(), Refusal> {
+    let Some(field) = cost.over(left) else { return Ok(()) };
+    let message = format!("the rounds cost {cost}; {whose} {left}");
+    let refusal = Refusal::new(Code::Budget, message).at(field);
+    Err(refusal.fix("Give the run a smaller epsilon: rounds then have more noise, or take fewer of them"))
+}
+
+/// The request id of a round: of the run's and its number.
+fn round_request(request: &str, round: u32) -> String {
+    let hash = ContentHash::of(format!("{request} {round}").as_bytes()).to_string();
+    hash[..32].to_owned()
+}
