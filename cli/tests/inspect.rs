@@ -34,11 +34,21 @@ fn a_component_is_looked_at_without_running_it() {
         (memory, "memory"),
         (relaxed, "relaxed SIMD"),
         (threads, "threads"),
-        (component("(module)"), "not a WebAssembly component"),
+        (component("(module)"), "no function row"),
         (b"MZ".to_vec(), "not a WebAssembly component"),
     ] {
         let (fine, seen) = inspect(&write("bad.wasm", &bytes));
         assert!(!fine && seen["refused"]["message"].as_str().unwrap().contains(why), "{why}: {seen}");
+    }
+    // What is proven of a row function, and why not.
+    let row = |body: &str| component(&format!(r#"(module (memory 1) (func (export "row") (param f64) (result f64) {body}))"#));
+    for (body, proof) in [
+        ("(f64.sqrt (local.get 0))", serde_json::json!({ "bounded": 3 })),
+        ("(loop (br_if 0 (i32.const 0))) (local.get 0)", serde_json::json!("stateless")),
+        ("(f64.store (i32.const 0) (local.get 0)) (local.get 0)", serde_json::json!({ "unproven": "F64Store" })),
+    ] {
+        let (fine, seen) = inspect(&write("row.wasm", &row(body)));
+        assert!(fine && seen["row"]["proof"] == proof && seen["functions"] == 1, "{proof}: {seen}");
     }
     let output = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(["inspect", "/no/such/file"]).output().unwrap();
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("/no/such/file"));

@@ -188,11 +188,44 @@ impl Plan {
     /// # Errors
     /// [`GateError::Misfit`] when the lengths differ from the number of values that the columns take.
     pub fn close_vector(&self, group: &mut GroupSums, values: &[f64], defaults: &[f64]) -> Result<(), GateError> {
-        if values.len() != defaults.len() {
-            return Err(GateError::Misfit(format!("{} values, {} defaults", values.len(), defaults.len())));
+        self.close_vectors(group, &values.iter().map(std::slice::from_ref).collect::<Vec<_>>(), defaults)
+    }
+
+    /// [`Plan::close_vector`] for many units or blocks: `values` has a slice for each number of the vector, with a number for each of them.
+    ///
+    /// # Errors
+    /// [`GateError::Misfit`] when the number of slices or their lengths differ.
+    pub fn close_vectors(&self, group: &mut GroupSums, values: &[&[f64]], defaults: &[f64]) -> Result<(), GateError> {
+        let wanted: usize = self.shape.columns.iter().map(|c| c.measure.values()).sum();
+        let units = values.first().map_or(0, |v| v.len());
+        if values.len() != wanted || values.len() != defaults.len() || values.iter().any(|v| v.len() != units) {
+            return Err(GateError::Misfit(format!("{} values, {} defaults for {wanted}", values.len(), defaults.len())));
         }
-        let values: Vec<[f64; 1]> = values.iter().zip(defaults).map(|(v, d)| [if v.is_finite() { *v } else { *d }]).collect();
-        self.close_rows(group, &values.iter().map(|v| &v[..]).collect::<Vec<_>>())
+        let finite = |(v, d): (&&[f64], &f64)| v.iter().map(|v| if v.is_finite() { *v } else { *d }).collect::<Vec<_>>();
+        let values: Vec<Vec<f64>> = values.iter().zip(defaults).map(finite).collect();
+        let mut rest = values.as_slice();
+        let mut kinds = self.fields().into_iter();
+        for (i, column) in self.shape.columns.iter().enumerate() {
+            let (mine, others) = rest.split_at(column.measure.values());
+            rest = others;
+            let mut fields = vec![Vec::new(); self.fields_of(i)];
+            self.lay(i, units, &mine.iter().map(Vec::as_slice).collect::<Vec<_>>(), None, &mut fields);
+            for (laid, kind) in fields.iter().zip(kinds.by_ref()) {
+                match kind {
+                    Field::Sum { tally, lane, .. } => {
+                        let clip = self.clips[tally];
+                        let clipped = laid.iter().map(|v| i64::from(*v).clamp(clip.lo, clip.hi));
+                        // 32 bits each: 64 hold more of them than there can be.
+                        group.lanes[lane] += i128::from(clipped.sum::<i64>());
+                    }
+                    Field::Bins { first, .. } => {
+                        laid.iter().filter(|bin| **bin >= 0).for_each(|bin| group.lanes[first + *bin as usize] += 1);
+                    }
+                }
+            }
+        }
+        group.units += units as i64;
+        Ok(())
     }
 
     /// Checks that `sums` could have come from this plan: right lengths, no duplicate key, no sum beyond its units' clip range.

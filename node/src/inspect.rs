@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-pub use tidegate_sandbox::wasm::Inspection;
+pub use tidegate_sandbox::wasm::{Inspection, Proof, RowFunction};
 
 use crate::{NodeError, file_error};
 

@@ -56,7 +56,7 @@ pub struct Admitted {
 #[derive(Debug)]
 enum Engine {
     Sql(Box<sql::Query>),
-    Wasm(Box<wasm::Guest>),
+    Wasm(Box<wasm::Program>),
     Onnx(Box<onnx::Model>),
 }
 
@@ -136,7 +136,8 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
         Program::Wasm { select, params_base64, split, outputs, .. } => {
             let select = sql::admit_select(select, schema, policy)?;
             let sent = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the component is missing"))?;
-            let guest = wasm::Guest::admit(&sent, select, params_base64, *split, outputs.clone(), job.program.digest(), policy)?;
+            let guest =
+                wasm::Program::admit(&sent, select, params_base64, *split, outputs.clone(), job.program.digest(), policy)?;
             (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
         }
         Program::Onnx { select, output, reduce, outputs, .. } => {

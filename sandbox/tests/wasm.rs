@@ -190,7 +190,7 @@ fn what_is_not_a_component_of_the_world_is_refused() {
         (wat(r#"(component (import "wasi:random/random" (instance)))"#), "wasi:random/random"),
         (wat(r#"(component (import "env" (func)))"#), "imports env"),
         (wat("(component)"), "world tidegate:job"),
-        (wat("(module)"), "not a WebAssembly component"),
+        (wat("(module)"), "not a row function"),
         (b"(component)".to_vec(), "not a WebAssembly component"),
         (guest("heavy")[..200].to_vec(), "does not compile"),
         (vec![], "not a WebAssembly component"),

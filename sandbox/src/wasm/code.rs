@@ -7,11 +7,12 @@ use std::{
 
 use tidegate_protocol::{Code as RefusalCode, Refusal, limits};
 use wasmparser::{Parser, Payload};
-use wasmtime::{Engine, component::Component};
+use wasmtime::{Engine, Module, component::Component};
 
 use super::{
     component::{compile, link, refuse},
-    engine::engine,
+    engine::{engine, uncounted},
+    stateless::{Proof, RowFunction, prove},
 };
 
 /// Machine code of a component that is of the world, for engines of one kind.
@@ -32,10 +33,44 @@ impl Code {
     /// # Errors
     /// A [`Refusal`] naming what is wrong with it.
     pub fn compile(component: &[u8], memory: usize) -> Result<Self, Refusal> {
-        let engine = engine(memory).map_err(unavailable)?;
-        let compiled = compile(&engine, component)?;
-        link(&engine, &compiled)?;
-        Ok(Self(Arc::new(compiled.serialize().map_err(unavailable)?)))
+        let (function, code) = if is_core(component) {
+            let function = row_function(component)?;
+            let module = compile_rows(&engine_for(&function, memory)?, component)?;
+            (Some(function), module.serialize().map_err(unavailable)?)
+        } else {
+            let engine = engine(memory).map_err(unavailable)?;
+            let compiled = compile(&engine, component)?;
+            link(&engine, &compiled)?;
+            (None, compiled.serialize().map_err(unavailable)?)
+        };
+        // What was found of it goes before it.
+        let found = serde_json::to_vec(&function).map_err(|e| Refusal::new(RefusalCode::Unavailable, e.to_string()))?;
+        let mut bytes = (found.len() as u32).to_le_bytes().to_vec();
+        bytes.extend(found);
+        bytes.extend(code);
+        Ok(Self(Arc::new(bytes)))
+    }
+
+    /// What was found of it, if it is a row function, and the code.
+    fn parts(&self) -> Result<(Option<RowFunction>, &[u8]), Refusal> {
+        let parts = || {
+            let (length, rest) = self.0.split_first_chunk::<4>()?;
+            let (found, code) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            Some((serde_json::from_slice(found).ok()?, code))
+        };
+        parts().ok_or_else(|| Refusal::new(RefusalCode::Unavailable, "kept code is not whole"))
+    }
+
+    /// The row function that it is.
+    pub(super) fn function(&self) -> Result<Option<RowFunction>, Refusal> {
+        Ok(self.parts()?.0)
+    }
+
+    /// Takes up a row function's.
+    #[allow(unsafe_code)]
+    pub(super) fn load_rows(&self, engine: &Engine) -> Result<Module, Refusal> {
+        // SAFETY: as in `load`.
+        unsafe { Module::deserialize(engine, self.parts()?.1) }.map_err(unavailable)
     }
 
     /// What [`Code::compile`] made: in a process that was handed it by the one that had it made.
@@ -62,13 +97,13 @@ impl Code {
         (seal == blake3::keyed_hash(key, code)).then(|| Self(Arc::new(code.to_vec())))
     }
 
-    /// Takes it up.
+    /// Takes up a component's.
     #[allow(unsafe_code)]
     pub(super) fn load(&self, engine: &Engine) -> Result<Component, Refusal> {
         // SAFETY: `deserialize` wants what wasmtime itself serialised. A `Code` is made by `compile`, in this process or in a worker of this program
         // that compiles and does nothing else, and between processes it goes through pipes of the node's or through a file that its seal vouches for.
         // Were such a worker taken over by the component it compiles, its code would run where that component runs anyway: behind the walls.
-        unsafe { Component::deserialize(engine, self.0.as_slice()) }.map_err(unavailable)
+        unsafe { Component::deserialize(engine, self.parts()?.1) }.map_err(unavailable)
     }
 
     /// What engines must share for one to take up another's code: wasmtime's version, its settings, the processor's features.
@@ -79,9 +114,39 @@ impl Code {
         let engine = engine(memory).map_err(unavailable)?;
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
+        uncounted().map_err(unavailable)?.precompile_compatibility_hash().hash(&mut hasher);
         memory.hash(&mut hasher);
         Ok(hasher.finish())
     }
+}
+
+/// Whether these are the bytes of a core module.
+pub(super) fn is_core(bytes: &[u8]) -> bool {
+    bytes.get(..8) == Some(&[0, b'a', b's', b'm', 1, 0, 0, 0])
+}
+
+/// The row function of a core module.
+///
+/// # Errors
+/// A [`Refusal`] saying why it has none.
+pub(super) fn row_function(module: &[u8]) -> Result<RowFunction, Refusal> {
+    functions(module)?;
+    prove(module).map_err(|why| {
+        refuse(format!("not a row function: {why}")).fix("For anything else make it a component of world tidegate:job")
+    })
+}
+
+/// Where it may run.
+pub(super) fn engine_for(function: &RowFunction, memory: usize) -> Result<Engine, Refusal> {
+    match function.proof {
+        Proof::Bounded(_) => uncounted(),
+        Proof::Stateless | Proof::Unproven(_) => engine(memory),
+    }
+    .map_err(unavailable)
+}
+
+pub(super) fn compile_rows(engine: &Engine, module: &[u8]) -> Result<Module, Refusal> {
+    Module::from_binary(engine, module).map_err(|e| refuse(format!("the module does not compile: {e:#}")))
 }
 
 fn unavailable(e: wasmtime::Error) -> Refusal {

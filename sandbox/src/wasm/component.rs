@@ -1,7 +1,6 @@
 //! A component's bytes: compiled, and of the world or refused. Nothing of it runs here.
 
-use serde::Serialize;
-use tidegate_protocol::{Code, ContentHash, Refusal};
+use tidegate_protocol::{Code, Refusal};
 use wasmtime::{
     Engine,
     component::{Component, HasSelf, Linker},
@@ -9,7 +8,6 @@ use wasmtime::{
 
 use super::{
     code::functions,
-    engine::engine,
     host::{
         Call,
         bindings::{Job, JobPre},
@@ -27,9 +25,7 @@ pub(super) fn refuse(message: impl std::fmt::Display) -> Refusal {
 /// Compiles `bytes`. The text form and precompiled code would be read by other parsers: only a binary component is taken.
 pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Refusal> {
     if bytes.get(..8) != Some(&[0, b'a', b's', b'm', 0x0d, 0, 1, 0]) {
-        return Err(
-            refuse("not a WebAssembly component").fix("Build it with the guest SDK, or wrap a core module with wit-component")
-        );
+        return Err(refuse("not a WebAssembly component").fix("Build it with a guest SDK"));
     }
     functions(bytes)?;
     Component::from_binary(engine, bytes).map_err(|e| refuse(format!("the component does not compile: {e:#}")))
@@ -53,36 +49,4 @@ pub(super) fn link(engine: &Engine, component: &Component) -> Result<JobPre<Call
         .instantiate_pre(component)
         .and_then(JobPre::new)
         .map_err(|e| refuse(format!("not a component of world tidegate:job: {e:#}")))
-}
-
-/// What can be said of a component without running it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Inspection {
-    /// BLAKE3: what a job names.
-    pub hash: ContentHash,
-    /// Bytes.
-    pub size: usize,
-    /// What it imports, where it compiles.
-    pub imports: Vec<String>,
-    /// What it exports, where it compiles.
-    pub exports: Vec<String>,
-    /// Why no owner would admit it, whatever the policy; `None` where it may be.
-    pub refused: Option<Refusal>,
-}
-
-/// Looks at a component by the owner's own code, with `memory` bytes for an instance.
-pub fn inspect(bytes: &[u8], memory: usize) -> Inspection {
-    let mut seen =
-        Inspection { hash: ContentHash::of(bytes), size: bytes.len(), imports: vec![], exports: vec![], refused: None };
-    let engine = engine(memory).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()));
-    seen.refused = engine
-        .and_then(|engine| {
-            let component = compile(&engine, bytes)?;
-            let kind = component.component_type();
-            seen.imports = kind.imports(&engine).map(|(name, _)| name.to_owned()).collect();
-            seen.exports = kind.exports(&engine).map(|(name, _)| name.to_owned()).collect();
-            link(&engine, &component).map(|_| ())
-        })
-        .err();
-    seen
 }

@@ -15,6 +15,27 @@ pub(super) const MOST_WAYS: usize = 8;
 /// Of a memory that an instance leaves, so many bytes are overwritten for the next one, and the rest is given back: for small guests quicker than a fault a page.
 const KEPT: usize = 256 << 10;
 
+/// What all engines have in common.
+fn deterministic() -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .cranelift_nan_canonicalization(true)
+        // SIMD, but not the kind whose results are left to the machine; threads are not built in.
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .max_wasm_stack(STACK)
+        .async_stack_size(2 * STACK)
+        .memory_init_cow(true);
+    config
+}
+
+/// An engine for functions that are proven to have a bound: it does not count what they execute.
+pub(super) fn uncounted() -> wasmtime::Result<Engine> {
+    Engine::new(&deterministic())
+}
+
 /// A deterministic engine: same component, same rows, same numbers on every machine. Its instances have slots of `memory` bytes that are set aside once,
 /// and their memories begin as copies on write.
 pub(super) fn engine(memory: usize) -> wasmtime::Result<Engine> {
@@ -35,18 +56,7 @@ pub(super) fn engine(memory: usize) -> wasmtime::Result<Engine> {
         .max_unused_warm_slots(ways * MEMORIES)
         .linear_memory_keep_resident(KEPT)
         .table_keep_resident(KEPT);
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        .consume_fuel(true)
-        .cranelift_nan_canonicalization(true)
-        // SIMD, but not the kind whose results are left to the machine; threads are not built in.
-        .wasm_relaxed_simd(false)
-        .wasm_memory64(false)
-        .wasm_multi_memory(false)
-        .max_wasm_stack(STACK)
-        .async_stack_size(2 * STACK)
-        .memory_init_cow(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    let mut config = deterministic();
+    config.consume_fuel(true).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }

@@ -8,7 +8,7 @@ use tidegate_protocol::{
     job::{Output, Split},
     policy::Policy,
 };
-use wasmtime::{Engine, Store, StoreLimitsBuilder};
+use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use super::{
     component::{compile, link, refuse},
@@ -30,8 +30,51 @@ pub struct Guest {
     seed: [u8; 32],
     pub(super) split: Split,
     pub(super) outputs: Vec<Output>,
-    fuel: u64,
+    pub(super) limits: Limits,
+}
+
+/// What a call may use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) fuel: u64,
     pub(super) memory: usize,
+    /// Numbers that the job declares.
+    numbers: usize,
+}
+
+impl Limits {
+    pub(super) fn of(policy: &Policy, split: Split, outputs: &[Output]) -> Self {
+        let calls = match split {
+            Split::Unit => policy.unit.max_units,
+            Split::Blocks(blocks) => u64::from(blocks),
+        };
+        let (fuel, memory) = (policy.fuel_per_call(calls), policy.limits.memory_bytes as usize);
+        Self { fuel, memory, numbers: outputs.iter().map(Output::numbers).sum() }
+    }
+
+    pub(super) fn of_store(&self) -> StoreLimits {
+        StoreLimitsBuilder::new()
+            .memory_size(self.memory)
+            .table_elements(TABLE_ELEMENTS)
+            .instances(INSTANCES as usize)
+            .memories(MEMORIES as usize)
+            .tables(TABLES as usize)
+            .trap_on_grow_failure(true)
+            .build()
+    }
+
+    /// A store for one call; for many where they are `counted` otherwise.
+    pub(super) fn store(&self, engine: &Engine, call: Call, counted: bool) -> wasmtime::Result<Store<Call>> {
+        let mut store = Store::new(engine, call);
+        store.limiter(|call| call);
+        // A contribution of another length is none, and need not be copied.
+        store.set_hostcall_fuel(HANDED + self.numbers * size_of::<f64>());
+        if counted {
+            charge(&mut store);
+            store.set_fuel(self.fuel)?;
+        }
+        Ok(store)
+    }
 }
 
 impl std::fmt::Debug for Guest {
@@ -64,10 +107,6 @@ impl Guest {
         if select.names.is_empty() {
             return Err(refuse("selects no column").at("program.select"));
         }
-        let calls = match split {
-            Split::Unit => policy.unit.max_units,
-            Split::Blocks(blocks) => u64::from(blocks),
-        };
         Ok(Self {
             engine,
             pre,
@@ -75,33 +114,18 @@ impl Guest {
             params: Arc::new(params),
             seed: seed.0,
             split,
+            limits: Limits::of(policy, split, &outputs),
             outputs,
-            fuel: policy.fuel_per_call(calls),
-            memory: policy.limits.memory_bytes as usize,
         })
     }
 
     /// One contribution: a fresh instance, one call. `Err` says why the default stands in.
     pub(super) fn call(&self, rows: &Rows, lines: Option<&mut Vec<String>>) -> Result<Vec<f64>, String> {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(self.memory)
-            .table_elements(TABLE_ELEMENTS)
-            .instances(INSTANCES as usize)
-            .memories(MEMORIES as usize)
-            .tables(TABLES as usize)
-            .trap_on_grow_failure(true)
-            .build();
-        let wanted: usize = self.outputs.iter().map(Output::numbers).sum();
-        let mut store = Store::new(&self.engine, Call::new(limits, self.params.clone(), self.seed, lines.is_some()));
-        store.limiter(|call| call);
-        // A contribution of another length is none, and need not be copied.
-        store.set_hostcall_fuel(HANDED + wanted * size_of::<f64>());
-        charge(&mut store);
-        let outcome = store
-            .set_fuel(self.fuel)
-            .and_then(|()| self.pre.instantiate(&mut store))
-            .and_then(|job| job.call_contribute(&mut store, rows))
-            .map_err(|e| format!("{e:#}"));
+        let wanted = self.limits.numbers;
+        let call = Call::new(self.limits.of_store(), self.params.clone(), self.seed, lines.is_some());
+        let mut store = self.limits.store(&self.engine, call, true).map_err(|e| format!("{e:#}"))?;
+        let outcome =
+            self.pre.instantiate(&mut store).and_then(|job| job.call_contribute(&mut store, rows)).map_err(|e| format!("{e:#}"));
         if let Some(lines) = lines {
             lines.extend(store.into_data().lines());
         }

@@ -1,4 +1,4 @@
-//! Any program, unread: a component of world `tidegate:job`, a fresh instance for each unit or block.
+//! Any program, unread: a component of world `tidegate:job`, a fresh instance for each unit or block; or a [row function](rows).
 //!
 //! Deterministic: fuel instead of time, no clock, entropy, files or network, canonical NaN. A trap, an empty tank or a wrong shape
 //! yields the public default vector, never a missing one.
@@ -6,14 +6,20 @@
 mod blocks;
 mod code;
 mod component;
+mod driver;
 mod engine;
 mod guest;
 mod host;
+mod inspect;
+mod program;
+mod rows;
 mod run;
+mod stateless;
 mod values;
 mod wasi;
 
 pub use code::Code;
-pub use component::{Inspection, inspect};
-pub use guest::Guest;
+pub use inspect::{Inspection, inspect};
+pub use program::Program;
 pub use run::ways;
+pub use stateless::{Proof, RowFunction};

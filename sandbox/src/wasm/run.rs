@@ -15,9 +15,9 @@ use tidegate_gate::{GroupSums, Plan, Sums};
 use tidegate_protocol::job::{Output, Split};
 
 use super::{
-    Guest,
     blocks::{Room, each_block, size},
     engine::MOST_WAYS,
+    guest::Guest,
     values,
 };
 use crate::{Rehearsal, RunError, units::each_unit_as};
@@ -44,10 +44,10 @@ impl Guest {
             // What it says is shown in the order of the units.
             Some(shown) => {
                 let mut caller = Caller::new(self, plan, Some(shown));
-                self.each(files, prf, Room::of(self.memory), &mut |rows| caller.call(rows.as_ref()))?;
+                self.each(files, prf, Room::of(self.limits.memory), &mut |rows| caller.call(rows.as_ref()))?;
                 caller.group
             }
-            None => self.run_over(ways(), plan, files, prf, Room::of(self.memory))?,
+            None => self.run_over(ways(), plan, files, prf, Room::of(self.limits.memory))?,
         };
         Ok(Sums { groups: vec![group] })
     }

@@ -1,0 +1,92 @@
+//! What a module is: a component, or a core module with a row function.
+
+use std::fs::File;
+
+use tidegate_gate::{Plan, Sums};
+use tidegate_protocol::{
+    ContentHash, Refusal,
+    job::{Output, Split},
+    policy::Policy,
+};
+
+use super::{
+    code::{compile_rows, engine_for, is_core, row_function},
+    component::refuse,
+    driver::driver,
+    guest::{Guest, Limits},
+    rows::Rows,
+    run::ways,
+    stateless::{Proof, ROW},
+};
+use crate::{Attachment, Rehearsal, RunError, sql::Select};
+
+/// An admitted program.
+#[derive(Debug)]
+pub enum Program {
+    /// A component.
+    Component(Guest),
+    /// A row function.
+    Rows(Rows),
+}
+
+impl Program {
+    /// Compiles a module, or takes up its code, and checks that it is what the job says. `seed` is where a guest's chance comes from.
+    ///
+    /// # Errors
+    /// A [`Refusal`] naming the import or the fault.
+    pub fn admit(
+        attachment: &Attachment,
+        select: Select,
+        params_base64: &str,
+        split: Split,
+        outputs: Vec<Output>,
+        seed: ContentHash,
+        policy: &Policy,
+    ) -> Result<Self, Refusal> {
+        let function = match attachment {
+            Attachment::Bytes(bytes) if is_core(bytes) => Some(row_function(bytes)?),
+            Attachment::Bytes(_) => None,
+            Attachment::Code(code) => code.function()?,
+        };
+        let Some(function) = function else {
+            return Ok(Self::Component(Guest::admit(attachment, select, params_base64, split, outputs, seed, policy)?));
+        };
+        if split != Split::Unit {
+            let refusal = refuse("a row function is called for the rows of a person, not of a block").at("program.split");
+            return Err(refusal.fix("Leave split away, or make it a component"));
+        }
+        if !params_base64.is_empty() {
+            return Err(refuse("a row function has no parameters").at("program.params_base64").fix("Write them into it"));
+        }
+        let engine = engine_for(&function, policy.limits.memory_bytes as usize)?;
+        let module = match attachment {
+            Attachment::Bytes(bytes) => compile_rows(&engine, bytes)?,
+            Attachment::Code(code) => code.load_rows(&engine)?,
+        };
+        let driver = match function.proof {
+            Proof::Bounded(_) => Some(compile_rows(&engine, &driver(ROW, function.takes, function.gives))?),
+            Proof::Stateless | Proof::Unproven(_) => None,
+        };
+        let limits = Limits::of(policy, split, &outputs);
+        let rows = Rows { engine, module, function, driver, select, outputs, limits };
+        rows.check()?;
+        Ok(Self::Rows(rows))
+    }
+
+    /// Runs it for each unit or block and hands each vector to the gate.
+    ///
+    /// # Errors
+    /// [`RunError`] for unreadable data; a program's own failures only ever give the default vector.
+    pub fn run(&self, plan: &Plan, files: &[File], prf: &[u8; 32], rehearsal: Option<&mut Rehearsal>) -> Result<Sums, RunError> {
+        match self {
+            Self::Component(guest) => guest.run(plan, files, prf, rehearsal),
+            Self::Rows(rows) => {
+                let (group, defaults) = rows.run(ways(), plan, files)?;
+                if let Some(shown) = rehearsal.filter(|_| defaults > 0) {
+                    shown.lines.push(format!("default vector used for {defaults} people: it trapped, or their fuel was used up"));
+                }
+                Ok(Sums { groups: vec![group] })
+            }
+        }
+    }
+}
