@@ -1,11 +1,12 @@
 //! Side-by-side measurements. Each prints a ratio against a floor of the same run; never compare the seconds of two machines.
 //!
-//! `tidegate-bench [sql|lineitem|cluster|wasm|onnx|blobs]…`, all where none is named. `TIDEGATE_BENCH_ROWS` and `TIDEGATE_BENCH_MIB` scale it down.
+//! `tidegate-bench [sql|lineitem|cluster|wasm|rows|blocks|onnx|blobs]…`, all where none is named. `TIDEGATE_BENCH_ROWS` and `TIDEGATE_BENCH_MIB` scale it down.
 //! `tidegate-bench generate ROWS FILE` writes rows whose units lie anywhere, for `large.py`.
 
 mod blobs;
 mod cluster;
 mod lineitem;
+mod native;
 mod onnx;
 mod sql;
 mod wasm;
@@ -35,6 +36,12 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("wasm") {
         wasm::run()?;
+    }
+    if wanted("rows") {
+        native::rows(number("TIDEGATE_BENCH_ROWS", 10_000_000)?)?;
+    }
+    if wanted("blocks") {
+        native::blocks(number("TIDEGATE_BENCH_ROWS", 10_000_000)? / 5)?;
     }
     if wanted("onnx") {
         onnx::run()?;

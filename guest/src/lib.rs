@@ -52,9 +52,35 @@ pub fn number(column: &Column, row: usize) -> Option<f64> {
     }
 }
 
+/// A column of floats as they lie in memory, for loops over all rows; `None` where it has missing values or another type.
+pub fn floats(column: &Column) -> Option<&[f64]> {
+    match &column.values {
+        Values::F64s(values) if column.valid.iter().all(|valid| *valid) => Some(values),
+        _ => None,
+    }
+}
+
+/// Eight values at a time, and those that are left over. Fuel is counted at each turn of a loop: with eight values a turn that costs next to nothing.
+pub fn eights(values: &[f64]) -> (impl Iterator<Item = &[f64; 8]>, &[f64]) {
+    let chunks = values.chunks_exact(8);
+    let rest = chunks.remainder();
+    (chunks.filter_map(|chunk| chunk.try_into().ok()), rest)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Column, Values, number};
+    use super::{Column, Values, eights, floats, number};
+
+    #[test]
+    fn all_values_come_in_order() {
+        let values: Vec<f64> = (0..19).map(f64::from).collect();
+        let (many, rest) = eights(&values);
+        let all: Vec<f64> = many.flatten().chain(rest).copied().collect();
+        assert_eq!((all, rest.len()), (values.clone(), 3));
+        let column = |valid: Vec<bool>| Column { name: "x".into(), values: Values::F64s(values.clone()), valid };
+        assert_eq!(floats(&column(vec![])), Some(&values[..]));
+        assert_eq!(floats(&column(vec![false; 19])), None);
+    }
 
     #[test]
     fn a_missing_value_is_not_its_placeholder() {
