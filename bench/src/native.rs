@@ -54,17 +54,16 @@ fn each_batch<S: Send>(
     start: impl Fn() -> S + Sync,
     visit: impl Fn(&mut S, &[i64], &[f64], &[f64]) + Sync,
 ) -> anyhow::Result<Vec<S>> {
-    let file = File::open(path)?;
-    let footer = ArrowReaderMetadata::load(&file, Default::default())?;
+    let footer = ArrowReaderMetadata::load(&File::open(path)?, Default::default())?;
     let (groups, ways) = (footer.metadata().num_row_groups(), std::thread::available_parallelism()?.get());
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..ways)
             .map(|way| {
-                let (footer, file, start, visit) = (footer.clone(), file.try_clone(), &start, &visit);
+                let (footer, start, visit) = (footer.clone(), &start, &visit);
                 let mine = (way * groups / ways..(way + 1) * groups / ways).collect();
                 scope.spawn(move || -> anyhow::Result<S> {
                     let mut state = start();
-                    for batch in ParquetRecordBatchReaderBuilder::new_with_metadata(file?, footer)
+                    for batch in ParquetRecordBatchReaderBuilder::new_with_metadata(File::open(path)?, footer)
                         .with_row_groups(mine)
                         .with_batch_size(8192)
                         .build()?

@@ -50,6 +50,9 @@ enum Command {
     Run(commands::run::Args),
     /// Say whether a job would be admitted, at what price: from schema and policy alone.
     Check(commands::check::Args),
+    /// Begin something: a job with a program of one's own.
+    #[command(subcommand)]
+    New(commands::new::Args),
     /// Look at a WebAssembly component without running it: imports, exports, whether an owner could admit it.
     Inspect(commands::inspect::Args),
     /// Run a job on mock rows here: the identical engine, with everything shown.
@@ -129,6 +132,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::List(args) => commands::list::run(&home, args).await.map(done),
             Command::Run(args) => commands::run::run(&home, args).await.map(done),
             Command::Check(args) => commands::check::run(&home, args).await,
+            Command::New(args) => commands::new::run(&args).map(done),
             Command::Inspect(args) => commands::inspect::run(&args),
             Command::Rehearse(args) => commands::rehearse::run(&home, args).await.map(done),
             Command::Receipts(args) => commands::receipts::run(&home, args).map(done),

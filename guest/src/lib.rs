@@ -25,6 +25,11 @@ pub mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "job", pub_export_macro: true, default_bindings_module: "tidegate_guest::bindings" });
 }
 
+#[cfg(feature = "host")]
+pub mod component;
+#[cfg(feature = "host")]
+pub mod template;
+
 pub use bindings::{
     Guest, export,
     tidegate::job::{

@@ -10,6 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use tidegate_catalog::dataset;
 use tidegate_gate::{Keys, Noise};
+use tidegate_guest::component;
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho, Refusal,
     cost::{FemtoDelta, MicroEpsilon},
@@ -174,7 +175,11 @@ impl JobFile {
                     params = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
                 }
                 let path = self.folder.join(&wasm.module);
-                let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
+                let mut bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
+                // What a compiler that knows nothing of components leaves is made one; a row function is none.
+                if component::is_core(&bytes) && !tidegate_sandbox::wasm::has_row(&bytes) {
+                    bytes = component::componentize(&bytes).map_err(|e| file_error(&path, e))?;
+                }
                 let program = Program::Wasm {
                     module: ContentHash::of(&bytes),
                     select: wasm.select.trim().to_owned(),

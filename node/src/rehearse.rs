@@ -8,6 +8,8 @@ use std::{
 use tidegate_gate::Split;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
+pub use tidegate_sandbox::{Fuel, Rehearsal};
+
 use crate::{NodeError, answer::Answer, check, file_error, home::Home, jobfile::JobFile, sample::LaidOut, worker};
 
 /// What a rehearsal shows.
@@ -21,8 +23,8 @@ pub struct Rehearsed {
     pub mechanism: Mechanism,
     /// How the price is split over the columns.
     pub split: Split,
-    /// What the program said: log lines, traps, defaults used.
-    pub lines: Vec<String>,
+    /// What the program said (log lines, traps, defaults used) and what fuel it took.
+    pub said: Rehearsal,
 }
 
 /// Runs `file` on one's own mock rows (any files that can be published under `policy`).
@@ -49,8 +51,8 @@ async fn on(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> R
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(mock, e))?;
     let planned = check::plan(home, file, policy, schema).await?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
-    let (sums, lines) = worker::rehearse(&planned.work, files).await.map_err(|e| file_error(mock, e))?;
+    let (sums, said) = worker::rehearse(&planned.work, files).await.map_err(|e| file_error(mock, e))?;
     let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
     let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
-    Ok(Rehearsed { answer, result: released.document().clone(), mechanism: planned.mechanism(), split: planned.split(), lines })
+    Ok(Rehearsed { answer, result: released.document().clone(), mechanism: planned.mechanism(), split: planned.split(), said })
 }

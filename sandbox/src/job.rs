@@ -3,6 +3,7 @@
 use std::{fs::File, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
 use tidegate_gate::{
     BRANCHES, Column, Confusion, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Vector,
 };
@@ -40,10 +41,38 @@ impl Attachment {
 }
 
 /// What rehearsal on mock rows shows and production never does.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Rehearsal {
     /// The guest's log lines and traps, in order.
     pub lines: Vec<String>,
+    /// What its calls took of their fuel.
+    pub fuel: Option<Fuel>,
+}
+
+/// Fuel of some calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fuel {
+    /// What a call may take.
+    pub limit: u64,
+    /// How many calls there were.
+    pub calls: u64,
+    /// The least that one took.
+    pub least: u64,
+    /// The mean.
+    pub mean: u64,
+    /// The most.
+    pub most: u64,
+}
+
+impl Rehearsal {
+    /// A call took so much of its fuel.
+    pub(crate) fn took(&mut self, fuel: u64, limit: u64) {
+        let seen = self.fuel.get_or_insert(Fuel { limit, calls: 0, least: u64::MAX, mean: 0, most: 0 });
+        (seen.least, seen.most) = (seen.least.min(fuel), seen.most.max(fuel));
+        let sum = u128::from(seen.mean) * u128::from(seen.calls) + u128::from(fuel);
+        seen.calls += 1;
+        seen.mean = (sum / u128::from(seen.calls)) as u64;
+    }
 }
 
 /// An admitted job. Comes only out of [`admit()`].

@@ -9,6 +9,7 @@ pub(crate) mod gate;
 pub(crate) mod grant;
 pub(crate) mod inspect;
 pub(crate) mod list;
+pub(crate) mod new;
 pub(crate) mod publish;
 pub(crate) mod quarantine;
 pub(crate) mod receipts;

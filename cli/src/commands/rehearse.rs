@@ -1,17 +1,20 @@
 //! `tidegate rehearse`
 
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf};
 
 use tidegate_node::{
     Address,
     buyer::Buyer,
     home::Home,
     jobfile::JobFile,
-    rehearse::{rehearse, rehearse_own},
+    rehearse::{Fuel, rehearse, rehearse_own},
 };
 use tidegate_protocol::policy::PolicyFile;
 
 use crate::show;
+
+/// Most different lines of the program that are shown; `--json` has all.
+const MOST_LINES: usize = 40;
 
 /// What to rehearse, on which rows.
 #[derive(Debug, clap::Args)]
@@ -55,7 +58,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if args.json {
         println!(
             "{}",
-            serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "split": shown.split, "lines": shown.lines })
+            serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "split": shown.split, "lines": shown.said.lines, "fuel": shown.said.fuel })
         );
         return Ok(());
     }
@@ -65,11 +68,25 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     }
     println!("mock rows, real noise. The job would cost {}", show::price(shown.result.cost, policy.delta_femto));
     show::noise(&shown.mechanism, &shown.split);
-    for line in shown.lines.iter().take(40) {
-        println!("  program: {line}");
+    if let Some(Fuel { limit, calls, least, mean, most }) = shown.said.fuel {
+        println!("{calls} calls took {least} to {most} fuel, {mean} on average; each may take {limit}");
     }
-    if shown.lines.len() > 40 {
-        println!("  … and {} more lines", shown.lines.len() - 40);
+    // Where one line comes again and again it is shown once, in the place where it came first.
+    let mut seen = Vec::<(&str, u64)>::new();
+    let mut known = HashMap::new();
+    for line in &shown.said.lines {
+        let at = *known.entry(line.as_str()).or_insert_with(|| {
+            seen.push((line, 0));
+            seen.len() - 1
+        });
+        seen[at].1 += 1;
+    }
+    for (line, times) in seen.iter().take(MOST_LINES) {
+        let times = if *times > 1 { format!("({times} times) ") } else { String::new() };
+        println!("  program: {times}{}", line.split('\n').map(show::plain).collect::<Vec<_>>().join("\n    "));
+    }
+    if seen.len() > MOST_LINES {
+        println!("  … and {} more lines", seen.len() - MOST_LINES);
     }
     Ok(())
 }

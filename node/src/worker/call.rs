@@ -13,7 +13,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use tidegate_gate::{GroupSums, Sums};
 use tidegate_gpu_runner::library;
 use tidegate_protocol::{Code, Refusal, job::Program, limits};
-use tidegate_sandbox::{Attachment, wasm};
+use tidegate_sandbox::{Attachment, Rehearsal, wasm};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::mpsc::Sender,
@@ -97,7 +97,7 @@ pub async fn run(
 ///
 /// # Errors
 /// [`WorkerFailed`].
-pub async fn rehearse(work: &Work, files: &[PathBuf]) -> Result<(Sums, Vec<String>), WorkerFailed> {
+pub async fn rehearse(work: &Work, files: &[PathBuf]) -> Result<(Sums, Rehearsal), WorkerFailed> {
     let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
     let mut sums = Sums::default();
     let given = Given { files, scratch: &std::env::temp_dir(), least_units: 1, rehearsal: true };
@@ -107,8 +107,8 @@ pub async fn rehearse(work: &Work, files: &[PathBuf]) -> Result<(Sums, Vec<Strin
             sums.groups.extend(some);
         }
     };
-    let (lines, ()) = tokio::join!(run_as(work, &given, deadline, Some(each)), take);
-    Ok((sums, lines?))
+    let (shown, ()) = tokio::join!(run_as(work, &given, deadline, Some(each)), take);
+    Ok((sums, shown?))
 }
 
 async fn run_as(
@@ -116,7 +116,7 @@ async fn run_as(
     given: &Given<'_>,
     deadline: SystemTime,
     each: Option<Sender<Vec<GroupSums>>>,
-) -> Result<Vec<String>, WorkerFailed> {
+) -> Result<Rehearsal, WorkerFailed> {
     let runner = match &work.job.program {
         Program::Onnx { .. } => Some(Runner::start()?),
         _ => None,
@@ -124,7 +124,7 @@ async fn run_as(
     let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
     match call(&task(work, Some(given))?, Some(given), runner, time, each).await? {
         Answer::Done(_) if fault::named("worker-breaks") => Err(failed("broken by a test")),
-        Answer::Done(lines) => Ok(lines),
+        Answer::Done(shown) => Ok(shown),
         Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
         Answer::Refused(refusal) => Err(failed(refusal)),
         Answer::Checked { .. } | Answer::Groups(_) | Answer::Compiled(_) => Err(failed("it gave another answer")),

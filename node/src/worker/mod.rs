@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use tidegate_gate::{GroupSums, Shape};
 use tidegate_protocol::{Job, Refusal, job::Key, policy::Policy};
-use tidegate_sandbox::Attachment;
+use tidegate_sandbox::{Attachment, Rehearsal};
 
 mod call;
 mod serve;
@@ -84,8 +84,8 @@ enum Answer {
     Refused(Refusal),
     /// Some groups; more answers follow.
     Groups(Vec<GroupSums>),
-    /// All groups came; what the program said.
-    Done(Vec<String>),
+    /// All groups came; what is shown of it in rehearsal.
+    Done(Rehearsal),
     Failed(String),
 }
 

@@ -119,7 +119,7 @@ fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option
     let mut shown = task.rehearsal.then(Rehearsal::default);
     let help = Help { inference, rehearsal: shown.as_mut(), spill, least_units: task.least_units };
     match run_into(&admitted, files, &task.prf, help, sink) {
-        Ok(()) => Answer::Done(shown.unwrap_or_default().lines),
+        Ok(()) => Answer::Done(shown.unwrap_or_default()),
         Err(e) => Answer::Failed(e.to_string()),
     }
 }

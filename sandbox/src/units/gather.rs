@@ -3,7 +3,8 @@
 use std::fs::File;
 
 use datafusion::arrow::{
-    array::{ArrayRef, RecordBatch},
+    array::{ArrayRef, RecordBatch, UInt32Array},
+    compute::take_record_batch,
     datatypes::SchemaRef,
 };
 use tidegate_protocol::limits;
@@ -84,4 +85,48 @@ pub(crate) fn each_unit_as(
         (Some(schema), Some(gathered)) => finish(&schema, &gathered),
         _ => Ok(()),
     }
+}
+
+/// As [`each_unit_as`] for parts of units that are put together by `of_unit`, a number: calls `visit(number, rows)` for the rows of a batch whose units have
+/// that number, each unit's in their order, and units in theirs.
+///
+/// # Errors
+/// As [`Scan::run`]; `of`'s and `visit`'s own.
+pub(crate) fn each_batch_by(
+    files: &[File],
+    select: &Select,
+    of: impl Fn(&ArrayRef) -> Result<ArrayRef, RunError>,
+    of_unit: impl Fn(UnitRef<'_>) -> u32,
+    mut visit: impl FnMut(u32, RecordBatch) -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    let selects = [select];
+    let scan = Scan::open(files, &selects, 0)?;
+    let mut open: Option<(Unit, usize)> = None;
+    scan.run(|runs, columns| {
+        let columns = columns.iter().map(|c| of(&shorten(c, limits::TEXT_CHARS)?)).collect::<Result<Vec<_>, _>>()?;
+        let most = most_rows(&columns);
+        let rows = runs.rows.last().map_or(0, |run| run.end);
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(scan.schema(&columns), columns, &options)?;
+        // Each unit's number, and which rows: none beyond the most that one may have.
+        let mut numbered = Vec::with_capacity(runs.rows.len());
+        for (unit, run) in runs.units().zip(&runs.rows) {
+            let before = open.as_ref().filter(|(open, _)| open.as_ref() == unit).map_or(0, |(_, rows)| *rows);
+            let kept = run.len().min(most - before);
+            if run.end == rows {
+                open = Some((unit.to_owned(), before + kept));
+            }
+            numbered.push((of_unit(unit), run.start..run.start + kept));
+        }
+        numbered.sort_by_key(|(number, _)| *number);
+        let order: UInt32Array = numbered.iter().flat_map(|(_, rows)| rows.start as u32..rows.end as u32).collect();
+        let sorted = take_record_batch(&batch, &order)?;
+        let mut from = 0;
+        for same in numbered.chunk_by(|a, b| a.0 == b.0) {
+            let rows = same.iter().map(|(_, rows)| rows.len()).sum();
+            visit(same[0].0, sorted.slice(from, rows))?;
+            from += rows;
+        }
+        Ok(())
+    })
 }

@@ -11,7 +11,7 @@ use arrow::{
 use tidegate_protocol::limits;
 
 use super::values;
-use crate::{RunError, sql::Select, units::each_unit_as};
+use crate::{RunError, sql::Select, units::each_batch_by};
 
 /// How much of the rows lies in memory.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ impl Room {
 /// could take, which is what its call would come to.
 ///
 /// # Errors
-/// As [`each_unit_as`]; `visit`'s own.
+/// As [`each_batch_by`]; `visit`'s own.
 pub(super) fn each_block(
     files: &[File],
     select: &Select,
@@ -47,9 +47,13 @@ pub(super) fn each_block(
     let mut from = 0;
     while from < blocks {
         let mut kept = Kept { room, blocks: from..blocks, ..Kept::default() };
-        each_unit_as(files, select, values::plain, |unit, rows| {
-            kept.add(unit.with_bytes(|unit| block_of(unit, blocks, prf)), rows)
-        })?;
+        each_batch_by(
+            files,
+            select,
+            values::plain,
+            |unit| unit.with_bytes(|unit| block_of(unit, blocks, prf)),
+            |block, rows| kept.add(block, rows),
+        )?;
         kept.settle()?;
         for block in kept.blocks.clone() {
             // An empty block is called too: its number of units is not public.

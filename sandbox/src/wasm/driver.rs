@@ -18,7 +18,7 @@ pub(super) const MEMORY: &str = "memory";
 pub(super) fn driver(row: &str, takes: usize, gives: usize) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function(vec![ValType::F64; takes], vec![ValType::F64; gives]);
-    types.ty().function([ValType::I32], []);
+    types.ty().function([ValType::I32, ValType::I32], []);
     let mut imports = ImportSection::new();
     imports.import(MODULE, row, EntityType::Function(0));
     let mut functions = FunctionSection::new();
@@ -29,24 +29,26 @@ pub(super) fn driver(row: &str, takes: usize, gives: usize) -> Vec<u8> {
     let mut exports = ExportSection::new();
     exports.export(RUN, ExportKind::Func, 1).export(MEMORY, ExportKind::Memory, 0);
 
-    // Local 0 is how many rows, then the byte at which they end; 1 is at which we are; from 2 on what is given.
-    let mut run = Function::new([(1, ValType::I32), (gives as u32, ValType::F64)]);
+    // Locals 0 and 1 are the rows from which and up to which, then their places in a column, in bytes; from 2 on what is given.
+    let mut run = Function::new([(gives as u32, ValType::F64)]);
     let at = |column: usize| MemArg { offset: (column * COLUMN_BYTES) as u64, align: 3, memory_index: 0 };
     let mut emit = |instruction: Instruction<'_>| {
         run.instruction(&instruction);
     };
-    emit(Instruction::LocalGet(0));
-    emit(Instruction::I32Const(3));
-    emit(Instruction::I32Shl);
-    emit(Instruction::LocalSet(0));
+    for local in [0, 1] {
+        emit(Instruction::LocalGet(local));
+        emit(Instruction::I32Const(3));
+        emit(Instruction::I32Shl);
+        emit(Instruction::LocalSet(local));
+    }
     emit(Instruction::Block(BlockType::Empty));
     emit(Instruction::Loop(BlockType::Empty));
-    emit(Instruction::LocalGet(1));
     emit(Instruction::LocalGet(0));
+    emit(Instruction::LocalGet(1));
     emit(Instruction::I32GeU);
     emit(Instruction::BrIf(1));
     for column in 0..takes {
-        emit(Instruction::LocalGet(1));
+        emit(Instruction::LocalGet(0));
         emit(Instruction::F64Load(at(column)));
     }
     emit(Instruction::Call(0));
@@ -54,14 +56,14 @@ pub(super) fn driver(row: &str, takes: usize, gives: usize) -> Vec<u8> {
         emit(Instruction::LocalSet(2 + number as u32));
     }
     for number in 0..gives {
-        emit(Instruction::LocalGet(1));
+        emit(Instruction::LocalGet(0));
         emit(Instruction::LocalGet(2 + number as u32));
         emit(Instruction::F64Store(at(takes + number)));
     }
-    emit(Instruction::LocalGet(1));
+    emit(Instruction::LocalGet(0));
     emit(Instruction::I32Const(8));
     emit(Instruction::I32Add);
-    emit(Instruction::LocalSet(1));
+    emit(Instruction::LocalSet(0));
     emit(Instruction::Br(0));
     emit(Instruction::End);
     emit(Instruction::End);

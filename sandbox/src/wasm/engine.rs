@@ -53,6 +53,8 @@ pub(super) fn engine(memory: usize) -> wasmtime::Result<Engine> {
         .table_elements(TABLE_ELEMENTS)
         .max_core_instance_size(1 << 20)
         .max_component_instance_size(1 << 20)
+        // Calls run on the threads that make them.
+        .total_stacks(1)
         .max_unused_warm_slots(ways * MEMORIES)
         .linear_memory_keep_resident(KEPT)
         .table_keep_resident(KEPT);

@@ -19,7 +19,7 @@ use super::{
         charge,
     },
 };
-use crate::{Attachment, sql::Select};
+use crate::{Attachment, Rehearsal, sql::Select};
 
 /// An admitted component with the rows it asks for.
 pub struct Guest {
@@ -120,14 +120,16 @@ impl Guest {
     }
 
     /// One contribution: a fresh instance, one call. `Err` says why the default stands in.
-    pub(super) fn call(&self, rows: &Rows, lines: Option<&mut Vec<String>>) -> Result<Vec<f64>, String> {
+    pub(super) fn call(&self, rows: &Rows, shown: Option<&mut Rehearsal>) -> Result<Vec<f64>, String> {
         let wanted = self.limits.numbers;
-        let call = Call::new(self.limits.of_store(), self.params.clone(), self.seed, lines.is_some());
+        let call = Call::new(self.limits.of_store(), self.params.clone(), self.seed, shown.is_some());
         let mut store = self.limits.store(&self.engine, call, true).map_err(|e| format!("{e:#}"))?;
         let outcome =
             self.pre.instantiate(&mut store).and_then(|job| job.call_contribute(&mut store, rows)).map_err(|e| format!("{e:#}"));
-        if let Some(lines) = lines {
-            lines.extend(store.into_data().lines());
+        if let Some(shown) = shown {
+            let left = store.get_fuel().unwrap_or_default();
+            shown.took(self.limits.fuel.saturating_sub(left), self.limits.fuel);
+            shown.lines.extend(store.into_data().lines());
         }
         let values = outcome?;
         if values.len() != wanted {

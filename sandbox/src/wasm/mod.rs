@@ -22,4 +22,4 @@ pub use code::Code;
 pub use inspect::{Inspection, inspect};
 pub use program::Program;
 pub use run::ways;
-pub use stateless::{Proof, RowFunction};
+pub use stateless::{Proof, RowFunction, has_row};

@@ -64,8 +64,8 @@ impl Program {
             Attachment::Code(code) => code.load_rows(&engine)?,
         };
         let driver = match function.proof {
-            Proof::Bounded(_) => Some(compile_rows(&engine, &driver(ROW, function.takes, function.gives))?),
-            Proof::Stateless | Proof::Unproven(_) => None,
+            Proof::Bounded(_) | Proof::Stateless => Some(compile_rows(&engine, &driver(ROW, function.takes, function.gives))?),
+            Proof::Unproven(_) => None,
         };
         let limits = Limits::of(policy, split, &outputs);
         let rows = Rows { engine, module, function, driver, select, outputs, limits };

@@ -3,7 +3,7 @@
 //! How a function is called depends on what is [proven](super::stateless) of it, what comes out does not: one that keeps nothing and has a bound is called for
 //! many rows in one go, without counting its fuel; one that keeps nothing, in an instance for all people; any other, in a fresh instance for each person.
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, ops::Range, sync::Arc};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, Float64Array},
@@ -91,12 +91,15 @@ impl Rows {
     }
 }
 
+/// The driver's loop over the rows from one up to another.
+type Loop = (TypedFunc<(i32, i32), ()>, Memory);
+
 /// A running instance.
 struct Running {
     store: Store<Call>,
     row: Func,
     /// The driver's loop and the memory it works in.
-    many: Option<(TypedFunc<i32, ()>, Memory)>,
+    many: Option<Loop>,
 }
 
 fn engine_error(e: wasmtime::Error) -> RunError {
@@ -110,9 +113,10 @@ struct Caller<'a> {
     defaults: Vec<f64>,
     running: Option<Running>,
     open: Option<Unit>,
-    /// The open person's sums; `None` after a failure.
-    sums: Option<Vec<f64>>,
-    /// What is left of the open person's fuel, where it is not counted by the engine.
+    /// The open person's sums, and whether they hold.
+    sums: Vec<f64>,
+    fails: bool,
+    /// What is left of the open person's fuel.
     fuel: u64,
     /// Sums of people who are done, number by number.
     done: Vec<Vec<f64>>,
@@ -135,7 +139,8 @@ impl<'a> Caller<'a> {
             defaults: Output::defaults(&rows.outputs),
             running: None,
             open: None,
-            sums: None,
+            sums: vec![0.0; gives],
+            fails: false,
             fuel: 0,
             done: vec![vec![]; gives],
             group: plan.group(vec![]),
@@ -150,24 +155,24 @@ impl<'a> Caller<'a> {
         let len = chunk.runs.rows.last().map_or(0, |rows| rows.end);
         for from in (0..len).step_by(driver::ROWS) {
             let to = len.min(from + driver::ROWS);
-            let begins = chunk.runs.rows.partition_point(|rows| rows.end <= from);
-            let failed = self.sums.is_none() && self.open.as_ref().is_some_and(|open| open.as_ref() == chunk.runs.unit(begins));
-            if failed && chunk.runs.rows[begins].end >= to {
+            let first = chunk.runs.rows.partition_point(|rows| rows.end <= from);
+            let goes_on = self.open.as_ref().is_some_and(|open| open.as_ref() == chunk.runs.unit(first));
+            if goes_on && self.fails && chunk.runs.rows[first].end >= to {
                 // All of one person's who has the default already.
                 continue;
             }
-            let together = self.call_many(from..to)?;
-            for (i, rows) in chunk.runs.rows.iter().enumerate().skip(begins) {
+            let how = self.lay(from..to)?;
+            for (i, rows) in chunk.runs.rows.iter().enumerate().skip(first) {
                 if rows.start >= to {
                     break;
                 }
                 self.meet(chunk.runs.unit(i))?;
-                for row in rows.start.max(from)..rows.end.min(to) {
-                    if together {
-                        self.add(row - from);
-                    } else {
-                        self.call_one(row)?;
-                    }
+                let mine = rows.start.max(from)..rows.end.min(to);
+                match how {
+                    _ if self.fails => {}
+                    How::Done => self.add(mine.start - from..mine.end - from),
+                    How::Laid => self.call(mine.start - from..mine.end - from)?,
+                    How::Single => mine.for_each(|row| self.call_one(row)),
                 }
             }
         }
@@ -181,14 +186,10 @@ impl<'a> Caller<'a> {
         }
         self.close()?;
         self.open = Some(unit.to_owned());
-        self.sums = Some(vec![0.0; self.rows.function.gives]);
-        self.fuel = self.rows.limits.fuel;
-        if self.rows.function.proof == Proof::Stateless {
-            // Each person has a tank of their own.
-            if let Some(running) = &mut self.running {
-                running.store.set_fuel(self.rows.limits.fuel).map_err(engine_error)?;
-            }
-        } else if matches!(self.rows.function.proof, Proof::Unproven(_)) {
+        self.sums.fill(0.0);
+        // Each person has a tank of their own.
+        (self.fails, self.fuel) = (false, self.rows.limits.fuel);
+        if matches!(self.rows.function.proof, Proof::Unproven(_)) {
             self.running = None;
         }
         Ok(())
@@ -199,9 +200,8 @@ impl<'a> Caller<'a> {
         if self.open.take().is_none() {
             return Ok(());
         }
-        let sums = self.sums.take();
-        self.failed += u64::from(sums.is_none());
-        let sums = sums.as_deref().unwrap_or(&self.defaults);
+        self.failed += u64::from(self.fails);
+        let sums = if self.fails { &self.defaults } else { &self.sums };
         self.done.iter_mut().zip(sums).for_each(|(done, sum)| done.push(*sum));
         if self.done[0].len() >= TOGETHER { self.flush() } else { Ok(()) }
     }
@@ -213,87 +213,108 @@ impl<'a> Caller<'a> {
         Ok(())
     }
 
-    /// Adds what the driver gave for a row of the open person, who pays for the most that it may have taken.
-    fn add(&mut self, row: usize) {
-        match (self.fuel.checked_sub(self.most()), &mut self.sums) {
-            (Some(left), Some(sums)) => {
-                self.fuel = left;
-                sums.iter_mut().zip(&self.given).for_each(|(sum, given)| *sum += given[row]);
-            }
-            _ => self.sums = None,
-        }
-    }
-
-    /// The most instructions of a call, where that is proven.
-    fn most(&self) -> u64 {
-        match self.rows.function.proof {
-            Proof::Bounded(most) => most,
-            Proof::Stateless | Proof::Unproven(_) => 0,
-        }
-    }
-
-    /// Calls the function for these rows together; says whether it did. Where one of them traps, each is called by itself.
-    fn call_many(&mut self, rows: std::ops::Range<usize>) -> Result<bool, RunError> {
-        if self.rows.driver.is_none() {
-            return Ok(false);
-        }
-        let mut running = match self.running.take() {
-            Some(running) => running,
-            None => self.rows.start().map_err(engine_error)?,
-        };
-        let mut done = false;
-        if let Some((run, memory)) = &running.many {
-            let bytes = memory.data_mut(&mut running.store);
-            for (place, column) in bytes.chunks_exact_mut(driver::COLUMN_BYTES).zip(&self.taken) {
-                let numbers = &column[rows.clone()];
-                place.chunks_exact_mut(8).zip(numbers).for_each(|(place, number)| place.copy_from_slice(&number.to_le_bytes()));
-            }
-            done = run.call(&mut running.store, rows.len() as i32).is_ok();
-            let bytes = memory.data(&running.store).chunks_exact(driver::COLUMN_BYTES).skip(self.taken.len());
-            for (given, place) in self.given.iter_mut().zip(bytes) {
-                let numbers = place.as_chunks::<8>().0.iter().take(rows.len());
-                given.clear();
-                given.extend(numbers.map(|number| f64::from_le_bytes(*number)));
-            }
-        }
-        self.running = Some(running);
-        Ok(done)
-    }
-
-    /// Calls the function for one row of the open person.
-    fn call_one(&mut self, row: usize) -> Result<(), RunError> {
-        let left = self.fuel.checked_sub(self.most());
-        let (Some(left), Some(sums)) = (left, &mut self.sums) else {
-            self.sums = None;
-            return Ok(());
+    /// Adds what was given for these rows of the open person, in their order.
+    fn add(&mut self, rows: Range<usize>) {
+        // Who pays for the most that they may have taken, where that is known, has paid before by what they took where it is not.
+        let most = if let Proof::Bounded(most) = self.rows.function.proof { most } else { 0 };
+        let Some(left) = self.fuel.checked_sub(most.saturating_mul(rows.len() as u64)) else {
+            self.fails = true;
+            return;
         };
         self.fuel = left;
-        let started = match self.running.take() {
-            Some(running) => Ok(running),
-            None => self.rows.start(),
+        for (sum, given) in self.sums.iter_mut().zip(&self.given) {
+            *sum = given[rows.clone()].iter().fold(*sum, |sum, number| sum + number);
+        }
+    }
+
+    /// Lays these rows before the driver; where the function has a bound they are done at once, unless one of them traps.
+    fn lay(&mut self, rows: Range<usize>) -> Result<How, RunError> {
+        if self.rows.driver.is_none() {
+            return Ok(How::Single);
+        }
+        let running = match &mut self.running {
+            Some(running) => running,
+            none => none.insert(self.rows.start().map_err(engine_error)?),
         };
-        let called = started.and_then(|mut running| {
-            let taken: Vec<Val> = self.taken.iter().map(|column| Val::F64(column[row].to_bits())).collect();
-            let mut given = vec![Val::F64(0); sums.len()];
-            let called = running.row.call(&mut running.store, &taken, &mut given);
-            sums.iter_mut().zip(&given).for_each(|(sum, given)| *sum += given.f64().unwrap_or(f64::NAN));
-            self.running = Some(running);
-            called
-        });
-        if called.is_err() {
-            self.sums = None;
+        let Some((run, memory)) = &running.many else { return Ok(How::Single) };
+        let bytes = memory.data_mut(&mut running.store);
+        for (place, column) in bytes.chunks_exact_mut(driver::COLUMN_BYTES).zip(&self.taken) {
+            let places = place.as_chunks_mut::<8>().0;
+            places.iter_mut().zip(&column[rows.clone()]).for_each(|(place, number)| *place = number.to_le_bytes());
+        }
+        if !matches!(self.rows.function.proof, Proof::Bounded(_)) || run.call(&mut running.store, (0, rows.len() as i32)).is_err()
+        {
+            return Ok(How::Laid);
+        }
+        self.read(0..rows.len());
+        Ok(How::Done)
+    }
+
+    /// Reads what was given for these rows.
+    fn read(&mut self, rows: Range<usize>) {
+        let Some(Running { store, many: Some((_, memory)), .. }) = &self.running else { return };
+        let columns = memory.data(store).chunks_exact(driver::COLUMN_BYTES).skip(self.taken.len());
+        for (given, column) in self.given.iter_mut().zip(columns) {
+            given.resize(driver::ROWS, 0.0);
+            let places = &column.as_chunks::<8>().0[rows.clone()];
+            given[rows.clone()].iter_mut().zip(places).for_each(|(number, place)| *number = f64::from_le_bytes(*place));
+        }
+    }
+
+    /// Calls the function for these rows of the open person, which are laid before the driver.
+    fn call(&mut self, rows: Range<usize>) -> Result<(), RunError> {
+        let counted = self.rows.function.proof == Proof::Stateless;
+        let Some(Running { store, many: Some((run, _)), .. }) = &mut self.running else { return Ok(()) };
+        if counted {
+            store.set_fuel(self.fuel).map_err(engine_error)?;
+        }
+        self.fails = run.call(&mut *store, (rows.start as i32, rows.end as i32)).is_err();
+        if counted {
+            self.fuel = store.get_fuel().map_err(engine_error)?;
+        }
+        if !self.fails {
+            self.read(rows.clone());
+            self.add(rows);
         }
         Ok(())
     }
+
+    /// Calls the function for one row of the open person, in their own instance.
+    fn call_one(&mut self, row: usize) {
+        if self.fails {
+            return;
+        }
+        let mut running = match self.running.take().map_or_else(|| self.rows.start(), Ok) {
+            Ok(running) => running,
+            Err(_) => {
+                self.fails = true;
+                return;
+            }
+        };
+        let taken: Vec<Val> = self.taken.iter().map(|column| Val::F64(column[row].to_bits())).collect();
+        let mut given = vec![Val::F64(0); self.sums.len()];
+        self.fails = running.row.call(&mut running.store, &taken, &mut given).is_err();
+        self.sums.iter_mut().zip(&given).for_each(|(sum, given)| *sum += given.f64().unwrap_or(f64::NAN));
+        self.running = Some(running);
+    }
+}
+
+/// How rows are called.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// They were, all at once.
+    Done,
+    /// A person's at a time, by the driver.
+    Laid,
+    /// One by one.
+    Single,
 }
 
 impl Rows {
     fn start(&self) -> wasmtime::Result<Running> {
-        let mut store = self.limits.store(
-            &self.engine,
-            Call::new(self.limits.of_store(), Arc::default(), [0; 32], false),
-            self.driver.is_none(),
-        )?;
+        let bounded = matches!(self.function.proof, Proof::Bounded(_));
+        let mut store =
+            self.limits.store(&self.engine, Call::new(self.limits.of_store(), Arc::default(), [0; 32], false), !bounded)?;
         let instance = Instance::new(&mut store, &self.module, &[])?;
         let row = instance.get_func(&mut store, ROW).ok_or_else(|| wasmtime::format_err!("no {ROW}"))?;
         let mut many = None;

@@ -131,13 +131,13 @@ impl<'a> Caller<'a> {
     }
 
     fn call(&mut self, rows: Option<&RecordBatch>) -> Result<(), RunError> {
-        let call = |lines: Option<&mut Vec<String>>| match rows {
+        let call = |shown: Option<&mut Rehearsal>| match rows {
             None => Err("its rows take more memory than a guest may have".to_owned()),
-            Some(rows) => self.guest.call(&values::rows(rows), lines),
+            Some(rows) => self.guest.call(&values::rows(rows), shown),
         };
         let values = match &mut self.shown {
             None => call(None).ok(),
-            Some(shown) => match call(Some(&mut shown.lines)) {
+            Some(shown) => match call(Some(shown)) {
                 Ok(values) => Some(values),
                 Err(why) => {
                     shown.lines.push(format!("default vector used: {why}"));

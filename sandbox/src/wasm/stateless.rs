@@ -149,6 +149,15 @@ pub(super) fn prove(module: &[u8]) -> Result<RowFunction, String> {
     Ok(RowFunction { takes: kind.params().len(), gives: kind.results().len(), proof })
 }
 
+/// Whether a core module exports something by a row function's name.
+pub fn has_row(module: &[u8]) -> bool {
+    let exports = Parser::new(0).parse_all(module).filter_map(|payload| match payload {
+        Ok(Payload::ExportSection(section)) => Some(section),
+        _ => None,
+    });
+    exports.flatten().any(|export| export.is_ok_and(|export| export.name == ROW))
+}
+
 /// Why this instruction may keep state; nothing where it keeps none.
 fn look(op: &Operator<'_>, seen: &mut Body) -> Option<&'static str> {
     seen.instructions += 1;

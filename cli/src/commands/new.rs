@@ -1,0 +1,44 @@
+//! `tidegate new`
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tidegate_guest::template::Language;
+
+/// What to begin.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Args {
+    /// A job with a program of one's own: sources, job file, how to build it.
+    Job(Job),
+}
+
+/// A new job.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Job {
+    /// Its folder, which is made.
+    folder: PathBuf,
+    /// The language.
+    #[arg(long, value_parser = language)]
+    lang: Language,
+}
+
+fn language(text: &str) -> Result<Language, String> {
+    let known = Language::ALL.map(Language::name).join(", ");
+    Language::ALL.into_iter().find(|one| one.name() == text).ok_or(format!("known are {known}"))
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let Args::Job(Job { folder, lang }) = args;
+    std::fs::create_dir(folder).with_context(|| format!("{}: give a folder that is not there yet", folder.display()))?;
+    for (path, text) in lang.files() {
+        let path = folder.join(path);
+        path.parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(&path, text))
+            .with_context(|| path.display().to_string())?;
+    }
+    println!("{} is there. To build it:\n  cd {}", folder.display(), folder.display());
+    lang.build().iter().for_each(|line| println!("  {line}"));
+    println!("then write the dataset and columns into job.toml; README.md says what comes next");
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! `tidegate new job`: something to begin with in each language.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::World;
+
+#[test]
+fn a_job_is_begun_in_each_language() {
+    let world = World::new();
+    for (language, source) in [("rust", "src/lib.rs"), ("c", "job.c"), ("python", "app.py"), ("js", "app.js")] {
+        let folder = world.text(language);
+        let said = world.ok("buyer", &["new", "job", &folder, "--lang", language]);
+        assert!(said.contains("To build it") && said.contains(&folder), "{said}");
+        let read = |file: &str| std::fs::read_to_string(world.path(language).join(file)).unwrap();
+        assert!(read(source).contains("contribute"), "{language}");
+        assert_eq!(read("wit/job.wit"), tidegate_guest::WIT);
+        let readme = read("README.md");
+        assert!(said.lines().filter(|line| line.starts_with("  ")).skip(1).all(|line| readme.contains(line.trim())), "{readme}");
+        // The job file is one, once it names a dataset and a program is there: here one that was built elsewhere.
+        let job = read("job.toml");
+        let module = job.lines().find_map(|line| line.strip_prefix("module = ")).unwrap().trim_matches('"').to_owned();
+        let module = world.path(language).join(module);
+        std::fs::create_dir_all(module.parent().unwrap()).unwrap();
+        std::fs::write(module, tidegate_fixtures::guest("heavy").unwrap()).unwrap();
+        let job = job.replace("DATASET", "towns").replace("SELECT a, b", "SELECT spend, city");
+        std::fs::write(world.path(language).join("job.toml"), job).unwrap();
+        let said = world.ok("owner", &["check", &world.path(language).join("job.toml").display().to_string()]);
+        assert!(said.starts_with("accept"), "{said}");
+        assert!(world.fails("buyer", &["new", "job", &folder, "--lang", language]).contains("not there yet"));
+    }
+    assert!(world.fails("buyer", &["new", "job", &world.text("x"), "--lang", "cobol"]).contains("rust, c, python, js"));
+}
+
+/// A core module that some compiler left is made a component; what it lacks is said.
+#[test]
+fn a_core_module_is_made_a_component() {
+    let world = World::new();
+    let text = std::fs::read_to_string(tidegate_fixtures::path("guests/hostile/count.wat")).unwrap();
+    std::fs::write(world.path("job.wasm"), wat::parse_str(&text).unwrap()).unwrap();
+    let body = |module: &str| {
+        format!(
+            "rho = 0.01\n[wasm]\nmodule = \"{module}\"\nselect = \"SELECT spend FROM dataset\"\noutputs = [\n  \
+                 {{ name = \"a\", lo = 0, hi = 1, reducer = \"mean\", default = 0 }},\n  {{ name = \"b\", lo = 0, hi = 1, reducer = \"mean\", default = 0 }},\n]"
+        )
+    };
+    let job = world.job("job.toml", &body("job.wasm"));
+    let rehearse = ["rehearse", &job, "--mock", &world.text("data.csv"), "--policy", &world.text("policy.toml"), "--json"];
+    let shown: serde_json::Value = serde_json::from_str(&world.ok("buyer", &rehearse)).unwrap();
+    let fuel = &shown["fuel"];
+    assert_eq!(fuel["calls"], 60, "{shown}");
+    assert!(
+        fuel["least"].as_u64().unwrap() > 0
+            && fuel["most"].as_u64() >= fuel["mean"].as_u64()
+            && fuel["most"].as_u64() < fuel["limit"].as_u64()
+    );
+    std::fs::write(world.path("no.wasm"), wat::parse_str("(module (memory (export \"memory\") 1))").unwrap()).unwrap();
+    let said = world.fails("owner", &["check", &world.job("no.toml", &body("no.wasm"))]);
+    assert!(said.contains("contribute"), "{said}");
+}

@@ -1,0 +1,89 @@
+//! A job to begin with, in the language that its author likes.
+
+use crate::{C_HEADER, WIT};
+
+/// A language with a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Rust.
+    Rust,
+    /// C.
+    C,
+    /// Python.
+    Python,
+    /// JavaScript.
+    Js,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rust, Self::C, Self::Python, Self::Js];
+
+    /// How it is called on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::C => "c",
+            Self::Python => "python",
+            Self::Js => "js",
+        }
+    }
+
+    /// Where its build leaves the program.
+    fn module(self) -> &'static str {
+        match self {
+            Self::Rust => "target/wasm32-unknown-unknown/release/job.wasm",
+            Self::C | Self::Python | Self::Js => "job.wasm",
+        }
+    }
+
+    /// The lines that build it.
+    pub fn build(self) -> &'static [&'static str] {
+        match self {
+            Self::Rust => &["rustup target add wasm32-unknown-unknown", "cargo build --release --target wasm32-unknown-unknown"],
+            Self::C => &[
+                "pip install ziglang",
+                "python3 -m ziglang cc --target=wasm32-freestanding -O2 -nostdlib -Wl,--no-entry -Wl,-z,stack-size=65536 job.c -o job.wasm",
+            ],
+            Self::Python => {
+                &["pip install componentize-py==0.25.1", "componentize-py -d wit -w job componentize --stub-wasi app -o job.wasm"]
+            }
+            Self::Js => &["npm install @bytecodealliance/componentize-js", "node build.mjs"],
+        }
+    }
+
+    /// The files: their paths in the job's folder, and what they hold.
+    pub fn files(self) -> Vec<(&'static str, String)> {
+        let split = match self {
+            Self::Rust | Self::C => "# split = { blocks = 50 }       # or blocks of people: for programs that need many of them",
+            // An interpreter's instance is some milliseconds of work.
+            Self::Python | Self::Js => {
+                "# Once for each of so many blocks of people: an interpreter takes more fuel than there is for each person.\nsplit = { blocks = 50 }"
+            }
+        };
+        let fill = |text: &str| {
+            let text = text.replace("SPLIT", split);
+            text.replace("MODULE", self.module()).replace("    BUILD", &format!("    {}", self.build().join("\n    ")))
+        };
+        let mut files = vec![
+            ("job.toml", fill(include_str!("../templates/job.toml"))),
+            ("README.md", fill(include_str!("../templates/README.md"))),
+            ("wit/job.wit", WIT.to_owned()),
+        ];
+        let sources: &[(&'static str, &str)] = match self {
+            Self::Rust => &[
+                ("Cargo.toml", include_str!("../templates/rust/Cargo.toml")),
+                ("src/lib.rs", include_str!("../templates/rust/src/lib.rs")),
+            ],
+            Self::C => &[("job.c", include_str!("../templates/c/job.c")), ("tidegate_guest.h", C_HEADER)],
+            Self::Python => {
+                &[("app.py", include_str!("../templates/python/app.py")), ("tidegate.py", include_str!("../python/tidegate.py"))]
+            }
+            Self::Js => {
+                &[("app.js", include_str!("../templates/js/app.js")), ("build.mjs", include_str!("../templates/js/build.mjs"))]
+            }
+        };
+        files.extend(sources.iter().map(|(path, text)| (*path, (*text).to_owned())));
+        files
+    }
+}
