@@ -9,7 +9,7 @@ use datafusion::arrow::{
 };
 use tidegate_protocol::limits;
 
-use super::{Scan, Unit, UnitRef, shorten, width};
+use super::{Chunk, Scan, Unit, UnitRef, shorten, width};
 use crate::{RunError, sql::Select};
 
 /// How many rows of one unit a program is handed at most: from the columns' types alone, so that no unit, however many rows it has and however
@@ -87,46 +87,58 @@ pub(crate) fn each_unit_as(
     }
 }
 
-/// As [`each_unit_as`] for parts of units that are put together by `of_unit`, a number: calls `visit(number, rows)` for the rows of a batch whose units have
-/// that number, each unit's in their order, and units in theirs.
+/// What puts units together: by a number that each has.
+pub(crate) struct By<F, N> {
+    /// What a program takes of a column.
+    pub(crate) of: F,
+    /// A unit's number.
+    pub(crate) number: N,
+}
+
+/// The rows of units that have the same number, over at most `ways` threads: each has a state of its own, made by `start`, and `visit(state, number, rows)` gets the
+/// rows of a batch whose units have that number, each unit's in their order, and units in theirs. The states come back in the units' order.
 ///
 /// # Errors
-/// As [`Scan::run`]; `of`'s and `visit`'s own.
-pub(crate) fn each_batch_by(
+/// As [`Scan::run`]; `by`'s and `visit`'s own.
+pub(crate) fn split_by<S: Send>(
     files: &[File],
     select: &Select,
-    of: impl Fn(&ArrayRef) -> Result<ArrayRef, RunError>,
-    of_unit: impl Fn(UnitRef<'_>) -> u32,
-    mut visit: impl FnMut(u32, RecordBatch) -> Result<(), RunError>,
-) -> Result<(), RunError> {
+    ways: usize,
+    by: &By<impl Fn(&ArrayRef) -> Result<ArrayRef, RunError> + Sync, impl Fn(UnitRef<'_>) -> u32 + Sync>,
+    start: impl Fn() -> S + Sync,
+    visit: impl Fn(&mut S, u32, RecordBatch) -> Result<(), RunError> + Sync,
+) -> Result<Vec<S>, RunError> {
     let selects = [select];
     let scan = Scan::open(files, &selects, 0)?;
-    let mut open: Option<(Unit, usize)> = None;
-    scan.run(|runs, columns| {
-        let columns = columns.iter().map(|c| of(&shorten(c, limits::TEXT_CHARS)?)).collect::<Result<Vec<_>, _>>()?;
-        let most = most_rows(&columns);
-        let rows = runs.rows.last().map_or(0, |run| run.end);
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(scan.schema(&columns), columns, &options)?;
-        // Each unit's number, and which rows: none beyond the most that one may have.
-        let mut numbered = Vec::with_capacity(runs.rows.len());
-        for (unit, run) in runs.units().zip(&runs.rows) {
-            let before = open.as_ref().filter(|(open, _)| open.as_ref() == unit).map_or(0, |(_, rows)| *rows);
-            let kept = run.len().min(most - before);
-            if run.end == rows {
-                open = Some((unit.to_owned(), before + kept));
+    let begin = || Ok((start(), None::<(Unit, usize)>));
+    let states = scan.run_split(ways, begin, |(state, open), chunks, _| {
+        chunks.into_iter().filter(|chunk| !chunk.runs.rows.is_empty()).try_for_each(|Chunk { runs, columns }| {
+            let columns = columns.iter().map(|c| (by.of)(&shorten(c, limits::TEXT_CHARS)?)).collect::<Result<Vec<_>, _>>()?;
+            let most = most_rows(&columns);
+            let rows = runs.rows.last().map_or(0, |run| run.end);
+            let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+            let batch = RecordBatch::try_new_with_options(scan.schema(&columns), columns, &options)?;
+            // Each unit's number, and which rows: none beyond the most that one may have.
+            let mut numbered = Vec::with_capacity(runs.rows.len());
+            for (unit, run) in runs.units().zip(&runs.rows) {
+                let before = open.as_ref().filter(|(open, _)| open.as_ref() == unit).map_or(0, |(_, rows)| *rows);
+                let kept = run.len().min(most - before);
+                if run.end == rows {
+                    *open = Some((unit.to_owned(), before + kept));
+                }
+                numbered.push(((by.number)(unit), run.start..run.start + kept));
             }
-            numbered.push((of_unit(unit), run.start..run.start + kept));
-        }
-        numbered.sort_by_key(|(number, _)| *number);
-        let order: UInt32Array = numbered.iter().flat_map(|(_, rows)| rows.start as u32..rows.end as u32).collect();
-        let sorted = take_record_batch(&batch, &order)?;
-        let mut from = 0;
-        for same in numbered.chunk_by(|a, b| a.0 == b.0) {
-            let rows = same.iter().map(|(_, rows)| rows.len()).sum();
-            visit(same[0].0, sorted.slice(from, rows))?;
-            from += rows;
-        }
-        Ok(())
-    })
+            numbered.sort_by_key(|(number, _)| *number);
+            let order: UInt32Array = numbered.iter().flat_map(|(_, rows)| rows.start as u32..rows.end as u32).collect();
+            let sorted = take_record_batch(&batch, &order)?;
+            let mut from = 0;
+            for same in numbered.chunk_by(|a, b| a.0 == b.0) {
+                let rows = same.iter().map(|(_, rows)| rows.len()).sum();
+                visit(state, same[0].0, sorted.slice(from, rows))?;
+                from += rows;
+            }
+            Ok(())
+        })
+    })?;
+    Ok(states.into_iter().map(|(state, _)| state).collect())
 }

@@ -15,7 +15,7 @@ use tidegate_protocol::limits;
 
 pub(crate) use self::{
     eval::{Of, Physical, Selected, prove},
-    gather::{each_batch_by, each_unit_as},
+    gather::{By, each_unit_as, split_by},
 };
 pub use self::{
     gather::each_unit,

@@ -3,15 +3,19 @@
 use std::{collections::BTreeMap, fs::File, ops::Range};
 
 use arrow::{
-    array::{RecordBatch, UInt32Array},
+    array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array},
     compute::{concat_batches, take_record_batch},
-    datatypes::{Schema, SchemaRef},
+    datatypes::{DataType, Schema, SchemaRef},
 };
 
 use tidegate_protocol::limits;
 
-use super::values;
-use crate::{RunError, sql::Select, units::each_batch_by};
+use super::{engine::MOST_WAYS, values};
+use crate::{
+    RunError,
+    sql::Select,
+    units::{By, UnitRef, split_by},
+};
 
 /// How much of the rows lies in memory.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +39,7 @@ impl Room {
 /// could take, which is what its call would come to.
 ///
 /// # Errors
-/// As [`each_batch_by`]; `visit`'s own.
+/// As [`split_by`]; `visit`'s own.
 pub(super) fn each_block(
     files: &[File],
     select: &Select,
@@ -45,25 +49,27 @@ pub(super) fn each_block(
     visit: &mut dyn FnMut(Option<RecordBatch>) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let mut from = 0;
+    let ways = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WAYS);
+    let by = By { of: values::plain, number: |unit: UnitRef<'_>| unit.with_bytes(|unit| block_of(unit, blocks, prf)) };
     while from < blocks {
-        let mut kept = Kept { room, blocks: from..blocks, ..Kept::default() };
-        each_batch_by(
-            files,
-            select,
-            values::plain,
-            |unit| unit.with_bytes(|unit| block_of(unit, blocks, prf)),
-            |block, rows| kept.add(block, rows),
-        )?;
-        kept.settle()?;
-        for block in kept.blocks.clone() {
+        // Each thread has its share of the room.
+        let share = Room { window: room.window / ways, all: room.all / ways, ..room };
+        let begin = || Kept { room: share, blocks: from..blocks, ..Kept::default() };
+        let mut parts = split_by(files, select, ways, &by, begin, Kept::add)?;
+        parts.iter_mut().try_for_each(Kept::settle)?;
+        let end = parts.iter().map(|kept| kept.blocks.end).min().unwrap_or(blocks);
+        for block in from..end {
             // An empty block is called too: its number of units is not public.
-            visit(match (kept.held.remove(&block), &kept.schema) {
-                (Some(Held { over: true, .. }), _) => None,
-                (Some(held), Some(schema)) => Some(concat_batches(schema, &held.parts)?),
+            let schema = parts.iter().find_map(|kept| kept.schema.clone());
+            let held: Vec<Held> = parts.iter_mut().filter_map(|kept| kept.held.remove(&block)).collect();
+            let over = held.iter().any(|held| held.over) || held.iter().map(|held| held.bytes).sum::<usize>() > room.block;
+            visit(match schema {
+                _ if over => None,
+                Some(schema) if !held.is_empty() => Some(concat_batches(&schema, held.iter().flat_map(|held| &held.parts))?),
                 _ => Some(RecordBatch::new_empty(Schema::empty().into())),
             })?;
         }
-        from = kept.blocks.end;
+        from = end;
     }
     Ok(())
 }
@@ -139,9 +145,17 @@ impl Kept {
     }
 }
 
+/// Bytes of rows made [`values::plain`]: the same however they lie in batches.
 pub(super) fn size(rows: &RecordBatch) -> usize {
-    // A column whose size is not to be had has none of its own.
-    rows.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or_default()).sum()
+    let between = |offsets: &[i32]| offsets.last().zip(offsets.first()).map_or(0, |(end, start)| (end - start) as usize);
+    let one = |column: &ArrayRef| match column.data_type() {
+        DataType::Boolean => 0,
+        DataType::Utf8 => 4 * column.len() + between(column.as_string::<i32>().value_offsets()),
+        DataType::Binary => 4 * column.len() + between(column.as_binary::<i32>().value_offsets()),
+        _ => 8 * column.len(),
+    };
+    // And whether each is there, and a flag's own.
+    rows.columns().iter().map(|column| column.len() + one(column)).sum()
 }
 
 /// A unit's block: a keyed PRF of the unit alone.
