@@ -7,6 +7,7 @@ pub mod documents;
 pub mod models;
 pub mod notes;
 pub mod queries;
+pub mod rows;
 pub mod sql;
 pub mod tables;
 pub mod tokens;
