@@ -31,7 +31,7 @@ if [ -n "${GUEST_RUSTC:-}" ]; then
   flags=(-Zbuild-std=std,panic_abort)
 fi
 # Paths of the builder's machine stay out of the modules.
-rust="-C link-arg=-zstack-size=65536 --remap-path-prefix=$PWD=. --remap-path-prefix=$("${RUSTC:-rustc}" --print sysroot)=rust"
+rust="-C link-arg=-zstack-size=65536 -C target-feature=+simd128 --remap-path-prefix=$PWD=. --remap-path-prefix=$("${RUSTC:-rustc}" --print sysroot)=rust"
 if [ -n "${GUEST_RUSTC:-}" ]; then rust+=" -C linker=wasm-ld"; fi
 for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do rust+=" --remap-path-prefix=$sources=crates"; done
 for folder in guest/rust/*/; do

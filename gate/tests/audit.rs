@@ -7,7 +7,8 @@
 //! `TIDEGATE_AUDIT_RUNS` sets the number of releases a side.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use statrs::distribution::{Beta, ContinuousCDF};
+mod common;
+
 use tidegate_gate::{
     Column, Confusion, Covariance, GroupSums, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums,
     Variance, Vector, epsilon_of, release,
@@ -19,8 +20,6 @@ use tidegate_protocol::{
     result::ResultDoc,
 };
 
-/// Probability with which one bound may fail.
-const MISS: f64 = 1e-9;
 const RHO: f64 = 0.5;
 const EPSILON: f64 = 1.0;
 /// What undeclared keys may spend.
@@ -56,10 +55,6 @@ impl Charged {
             Pure => vec![(EPSILON, 0.0)],
         }
     }
-}
-
-fn runs() -> usize {
-    std::env::var("TIDEGATE_AUDIT_RUNS").map_or(5_000, |n| n.parse().unwrap())
 }
 
 fn plan(keys: Keys, measure: Measure, blocks: Option<u32>) -> Plan {
@@ -122,49 +117,16 @@ fn rows(result: &ResultDoc) -> f64 {
     result.rows.len() as f64
 }
 
-/// Clopper-Pearson bounds of a probability seen `k` times in `n`.
-fn bounds(k: usize, n: usize) -> (f64, f64) {
-    let (k, n) = (k as f64, n as f64);
-    let low = if k == 0.0 { 0.0 } else { Beta::new(k, n - k + 1.0).unwrap().inverse_cdf(MISS / 2.0) };
-    let high = if k == n { 1.0 } else { Beta::new(k + 1.0, n - k).unwrap().inverse_cdf(1.0 - MISS / 2.0) };
-    (low, high)
-}
-
 /// The largest certain excess of P[S] over e^ε · Q[S] + δ among all δ looked at; positive means that the promise is broken.
 fn excess(case: &Case<'_>) -> f64 {
     let calibration = case.plan.calibrate(case.charged.price(case.paid)).unwrap();
-    let draw = |sums: &Sums, n: usize| -> Vec<f64> {
-        let one = || release(case.plan, &calibration, case.declared, sums, ContentHash([0; 32])).unwrap();
-        let mut seen: Vec<f64> = (0..n).map(|_| (case.look)(one().document())).collect();
-        seen.sort_by(f64::total_cmp);
-        seen
-    };
-    // Of sorted releases, how many lie at or above t, or below it.
-    let share = |seen: &[f64], above: bool, t: f64| {
-        let below = seen.partition_point(|v| *v < t);
-        if above { seen.len() - below } else { below }
-    };
-    let n = runs();
-    let mut worst = f64::NEG_INFINITY;
-    let samples: Vec<_> = case.sides.iter().map(|sums| (draw(sums, n), draw(sums, n))).collect();
-    for (p, q) in [(0, 1), (1, 0)] {
-        for (epsilon, delta) in case.charged.promised() {
-            // Undeclared keys may appear with the job's own δ besides.
-            let allowed = delta + if matches!(case.plan.shape().keys, Keys::Undeclared { .. }) { KEYS_DELTA } else { 0.0 };
-            let factor = epsilon.exp();
-            let mut candidates: Vec<f64> = samples[p].0.iter().copied().step_by(n / 200).collect();
-            candidates.extend(samples[q].0.iter().copied().step_by(n / 200));
-            let events = candidates.into_iter().flat_map(|t| [(true, t), (false, t)]);
-            let score = |(above, t): &(bool, f64)| {
-                share(&samples[p].0, *above, *t) as f64 - factor * share(&samples[q].0, *above, *t) as f64
-            };
-            let (above, t) = events.max_by(|a, b| score(a).total_cmp(&score(b))).unwrap();
-            let low = bounds(share(&samples[p].1, above, t), n).0;
-            let high = bounds(share(&samples[q].1, above, t), n).1;
-            worst = worst.max(low - factor * high - allowed);
-        }
-    }
-    worst
+    // Undeclared keys may appear with the job's own δ besides.
+    let besides = if matches!(case.plan.shape().keys, Keys::Undeclared { .. }) { KEYS_DELTA } else { 0.0 };
+    let promised: Vec<_> = case.charged.promised().into_iter().map(|(epsilon, delta)| (epsilon, delta + besides)).collect();
+    common::excess(&promised, |side| {
+        let released = release(case.plan, &calibration, case.declared, &case.sides[side], ContentHash([0; 32])).unwrap();
+        (case.look)(released.document())
+    })
 }
 
 fn sound(case: &Case<'_>) {

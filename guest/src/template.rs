@@ -74,6 +74,7 @@ impl Language {
             Self::Rust => &[
                 ("Cargo.toml", include_str!("../templates/rust/Cargo.toml")),
                 ("src/lib.rs", include_str!("../templates/rust/src/lib.rs")),
+                (".cargo/config.toml", include_str!("../templates/rust/cargo-config.toml")),
             ],
             Self::C => &[("job.c", include_str!("../templates/c/job.c")), ("tidegate_guest.h", C_HEADER)],
             Self::Python => {
