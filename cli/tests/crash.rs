@@ -9,16 +9,21 @@ const REQUEST: &str = "00112233445566778899aabbccddeeff";
 
 fn crash_at(fault: &str) {
     let world = World::new();
-    let (job, grant) = (world.count_job(), world.text("grant"));
+    let job = world.count_job();
+    crash_with(&world, fault, &job);
+}
+
+fn crash_with(world: &World, fault: &str, job: &str) {
+    let grant = world.text("grant");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
     let again = ["--request", REQUEST, "--created", &now];
     let run = |address: &str| {
-        let mut args = world.run_args(&job, address, &grant);
+        let mut args = world.run_args(job, address, &grant);
         args.extend(again);
         world.try_run("buyer", &args)
     };
     let node = world.serve(Some(fault));
-    let mut args = world.run_args(&job, &node.address, &grant);
+    let mut args = world.run_args(job, &node.address, &grant);
     args.extend(again);
     let mut first = world.command("buyer").args(&args).stdout(std::process::Stdio::null()).spawn().unwrap();
     assert!(!node.wait().success(), "{fault}: died by abort");
@@ -44,6 +49,31 @@ fn crash_at(fault: &str) {
         "{fault}: {report}"
     );
     assert_eq!(world.spent(), 100_000, "{fault}: charged once");
+}
+
+/// A program lies on the owner's disk from its reservation to its result, and no longer.
+#[test]
+fn a_program_is_kept_until_its_job_is_done() {
+    let world = World::new();
+    let component = tidegate_fixtures::guest("heavy").unwrap();
+    std::fs::write(world.path("heavy.wasm"), &component).unwrap();
+    let output = |name: &str| format!("{{ name = \"{name}\", lo = 0, hi = 1, reducer = \"mean\", default = 0 }}");
+    let body = format!(
+        "rho = 0.1\n[wasm]\nmodule = \"heavy.wasm\"\nselect = \"SELECT spend FROM dataset\"\noutputs = [{}, {}]",
+        output("a"),
+        output("b")
+    );
+    crash_with(&world, "after-reserve", &world.job("heavy.toml", &body));
+    let left = || std::fs::read_dir(world.path("owner/programs")).unwrap().count();
+    assert_eq!(left(), 0);
+    // What is refused is not kept either: no budget, or no program.
+    let node = world.serve(None);
+    let run =
+        |body: &str| world.fails("buyer", &world.run_args(&world.job("no.toml", body), &node.address, &world.text("grant")));
+    assert!(run(&body.replace("rho = 0.1", "rho = 0.85")).contains("budget"), "more than is left");
+    std::fs::write(world.path("heavy.wasm"), &component[..100]).unwrap();
+    run(&body);
+    assert_eq!(left(), 0);
 }
 
 #[test]

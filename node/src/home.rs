@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tidegate_protocol::Identity;
+use tidegate_protocol::{ContentHash, Identity};
 
 use crate::{NodeError, file_error};
 
@@ -61,9 +61,14 @@ impl Home {
         self.0.join("datasets")
     }
 
-    /// Where programs sent by buyers lie.
+    /// Where what came with jobs lies until they are done.
     pub fn programs(&self) -> PathBuf {
         self.0.join("programs")
+    }
+
+    /// What came with the job of this id.
+    pub fn program(&self, job: &ContentHash) -> PathBuf {
+        self.programs().join(job.to_string())
     }
 
     /// Where code lies that components were compiled to.

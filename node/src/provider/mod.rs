@@ -18,17 +18,15 @@ use tidegate_protocol::{
     grant::{self, Action, Ask},
     policy::Access,
 };
-use tokio::sync::Semaphore;
 
 use crate::{NodeError, home::Home};
 
 mod clock;
 mod run;
+mod slots;
 mod submit;
 mod turns;
 
-/// Jobs that run at the same time.
-const SLOTS: usize = 4;
 /// How long a peer that was allowed files may begin to fetch one.
 const COPY_TIME: Duration = Duration::from_secs(3600);
 
@@ -39,7 +37,7 @@ pub struct Provider {
     store: Arc<Store>,
     datasets: Vec<Dataset>,
     served: Arc<Served>,
-    slots: Semaphore,
+    slots: slots::Slots,
     turns: turns::Turns,
 }
 
@@ -76,7 +74,7 @@ impl Provider {
                 served.add(path, file.hash).await?;
             }
         }
-        let (slots, turns) = (Semaphore::new(SLOTS), turns::Turns::default());
+        let (slots, turns) = (slots::Slots::default(), turns::Turns::default());
         Ok(Self { home, identity, store, datasets, served, slots, turns })
     }
 

@@ -1,6 +1,6 @@
 //! From a reservation to a durable receipt. Whatever goes wrong in the worker is invisible outside.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
@@ -26,7 +26,7 @@ impl Provider {
         for reservation in self.store.unfinished()? {
             let record = reservation.record().clone();
             let _turn = self.turns.take(record.facts.job).await;
-            let _slot = self.slots.acquire().await.map_err(|e| NodeError::File(e.to_string()))?;
+            let _slot = self.slots.wait(record.facts.buyer).await;
             let id = Signed::<Job>::open(record.job.clone())?.body().request.clone();
             if self.store.job(&record.facts.buyer, &id)?.is_some_and(|r| matches!(r.state, State::Done { .. })) {
                 // Its buyer came back first.
@@ -48,7 +48,7 @@ impl Provider {
         let job = Signed::<Job>::open(record.job.clone()).map_err(unavailable)?;
         let attachment = match job.body().program.attachment() {
             None => None,
-            Some(hash) => Some(std::fs::read(self.home.programs().join(hash.to_string())).map_err(unavailable)?),
+            Some(_) => Some(Arc::new(std::fs::read(self.home.program(&job.id())).map_err(unavailable)?)),
         };
         self.plan(job, attachment, record.facts.grant).await
     }
@@ -80,6 +80,7 @@ impl Provider {
         let record = tokio::task::spawn_blocking(move || store.finish(reservation, bytes));
         let record = record.await.map_err(unavailable)?.map_err(unavailable)?;
         fault::point("after-finish");
+        self.drop_program(&id);
         self.export().await?;
         fault::point("after-export");
         Ok(record)

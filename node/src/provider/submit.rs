@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -20,7 +21,7 @@ use tidegate_protocol::{
 
 use tidegate_sandbox::Attachment;
 
-use super::{Provider, SLOTS, clock, unavailable};
+use super::{Provider, clock, unavailable};
 use crate::{
     code::Codes,
     fault, file_error,
@@ -127,26 +128,31 @@ impl Provider {
                 .fix("Check the clock and sign it again"));
         }
         // Held until the outcome is settled, so that a free slot tells nothing either.
-        let _slot = self.slots.try_acquire().map_err(|_| Refusal::new(Code::Busy, format!("all {SLOTS} job slots are busy")))?;
+        let _slot = self.slots.take(peer)?;
         let checked = dataset.clone();
         let unchanged = tokio::task::spawn_blocking(move || checked.check_unchanged());
         unchanged.await.map_err(unavailable)?.map_err(unavailable)?;
-        let attachment = self.keep_program(job.body(), attachment)?;
+        let attachment = job.body().program.attachment().map(|_| Arc::new(attachment));
         if verdict == Some(Verdict::Waiting) {
             // What would be refused anyway is refused now: the owner reads jobs that can run.
             let admitted = self.plan(job, attachment, ContentHash::of(token.as_bytes())).await?;
             return Err(review::wait(&self.home, &admitted.job));
         }
-        let mut admitted = self.plan(job, attachment, ContentHash::of(token.as_bytes())).await?;
+        let mut admitted = self.plan(job, attachment.clone(), ContentHash::of(token.as_bytes())).await?;
         admitted.approval = approval.flatten();
         fault::point("before-reserve");
-        match self.reserve(&admitted, peer)? {
+        self.keep_program(&admitted.job, attachment).await?;
+        let reserved = self.reserve(&admitted, peer).inspect_err(|_| self.drop_program(&admitted.job.id()))?;
+        match reserved {
             Ok(reservation) => {
                 fault::point("after-reserve");
                 self.export().await?;
                 self.run(&admitted, reservation).await
             }
-            Err(done) => Ok(done),
+            Err(done) => {
+                self.drop_program(&done.facts.job);
+                Ok(done)
+            }
         }
     }
 
@@ -165,28 +171,33 @@ impl Provider {
         }
     }
 
-    /// Keeps the program until the job is done, so that a restart can finish it.
-    fn keep_program(&self, job: &Job, bytes: Vec<u8>) -> Result<Option<Vec<u8>>, Refusal> {
-        let Some(hash) = job.program.attachment() else { return Ok(None) };
-        if ContentHash::of(&bytes) != hash {
-            return Err(Refusal::new(Code::BadRequest, "the program's bytes do not have the hash the job names").at("program"));
-        }
-        let folder = self.home.programs();
-        let keep = || -> std::io::Result<()> {
+    /// Keeps what comes with a job until it is done, so that a restart can finish it.
+    async fn keep_program(&self, job: &Signed<Job>, bytes: Option<Arc<Vec<u8>>>) -> Result<(), Refusal> {
+        let Some(bytes) = bytes else { return Ok(()) };
+        let (folder, path) = (self.home.programs(), self.home.program(&job.id()));
+        let keep = move || -> std::io::Result<()> {
             std::fs::create_dir_all(&folder)?;
-            let mut file = tempfile_in(&folder, &hash)?;
-            std::io::Write::write_all(&mut file.1, &bytes)?;
-            file.1.sync_all()?;
-            std::fs::rename(&file.0, folder.join(hash.to_string()))
+            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+            std::io::Write::write_all(&mut file, &bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map(|_| ()).map_err(|e| e.error)
         };
-        keep().map_err(unavailable)?;
-        Ok(Some(bytes))
+        tokio::task::spawn_blocking(keep).await.map_err(unavailable)?.map_err(unavailable)
+    }
+
+    /// Lets go of what came with a job that is done, or was not paid for.
+    pub(super) fn drop_program(&self, job: &ContentHash) {
+        if let Err(e) = std::fs::remove_file(self.home.program(job))
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!("what came with job {job} stays: {e}");
+        }
     }
 
     pub(super) async fn plan(
         &self,
         job: Signed<Job>,
-        attachment: Option<Vec<u8>>,
+        attachment: Option<Arc<Vec<u8>>>,
         grant: ContentHash,
     ) -> Result<AdmittedJob<'_>, Refusal> {
         if job.body().program.kind() == JobKind::Onnx && library::find().is_none() {
@@ -195,12 +206,17 @@ impl Provider {
                 .fix(library::HOW_TO));
         }
         let dataset = self.dataset(&job.body().dataset)?;
+        if let (Some(hash), Some(bytes)) = (job.body().program.attachment(), &attachment)
+            && ContentHash::of(bytes) != hash
+        {
+            return Err(Refusal::new(Code::BadRequest, "the program's bytes do not have the hash the job names").at("program"));
+        }
         let attachment = match (attachment, &job.body().program) {
             (Some(bytes), Program::Wasm { .. }) => {
                 let memory = dataset.policy.body().limits.memory_bytes;
                 Some(Attachment::Code(Codes::at(&self.home).of(&bytes, memory).await?))
             }
-            (attachment, _) => attachment.map(Attachment::from),
+            (attachment, _) => attachment.map(Attachment::Bytes),
         };
         // Code that is compiled takes nothing of the slot.
         let start = SystemTime::now();
@@ -281,13 +297,6 @@ impl Provider {
             other => unavailable(other),
         })
     }
-}
-
-fn tempfile_in(folder: &std::path::Path, hash: &ContentHash) -> std::io::Result<(std::path::PathBuf, File)> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-    let path = folder.join(format!("{hash}.{}.tmp", hex::encode(random)));
-    Ok((path.clone(), File::create_new(path)?))
 }
 
 fn conflict(request: &str) -> Refusal {
