@@ -62,6 +62,12 @@ pub fn enter(walls: &Walls) -> Result<Standing, NotAlone> {
     })
 }
 
+/// Lets other processes go first, from here on: for work that nobody has paid for.
+pub fn step_back() {
+    // Where this is not possible the work is done all the same.
+    let _ = rustix::process::nice(10);
+}
+
 /// Says which walls this kernel has, without raising any around this process: they are raised around a thread that ends.
 pub fn probe() -> Standing {
     let raised = std::thread::spawn(|| Standing {

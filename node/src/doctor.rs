@@ -18,13 +18,25 @@ pub struct Check {
     pub seen: String,
 }
 
+/// Names of the walls around workers that this kernel does not have.
+pub fn missing_walls() -> Vec<&'static str> {
+    let walls = tidegate_lockdown::probe();
+    let all = [("landlock", walls.landlock), ("system-call filter", walls.calls), ("no new privileges", walls.no_new_privileges)];
+    all.into_iter().filter(|(_, stands)| !stands).map(|(name, _)| name).collect()
+}
+
 /// Looks at key, runtime and walls.
 pub fn examine(home: &Home) -> Vec<Check> {
     let key = home.identity();
     let runtime = library::find();
-    let walls = tidegate_lockdown::probe();
-    let wall = |what, well| {
-        let seen = if well { "stands" } else { "this kernel does not have it; workers run without this wall" };
+    let missing = missing_walls();
+    let wall = |what| {
+        let well = !missing.contains(&what);
+        let seen = if well {
+            "stands"
+        } else {
+            "this kernel does not have it: `tidegate serve` needs --without-walls, and workers run without"
+        };
         Check { what, well, needed: false, seen: seen.into() }
     };
     vec![
@@ -40,8 +52,8 @@ pub fn examine(home: &Home) -> Vec<Check> {
             needed: false,
             seen: runtime.map_or_else(|| library::HOW_TO.to_owned(), |path| path.display().to_string()),
         },
-        wall("landlock", walls.landlock),
-        wall("system-call filter", walls.calls),
-        wall("no new privileges", walls.no_new_privileges),
+        wall("landlock"),
+        wall("system-call filter"),
+        wall("no new privileges"),
     ]
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tidegate_exchange::{bind, blobs::Served, local_address, serve};
-use tidegate_node::{home::Home, provider::Provider};
+use tidegate_node::{doctor::missing_walls, home::Home, provider::Provider};
 
 /// Where to listen.
 #[derive(Debug, clap::Args)]
@@ -14,10 +14,17 @@ pub(crate) struct Args {
     /// Also write the address to this file, for scripts.
     #[arg(long)]
     address_file: Option<PathBuf>,
+    /// Serve also where the kernel lacks a wall around workers: an escape from the sandbox would find more to take.
+    #[arg(long)]
+    without_walls: bool,
 }
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let identity = home.identity()?;
+    let missing = missing_walls();
+    if !missing.is_empty() && !args.without_walls {
+        anyhow::bail!("this kernel lacks {}: give --without-walls to serve all the same", missing.join(", "));
+    }
     let served = Arc::new(Served::open(&home.blobs()).await?);
     let provider = Arc::new(Provider::open(home, served.clone()).await?);
     let endpoint = bind(&identity, args.listen).await?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tidegate_gpu_runner::client::Client;
-use tidegate_lockdown::{Walls, enter};
+use tidegate_lockdown::{Walls, enter, step_back};
 use tidegate_protocol::{job::Program, limits};
 use tidegate_sandbox::{
     Attachment, Help, Rehearsal, RunError, Sink,
@@ -75,6 +75,7 @@ pub fn main() -> Result<(), WorkerFailed> {
 
 fn compile(component: &[u8], memory: usize) -> Result<(), WorkerFailed> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    step_back();
     let cpu_seconds = limits::COMPILE_SECONDS * threads + 1;
     enter(&Walls { memory_bytes: WORKER_MEMORY, cpu_seconds, file_bytes: 0 }).map_err(failed)?;
     let answer = match Code::compile(component, memory) {
