@@ -72,6 +72,12 @@ fn a_model_is_trained_on_rows_that_nobody_sees() {
         let args = [&world.run_args(job, &node.address, &grant)[..], more].concat();
         serde_json::from_str(&world.ok("buyer", &args)).unwrap()
     };
+    // On mock rows first: the whole run, at no cost.
+    let mock = tidegate_fixtures::path("data/rand_hie_mock.parquet").display().to_string();
+    let shown = world.ok("buyer", &["rehearse", job, "--mock", &mock, "--policy", &world.text("hie.toml"), "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((shown["trained"][0].as_array().unwrap().len(), &shown["trained"][1]), (FEATURES, &12.into()), "{shown}");
+    assert!(shown["trained"][0].as_array().unwrap().iter().any(|w| w.as_f64().unwrap() != 0.0));
     let out = world.text("trained");
     let trained = run(&["--out", &out]);
     let weights: Vec<f64> = trained["weights"].as_array().unwrap().iter().map(|w| w.as_f64().unwrap()).collect();

@@ -10,7 +10,9 @@ use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result:
 
 pub use tidegate_sandbox::{Fuel, Rehearsal};
 
-use crate::{NodeError, answer::Answer, check, file_error, home::Home, jobfile::JobFile, sample::LaidOut, worker};
+use crate::{
+    NodeError, answer::Answer, check, file_error, home::Home, jobfile::JobFile, sample::LaidOut, training::Weights, worker,
+};
 
 /// What a rehearsal shows.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Rehearsed {
     pub mechanism: Mechanism,
     /// How the price is split over the columns.
     pub split: Split,
+    /// The weights after the rounds that were rehearsed, and how many those were, of a training run.
+    pub trained: Option<(Vec<f64>, u32)>,
     /// What the program said (log lines, traps, defaults used) and what fuel it took.
     pub said: Rehearsal,
 }
@@ -44,7 +48,24 @@ pub async fn rehearse(home: &Home, file: &JobFile, policy: &Policy, mock: &Path)
     on(home, file, policy, &[mock.to_owned()]).await
 }
 
+/// Rounds of a training run that are rehearsed: enough to see where it goes.
+const ROUNDS: u32 = 50;
+
 async fn on(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
+    let Some(training) = &file.training else { return round(home, file, policy, mock).await };
+    let mut weights = Weights::new(file, training, policy)?;
+    let rounds = training.rounds.min(ROUNDS);
+    let mut last = round(home, file, policy, mock).await?;
+    for number in 0..rounds {
+        if number > 0 {
+            last = round(home, &file.with_weights(&weights.now), policy, mock).await?;
+        }
+        weights.take(number, &last.result);
+    }
+    Ok(Rehearsed { trained: Some((weights.best(), rounds)), ..last })
+}
+
+async fn round(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> Result<Rehearsed, NodeError> {
     let files = mock;
     let mock = mock.first().ok_or_else(|| NodeError::File("no mock rows".into()))?;
     let rows = File::open(mock).map_err(|e| file_error(mock, e))?;
@@ -54,5 +75,12 @@ async fn on(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> R
     let (sums, said) = worker::rehearse(&planned.work, files).await.map_err(|e| file_error(mock, e))?;
     let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
     let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
-    Ok(Rehearsed { answer, result: released.document().clone(), mechanism: planned.mechanism(), split: planned.split(), said })
+    Ok(Rehearsed {
+        answer,
+        result: released.document().clone(),
+        mechanism: planned.mechanism(),
+        split: planned.split(),
+        trained: None,
+        said,
+    })
 }

@@ -97,24 +97,24 @@ pub(crate) fn check(file: &JobFile, training: &LoopFile) -> Result<usize, NodeEr
 
 /// The weights of a run, round by round.
 #[derive(Debug)]
-struct Weights<'a> {
+pub(crate) struct Weights<'a> {
     training: &'a LoopFile,
     units: f64,
-    now: Vec<f64>,
+    pub(crate) now: Vec<f64>,
     /// Of the later half of the rounds.
     sum: Vec<f64>,
     summed: u32,
 }
 
 impl<'a> Weights<'a> {
-    fn new(file: &JobFile, training: &'a LoopFile, policy: &Policy) -> Result<Self, NodeError> {
+    pub(crate) fn new(file: &JobFile, training: &'a LoopFile, policy: &Policy) -> Result<Self, NodeError> {
         let len = check(file, training)?;
         let units = training.units.unwrap_or(policy.unit.max_units) as f64;
         Ok(Self { training, units, now: training.start_or(&[], len)?, sum: vec![0.0; len], summed: 0 })
     }
 
     /// After round `round` of 0 and on released `result`.
-    fn take(&mut self, round: u32, result: &ResultDoc) {
+    pub(crate) fn take(&mut self, round: u32, result: &ResultDoc) {
         let sum: Vec<f64> = result.rows.iter().flat_map(|row| row.cells.iter().map(|cell| cell.value)).collect();
         self.training.step(&mut self.now, &sum, self.units);
         if round >= self.training.rounds / 2 {
@@ -123,7 +123,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    fn best(&self) -> Vec<f64> {
+    pub(crate) fn best(&self) -> Vec<f64> {
         if !self.training.average || self.summed == 0 {
             return self.now.clone();
         }

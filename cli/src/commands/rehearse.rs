@@ -58,15 +58,24 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if args.json {
         println!(
             "{}",
-            serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "split": shown.split, "lines": shown.said.lines, "fuel": shown.said.fuel })
+            serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "split": shown.split, "trained": shown.trained, "lines": shown.said.lines, "fuel": shown.said.fuel })
         );
         return Ok(());
     }
     show::outcome(&shown.result, shown.answer.as_ref());
-    if let Some(training) = &file.training {
-        println!("the first of {} rounds, from the weights that it begins with", training.rounds);
+    if let (Some(training), Some((weights, rounds))) = (&file.training, &shown.trained) {
+        let weights = weights.iter().map(|w| format!("{w:.4}")).collect::<Vec<_>>().join(", ");
+        println!("weights after {rounds} of {} rounds: {weights}; above is the last of them, below each", training.rounds);
     }
-    println!("mock rows, real noise. The job would cost {}", show::price(shown.result.cost, policy.delta_femto));
+    let rounds = file.training.as_ref().map_or(1, |training| training.rounds);
+    let all = show::price(shown.result.cost.times(rounds.into()), policy.delta_femto);
+    match rounds {
+        1 => println!("mock rows, real noise. The job would cost {all}"),
+        _ => println!(
+            "mock rows, real noise. The run would cost {all}, each round {}",
+            show::price(shown.result.cost, policy.delta_femto)
+        ),
+    }
     show::noise(&shown.mechanism, &shown.split);
     if let Some(Fuel { limit, calls, least, mean, most }) = shown.said.fuel {
         println!("{calls} calls took {least} to {most} fuel, {mean} on average; each may take {limit}");
