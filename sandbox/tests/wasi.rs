@@ -1,0 +1,140 @@
+//! What a language runtime asks of WASI, answered so that nothing shows: no time, no environment, no files; chance that is the same for everybody.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::{job, policy, table};
+use tidegate_protocol::{
+    ContentHash, Refusal,
+    job::{Output, Program, Reducer, Split},
+};
+use tidegate_sandbox::{Help, Rehearsal, admit, run};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+
+/// As much of WASI 0.2 as the guest below imports, of some version of it.
+const WASI: [&str; 5] = [
+    "package wasi:io@0.2.3;
+     interface error { resource error; }
+     interface poll { resource pollable { block: func(); ready: func() -> bool; } }
+     interface streams {
+       use error.{error}; use poll.{pollable};
+       variant stream-error { last-operation-failed(error), closed }
+       resource input-stream { read: func(len: u64) -> result<list<u8>, stream-error>; }
+       resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; subscribe: func() -> pollable; }
+     }",
+    "package wasi:clocks@0.2.3;
+     interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }
+     interface monotonic-clock { use wasi:io/poll@0.2.3.{pollable}; now: func() -> u64; subscribe-duration: func(when: u64) -> pollable; }",
+    "package wasi:random@0.2.3; interface random { get-random-u64: func() -> u64; get-random-bytes: func(len: u64) -> list<u8>; }",
+    "package wasi:filesystem@0.2.3;
+     interface types { resource descriptor { sync: func(); } }
+     interface preopens { use types.{descriptor}; get-directories: func() -> list<tuple<descriptor, string>>; }",
+    "package wasi:cli@0.2.3;
+     interface environment { get-environment: func() -> list<tuple<string, string>>; get-arguments: func() -> list<string>; }
+     interface exit { exit: func(status: result); }
+     interface stdout { use wasi:io/streams@0.2.3.{output-stream}; get-stdout: func() -> output-stream; }",
+];
+
+const WORLD: &str = "package test:guest;
+    world guest {
+      import wasi:clocks/wall-clock@0.2.3; import wasi:clocks/monotonic-clock@0.2.3; import wasi:io/poll@0.2.3; import wasi:io/streams@0.2.3;
+      import wasi:random/random@0.2.3; import wasi:filesystem/types@0.2.3; import wasi:filesystem/preopens@0.2.3;
+      import wasi:cli/environment@0.2.3; import wasi:cli/exit@0.2.3; import wasi:cli/stdout@0.2.3;
+      include tidegate:job/job@0.1.0;
+    }";
+
+/// Says something, waits an hour, and returns a number by chance and the sum of all that must be nothing. `last` is done before it returns.
+fn guest(last: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(module
+      (import "wasi:random/random@0.2.3" "get-random-u64" (func $chance (result i64)))
+      (import "wasi:random/random@0.2.3" "get-random-bytes" (func $bytes (param i64 i32)))
+      (import "wasi:clocks/wall-clock@0.2.3" "now" (func $wall (param i32)))
+      (import "wasi:clocks/monotonic-clock@0.2.3" "now" (func $now (result i64)))
+      (import "wasi:clocks/monotonic-clock@0.2.3" "subscribe-duration" (func $wait (param i64) (result i32)))
+      (import "wasi:io/poll@0.2.3" "[method]pollable.block" (func $block (param i32)))
+      (import "wasi:cli/environment@0.2.3" "get-environment" (func $environment (param i32)))
+      (import "wasi:cli/environment@0.2.3" "get-arguments" (func $arguments (param i32)))
+      (import "wasi:cli/exit@0.2.3" "exit" (func $exit (param i32)))
+      (import "wasi:filesystem/preopens@0.2.3" "get-directories" (func $directories (param i32)))
+      (import "wasi:filesystem/types@0.2.3" "[method]descriptor.sync" (func $sync (param i32)))
+      (import "wasi:cli/stdout@0.2.3" "get-stdout" (func $stdout (result i32)))
+      (import "wasi:io/streams@0.2.3" "[method]output-stream.blocking-write-and-flush" (func $write (param i32 i32 i32 i32)))
+      (memory (export "memory") 2)
+      (data (i32.const 0) "\08\00\00\00\02\00\00\00")
+      (data (i32.const 64) "first line\nsecond")
+      (global $top (mut i32) (i32.const 4096))
+      (func $realloc (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+        (global.set $top (i32.and (i32.add (global.get $top) (i32.const 15)) (i32.const -16)))
+        (global.get $top)
+        (global.set $top (i32.add (global.get $top) (local.get 3))))
+      (func (export "contribute") (param $rows i32) (param $columns i32) (param $count i32) (result i32)
+        (call $write (call $stdout) (i32.const 64) (i32.const 17) (i32.const 128))
+        (call $block (call $wait (i64.const 3600000000000)))
+        (call $wall (i32.const 160))
+        (call $environment (i32.const 192))
+        (call $arguments (i32.const 200))
+        (call $directories (i32.const 208))
+        (f64.store (i32.const 8) (f64.div (f64.convert_i64_u (i64.shr_u (call $chance) (i64.const 11))) (f64.const 0x1p53)))
+        (f64.store (i32.const 16) (f64.convert_i64_u (i64.add (call $now) (i64.add (i64.load (i32.const 160)) (i64.extend_i32_u
+          (i32.add (i32.load (i32.const 196)) (i32.add (i32.load (i32.const 204)) (i32.load (i32.const 212)))))))))
+        {last}
+        (i32.const 0)))"#
+    );
+    let mut core = wat::parse_str(text).unwrap();
+    let mut resolve = wit_parser::Resolve::default();
+    for text in WASI.iter().chain([&tidegate_guest::WIT]) {
+        resolve.push_str("deps.wit", text).unwrap();
+    }
+    let package = resolve.push_str("guest.wit", WORLD).unwrap();
+    let world = resolve.select_world(&[package], Some("guest")).unwrap();
+    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default().module(&core).unwrap().validate(true).encode().unwrap()
+}
+
+/// The sums over three people, and what was said.
+fn run_guest(component: &[u8], params: &str) -> Result<(Vec<i128>, Vec<String>), Refusal> {
+    let t = table(&[(Some(1), Some(1.0), 1, ""), (Some(2), Some(2.0), 2, ""), (Some(3), Some(3.0), 3, "")]);
+    let output = |name: &str| Output { name: name.into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.5 };
+    let job = job(Program::Wasm {
+        module: ContentHash::of(component),
+        select: "SELECT spend FROM dataset".into(),
+        params_base64: params.into(),
+        split: Split::Unit,
+        outputs: vec![output("chance"), output("nothing")],
+    });
+    let admitted = admit(&job, &policy(), &t.schema, Some(component.to_vec().into()))?;
+    let files = || [t.file.try_clone().unwrap()];
+    let quiet = run(&admitted, &files(), &[7; 32], Help::default()).unwrap().groups.remove(0).lanes;
+    let mut shown = Rehearsal::default();
+    let again = run(&admitted, &files(), &[9; 32], Help { rehearsal: Some(&mut shown), ..Help::default() }).unwrap();
+    assert_eq!(again.groups[0].lanes, quiet, "the same in each run");
+    Ok((quiet, shown.lines))
+}
+
+#[test]
+fn nothing_of_the_world_shows() {
+    let component = guest("");
+    let (lanes, said) = run_guest(&component, "").unwrap();
+    assert_eq!(said, ["first line", "second"].repeat(3));
+    assert_eq!(lanes[1], 0, "time, environment, arguments, folders");
+    assert!(lanes[0] > 0 && lanes[0] % 3 == 0, "the same number by chance in each call: {lanes:?}");
+    assert_ne!(run_guest(&component, "AAAA").unwrap().0[0], lanes[0], "another job has another seed");
+}
+
+/// What cannot be had ends the call, and its default stands.
+#[test]
+fn what_is_not_there_traps() {
+    for (last, why) in [
+        ("(call $exit (i32.const 0))", "ended itself"),
+        ("(call $sync (i32.const 1))", "handle"),
+        ("(call $bytes (i64.const 100000000) (i32.const 216))", "random bytes"),
+        ("(loop (call $bytes (i64.const 60000) (i32.const 216)) (global.set $top (i32.const 4096)) (br 0))", "fuel"),
+        ("(loop (call $block (call $wait (i64.const 1))) (br 0))", "fuel"),
+    ] {
+        let (lanes, said) = run_guest(&guest(last), "").unwrap();
+        let default = 3 * (1 << 20) / 2;
+        assert_eq!(lanes, [default, default], "{last}");
+        assert!(said.iter().any(|line| line.contains(why)), "{why}: {said:?}");
+    }
+}
