@@ -160,3 +160,33 @@ fn what_does_not_fit_is_refused_before_it_runs() {
         assert!(said.contains(why), "{why}: {said}");
     }
 }
+
+/// How a person's rows lie in batches does not matter: what their fuel is enough for is the same, to the row.
+#[test]
+fn fuel_does_not_depend_on_where_rows_lie() {
+    for more in 0..4 {
+        let text = format!(
+            r#"(module (func (export "row") (param f64 f64) (result f64 f64) (block (loop (br 1))) {} (f64.const 1) (f64.const 0)))"#,
+            "(drop (local.get 0))".repeat(more)
+        );
+        let fails = |before: i64, rows: i64| {
+            let people =
+                (0..before).map(|p| (Some(p), Some(0.0), 1, "")).chain((0..rows).map(|_| (Some(before), Some(0.0), 1, "")));
+            let mut shown = Rehearsal::default();
+            let outputs = [output("n", 4.0, 0.0), output("z", 1.0, 0.0)];
+            run_text(&table(&people.collect::<Vec<Row>>()), &text, &outputs, &mut shown).unwrap();
+            !shown.lines.is_empty()
+        };
+        let (mut enough, mut many) = (1, 60_000);
+        assert!(!fails(0, enough) && fails(0, many), "so many rows are too many");
+        while many - enough > 1 {
+            let rows = i64::midpoint(enough, many);
+            if fails(0, rows) { many = rows } else { enough = rows }
+        }
+        // In one more or one less of what is called at once.
+        for before in [300, 600, 900] {
+            assert!(!fails(before, enough), "{enough} rows after {before}");
+            assert!(fails(before, enough + 1), "{enough} + 1 rows after {before}");
+        }
+    }
+}

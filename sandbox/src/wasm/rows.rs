@@ -100,6 +100,8 @@ struct Running {
     row: Func,
     /// The driver's loop and the memory it works in.
     many: Option<Loop>,
+    /// Fuel that the loop takes for no rows: a person whose rows lie in several batches pays for their rows alone, or it would matter how they lie.
+    overhead: u64,
 }
 
 fn engine_error(e: wasmtime::Error) -> RunError {
@@ -264,9 +266,9 @@ impl<'a> Caller<'a> {
     /// Calls the function for these rows of the open person, which are laid before the driver.
     fn call(&mut self, rows: Range<usize>) -> Result<(), RunError> {
         let counted = self.rows.function.proof == Proof::Stateless;
-        let Some(Running { store, many: Some((run, _)), .. }) = &mut self.running else { return Ok(()) };
+        let Some(Running { store, many: Some((run, _)), overhead, .. }) = &mut self.running else { return Ok(()) };
         if counted {
-            store.set_fuel(self.fuel).map_err(engine_error)?;
+            store.set_fuel(self.fuel.saturating_add(*overhead)).map_err(engine_error)?;
         }
         self.fails = run.call(&mut *store, (rows.start as i32, rows.end as i32)).is_err();
         if counted {
@@ -317,15 +319,21 @@ impl Rows {
             self.limits.store(&self.engine, Call::new(self.limits.of_store(), Arc::default(), [0; 32], false), !bounded)?;
         let instance = Instance::new(&mut store, &self.module, &[])?;
         let row = instance.get_func(&mut store, ROW).ok_or_else(|| wasmtime::format_err!("no {ROW}"))?;
-        let mut many = None;
+        let (mut many, mut overhead) = (None, 0);
         if let Some(driver) = &self.driver {
             let mut linker = Linker::new(&self.engine);
             linker.define(&store, driver::MODULE, ROW, row)?;
             let driver = linker.instantiate(&mut store, driver)?;
             let memory = driver.get_memory(&mut store, driver::MEMORY).ok_or_else(|| wasmtime::format_err!("no memory"))?;
-            many = Some((driver.get_typed_func(&mut store, driver::RUN)?, memory));
+            many = Some((driver.get_typed_func::<(i32, i32), ()>(&mut store, driver::RUN)?, memory));
         }
-        Ok(Running { store, row, many })
+        if let (Some((run, _)), false) = (&many, bounded) {
+            let before = u64::MAX >> 1;
+            store.set_fuel(before)?;
+            run.call(&mut store, (0, 0))?;
+            overhead = before.saturating_sub(store.get_fuel()?);
+        }
+        Ok(Running { store, row, many, overhead })
     }
 }
 
