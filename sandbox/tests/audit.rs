@@ -82,7 +82,7 @@ fn a_hostile_guest_cannot_tell_of_one_person() {
             let excess = told_apart("leak", split, &outputs, 1, RHO, look);
             assert!(excess <= 0.0, "{split:?}: told apart by {excess} more than was paid for");
         }
-        // Both numbers at what one of them costs alone: the audit is audited too.
+        // Noise for eight times what was charged: the audit is audited too.
         let excess = told_apart("leak", split, &outputs, 1, 8.0 * RHO, first);
         assert!(excess > 0.0, "{split:?}: this is broken, and the audit did not see it: {excess}");
     }

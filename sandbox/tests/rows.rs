@@ -183,10 +183,30 @@ fn fuel_does_not_depend_on_where_rows_lie() {
             let rows = i64::midpoint(enough, many);
             if fails(0, rows) { many = rows } else { enough = rows }
         }
+        // What an instance's memory costs is nobody's fuel.
+        let large = text.replace("(module", "(module (memory 60)");
+        let alone = |rows: i64| {
+            let mut shown = Rehearsal::default();
+            let people = (0..rows).map(|_| (Some(1), Some(0.0), 1, "")).collect::<Vec<Row>>();
+            run_text(&table(&people), &large, &[output("n", 4.0, 0.0), output("z", 1.0, 0.0)], &mut shown).unwrap();
+            !shown.lines.is_empty()
+        };
+        assert!(!alone(enough) && alone(enough + 1), "{enough} rows, with more memory");
         // In one more or one less of what is called at once.
         for before in [300, 600, 900] {
             assert!(!fails(before, enough), "{enough} rows after {before}");
             assert!(fails(before, enough + 1), "{enough} + 1 rows after {before}");
         }
+    }
+}
+
+/// What cannot be instantiated gives everybody the default, whatever is proven of it, and breaks no worker.
+#[test]
+fn what_cannot_begin_gives_the_default() {
+    let t = people();
+    for text in three("(memory 1) (data (i32.const 65535) \"xx\")", "(local.get 0) (local.get 1)") {
+        let mut shown = Rehearsal::default();
+        let sums = run_text(&t, &text, &[output("a", 4.0, 3.0), output("b", 4.0, 1.0)], &mut shown).unwrap();
+        assert_eq!((sums.groups[0].units, &sums.groups[0].lanes[..]), (3000, &[9000 << 18, 3000 << 18][..]), "{text}");
     }
 }

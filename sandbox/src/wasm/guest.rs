@@ -84,7 +84,8 @@ impl std::fmt::Debug for Guest {
 }
 
 impl Guest {
-    /// `seed` is where a guest's chance comes from. Compiles a component, or takes up its code, and checks that it is a component of the world and imports nothing beyond it.
+    /// Compiles a component, or takes up its code, and checks that it is of the world and imports nothing beyond it. `seed` is where a guest's chance
+    /// comes from.
     ///
     /// # Errors
     /// A [`Refusal`] naming the import or the fault.

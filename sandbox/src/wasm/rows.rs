@@ -217,7 +217,7 @@ impl<'a> Caller<'a> {
 
     /// Adds what was given for these rows of the open person, in their order.
     fn add(&mut self, rows: Range<usize>) {
-        // Who pays for the most that they may have taken, where that is known, has paid before by what they took where it is not.
+        // Where it is known what a row may take at most, that is its price; where it is not, what it took was counted.
         let most = if let Proof::Bounded(most) = self.rows.function.proof { most } else { 0 };
         let Some(left) = self.fuel.checked_sub(most.saturating_mul(rows.len() as u64)) else {
             self.fails = true;
@@ -236,7 +236,11 @@ impl<'a> Caller<'a> {
         }
         let running = match &mut self.running {
             Some(running) => running,
-            none => none.insert(self.rows.start().map_err(engine_error)?),
+            none => match self.rows.start() {
+                Ok(running) => none.insert(running),
+                // It cannot be instantiated, for anybody: each has the default.
+                Err(_) => return Ok(How::Single),
+            },
         };
         let Some((run, memory)) = &running.many else { return Ok(How::Single) };
         let bytes = memory.data_mut(&mut running.store);
@@ -329,6 +333,9 @@ impl Rows {
         }
         if let (Some((run, _)), false) = (&many, bounded) {
             let before = u64::MAX >> 1;
+            store.set_fuel(before)?;
+            // The first call pays for the instances' memory, once for all people.
+            run.call(&mut store, (0, 0))?;
             store.set_fuel(before)?;
             run.call(&mut store, (0, 0))?;
             overhead = before.saturating_sub(store.get_fuel()?);

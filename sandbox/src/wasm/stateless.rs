@@ -10,8 +10,8 @@ use wasmparser::{ExternalKind, FuncType, Operator, Parser, Payload, ValType, Val
 
 /// The export that is called.
 pub(super) const ROW: &str = "row";
-/// Most numbers that a row function takes or gives: one call of the machine's.
-pub(super) const NUMBERS: usize = 256;
+/// Most numbers that a row function takes, and that it gives: columns of both fit the least memory that a policy can give.
+pub(super) const NUMBERS: usize = 64;
 
 /// What was found of a row function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
