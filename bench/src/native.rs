@@ -9,7 +9,7 @@ use arrow::{
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 use tidegate_protocol::{
     ContentHash,
-    job::{Output, Program, Reducer, Split},
+    job::{Blocks, Output, Program, Reducer, Split},
 };
 use tidegate_sandbox::{Help, admit, run as run_job, units};
 
@@ -127,6 +127,7 @@ pub(crate) fn rows(rows: usize) -> anyhow::Result<()> {
             module: ContentHash::of(&bytes),
             select: "SELECT spend, cell FROM dataset".into(),
             params_base64: String::new(),
+            data: None,
             split: Split::Unit,
             outputs: vec![sum("root", 128.0), sum("above", 8.0)],
         });
@@ -160,7 +161,8 @@ pub(crate) fn blocks(rows: usize) -> anyhow::Result<()> {
                 module: ContentHash::of(&bytes),
                 select: "SELECT spend, cell FROM dataset".into(),
                 params_base64: base64(&format!("{how} {times}")),
-                split: Split::Blocks(BLOCKS),
+                data: None,
+                split: Split::Blocks(Blocks::of(BLOCKS)),
                 outputs: vec![sum("mean", 1024.0), sum("variance", 1e6), sum("covariance", 1e6)],
             });
             let admitted = admit(&job, &policy, &schema, Some(bytes.clone().into()))?;

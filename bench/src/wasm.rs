@@ -43,6 +43,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         module: ContentHash::of(&bytes),
         select: "SELECT spend FROM dataset".into(),
         params_base64: String::new(),
+        data: None,
         split: Split::Unit,
         outputs: vec![output("a"), output("b")],
     });
@@ -51,7 +52,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let schema = units::schema(&file)?;
     let compile = best(5, || Ok(admit(&job, &policy, &schema, Some(bytes.clone().into()))?))?;
     let code = Code::compile(&bytes, policy.limits.memory_bytes as usize)?;
-    let warm = best(20, || Ok(admit(&job, &policy, &schema, Some(Attachment::Code(code.clone())))?))?;
+    let warm = best(20, || Ok(admit(&job, &policy, &schema, Some(Attachment::from(code.clone())))?))?;
     let engine = best(20, || Ok(Code::kind(policy.limits.memory_bytes as usize)?))?;
     let admitted = admit(&job, &policy, &schema, Some(bytes.clone().into()))?;
     let seconds = best(3, || Ok(run_job(&admitted, &[file.try_clone()?], &[0; 32], Help::default())?))?;

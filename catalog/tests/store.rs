@@ -54,6 +54,7 @@ fn ask(request: u32, micro: u64) -> Reserve {
                 max_groups: 1,
                 max_rows: 1,
                 blocks: None,
+                resample: None,
                 least_units: None,
                 threshold: None,
                 columns: vec![],

@@ -11,6 +11,7 @@ pub fn run(bytes: &[u8]) {
         module: ContentHash::of(bytes),
         select: "SELECT x FROM dataset".into(),
         params_base64: String::new(),
+        data: None,
         split: Split::Unit,
         outputs: outputs(),
     });

@@ -31,6 +31,7 @@ pub fn run(bytes: &[u8]) -> bool {
             module: ContentHash::of(&module),
             select: "SELECT x FROM dataset".into(),
             params_base64: String::new(),
+            data: None,
             split: Split::Unit,
             outputs: outputs(),
         });

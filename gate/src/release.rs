@@ -211,7 +211,7 @@ fn cells(plan: &Plan, sources: &[Source], group: &GroupSums) -> Result<Vec<Cell>
                 Ok(Noised { values, sigma: noise.deviation(scale) * part.step, noise: Some((noise, scale)), step })
             })
             .collect::<Result<Vec<_>, GateError>>()?;
-        cells.extend(column.measure.cells(&noised, plan.shape.blocks));
+        cells.extend(column.measure.cells(&noised, plan.shape.frame().blocks));
     }
     Ok(cells)
 }

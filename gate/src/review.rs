@@ -49,6 +49,7 @@ impl Plan {
             max_groups: self.kappa(),
             max_rows: self.shape.max_rows,
             blocks: None,
+            resample: None,
             least_units: None,
             threshold: Some(i64::from(rules.min_units)),
             columns: self.shape.columns.iter().map(note).collect(),

@@ -1,6 +1,7 @@
 //! What a job releases, in public numbers, and the plan that is laid out from it.
 
 use serde::{Deserialize, Serialize};
+use tidegate_protocol::job::Blocks;
 
 use crate::{GateError, Kind, Measure, Part, part::Frame, reduce::Reduce as _};
 
@@ -51,13 +52,13 @@ pub struct Shape {
     pub max_groups: u32,
     /// Most rows of one unit that count in one group.
     pub max_rows: u32,
-    /// Number of blocks, for sample and aggregate; `None` for per-unit contributions.
-    pub blocks: Option<u32>,
+    /// For sample and aggregate; `None` for per-unit contributions.
+    pub blocks: Option<Blocks>,
 }
 
 impl Shape {
     pub(crate) fn frame(&self) -> Frame {
-        Frame { rows: i64::from(self.max_rows), blocks: self.blocks }
+        Frame { rows: i64::from(self.max_rows), blocks: self.blocks.map(|blocks| blocks.number) }
     }
 }
 
@@ -96,9 +97,11 @@ impl Plan {
         if shape.blocks.is_some() && (shape.keys != Keys::None || shape.max_rows != 1) {
             return Err(bad("", "blocks take neither keys nor several rows".into()));
         }
-        if shape.blocks.is_some_and(|b| b < 2) {
-            return Err(bad("", "at least two blocks are needed".into()));
+        if shape.blocks.is_some_and(|b| b.number < 2 || !(1..b.number).contains(&b.resample)) {
+            return Err(bad("", "at least two blocks are needed, and no unit may be in all of them".into()));
         }
+        // A unit that comes or goes changes each block that it is in, and each of them moves the sums by as much.
+        let changes = shape.blocks.map_or(1, |blocks| i64::from(blocks.resample));
         let (mut parts, mut first, mut lanes) = (Vec::<Part>::new(), Vec::new(), 0);
         for column in &shape.columns {
             if !(column.weight > 0.0 && column.weight <= 1e6) {
@@ -106,7 +109,9 @@ impl Plan {
             }
             first.push(parts.len());
             for part in column.measure.parts(shape.frame()).map_err(|problem| bad(&column.name, problem))? {
-                parts.push(Part { first: lanes, ..part });
+                let sensitivity = part.sensitivity.checked_mul(changes);
+                let sensitivity = sensitivity.ok_or_else(|| bad(&column.name, "a unit is in too many blocks".into()))?;
+                parts.push(Part { first: lanes, sensitivity, ..part });
                 lanes += part.lanes;
             }
         }
@@ -157,7 +162,11 @@ impl Plan {
 
     /// The neighbouring relation, as receipts name it.
     pub fn adjacency(&self) -> &'static str {
-        if self.shape.blocks.is_some() { "change-one-block" } else { "add-remove-one-unit" }
+        match self.shape.blocks {
+            None => "add-remove-one-unit",
+            Some(Blocks { resample: 1, .. }) => "change-one-block",
+            Some(_) => "change-resampled-blocks",
+        }
     }
 
     /// Names of the result's columns, in the order of a row's cells.

@@ -16,7 +16,7 @@ use tidegate_gate::{
 use tidegate_protocol::{
     ContentHash, Cost, MicroRho,
     cost::{FemtoDelta, MicroEpsilon},
-    job::Key,
+    job::{Blocks, Key},
     result::ResultDoc,
 };
 
@@ -61,7 +61,7 @@ fn plan(keys: Keys, measure: Measure, blocks: Option<u32>) -> Plan {
     let columns = vec![Column::new("c", measure)];
     let key_names = if keys == Keys::None { vec![] } else { vec!["k".into()] };
     let max_rows = if blocks.is_some() { 1 } else { 2 };
-    Plan::new(Shape { key_names, keys, columns, max_groups: 2, max_rows, blocks }).unwrap()
+    Plan::new(Shape { key_names, keys, columns, max_groups: 2, max_rows, blocks: blocks.map(Blocks::of) }).unwrap()
 }
 
 /// A group of `others` units that add nothing much, and one that adds `values` row by row.

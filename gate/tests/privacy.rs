@@ -3,12 +3,12 @@
 
 use tidegate_gate::{
     Column, Confusion, Covariance, Histogram, Keys, Kind, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Variance,
-    epsilon_of, release, rho_of,
+    Vector, epsilon_of, release, rho_of,
 };
 use tidegate_protocol::{
     ContentHash, Cost, MicroRho,
     cost::{FemtoDelta, MicroEpsilon},
-    job::Key,
+    job::{Blocks, Key},
 };
 
 fn cost(rho: f64) -> Cost {
@@ -102,11 +102,43 @@ fn the_noise_of_all_lanes_adds_up_to_the_price() {
 #[test]
 fn a_histogram_over_blocks_pays_for_both_bins() {
     let mut shape = shape(Keys::None, &[Measure::Histogram(Histogram { lo: 0.0, hi: 1.0, bins: 4 })]);
-    (shape.blocks, shape.max_rows) = (Some(100), 1);
+    (shape.blocks, shape.max_rows) = (Some(Blocks::of(100)), 1);
     let plan = Plan::new(shape).unwrap();
     let scale = plan.calibrate(cost(0.5)).unwrap().scales[0];
     // 2 · 1/(2σ²) = 0.5 → σ = √2
     assert!((scale - 2f64.sqrt()).abs() < 1e-9, "{scale}");
+}
+
+/// A unit in γ blocks changes each of them: every part of every reducer may move γ times as far, and its noise is γ times as wide.
+#[test]
+fn a_unit_in_several_blocks_pays_for_each_of_them() {
+    let measures = [
+        Measure::Sum(Sum { lo: 0.0, hi: 3.0 }),
+        Measure::Mean(Mean { lo: -1.0, hi: 1.0 }),
+        Measure::Variance(Variance { lo: 0.0, hi: 1.0, sample: false, root: false }),
+        Measure::Covariance(Covariance { x: (0.0, 1.0), y: (0.0, 1.0), sample: false, correlation: true }),
+        Measure::Histogram(Histogram { lo: 0.0, hi: 1.0, bins: 4 }),
+        Measure::Quantiles(Quantiles { lo: 0.0, hi: 1.0, bins: 256, at: vec![0.5] }),
+        Measure::Confusion(Confusion { classes: 3 }),
+        Measure::Scores(Scores { lo: 0.0, hi: 1.0, bins: 10, cut: 0.5 }),
+        Measure::Vector(Vector { len: 5, norm: 1.0 }),
+    ];
+    for measure in measures {
+        let plan = |blocks: Blocks| {
+            let mut shape = shape(Keys::None, std::slice::from_ref(&measure));
+            (shape.blocks, shape.max_rows) = (Some(blocks), 1);
+            Plan::new(shape)
+        };
+        let (once, often) = (plan(Blocks::of(100)).unwrap(), plan(Blocks { number: 100, resample: 6 }).unwrap());
+        for price in [cost(0.5), pure(0.5)] {
+            let scales = |plan: &Plan| plan.calibrate(price).unwrap().scales;
+            for (once, often) in scales(&once).into_iter().zip(scales(&often)) {
+                assert!((often / once - 6.0).abs() < 1e-3 && often >= 6.0 * once * (1.0 - 1e-6), "{measure:?}: {once} {often}");
+            }
+        }
+        assert_eq!(often.adjacency(), "change-resampled-blocks");
+        assert!(plan(Blocks { number: 100, resample: 100 }).is_err() && plan(Blocks { number: 100, resample: 0 }).is_err());
+    }
 }
 
 /// A group with one person in it appears with probability at most δ; at this τ that is never seen.

@@ -5,6 +5,7 @@
 typedef unsigned char u8;
 typedef unsigned int u32;
 typedef long long s64;
+typedef unsigned long long u64;
 
 typedef struct { const char *ptr; u32 len; } tg_string;
 typedef struct { const u8 *ptr; u32 len; } tg_bytes;
@@ -50,6 +51,15 @@ static inline tg_bytes tg_params(void) {
     tg_bytes params;
     tg_host_params(&params);
     return params;
+}
+
+/* The bytes that came with the program, the weights of a model: how many, and some of them (fewer where they end). */
+__attribute__((import_module("tidegate:job/host@0.1.0"), import_name("data-len"))) u64 tg_data_len(void);
+__attribute__((import_module("tidegate:job/host@0.1.0"), import_name("data"))) void tg_host_data(u64 offset, u32 len, tg_bytes *into);
+static inline tg_bytes tg_data(u64 offset, u32 len) {
+    tg_bytes data;
+    tg_host_data(offset, len, &data);
+    return data;
 }
 
 /* A line for the author, shown in rehearsal. */

@@ -4,6 +4,12 @@
 @external("tidegate:job/host@0.1.0", "params")
 declare function hostParams(into: usize): void;
 // @ts-ignore: decorator
+@external("tidegate:job/host@0.1.0", "data-len")
+declare function hostDataLen(): u64;
+// @ts-ignore: decorator
+@external("tidegate:job/host@0.1.0", "data")
+declare function hostData(offset: u64, length: u32, into: usize): void;
+// @ts-ignore: decorator
 @external("tidegate:job/host@0.1.0", "log")
 declare function hostLog(text: usize, length: u32): void;
 
@@ -50,6 +56,19 @@ export function params(): string {
   const into = heap.alloc(8);
   hostParams(into);
   return String.UTF8.decodeUnsafe(load<u32>(into), load<u32>(into, 4));
+}
+
+/** How many bytes came with the program: the weights of a model. */
+export function dataLength(): u64 { return hostDataLen(); }
+
+/** Some of those bytes, as numbers of 64 bits. */
+export function numbers(offset: u64, length: u32): StaticArray<f64> {
+  const into = heap.alloc(8);
+  hostData(offset, 8 * length, into);
+  const from = <usize>load<u32>(into), found = load<u32>(into, 4) / 8;
+  const values = new StaticArray<f64>(found);
+  memory.copy(changetype<usize>(values), from, 8 * found);
+  return values;
 }
 
 /** A line for the author, shown in rehearsal. */

@@ -12,6 +12,11 @@ def params():
     return host.params().decode()
 
 
+def data(offset=0, length=None):
+    """The bytes that came with the program, such as the weights of a model: some of them, or all."""
+    return host.data(offset, host.data_len() - offset if length is None else length)
+
+
 def number(column, row):
     """A column's value in `row` as a float, flags as 0.0 and 1.0; None where it is missing, a text, bytes, or beyond the rows."""
     values = column.values.value

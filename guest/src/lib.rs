@@ -33,7 +33,7 @@ pub mod template;
 pub use bindings::{
     Guest, export,
     tidegate::job::{
-        host::{log, params},
+        host::{data, data_len, log, params},
         types::{Column, Rows, Values},
     },
 };
@@ -65,6 +65,16 @@ pub fn floats(column: &Column) -> Option<&[f64]> {
     }
 }
 
+/// The numbers in `bytes`, little-endian: weights as numpy's `astype("<f8").tobytes()` leaves them. Bytes beyond the last whole one are left out.
+pub fn f64s(bytes: &[u8]) -> Vec<f64> {
+    bytes.chunks_exact(8).filter_map(|b| Some(f64::from_le_bytes(b.try_into().ok()?))).collect()
+}
+
+/// As [`f64s`], of 32 bits each.
+pub fn f32s(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).filter_map(|b| Some(f32::from_le_bytes(b.try_into().ok()?))).collect()
+}
+
 /// Eight values at a time, and those that are left over. Fuel is counted at each turn of a loop: with eight values a turn that costs next to nothing.
 pub fn eights(values: &[f64]) -> (impl Iterator<Item = &[f64; 8]>, &[f64]) {
     let chunks = values.chunks_exact(8);
@@ -74,7 +84,15 @@ pub fn eights(values: &[f64]) -> (impl Iterator<Item = &[f64; 8]>, &[f64]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Column, Values, eights, floats, number};
+    use super::{Column, Values, eights, f32s, f64s, floats, number};
+
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        let bytes: Vec<u8> = [1.5f64, -2.0].iter().flat_map(|v| v.to_le_bytes()).chain([7]).collect();
+        assert_eq!(f64s(&bytes), [1.5, -2.0]);
+        assert_eq!(f32s(&[1.5f32, -2.0].map(f32::to_le_bytes).concat()), [1.5, -2.0]);
+        assert!(f64s(&[0; 7]).is_empty());
+    }
 
     #[test]
     fn all_values_come_in_order() {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tidegate_gate::{Plan, Split, Terms};
-use tidegate_protocol::{Code, ContentHash, Refusal, job::Program, manifest::Manifest, policy::Policy, receipt::Mechanism};
-use tidegate_sandbox::Attachment;
+use tidegate_protocol::{Code, ContentHash, Refusal, manifest::Manifest, policy::Policy, receipt::Mechanism};
 
 use crate::{
     NodeError,
@@ -46,11 +45,7 @@ impl Planned {
 /// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] where the job file itself cannot be used.
 pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRef) -> Result<Planned, NodeError> {
     let (job, attachment) = file.job(ContentHash([0; 32]), policy, &schema, "0".repeat(32), 0)?;
-    let attachment = match &job.program {
-        _ if attachment.is_empty() => None,
-        Program::Wasm { .. } => Some(Attachment::Code(Codes::at(home).of(&attachment, policy.limits.memory_bytes).await?)),
-        Program::Sql { .. } | Program::Onnx { .. } => Some(attachment.into()),
-    };
+    let attachment = Codes::at(home).attachment(&job.program, &attachment, policy).await?;
     let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32] };
     let checked = worker::check(&work).await?;
     let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");

@@ -8,8 +8,8 @@ use std::{
     time::SystemTime,
 };
 
-use tidegate_protocol::{Code as RefusalCode, ContentHash, Refusal};
-use tidegate_sandbox::wasm::Code;
+use tidegate_protocol::{Code as RefusalCode, ContentHash, Refusal, job::Program, policy::Policy};
+use tidegate_sandbox::{Attachment, wasm::Code};
 
 use crate::{home::Home, worker};
 
@@ -50,6 +50,22 @@ impl Codes {
             tracing::warn!("{}: {e}; code is not kept", path.display());
         }
         Ok(code)
+    }
+
+    /// What was sent with a job, as a worker takes it: a component compiled.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where it is not what the job names; as [`Codes::of`].
+    pub async fn attachment(&self, program: &Program, sent: &[u8], policy: &Policy) -> Result<Option<Attachment>, Refusal> {
+        if program.attachment().is_none() {
+            return Ok(None);
+        }
+        let (bytes, data) = program.parts(sent)?;
+        let attachment = match program {
+            Program::Wasm { .. } => Attachment::from(self.of(bytes, policy.limits.memory_bytes).await?),
+            Program::Sql { .. } | Program::Onnx { .. } => Attachment::from(bytes.to_vec()),
+        };
+        Ok(Some(attachment.with_data(data.to_vec())))
     }
 
     fn key(&self) -> std::io::Result<[u8; 32]> {

@@ -14,7 +14,7 @@ use tidegate_guest::component;
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho, Refusal,
     cost::{FemtoDelta, MicroEpsilon},
-    job::{Key, Mode, Output, Program, RowReduce, Split},
+    job::{Data, Key, Mode, Output, Program, RowReduce, Split},
     policy::Policy,
 };
 use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query};
@@ -88,7 +88,9 @@ pub struct WasmFile {
     /// Parameters as text.
     #[serde(default)]
     pub params: String,
-    /// `"unit"` or `{ blocks = n }`.
+    /// Path of bytes that the component can read, beside the job file: a model's weights.
+    pub data: Option<PathBuf>,
+    /// `"unit"`, `{ blocks = n }` or `{ blocks = n, resample = g }`.
     #[serde(default = "per_unit")]
     pub split: Split,
     /// The contribution vector.
@@ -180,8 +182,19 @@ impl JobFile {
                 if component::is_core(&bytes) && !tidegate_sandbox::wasm::has_row(&bytes) {
                     bytes = component::componentize(&bytes).map_err(|e| file_error(&path, e))?;
                 }
+                let module = ContentHash::of(&bytes);
+                let data = match &wasm.data {
+                    None => None,
+                    Some(data) => {
+                        let path = self.folder.join(data);
+                        let data = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
+                        bytes.extend_from_slice(&data);
+                        Some(Data::of(&data))
+                    }
+                };
                 let program = Program::Wasm {
-                    module: ContentHash::of(&bytes),
+                    module,
+                    data,
                     select: wasm.select.trim().to_owned(),
                     params_base64: STANDARD.encode(params),
                     split: wasm.split,

@@ -18,7 +18,7 @@ pub const OUTCOME_BYTES: usize = 1024;
 /// Longest signed document in bytes: a document must fit, base64-coded, in one log entry beside its envelope.
 pub const DOCUMENT_BYTES: usize = 40 << 10;
 
-/// Largest program attachment (WebAssembly component or ONNX model) in bytes. Held in memory while it is compiled.
+/// Largest program attachment (WebAssembly component and the data beside it, or ONNX model) in bytes. Held in memory while it is compiled.
 pub const PROGRAM_BYTES: usize = 64 << 20;
 
 /// Most functions of a component, and most bytes of one of them. Compilers take more than linear time over a function.
@@ -114,6 +114,9 @@ pub const BLOCK_BYTES: usize = 64 << 20;
 
 /// Most blocks of sample-and-aggregate. Beyond this a block would hold less than a unit for every published size here.
 pub const BLOCKS: u32 = 1 << 20;
+
+/// Most blocks that one unit is in. Its rows are read and copied once for each.
+pub const RESAMPLE: u32 = 64;
 
 /// Longest name (dataset, column, output) in bytes.
 pub const NAME_BYTES: usize = 128;

@@ -85,7 +85,7 @@ pub struct ColumnNote {
 pub struct Mechanism {
     /// `discrete-gaussian` or `discrete-laplace`; `none` of an exact result.
     pub noise: String,
-    /// Neighbouring relation: `add-remove-one-unit` or `change-one-block`.
+    /// Neighbouring relation: `add-remove-one-unit`, `change-one-block`, or `change-resampled-blocks` where a unit is in several.
     pub adjacency: String,
     /// κ in force.
     pub max_groups: u32,
@@ -94,6 +94,9 @@ pub struct Mechanism {
     /// Number of blocks, for sample and aggregate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<u32>,
+    /// In how many of them each unit is, where that is more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resample: Option<u32>,
     /// Groups of fewer units never appear, where keys are undeclared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_units: Option<i64>,

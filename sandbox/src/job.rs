@@ -9,7 +9,7 @@ use tidegate_gate::{
 };
 use tidegate_protocol::{
     Code, ContentHash, Job, Refusal,
-    job::{Key, Mode, Output, Program, Reducer, Split},
+    job::{Data, Key, Mode, Output, Program, Reducer, Split},
     policy::{JobKind, Policy},
 };
 
@@ -17,7 +17,14 @@ use crate::{RunError, Sink, onnx, sql, wasm};
 
 /// What comes with the job.
 #[derive(Debug, Clone)]
-pub enum Attachment {
+pub struct Attachment {
+    program: Sent,
+    data: Arc<Vec<u8>>,
+}
+
+/// The program, as it comes.
+#[derive(Debug, Clone)]
+pub enum Sent {
     /// The bytes that the job names by their hash: a component, a model, public tables.
     Bytes(Arc<Vec<u8>>),
     /// The code of the component that the job names by its hash.
@@ -26,16 +33,44 @@ pub enum Attachment {
 
 impl From<Vec<u8>> for Attachment {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(Arc::new(bytes))
+        Self::from(Sent::Bytes(Arc::new(bytes)))
+    }
+}
+
+impl From<wasm::Code> for Attachment {
+    fn from(code: wasm::Code) -> Self {
+        Self::from(Sent::Code(code))
+    }
+}
+
+impl From<Sent> for Attachment {
+    fn from(program: Sent) -> Self {
+        Self { program, data: Arc::default() }
     }
 }
 
 impl Attachment {
+    /// With bytes beside the program.
+    #[must_use]
+    pub fn with_data(self, data: Vec<u8>) -> Self {
+        Self { data: Arc::new(data), ..self }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Sent {
+        &self.program
+    }
+
+    /// The bytes beside it.
+    pub fn data(&self) -> &Arc<Vec<u8>> {
+        &self.data
+    }
+
     /// The bytes that the job names; nothing where there is only code.
     pub fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Code(_) => &[],
+        match &self.program {
+            Sent::Bytes(bytes) => bytes,
+            Sent::Code(_) => &[],
         }
     }
 }
@@ -147,9 +182,12 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
     if let Some(hash) = job.program.attachment() {
         let sent = attachment.as_ref().ok_or_else(|| Refusal::new(Code::BadRequest, "the program's bytes were not sent"))?;
         // Code stands for a component whose bytes were checked when it was compiled.
-        let compiled = kind == JobKind::Wasm && matches!(sent, Attachment::Code(_));
+        let compiled = kind == JobKind::Wasm && matches!(sent.program(), Sent::Code(_));
         if !compiled && ContentHash::of(sent.bytes()) != hash {
             return Err(Refusal::new(Code::BadRequest, "the program's bytes do not have the hash the job names").at("program"));
+        }
+        if job.program.data() != (!sent.data().is_empty()).then(|| Data::of(sent.data())) {
+            return Err(Refusal::new(Code::BadRequest, "the data's bytes do not have the hash the job names").at("program.data"));
         }
     }
     let (mut shape, engine) = match &job.program {
@@ -162,11 +200,10 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
             }
             (query.shape.clone(), Engine::Sql(Box::new(query)))
         }
-        Program::Wasm { select, params_base64, split, outputs, .. } => {
+        Program::Wasm { select, outputs, split, .. } => {
             let select = sql::admit_select(select, schema, policy)?;
             let sent = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the component is missing"))?;
-            let guest =
-                wasm::Program::admit(&sent, select, params_base64, *split, outputs.clone(), job.program.digest(), policy)?;
+            let guest = wasm::Program::admit(&sent, select, &job.program, policy)?;
             (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
         }
         Program::Onnx { select, output, reduce, outputs, .. } => {
@@ -213,11 +250,7 @@ pub(crate) fn program_shape(outputs: &[Output], split: Split) -> Shape {
             Column::new(&o.name, measure)
         })
         .collect();
-    let blocks = match split {
-        Split::Unit => None,
-        Split::Blocks(blocks) => Some(blocks),
-    };
-    Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 1, blocks }
+    Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 1, blocks: split.blocks() }
 }
 
 /// What a run may use beside the data.

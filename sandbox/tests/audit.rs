@@ -15,7 +15,7 @@ use tidegate_gate::{Plan, Sums, epsilon_of, release};
 use tidegate_protocol::{
     ContentHash, Cost, MicroRho,
     cost::FemtoDelta,
-    job::{Output, Program, Reducer, Split},
+    job::{Blocks, Output, Program, Reducer, Split},
     result::ResultDoc,
 };
 use tidegate_sandbox::{Help, admit, run};
@@ -40,6 +40,7 @@ fn sums(guest: &str, split: Split, outputs: &[Output], with: bool) -> (Plan, Sum
         module: ContentHash::of(&bytes),
         select: "SELECT spend, visits FROM dataset".into(),
         params_base64: String::new(),
+        data: None,
         split,
         outputs: outputs.to_vec(),
     });
@@ -77,7 +78,7 @@ fn all(result: &ResultDoc) -> f64 {
 #[test]
 fn a_hostile_guest_cannot_tell_of_one_person() {
     let outputs = [sum("value", 4096.0), sum("found", 1.0)];
-    for split in [Split::Unit, Split::Blocks(20)] {
+    for split in [Split::Unit, Split::Blocks(Blocks::of(20)), Split::Blocks(Blocks { number: 20, resample: 3 })] {
         for look in [first as fn(&ResultDoc) -> f64, |result| result.rows[0].cells[1].value] {
             let excess = told_apart("leak", split, &outputs, 1, RHO, look);
             assert!(excess <= 0.0, "{split:?}: told apart by {excess} more than was paid for");

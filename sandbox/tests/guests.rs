@@ -13,10 +13,13 @@ use tidegate_gate::Sums;
 use tidegate_protocol::{
     ContentHash, Job,
     cost::Cost,
-    job::{Mode, Output, Program, Reducer, Split},
+    job::{Blocks, Data, Mode, Output, Program, Reducer, Split},
     policy::{Policy, PolicyFile},
 };
 use tidegate_sandbox::{Attachment, Help, admit, run, sql::admit_select, units};
+
+#[path = "../../guest/rust/network/src/network.rs"]
+mod network;
 
 const POLICY: &str = r#"
     unit = { column = "zper", max_units = 6000, max_rows = 5, max_groups = 1 }
@@ -39,6 +42,10 @@ fn sum(name: &str, hi: f64) -> Output {
 }
 
 fn run_guest(component: Vec<u8>, select: &str, params: &str, split: Split, outputs: Vec<Output>) -> Sums {
+    run_with(component, select, params, &[], split, outputs)
+}
+
+fn run_with(component: Vec<u8>, select: &str, params: &str, data: &[u8], split: Split, outputs: Vec<Output>) -> Sums {
     let job = Job {
         version: 1,
         request: "0".repeat(32),
@@ -51,12 +58,13 @@ fn run_guest(component: Vec<u8>, select: &str, params: &str, split: Split, outpu
             module: ContentHash::of(&component),
             select: select.into(),
             params_base64: BASE64_STANDARD.encode(params),
+            data: (!data.is_empty()).then(|| Data::of(data)),
             split,
             outputs,
         },
     };
     let schema = units::schema(&people()).unwrap();
-    let admitted = admit(&job, &policy(), &schema, Some(Attachment::from(component))).unwrap();
+    let admitted = admit(&job, &policy(), &schema, Some(Attachment::from(component).with_data(data.to_vec()))).unwrap();
     run(&admitted, &[people()], &[7; 32], Help::default()).unwrap()
 }
 
@@ -108,6 +116,28 @@ fn mean_risk_in_c() {
     close(&sums, &[risk, above], &[1.0, 1.0]);
 }
 
+/// Weights come beside the program: more of them than parameters could hold.
+#[test]
+fn a_network_in_rust() {
+    let select = "SELECT disea, mdvis, totadm FROM dataset";
+    let (inputs, hidden) = (3, 700);
+    let weights: Vec<f64> = (0..hidden * (inputs + 2) + 1).map(|i| f64::from((i * 7919 % 2003) as u32) / 5000.0 - 0.2).collect();
+    let bytes: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+    assert!(bytes.len() > tidegate_protocol::limits::PARAMS_BYTES);
+    let guest = tidegate_fixtures::guest("network").unwrap();
+    let sums = run_with(guest, select, "", &bytes, Split::Unit, vec![sum("score", 1.0), sum("years", 8.0)]);
+    let network = network::Network::new(weights, inputs).unwrap();
+    let (mut score, mut years) = (0.0, 0.0);
+    each_person(select, |batch, columns| {
+        let row = |row: usize| columns.iter().map(|c| c[row]).collect::<Option<Vec<f64>>>();
+        let scores: Vec<f64> = (0..batch.num_rows()).filter_map(row).map(|inputs| network.score(&inputs)).collect();
+        score += scores.iter().sum::<f64>() / scores.len().max(1) as f64;
+        years += scores.len() as f64;
+    });
+    assert!(score > 100.0 && score < 5900.0, "{score}");
+    close(&sums, &[score, years], &[1.0, 8.0]);
+}
+
 #[test]
 fn words_in_assemblyscript() {
     let text = "SELECT CASE WHEN plan < 8 THEN 'Pays a share' WHEN plan < 16 THEN 'Free care' END AS t FROM dataset";
@@ -130,7 +160,8 @@ fn k_means_in_rust() {
     let select = "SELECT mdvis, CASE WHEN meddol > 1500 THEN 15 ELSE meddol / 100 END AS cost FROM dataset WHERE meddol > 0";
     let start = [[2.0, 1.0], [20.0, 10.0]];
     let outputs = ["visits_0", "cost_0", "visits_1", "cost_1"].map(|name| sum(name, 50.0)).to_vec();
-    let sums = run_guest(tidegate_fixtures::guest("kmeans").unwrap(), select, "2 1; 20 10", Split::Blocks(20), outputs);
+    let sums =
+        run_guest(tidegate_fixtures::guest("kmeans").unwrap(), select, "2 1; 20 10", Split::Blocks(Blocks::of(20)), outputs);
     let mut points: Vec<[f64; 2]> = vec![];
     each_person(select, |batch, columns| {
         points.extend((0..batch.num_rows()).filter_map(|row| Some([columns[0][row]?, columns[1][row]?])));
@@ -164,7 +195,7 @@ fn a_score_in_python() {
     };
     let select = "SELECT disea, mdvis, totadm FROM dataset";
     // One block too many to be sure that each has a row: what comes of all is the same.
-    let sums = run_guest(guest, select, "", Split::Blocks(8), vec![sum("score", 10.0), sum("years", 8192.0)]);
+    let sums = run_guest(guest, select, "", Split::Blocks(Blocks::of(8)), vec![sum("score", 10.0), sum("years", 8192.0)]);
     let mut years = 0.0;
     each_person(select, |batch, columns| {
         years += (0..batch.num_rows()).filter(|row| columns.iter().all(|c| c[*row].is_some())).count() as f64;

@@ -31,12 +31,13 @@ fn run_text(t: &Table, text: &str, outputs: &[Output], shown: &mut Rehearsal) ->
         module: ContentHash::of(&bytes),
         select: "SELECT spend, visits FROM dataset".into(),
         params_base64: String::new(),
+        data: None,
         split: Split::Unit,
         outputs: outputs.to_vec(),
     });
     let files = || [t.file.try_clone().unwrap()];
     let code = Code::compile(&bytes, policy().limits.memory_bytes as usize)?;
-    let kept = admit(&job, &policy(), &t.schema, Some(Attachment::Code(code)))?;
+    let kept = admit(&job, &policy(), &t.schema, Some(Attachment::from(code)))?;
     let kept = run(&kept, &files(), &[7; 32], Help::default()).unwrap();
     let admitted = admit(&job, &policy(), &t.schema, Some(bytes.into()))?;
     let sums = run(&admitted, &files(), &[7; 32], Help { rehearsal: Some(shown), ..Help::default() }).unwrap();

@@ -100,6 +100,7 @@ fn run_guest(component: &[u8], params: &str) -> Result<(Vec<i128>, Vec<String>),
         module: ContentHash::of(component),
         select: "SELECT spend FROM dataset".into(),
         params_base64: params.into(),
+        data: None,
         split: Split::Unit,
         outputs: vec![output("chance"), output("nothing")],
     });

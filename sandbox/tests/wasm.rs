@@ -7,7 +7,7 @@ use common::{Table, job, policy, table};
 use tidegate_gate::Sums;
 use tidegate_protocol::{
     ContentHash, Refusal,
-    job::{Output, Program, Reducer, Split},
+    job::{Blocks, Output, Program, Reducer, Split},
 };
 use tidegate_sandbox::{Help, Rehearsal, admit, run};
 
@@ -31,6 +31,7 @@ fn run_bytes(bytes: Vec<u8>, split: Split, rehearsal: Option<&mut Rehearsal>) ->
         module: ContentHash::of(&bytes),
         select: "SELECT spend FROM dataset".into(),
         params_base64: String::new(),
+        data: None,
         split,
         outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
     });
@@ -66,6 +67,7 @@ fn outputs_may_take_several_numbers() {
             module: ContentHash::of(&bytes),
             select: "SELECT spend FROM dataset".into(),
             params_base64: String::new(),
+            data: None,
             split: Split::Unit,
             outputs: vec![vector],
         });
@@ -92,6 +94,7 @@ fn a_gradient_is_computed_person_by_person() {
         module: ContentHash::of(&bytes),
         select: "SELECT spend, visits FROM dataset".into(),
         params_base64: base64::Engine::encode(&base64::prelude::BASE64_STANDARD, params),
+        data: None,
         split: Split::Unit,
         outputs: vec![within("spend"), within("intercept")],
     });
@@ -121,6 +124,7 @@ fn a_unit_of_any_number_of_rows_is_handed_over_in_bounded_memory() {
         module: ContentHash::of(&bytes),
         select: format!("SELECT visits, {wide} FROM dataset"),
         params_base64: String::new(),
+        data: None,
         split: Split::Unit,
         outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
     });
@@ -175,7 +179,7 @@ fn hostile_guests_are_clipped_or_replaced_by_the_default() {
 
 #[test]
 fn every_block_contributes_once_even_when_empty() {
-    let sums = run_bytes(guest("heavy"), Split::Blocks(50), None).unwrap();
+    let sums = run_bytes(guest("heavy"), Split::Blocks(Blocks::of(50)), None).unwrap();
     assert_eq!(sums.groups[0].units, 50);
 }
 
@@ -207,6 +211,7 @@ fn bytes_other_than_the_signed_hash_are_refused() {
         module: ContentHash::of(b"other"),
         select: "SELECT spend FROM dataset".into(),
         params_base64: String::new(),
+        data: None,
         split: Split::Unit,
         outputs: vec![output("mean", 1.0)],
     });

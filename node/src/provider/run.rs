@@ -150,7 +150,7 @@ fn defaults(admitted: &AdmittedJob<'_>) -> Sums {
     };
     let values = Output::defaults(outputs);
     let mut group = admitted.plan.group(vec![]);
-    for _ in 0..*blocks {
+    for _ in 0..blocks.number {
         if admitted.plan.close_vector(&mut group, &values, &values).is_err() {
             return Sums::default();
         }

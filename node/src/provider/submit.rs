@@ -19,8 +19,6 @@ use tidegate_protocol::{
     receipt::{JobFacts, LedgerLink},
 };
 
-use tidegate_sandbox::Attachment;
-
 use super::{Provider, clock, unavailable};
 use crate::{
     code::Codes,
@@ -206,18 +204,8 @@ impl Provider {
                 .fix(library::HOW_TO));
         }
         let dataset = self.dataset(&job.body().dataset)?;
-        if let (Some(hash), Some(bytes)) = (job.body().program.attachment(), &attachment)
-            && ContentHash::of(bytes) != hash
-        {
-            return Err(Refusal::new(Code::BadRequest, "the program's bytes do not have the hash the job names").at("program"));
-        }
-        let attachment = match (attachment, &job.body().program) {
-            (Some(bytes), Program::Wasm { .. }) => {
-                let memory = dataset.policy.body().limits.memory_bytes;
-                Some(Attachment::Code(Codes::at(&self.home).of(&bytes, memory).await?))
-            }
-            (attachment, _) => attachment.map(Attachment::Bytes),
-        };
+        let sent = attachment.as_ref().map_or(&[][..], |sent| sent);
+        let attachment = Codes::at(&self.home).attachment(&job.body().program, sent, dataset.policy.body()).await?;
         // Code that is compiled takes nothing of the slot.
         let start = SystemTime::now();
         let first = dataset.record.compute.first().ok_or_else(|| unavailable("a dataset without files"))?;

@@ -13,7 +13,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use tidegate_gate::{GroupSums, Sums};
 use tidegate_gpu_runner::library;
 use tidegate_protocol::{Code, Refusal, job::Program, limits};
-use tidegate_sandbox::{Attachment, Rehearsal, wasm};
+use tidegate_sandbox::{self as sandbox, Rehearsal, wasm};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::mpsc::Sender,
@@ -166,9 +166,12 @@ fn task(work: &Work, given: Option<&Given<'_>>) -> Result<Order, WorkerFailed> {
         schema: write_schema(&work.schema)?,
         sent: match &work.attachment {
             None => Sent::Nothing,
-            Some(Attachment::Bytes(bytes)) => Sent::Bytes(bytes.to_vec()),
-            Some(Attachment::Code(code)) => Sent::Code(code.bytes().to_vec()),
+            Some(sent) => match sent.program() {
+                sandbox::Sent::Bytes(bytes) => Sent::Bytes(bytes.to_vec()),
+                sandbox::Sent::Code(code) => Sent::Code(code.bytes().to_vec()),
+            },
         },
+        data: work.attachment.as_ref().map(|sent| sent.data().to_vec()).unwrap_or_default(),
         files: given.map_or(0, |given| given.files.len() as u32),
         prf: work.prf,
         least_units: given.map_or(1, |given| given.least_units),

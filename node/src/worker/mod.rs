@@ -62,6 +62,9 @@ struct Task {
     #[serde(with = "serde_bytes")]
     schema: Vec<u8>,
     sent: Sent,
+    /// Bytes beside the program.
+    #[serde(with = "serde_bytes")]
+    data: Vec<u8>,
     /// How many data files it holds; 0 to check only.
     files: u32,
     prf: [u8; 32],

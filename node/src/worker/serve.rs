@@ -93,8 +93,9 @@ fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option
     let attachment = match task.sent {
         Sent::Nothing => None,
         Sent::Bytes(bytes) => Some(Attachment::from(bytes)),
-        Sent::Code(code) => Some(Attachment::Code(Code::of_own_compiler(code))),
+        Sent::Code(code) => Some(Attachment::from(Code::of_own_compiler(code))),
     };
+    let attachment = attachment.map(|sent| sent.with_data(task.data));
     let admitted = match tidegate_sandbox::admit(&task.job, &task.policy, &schema, attachment.clone()) {
         Ok(admitted) => admitted,
         Err(refusal) => return Answer::Refused(refusal),

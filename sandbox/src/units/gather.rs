@@ -87,15 +87,31 @@ pub(crate) fn each_unit_as(
     }
 }
 
-/// What puts units together: by a number that each has.
+/// What [`each_unit_as`] hands over of nobody: the columns without a row, whatever the files hold.
+///
+/// # Errors
+/// As [`Scan::run`]; `of`'s own.
+pub(crate) fn nobody(
+    files: &[File],
+    select: &Select,
+    of: impl Fn(&ArrayRef) -> Result<ArrayRef, RunError>,
+) -> Result<RecordBatch, RunError> {
+    let selects = [select];
+    let scan = Scan::open(files, &selects, 0)?;
+    let columns = scan.physical[0].select(&RecordBatch::new_empty(scan.wanted.clone()))?.columns;
+    let columns = columns.iter().map(|c| of(&shorten(c, limits::TEXT_CHARS)?)).collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::new_empty(scan.schema(&columns)))
+}
+
+/// What puts units together: by numbers that each has.
 pub(crate) struct By<F, N> {
     /// What a program takes of a column.
     pub(crate) of: F,
-    /// A unit's number.
-    pub(crate) number: N,
+    /// Pushes a unit's numbers, no two the same.
+    pub(crate) numbers: N,
 }
 
-/// The rows of units that have the same number, over at most `ways` threads: each has a state of its own, made by `start`, and `visit(state, number, rows)` gets the
+/// The rows of units that have a number in common, over at most `ways` threads: each has a state of its own, made by `start`, and `visit(state, number, rows)` gets the
 /// rows of a batch whose units have that number, each unit's in their order, and units in theirs. The states come back in the units' order.
 ///
 /// # Errors
@@ -104,7 +120,7 @@ pub(crate) fn split_by<S: Send>(
     files: &[File],
     select: &Select,
     ways: usize,
-    by: &By<impl Fn(&ArrayRef) -> Result<ArrayRef, RunError> + Sync, impl Fn(UnitRef<'_>) -> u32 + Sync>,
+    by: &By<impl Fn(&ArrayRef) -> Result<ArrayRef, RunError> + Sync, impl Fn(UnitRef<'_>, &mut Vec<u32>) + Sync>,
     start: impl Fn() -> S + Sync,
     visit: impl Fn(&mut S, u32, RecordBatch) -> Result<(), RunError> + Sync,
 ) -> Result<Vec<S>, RunError> {
@@ -118,15 +134,16 @@ pub(crate) fn split_by<S: Send>(
             let rows = runs.rows.last().map_or(0, |run| run.end);
             let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
             let batch = RecordBatch::try_new_with_options(scan.schema(&columns), columns, &options)?;
-            // Each unit's number, and which rows: none beyond the most that one may have.
-            let mut numbered = Vec::with_capacity(runs.rows.len());
+            // Each unit's numbers, and which rows: none beyond the most that one may have.
+            let (mut numbered, mut numbers) = (Vec::with_capacity(runs.rows.len()), Vec::new());
             for (unit, run) in runs.units().zip(&runs.rows) {
                 let before = open.as_ref().filter(|(open, _)| open.as_ref() == unit).map_or(0, |(_, rows)| *rows);
                 let kept = run.len().min(most - before);
                 if run.end == rows {
                     *open = Some((unit.to_owned(), before + kept));
                 }
-                numbered.push(((by.number)(unit), run.start..run.start + kept));
+                (by.numbers)(unit, &mut numbers);
+                numbered.extend(numbers.drain(..).map(|number| (number, run.start..run.start + kept)));
             }
             numbered.sort_by_key(|(number, _)| *number);
             let order: UInt32Array = numbered.iter().flat_map(|(_, rows)| rows.start as u32..rows.end as u32).collect();

@@ -5,16 +5,16 @@ use std::{collections::BTreeMap, fs::File, ops::Range};
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array},
     compute::{concat_batches, take_record_batch},
-    datatypes::{DataType, Schema, SchemaRef},
+    datatypes::{DataType, SchemaRef},
 };
 
-use tidegate_protocol::limits;
+use tidegate_protocol::{job::Blocks, limits};
 
 use super::{engine::MOST_WAYS, values};
 use crate::{
     RunError,
     sql::Select,
-    units::{By, UnitRef, split_by},
+    units::{By, UnitRef, nobody, split_by},
 };
 
 /// How much of the rows lies in memory.
@@ -35,7 +35,7 @@ impl Room {
     }
 }
 
-/// Calls `visit` for each of `blocks` blocks, in order, with its rows as columns made [`values::plain`]; with nothing for one that has more than a guest
+/// Calls `visit` for each of `blocks`, in order, with its rows as columns made [`values::plain`]; with nothing for one that has more than a guest
 /// could take, which is what its call would come to.
 ///
 /// # Errors
@@ -43,14 +43,17 @@ impl Room {
 pub(super) fn each_block(
     files: &[File],
     select: &Select,
-    blocks: u32,
+    blocks: Blocks,
     prf: &[u8; 32],
     room: Room,
     visit: &mut dyn FnMut(Option<RecordBatch>) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let mut from = 0;
+    let nobody = nobody(files, select, values::plain)?;
     let ways = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WAYS);
-    let by = By { of: values::plain, number: |unit: UnitRef<'_>| unit.with_bytes(|unit| block_of(unit, blocks, prf)) };
+    let numbers = |unit: UnitRef<'_>, into: &mut Vec<u32>| unit.with_bytes(|unit| blocks_of(unit, blocks, prf, into));
+    let by = By { of: values::plain, numbers };
+    let blocks = blocks.number;
     while from < blocks {
         // Each thread has its share of the room.
         let share = Room { window: room.window / ways, all: room.all / ways, ..room };
@@ -66,7 +69,7 @@ pub(super) fn each_block(
             visit(match schema {
                 _ if over => None,
                 Some(schema) if !held.is_empty() => Some(concat_batches(&schema, held.iter().flat_map(|held| &held.parts))?),
-                _ => Some(RecordBatch::new_empty(Schema::empty().into())),
+                _ => Some(nobody.clone()),
             })?;
         }
         from = end;
@@ -158,11 +161,40 @@ pub(super) fn size(rows: &RecordBatch) -> usize {
     rows.columns().iter().map(|column| column.len() + one(column)).sum()
 }
 
-/// A unit's block: a keyed PRF of the unit alone.
-fn block_of(unit: &[u8], blocks: u32, prf: &[u8; 32]) -> u32 {
-    let hash = blake3::keyed_hash(prf, unit);
-    let mut first = [0; 8];
-    first.copy_from_slice(&hash.as_bytes()[..8]);
-    // 64 bits against at most 2^20 blocks: the bias is below 2^-44.
-    (u64::from_le_bytes(first) % u64::from(blocks)) as u32
+/// A unit's blocks: a keyed PRF of the unit alone. Any of them with the same chance, no two the same (Floyd's sampling: Bentley and Floyd 1987).
+fn blocks_of(unit: &[u8], blocks: Blocks, prf: &[u8; 32], into: &mut Vec<u32>) {
+    let mut stream = blake3::Hasher::new_keyed(prf).update(unit).finalize_xof();
+    let first = into.len();
+    for most in blocks.number - blocks.resample..blocks.number {
+        let mut bytes = [0; 8];
+        stream.fill(&mut bytes);
+        // 64 bits against at most 2^20 blocks: the bias is below 2^-44.
+        let drawn = (u64::from_le_bytes(bytes) % (u64::from(most) + 1)) as u32;
+        into.push(if into[first..].contains(&drawn) { most } else { drawn });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each unit is in so many blocks, none twice, and all blocks have about as many.
+    #[test]
+    fn every_unit_is_in_as_many_blocks_as_any_other() {
+        for (number, resample) in [(2, 1), (10, 1), (10, 9), (10, 4), (1000, 64)] {
+            let mut sizes = vec![0u32; number as usize];
+            let units = 20_000;
+            for unit in 0..units {
+                let mut mine = vec![];
+                blocks_of(&u32::to_le_bytes(unit), Blocks { number, resample }, &[3; 32], &mut mine);
+                mine.iter().for_each(|block| sizes[*block as usize] += 1);
+                mine.sort_unstable();
+                mine.dedup();
+                assert_eq!(mine.len(), resample as usize);
+            }
+            let share = f64::from(resample) / f64::from(number);
+            let (mean, deviation) = (f64::from(units) * share, (f64::from(units) * share * (1.0 - share)).sqrt());
+            assert!(sizes.iter().all(|size| (f64::from(*size) - mean).abs() < 5.0 * deviation), "{number} {resample}: {sizes:?}");
+        }
+    }
 }

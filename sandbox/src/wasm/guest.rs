@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tidegate_protocol::{
     Code, ContentHash, Refusal,
-    job::{Output, Split},
+    job::{Output, Program, Split},
     policy::Policy,
 };
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
@@ -14,20 +14,43 @@ use super::{
     component::{compile, link, refuse},
     engine::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, engine},
     host::{
-        Call, HANDED,
+        Call, HANDED, Handed,
         bindings::{JobPre, tidegate::job::types::Rows},
         charge,
     },
 };
-use crate::{Attachment, Rehearsal, sql::Select};
+use crate::{Attachment, Rehearsal, Sent, sql::Select};
+
+/// What a job asks of its module.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub(super) params: Vec<u8>,
+    pub(super) split: Split,
+    pub(super) outputs: Vec<Output>,
+    /// Where a guest's chance comes from.
+    seed: ContentHash,
+}
+
+impl Asked {
+    /// Of a job's program.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for parameters that cannot be read, or another kind of program.
+    pub fn of(program: &Program) -> Result<Self, Refusal> {
+        let Program::Wasm { params_base64, split, outputs, .. } = program else {
+            return Err(refuse("is not WebAssembly"));
+        };
+        let params = STANDARD.decode(params_base64).map_err(|_| refuse("is not base64").at("program.params_base64"))?;
+        Ok(Self { params, split: *split, outputs: outputs.clone(), seed: program.digest() })
+    }
+}
 
 /// An admitted component with the rows it asks for.
 pub struct Guest {
     engine: Engine,
     pre: JobPre<Call>,
     pub(super) select: Select,
-    params: Arc<Vec<u8>>,
-    seed: [u8; 32],
+    handed: Handed,
     pub(super) split: Split,
     pub(super) outputs: Vec<Output>,
     pub(super) limits: Limits,
@@ -46,7 +69,7 @@ impl Limits {
     pub(super) fn of(policy: &Policy, split: Split, outputs: &[Output]) -> Self {
         let calls = match split {
             Split::Unit => policy.unit.max_units,
-            Split::Blocks(blocks) => u64::from(blocks),
+            Split::Blocks(blocks) => u64::from(blocks.number),
         };
         let (fuel, memory) = (policy.fuel_per_call(calls), policy.limits.memory_bytes as usize);
         Self { fuel, memory, numbers: outputs.iter().map(Output::numbers).sum() }
@@ -84,46 +107,30 @@ impl std::fmt::Debug for Guest {
 }
 
 impl Guest {
-    /// Compiles a component, or takes up its code, and checks that it is of the world and imports nothing beyond it. `seed` is where a guest's chance
-    /// comes from.
+    /// Compiles a component, or takes up its code, and checks that it is of the world and imports nothing beyond it.
     ///
     /// # Errors
     /// A [`Refusal`] naming the import or the fault.
-    pub fn admit(
-        attachment: &Attachment,
-        select: Select,
-        params_base64: &str,
-        split: Split,
-        outputs: Vec<Output>,
-        seed: ContentHash,
-        policy: &Policy,
-    ) -> Result<Self, Refusal> {
+    pub fn admit(attachment: &Attachment, select: Select, asked: Asked, policy: &Policy) -> Result<Self, Refusal> {
         let engine = engine(policy.limits.memory_bytes as usize).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
-        let component = match attachment {
-            Attachment::Bytes(bytes) => compile(&engine, bytes)?,
-            Attachment::Code(code) => code.load(&engine)?,
+        let component = match attachment.program() {
+            Sent::Bytes(bytes) => compile(&engine, bytes)?,
+            Sent::Code(code) => code.load(&engine)?,
         };
         let pre = link(&engine, &component)?;
-        let params = STANDARD.decode(params_base64).map_err(|_| refuse("is not base64").at("program.params_base64"))?;
         if select.names.is_empty() {
             return Err(refuse("selects no column").at("program.select"));
         }
-        Ok(Self {
-            engine,
-            pre,
-            select,
-            params: Arc::new(params),
-            seed: seed.0,
-            split,
-            limits: Limits::of(policy, split, &outputs),
-            outputs,
-        })
+        let Asked { params, split, outputs, seed } = asked;
+        let handed = Handed { params: Arc::new(params), data: attachment.data().clone(), seed: seed.0 };
+        let limits = Limits::of(policy, split, &outputs);
+        Ok(Self { engine, pre, select, handed, split, outputs, limits })
     }
 
     /// One contribution: a fresh instance, one call. `Err` says why the default stands in.
     pub(super) fn call(&self, rows: &Rows, shown: Option<&mut Rehearsal>) -> Result<Vec<f64>, String> {
         let wanted = self.limits.numbers;
-        let call = Call::new(self.limits.of_store(), self.params.clone(), self.seed, shown.is_some());
+        let call = Call::new(self.limits.of_store(), self.handed.clone(), shown.is_some());
         let mut store = self.limits.store(&self.engine, call, true).map_err(|e| format!("{e:#}"))?;
         let outcome =
             self.pre.instantiate(&mut store).and_then(|job| job.call_contribute(&mut store, rows)).map_err(|e| format!("{e:#}"));

@@ -21,16 +21,25 @@ const PAGE_FUEL: u64 = 1000;
 const PAGE: usize = 64 << 10;
 const FREE_PAGES: usize = 16;
 
+/// What every call is handed beside rows. Public: it came with the job.
+#[derive(Clone, Default)]
+pub(super) struct Handed {
+    /// The parameters that were signed with the job.
+    pub(super) params: Arc<Vec<u8>>,
+    /// The bytes beside the program.
+    pub(super) data: Arc<Vec<u8>>,
+    /// What a guest's chance comes from: the same in each call.
+    pub(super) seed: [u8; 32],
+}
+
 /// One call's state.
 pub(super) struct Call {
     pub(super) limits: StoreLimits,
-    pub(super) params: Arc<Vec<u8>>,
+    handed: Handed,
     /// Kept in rehearsal only.
     lines: Option<Vec<String>>,
     /// The beginning of a line that the guest is at.
     line: Vec<u8>,
-    /// What its chance comes from: public, and the same in each call.
-    seed: [u8; 32],
     chance: Option<blake3::OutputReader>,
     /// Fuel for what the host did, not yet taken.
     owed: u64,
@@ -40,8 +49,8 @@ pub(super) struct Call {
 
 impl Call {
     /// `shown`: what it says is kept.
-    pub(super) fn new(limits: StoreLimits, params: Arc<Vec<u8>>, seed: [u8; 32], shown: bool) -> Self {
-        Self { limits, params, lines: shown.then(Vec::new), line: vec![], seed, chance: None, owed: 0, pages: 0 }
+    pub(super) fn new(limits: StoreLimits, handed: Handed, shown: bool) -> Self {
+        Self { limits, handed, lines: shown.then(Vec::new), line: vec![], chance: None, owed: 0, pages: 0 }
     }
 
     /// What the guest said.
@@ -71,7 +80,7 @@ impl Call {
     /// Bytes by chance.
     pub(super) fn chance(&mut self, bytes: &mut [u8]) {
         self.owe(bytes.len());
-        let seed = &self.seed;
+        let seed = &self.handed.seed;
         self.chance.get_or_insert_with(|| blake3::Hasher::new_keyed(seed).finalize_xof()).fill(bytes);
     }
 
@@ -148,8 +157,19 @@ impl bindings::tidegate::job::types::Host for Call {}
 
 impl bindings::tidegate::job::host::Host for Call {
     fn params(&mut self) -> Vec<u8> {
-        self.owe(self.params.len());
-        self.params.to_vec()
+        self.owe(self.handed.params.len());
+        self.handed.params.to_vec()
+    }
+
+    fn data_len(&mut self) -> u64 {
+        self.handed.data.len() as u64
+    }
+
+    fn data(&mut self, offset: u64, len: u32) -> Vec<u8> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.handed.data.get(offset..)).unwrap_or_default();
+        let some = rest[..rest.len().min(len as usize)].to_vec();
+        self.owe(some.len());
+        some
     }
 
     fn log(&mut self, message: String) {

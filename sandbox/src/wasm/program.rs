@@ -4,8 +4,8 @@ use std::fs::File;
 
 use tidegate_gate::{Plan, Sums};
 use tidegate_protocol::{
-    ContentHash, Refusal,
-    job::{Output, Split},
+    Refusal,
+    job::{self, Split},
     policy::Policy,
 };
 
@@ -13,12 +13,12 @@ use super::{
     code::{compile_rows, engine_for, is_core, row_function},
     component::refuse,
     driver::driver,
-    guest::{Guest, Limits},
+    guest::{Asked, Guest, Limits},
     rows::Rows,
     run::ways,
     stateless::{Proof, ROW},
 };
-use crate::{Attachment, Rehearsal, RunError, sql::Select};
+use crate::{Attachment, Rehearsal, RunError, Sent, sql::Select};
 
 /// An admitted program.
 #[derive(Debug)]
@@ -30,38 +30,35 @@ pub enum Program {
 }
 
 impl Program {
-    /// Compiles a module, or takes up its code, and checks that it is what the job says. `seed` is where a guest's chance comes from.
+    /// Compiles a module, or takes up its code, and checks that it is what the job says.
     ///
     /// # Errors
     /// A [`Refusal`] naming the import or the fault.
-    pub fn admit(
-        attachment: &Attachment,
-        select: Select,
-        params_base64: &str,
-        split: Split,
-        outputs: Vec<Output>,
-        seed: ContentHash,
-        policy: &Policy,
-    ) -> Result<Self, Refusal> {
-        let function = match attachment {
-            Attachment::Bytes(bytes) if is_core(bytes) => Some(row_function(bytes)?),
-            Attachment::Bytes(_) => None,
-            Attachment::Code(code) => code.function()?,
+    pub fn admit(attachment: &Attachment, select: Select, program: &job::Program, policy: &Policy) -> Result<Self, Refusal> {
+        let asked = Asked::of(program)?;
+        let function = match attachment.program() {
+            Sent::Bytes(bytes) if is_core(bytes) => Some(row_function(bytes)?),
+            Sent::Bytes(_) => None,
+            Sent::Code(code) => code.function()?,
         };
         let Some(function) = function else {
-            return Ok(Self::Component(Guest::admit(attachment, select, params_base64, split, outputs, seed, policy)?));
+            return Ok(Self::Component(Guest::admit(attachment, select, asked, policy)?));
         };
+        let Asked { params, split, outputs, .. } = asked;
         if split != Split::Unit {
             let refusal = refuse("a row function is called for the rows of a person, not of a block").at("program.split");
             return Err(refusal.fix("Leave split away, or make it a component"));
         }
-        if !params_base64.is_empty() {
+        if !params.is_empty() {
             return Err(refuse("a row function has no parameters").at("program.params_base64").fix("Write them into it"));
         }
+        if !attachment.data().is_empty() {
+            return Err(refuse("a row function has no data").at("program.data").fix("Make it a component"));
+        }
         let engine = engine_for(&function, policy.limits.memory_bytes as usize)?;
-        let module = match attachment {
-            Attachment::Bytes(bytes) => compile_rows(&engine, bytes)?,
-            Attachment::Code(code) => code.load_rows(&engine)?,
+        let module = match attachment.program() {
+            Sent::Bytes(bytes) => compile_rows(&engine, bytes)?,
+            Sent::Code(code) => code.load_rows(&engine)?,
         };
         let driver = match function.proof {
             Proof::Bounded(_) | Proof::Stateless => Some(compile_rows(&engine, &driver(ROW, function.takes, function.gives))?),

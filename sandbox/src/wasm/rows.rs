@@ -3,7 +3,7 @@
 //! How a function is called depends on what is [proven](super::stateless) of it, what comes out does not: one that keeps nothing and has a bound is called for
 //! many rows in one go, without counting its fuel; one that keeps nothing, in an instance for all people; any other, in a fresh instance for each person.
 
-use std::{fs::File, ops::Range, sync::Arc};
+use std::{fs::File, ops::Range};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, Float64Array},
@@ -18,7 +18,7 @@ use super::{
     component::refuse,
     driver,
     guest::Limits,
-    host::Call,
+    host::{Call, Handed},
     stateless::{Proof, ROW, RowFunction},
 };
 use crate::{
@@ -319,8 +319,7 @@ enum How {
 impl Rows {
     fn start(&self) -> wasmtime::Result<Running> {
         let bounded = matches!(self.function.proof, Proof::Bounded(_));
-        let mut store =
-            self.limits.store(&self.engine, Call::new(self.limits.of_store(), Arc::default(), [0; 32], false), !bounded)?;
+        let mut store = self.limits.store(&self.engine, Call::new(self.limits.of_store(), Handed::default(), false), !bounded)?;
         let instance = Instance::new(&mut store, &self.module, &[])?;
         let row = instance.get_func(&mut store, ROW).ok_or_else(|| wasmtime::format_err!("no {ROW}"))?;
         let (mut many, mut overhead) = (None, 0);

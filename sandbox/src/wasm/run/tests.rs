@@ -2,10 +2,14 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array};
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
-use tidegate_protocol::{ContentHash, job::Reducer, policy::PolicyFile};
+use tidegate_protocol::{
+    ContentHash,
+    job::{Blocks, Program, Reducer},
+    policy::PolicyFile,
+};
 
 use super::*;
-use crate::{Attachment, sql::admit_select};
+use crate::{Attachment, sql::admit_select, wasm::guest::Asked};
 
 const POLICY: &str = r#"
     unit = { column = "person", max_units = 2000, max_rows = 3, max_groups = 1 }
@@ -32,17 +36,30 @@ fn file(group: usize) -> File {
     file
 }
 
+fn asked(split: Split, outputs: Vec<Output>) -> Asked {
+    Asked::of(&Program::Wasm {
+        module: ContentHash([0; 32]),
+        select: String::new(),
+        params_base64: String::new(),
+        data: None,
+        split,
+        outputs,
+    })
+    .unwrap()
+}
+
 /// Whoever calls when, however rows lie in files, whatever a guest does: the same integers.
 #[test]
 fn the_sums_do_not_depend_on_threads_or_batches() {
     let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
     for (name, split) in [
         ("heavy", Split::Unit),
-        ("heavy", Split::Blocks(7)),
-        ("heavy", Split::Blocks(300)),
+        ("heavy", Split::Blocks(Blocks::of(7))),
+        ("heavy", Split::Blocks(Blocks::of(300))),
+        ("heavy", Split::Blocks(Blocks { number: 30, resample: 4 })),
         ("leak", Split::Unit),
         ("trap", Split::Unit),
-        ("spin", Split::Blocks(40)),
+        ("spin", Split::Blocks(Blocks::of(40))),
     ] {
         let mut seen = Vec::new();
         let room = Room::of(4 << 20);
@@ -55,12 +72,11 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
             let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
             let bytes = tidegate_fixtures::guest(name).unwrap();
             let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
-            let guest =
-                Guest::admit(&Attachment::from(bytes), select, "", split, outputs, ContentHash([0; 32]), &policy).unwrap();
+            let guest = Guest::admit(&Attachment::from(bytes), select, asked(split, outputs), &policy).unwrap();
             seen.push(guest.run_over(ways, &plan, &file, &[7; 32], room).unwrap());
         }
         assert!(seen.iter().all(|one| *one == seen[0]), "{name} {split:?}");
-        let units = if let Split::Blocks(blocks) = split { i64::from(blocks) } else { 1500 };
+        let units = if let Split::Blocks(blocks) = split { i64::from(blocks.number) } else { 1500 };
         assert_eq!(seen[0].units, units, "{name} {split:?}");
         assert!(name != "heavy" || seen[0].lanes[0] > 0, "{name} {split:?}");
     }
@@ -76,9 +92,9 @@ fn a_block_beyond_a_guests_memory_has_the_default() {
     let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
     let bytes = tidegate_fixtures::guest("heavy").unwrap();
     let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
-    let split = Split::Blocks(3);
+    let split = Split::Blocks(Blocks::of(3));
     let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
-    let guest = Guest::admit(&Attachment::from(bytes), select, "", split, outputs, ContentHash([0; 32]), &policy).unwrap();
+    let guest = Guest::admit(&Attachment::from(bytes), select, asked(split, outputs), &policy).unwrap();
     let lanes = |block: usize| {
         let sums = guest.run_over(2, &plan, &file, &[7; 32], Room { window: 100, block, ..Room::of(4 << 20) }).unwrap();
         assert_eq!(sums.units, 3);

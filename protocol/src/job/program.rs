@@ -1,0 +1,166 @@
+//! What a job runs.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Output, Split};
+use crate::{
+    ContentHash,
+    policy::JobKind,
+    refusal::{Code, Refusal},
+};
+
+/// How the scores of one unit's rows become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowReduce {
+    /// Mean over the rows.
+    Mean,
+    /// Largest.
+    Max,
+    /// Sum.
+    Sum,
+    /// Last row, in file order.
+    Last,
+}
+
+/// A value of a declared group key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Key {
+    /// NULL.
+    Null,
+    /// Boolean.
+    Bool(bool),
+    /// Integer.
+    Int(i64),
+    /// Floating point.
+    Float(f64),
+    /// Text.
+    Text(String),
+}
+
+/// Bytes that come with a component: what is sent ends with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// BLAKE3 of them.
+    pub hash: ContentHash,
+    /// How many.
+    pub bytes: u64,
+}
+
+impl Data {
+    /// Names `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { hash: ContentHash::of(bytes), bytes: bytes.len() as u64 }
+    }
+}
+
+/// The program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Program {
+    /// A query over the table `dataset`.
+    Sql {
+        /// The text.
+        query: String,
+        /// Declared group keys, a row each: they always appear and need no threshold.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keys: Option<Vec<Vec<Key>>>,
+        /// BLAKE3 of the public tables that the query joins to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tables: Option<ContentHash>,
+    },
+    /// A WebAssembly component of world `tidegate:job`.
+    Wasm {
+        /// BLAKE3 of the component.
+        module: ContentHash,
+        /// `SELECT columns FROM dataset [WHERE …]`: the rows it sees.
+        select: String,
+        /// Bytes the guest can read.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        params_base64: String,
+        /// Bytes beside the component that the guest can read: the weights of a model, a table.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<Data>,
+        /// Calls.
+        split: Split,
+        /// The contribution vector.
+        outputs: Vec<Output>,
+    },
+    /// An ONNX model.
+    Onnx {
+        /// BLAKE3 of the model.
+        model: ContentHash,
+        /// `SELECT features FROM dataset [WHERE …]`, in the model's order.
+        select: String,
+        /// Name of the model's output.
+        output: String,
+        /// Column of that output, for outputs of shape [rows, k].
+        #[serde(default)]
+        index: u32,
+        /// Rows → unit.
+        reduce: RowReduce,
+        /// Reducers over that one number (several views of it may be asked).
+        outputs: Vec<Output>,
+    },
+}
+
+impl Program {
+    /// The engine.
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Self::Sql { .. } => JobKind::Sql,
+            Self::Wasm { .. } => JobKind::Wasm,
+            Self::Onnx { .. } => JobKind::Onnx,
+        }
+    }
+
+    /// Hash of the attachment the program needs.
+    pub fn attachment(&self) -> Option<ContentHash> {
+        match self {
+            Self::Sql { tables, .. } => *tables,
+            Self::Wasm { module, .. } => Some(*module),
+            Self::Onnx { model, .. } => Some(*model),
+        }
+    }
+
+    /// The bytes beside the program.
+    pub fn data(&self) -> Option<Data> {
+        if let Self::Wasm { data, .. } = self { *data } else { None }
+    }
+
+    /// What was sent with the job, taken apart: the program's own bytes, and those beside it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where they are not what the job names.
+    pub fn parts<'a>(&self, sent: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Refusal> {
+        let bad = |what: &str, field: &str| {
+            Refusal::new(Code::BadRequest, format!("{what} bytes do not have the hash the job names")).at(field)
+        };
+        let beside = self.data().map_or(0, |data| data.bytes);
+        let beside = usize::try_from(beside).ok().and_then(|beside| sent.len().checked_sub(beside));
+        let (program, data) = sent.split_at(beside.ok_or_else(|| bad("the data's", "program.data"))?);
+        if self.attachment().is_some_and(|hash| ContentHash::of(program) != hash) {
+            return Err(bad("the program's", "program"));
+        }
+        if self.data().is_some_and(|named| ContentHash::of(data) != named.hash) {
+            return Err(bad("the data's", "program.data"));
+        }
+        Ok((program, data))
+    }
+
+    /// BLAKE3 of its canonical JSON (RFC 8785): text, keys and all. What a policy's standing rule names.
+    pub fn digest(&self) -> ContentHash {
+        // A program that was parsed from JSON can be written as JSON.
+        ContentHash::of(&serde_json_canonicalizer::to_vec(self).unwrap_or_default())
+    }
+
+    /// The SQL text in it.
+    pub fn sql(&self) -> &str {
+        match self {
+            Self::Sql { query, .. } => query,
+            Self::Wasm { select, .. } | Self::Onnx { select, .. } => select,
+        }
+    }
+}
