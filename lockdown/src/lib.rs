@@ -5,7 +5,7 @@
 //! - Say which walls stand ([`Standing`]): the owner can see it, and require it.
 //!
 //! # Non-goals
-//! - Deciding what a worker may compute (`sandbox`). Namespaces: later.
+//! - Deciding what a worker may compute (`sandbox`).
 
 #![forbid(unsafe_code)]
 
@@ -13,7 +13,9 @@ mod calls;
 
 pub use calls::{CALLS, Call, NoFilter, With};
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};
+use nix::sched::{CloneFlags, unshare};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use serde::{Deserialize, Serialize};
 
 /// What to wall off.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +29,10 @@ pub struct Walls {
 }
 
 /// Which walls stand after [`enter`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
+    /// A user, a network and shared memory of its own, in which nobody and nothing else is. Not every kernel or container lets a process have these.
+    pub namespaces: bool,
     /// Resource limits hold.
     pub rlimits: bool,
     /// No way to gain privileges through a set-user-id program.
@@ -55,6 +59,8 @@ pub fn enter(walls: &Walls) -> Result<Standing, NotAlone> {
         return Err(NotAlone(threads));
     }
     Ok(Standing {
+        // First: it takes calls that are not on the list, and memory that is not counted yet.
+        namespaces: apart(),
         rlimits: limit(walls),
         no_new_privileges: rustix::thread::set_no_new_privs(true).is_ok(),
         landlock: landlock_all(),
@@ -68,15 +74,10 @@ pub fn step_back() {
     let _ = rustix::process::nice(10);
 }
 
-/// Says which walls this kernel has, without raising any around this process: they are raised around a thread that ends.
-pub fn probe() -> Standing {
-    let raised = std::thread::spawn(|| Standing {
-        rlimits: true,
-        no_new_privileges: rustix::thread::set_no_new_privs(true).is_ok(),
-        landlock: landlock_all(),
-        calls: filter_calls(),
-    });
-    raised.join().unwrap_or(Standing { rlimits: false, no_new_privileges: false, landlock: false, calls: false })
+/// Namespaces of its own: the first of the walls, which [`enter`] raises with the others. A user namespace takes no privilege to make where the kernel lets anybody; who has privileges needs none.
+pub fn apart() -> bool {
+    let alone = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    unshare(alone | CloneFlags::CLONE_NEWUSER).or_else(|_| unshare(alone)).is_ok()
 }
 
 fn limit(walls: &Walls) -> bool {

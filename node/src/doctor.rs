@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use tidegate_gpu_runner::library;
+use tidegate_lockdown::Standing;
 
-use crate::home::Home;
+use crate::{home::Home, worker};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -18,24 +19,48 @@ pub struct Check {
     pub seen: String,
 }
 
-/// Names of the walls around workers that this kernel does not have.
+/// Names of the walls around workers that this kernel does not have, as a worker finds them, and whether a node should do without.
+fn missing() -> Vec<(&'static str, Need)> {
+    let walls = worker::walls().unwrap_or_else(|e| {
+        tracing::error!("no worker: {e}");
+        Standing::default()
+    });
+    let all = [
+        ("landlock", walls.landlock, Need::Wanted),
+        ("system-call filter", walls.calls, Need::Wanted),
+        ("no new privileges", walls.no_new_privileges, Need::Wanted),
+        ("resource limits", walls.rlimits, Need::Wanted),
+        ("namespaces", walls.namespaces, Need::Welcome),
+    ];
+    all.into_iter().filter(|(_, stands, _)| !stands).map(|(name, _, need)| (name, need)).collect()
+}
+
+/// How much a wall matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Without it nobody should serve.
+    Wanted,
+    /// The others do without it: containers often lack it.
+    Welcome,
+}
+
+/// Names of the walls that a node should not do without, and this kernel does not have.
 pub fn missing_walls() -> Vec<&'static str> {
-    let walls = tidegate_lockdown::probe();
-    let all = [("landlock", walls.landlock), ("system-call filter", walls.calls), ("no new privileges", walls.no_new_privileges)];
-    all.into_iter().filter(|(_, stands)| !stands).map(|(name, _)| name).collect()
+    missing().into_iter().filter(|(_, need)| *need == Need::Wanted).map(|(name, _)| name).collect()
 }
 
 /// Looks at key, runtime and walls.
 pub fn examine(home: &Home) -> Vec<Check> {
     let key = home.identity();
     let runtime = library::find();
-    let missing = missing_walls();
+    let missing = missing();
     let wall = |what| {
-        let well = !missing.contains(&what);
-        let seen = if well {
-            "stands"
-        } else {
-            "this kernel does not have it: `tidegate serve` needs --without-walls, and workers run without"
+        let lacks = missing.iter().find(|(name, _)| *name == what).map(|(_, need)| *need);
+        let well = lacks.is_none();
+        let seen = match lacks {
+            None => "stands",
+            Some(Need::Welcome) => "not here (containers often have none): workers run without, behind the other walls",
+            Some(Need::Wanted) => "this kernel does not have it: `tidegate serve` needs --without-walls, and workers run without",
         };
         Check { what, well, needed: false, seen: seen.into() }
     };
@@ -55,5 +80,7 @@ pub fn examine(home: &Home) -> Vec<Check> {
         wall("landlock"),
         wall("system-call filter"),
         wall("no new privileges"),
+        wall("resource limits"),
+        wall("namespaces"),
     ]
 }

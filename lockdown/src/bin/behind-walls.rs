@@ -29,6 +29,12 @@ fn main() {
     let parent = rustix::process::getppid().unwrap();
     let threads = if act == "threads before" { 2 } else { 1 };
     let waiting = (threads == 2).then(|| std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(5))));
+    // Behind all walls nothing could be read of them.
+    if act == "name its namespaces" {
+        let apart = tidegate_lockdown::apart();
+        let space = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display().to_string();
+        return println!("{apart} {}", ["user", "net", "ipc", "uts"].map(space).join(" "));
+    }
     let walls = Walls { memory_bytes: 512 << 20, cpu_seconds: 20, file_bytes: 1 << 20 };
     let standing = match enter(&walls) {
         Ok(standing) => standing,

@@ -12,6 +12,7 @@ use arrow::datatypes::SchemaRef;
 use command_fds::{CommandFdExt, FdMapping};
 use tidegate_gate::{GroupSums, Sums};
 use tidegate_gpu_runner::library;
+use tidegate_lockdown::Standing;
 use tidegate_protocol::{Code, Refusal, job::Program, limits};
 use tidegate_sandbox::{self as sandbox, Rehearsal, wasm};
 use tokio::{
@@ -66,6 +67,31 @@ pub async fn compile(component: &[u8], memory: u64) -> Result<wasm::Code, Refusa
             Err(refuse("the component cannot be compiled").fix("Make it simpler"))
         }
     }
+}
+
+/// Which walls stand around a worker, as one finds them.
+///
+/// # Errors
+/// [`WorkerFailed`] when none can be started.
+pub fn walls() -> Result<Standing, WorkerFailed> {
+    let mut order = Vec::new();
+    ciborium::into_writer(&Order::Walls, &mut order).map_err(failed)?;
+    let mut child = worker()?.spawn().map_err(not_started)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        std::io::Write::write_all(&mut stdin, &order).map_err(failed)?;
+    }
+    let said = child.wait_with_output().map_err(failed)?.stdout;
+    match said.get(4..).map(ciborium::from_reader) {
+        Some(Ok(Answer::Walls(standing))) => Ok(standing),
+        _ => Err(failed("it gave another answer")),
+    }
+}
+
+/// A worker's process, before it is started.
+fn worker() -> Result<std::process::Command, WorkerFailed> {
+    let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
+    command.arg("worker").env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    Ok(command)
 }
 
 /// What a worker that runs is given beside the task.
@@ -127,7 +153,9 @@ async fn run_as(
         Answer::Done(shown) => Ok(shown),
         Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
         Answer::Refused(refusal) => Err(failed(refusal)),
-        Answer::Checked { .. } | Answer::Groups(_) | Answer::Compiled(_) => Err(failed("it gave another answer")),
+        Answer::Checked { .. } | Answer::Groups(_) | Answer::Compiled(_) | Answer::Walls(_) => {
+            Err(failed("it gave another answer"))
+        }
     }
 }
 
@@ -190,8 +218,7 @@ async fn call(
     let files = given.map_or(&[][..], |given| given.files);
     let mut bytes = Vec::new();
     ciborium::into_writer(order, &mut bytes).map_err(failed)?;
-    let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
-    command.arg("worker").env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut command = worker()?;
     let open = |(child_fd, path): (i32, &PathBuf)| {
         Ok(FdMapping { parent_fd: File::open(path).map(OwnedFd::from).map_err(not_started)?, child_fd })
     };

@@ -8,13 +8,14 @@ use std::io::Write;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use tidegate_gate::{GroupSums, Shape};
+use tidegate_lockdown::Standing;
 use tidegate_protocol::{Job, Refusal, job::Key, policy::Policy};
 use tidegate_sandbox::{Attachment, Rehearsal};
 
 mod call;
 mod serve;
 
-pub use call::{check, compile, rehearse, run};
+pub use call::{check, compile, rehearse, run, walls};
 pub use serve::{main, runner_main};
 
 /// A file without a name, for groups that do not fit in memory.
@@ -36,6 +37,8 @@ const FRAME_BYTES: u32 = 256 << 20;
 /// What the worker is told.
 #[derive(Serialize, Deserialize)]
 enum Order {
+    /// Raise the walls and say which stand.
+    Walls,
     /// Compile a component, for instances of `memory` bytes, and nothing else: no data, no other text of a buyer's.
     Compile {
         #[serde(with = "serde_bytes")]
@@ -82,6 +85,7 @@ enum Answer {
         declared: Vec<Vec<Key>>,
         pattern: String,
     },
+    Walls(Standing),
     /// A component's code.
     Compiled(#[serde(with = "serde_bytes")] Vec<u8>),
     Refused(Refusal),
