@@ -7,6 +7,7 @@ use tidegate_protocol::{
     Code, ContentHash, Identity, PeerId, Refusal,
     frame::{Reply, Request},
 };
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug)]
 struct Silent;
@@ -14,7 +15,13 @@ impl Handler for Silent {
     fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
         Ok(())
     }
-    fn handle<'a>(&'a self, _: PeerId, _: Request, _: Vec<u8>) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
+    fn handle<'a>(
+        &'a self,
+        _: PeerId,
+        _: Request,
+        _: Vec<u8>,
+        _: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(async { Reply::Refused(Refusal::new(Code::NotFound, "nothing")) })
     }
 }

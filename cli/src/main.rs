@@ -39,6 +39,9 @@ enum Command {
     Approve(commands::review::OneArgs),
     /// Turn a waiting job down.
     Deny(commands::review::OneArgs),
+    /// Show what this party's node runs just now, or stop a job.
+    #[command(subcommand)]
+    Jobs(commands::jobs::Args),
     /// Show what broke a worker and is not run again, or lift it.
     #[command(subcommand)]
     Quarantine(commands::quarantine::Args),
@@ -127,6 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Pending(args) => commands::review::pending(&home, args).map(done),
             Command::Approve(args) => commands::review::approve(&home, &args).map(done),
             Command::Deny(args) => commands::review::deny(&home, &args).map(done),
+            Command::Jobs(args) => commands::jobs::run(&home, args).map(done),
             Command::Quarantine(args) => commands::quarantine::run(&home, args).map(done),
             Command::Grant(args) => commands::grant::run(&home, args).map(done),
             Command::List(args) => commands::list::run(&home, args).await.map(done),

@@ -14,6 +14,7 @@ use tidegate_protocol::{
 };
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Address, NetError, address::peer_of};
 
@@ -29,12 +30,14 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
     /// The refusal that is sent instead.
     fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal>;
 
-    /// Answers `request` of `peer`, whose key the connection has proven.
+    /// Answers `request` of `peer`, whose key the connection has proven. `gone` is cancelled when the peer hangs up: it is for the handler to say
+    /// whether what it does is still of use.
     fn handle<'a>(
         &'a self,
         peer: PeerId,
         request: Request,
         attachment: Vec<u8>,
+        gone: CancellationToken,
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
 }
 
@@ -57,10 +60,10 @@ impl ProtocolHandler for JobProtocol {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
         while let Ok((send, recv)) = connection.accept_bi().await {
-            let protocol = self.clone();
-            // A job goes on when its buyer hangs up: the result waits under the request id.
+            let (protocol, connection) = (self.clone(), connection.clone());
+            // A job that is paid for goes on when its buyer hangs up: the result waits under the request id.
             tokio::spawn(async move {
-                if let Err(e) = protocol.answer(peer, send, recv).await {
+                if let Err(e) = protocol.answer(peer, &connection, send, recv).await {
                     tracing::debug!(%peer, "request broke off: {e}");
                 }
             });
@@ -70,7 +73,13 @@ impl ProtocolHandler for JobProtocol {
 }
 
 impl JobProtocol {
-    async fn answer(&self, peer: PeerId, mut send: SendStream, mut recv: RecvStream) -> Result<(), NetError> {
+    async fn answer(
+        &self,
+        peer: PeerId,
+        connection: &Connection,
+        mut send: SendStream,
+        mut recv: RecvStream,
+    ) -> Result<(), NetError> {
         // Held until the request is answered.
         let mut held = None;
         let read = tokio::time::timeout(REQUEST_TIME, async {
@@ -103,7 +112,17 @@ impl JobProtocol {
             Ok::<_, NetError>(Ok((request, attachment)))
         });
         let reply = match read.await.map_err(|_| NetError::Peer("the request took too long".into()))?? {
-            Ok((request, attachment)) => self.handler.handle(peer, request, attachment).await,
+            Ok((request, attachment)) => {
+                let gone = CancellationToken::new();
+                let mut handling = self.handler.handle(peer, request, attachment, gone.clone());
+                tokio::select! {
+                    reply = &mut handling => reply,
+                    _ = connection.closed() => {
+                        gone.cancel();
+                        handling.await
+                    }
+                }
+            }
             Err(refusal) => {
                 // The peer may still be sending: it stops, and reads why.
                 let _ = recv.stop(0u32.into());

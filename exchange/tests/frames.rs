@@ -10,6 +10,7 @@ use tidegate_protocol::{
     frame::{ALPN, Reply, Request},
     limits,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Answers listings after a moment.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ impl Handler for Echo {
         _: PeerId,
         request: Request,
         attachment: Vec<u8>,
+        _: CancellationToken,
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(async move {
             match request {

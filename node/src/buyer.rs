@@ -55,14 +55,14 @@ pub struct Buyer {
 }
 
 /// An id for a request.
-pub(crate) fn fresh_request() -> Result<String, NodeError> {
+pub fn fresh_request() -> Result<String, NodeError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
     Ok(hex::encode(random))
 }
 
 /// Seconds since 1970.
-pub(crate) fn now() -> i64 {
+pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 

@@ -81,6 +81,11 @@ impl Home {
         self.0.join("quarantine")
     }
 
+    /// Where jobs are noted that run just now.
+    pub fn running(&self) -> PathBuf {
+        self.0.join("running")
+    }
+
     /// Where iroh-blobs keeps its store.
     pub fn blobs(&self) -> PathBuf {
         self.0.join("blobs")

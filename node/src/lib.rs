@@ -26,6 +26,7 @@ pub mod publish;
 pub mod quarantine;
 pub mod rehearse;
 pub mod review;
+pub mod running;
 pub mod sample;
 pub mod table;
 pub mod training;

@@ -80,11 +80,11 @@ pub fn verdict(home: &Home, owner: &PeerId, rules: &ReviewRules, job: &Signed<Jo
     Ok(Verdict::Approved(Some(approval.id())))
 }
 
-/// Keeps `job` for the owner to read, and says so to its buyer.
+/// Keeps `job` for the owner to read, with the tables that were `sent` with it, and says so to its buyer.
 ///
 /// # Errors
 /// Always the [`Refusal`] to send: of code [`Code::Pending`], or [`Code::Busy`] where too many wait.
-pub fn wait(home: &Home, job: &Signed<Job>) -> Refusal {
+pub fn wait(home: &Home, job: &Signed<Job>, sent: Option<&[u8]>) -> Refusal {
     let path = folder(home, "pending").join(format!("{}.json", job.id()));
     if !path.exists() {
         let waiting = self::pending(home).unwrap_or_default();
@@ -92,7 +92,15 @@ pub fn wait(home: &Home, job: &Signed<Job>) -> Refusal {
         if waiting.len() >= limits::PENDING || theirs >= limits::PENDING_PER_BUYER {
             return Refusal::new(Code::Busy, "too many jobs wait for the owner's approval");
         }
-        let written = serde_json::to_vec(job.envelope()).map_err(|e| file_error(&path, e)).and_then(|bytes| put(&path, &bytes));
+        if sent.is_some_and(|sent| sent.len() > limits::PENDING_BYTES) {
+            let message = format!("tables of a job that an owner reads have at most {} bytes", limits::PENDING_BYTES);
+            return Refusal::new(Code::Program, message).at("program.tables");
+        }
+        // The tables first: a job that is seen has them.
+        let tables = sent.map_or(Ok(()), |sent| put(&tables(home, &job.id()), sent));
+        let written = tables
+            .and_then(|()| serde_json::to_vec(job.envelope()).map_err(|e| file_error(&path, e)))
+            .and_then(|bytes| put(&path, &bytes));
         if let Err(e) = written {
             tracing::error!("{e}");
             return Refusal::new(Code::Unavailable, "the owner's node could not keep this job");
@@ -100,6 +108,11 @@ pub fn wait(home: &Home, job: &Signed<Job>) -> Refusal {
         tracing::info!("job {} asks for an exact result: see `tidegate pending`", job.id());
     }
     Refusal::new(Code::Pending, format!("job {} waits for the owner's approval", job.id())).at("mode")
+}
+
+/// Where the tables lie that came with a waiting job, where there are any: an Arrow IPC stream each, as the buyer sent them.
+pub fn tables(home: &Home, job: &ContentHash) -> PathBuf {
+    folder(home, "pending").join(format!("{job}.tables"))
 }
 
 /// The jobs that wait, oldest first.
@@ -140,6 +153,10 @@ fn settle(home: &Home, job: &Signed<Job>, verdict: &str, bytes: &[u8]) -> Result
     let name = format!("{}.json", job.id());
     put(&folder(home, verdict).join(&name), bytes)?;
     let waiting = folder(home, "pending").join(&name);
+    let tables = tables(home, &job.id());
+    if tables.exists() {
+        std::fs::remove_file(&tables).map_err(|e| file_error(&tables, e))?;
+    }
     std::fs::remove_file(&waiting).map_err(|e| file_error(&waiting, e))
 }
 

@@ -38,6 +38,9 @@ pub const PENDING: usize = 256;
 /// Of those, one buyer's: none can keep the others away.
 pub const PENDING_PER_BUYER: usize = 16;
 
+/// Most bytes of the public tables of a job that waits: an owner is to read them.
+pub const PENDING_BYTES: usize = 4 << 20;
+
 /// Longest SQL text in bytes. The planner recurses over the text; short text bounds the depth it can reach.
 pub const SQL_BYTES: usize = 16 << 10;
 

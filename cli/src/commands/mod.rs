@@ -8,6 +8,7 @@ pub(crate) mod fetch;
 pub(crate) mod gate;
 pub(crate) mod grant;
 pub(crate) mod inspect;
+pub(crate) mod jobs;
 pub(crate) mod list;
 pub(crate) mod new;
 pub(crate) mod publish;

@@ -27,7 +27,7 @@ fn details(home: &Home, job: &Signed<Job>) -> anyhow::Result<serde_json::Value> 
     let name = dataset.map_or_else(|| body.dataset.to_string(), |d| d.manifest.body().name.clone());
     let keys = if let Program::Sql { keys, .. } = &body.program { keys.clone() } else { None };
     // Not opened here: they are a stranger's bytes.
-    let tables = body.program.attachment().map(|hash| home.programs().join(hash.to_string()));
+    let tables = Some(review::tables(home, &job.id())).filter(|path| path.exists());
     Ok(serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
         "tables": tables, "program": body.program.digest(), "created": body.created }))
 }

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 use indicatif::ProgressBar;
 use tidegate_node::{
     Address,
-    buyer::{Buyer, save},
+    buyer::{Buyer, fresh_request, now, save},
     home::Home,
     jobfile::JobFile,
     table,
@@ -46,11 +46,30 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let waiting = ProgressBar::new_spinner().with_message("the job is at the owner's node; replies leave at public ticks");
     waiting.enable_steady_tick(Duration::from_millis(200));
     if file.training.is_some() {
-        let trained = train(&buyer, &file, grant.trim(), &args, &waiting).await;
+        let trained = tokio::select! {
+            trained = train(&buyer, &file, grant.trim(), &args, &waiting) => trained,
+            interrupted = tokio::signal::ctrl_c() => {
+                waiting.finish_and_clear();
+                interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted")))
+            }
+        };
         buyer.close().await;
         return trained;
     }
-    let outcome = buyer.run(&args.to, &file, grant.trim(), args.request, args.created).await;
+    let request = args.request.clone().map_or_else(fresh_request, Ok)?;
+    let created = args.created.unwrap_or_else(now);
+    let outcome = tokio::select! {
+        outcome = buyer.run(&args.to, &file, grant.trim(), Some(request.clone()), Some(created)) => outcome,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            waiting.finish_and_clear();
+            // The owner's node learns of it, and drops the job if it is not charged yet.
+            buyer.close().await;
+            anyhow::bail!(
+                "interrupted. If the job was charged by then it goes on: get its result, at no further charge, with --request {request} --created {created}"
+            );
+        }
+    };
     waiting.finish_and_clear();
     buyer.close().await;
     let (offer, verified, answer) = outcome?;

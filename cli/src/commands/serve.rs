@@ -3,7 +3,11 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tidegate_exchange::{bind, blobs::Served, local_address, serve};
-use tidegate_node::{doctor::missing_walls, home::Home, provider::Provider};
+use tidegate_node::{
+    doctor::missing_walls,
+    home::Home,
+    provider::{Provider, Wishes},
+};
 
 /// Where to listen.
 #[derive(Debug, clap::Args)]
@@ -17,6 +21,15 @@ pub(crate) struct Args {
     /// Serve also where the kernel lacks a wall around workers: an escape from the sandbox would find more to take.
     #[arg(long)]
     without_walls: bool,
+    /// Jobs that run at the same time. If not given: one a processor, up to four, as long as there is memory for them.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Of those, one buyer's: half of them, if not given.
+    #[arg(long)]
+    jobs_per_buyer: Option<usize>,
+    /// Jobs that wait for a slot; the next ones are turned away, and may come again.
+    #[arg(long)]
+    queue: Option<usize>,
 }
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
@@ -25,8 +38,9 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     if !missing.is_empty() && !args.without_walls {
         anyhow::bail!("this kernel lacks {}: give --without-walls to serve all the same", missing.join(", "));
     }
+    let wishes = Wishes { jobs: args.jobs, per_buyer: args.jobs_per_buyer, queue: args.queue };
     let served = Arc::new(Served::open(&home.blobs()).await?);
-    let provider = Arc::new(Provider::open(home, served.clone()).await?);
+    let provider = Arc::new(Provider::open(home, served.clone(), wishes).await?);
     let endpoint = bind(&identity, args.listen).await?;
     let address = local_address(&endpoint, &identity);
     let router = serve(endpoint, provider.clone(), &served);

@@ -123,11 +123,19 @@ impl World {
     }
 
     pub(crate) fn serve_with(&self, environment: &[(&str, &str)]) -> Serving {
+        self.start(environment, &[])
+    }
+
+    pub(crate) fn serve_as(&self, args: &[&str]) -> Serving {
+        self.start(&[], args)
+    }
+
+    fn start(&self, environment: &[(&str, &str)], args: &[&str]) -> Serving {
         let file = self.path("address");
         let _ = std::fs::remove_file(&file);
         let mut command = self.command("owner");
         command.args(["serve", "--address-file"]).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-        command.envs(environment.iter().copied());
+        command.args(args).envs(environment.iter().copied());
         let mut child = command.spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {

@@ -19,13 +19,17 @@ use tidegate_protocol::{
     policy::Access,
 };
 
-use crate::{NodeError, home::Home};
+use tokio_util::sync::CancellationToken;
+
+use crate::{NodeError, home::Home, running, worker};
 
 mod clock;
 mod run;
 mod slots;
 mod submit;
 mod turns;
+
+pub use slots::{Caps, Wishes};
 
 /// How long a peer that was allowed files may begin to fetch one.
 const COPY_TIME: Duration = Duration::from_secs(3600);
@@ -53,11 +57,11 @@ fn unavailable(e: impl std::fmt::Display) -> Refusal {
 }
 
 impl Provider {
-    /// Opens an owner's node. Jobs that a crash cut off wait for [`Provider::recover`].
+    /// Opens an owner's node, which runs as many jobs as the owner wishes. Jobs that a crash cut off wait for [`Provider::recover`].
     ///
     /// # Errors
     /// [`NodeError`].
-    pub async fn open(home: Home, served: Arc<Served>) -> Result<Self, NodeError> {
+    pub async fn open(home: Home, served: Arc<Served>, wishes: Wishes) -> Result<Self, NodeError> {
         let identity = home.identity()?;
         let store = Arc::new(Store::open(home.path(), identity.clone())?);
         let datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
@@ -74,7 +78,10 @@ impl Provider {
                 served.add(path, file.hash).await?;
             }
         }
-        let (slots, turns) = (slots::Slots::default(), turns::Turns::default());
+        running::clear(&home);
+        let most = datasets.iter().map(|d| worker::memory(d.policy.body())).max().unwrap_or_default();
+        let caps = Caps::of(wishes, slots::Machine::this(), most);
+        let (slots, turns) = (slots::Slots::new(caps), turns::Turns::default());
         Ok(Self { home, identity, store, datasets, served, slots, turns })
     }
 
@@ -120,6 +127,7 @@ impl Handler for Provider {
         peer: PeerId,
         request: Request,
         attachment: Vec<u8>,
+        gone: CancellationToken,
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(async move {
             let reply = match request {
@@ -130,7 +138,7 @@ impl Handler for Provider {
                         .collect(),
                 )),
                 Request::Submit { job, grant, .. } => {
-                    self.submit(peer, job, &grant, attachment).await.map(|d| Reply::Delivered(Box::new(d)))
+                    self.submit(peer, job, &grant, attachment, gone).await.map(|d| Reply::Delivered(Box::new(d)))
                 }
                 Request::Mock { dataset } => self.dataset(&dataset).and_then(|d| {
                     // Mock rows are the owner's to give away; everybody may rehearse.

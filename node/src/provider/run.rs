@@ -14,6 +14,7 @@ use tidegate_protocol::{
 use super::{Provider, clock, submit::AdmittedJob, unavailable};
 use crate::{
     NodeError, fault, quarantine,
+    running::{self, Running},
     worker::{self, WorkerFailed},
 };
 
@@ -56,11 +57,18 @@ impl Provider {
     /// Runs, releases, and makes the result and its receipt durable. Whatever goes wrong in the worker is invisible outside.
     pub(super) async fn run(&self, admitted: &AdmittedJob<'_>, reservation: Reservation) -> Result<JobRecord, Refusal> {
         let id = admitted.job.id();
+        let facts = &reservation.record().facts;
+        let slot = running::Slot { start: facts.slot_start.clone(), end: facts.slot_end.clone() };
+        let _listed = self.note(&admitted.job, admitted.dataset, Some(slot));
         let released = if quarantine::holds(&self.home, &admitted.job, &admitted.pattern) {
             tracing::warn!("job {id} is in quarantine and does not run; noise over the default is released");
             default(admitted)?
         } else {
-            match self.noised(admitted).await {
+            let noised = tokio::select! {
+                noised = self.noised(admitted) => noised,
+                () = running::told(&self.home, &id) => Err(WorkerFailed::Stopped),
+            };
+            match noised {
                 Ok(released) => released,
                 Err(e) => {
                     // Nothing of what came before counts.
@@ -121,6 +129,13 @@ impl Provider {
         let time = admitted.slot_end().duration_since(SystemTime::now()).unwrap_or_default();
         let released = tokio::time::timeout(time, releasing).await.map_err(|_| WorkerFailed::Late)?;
         released.map_err(|e| broken(&e))?.map_err(|e| broken(&e))
+    }
+
+    /// Puts a job on the owner's list for as long as it is in hand.
+    pub(super) fn note(&self, job: &Signed<Job>, dataset: &Dataset, slot: Option<running::Slot>) -> running::Listed {
+        let kind = format!("{:?}", job.body().program.kind()).to_lowercase();
+        let (buyer, dataset) = (job.signer(), dataset.manifest.body().name.clone());
+        running::note(&self.home, &Running { job: job.id(), buyer, dataset, kind, slot })
     }
 
     /// Brings the log on disk up to the store.

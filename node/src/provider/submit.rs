@@ -19,11 +19,14 @@ use tidegate_protocol::{
     receipt::{JobFacts, LedgerLink},
 };
 
-use super::{Provider, clock, unavailable};
+use super::{Provider, clock, slots::Slot, unavailable};
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     code::Codes,
     fault, file_error,
     review::{self, Verdict},
+    running,
     worker::{self, Work},
 };
 
@@ -56,6 +59,7 @@ impl Provider {
         job: Envelope,
         token: &str,
         attachment: Vec<u8>,
+        gone: CancellationToken,
     ) -> Result<Delivery, Refusal> {
         let (job, dataset) = self.granted(peer, job, token)?;
         let policy = dataset.policy.body();
@@ -63,7 +67,7 @@ impl Provider {
             let earlier = Some(record.job.clone());
             return Ok(Delivery { earlier, ..self.deliver(dataset, record)? });
         }
-        let record = self.answer(job, dataset, peer, token, attachment).await?;
+        let record = self.answer(job, dataset, token, attachment, &gone).await?;
         if let Some(time) = clock::reply_time(&record.facts, policy, &peer) {
             clock::until(time).await;
         }
@@ -96,15 +100,16 @@ impl Provider {
         Ok((job, dataset))
     }
 
-    /// The record of a finished job: what is there already, or what a run now makes.
+    /// The record of a finished job: what is there already, or what a run now makes. Until it is charged, a job whose buyer has hung up is dropped.
     async fn answer(
         &self,
         job: Signed<Job>,
         dataset: &Dataset,
-        peer: PeerId,
         token: &str,
         attachment: Vec<u8>,
+        gone: &CancellationToken,
     ) -> Result<JobRecord, Refusal> {
+        let peer = job.signer();
         let _turn = self.turns.take(job.id()).await;
         let known = self.store.job(&peer, &job.body().request).map_err(unavailable)?;
         if let Some(record) = &known
@@ -115,29 +120,19 @@ impl Provider {
         if let Some(record) = known.filter(|r| matches!(r.state, State::Done { .. })) {
             return Ok(record);
         }
-        let now = clock::unix(SystemTime::now());
-        let verdict = self.verdict(&job, dataset)?;
-        let approval = if let Some(Verdict::Approved(id)) = &verdict { Some(*id) } else { None };
-        // An approval names this very job, and may take its time.
-        let age = if approval.is_some() { i64::MAX } else { limits::JOB_AGE_SECONDS };
-        if job.body().created > now + limits::CLOCK_SKEW_SECONDS || now.saturating_sub(job.body().created) > age {
-            return Err(Refusal::new(Code::BadRequest, "its creation time is in the future or over a day old")
-                .at("job")
-                .fix("Check the clock and sign it again"));
-        }
-        // Held until the outcome is settled, so that a free slot tells nothing either.
-        let _slot = self.slots.take(peer)?;
-        let checked = dataset.clone();
-        let unchanged = tokio::task::spawn_blocking(move || checked.check_unchanged());
-        unchanged.await.map_err(unavailable)?.map_err(unavailable)?;
         let attachment = job.body().program.attachment().map(|_| Arc::new(attachment));
-        if verdict == Some(Verdict::Waiting) {
-            // What would be refused anyway is refused now: the owner reads jobs that can run.
-            let admitted = self.plan(job, attachment, ContentHash::of(token.as_bytes())).await?;
-            return Err(review::wait(&self.home, &admitted.job));
-        }
-        let mut admitted = self.plan(job, attachment.clone(), ContentHash::of(token.as_bytes())).await?;
-        admitted.approval = approval.flatten();
+        let (id, _listed) = (job.id(), self.note(&job, dataset, None));
+        let prepare = self.prepare(job, dataset, token, attachment.clone());
+        let (admitted, _slot) = tokio::select! {
+            prepared = prepare => prepared?,
+            () = running::told(&self.home, &id) => {
+                return Err(Refusal::new(Code::Unavailable, "the owner stopped this job before it began; nothing was charged"));
+            }
+            () = gone.cancelled() => {
+                tracing::info!("a job of {peer} is dropped: its buyer has left, and nothing was charged");
+                return Err(Refusal::new(Code::Unavailable, "the buyer has left"));
+            }
+        };
         fault::point("before-reserve");
         self.keep_program(&admitted.job, attachment).await?;
         let reserved = self.reserve(&admitted, peer).inspect_err(|_| self.drop_program(&admitted.job.id()))?;
@@ -152,6 +147,37 @@ impl Provider {
                 Ok(done)
             }
         }
+    }
+
+    /// A job that may be charged, with the slot it runs in, which is held until its outcome is settled.
+    async fn prepare(
+        &self,
+        job: Signed<Job>,
+        dataset: &Dataset,
+        token: &str,
+        attachment: Option<Arc<Vec<u8>>>,
+    ) -> Result<(AdmittedJob<'_>, Slot), Refusal> {
+        let now = clock::unix(SystemTime::now());
+        let verdict = self.verdict(&job, dataset)?;
+        let approval = if let Some(Verdict::Approved(id)) = &verdict { Some(*id) } else { None };
+        // An approval names this very job, and may take its time.
+        let age = if approval.is_some() { i64::MAX } else { limits::JOB_AGE_SECONDS };
+        if job.body().created > now + limits::CLOCK_SKEW_SECONDS || now.saturating_sub(job.body().created) > age {
+            return Err(Refusal::new(Code::BadRequest, "its creation time is in the future or over a day old")
+                .at("job")
+                .fix("Check the clock and sign it again"));
+        }
+        let slot = self.slots.take(job.signer()).await?;
+        let checked = dataset.clone();
+        let unchanged = tokio::task::spawn_blocking(move || checked.check_unchanged());
+        unchanged.await.map_err(unavailable)?.map_err(unavailable)?;
+        // What would be refused anyway is refused now: the owner reads jobs that can run.
+        let mut admitted = self.plan(job, attachment.clone(), ContentHash::of(token.as_bytes())).await?;
+        if verdict == Some(Verdict::Waiting) {
+            return Err(review::wait(&self.home, &admitted.job, attachment.as_ref().map(|sent| sent.as_slice())));
+        }
+        admitted.approval = approval.flatten();
+        Ok((admitted, slot))
     }
 
     /// What the owner said of a job that asks for an exact result; `None` for other jobs.

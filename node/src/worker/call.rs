@@ -62,7 +62,7 @@ pub async fn compile(component: &[u8], memory: u64) -> Result<wasm::Code, Refusa
         Err(WorkerFailed::Late) => {
             Err(refuse(&format!("takes longer than {} s to compile", limits::COMPILE_SECONDS)).fix("Make it smaller"))
         }
-        Err(e @ WorkerFailed::Broken(_)) => {
+        Err(e @ (WorkerFailed::Broken(_) | WorkerFailed::Stopped)) => {
             tracing::warn!("a component could not be compiled: {e}");
             Err(refuse("the component cannot be compiled").fix("Make it simpler"))
         }

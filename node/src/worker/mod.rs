@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_gate::{GroupSums, Shape};
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{Job, Refusal, job::Key, policy::Policy};
-use tidegate_sandbox::{Attachment, Rehearsal};
+use tidegate_sandbox::{Attachment, Rehearsal, wasm};
 
 mod call;
 mod serve;
@@ -27,6 +27,11 @@ const FROM_RUNNER_FD: i32 = 9;
 const FIRST_FD: i32 = 10;
 /// Memory of a worker beyond the guest's own: planner, compiler, batches.
 const WORKER_MEMORY: u64 = 2 << 30;
+/// Most memory of a worker that runs a job under `policy`, in bytes.
+pub fn memory(policy: &Policy) -> u64 {
+    WORKER_MEMORY + policy.limits.memory_bytes * wasm::ways() as u64
+}
+
 /// Of it, for groups: keys and sums grow in steps and are copied once, so several times as much is in use for a moment.
 const GROUP_BYTES: usize = 256 << 20;
 /// Most bytes of groups on disk.
@@ -128,6 +133,9 @@ pub enum WorkerFailed {
     /// It could not be started: the machine's fault, not the program's.
     #[error("no worker: {0}")]
     NotStarted(String),
+    /// The owner wanted it to stop.
+    #[error("worker: stopped by the owner")]
+    Stopped,
     /// It took longer than the public slot.
     #[error("worker: over its slot")]
     Late,

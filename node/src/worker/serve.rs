@@ -13,12 +13,12 @@ use tidegate_sandbox::{
     onnx::Inference,
     run_into,
     sql::{Spill, pattern},
-    wasm::{self, Code},
+    wasm::Code,
 };
 
 use super::{
     Answer, FIRST_FD, FROM_RUNNER_FD, GROUP_BYTES, Order, SPILL_BYTES, SPILL_FD, Sent, TO_RUNNER_FD, Task, WORKER_MEMORY,
-    WorkerFailed, failed, write_frame,
+    WorkerFailed, failed, memory, write_frame,
 };
 
 /// The worker's side: reads a task, raises the walls, answers. Called by the hidden `worker` command.
@@ -59,7 +59,7 @@ pub fn main() -> Result<(), WorkerFailed> {
     // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4) as u64;
     let walls = enter(&Walls {
-        memory_bytes: WORKER_MEMORY + task.policy.limits.memory_bytes * wasm::ways() as u64,
+        memory_bytes: memory(&task.policy),
         cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
         file_bytes: match &task.job.program {
             _ if spill.is_some() => SPILL_BYTES,

@@ -1,0 +1,125 @@
+//! The jobs that an owner's node has in hand just now, and the owner's word that one stop.
+//!
+//! A file a job, so that the owner can look and speak beside a running node. A job that is not charged yet is turned away. Who paid for one that is stopped gets
+//! noise over the public default at the usual time, as when a program fails: what moves an owner to stop a job may depend on rows.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::{ContentHash, PeerId};
+
+use crate::{NodeError, file_error, home::Home};
+
+/// How often the node looks whether it should stop a job.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// A job that is not settled yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The job.
+    pub job: ContentHash,
+    /// Who asked.
+    pub buyer: PeerId,
+    /// The dataset's name.
+    pub dataset: String,
+    /// `sql`, `wasm` or `onnx`.
+    pub kind: String,
+    /// Its public slot, once it is charged.
+    pub slot: Option<Slot>,
+}
+
+/// When a job runs, RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Slot {
+    /// From.
+    pub start: String,
+    /// To: it is settled no sooner.
+    pub end: String,
+}
+
+/// Takes a job off the list when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Listed([PathBuf; 2]);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        // What is not there cannot be removed.
+        self.0.iter().for_each(|path| drop(std::fs::remove_file(path)));
+    }
+}
+
+fn path_of(home: &Home, job: &ContentHash) -> PathBuf {
+    home.running().join(format!("{job}.json"))
+}
+
+fn word(home: &Home, job: &ContentHash) -> PathBuf {
+    home.running().join(format!("{job}.stop"))
+}
+
+/// Forgets what a node that ended had in hand; the owner's words are kept for jobs that are to be finished.
+pub(crate) fn clear(home: &Home) {
+    for entry in std::fs::read_dir(home.running()).into_iter().flatten().flatten() {
+        if entry.path().extension().is_some_and(|e| e == "json") {
+            drop(std::fs::remove_file(entry.path()));
+        }
+    }
+}
+
+/// Puts a job on the list. Where that is not possible it runs all the same.
+pub(crate) fn note(home: &Home, running: &Running) -> Listed {
+    let path = path_of(home, &running.job);
+    let written = std::fs::create_dir_all(home.running())
+        .and_then(|()| std::fs::write(&path, serde_json::to_vec(running).unwrap_or_default()));
+    if let Err(e) = written {
+        tracing::warn!("{}: {e}; `tidegate jobs` will not show this job", path.display());
+    }
+    Listed([path, word(home, &running.job)])
+}
+
+/// Waits until the owner wants `job` stopped.
+pub(crate) async fn told(home: &Home, job: &ContentHash) {
+    let path = word(home, job);
+    while !path.exists() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The jobs that a node has in hand, those that wait first, then by their slots; and whether each was told to stop.
+///
+/// # Errors
+/// [`NodeError::File`] where the folder cannot be read.
+pub fn list(home: &Home) -> Result<Vec<(Running, bool)>, NodeError> {
+    let folder = home.running();
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| file_error(&folder, e))?.path();
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        // One that is done meanwhile, or just being written, is none.
+        let Ok(text) = std::fs::read(&path) else { continue };
+        let Ok(running) = serde_json::from_slice::<Running>(&text) else { continue };
+        let stopping = word(home, &running.job).exists();
+        found.push((running, stopping));
+    }
+    found.sort_by(|(a, _), (b, _)| a.slot.cmp(&b.slot));
+    Ok(found)
+}
+
+/// Tells the node to stop the job whose id begins with `prefix`.
+///
+/// # Errors
+/// [`NodeError::File`] where there is no such one job.
+pub fn stop(home: &Home, prefix: &str) -> Result<Running, NodeError> {
+    let mut found: Vec<_> = list(home)?.into_iter().filter(|(one, _)| one.job.to_string().starts_with(prefix)).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some((one, _)), true) if !prefix.is_empty() => {
+            let path = word(home, &one.job);
+            std::fs::write(&path, "").map_err(|e| file_error(&path, e))?;
+            Ok(one)
+        }
+        (Some(_), _) => Err(NodeError::File(format!("{prefix:?} begins the id of several jobs: give more of it"))),
+        (None, _) => Err(NodeError::File(format!("no job {prefix:?} is running. See `tidegate jobs`"))),
+    }
+}
