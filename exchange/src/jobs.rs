@@ -13,10 +13,13 @@ use tidegate_protocol::{
     limits,
 };
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Address, NetError, address::peer_of};
+use crate::{
+    Address, NetError,
+    address::peer_of,
+    shares::{Share, Shares},
+};
 
 /// How long a peer may take to send a whole request.
 const REQUEST_TIME: Duration = Duration::from_secs(60);
@@ -46,13 +49,13 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
 pub struct JobProtocol {
     handler: Arc<dyn Handler>,
     /// Attachments that may lie in memory at the same time.
-    attachments: Arc<Semaphore>,
+    attachments: Arc<Shares>,
 }
 
 impl JobProtocol {
     /// Over `handler`.
     pub fn new(handler: Arc<dyn Handler>) -> Self {
-        Self { handler, attachments: Arc::new(Semaphore::new(limits::ATTACHMENTS)) }
+        Self { handler, attachments: Shares::new(limits::ATTACHMENTS) }
     }
 }
 
@@ -81,7 +84,7 @@ impl JobProtocol {
         mut recv: RecvStream,
     ) -> Result<(), NetError> {
         // Held until the request is answered.
-        let mut held = None;
+        let mut held: Option<Share> = None;
         let read = tokio::time::timeout(REQUEST_TIME, async {
             let frame = read_frame(&mut recv, limits::REQUEST_BYTES).await?;
             let request: Request = match serde_json::from_slice(&frame) {
@@ -98,13 +101,11 @@ impl JobProtocol {
                     if let Err(refusal) = self.handler.expects(peer, &request) {
                         return Ok(Err(refusal));
                     }
-                    held = match self.attachments.try_acquire() {
-                        Ok(permit) => Some(permit),
-                        Err(_) => {
-                            let message = format!("{} programs are here already", limits::ATTACHMENTS);
-                            return Ok(Err(Refusal::new(Code::Busy, message)));
-                        }
-                    };
+                    held = self.attachments.take(peer);
+                    if held.is_none() {
+                        let message = format!("{} programs are here already, or half as many of yours", limits::ATTACHMENTS);
+                        return Ok(Err(Refusal::new(Code::Busy, message).fix("Send the same job again in a while")));
+                    }
                     read_exact(&mut recv, *attachment_bytes as usize).await?
                 }
                 _ => Vec::new(),

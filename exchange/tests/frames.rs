@@ -139,7 +139,10 @@ async fn a_bounded_number_of_attachments_is_held() {
             break;
         }
     }
-    assert!(refused, "all of them were taken");
+    assert!(refused, "one peer has half of them, and no more");
+    let other = bind(&Identity::from_seed([77; 32]), (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    let reply = ask(&other, &address, &submit(3), b"abc").await.unwrap();
+    assert!(matches!(&reply, Reply::LogFile(length) if length == "3"), "the other half is for others");
     assert!(matches!(ask(&client, &address, &Request::Listings, &[]).await.unwrap(), Reply::Listings(_)));
     connection.close(0u32.into(), b"gone");
     let mut served = false;

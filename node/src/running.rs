@@ -39,12 +39,12 @@ pub struct Slot {
 
 /// Takes a job off the list when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Listed([PathBuf; 2]);
+pub(crate) struct Listed(PathBuf);
 
 impl Drop for Listed {
     fn drop(&mut self) {
         // What is not there cannot be removed.
-        self.0.iter().for_each(|path| drop(std::fs::remove_file(path)));
+        drop(std::fs::remove_file(&self.0));
     }
 }
 
@@ -73,7 +73,12 @@ pub(crate) fn note(home: &Home, running: &Running) -> Listed {
     if let Err(e) = written {
         tracing::warn!("{}: {e}; `tidegate jobs` will not show this job", path.display());
     }
-    Listed([path, word(home, &running.job)])
+    Listed(path)
+}
+
+/// Forgets the owner's word on `job`, which is settled or was turned away. A node that ends before that remembers it.
+pub(crate) fn forget(home: &Home, job: &ContentHash) {
+    drop(std::fs::remove_file(word(home, job)));
 }
 
 /// Waits until the owner wants `job` stopped.

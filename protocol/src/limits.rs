@@ -119,7 +119,7 @@ pub const BLOCK_BYTES: usize = 64 << 20;
 pub const BLOCKS: u32 = 1 << 20;
 
 /// Most blocks that one unit is in. Its rows are read and copied once for each.
-pub const RESAMPLE: u32 = 64;
+pub const RESAMPLE: u32 = 16;
 
 /// Longest name (dataset, column, output) in bytes.
 pub const NAME_BYTES: usize = 128;

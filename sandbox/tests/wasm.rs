@@ -7,9 +7,9 @@ use common::{Table, job, policy, table};
 use tidegate_gate::Sums;
 use tidegate_protocol::{
     ContentHash, Refusal,
-    job::{Blocks, Output, Program, Reducer, Split},
+    job::{Blocks, Data, Output, Program, Reducer, Split},
 };
-use tidegate_sandbox::{Help, Rehearsal, admit, run};
+use tidegate_sandbox::{Attachment, Help, Rehearsal, admit, run};
 
 fn people() -> Table {
     // Person 3 is the one the hostile guests look for.
@@ -54,6 +54,45 @@ fn a_guest_sees_one_unit_at_a_time() {
     assert_eq!(sums.groups[0].units, 3);
     // Means 200, 2000 and 25000 clipped to 4096; two heavy people.
     assert_eq!(sums.groups[0].lanes, [steps(200.0 + 2000.0 + 4096.0, 4096.0), steps(2.0, 1.0)]);
+}
+
+/// Bytes beside the program are paid for before they are copied: who asks for more than its fuel is at an end.
+#[test]
+fn data_is_paid_from_fuel() {
+    let t = people();
+    let bytes = guest("network");
+    let ask = |data: Vec<u8>| {
+        let job = job(Program::Wasm {
+            module: ContentHash::of(&bytes),
+            select: "SELECT spend FROM dataset".into(),
+            params_base64: String::new(),
+            data: Some(Data::of(&data)),
+            split: Split::Unit,
+            outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
+        });
+        let mut shown = Rehearsal::default();
+        let admitted = admit(&job, &policy(), &t.schema, Some(Attachment::from(bytes.clone()).with_data(data)))?;
+        let help = Help { rehearsal: Some(&mut shown), ..Help::default() };
+        run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], help).unwrap();
+        Ok::<_, Refusal>(shown)
+    };
+    let few = ask(vec![0; 4 * 8]).unwrap();
+    assert!(few.lines.is_empty(), "{:?}", few.lines);
+    let many = ask(vec![0; policy().limits.fuel as usize + 1]).unwrap();
+    assert!(many.lines.iter().all(|line| line.contains("fuel")) && many.lines.len() == 3, "{:?}", many.lines);
+    // Other bytes than the job names are not taken.
+    let job = job(Program::Wasm {
+        module: ContentHash::of(&bytes),
+        select: "SELECT spend FROM dataset".into(),
+        params_base64: String::new(),
+        data: Some(Data::of(&[0; 32])),
+        split: Split::Unit,
+        outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
+    });
+    for data in [vec![], vec![1; 32], vec![0; 31]] {
+        let refusal = admit(&job, &policy(), &t.schema, Some(Attachment::from(bytes.clone()).with_data(data))).unwrap_err();
+        assert_eq!(refusal.field.as_deref(), Some("program.data"));
+    }
 }
 
 /// An output may take several numbers: as one vector they are clipped by their length, and a vector of another length gives the default.

@@ -89,6 +89,7 @@ impl Provider {
         let record = record.await.map_err(unavailable)?.map_err(unavailable)?;
         fault::point("after-finish");
         self.drop_program(&id);
+        running::forget(&self.home, &id);
         self.export().await?;
         fault::point("after-export");
         Ok(record)

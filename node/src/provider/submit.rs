@@ -126,6 +126,7 @@ impl Provider {
         let (admitted, _slot) = tokio::select! {
             prepared = prepare => prepared?,
             () = running::told(&self.home, &id) => {
+                running::forget(&self.home, &id);
                 return Err(Refusal::new(Code::Unavailable, "the owner stopped this job before it began; nothing was charged"));
             }
             () = gone.cancelled() => {

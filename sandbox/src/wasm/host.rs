@@ -43,6 +43,8 @@ pub(super) struct Call {
     chance: Option<blake3::OutputReader>,
     /// Fuel for what the host did, not yet taken.
     owed: u64,
+    /// What was left when the host was called.
+    left: u64,
     /// Pages of all its memories.
     pages: usize,
 }
@@ -50,7 +52,7 @@ pub(super) struct Call {
 impl Call {
     /// `shown`: what it says is kept.
     pub(super) fn new(limits: StoreLimits, handed: Handed, shown: bool) -> Self {
-        Self { limits, handed, lines: shown.then(Vec::new), line: vec![], chance: None, owed: 0, pages: 0 }
+        Self { limits, handed, lines: shown.then(Vec::new), line: vec![], chance: None, owed: 0, left: 0, pages: 0 }
     }
 
     /// What the guest said.
@@ -103,7 +105,11 @@ pub(super) fn charge(store: &mut Store<Call>) {
         let flat = match hook {
             CallHook::CallingWasm => 0,
             CallHook::ReturningFromHost => CALL_FUEL,
-            CallHook::CallingHost | CallHook::ReturningFromWasm => return Ok(()),
+            CallHook::CallingHost => {
+                store.data_mut().left = store.get_fuel()?;
+                return Ok(());
+            }
+            CallHook::ReturningFromWasm => return Ok(()),
         };
         let owed = std::mem::take(&mut store.data_mut().owed).saturating_add(flat);
         if owed == 0 {
@@ -166,10 +172,12 @@ impl bindings::tidegate::job::host::Host for Call {
     }
 
     fn data(&mut self, offset: u64, len: u32) -> Vec<u8> {
-        let rest = usize::try_from(offset).ok().and_then(|offset| self.handed.data.get(offset..)).unwrap_or_default();
-        let some = rest[..rest.len().min(len as usize)].to_vec();
+        let data = self.handed.data.clone();
+        let rest = usize::try_from(offset).ok().and_then(|offset| data.get(offset..)).unwrap_or_default();
+        let some = &rest[..rest.len().min(len as usize)];
         self.owe(some.len());
-        some
+        // Who cannot pay for it is at an end: nothing is copied for them.
+        if self.owed > self.left { Vec::new() } else { some.to_vec() }
     }
 
     fn log(&mut self, message: String) {

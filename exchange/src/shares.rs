@@ -1,0 +1,74 @@
+//! A bounded number of things that peers may have here at the same time, and of one peer no more than half.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tidegate_protocol::PeerId;
+
+/// How many of them there are, and whose.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    all: usize,
+    held: Mutex<HashMap<PeerId, usize>>,
+}
+
+/// One of them. It is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    of: Arc<Shares>,
+    peer: PeerId,
+}
+
+impl Shares {
+    pub(crate) fn new(all: usize) -> Arc<Self> {
+        Arc::new(Self { all, held: Mutex::default() })
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<PeerId, usize>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One for `peer`, where one is free and it has not its half yet.
+    pub(crate) fn take(self: &Arc<Self>, peer: PeerId) -> Option<Share> {
+        let mut held = self.held();
+        let mine = held.get(&peer).copied().unwrap_or_default();
+        if mine >= self.all.div_ceil(2) || held.values().sum::<usize>() >= self.all {
+            return None;
+        }
+        held.insert(peer, mine + 1);
+        Some(Share { of: self.clone(), peer })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut held = self.of.held();
+        if let Some(mine) = held.get_mut(&self.peer) {
+            *mine -= 1;
+            if *mine == 0 {
+                held.remove(&self.peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_peer_has_more_than_half() {
+        let peer = |seed: u8| tidegate_protocol::Identity::from_seed([seed; 32]).id();
+        let shares = Shares::new(4);
+        let mine: Vec<_> = (0..2).map(|_| shares.take(peer(1)).unwrap()).collect();
+        assert!(shares.take(peer(1)).is_none());
+        let others = [shares.take(peer(2)).unwrap(), shares.take(peer(3)).unwrap()];
+        assert!(shares.take(peer(4)).is_none());
+        drop(mine);
+        assert!(shares.take(peer(1)).is_some());
+        drop(others);
+        assert!(shares.held().is_empty());
+    }
+}
