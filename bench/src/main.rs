@@ -1,6 +1,6 @@
 //! Side-by-side measurements. Each prints a ratio against a floor of the same run; never compare the seconds of two machines.
 //!
-//! `tidegate-bench [sql|lineitem|cluster|wasm|rows|blocks|onnx|blobs]…`, all where none is named. `TIDEGATE_BENCH_ROWS` and `TIDEGATE_BENCH_MIB` scale it down.
+//! `tidegate-bench [sql|lineitem|cluster|wasm|rows|blocks|onnx|blobs]…`, all where none is named. `TIDEGATE_BENCH_ROWS`, `TIDEGATE_BENCH_UNITS` and `TIDEGATE_BENCH_MIB` scale it down.
 //! `tidegate-bench generate ROWS FILE` writes rows whose units lie anywhere, for `large.py`.
 
 mod blobs;
@@ -35,7 +35,7 @@ fn main() -> anyhow::Result<()> {
         cluster::run(number("TIDEGATE_BENCH_ROWS", 10_000_000)?)?;
     }
     if wanted("wasm") {
-        wasm::run()?;
+        wasm::run(number("TIDEGATE_BENCH_UNITS", 1_000_000)?)?;
     }
     if wanted("rows") {
         native::rows(number("TIDEGATE_BENCH_ROWS", 10_000_000)?)?;

@@ -16,15 +16,13 @@ use crate::{
     sql::{job, policy},
 };
 
-const UNITS: usize = 20_000;
-
-/// `UNITS` units of one row each.
-pub(crate) fn file() -> anyhow::Result<(tempfile::TempDir, File)> {
+/// So many units of one row each.
+pub(crate) fn file(units: usize) -> anyhow::Result<(tempfile::TempDir, File)> {
     let batch = RecordBatch::try_from_iter([
-        ("person", Arc::new((0..UNITS as i64).collect::<Int64Array>()) as ArrayRef),
-        ("region", Arc::new((0..UNITS as i64).collect::<Int64Array>()) as ArrayRef),
-        ("cell", Arc::new((0..UNITS as i64).collect::<Int64Array>()) as ArrayRef),
-        ("spend", Arc::new((0..UNITS).map(|i| i as f64).collect::<Float64Array>()) as ArrayRef),
+        ("person", Arc::new((0..units as i64).collect::<Int64Array>()) as ArrayRef),
+        ("region", Arc::new((0..units as i64).collect::<Int64Array>()) as ArrayRef),
+        ("cell", Arc::new((0..units as i64).collect::<Int64Array>()) as ArrayRef),
+        ("spend", Arc::new((0..units).map(|i| i as f64).collect::<Float64Array>()) as ArrayRef),
     ])?;
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("units.parquet");
@@ -35,8 +33,8 @@ pub(crate) fn file() -> anyhow::Result<(tempfile::TempDir, File)> {
     Ok((dir, file))
 }
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    let (_dir, file) = file()?;
+pub(crate) fn run(people: usize) -> anyhow::Result<()> {
+    let (_dir, file) = file(people)?;
     let bytes = tidegate_fixtures::guest("heavy")?;
     let output = |name: &str| Output { name: name.into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 };
     let job = job(Program::Wasm {
@@ -48,7 +46,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         outputs: vec![output("a"), output("b")],
     });
     let mut policy = policy()?;
-    policy.unit.max_units = UNITS as u64;
+    policy.unit.max_units = people as u64;
     let schema = units::schema(&file)?;
     let compile = best(5, || Ok(admit(&job, &policy, &schema, Some(bytes.clone().into()))?))?;
     let code = Code::compile(&bytes, policy.limits.memory_bytes as usize)?;
@@ -56,11 +54,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let engine = best(20, || Ok(Code::kind(policy.limits.memory_bytes as usize)?))?;
     let admitted = admit(&job, &policy, &schema, Some(bytes.clone().into()))?;
     let seconds = best(3, || Ok(run_job(&admitted, &[file.try_clone()?], &[0; 32], Help::default())?))?;
-    let bare = instantiate(&bytes)?;
+    let bare = instantiate(&bytes, people)?;
     let threads = std::thread::available_parallelism()?.get() as f64;
     println!(
-        "wasm: {:.2} µs a unit (read, fresh instance, call, clip, add) on {threads} threads, {:.1} × a bare instantiation on as many; compile and check {:.1} ms, from kept code {:.2} ms, of which the engine {:.2} ms",
-        seconds * 1e6 / UNITS as f64,
+        "wasm: {people} units in {seconds:.2} s, {:.2} µs each (read, fresh instance, call, clip, add) on {threads} threads, {:.1} × a bare instantiation on as many; compile and check {:.1} ms, from kept code {:.2} ms, of which the engine {:.2} ms",
+        seconds * 1e6 / people as f64,
         seconds * threads / bare,
         compile * 1e3,
         warm * 1e3,
@@ -70,7 +68,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 /// Seconds that wasmtime takes to instantiate the component so many times, from its pool, and nothing else: without fuel, limits or imports.
-fn instantiate(bytes: &[u8]) -> anyhow::Result<f64> {
+fn instantiate(bytes: &[u8], times: usize) -> anyhow::Result<f64> {
     let pooled = || {
         let mut config = wasmtime::Config::new();
         let pool = wasmtime::PoolingAllocationConfig::default();
@@ -83,7 +81,7 @@ fn instantiate(bytes: &[u8]) -> anyhow::Result<f64> {
     };
     let pre = pooled().map_err(anyhow::Error::msg)?;
     best(3, || {
-        for _ in 0..UNITS {
+        for _ in 0..times {
             let mut store = wasmtime::Store::new(pre.engine(), ());
             std::hint::black_box(pre.instantiate(&mut store).map_err(anyhow::Error::msg)?);
         }

@@ -141,7 +141,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Rehearse(args) => commands::rehearse::run(&home, args).await.map(done),
             Command::Receipts(args) => commands::receipts::run(&home, args).map(done),
             Command::Gate(args) => commands::gate::run(&home, args).await.map(done),
-            Command::Doctor(args) => commands::doctor::run(&home, args),
+            Command::Doctor(args) => commands::doctor::run(&home, args).await,
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
             Command::Audit(args) => commands::audit::run(&home, args).await,
             // Handled before any of this was set up.

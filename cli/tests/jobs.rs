@@ -134,3 +134,27 @@ fn a_word_to_stop_outlives_the_node() {
     }
     listed(&world, <[_]>::is_empty);
 }
+
+/// A worker that dies is replaced, and its buyer sees noise over the default; the node goes on.
+#[test]
+fn a_killed_worker_is_not_seen_by_the_buyer() {
+    let world = patient();
+    let node = world.serve(None);
+    let slow = start(&world, &job(&world, "slow.toml", SLOW), &node.address);
+    listed(&world, |jobs| jobs.len() == 1 && runs(&jobs[0]));
+    // The worker that is busy is the one that has rows in hand. Others wait for tasks: they are killed too, and nobody is sent to the dead.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !common::children(node.pid()).iter().any(|pid| common::processor_time(*pid) > 50) {
+        assert!(Instant::now() < deadline, "no worker is busy");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for pid in common::children(node.pid()) {
+        Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    }
+    let said = slow.wait_with_output().unwrap();
+    assert!(said.status.success(), "{}", common::text(&said));
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert!(said["result"]["rows"][0]["cells"][0]["value"].as_f64().unwrap() > 50.0, "{said}");
+    let (job, grant) = (world.count_job(), world.text("grant"));
+    world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+}

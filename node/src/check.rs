@@ -11,7 +11,7 @@ use crate::{
     code::Codes,
     home::Home,
     jobfile::JobFile,
-    worker::{self, Checked, Work},
+    worker::{Checked, Work, Workers},
 };
 
 /// A job that would be admitted.
@@ -44,10 +44,11 @@ impl Planned {
 /// # Errors
 /// [`NodeError::Refused`] with what the owner would answer; [`NodeError::File`] where the job file itself cannot be used.
 pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRef) -> Result<Planned, NodeError> {
+    let workers = Workers::default();
     let (job, attachment) = file.job(ContentHash([0; 32]), policy, &schema, "0".repeat(32), 0)?;
-    let attachment = Codes::at(home).attachment(&job.program, &attachment, policy).await?;
+    let attachment = Codes::at(home, &workers).attachment(&job.program, &attachment, policy).await?;
     let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32] };
-    let checked = worker::check(&work).await?;
+    let checked = workers.check(&work).await?;
     let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
     let plan = Plan::new(checked.shape.clone()).map_err(gate)?;
     let terms = Terms::of(&work.job, policy, &plan).map_err(gate)?;

@@ -11,41 +11,44 @@ use std::{
 use tidegate_protocol::{Code as RefusalCode, ContentHash, Refusal, job::Program, policy::Policy};
 use tidegate_sandbox::{Attachment, wasm::Code};
 
-use crate::{home::Home, worker};
+use crate::{home::Home, worker::Workers};
 
 /// Most bytes that are kept. What was used longest ago goes first.
 const KEPT_BYTES: u64 = 1 << 30;
 
 /// A folder of code. Each file is sealed with a key that lies beside it: what has changed, or was not made here, is compiled again.
 #[derive(Debug, Clone)]
-pub struct Codes(PathBuf);
+pub struct Codes {
+    folder: PathBuf,
+    workers: Workers,
+}
 
 impl Codes {
-    /// The folder in `home`.
-    pub fn at(home: &Home) -> Self {
-        Self(home.codes())
+    /// The folder in `home`; `workers` compile what is not there.
+    pub fn at(home: &Home, workers: &Workers) -> Self {
+        Self { folder: home.codes(), workers: workers.clone() }
     }
 
     /// The code of `component` for instances of `memory` bytes: kept, or compiled now in a worker of its own.
     ///
     /// # Errors
-    /// As [`worker::compile`]; where nothing can be kept the code is made all the same.
+    /// As [`Workers::compile`]; where nothing can be kept the code is made all the same.
     pub async fn of(&self, component: &[u8], memory: u64) -> Result<Code, Refusal> {
         let hash = ContentHash::of(component);
         let kind = tokio::task::spawn_blocking(move || Code::kind(memory as usize)).await;
         let kind = kind.map_err(|e| Refusal::new(RefusalCode::Unavailable, e.to_string()))??;
-        let path = self.0.join(format!("{hash}.{kind:016x}"));
+        let path = self.folder.join(format!("{hash}.{kind:016x}"));
         let key = match self.key() {
             Ok(key) => key,
             Err(e) => {
-                tracing::warn!("{}: {e}; code is not kept", self.0.display());
-                return worker::compile(component, memory).await;
+                tracing::warn!("{}: {e}; code is not kept", self.folder.display());
+                return self.workers.compile(component, memory).await;
             }
         };
         if let Some(code) = kept(&path, &key) {
             return Ok(code);
         }
-        let code = worker::compile(component, memory).await?;
+        let code = self.workers.compile(component, memory).await?;
         if let Err(e) = self.keep(&path, &code.seal(&key)) {
             tracing::warn!("{}: {e}; code is not kept", path.display());
         }
@@ -69,7 +72,7 @@ impl Codes {
     }
 
     fn key(&self) -> std::io::Result<[u8; 32]> {
-        let path = self.0.join("key");
+        let path = self.folder.join("key");
         if let Ok(key) = fs::read(&path)
             && let Ok(key) = key.try_into()
         {
@@ -77,14 +80,14 @@ impl Codes {
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(std::io::Error::other)?;
-        fs::create_dir_all(&self.0)?;
+        fs::create_dir_all(&self.folder)?;
         write(&path, &key)?;
         Ok(key)
     }
 
     fn keep(&self, path: &Path, sealed: &[u8]) -> std::io::Result<()> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        for entry in fs::read_dir(&self.folder)? {
             let (path, about) = entry.and_then(|e| Ok((e.path(), e.metadata()?)))?;
             // Not the key, nor what another is just writing.
             if path.extension().is_some_and(|e| e != "tmp") {

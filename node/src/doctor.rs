@@ -4,7 +4,7 @@ use serde::Serialize;
 use tidegate_gpu_runner::library;
 use tidegate_lockdown::Standing;
 
-use crate::{home::Home, worker};
+use crate::{home::Home, worker::Workers};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -20,8 +20,8 @@ pub struct Check {
 }
 
 /// Names of the walls around workers that this kernel does not have, as a worker finds them, and whether a node should do without.
-fn missing() -> Vec<(&'static str, Need)> {
-    let walls = worker::walls().unwrap_or_else(|e| {
+async fn missing() -> Vec<(&'static str, Need)> {
+    let walls = Workers::default().walls().await.unwrap_or_else(|e| {
         tracing::error!("no worker: {e}");
         Standing::default()
     });
@@ -45,15 +45,15 @@ enum Need {
 }
 
 /// Names of the walls that a node should not do without, and this kernel does not have.
-pub fn missing_walls() -> Vec<&'static str> {
-    missing().into_iter().filter(|(_, need)| *need == Need::Wanted).map(|(name, _)| name).collect()
+pub async fn missing_walls() -> Vec<&'static str> {
+    missing().await.into_iter().filter(|(_, need)| *need == Need::Wanted).map(|(name, _)| name).collect()
 }
 
 /// Looks at key, runtime and walls.
-pub fn examine(home: &Home) -> Vec<Check> {
+pub async fn examine(home: &Home) -> Vec<Check> {
     let key = home.identity();
     let runtime = library::find();
-    let missing = missing();
+    let missing = missing().await;
     let wall = |what| {
         let lacks = missing.iter().find(|(name, _)| *name == what).map(|(_, need)| *need);
         let well = lacks.is_none();

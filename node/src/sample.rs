@@ -6,7 +6,7 @@ use tidegate_catalog::dataset;
 use tidegate_gate::Split;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
-use crate::{NodeError, check, file_error, home::Home, jobfile::JobFile, worker};
+use crate::{NodeError, check, file_error, home::Home, jobfile::JobFile, worker::Workers};
 
 /// Runs `file` once over `data` (any format and order that can be published) and releases its sums `runs` times, each with fresh noise.
 ///
@@ -62,7 +62,7 @@ async fn releases(
     let rows = File::open(first).map_err(|e| file_error(first, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
     let planned = check::plan(home, file, policy, schema).await?;
-    let (sums, _) = worker::rehearse(&planned.work, files).await.map_err(|e| file_error(first, e))?;
+    let (sums, _) = Workers::default().rehearse(&planned.work, files).await.map_err(|e| file_error(first, e))?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
     for _ in 0..runs {
         let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32]));

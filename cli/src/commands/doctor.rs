@@ -10,8 +10,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<std::process::ExitCode> {
-    let checks = doctor::examine(home);
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<std::process::ExitCode> {
+    let checks = doctor::examine(home).await;
     if args.json {
         println!("{}", serde_json::to_string(&checks)?);
     } else {

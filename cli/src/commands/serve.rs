@@ -34,7 +34,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let identity = home.identity()?;
-    let missing = missing_walls();
+    let missing = missing_walls().await;
     if !missing.is_empty() && !args.without_walls {
         anyhow::bail!("this kernel lacks {}: give --without-walls to serve all the same", missing.join(", "));
     }

@@ -183,6 +183,12 @@ pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }
 
+/// What a process has had of the processors, in ticks of the kernel's clock (proc_pid_stat(5): utime).
+pub(crate) fn processor_time(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().and_then(|s| s.split_whitespace().nth(11)?.parse().ok()).unwrap_or_default()
+}
+
 /// The child processes of `parent`.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     std::fs::read_dir("/proc")

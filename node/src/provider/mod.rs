@@ -21,7 +21,12 @@ use tidegate_protocol::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{NodeError, home::Home, running, worker};
+use crate::{
+    NodeError,
+    home::Home,
+    running,
+    worker::{self, Workers},
+};
 
 mod clock;
 mod run;
@@ -43,6 +48,7 @@ pub struct Provider {
     served: Arc<Served>,
     slots: slots::Slots,
     turns: turns::Turns,
+    workers: Workers,
 }
 
 impl std::fmt::Debug for Provider {
@@ -82,7 +88,9 @@ impl Provider {
         let most = datasets.iter().map(|d| worker::memory(d.policy.body())).max().unwrap_or_default();
         let caps = Caps::of(wishes, slots::Machine::this(), most);
         let (slots, turns) = (slots::Slots::new(caps), turns::Turns::default());
-        Ok(Self { home, identity, store, datasets, served, slots, turns })
+        // A job takes one to be checked and one to be run.
+        let workers = Workers::ahead(2);
+        Ok(Self { home, identity, store, datasets, served, slots, turns, workers })
     }
 
     fn dataset(&self, id: &ContentHash) -> Result<&Dataset, Refusal> {

@@ -15,7 +15,7 @@ use super::{Provider, clock, submit::AdmittedJob, unavailable};
 use crate::{
     NodeError, fault, quarantine,
     running::{self, Running},
-    worker::{self, WorkerFailed},
+    worker::WorkerFailed,
 };
 
 impl Provider {
@@ -118,7 +118,7 @@ impl Provider {
             release.finish(id)
         });
         let (files, least) = (&admitted.dataset.record.compute, admitted.terms.least(&admitted.plan));
-        let ran = worker::run(&admitted.work, files, self.home.path(), least, admitted.slot_end(), send).await;
+        let ran = self.workers.run(&admitted.work, files, self.home.path(), least, admitted.slot_end(), send).await;
         let broken = |e: &dyn std::fmt::Display| WorkerFailed::Broken(e.to_string());
         if let Err(e) = ran {
             // How much noise is still to draw depends on the rows: nobody waits for it. Where the gate would not take the sums, its reason says more than

@@ -27,7 +27,7 @@ use crate::{
     fault, file_error,
     review::{self, Verdict},
     running,
-    worker::{self, Work},
+    worker::Work,
 };
 
 /// A job that may run: signature, grant, policy, limits and program are checked. Comes only out of `admit`.
@@ -232,7 +232,8 @@ impl Provider {
         }
         let dataset = self.dataset(&job.body().dataset)?;
         let sent = attachment.as_ref().map_or(&[][..], |sent| sent);
-        let attachment = Codes::at(&self.home).attachment(&job.body().program, sent, dataset.policy.body()).await?;
+        let attachment =
+            Codes::at(&self.home, &self.workers).attachment(&job.body().program, sent, dataset.policy.body()).await?;
         // Code that is compiled takes nothing of the slot.
         let start = SystemTime::now();
         let first = dataset.record.compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
@@ -240,7 +241,7 @@ impl Provider {
         let schema = tidegate_sandbox::units::schema(&schema).map_err(unavailable)?;
         let prf = self.identity.derive(&format!("prf of job {}", job.id()));
         let work = Work { job: job.body().clone(), policy: dataset.policy.body().clone(), schema, attachment, prf };
-        let checked = worker::check(&work).await?;
+        let checked = self.workers.check(&work).await?;
         let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
         let plan = Plan::new(checked.shape).map_err(gate)?;
         let terms = Terms::of(job.body(), &work.policy, &plan).map_err(gate)?;

@@ -1,4 +1,4 @@
-//! The node's side: starts a worker, tells it its task, takes its answers.
+//! The node's side: tells workers their tasks, takes their answers.
 
 use std::{
     fs::File,
@@ -9,90 +9,18 @@ use std::{
 };
 
 use arrow::datatypes::SchemaRef;
-use command_fds::{CommandFdExt, FdMapping};
 use tidegate_gate::{GroupSums, Sums};
 use tidegate_gpu_runner::library;
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{Code, Refusal, job::Program, limits};
 use tidegate_sandbox::{self as sandbox, Rehearsal, wasm};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::mpsc::Sender,
-};
+use tokio::{io::AsyncReadExt as _, sync::mpsc::Sender};
 
 use super::{
-    Answer, Checked, FIRST_FD, FRAME_BYTES, FROM_RUNNER_FD, Order, SPILL_FD, Sent, TO_RUNNER_FD, Task, Work, WorkerFailed,
-    failed, not_started,
+    Answer, Checked, FRAME_BYTES, Order, Sent, Task, Work, WorkerFailed, failed, not_started,
+    pool::{Started, Workers},
 };
 use crate::fault;
-
-/// Admits a job in a worker that holds no data.
-///
-/// # Errors
-/// The refusal for the buyer; [`Code::Program`] also when the program made the planner die.
-pub async fn check(work: &Work) -> Result<Checked, Refusal> {
-    let time = Duration::from_millis(work.policy.limits.slot_ms);
-    let answer = match task(work, None) {
-        Ok(order) => call(&order, None, None, time, None).await,
-        Err(e) => Err(e),
-    };
-    match answer {
-        Ok(Answer::Checked { shape, declared, pattern }) => Ok(Checked { shape, declared, pattern }),
-        Ok(Answer::Refused(refusal)) => Err(refusal),
-        Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
-        Err(e) => {
-            tracing::warn!("a program could not be checked: {e}");
-            Err(Refusal::new(Code::Program, "the program cannot be planned").at("program").fix("Make it simpler"))
-        }
-    }
-}
-
-/// Compiles a component, for instances of `memory` bytes, in a worker that has nothing else in hand.
-///
-/// # Errors
-/// The refusal for the buyer; [`Code::Program`] also when the compiler dies of it or takes too long.
-pub async fn compile(component: &[u8], memory: u64) -> Result<wasm::Code, Refusal> {
-    let order = Order::Compile { component: component.to_vec(), memory: memory as usize };
-    let refuse = |message: &str| Refusal::new(Code::Program, message).at("program.module");
-    match call(&order, None, None, Duration::from_secs(limits::COMPILE_SECONDS), None).await {
-        Ok(Answer::Compiled(code)) => Ok(wasm::Code::of_own_compiler(code)),
-        Ok(Answer::Refused(refusal)) => Err(refusal),
-        Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
-        Err(WorkerFailed::NotStarted(e)) => Err(Refusal::new(Code::Unavailable, e)),
-        Err(WorkerFailed::Late) => {
-            Err(refuse(&format!("takes longer than {} s to compile", limits::COMPILE_SECONDS)).fix("Make it smaller"))
-        }
-        Err(e @ (WorkerFailed::Broken(_) | WorkerFailed::Stopped)) => {
-            tracing::warn!("a component could not be compiled: {e}");
-            Err(refuse("the component cannot be compiled").fix("Make it simpler"))
-        }
-    }
-}
-
-/// Which walls stand around a worker, as one finds them.
-///
-/// # Errors
-/// [`WorkerFailed`] when none can be started.
-pub fn walls() -> Result<Standing, WorkerFailed> {
-    let mut order = Vec::new();
-    ciborium::into_writer(&Order::Walls, &mut order).map_err(failed)?;
-    let mut child = worker()?.spawn().map_err(not_started)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        std::io::Write::write_all(&mut stdin, &order).map_err(failed)?;
-    }
-    let said = child.wait_with_output().map_err(failed)?.stdout;
-    match said.get(4..).map(ciborium::from_reader) {
-        Some(Ok(Answer::Walls(standing))) => Ok(standing),
-        _ => Err(failed("it gave another answer")),
-    }
-}
-
-/// A worker's process, before it is started.
-fn worker() -> Result<std::process::Command, WorkerFailed> {
-    let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
-    command.arg("worker").env_clear().current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    Ok(command)
-}
 
 /// What a worker that runs is given beside the task.
 struct Given<'a> {
@@ -103,59 +31,173 @@ struct Given<'a> {
     rehearsal: bool,
 }
 
-/// Runs an admitted job over `files`; it is killed at `deadline`, the end of the public slot. Its sums go to `each`, some groups at a time; those that do
-/// not fit in memory lie in the folder `scratch`, in a file without a name. Groups of fewer than `least_units` do not come.
-///
-/// # Errors
-/// [`WorkerFailed`]: it died, was late, could not read, or nobody took its sums. The buyer must not see which.
-pub async fn run(
-    work: &Work,
-    files: &[PathBuf],
-    scratch: &Path,
-    least_units: i64,
-    deadline: SystemTime,
-    each: Sender<Vec<GroupSums>>,
-) -> Result<(), WorkerFailed> {
-    run_as(work, &Given { files, scratch, least_units, rehearsal: false }, deadline, Some(each)).await.map(|_| ())
-}
-
-/// Runs a job on mock rows and also returns what the program said: log lines and traps.
-///
-/// # Errors
-/// [`WorkerFailed`].
-pub async fn rehearse(work: &Work, files: &[PathBuf]) -> Result<(Sums, Rehearsal), WorkerFailed> {
-    let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
-    let mut sums = Sums::default();
-    let given = Given { files, scratch: &std::env::temp_dir(), least_units: 1, rehearsal: true };
-    let (each, mut groups) = tokio::sync::mpsc::channel(4);
-    let take = async {
-        while let Some(some) = groups.recv().await {
-            sums.groups.extend(some);
+impl Workers {
+    /// Admits a job in a worker that holds no data.
+    ///
+    /// # Errors
+    /// The refusal for the buyer; [`Code::Program`] also when the program made the planner die.
+    pub async fn check(&self, work: &Work) -> Result<Checked, Refusal> {
+        let time = Duration::from_millis(work.policy.limits.slot_ms);
+        let answer = match task(work, None) {
+            Ok(order) => self.call(&order, None, None, time, None).await,
+            Err(e) => Err(e),
+        };
+        match answer {
+            Ok(Answer::Checked { shape, declared, pattern }) => Ok(Checked { shape, declared, pattern }),
+            Ok(Answer::Refused(refusal)) => Err(refusal),
+            Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
+            Err(e) => {
+                tracing::warn!("a program could not be checked: {e}");
+                Err(Refusal::new(Code::Program, "the program cannot be planned").at("program").fix("Make it simpler"))
+            }
         }
-    };
-    let (shown, ()) = tokio::join!(run_as(work, &given, deadline, Some(each)), take);
-    Ok((sums, shown?))
-}
+    }
 
-async fn run_as(
-    work: &Work,
-    given: &Given<'_>,
-    deadline: SystemTime,
-    each: Option<Sender<Vec<GroupSums>>>,
-) -> Result<Rehearsal, WorkerFailed> {
-    let runner = match &work.job.program {
-        Program::Onnx { .. } => Some(Runner::start()?),
-        _ => None,
-    };
-    let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-    match call(&task(work, Some(given))?, Some(given), runner, time, each).await? {
-        Answer::Done(_) if fault::named("worker-breaks") => Err(failed("broken by a test")),
-        Answer::Done(shown) => Ok(shown),
-        Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
-        Answer::Refused(refusal) => Err(failed(refusal)),
-        Answer::Checked { .. } | Answer::Groups(_) | Answer::Compiled(_) | Answer::Walls(_) => {
-            Err(failed("it gave another answer"))
+    /// Compiles a component, for instances of `memory` bytes, in a worker that has nothing else in hand.
+    ///
+    /// # Errors
+    /// The refusal for the buyer; [`Code::Program`] also when the compiler dies of it or takes too long.
+    pub async fn compile(&self, component: &[u8], memory: u64) -> Result<wasm::Code, Refusal> {
+        let order = Order::Compile { component: component.to_vec(), memory: memory as usize };
+        let refuse = |message: &str| Refusal::new(Code::Program, message).at("program.module");
+        match self.call(&order, None, None, Duration::from_secs(limits::COMPILE_SECONDS), None).await {
+            Ok(Answer::Compiled(code)) => Ok(wasm::Code::of_own_compiler(code)),
+            Ok(Answer::Refused(refusal)) => Err(refusal),
+            Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
+            Err(WorkerFailed::NotStarted(e)) => Err(Refusal::new(Code::Unavailable, e)),
+            Err(WorkerFailed::Late) => {
+                Err(refuse(&format!("takes longer than {} s to compile", limits::COMPILE_SECONDS)).fix("Make it smaller"))
+            }
+            Err(e @ (WorkerFailed::Broken(_) | WorkerFailed::Stopped)) => {
+                tracing::warn!("a component could not be compiled: {e}");
+                Err(refuse("the component cannot be compiled").fix("Make it simpler"))
+            }
         }
+    }
+
+    /// Which walls stand around a worker, as one finds them.
+    ///
+    /// # Errors
+    /// [`WorkerFailed`] when none can be started.
+    pub async fn walls(&self) -> Result<Standing, WorkerFailed> {
+        match self.call(&Order::Walls, None, None, Duration::from_secs(10), None).await? {
+            Answer::Walls(standing) => Ok(standing),
+            _ => Err(failed("it gave another answer")),
+        }
+    }
+
+    /// Runs an admitted job over `files`; it is killed at `deadline`, the end of the public slot. Its sums go to `each`, some groups at a time; those that do
+    /// not fit in memory lie in the folder `scratch`, in a file without a name. Groups of fewer than `least_units` do not come.
+    ///
+    /// # Errors
+    /// [`WorkerFailed`]: it died, was late, could not read, or nobody took its sums. The buyer must not see which.
+    pub async fn run(
+        &self,
+        work: &Work,
+        files: &[PathBuf],
+        scratch: &Path,
+        least_units: i64,
+        deadline: SystemTime,
+        each: Sender<Vec<GroupSums>>,
+    ) -> Result<(), WorkerFailed> {
+        self.run_as(work, &Given { files, scratch, least_units, rehearsal: false }, deadline, Some(each)).await.map(|_| ())
+    }
+
+    /// Runs a job on mock rows and also returns what the program said: log lines and traps.
+    ///
+    /// # Errors
+    /// [`WorkerFailed`].
+    pub async fn rehearse(&self, work: &Work, files: &[PathBuf]) -> Result<(Sums, Rehearsal), WorkerFailed> {
+        let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
+        let mut sums = Sums::default();
+        let given = Given { files, scratch: &std::env::temp_dir(), least_units: 1, rehearsal: true };
+        let (each, mut groups) = tokio::sync::mpsc::channel(4);
+        let take = async {
+            while let Some(some) = groups.recv().await {
+                sums.groups.extend(some);
+            }
+        };
+        let (shown, ()) = tokio::join!(self.run_as(work, &given, deadline, Some(each)), take);
+        Ok((sums, shown?))
+    }
+
+    async fn run_as(
+        &self,
+        work: &Work,
+        given: &Given<'_>,
+        deadline: SystemTime,
+        each: Option<Sender<Vec<GroupSums>>>,
+    ) -> Result<Rehearsal, WorkerFailed> {
+        let runner = match &work.job.program {
+            Program::Onnx { .. } => Some(Runner::start()?),
+            _ => None,
+        };
+        let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+        match self.call(&task(work, Some(given))?, Some(given), runner, time, each).await? {
+            Answer::Done(_) if fault::named("worker-breaks") => Err(failed("broken by a test")),
+            Answer::Done(shown) => Ok(shown),
+            Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
+            Answer::Refused(refusal) => Err(failed(refusal)),
+            Answer::Checked { .. } | Answer::Groups(_) | Answer::Compiled(_) | Answer::Walls(_) => {
+                Err(failed("it gave another answer"))
+            }
+        }
+    }
+
+    /// Has a worker do it and takes its answers: `each` the groups, the caller the last.
+    async fn call(
+        &self,
+        order: &Order,
+        given: Option<&Given<'_>>,
+        runner: Option<Runner>,
+        time: Duration,
+        each: Option<Sender<Vec<GroupSums>>>,
+    ) -> Result<Answer, WorkerFailed> {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(order, &mut bytes).map_err(failed)?;
+        // In the order in which the worker takes them.
+        let files = given.map_or(&[][..], |given| given.files);
+        let open = |path: &PathBuf| File::open(path).map(OwnedFd::from).map_err(not_started);
+        let mut held = files.iter().map(open).collect::<Result<Vec<_>, WorkerFailed>>()?;
+        if let (Some(given), Order::Job(task)) = (given, order)
+            && let Program::Sql { .. } = &task.job.program
+        {
+            held.push(tempfile::tempfile_in(given.scratch).map_err(not_started)?.into());
+        }
+        // Held until the answer is in; its pipes end when the worker does.
+        let mut _runner = None;
+        if let Some(Runner { child, to, from }) = runner {
+            held.extend([to, from]);
+            _runner = Some(child);
+        }
+        let (mut child, socket) = self.take()?.parts();
+        let mut stdout = child.stdout.take();
+        let talk = async {
+            let told = Started::tell(socket, held, &bytes).await;
+            let stdout = stdout.as_mut().ok_or_else(|| failed("no pipe"))?;
+            let last = loop {
+                match read_frame(stdout).await {
+                    Ok(Answer::Groups(groups)) => {
+                        let each = each.as_ref().ok_or_else(|| failed("it only checks"))?;
+                        each.send(groups).await.map_err(|_| failed("its sums are not taken"))?;
+                    }
+                    Ok(last) => break last,
+                    // What it died of says more than that it stopped talking.
+                    Err(e) => {
+                        let status = child.wait().await.map_err(failed)?;
+                        return Err(if status.success() {
+                            told.err().unwrap_or(e)
+                        } else {
+                            failed(format!("ended with {status}"))
+                        });
+                    }
+                }
+            };
+            let status = child.wait().await.map_err(failed)?;
+            if status.success() { Ok(last) } else { Err(failed(format!("ended with {status}"))) }
+        };
+        // Dropping the child kills it.
+        tokio::time::timeout(time, talk).await.map_err(|_| WorkerFailed::Late)?
     }
 }
 
@@ -205,65 +247,6 @@ fn task(work: &Work, given: Option<&Given<'_>>) -> Result<Order, WorkerFailed> {
         least_units: given.map_or(1, |given| given.least_units),
         rehearsal: given.is_some_and(|given| given.rehearsal),
     })))
-}
-
-/// Starts a worker and takes its answers: `each` the groups, the caller the last.
-async fn call(
-    order: &Order,
-    given: Option<&Given<'_>>,
-    runner: Option<Runner>,
-    time: Duration,
-    each: Option<Sender<Vec<GroupSums>>>,
-) -> Result<Answer, WorkerFailed> {
-    let files = given.map_or(&[][..], |given| given.files);
-    let mut bytes = Vec::new();
-    ciborium::into_writer(order, &mut bytes).map_err(failed)?;
-    let mut command = worker()?;
-    let open = |(child_fd, path): (i32, &PathBuf)| {
-        Ok(FdMapping { parent_fd: File::open(path).map(OwnedFd::from).map_err(not_started)?, child_fd })
-    };
-    let mut mappings = (FIRST_FD..).zip(files).map(open).collect::<Result<Vec<_>, WorkerFailed>>()?;
-    if let (Some(given), Order::Job(task)) = (given, order)
-        && let Program::Sql { .. } = &task.job.program
-    {
-        let spill = tempfile::tempfile_in(given.scratch).map_err(not_started)?;
-        mappings.push(FdMapping { parent_fd: spill.into(), child_fd: SPILL_FD });
-    }
-    // Held until the answer is in; its pipes end when the worker does.
-    let mut _runner = None;
-    if let Some(Runner { child, to, from }) = runner {
-        mappings.push(FdMapping { parent_fd: to, child_fd: TO_RUNNER_FD });
-        mappings.push(FdMapping { parent_fd: from, child_fd: FROM_RUNNER_FD });
-        _runner = Some(child);
-    }
-    command.fd_mappings(mappings).map_err(not_started)?;
-    let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
-    let (mut stdin, mut stdout) = (child.stdin.take(), child.stdout.take());
-    let talk = async {
-        if let Some(mut stdin) = stdin.take() {
-            stdin.write_all(&bytes).await.map_err(failed)?;
-            stdin.shutdown().await.map_err(failed)?;
-        }
-        let stdout = stdout.as_mut().ok_or_else(|| failed("no pipe"))?;
-        let last = loop {
-            match read_frame(stdout).await {
-                Ok(Answer::Groups(groups)) => {
-                    let each = each.as_ref().ok_or_else(|| failed("it only checks"))?;
-                    each.send(groups).await.map_err(|_| failed("its sums are not taken"))?;
-                }
-                Ok(last) => break last,
-                // What it died of says more than that it stopped talking.
-                Err(e) => {
-                    let status = child.wait().await.map_err(failed)?;
-                    return Err(if status.success() { e } else { failed(format!("ended with {status}")) });
-                }
-            }
-        };
-        let status = child.wait().await.map_err(failed)?;
-        if status.success() { Ok(last) } else { Err(failed(format!("ended with {status}"))) }
-    };
-    // Dropping the child kills it.
-    tokio::time::timeout(time, talk).await.map_err(|_| WorkerFailed::Late)?
 }
 
 async fn read_frame(from: &mut tokio::process::ChildStdout) -> Result<Answer, WorkerFailed> {

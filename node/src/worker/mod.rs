@@ -1,4 +1,5 @@
-//! The worker: a process that plans and runs one job. It holds the dataset's files as opened descriptors, a file without a name and two pipes, nothing else.
+//! The worker: a process that plans and runs one job. It holds the dataset's files as opened descriptors, a file without a name or two
+//! pipes, nothing else.
 //!
 //! Two calls a job: *check* has no descriptor of data, so nothing can be read before the budget is reserved; *run* has them. A component is compiled before
 //! both, by a third (*compile*) which is told nothing but its bytes: what it makes may be used again by other jobs.
@@ -13,18 +14,12 @@ use tidegate_protocol::{Job, Refusal, job::Key, policy::Policy};
 use tidegate_sandbox::{Attachment, Rehearsal, wasm};
 
 mod call;
+mod pool;
 mod serve;
 
-pub use call::{check, compile, rehearse, run, walls};
+pub use pool::Workers;
 pub use serve::{main, runner_main};
 
-/// A file without a name, for groups that do not fit in memory.
-const SPILL_FD: i32 = 7;
-/// The worker's ends of the two pipes to the runner.
-const TO_RUNNER_FD: i32 = 8;
-const FROM_RUNNER_FD: i32 = 9;
-/// First descriptor of data in the worker.
-const FIRST_FD: i32 = 10;
 /// Memory of a worker beyond the guest's own: planner, compiler, batches.
 const WORKER_MEMORY: u64 = 2 << 30;
 /// Most memory of a worker that runs a job under `policy`, in bytes.

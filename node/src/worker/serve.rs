@@ -1,8 +1,9 @@
 //! The worker's side, and the runner's.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{Read as _, Write as _},
+    os::fd::{AsFd as _, AsRawFd as _},
 };
 
 use tidegate_gpu_runner::client::Client;
@@ -17,8 +18,7 @@ use tidegate_sandbox::{
 };
 
 use super::{
-    Answer, FIRST_FD, FROM_RUNNER_FD, GROUP_BYTES, Order, SPILL_BYTES, SPILL_FD, Sent, TO_RUNNER_FD, Task, WORKER_MEMORY,
-    WorkerFailed, failed, memory, write_frame,
+    Answer, GROUP_BYTES, Order, SPILL_BYTES, Sent, Task, WORKER_MEMORY, WorkerFailed, failed, memory, pool::receive, write_frame,
 };
 
 /// The worker's side: reads a task, raises the walls, answers. Called by the hidden `worker` command.
@@ -26,6 +26,7 @@ use super::{
 /// # Errors
 /// [`WorkerFailed`] when the task cannot be read or the answer not written.
 pub fn main() -> Result<(), WorkerFailed> {
+    let Some(held) = receive(std::io::stdin().as_fd())? else { return Ok(()) };
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
     let order: Order = ciborium::from_reader(bytes.as_slice()).map_err(failed)?;
@@ -39,21 +40,21 @@ pub fn main() -> Result<(), WorkerFailed> {
         Order::Job(task) => *task,
     };
     // Descriptors are opened anew before the walls rise; after that no path can be.
-    let files = (FIRST_FD..FIRST_FD + task.files as i32)
-        .map(|fd| File::open(format!("/proc/self/fd/{fd}")).map_err(failed))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut held = held.into_iter();
+    let mut open = |how: &OpenOptions| {
+        let fd = held.next().ok_or_else(|| failed("it was handed too little"))?;
+        how.open(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(failed)
+    };
+    let (mut read, mut write, mut both) = (OpenOptions::new(), OpenOptions::new(), OpenOptions::new());
+    (read.read(true), write.write(true), both.read(true).write(true));
+    let files = (0..task.files).map(|_| open(&read)).collect::<Result<Vec<_>, _>>()?;
+    let runs = !files.is_empty();
     let spill = match task.job.program {
-        Program::Sql { .. } if !files.is_empty() => {
-            let path = format!("/proc/self/fd/{SPILL_FD}");
-            Some(Spill::new(File::options().read(true).write(true).open(path).map_err(failed)?, GROUP_BYTES))
-        }
+        Program::Sql { .. } if runs => Some(Spill::new(open(&both)?, GROUP_BYTES)),
         _ => None,
     };
     let pipes = match task.job.program {
-        Program::Onnx { .. } if !files.is_empty() => {
-            let to = std::fs::OpenOptions::new().write(true).open(format!("/proc/self/fd/{TO_RUNNER_FD}")).map_err(failed)?;
-            Some((to, File::open(format!("/proc/self/fd/{FROM_RUNNER_FD}")).map_err(failed)?))
-        }
+        Program::Onnx { .. } if runs => Some((open(&write)?, open(&read)?)),
         _ => None,
     };
     // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.

@@ -1,0 +1,137 @@
+//! Worker processes: started ahead of their task, so that none waits for one to start.
+//!
+//! One that waits has nothing in hand: no data, no task, no walls yet. Its standard input is a socket, over which come the descriptors that it may hold and
+//! then the [`Order`](super::Order), to the end. It serves one task and ends.
+
+use std::{
+    io::{IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use tidegate_protocol::limits;
+use tokio::{
+    io::AsyncWriteExt as _,
+    process::{Child, Command},
+};
+
+use super::{WorkerFailed, failed, not_started};
+
+/// Most descriptors that a worker is handed: a dataset's files, and a few of its own.
+const MOST: usize = limits::FILES + 4;
+
+/// Where workers come from.
+#[derive(Debug, Clone, Default)]
+pub struct Workers(Arc<Pool>);
+
+#[derive(Debug, Default)]
+struct Pool {
+    /// How many are started ahead.
+    ahead: usize,
+    idle: Mutex<Vec<Started>>,
+}
+
+/// A worker that waits for its task. Dropping it kills the process.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) child: Child,
+    socket: UnixStream,
+}
+
+impl Workers {
+    /// Workers of which `ahead` are started before anybody asks. Without this they start when they are needed.
+    pub fn ahead(ahead: usize) -> Self {
+        let workers = Self(Arc::new(Pool { ahead, idle: Mutex::default() }));
+        workers.refill();
+        workers
+    }
+
+    /// Starts those that are missing. Where that is not possible, whoever needs one hears of it.
+    fn refill(&self) {
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while idle.len() < self.0.ahead {
+            match Started::new() {
+                Ok(started) => idle.push(started),
+                Err(e) => return tracing::warn!("{e}"),
+            }
+        }
+    }
+
+    /// A worker, started by now, and another in its place.
+    pub(super) fn take(&self) -> Result<Started, WorkerFailed> {
+        let ready = {
+            let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            // One that somebody has killed meanwhile is none.
+            std::iter::from_fn(|| idle.pop()).find_map(|mut one| one.child.try_wait().is_ok_and(|s| s.is_none()).then_some(one))
+        };
+        if self.0.ahead > 0 {
+            let workers = self.clone();
+            tokio::task::spawn_blocking(move || workers.refill());
+        }
+        ready.map_or_else(Started::new, Ok)
+    }
+}
+
+impl Started {
+    fn new() -> Result<Self, WorkerFailed> {
+        let (socket, theirs) = UnixStream::pair().map_err(not_started)?;
+        let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
+        command
+            .arg("worker")
+            .env_clear()
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let child = Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
+        Ok(Self { child, socket })
+    }
+
+    /// Hands the worker what it may hold, and its task. What is handed over is closed here.
+    pub(super) async fn tell(socket: UnixStream, held: Vec<OwnedFd>, order: &[u8]) -> Result<(), WorkerFailed> {
+        let fds: Vec<BorrowedFd<'_>> = held.iter().map(AsFd::as_fd).collect();
+        let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if fds.len() > MOST || (!fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&fds))) {
+            return Err(not_started("it would hold too many files"));
+        }
+        // Descriptors travel with a byte.
+        sendmsg(&socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL).map_err(failed)?;
+        drop(held);
+        socket.set_nonblocking(true).map_err(failed)?;
+        let mut socket = tokio::net::UnixStream::from_std(socket).map_err(failed)?;
+        socket.write_all(order).await.map_err(failed)?;
+        socket.shutdown().await.map_err(failed)
+    }
+
+    /// The process, and the socket to [`Started::tell`] it its task.
+    pub(super) fn parts(self) -> (Child, UnixStream) {
+        (self.child, self.socket)
+    }
+}
+
+/// The worker's side: waits for what it may hold. The order follows on the same descriptor. `None` where the node is gone.
+pub(super) fn receive(from: BorrowedFd<'_>) -> Result<Option<Vec<OwnedFd>>, WorkerFailed> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let message = recvmsg(from, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC).map_err(failed)?;
+    if message.bytes == 0 {
+        return Ok(None);
+    }
+    let mut held = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(fds) = message {
+            held.extend(fds);
+        }
+    }
+    Ok(Some(held))
+}
