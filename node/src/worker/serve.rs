@@ -46,7 +46,9 @@ pub fn main() -> Result<(), WorkerFailed> {
         how.open(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(failed)
     };
     let (mut read, mut write, mut both) = (OpenOptions::new(), OpenOptions::new(), OpenOptions::new());
-    (read.read(true), write.write(true), both.read(true).write(true));
+    read.read(true);
+    write.write(true);
+    both.read(true).write(true);
     let files = (0..task.files).map(|_| open(&read)).collect::<Result<Vec<_>, _>>()?;
     let runs = !files.is_empty();
     let spill = match task.job.program {
