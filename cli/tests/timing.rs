@@ -92,3 +92,49 @@ async fn neither_the_log_nor_a_repeated_request_tells_when_a_job_was_done() {
     assert_eq!(world.spent_on("held"), 100_000);
     endpoint.close().await;
 }
+
+/// A program that spins if, and only if, the one it looks for is there: result and reply are of the same form, and neither comes before its public time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_spins_for_one_person_tells_nobody() {
+    let world = World::new();
+    let policy = common::POLICY.replace("dangerous_no_tick_for = [\"BUYER\"]\n", "").replace("slot = \"8s\"", "slot = \"4s\"");
+    std::fs::write(world.path("held.toml"), policy).unwrap();
+    let guest = tidegate_fixtures::hostile().unwrap().into_iter().find(|one| one.name == "spin_if").unwrap().component;
+    std::fs::write(world.path("spin.wasm"), guest).unwrap();
+    let buyer = world.ok("buyer", &["id"]).trim().to_owned();
+    for (name, spend) in [("quiet", 19_000), ("found", 21_000)] {
+        let rows: String =
+            (0..40).map(|person| format!("{person},{},north\n", if person == 7 { spend } else { person })).collect();
+        std::fs::write(world.path(&format!("{name}.csv")), format!("person,spend,city\n{rows}")).unwrap();
+        let (file, policy) = (world.text(&format!("{name}.csv")), world.text("held.toml"));
+        world.ok("owner", &["publish", &file, "--name", name, "--unit", "person", "--policy", &policy]);
+        world.ok("owner", &["grant", name, "--to", &buyer, "--out", &world.text(name)]);
+    }
+    let node = world.serve_as(&["--jobs", "2", "--jobs-per-buyer", "2"]);
+    let start = |name: &str| {
+        let outputs =
+            ["a", "b"].map(|n| format!("{{ name = \"{n}\", lo = 0, hi = 1, reducer = \"sum\", default = 0 }}")).join(", ");
+        let select = "SELECT spend * 1.0 AS spend FROM dataset";
+        let job = format!(
+            "dataset = \"{name}\"\nrho = 0.1\n[wasm]\nmodule = \"spin.wasm\"\nselect = \"{select}\"\noutputs = [{outputs}]\n"
+        );
+        let path = world.path(&format!("{name}.toml"));
+        std::fs::write(&path, job).unwrap();
+        let (path, grant) = (path.display().to_string(), world.text(name));
+        let args = world.run_args(&path, &node.address, &grant);
+        world.command("buyer").args(&args).stdout(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let mut shapes = Vec::new();
+    for buyer in [start("quiet"), start("found")] {
+        let output = buyer.wait_with_output().unwrap();
+        let now = SystemTime::now();
+        assert!(output.status.success(), "{}", common::text(&output));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let facts = &said["receipt"]["statement"]["predicate"]["facts"];
+        let end = SystemTime::from(facts["slot_end"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap());
+        assert!(now >= end + Duration::from_millis(300), "a reply left too early");
+        let result = &said["result"];
+        shapes.push((result["columns"].clone(), result["rows"].as_array().unwrap().len(), facts["mechanism"].clone()));
+    }
+    assert_eq!(shapes[0], shapes[1]);
+}

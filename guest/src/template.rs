@@ -54,15 +54,19 @@ impl Language {
 
     /// The files: their paths in the job's folder, and what they hold.
     pub fn files(self) -> Vec<(&'static str, String)> {
-        let split = match self {
-            Self::Rust | Self::C => "# split = { blocks = 50 }       # or blocks of people: for programs that need many of them",
-            // An interpreter's instance is some milliseconds of work.
-            Self::Python | Self::Js => {
-                "# Once for each of so many blocks of people: an interpreter takes more fuel than there is for each person.\nsplit = { blocks = 50 }"
+        // How it is called, and the most rows that a call is expected to see.
+        let (split, most) = match self {
+            Self::Rust | Self::C => {
+                ("# split = { blocks = 50 }       # or blocks of people: for programs that need many of them", "10")
             }
+            // An interpreter's instance is some milliseconds of work.
+            Self::Python | Self::Js => (
+                "# Once for each of so many blocks of people: an interpreter takes more fuel than there is for each person.\nsplit = { blocks = 50 }",
+                "1000",
+            ),
         };
         let fill = |text: &str| {
-            let text = text.replace("SPLIT", split);
+            let text = text.replace("SPLIT", split).replace("MOST", most);
             text.replace("MODULE", self.module()).replace("    BUILD", &format!("    {}", self.build().join("\n    ")))
         };
         let mut files = vec![

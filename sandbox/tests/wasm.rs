@@ -216,6 +216,48 @@ fn hostile_guests_are_clipped_or_replaced_by_the_default() {
     }
 }
 
+/// Whatever a program does, one person's coming or going moves the exact sums by no more than the noise is made for: their own contribution, or that
+/// of the blocks that they are in. What has the target in view spins, traps, hoards or counts.
+#[test]
+fn no_hostile_guest_is_moved_further_by_one_person_than_the_noise_is_for() {
+    let mut rows: Vec<(Option<i64>, Option<f64>, i64, &str)> =
+        (0..30).map(|p| (Some(p), Some(f64::from(p as i32) * 300.0), p % 5, "x")).collect();
+    rows.push((Some(17), Some(25_000.0), 1, "the target"));
+    rows.sort_by_key(|row| row.0);
+    let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
+    let splits = [Split::Unit, Split::Blocks(Blocks::of(6)), Split::Blocks(Blocks { number: 12, resample: 3 })];
+    let from_c = ["hoard", "leak", "shout", "spin", "trap"].map(|name| (name.to_owned(), guest(name)));
+    let from_text = tidegate_fixtures::hostile().unwrap().into_iter().map(|one| (one.name, one.component));
+    for (name, component) in from_c.into_iter().chain(from_text) {
+        for split in splits {
+            let sums = |rows: &[(Option<i64>, Option<f64>, i64, &str)]| {
+                let t = table(rows);
+                let job = job(Program::Wasm {
+                    module: ContentHash::of(&component),
+                    select: "SELECT spend FROM dataset".into(),
+                    params_base64: String::new(),
+                    data: None,
+                    split,
+                    outputs: outputs.clone(),
+                });
+                let admitted = admit(&job, &policy(), &t.schema, Some(component.clone().into())).unwrap();
+                let sums = run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], Help::default()).unwrap();
+                (admitted.plan().parts().iter().map(|part| i128::from(part.sensitivity)).collect::<Vec<_>>(), sums)
+            };
+            let (sensitivity, all) = sums(&rows);
+            for without in [3, 17] {
+                let rest: Vec<_> = rows.iter().filter(|row| row.0 != Some(without)).copied().collect();
+                let (_, fewer) = sums(&rest);
+                let fallen = all.groups[0].units - fewer.groups[0].units;
+                assert_eq!(fallen, i64::from(split == Split::Unit), "{name} {split:?}");
+                for ((a, b), most) in all.groups[0].lanes.iter().zip(&fewer.groups[0].lanes).zip(&sensitivity) {
+                    assert!((a - b).abs() <= *most, "{name} {split:?} without {without}: {a} {b}, more than {most} apart");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_block_contributes_once_even_when_empty() {
     let sums = run_bytes(guest("heavy"), Split::Blocks(Blocks::of(50)), None).unwrap();
