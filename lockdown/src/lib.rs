@@ -14,7 +14,10 @@ mod calls;
 pub use calls::{CALLS, Call, NoFilter, With};
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};
 use nix::sched::{CloneFlags, unshare};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::{
+    process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit},
+    thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs},
+};
 use serde::{Deserialize, Serialize};
 
 /// What to wall off.
@@ -35,8 +38,8 @@ pub struct Standing {
     pub namespaces: bool,
     /// Resource limits hold.
     pub rlimits: bool,
-    /// No way to gain privileges through a set-user-id program.
-    pub no_new_privileges: bool,
+    /// No privilege is left, and no way to gain one through a set-user-id program.
+    pub no_privileges: bool,
     /// No file can be opened and no TCP socket connected or bound.
     pub landlock: bool,
     /// No system call that is not on the list ([`CALLS`]).
@@ -62,7 +65,7 @@ pub fn enter(walls: &Walls) -> Result<Standing, NotAlone> {
         // First: it takes calls that are not on the list, and memory that is not counted yet.
         namespaces: apart(),
         rlimits: limit(walls),
-        no_new_privileges: rustix::thread::set_no_new_privs(true).is_ok(),
+        no_privileges: drop_privileges(),
         landlock: landlock_all(),
         calls: filter_calls(),
     })
@@ -78,6 +81,13 @@ pub fn step_back() {
 pub fn apart() -> bool {
     let alone = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
     unshare(alone | CloneFlags::CLONE_NEWUSER).or_else(|_| unshare(alone)).is_ok()
+}
+
+/// Lets go of whatever the process may do that another may not: an owner's node may be run as root, and who makes a user namespace is root in it.
+pub fn drop_privileges() -> bool {
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    set_capabilities(None, sets).is_ok() && set_no_new_privs(true).is_ok()
 }
 
 fn limit(walls: &Walls) -> bool {

@@ -34,6 +34,15 @@ fn nobody_else_is_in_its_namespaces() {
     }
 }
 
+/// Whoever started it, and whatever namespace it made.
+#[test]
+fn no_privilege_is_left() {
+    let said = try_to("name its privileges");
+    let none = rustix::thread::CapabilitySet::empty();
+    let sets = rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
+    assert_eq!(said.trim(), format!("true {sets:?}"));
+}
+
 #[test]
 fn nothing_can_be_reached() {
     if !stands("calls") {

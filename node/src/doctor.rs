@@ -28,7 +28,7 @@ async fn missing() -> Vec<(&'static str, Need)> {
     let all = [
         ("landlock", walls.landlock, Need::Wanted),
         ("system-call filter", walls.calls, Need::Wanted),
-        ("no new privileges", walls.no_new_privileges, Need::Wanted),
+        ("no privileges", walls.no_privileges, Need::Wanted),
         ("resource limits", walls.rlimits, Need::Wanted),
         ("namespaces", walls.namespaces, Need::Welcome),
     ];
@@ -79,7 +79,7 @@ pub async fn examine(home: &Home) -> Vec<Check> {
         },
         wall("landlock"),
         wall("system-call filter"),
-        wall("no new privileges"),
+        wall("no privileges"),
         wall("resource limits"),
         wall("namespaces"),
     ]
