@@ -87,22 +87,6 @@ pub(crate) fn each_unit_as(
     }
 }
 
-/// What [`each_unit_as`] hands over of nobody: the columns without a row, whatever the files hold.
-///
-/// # Errors
-/// As [`Scan::run`]; `of`'s own.
-pub(crate) fn nobody(
-    files: &[File],
-    select: &Select,
-    of: impl Fn(&ArrayRef) -> Result<ArrayRef, RunError>,
-) -> Result<RecordBatch, RunError> {
-    let selects = [select];
-    let scan = Scan::open(files, &selects, 0)?;
-    let columns = scan.physical[0].select(&RecordBatch::new_empty(scan.wanted.clone()))?.columns;
-    let columns = columns.iter().map(|c| of(&shorten(c, limits::TEXT_CHARS)?)).collect::<Result<Vec<_>, _>>()?;
-    Ok(RecordBatch::new_empty(scan.schema(&columns)))
-}
-
 /// What puts units together: by numbers that each has.
 pub(crate) struct By<F, N> {
     /// What a program takes of a column.
@@ -112,7 +96,8 @@ pub(crate) struct By<F, N> {
 }
 
 /// The rows of units that have a number in common, over at most `ways` threads: each has a state of its own, made by `start`, and `visit(state, number, rows)` gets the
-/// rows of a batch whose units have that number, each unit's in their order, and units in theirs. The states come back in the units' order.
+/// rows of a batch whose units have that number, each unit's in their order, and units in theirs. The states come back in the units' order, and with them nobody's rows: the columns, whatever
+/// the files hold.
 ///
 /// # Errors
 /// As [`Scan::run`]; `by`'s and `visit`'s own.
@@ -123,17 +108,21 @@ pub(crate) fn split_by<S: Send>(
     by: &By<impl Fn(&ArrayRef) -> Result<ArrayRef, RunError> + Sync, impl Fn(UnitRef<'_>, &mut Vec<u32>) + Sync>,
     start: impl Fn() -> S + Sync,
     visit: impl Fn(&mut S, u32, RecordBatch) -> Result<(), RunError> + Sync,
-) -> Result<Vec<S>, RunError> {
+) -> Result<(Vec<S>, RecordBatch), RunError> {
     let selects = [select];
     let scan = Scan::open(files, &selects, 0)?;
+    let taken = |columns: Vec<ArrayRef>| {
+        let columns = columns.iter().map(|c| (by.of)(&shorten(c, limits::TEXT_CHARS)?)).collect::<Result<Vec<_>, RunError>>()?;
+        Ok::<_, RunError>((scan.schema(&columns), columns))
+    };
     let begin = || Ok((start(), None::<(Unit, usize)>));
     let states = scan.run_split(ways, begin, |(state, open), chunks, _| {
         chunks.into_iter().filter(|chunk| !chunk.runs.rows.is_empty()).try_for_each(|Chunk { runs, columns }| {
-            let columns = columns.iter().map(|c| (by.of)(&shorten(c, limits::TEXT_CHARS)?)).collect::<Result<Vec<_>, _>>()?;
+            let (schema, columns) = taken(columns)?;
             let most = most_rows(&columns);
             let rows = runs.rows.last().map_or(0, |run| run.end);
             let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
-            let batch = RecordBatch::try_new_with_options(scan.schema(&columns), columns, &options)?;
+            let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
             // Each unit's numbers, and which rows: none beyond the most that one may have.
             let (mut numbered, mut numbers) = (Vec::with_capacity(runs.rows.len()), Vec::new());
             for (unit, run) in runs.units().zip(&runs.rows) {
@@ -157,5 +146,6 @@ pub(crate) fn split_by<S: Send>(
             Ok(())
         })
     })?;
-    Ok(states.into_iter().map(|(state, _)| state).collect())
+    let (nobody, _) = taken(scan.physical[0].select(&RecordBatch::new_empty(scan.wanted.clone()))?.columns)?;
+    Ok((states.into_iter().map(|(state, _)| state).collect(), RecordBatch::new_empty(nobody)))
 }

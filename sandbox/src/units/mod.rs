@@ -15,7 +15,7 @@ use tidegate_protocol::limits;
 
 pub(crate) use self::{
     eval::{Of, Physical, Selected, prove},
-    gather::{By, each_unit_as, nobody, split_by},
+    gather::{By, each_unit_as, split_by},
 };
 pub use self::{
     gather::each_unit,

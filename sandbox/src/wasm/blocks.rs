@@ -14,7 +14,7 @@ use super::{engine::MOST_WAYS, values};
 use crate::{
     RunError,
     sql::Select,
-    units::{By, UnitRef, nobody, split_by},
+    units::{By, UnitRef, split_by},
 };
 
 /// How much of the rows lies in memory.
@@ -35,7 +35,7 @@ impl Room {
     }
 }
 
-/// Calls `visit` for each of `blocks`, in order, with its rows as columns made [`values::plain`]; with nothing for one that has more than a guest
+/// Calls `visit` for each of `blocks`, in order, with its rows, in parts, as columns made [`values::plain`]; with nothing for one that has more than a guest
 /// could take, which is what its call would come to.
 ///
 /// # Errors
@@ -46,10 +46,9 @@ pub(super) fn each_block(
     blocks: Blocks,
     prf: &[u8; 32],
     room: Room,
-    visit: &mut dyn FnMut(Option<RecordBatch>) -> Result<(), RunError>,
+    visit: &mut dyn FnMut(Option<Vec<RecordBatch>>) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let mut from = 0;
-    let nobody = nobody(files, select, values::plain)?;
     let ways = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WAYS);
     let numbers = |unit: UnitRef<'_>, into: &mut Vec<u32>| unit.with_bytes(|unit| blocks_of(unit, blocks, prf, into));
     let by = By { of: values::plain, numbers };
@@ -58,19 +57,16 @@ pub(super) fn each_block(
         // Each thread has its share of the room.
         let share = Room { window: room.window / ways, all: room.all / ways, ..room };
         let begin = || Kept { room: share, blocks: from..blocks, ..Kept::default() };
-        let mut parts = split_by(files, select, ways, &by, begin, Kept::add)?;
+        let (mut parts, nobody) = split_by(files, select, ways, &by, begin, Kept::add)?;
         parts.iter_mut().try_for_each(Kept::settle)?;
         let end = parts.iter().map(|kept| kept.blocks.end).min().unwrap_or(blocks);
         for block in from..end {
-            // An empty block is called too: its number of units is not public.
-            let schema = parts.iter().find_map(|kept| kept.schema.clone());
             let held: Vec<Held> = parts.iter_mut().filter_map(|kept| kept.held.remove(&block)).collect();
             let over = held.iter().any(|held| held.over) || held.iter().map(|held| held.bytes).sum::<usize>() > room.block;
-            visit(match schema {
-                _ if over => None,
-                Some(schema) if !held.is_empty() => Some(concat_batches(&schema, held.iter().flat_map(|held| &held.parts))?),
-                _ => Some(nobody.clone()),
-            })?;
+            let rows: Vec<RecordBatch> = held.into_iter().flat_map(|held| held.parts).collect();
+            // An empty block is called too: its number of units is not public.
+            let rows = if rows.is_empty() { vec![nobody.clone()] } else { rows };
+            visit((!over).then_some(rows))?;
         }
         from = end;
     }
@@ -161,15 +157,20 @@ pub(super) fn size(rows: &RecordBatch) -> usize {
     rows.columns().iter().map(|column| column.len() + one(column)).sum()
 }
 
-/// A unit's blocks: a keyed PRF of the unit alone. Any of them with the same chance, no two the same (Floyd's sampling: Bentley and Floyd 1987).
+/// A unit's blocks, at most [`limits::RESAMPLE`]: a keyed PRF of the unit alone. Any of them with the same chance, no two the same (Floyd's sampling: Bentley and Floyd 1987).
 fn blocks_of(unit: &[u8], blocks: Blocks, prf: &[u8; 32], into: &mut Vec<u32>) {
-    let mut stream = blake3::Hasher::new_keyed(prf).update(unit).finalize_xof();
+    let mut bytes = [0; 8 * limits::RESAMPLE as usize];
+    // A hash is how its longer stream begins, and is sooner made.
+    if blocks.resample <= 4 {
+        bytes[..blake3::OUT_LEN].copy_from_slice(blake3::keyed_hash(prf, unit).as_bytes());
+    } else {
+        blake3::Hasher::new_keyed(prf).update(unit).finalize_xof().fill(&mut bytes);
+    }
     let first = into.len();
-    for most in blocks.number - blocks.resample..blocks.number {
-        let mut bytes = [0; 8];
-        stream.fill(&mut bytes);
+    let (draws, _) = bytes.as_chunks();
+    for (draw, most) in draws.iter().zip(blocks.number - blocks.resample..blocks.number) {
         // 64 bits against at most 2^20 blocks: the bias is below 2^-44.
-        let drawn = (u64::from_le_bytes(bytes) % (u64::from(most) + 1)) as u32;
+        let drawn = (u64::from_le_bytes(*draw) % (u64::from(most) + 1)) as u32;
         into.push(if into[first..].contains(&drawn) { most } else { drawn });
     }
 }
@@ -181,7 +182,7 @@ mod tests {
     /// Each unit is in so many blocks, none twice, and all blocks have about as many.
     #[test]
     fn every_unit_is_in_as_many_blocks_as_any_other() {
-        for (number, resample) in [(2, 1), (10, 1), (10, 9), (10, 4), (1000, 64)] {
+        for (number, resample) in [(2, 1), (10, 1), (10, 9), (10, 4), (1000, 16)] {
             let mut sizes = vec![0u32; number as usize];
             let units = 20_000;
             for unit in 0..units {

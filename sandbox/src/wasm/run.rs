@@ -27,8 +27,8 @@ pub fn ways() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WAYS)
 }
 
-/// The rows of some calls.
-type Calls = Vec<Option<RecordBatch>>;
+/// The rows of some calls, each in parts.
+type Calls = Vec<Option<Vec<RecordBatch>>>;
 
 /// Calls that are handed out together, unless their rows take more than [`BYTES`].
 const CALLS: usize = 64;
@@ -44,7 +44,7 @@ impl Guest {
             // What it says is shown in the order of the units.
             Some(shown) => {
                 let mut caller = Caller::new(self, plan, Some(shown));
-                self.each(files, prf, Room::of(self.limits.memory), &mut |rows| caller.call(rows.as_ref()))?;
+                self.each(files, prf, Room::of(self.limits.memory), &mut |rows| caller.call(rows.as_deref()))?;
                 caller.group
             }
             None => self.run_over(ways(), plan, files, prf, Room::of(self.limits.memory))?,
@@ -61,7 +61,7 @@ impl Guest {
             let work = |take: Arc<Mutex<Receiver<Calls>>>| {
                 let mut caller = Caller::new(self, plan, None);
                 while let Some(some) = next(&take) {
-                    some.iter().try_for_each(|rows| caller.call(rows.as_ref()))?;
+                    some.iter().try_for_each(|rows| caller.call(rows.as_deref()))?;
                 }
                 Ok(caller.group)
             };
@@ -75,7 +75,7 @@ impl Guest {
             let (mut some, mut bytes) = (Vec::with_capacity(CALLS), 0);
             let gone = |_| RunError::Engine("nobody calls".into());
             let read = self.each(files, prf, room, &mut |rows| {
-                bytes += rows.as_ref().map_or(0, size);
+                bytes += rows.iter().flatten().map(size).sum::<usize>();
                 some.push(rows);
                 if some.len() < CALLS && bytes < BYTES {
                     return Ok(());
@@ -102,10 +102,10 @@ impl Guest {
         files: &[File],
         prf: &[u8; 32],
         room: Room,
-        visit: &mut dyn FnMut(Option<RecordBatch>) -> Result<(), RunError>,
+        visit: &mut dyn FnMut(Option<Vec<RecordBatch>>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let blocks = match self.split {
-            Split::Unit => return each_unit_as(files, &self.select, values::plain, |_, rows| visit(Some(rows))),
+            Split::Unit => return each_unit_as(files, &self.select, values::plain, |_, rows| visit(Some(vec![rows]))),
             Split::Blocks(blocks) => blocks,
         };
         each_block(files, &self.select, blocks, prf, room, visit)
@@ -130,7 +130,7 @@ impl<'a> Caller<'a> {
         Self { guest, plan, defaults: Output::defaults(&guest.outputs), group: plan.group(vec![]), shown }
     }
 
-    fn call(&mut self, rows: Option<&RecordBatch>) -> Result<(), RunError> {
+    fn call(&mut self, rows: Option<&[RecordBatch]>) -> Result<(), RunError> {
         let call = |shown: Option<&mut Rehearsal>| match rows {
             None => Err("its rows take more memory than a guest may have".to_owned()),
             Some(rows) => self.guest.call(&values::rows(rows), shown),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch},
-    buffer::BooleanBuffer,
     compute::cast,
     datatypes::{DataType, Float64Type, Int64Type},
 };
@@ -38,19 +37,41 @@ pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef, RunError> {
     })
 }
 
-/// A batch of columns made [`plain`]. Validity travels beside the values.
-pub(super) fn rows(batch: &RecordBatch) -> Rows {
-    let flags = |flags: &BooleanBuffer| flags.iter().collect::<Vec<bool>>();
-    let column = |(field, array): (&Arc<arrow::datatypes::Field>, &ArrayRef)| {
-        let valid = array.nulls().filter(|n| n.null_count() > 0).map(|n| flags(n.inner())).unwrap_or_default();
-        let values = match array.data_type() {
-            DataType::Boolean => Values::Bools(flags(array.as_boolean().values())),
-            DataType::Int64 => Values::S64s(array.as_primitive::<Int64Type>().values().to_vec()),
-            DataType::Float64 => Values::F64s(array.as_primitive::<Float64Type>().values().to_vec()),
-            DataType::Binary => Values::Bytes(array.as_binary::<i32>().iter().map(|v| v.unwrap_or_default().to_vec()).collect()),
-            _ => Values::Texts(array.as_string::<i32>().iter().map(|v| v.unwrap_or_default().to_owned()).collect()),
+/// Rows in parts, of the same columns made [`plain`]. Validity travels beside the values.
+pub(super) fn rows(parts: &[RecordBatch]) -> Rows {
+    let len = parts.iter().map(RecordBatch::num_rows).sum();
+    let Some(first) = parts.first() else { return Rows { len: 0, columns: vec![] } };
+    let column = |(i, field): (usize, &Arc<arrow::datatypes::Field>)| {
+        let arrays = || parts.iter().map(|part| part.column(i));
+        let values = match first.column(i).data_type() {
+            DataType::Boolean => Values::Bools(gathered(len, arrays(), |a, into| into.extend(a.as_boolean().values()))),
+            DataType::Int64 => Values::S64s(gathered(len, arrays(), |a, into| {
+                into.extend_from_slice(a.as_primitive::<Int64Type>().values());
+            })),
+            DataType::Float64 => Values::F64s(gathered(len, arrays(), |a, into| {
+                into.extend_from_slice(a.as_primitive::<Float64Type>().values());
+            })),
+            DataType::Binary => Values::Bytes(gathered(len, arrays(), |a, into| {
+                into.extend(a.as_binary::<i32>().iter().map(|v| v.unwrap_or_default().to_vec()));
+            })),
+            _ => Values::Texts(gathered(len, arrays(), |a, into| {
+                into.extend(a.as_string::<i32>().iter().map(|v| v.unwrap_or_default().to_owned()));
+            })),
         };
+        let all = arrays().all(|a| a.null_count() == 0);
+        let flags = |a: &ArrayRef, into: &mut Vec<bool>| match a.nulls() {
+            Some(nulls) => into.extend(nulls.inner()),
+            None => into.extend(std::iter::repeat_n(true, a.len())),
+        };
+        let valid = if all { vec![] } else { gathered(len, arrays(), flags) };
         Column { name: field.name().clone(), values, valid }
     };
-    Rows { len: batch.num_rows() as u32, columns: batch.schema().fields().iter().zip(batch.columns()).map(column).collect() }
+    Rows { len: len as u32, columns: first.schema().fields().iter().enumerate().map(column).collect() }
+}
+
+/// What `add` makes of each array, in one vector for `len` rows.
+fn gathered<'a, T>(len: usize, arrays: impl Iterator<Item = &'a ArrayRef>, add: impl Fn(&ArrayRef, &mut Vec<T>)) -> Vec<T> {
+    let mut all = Vec::with_capacity(len);
+    arrays.for_each(|array| add(array, &mut all));
+    all
 }
