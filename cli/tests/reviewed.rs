@@ -123,3 +123,30 @@ fn a_standing_rule_lets_its_program_through_until_the_count_is_spent() {
         world.fails("buyer", &world.run_args(&towns, &node.address, &world.text("grant"))).contains("gives no exact results")
     );
 }
+
+/// Tables that a buyer sends are part of the question: they lie beside it until the owner has spoken.
+#[test]
+fn the_owner_can_read_what_a_question_is_joined_to() {
+    let world = world();
+    let node = world.serve(None);
+    std::fs::write(world.path("places.csv"), "city,zone\nnorth,cold\nsouth,warm\neast,warm\nwest,warm\n").unwrap();
+    let query =
+        "SELECT zone, COUNT(DISTINCT person) AS people FROM dataset JOIN places ON dataset.city = places.city GROUP BY zone";
+    let body =
+        format!("dataset = \"exact\"\nmode = \"reviewed\"\n[sql]\nquery = \"{query}\"\ntables = {{ places = \"places.csv\" }}\n");
+    std::fs::write(world.path("zones.toml"), body).unwrap();
+    let (job, grant) = (world.text("zones.toml"), world.text("exact-grant"));
+    let created = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    let again = ["--request", "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd", "--created", &created];
+    let args = [&world.run_args(&job, &node.address, &grant)[..], &again].concat();
+    let said = world.fails("buyer", &args);
+    assert!(said.contains("waits for the owner's approval"), "{said}");
+    let waiting: serde_json::Value = serde_json::from_str(&world.ok("owner", &["pending", "--json"])).unwrap();
+    let tables = std::path::PathBuf::from(waiting["tables"].as_str().unwrap());
+    assert!(std::fs::read(&tables).unwrap().windows(4).any(|bytes| bytes == b"cold"), "they are as they were sent");
+    assert!(world.ok("owner", &["pending"]).contains(waiting["tables"].as_str().unwrap()));
+    world.ok("owner", &["approve", waiting["job"].as_str().unwrap()]);
+    assert!(!tables.exists());
+    let said: serde_json::Value = serde_json::from_str(&world.ok("buyer", &args)).unwrap();
+    assert_eq!(said["result"]["rows"].as_array().unwrap().len(), 2, "{said}");
+}

@@ -117,19 +117,21 @@ impl Provider {
         {
             return Err(conflict(&job.body().request));
         }
-        if let Some(record) = known.filter(|r| matches!(r.state, State::Done { .. })) {
+        if let Some(record) = known.clone().filter(|r| matches!(r.state, State::Done { .. })) {
             return Ok(record);
         }
+        // A crash cut it off after it was charged: it is finished, whoever leaves, and stopped as jobs are that run.
+        let charged = known.is_some();
         let attachment = job.body().program.attachment().map(|_| Arc::new(attachment));
         let (id, _listed) = (job.id(), self.note(&job, dataset, None));
         let prepare = self.prepare(job, dataset, token, attachment.clone());
         let (admitted, _slot) = tokio::select! {
             prepared = prepare => prepared?,
-            () = running::told(&self.home, &id) => {
+            () = running::told(&self.home, &id), if !charged => {
                 running::forget(&self.home, &id);
                 return Err(Refusal::new(Code::Unavailable, "the owner stopped this job before it began; nothing was charged"));
             }
-            () = gone.cancelled() => {
+            () = gone.cancelled(), if !charged => {
                 tracing::info!("a job of {peer} is dropped: its buyer has left, and nothing was charged");
                 return Err(Refusal::new(Code::Unavailable, "the buyer has left"));
             }
