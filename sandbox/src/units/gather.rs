@@ -123,24 +123,28 @@ pub(crate) fn split_by<S: Send>(
             let rows = runs.rows.last().map_or(0, |run| run.end);
             let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
             let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
-            // Each unit's numbers, and which rows: none beyond the most that one may have.
+            // Each unit's numbers, and which rows: none beyond the most that one may have. Numbers and places in one integer are soon sorted.
             let (mut numbered, mut numbers) = (Vec::with_capacity(runs.rows.len()), Vec::new());
-            for (unit, run) in runs.units().zip(&runs.rows) {
+            let mut spans = Vec::with_capacity(runs.rows.len());
+            for (place, (unit, run)) in (0u64..).zip(runs.units().zip(&runs.rows)) {
                 let before = open.as_ref().filter(|(open, _)| open.as_ref() == unit).map_or(0, |(_, rows)| *rows);
                 let kept = run.len().min(most - before);
                 if run.end == rows {
                     *open = Some((unit.to_owned(), before + kept));
                 }
                 (by.numbers)(unit, &mut numbers);
-                numbered.extend(numbers.drain(..).map(|number| (number, run.start..run.start + kept)));
+                numbered.extend(numbers.drain(..).map(|number| u64::from(number) << 32 | place));
+                spans.push(run.start as u32..(run.start + kept) as u32);
             }
-            numbered.sort_by_key(|(number, _)| *number);
-            let order: UInt32Array = numbered.iter().flat_map(|(_, rows)| rows.start as u32..rows.end as u32).collect();
-            let sorted = take_record_batch(&batch, &order)?;
+            numbered.sort_unstable();
+            let rows_of = |one: &u64| spans[*one as u32 as usize].clone();
+            let mut order = Vec::with_capacity(rows * numbered.len() / spans.len().max(1));
+            numbered.iter().for_each(|one| order.extend(rows_of(one)));
+            let sorted = take_record_batch(&batch, &UInt32Array::from(order))?;
             let mut from = 0;
-            for same in numbered.chunk_by(|a, b| a.0 == b.0) {
-                let rows = same.iter().map(|(_, rows)| rows.len()).sum();
-                visit(state, same[0].0, sorted.slice(from, rows))?;
+            for same in numbered.chunk_by(|a, b| a >> 32 == b >> 32) {
+                let rows = same.iter().map(|one| rows_of(one).len()).sum();
+                visit(state, (same[0] >> 32) as u32, sorted.slice(from, rows))?;
                 from += rows;
             }
             Ok(())

@@ -1,6 +1,6 @@
 //! Rows by block, in bounded memory: as many blocks at a time as there is room for, and the files are read again for the others.
 
-use std::{collections::BTreeMap, fs::File, ops::Range};
+use std::{collections::BTreeMap, fs::File, hash::Hasher as _, ops::Range};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array},
@@ -8,6 +8,7 @@ use arrow::{
     datatypes::{DataType, SchemaRef},
 };
 
+use siphasher::sip::SipHasher24;
 use tidegate_protocol::{job::Blocks, limits};
 
 use super::{engine::MOST_WAYS, values};
@@ -50,7 +51,8 @@ pub(super) fn each_block(
 ) -> Result<(), RunError> {
     let mut from = 0;
     let ways = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WAYS);
-    let numbers = |unit: UnitRef<'_>, into: &mut Vec<u32>| unit.with_bytes(|unit| blocks_of(unit, blocks, prf, into));
+    let prf = Prf::new(prf);
+    let numbers = |unit: UnitRef<'_>, into: &mut Vec<u32>| unit.with_bytes(|unit| prf.blocks(unit, blocks, into));
     let by = By { of: values::plain, numbers };
     let blocks = blocks.number;
     while from < blocks {
@@ -58,7 +60,7 @@ pub(super) fn each_block(
         let share = Room { window: room.window / ways, all: room.all / ways, ..room };
         let begin = || Kept { room: share, blocks: from..blocks, ..Kept::default() };
         let (mut parts, nobody) = split_by(files, select, ways, &by, begin, Kept::add)?;
-        parts.iter_mut().try_for_each(Kept::settle)?;
+        settle_all(&mut parts)?;
         let end = parts.iter().map(|kept| kept.blocks.end).min().unwrap_or(blocks);
         for block in from..end {
             let held: Vec<Held> = parts.iter_mut().filter_map(|kept| kept.held.remove(&block)).collect();
@@ -71,6 +73,17 @@ pub(super) fn each_block(
         from = end;
     }
     Ok(())
+}
+
+/// Copies what is kept in all parts, each by a thread of its own.
+fn settle_all(parts: &mut [Kept]) -> Result<(), RunError> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = parts.iter_mut().map(|kept| scope.spawn(|| kept.settle())).collect();
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(settled) => settled,
+            Err(_) => Err(RunError::Engine("a thread died".into())),
+        })
+    })
 }
 
 impl Default for Room {
@@ -157,21 +170,27 @@ pub(super) fn size(rows: &RecordBatch) -> usize {
     rows.columns().iter().map(|column| column.len() + one(column)).sum()
 }
 
-/// A unit's blocks, at most [`limits::RESAMPLE`]: a keyed PRF of the unit alone. Any of them with the same chance, no two the same (Floyd's sampling: Bentley and Floyd 1987).
-fn blocks_of(unit: &[u8], blocks: Blocks, prf: &[u8; 32], into: &mut Vec<u32>) {
-    let mut bytes = [0; 8 * limits::RESAMPLE as usize];
-    // A hash is how its longer stream begins, and is sooner made.
-    if blocks.resample <= 4 {
-        bytes[..blake3::OUT_LEN].copy_from_slice(blake3::keyed_hash(prf, unit).as_bytes());
-    } else {
-        blake3::Hasher::new_keyed(prf).update(unit).finalize_xof().fill(&mut bytes);
+/// A keyed PRF of a unit alone that says in which blocks it is: SipHash-2-4 (Aumasson and Bernstein 2012), quick on what is short.
+struct Prf(SipHasher24);
+
+impl Prf {
+    fn new(key: &[u8; 32]) -> Self {
+        let mut half = [0; 16];
+        half.copy_from_slice(&blake3::keyed_hash(key, b"blocks of units").as_bytes()[..16]);
+        Self(SipHasher24::new_with_key(&half))
     }
-    let first = into.len();
-    let (draws, _) = bytes.as_chunks();
-    for (draw, most) in draws.iter().zip(blocks.number - blocks.resample..blocks.number) {
-        // 64 bits against at most 2^20 blocks: the bias is below 2^-44.
-        let drawn = (u64::from_le_bytes(*draw) % (u64::from(most) + 1)) as u32;
-        into.push(if into[first..].contains(&drawn) { most } else { drawn });
+
+    /// A unit's blocks: any of them with the same chance, no two the same (Floyd's sampling: Bentley and Floyd 1987).
+    fn blocks(&self, unit: &[u8], blocks: Blocks, into: &mut Vec<u32>) {
+        let first = into.len();
+        for most in blocks.number - blocks.resample..blocks.number {
+            let mut hasher = self.0;
+            hasher.write(unit);
+            hasher.write(&most.to_le_bytes());
+            // 64 bits against at most 2^20 blocks: the bias is below 2^-44.
+            let drawn = (hasher.finish() % (u64::from(most) + 1)) as u32;
+            into.push(if into[first..].contains(&drawn) { most } else { drawn });
+        }
     }
 }
 
@@ -182,12 +201,13 @@ mod tests {
     /// Each unit is in so many blocks, none twice, and all blocks have about as many.
     #[test]
     fn every_unit_is_in_as_many_blocks_as_any_other() {
+        let prf = Prf::new(&[3; 32]);
         for (number, resample) in [(2, 1), (10, 1), (10, 9), (10, 4), (1000, 16)] {
             let mut sizes = vec![0u32; number as usize];
             let units = 20_000;
             for unit in 0..units {
                 let mut mine = vec![];
-                blocks_of(&u32::to_le_bytes(unit), Blocks { number, resample }, &[3; 32], &mut mine);
+                prf.blocks(&u32::to_le_bytes(unit), Blocks { number, resample }, &mut mine);
                 mine.iter().for_each(|block| sizes[*block as usize] += 1);
                 mine.sort_unstable();
                 mine.dedup();
