@@ -138,6 +138,14 @@ impl Admitted {
         }
     }
 
+    /// The model as a runtime may read it.
+    pub fn model(&self) -> Option<&[u8]> {
+        match &self.engine {
+            Engine::Sql(_) | Engine::Wasm(_) => None,
+            Engine::Onnx(model) => Some(model.bytes()),
+        }
+    }
+
     /// What a query computes from released numbers, where that is more than naming them.
     pub fn view(&self) -> Option<&sql::View> {
         match &self.engine {

@@ -61,6 +61,56 @@ fn hostile_and_unfitting_models_are_refused_by_name() {
     }
 }
 
+/// A field of a message, as protocol buffers write it (<https://protobuf.dev/programming-guides/encoding/>), of less than 128 bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let key = u32::from(number) << 3 | 2;
+    let key = if key < 128 { vec![key as u8] } else { vec![key as u8 | 128, (key >> 7) as u8] };
+    [&key[..], &[bytes.len() as u8], bytes].concat()
+}
+
+/// What an otherwise sound model may not hold beside: nobody has looked at it, or it would lead elsewhere.
+#[test]
+fn what_is_not_understood_is_not_handed_on() {
+    let sound = model("heavy_user");
+    let with = |more: Vec<u8>| refusal([&sound[..], &more].concat(), FIVE, "score");
+    let node = |more: Vec<u8>| field(7, &field(1, &[field(4, b"Relu"), more].concat()));
+    let attribute = |more: Vec<u8>| node(field(5, &[field(1, b"alpha"), more].concat()));
+    for (more, word) in [
+        (field(25, b""), "functions"),
+        (field(20, b""), "trained by"),
+        (field(26, b""), "devices"),
+        (vec![0x98, 0x06, 1], "not known here: 99"),
+        (field(7, &field(15, b"")), "sparse initializers"),
+        (field(7, &field(99, b"")), "not known here: 7.99"),
+        (node(field(8, b"other")), "overload"),
+        (node(field(10, b"")), "device"),
+        (node(field(7, b"com.example")), "of domain"),
+        (attribute(field(6, b"")), "nested graph"),
+        (attribute(field(11, b"")), "nested graph"),
+        (attribute(field(22, b"")), "nested graph"),
+        (attribute(field(21, b"outer")), "of a function"),
+        (attribute(field(14, b"")), "of a function or a type"),
+        (attribute(field(5, &field(13, b""))), "outside the file"),
+        (attribute(field(10, &field(3, b""))), "outside the file"),
+        (field(7, &field(5, &[0x70, 1])), "outside the file"),
+        (field(7, &field(11, &field(2, &field(4, b"")))), "not known here: 7.11.2.4"),
+    ] {
+        let said = with(more).unwrap_err().to_string();
+        assert!(said.contains(word), "{said} / {word}");
+    }
+    // What says nothing to a runtime is dropped on the way: it reads what was checked, and nothing beside.
+    let noted = [&sound[..], &field(6, b"a note"), &field(14, &[field(1, b"key"), field(2, b"value")].concat())].concat();
+    let mut policy = policy();
+    policy.kinds.push(tidegate_protocol::policy::JobKind::Onnx);
+    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
+    let handed = |bytes: &[u8]| {
+        let job = job(program(bytes, FIVE, "score", RowReduce::Mean));
+        admit(&job, &policy, &t.schema, Some(bytes.to_vec().into())).unwrap().model().unwrap().to_vec()
+    };
+    assert_eq!(handed(&noted), handed(&sound));
+    assert_eq!(handed(&handed(&sound)), handed(&sound));
+}
+
 /// Scores are the first feature; a score of NaN stands for a failed run.
 struct Echo;
 impl Inference for Echo {

@@ -103,7 +103,7 @@ fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option
         Sent::Code(code) => Some(Attachment::from(Code::of_own_compiler(code))),
     };
     let attachment = attachment.map(|sent| sent.with_data(task.data));
-    let admitted = match tidegate_sandbox::admit(&task.job, &task.policy, &schema, attachment.clone()) {
+    let admitted = match tidegate_sandbox::admit(&task.job, &task.policy, &schema, attachment) {
         Ok(admitted) => admitted,
         Err(refusal) => return Answer::Refused(refusal),
     };
@@ -116,7 +116,7 @@ fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option
     }
     let mut remote = match (&task.job.program, pipes) {
         (Program::Onnx { output, index, .. }, Some((to, from))) => {
-            let model = attachment.as_ref().map(Attachment::bytes).unwrap_or_default();
+            let model = admitted.model().unwrap_or_default();
             match Client::load(to, from, model, admitted.features(), output, *index) {
                 Ok(client) => Some(Remote(client)),
                 Err(e) => return Answer::Failed(e.to_string()),

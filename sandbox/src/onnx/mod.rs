@@ -6,6 +6,7 @@
 mod admit;
 mod proto;
 mod run;
+mod strict;
 
 use arrow::array::Float32Array;
 

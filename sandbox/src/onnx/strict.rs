@@ -1,0 +1,195 @@
+//! Reads a model to its last byte: a field that is not known here is refused, not passed over.
+//!
+//! The decoder skips what it does not know. A runtime of another version may know it, and see another model than the one that was checked.
+
+use prost::{
+    Message,
+    encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
+};
+
+use super::proto::ModelProto;
+
+/// What a field holds.
+enum Field {
+    /// A value, or what is refused or dropped as a whole.
+    Leaf,
+    /// A message of these fields.
+    Of(&'static [(u32, Field)]),
+}
+
+use Field::{Leaf, Of};
+
+// By number, as the IR has them; a comment names those that are not in `proto`, which say nothing to a runtime and are dropped.
+const MODEL: &[(u32, Field)] = &[
+    (1, Leaf),
+    (2, Leaf), // producer_name
+    (3, Leaf), // producer_version
+    (4, Leaf), // domain
+    (5, Leaf), // model_version
+    (6, Leaf), // doc_string
+    (7, Of(GRAPH)),
+    (8, Of(&[(1, Leaf), (2, Leaf)])),
+    (14, Leaf), // metadata_props
+    (20, Leaf),
+    (25, Leaf),
+    (26, Leaf),
+];
+const GRAPH: &[(u32, Field)] = &[
+    (1, Of(NODE)),
+    (2, Leaf),
+    (5, Of(TENSOR)),
+    (10, Leaf), // doc_string
+    (11, Of(VALUE)),
+    (12, Of(VALUE)),
+    (13, Of(VALUE)),
+    (14, Leaf), // quantization_annotation
+    (15, Leaf),
+    (16, Leaf), // metadata_props
+];
+const NODE: &[(u32, Field)] = &[
+    (1, Leaf),
+    (2, Leaf),
+    (3, Leaf),
+    (4, Leaf),
+    (5, Of(ATTRIBUTE)),
+    (6, Leaf), // doc_string
+    (7, Leaf),
+    (8, Leaf),
+    (9, Leaf), // metadata_props
+    (10, Leaf),
+];
+const ATTRIBUTE: &[(u32, Field)] = &[
+    (1, Leaf),
+    (2, Leaf),
+    (3, Leaf),
+    (4, Leaf),
+    (5, Of(TENSOR)),
+    (6, Leaf),
+    (7, Leaf),
+    (8, Leaf),
+    (9, Leaf),
+    (10, Of(TENSOR)),
+    (11, Leaf),
+    (13, Leaf), // doc_string
+    (14, Leaf),
+    (15, Leaf),
+    (20, Leaf),
+    (21, Leaf),
+    (22, Leaf),
+    (23, Leaf),
+];
+const TENSOR: &[(u32, Field)] = &[
+    (1, Leaf),
+    (2, Leaf),
+    (3, Leaf),
+    (4, Leaf),
+    (5, Leaf),
+    (6, Leaf),
+    (7, Leaf),
+    (8, Leaf),
+    (9, Leaf),
+    (10, Leaf),
+    (11, Leaf),
+    (12, Leaf), // doc_string
+    (13, Leaf),
+    (14, Leaf),
+    (16, Leaf), // metadata_props
+];
+const VALUE: &[(u32, Field)] = &[
+    (1, Leaf),
+    (2, Of(&[(1, Of(&[(1, Leaf), (2, Of(&[(1, Of(DIMENSION))]))])), (6, Leaf)])), // 6: denotation
+    (3, Leaf),                                                                    // doc_string
+    (4, Leaf),                                                                    // metadata_props
+];
+const DIMENSION: &[(u32, Field)] = &[
+    (1, Leaf),
+    (2, Leaf),
+    (3, Leaf), // denotation
+];
+
+/// Reads a model.
+///
+/// # Errors
+/// Why it is none, or which field is not known: its numbers from the model down.
+pub(super) fn read(bytes: &[u8]) -> Result<ModelProto, String> {
+    walk(bytes, MODEL, &mut vec![])?;
+    ModelProto::decode(bytes).map_err(|e| format!("not an ONNX model: {e}"))
+}
+
+fn walk(mut bytes: &[u8], fields: &[(u32, Field)], path: &mut Vec<u32>) -> Result<(), String> {
+    let none = |e: prost::DecodeError| format!("not an ONNX model: {e}");
+    while !bytes.is_empty() {
+        let (number, wire) = decode_key(&mut bytes).map_err(none)?;
+        path.push(number);
+        match fields.iter().find(|(known, _)| *known == number) {
+            None => {
+                let path: Vec<String> = path.iter().map(u32::to_string).collect();
+                return Err(format!("holds a field that is not known here: {}", path.join(".")));
+            }
+            Some((_, Of(fields))) if wire == WireType::LengthDelimited => {
+                let length = decode_varint(&mut bytes).map_err(none)?;
+                let split = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
+                let (message, rest) = split.ok_or("not an ONNX model: it ends too soon")?;
+                walk(message, fields, path)?;
+                bytes = rest;
+            }
+            Some(_) => skip_field(wire, number, &mut bytes, DecodeContext::default()).map_err(none)?,
+        }
+        path.pop();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound() -> Vec<u8> {
+        std::fs::read(tidegate_fixtures::path("models/heavy_user.onnx")).unwrap()
+    }
+
+    /// What is written from what was read is read as the same again.
+    #[test]
+    fn what_is_read_is_written() {
+        let model = read(&sound()).unwrap();
+        let written = model.encode_to_vec();
+        assert_eq!(read(&written).unwrap(), model);
+        assert!(!model.opset_import.is_empty() && model.ir_version.is_some());
+    }
+
+    #[test]
+    fn a_field_that_is_not_known_is_named() {
+        // Field 99 of the model, a number.
+        let more = [&sound()[..], &[0x98, 0x06, 1]].concat();
+        assert!(read(&more).unwrap_err().ends_with(": 99"));
+        // Field 40 of a node of the graph: 7.1.40.
+        let node = [0x3a, 5, 0x0a, 3, 0xc0, 0x02, 1];
+        assert!(read(&[&sound()[..], &node].concat()).unwrap_err().ends_with(": 7.1.40"));
+        // An input that is a sequence: 7.11.2.4.
+        let input = [0x3a, 6, 0x5a, 4, 0x12, 2, 0x22, 0];
+        assert!(read(&[&sound()[..], &input].concat()).unwrap_err().ends_with(": 7.11.2.4"));
+    }
+
+    /// Every field that the decoder knows is known to the walk, and those below it too: a message of all of them passes.
+    #[test]
+    fn the_walk_knows_what_the_decoder_does() {
+        use super::super::proto::*;
+        let tensor = TensorProto { dims: vec![1], segment: Some(vec![]), name: Some("t".into()), ..Default::default() };
+        let attribute =
+            AttributeProto { t: Some(tensor.clone()), tensors: vec![tensor.clone()], floats: vec![1.0], ..Default::default() };
+        let node = NodeProto { attribute: vec![attribute], overload: Some("o".into()), ..Default::default() };
+        let shape = Shape { dim: vec![Dimension { value: Some(1), param: Some("n".into()) }] };
+        let kind = TypeProto { tensor: Some(TensorType { elem_type: Some(1), shape: Some(shape) }) };
+        let value = ValueInfoProto { name: Some("v".into()), kind: Some(kind) };
+        let graph = GraphProto {
+            node: vec![node],
+            initializer: vec![tensor],
+            input: vec![value.clone()],
+            output: vec![value.clone()],
+            value_info: vec![value],
+            ..Default::default()
+        };
+        let model = ModelProto { graph: Some(graph), training_info: vec![vec![]], ..Default::default() };
+        assert_eq!(read(&model.encode_to_vec()).unwrap(), model);
+    }
+}
