@@ -21,6 +21,9 @@ pub const DOCUMENT_BYTES: usize = 40 << 10;
 /// Largest program attachment (WebAssembly component and the data beside it, or ONNX model) in bytes. Held in memory while it is compiled.
 pub const PROGRAM_BYTES: usize = 64 << 20;
 
+/// Most nodes, attributes, tensors and other parts of a model. Two bytes of it may be a part, which takes a hundred times as much memory once it is read.
+pub const MODEL_PARTS: usize = 1 << 18;
+
 /// Most functions of a component, and most bytes of one of them. Compilers take more than linear time over a function.
 pub const FUNCTIONS: usize = 100_000;
 /// See [`FUNCTIONS`].

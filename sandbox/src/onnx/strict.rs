@@ -7,6 +7,8 @@ use prost::{
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
 
+use tidegate_protocol::limits;
+
 use super::proto::ModelProto;
 
 /// What a field holds.
@@ -112,32 +114,47 @@ const DIMENSION: &[(u32, Field)] = &[
 /// # Errors
 /// Why it is none, or which field is not known: its numbers from the model down.
 pub(super) fn read(bytes: &[u8]) -> Result<ModelProto, String> {
-    walk(bytes, MODEL, &mut vec![])?;
+    Walk::default().message(bytes, MODEL)?;
     ModelProto::decode(bytes).map_err(|e| format!("not an ONNX model: {e}"))
 }
 
-fn walk(mut bytes: &[u8], fields: &[(u32, Field)], path: &mut Vec<u32>) -> Result<(), String> {
-    let none = |e: prost::DecodeError| format!("not an ONNX model: {e}");
-    while !bytes.is_empty() {
-        let (number, wire) = decode_key(&mut bytes).map_err(none)?;
-        path.push(number);
-        match fields.iter().find(|(known, _)| *known == number) {
-            None => {
-                let path: Vec<String> = path.iter().map(u32::to_string).collect();
-                return Err(format!("holds a field that is not known here: {}", path.join(".")));
-            }
-            Some((_, Of(fields))) if wire == WireType::LengthDelimited => {
-                let length = decode_varint(&mut bytes).map_err(none)?;
-                let split = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
-                let (message, rest) = split.ok_or("not an ONNX model: it ends too soon")?;
-                walk(message, fields, path)?;
-                bytes = rest;
-            }
-            Some(_) => skip_field(wire, number, &mut bytes, DecodeContext::default()).map_err(none)?,
+/// Where a walk is.
+#[derive(Default)]
+struct Walk {
+    /// Numbers of the fields from the model down.
+    path: Vec<u32>,
+    /// Messages so far.
+    parts: usize,
+}
+
+impl Walk {
+    fn message(&mut self, mut bytes: &[u8], fields: &[(u32, Field)]) -> Result<(), String> {
+        let none = |e: prost::DecodeError| format!("not an ONNX model: {e}");
+        self.parts += 1;
+        if self.parts > limits::MODEL_PARTS {
+            return Err(format!("has more than {} parts: nodes, attributes, tensors", limits::MODEL_PARTS));
         }
-        path.pop();
+        while !bytes.is_empty() {
+            let (number, wire) = decode_key(&mut bytes).map_err(none)?;
+            self.path.push(number);
+            match fields.iter().find(|(known, _)| *known == number) {
+                None => {
+                    let path: Vec<String> = self.path.iter().map(u32::to_string).collect();
+                    return Err(format!("holds a field that is not known here: {}", path.join(".")));
+                }
+                Some((_, Of(fields))) if wire == WireType::LengthDelimited => {
+                    let length = decode_varint(&mut bytes).map_err(none)?;
+                    let split = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
+                    let (message, rest) = split.ok_or("not an ONNX model: it ends too soon")?;
+                    self.message(message, fields)?;
+                    bytes = rest;
+                }
+                Some(_) => skip_field(wire, number, &mut bytes, DecodeContext::default()).map_err(none)?,
+            }
+            self.path.pop();
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -168,6 +185,20 @@ mod tests {
         // An input that is a sequence: 7.11.2.4.
         let input = [0x3a, 6, 0x5a, 4, 0x12, 2, 0x22, 0];
         assert!(read(&[&sound()[..], &input].concat()).unwrap_err().ends_with(": 7.11.2.4"));
+    }
+
+    /// Each part takes much more memory once it is read than two bytes.
+    #[test]
+    fn parts_are_counted_before_they_are_read() {
+        // A graph of empty nodes.
+        let graph = |nodes: usize| {
+            let mut bytes = vec![0x3a];
+            prost::encoding::encode_varint(2 * nodes as u64, &mut bytes);
+            bytes.extend([0x0a, 0].repeat(nodes));
+            bytes
+        };
+        assert!(read(&graph(1000)).is_ok());
+        assert!(read(&graph(limits::MODEL_PARTS)).unwrap_err().contains("parts"));
     }
 
     /// Every field that the decoder knows is known to the walk, and those below it too: a message of all of them passes.
