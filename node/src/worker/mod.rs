@@ -22,17 +22,17 @@ pub use serve::{main, runner_main};
 
 /// Memory of a worker beyond the guest's own: planner, compiler, batches.
 const WORKER_MEMORY: u64 = 2 << 30;
-/// Most memory of a worker that runs a job under `policy`, in bytes.
-pub fn memory(policy: &Policy) -> u64 {
-    WORKER_MEMORY + policy.limits.memory_bytes * wasm::ways() as u64
-}
-
 /// Of it, for groups: keys and sums grow in steps and are copied once, so several times as much is in use for a moment.
 const GROUP_BYTES: usize = 256 << 20;
 /// Most bytes of groups on disk.
 const SPILL_BYTES: u64 = 256 << 30;
 /// Longest frame of a worker's reply in bytes.
 const FRAME_BYTES: u32 = 256 << 20;
+
+/// Most memory of a worker that runs a job under `policy`, in bytes.
+pub fn memory(policy: &Policy) -> u64 {
+    WORKER_MEMORY + policy.limits.memory_bytes * wasm::ways() as u64
+}
 
 /// What the worker is told.
 #[derive(Serialize, Deserialize)]
