@@ -46,6 +46,10 @@ impl Workers {
             Ok(Answer::Checked { shape, declared, pattern }) => Ok(Checked { shape, declared, pattern }),
             Ok(Answer::Refused(refusal)) => Err(refusal),
             Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
+            Err(WorkerFailed::NotStarted(e)) => {
+                tracing::error!("no worker: {e}");
+                Err(Refusal::new(Code::Unavailable, "the owner's node has no worker just now").fix("Send the same job again"))
+            }
             Err(e) => {
                 tracing::warn!("a program could not be checked: {e}");
                 Err(Refusal::new(Code::Program, "the program cannot be planned").at("program").fix("Make it simpler"))
@@ -185,11 +189,9 @@ impl Workers {
                     // What it died of says more than that it stopped talking.
                     Err(e) => {
                         let status = child.wait().await.map_err(failed)?;
-                        return Err(if status.success() {
-                            told.err().unwrap_or(e)
-                        } else {
-                            failed(format!("ended with {status}"))
-                        });
+                        // One that ended before it had its task did not end of it.
+                        told.map_err(not_started)?;
+                        return Err(if status.success() { e } else { failed(format!("ended with {status}")) });
                     }
                 }
             };
