@@ -39,7 +39,7 @@ enum Command {
     Approve(commands::review::OneArgs),
     /// Turn a waiting job down.
     Deny(commands::review::OneArgs),
-    /// Show what this party's node runs just now, or stop a job.
+    /// Show which jobs this party's node has in hand just now, or stop one.
     #[command(subcommand)]
     Jobs(commands::jobs::Args),
     /// Show what broke a worker and is not run again, or lift it.

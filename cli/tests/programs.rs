@@ -48,7 +48,7 @@ fn weights_travel_with_the_program() {
         let said = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
         assert!(said.contains(problem), "{split}: {said}");
     }
-    // A row function reads no data, and a file that is not there is named.
+    // A file that is not there is named.
     std::fs::remove_file(world.path("weights.bin")).unwrap();
     let said = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
     assert!(said.contains("weights.bin"), "{said}");

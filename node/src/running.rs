@@ -125,6 +125,6 @@ pub fn stop(home: &Home, prefix: &str) -> Result<Running, NodeError> {
             Ok(one)
         }
         (Some(_), _) => Err(NodeError::File(format!("{prefix:?} begins the id of several jobs: give more of it"))),
-        (None, _) => Err(NodeError::File(format!("no job {prefix:?} is running. See `tidegate jobs`"))),
+        (None, _) => Err(NodeError::File(format!("no job {prefix:?} runs or waits. See `tidegate jobs list`"))),
     }
 }

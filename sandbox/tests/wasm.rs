@@ -61,15 +61,19 @@ fn a_guest_sees_one_unit_at_a_time() {
 fn data_is_paid_from_fuel() {
     let t = people();
     let bytes = guest("network");
-    let ask = |data: Vec<u8>| {
-        let job = job(Program::Wasm {
-            module: ContentHash::of(&bytes),
+    let job_of = |bytes: &[u8], data: &[u8], outputs: Vec<Output>| {
+        job(Program::Wasm {
+            module: ContentHash::of(bytes),
             select: "SELECT spend FROM dataset".into(),
             params_base64: String::new(),
-            data: Some(Data::of(&data)),
+            data: (!data.is_empty()).then(|| Data::of(data)),
             split: Split::Unit,
-            outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
-        });
+            outputs,
+        })
+    };
+    let two = || vec![output("mean", 4096.0), output("heavy", 1.0)];
+    let ask = |data: Vec<u8>| {
+        let job = job_of(&bytes, &data, two());
         let mut shown = Rehearsal::default();
         let admitted = admit(&job, &policy(), &t.schema, Some(Attachment::from(bytes.clone()).with_data(data)))?;
         let help = Help { rehearsal: Some(&mut shown), ..Help::default() };
@@ -80,15 +84,16 @@ fn data_is_paid_from_fuel() {
     assert!(few.lines.is_empty(), "{:?}", few.lines);
     let many = ask(vec![0; policy().limits.fuel as usize + 1]).unwrap();
     assert!(many.lines.iter().all(|line| line.contains("fuel")) && many.lines.len() == 3, "{:?}", many.lines);
+    // A row function reads none.
+    let row = wat::parse_str("(module (func (export \"row\") (param f64) (result f64) (local.get 0)))").unwrap();
+    let with = |data: &[u8]| {
+        let sent = Attachment::from(row.clone()).with_data(data.to_vec());
+        admit(&job_of(&row, data, vec![output("mean", 4096.0)]), &policy(), &t.schema, Some(sent)).map(|_| ())
+    };
+    with(&[]).unwrap();
+    assert!(with(&[1]).unwrap_err().to_string().contains("a row function has no data"));
     // Other bytes than the job names are not taken.
-    let job = job(Program::Wasm {
-        module: ContentHash::of(&bytes),
-        select: "SELECT spend FROM dataset".into(),
-        params_base64: String::new(),
-        data: Some(Data::of(&[0; 32])),
-        split: Split::Unit,
-        outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
-    });
+    let job = job_of(&bytes, &[0; 32], two());
     for data in [vec![], vec![1; 32], vec![0; 31]] {
         let refusal = admit(&job, &policy(), &t.schema, Some(Attachment::from(bytes.clone()).with_data(data))).unwrap_err();
         assert_eq!(refusal.field.as_deref(), Some("program.data"));

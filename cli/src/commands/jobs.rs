@@ -4,10 +4,10 @@ use tidegate_node::{home::Home, running};
 
 use crate::show::plain;
 
-/// What to do with the jobs that this party's node runs.
+/// What to do with the jobs that this party's node has in hand.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// What runs just now, for whom, and until when.
+    /// What runs and what waits just now, for whom, and until when.
     List {
         /// Print JSON lines.
         #[arg(long)]
@@ -25,7 +25,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Args::List { json } => {
             let found = running::list(home)?;
             if found.is_empty() && !json {
-                println!("no job is running");
+                println!("no job runs or waits");
             }
             for (one, stopping) in found {
                 if json {

@@ -34,7 +34,7 @@ mod slots;
 mod submit;
 mod turns;
 
-pub use slots::{Caps, Wishes};
+pub use slots::Wishes;
 
 /// How long a peer that was allowed files may begin to fetch one.
 const COPY_TIME: Duration = Duration::from_secs(3600);
@@ -86,7 +86,7 @@ impl Provider {
         }
         running::clear(&home);
         let most = datasets.iter().map(|d| worker::memory(d.policy.body())).max().unwrap_or_default();
-        let caps = Caps::of(wishes, slots::Machine::this(), most);
+        let caps = slots::Caps::of(wishes, slots::Machine::this(), most);
         let (slots, turns) = (slots::Slots::new(caps), turns::Turns::default());
         // A job takes one to be checked and one to be run.
         let workers = Workers::ahead(2);

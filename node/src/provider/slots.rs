@@ -12,7 +12,7 @@ use std::{
 use tidegate_protocol::{Code, PeerId, Refusal};
 use tokio::sync::oneshot;
 
-/// What an owner wants of [`Caps`]; the others follow from the machine.
+/// What an owner wants a node to run and to let wait; what they do not say follows from the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wishes {
     /// Jobs that run.
@@ -25,13 +25,13 @@ pub struct Wishes {
 
 /// What a node lets run and wait at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caps {
+pub(super) struct Caps {
     /// Jobs that run.
-    pub jobs: usize,
+    jobs: usize,
     /// Of those, one buyer's.
-    pub per_buyer: usize,
+    per_buyer: usize,
     /// Jobs that wait for a slot; of those, one buyer's are at most a quarter.
-    pub queue: usize,
+    queue: usize,
 }
 
 /// What a machine has.

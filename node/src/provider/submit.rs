@@ -19,9 +19,9 @@ use tidegate_protocol::{
     receipt::{JobFacts, LedgerLink},
 };
 
-use super::{Provider, clock, slots::Slot, unavailable};
 use tokio_util::sync::CancellationToken;
 
+use super::{Provider, clock, slots::Slot, unavailable};
 use crate::{
     code::Codes,
     fault, file_error,
@@ -124,7 +124,11 @@ impl Provider {
         let charged = known.is_some();
         let attachment = job.body().program.attachment().map(|_| Arc::new(attachment));
         let (id, _listed) = (job.id(), self.note(&job, dataset, None));
-        let prepare = self.prepare(job, dataset, token, attachment.clone());
+        let prepare = async {
+            // What is paid for waits its turn, and is not turned away.
+            let slot = if charged { self.slots.wait(peer).await } else { None };
+            self.prepare(job, dataset, token, attachment.clone(), slot).await
+        };
         let (admitted, _slot) = tokio::select! {
             prepared = prepare => prepared?,
             () = running::told(&self.home, &id), if !charged => {
@@ -152,13 +156,14 @@ impl Provider {
         }
     }
 
-    /// A job that may be charged, with the slot it runs in, which is held until its outcome is settled.
+    /// A job that may be charged, with the slot it runs in (the one it has, or one of its buyer's), which is held until its outcome is settled.
     async fn prepare(
         &self,
         job: Signed<Job>,
         dataset: &Dataset,
         token: &str,
         attachment: Option<Arc<Vec<u8>>>,
+        slot: Option<Slot>,
     ) -> Result<(AdmittedJob<'_>, Slot), Refusal> {
         let now = clock::unix(SystemTime::now());
         let verdict = self.verdict(&job, dataset)?;
@@ -170,7 +175,10 @@ impl Provider {
                 .at("job")
                 .fix("Check the clock and sign it again"));
         }
-        let slot = self.slots.take(job.signer()).await?;
+        let slot = match slot {
+            Some(slot) => slot,
+            None => self.slots.take(job.signer()).await?,
+        };
         let checked = dataset.clone();
         let unchanged = tokio::task::spawn_blocking(move || checked.check_unchanged());
         unchanged.await.map_err(unavailable)?.map_err(unavailable)?;
