@@ -10,6 +10,8 @@ pub fn run(bytes: &[u8]) {
     let job = job(Program::Onnx {
         model: ContentHash::of(bytes),
         select: "SELECT x, n FROM dataset".into(),
+        label: None,
+        split: tidegate_protocol::job::Split::Unit,
         output: "y".into(),
         index: 0,
         reduce: RowReduce::Max,

@@ -39,7 +39,9 @@ pub use calibrate::{Calibration, Split, Threshold};
 pub use convert::{epsilon_of, rho_of};
 pub use noise::Noise;
 pub use part::{Kind, Part};
-pub use reduce::{BRANCHES, Confusion, Covariance, Histogram, Mean, Measure, Quantiles, Scores, Sum, Variance, Vector};
+pub use reduce::{
+    BRANCHES, Confusion, Covariance, Histogram, Mean, Measure, Quantiles, Reliability, Scores, Sum, Variance, Vector,
+};
 pub use release::{Released, Releasing, release};
 pub use review::review;
 pub use shape::{Column, Keys, Plan, Shape};

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use tidegate_gate::{
-    Column, Confusion, Covariance, Histogram, Keys, Kind, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Variance,
-    Vector, epsilon_of, release, rho_of,
+    Column, Confusion, Covariance, Histogram, Keys, Kind, Mean, Measure, Plan, Quantiles, Reliability, Scores, Shape, Sum, Sums,
+    Variance, Vector, epsilon_of, release, rho_of,
 };
 use tidegate_protocol::{
     ContentHash, Cost, MicroRho,
@@ -44,6 +44,7 @@ fn one_unit_moves_a_sum_by_at_most_its_sensitivity() {
         Measure::Quantiles(Quantiles { lo: -3.0, hi: 10.0, bins: 256, at: vec![0.5, 0.9] }),
         Measure::Confusion(Confusion { classes: 3 }),
         Measure::Scores(Scores { lo: 0.0, hi: 1.0, bins: 10, cut: 0.5 }),
+        Measure::Reliability(Reliability { lo: 0.0, hi: 1.0, bins: 10 }),
     ];
     let plan = Plan::new(shape(Keys::None, &measures)).unwrap();
     let arity: usize = measures.iter().map(Measure::values).sum();

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use tidegate_gate::{
-    Column, Confusion, Covariance, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Variance, release,
+    Column, Confusion, Covariance, Histogram, Keys, Mean, Measure, Plan, Quantiles, Reliability, Scores, Shape, Sum, Sums,
+    Variance, release,
 };
 use tidegate_protocol::{
     ContentHash, Cost, MicroRho,
@@ -106,6 +107,19 @@ fn values_are_right_and_intervals_hold_the_truth() {
             vec![0, 1],
             vec![auc, right / n, hits / called, hits / positives, positives, n - positives],
             30.0,
+        ),
+        (
+            "calibration",
+            Measure::Reliability(Reliability { lo: 0.0, hi: 1.0, bins: 2 }),
+            vec![0, 1],
+            [(0.0, 0.5), (0.5, 1.1)]
+                .iter()
+                .flat_map(|(lo, hi)| {
+                    let all = count(&|p| (*lo..*hi).contains(&p[0]));
+                    [count(&|p| (*lo..*hi).contains(&p[0]) && p[1] == 1.0) / all, all]
+                })
+                .collect(),
+            20.0,
         ),
         (
             "confusion",

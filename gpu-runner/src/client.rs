@@ -1,75 +1,128 @@
-//! The side that asks: the worker, over two pipes.
+//! The side that asks: the worker, over two pipes and shared memory.
 
 use std::{
-    io::{BufReader, BufWriter, Read, Write},
-    sync::Arc,
-};
-
-use arrow::{
-    array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, UInt32Array},
-    datatypes::Float32Type,
-    ipc::{reader::StreamReader, writer::StreamWriter},
+    fs::File,
+    io::{Read, Write},
 };
 
 use crate::{
     InferenceFailed, failed,
-    wire::{Load, Loaded, features_schema, read, write},
+    layout::Layout,
+    shared::{Plain, Shared},
+    wire::{Loaded, Model, number, read, write, write_runs},
 };
+
+/// The place of a row that is not written.
+const NOWHERE: u32 = u32::MAX;
 
 /// A loaded model at the other end of two pipes.
 pub struct Client<W: Write, R: Read> {
-    to: StreamWriter<BufWriter<W>>,
-    /// Opened with the first scores: Arrow's reader waits for the stream's schema.
-    from: Source<R>,
-    features: u32,
-}
-
-enum Source<R: Read> {
-    Closed,
-    Waiting(R),
-    Open(Box<StreamReader<BufReader<R>>>),
+    to: W,
+    from: R,
+    memory: Shared,
+    layout: Layout,
+    numbers: usize,
+    by_row: bool,
+    /// Runs and rows of each slot that is run.
+    busy: Vec<Option<(usize, usize)>>,
 }
 
 impl<W: Write, R: Read> std::fmt::Debug for Client<W, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Client({} features)", self.features)
+        write!(f, "Client({:?})", self.layout)
     }
 }
 
+/// What a value of an input is.
+pub trait Value: Copy {
+    #[doc(hidden)]
+    fn put(self, memory: &Memory<'_>, at: usize);
+}
+
+/// Where values are put.
+#[derive(Debug)]
+pub struct Memory<'a>(&'a Shared);
+
+macro_rules! values {
+    ($($kind:ty),*) => {
+        $(impl Value for $kind {
+            #[inline]
+            fn put(self, memory: &Memory<'_>, at: usize) {
+                put(memory, at, self);
+            }
+        })*
+    };
+}
+values!(f32, f64, i32, i64, u8);
+
+#[inline]
+fn put<T: Plain>(memory: &Memory<'_>, at: usize, value: T) {
+    memory.0.put(at, value);
+}
+
 impl<W: Write, R: Read> Client<W, R> {
-    /// Sends the model and waits until it is loaded.
+    /// Gives `memory` its size, sends the model and waits until it is loaded.
     ///
     /// # Errors
     /// [`InferenceFailed`] when the runtime refuses it or the runner dies.
-    pub fn load(mut to: W, mut from: R, model: &[u8], features: u32, output: &str, index: u32) -> Result<Self, InferenceFailed> {
-        write(&mut to, &Load { model: model.to_vec(), features, output: output.to_owned(), index })?;
+    pub fn load(mut to: W, mut from: R, memory: &File, model: &Model) -> Result<Self, InferenceFailed> {
+        let layout = Layout::of(model);
+        let memory = Shared::create(memory, layout.bytes())?;
+        write(&mut to, model)?;
         if let Loaded::Refused(why) = read(&mut from)? {
             return Err(InferenceFailed(why));
         }
-        let to = StreamWriter::try_new_buffered(to, &features_schema(features)).map_err(failed)?;
-        Ok(Self { to, from: Source::Waiting(from), features })
+        let busy = vec![None; layout.slots];
+        Ok(Self { to, from, memory, numbers: model.numbers as usize, by_row: model.by_row, busy, layout })
     }
 
-    /// Scores rows: `columns` are the features, `runs` says how many rows each run has. One score a row; NaN where a run failed.
+    /// How many slots there are.
+    pub fn slots(&self) -> usize {
+        self.layout.slots
+    }
+
+    /// Writes value `feature` of some rows of an input: `values[i]` for the row at `places[i]`, counted over all slots; none where that is `u32::MAX`.
+    pub fn write<T: Value>(&mut self, input: usize, feature: usize, places: &[u32], values: &[T]) {
+        let memory = Memory(&self.memory);
+        for (place, value) in places.iter().zip(values).filter(|(place, _)| **place != NOWHERE) {
+            value.put(&memory, self.layout.place(*place as usize, input) + feature * size_of::<T>());
+        }
+    }
+
+    /// Writes all values of a row of an input, as they lie in memory; nothing where they are not as many bytes as a row has.
+    pub fn write_row(&mut self, input: usize, place: u32, bytes: &[u8]) {
+        if place != NOWHERE && bytes.len() == self.layout.width(input) {
+            self.memory.put_all(self.layout.place(place as usize, input), bytes);
+        }
+    }
+
+    /// Has the rows of a slot run: so many in each run, one run after the other.
     ///
     /// # Errors
-    /// [`InferenceFailed`] when the runner dies or answers something else.
-    pub fn score(&mut self, columns: &[Float32Array], runs: &[u32]) -> Result<Vec<f32>, InferenceFailed> {
-        let run: UInt32Array = (0u32..).zip(runs).flat_map(|(i, n)| std::iter::repeat_n(i, *n as usize)).collect();
-        let rows = run.len();
-        let columns = std::iter::once(Arc::new(run) as ArrayRef).chain(columns.iter().map(|c| Arc::new(c.clone()) as ArrayRef));
-        let batch = RecordBatch::try_new(Arc::new(features_schema(self.features)), columns.collect()).map_err(failed)?;
-        self.to.write(&batch).and_then(|()| self.to.flush()).map_err(failed)?;
-        self.from = match std::mem::replace(&mut self.from, Source::Closed) {
-            Source::Waiting(from) => Source::Open(Box::new(StreamReader::try_new(BufReader::new(from), None).map_err(failed)?)),
-            other => other,
-        };
-        let Source::Open(from) = &mut self.from else { return Err(failed("the runner is gone")) };
-        let scores = from.next().ok_or_else(|| failed("the runner ended"))?.map_err(failed)?;
-        let scores = scores.column_by_name("score").and_then(|c| c.as_primitive_opt::<Float32Type>().cloned());
-        match scores {
-            Some(scores) if scores.len() == rows && scores.null_count() == 0 => Ok(scores.values().to_vec()),
-            _ => Err(failed("the runner answered another number of rows")),
+    /// [`InferenceFailed`] when the runner is gone.
+    pub fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), InferenceFailed> {
+        self.busy[slot] = Some((runs.len(), runs.iter().map(|n| *n as usize).sum()));
+        write_runs(&mut self.to, slot as u32, runs)
+    }
+
+    /// Waits for a slot whose runs are done.
+    ///
+    /// # Errors
+    /// [`InferenceFailed`] when the runner is gone, or names another.
+    pub fn wait(&mut self) -> Result<usize, InferenceFailed> {
+        let slot = number(&mut self.from)?.ok_or_else(|| failed("the runner ended"))? as usize;
+        match self.busy.get(slot) {
+            Some(Some(_)) => Ok(slot),
+            _ => Err(failed("the runner names a slot that it has not")),
+        }
+    }
+
+    /// The numbers that came of a slot.
+    pub fn read(&mut self, slot: usize, into: &mut Vec<f32>) {
+        into.clear();
+        if let Some((runs, rows)) = self.busy[slot].take() {
+            let many = if self.by_row { rows } else { runs } * self.numbers;
+            self.memory.get_all(self.layout.out(slot), many, into);
         }
     }
 }

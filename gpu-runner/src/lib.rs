@@ -1,22 +1,27 @@
 //! ONNX Runtime in a process of its own.
 //!
 //! # Goals
-//! - The runtime's C++ meets a buyer's model in a process that holds no key, no file of data and no socket: two pipes.
+//! - The runtime's C++ meets a buyer's model in a process that holds no key, no file of data and no socket: two pipes, and memory that it shares with one worker.
 //! - It may die: [`client::Client`] says so, and the caller gives the public default.
-//! - One session run a privacy unit: a model that mixes rows can mix one person's rows only.
+//! - Rows are written once, where the runtime reads them ([`layout`]).
 //!
 //! # Non-goals
-//! - Deciding which models are admitted (`sandbox`). Batching across units, GPUs: later, when a graph is proven row-independent.
+//! - Deciding which models are admitted, which rows meet in a run, and what is made of numbers (`sandbox`).
 //!
 //! # Path
-//! [`library::find`] → the node starts `tidegate runner` → [`server::main`] ⇄ [`client::Client`].
+//! [`library::find`] → the node starts `tidegate runner` → [`server::Runtime::load`], [`server::Runtime::serve`] ⇄ [`client::Client`].
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod client;
+pub mod layout;
 pub mod library;
 pub mod server;
+mod session;
+mod shared;
 mod wire;
+
+pub use wire::{Input, Model};
 
 /// Inference failed. Says nothing about rows.
 #[derive(Debug, thiserror::Error)]

@@ -2,18 +2,48 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use tidegate_guest::component;
-use tidegate_sandbox::wasm;
-pub use tidegate_sandbox::wasm::{Inspection, Proof, RowFunction};
+use tidegate_sandbox::{onnx, wasm};
+pub use tidegate_sandbox::{
+    onnx::{Inspection as ModelSeen, Verdict},
+    wasm::{Inspection as ComponentSeen, Proof, RowFunction},
+};
 
 use crate::{NodeError, file_error};
 
-/// Inspects the component at `path`, for instances of `memory` bytes.
+/// What was seen of a program.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Seen {
+    /// A component, or a core module with a row function.
+    Component(ComponentSeen),
+    /// An ONNX model.
+    Model(ModelSeen),
+}
+
+impl Seen {
+    /// Whether an owner's node would take it.
+    pub fn is_taken(&self) -> bool {
+        match self {
+            Self::Component(seen) => seen.refused.is_none(),
+            Self::Model(seen) => seen.verdict != Verdict::Reject,
+        }
+    }
+}
+
+/// How every WebAssembly binary begins.
+const WASM: &[u8] = b"\0asm";
+
+/// Inspects the program at `path`: a component, for instances of `memory` bytes, or a model.
 ///
 /// # Errors
 /// [`NodeError::File`] where it cannot be read.
-pub fn inspect(path: &Path, memory: usize) -> Result<Inspection, NodeError> {
+pub fn inspect(path: &Path, memory: usize) -> Result<Seen, NodeError> {
     let mut bytes = std::fs::read(path).map_err(|e| file_error(path, e))?;
+    if !bytes.starts_with(WASM) {
+        return Ok(Seen::Model(onnx::inspect(&bytes)));
+    }
     // As it would be sent.
     if component::is_core(&bytes)
         && !wasm::has_row(&bytes)
@@ -21,5 +51,5 @@ pub fn inspect(path: &Path, memory: usize) -> Result<Inspection, NodeError> {
     {
         bytes = component;
     }
-    Ok(wasm::inspect(&bytes, memory))
+    Ok(Seen::Component(wasm::inspect(&bytes, memory)))
 }

@@ -107,12 +107,17 @@ pub struct OnnxFile {
     pub select: String,
     /// Name of the model's output.
     pub output: String,
-    /// Column of that output.
+    /// Column of the select that is the label, and no feature.
+    pub label: Option<String>,
+    /// From which of that output's numbers on the reducers take theirs.
     #[serde(default)]
     pub index: u32,
-    /// Rows to unit.
+    /// Rows to unit or block.
     pub reduce: RowReduce,
-    /// What is released of the one number a unit has.
+    /// Whose rows make one contribution.
+    #[serde(default = "per_unit")]
+    pub split: Split,
+    /// What is released of a unit's or block's numbers.
     pub outputs: Vec<Output>,
 }
 
@@ -210,7 +215,9 @@ impl JobFile {
                     select: onnx.select.trim().to_owned(),
                     output: onnx.output.clone(),
                     index: onnx.index,
+                    label: onnx.label.clone(),
                     reduce: onnx.reduce,
+                    split: onnx.split,
                     outputs: onnx.outputs.clone(),
                 };
                 (program, bytes)

@@ -125,7 +125,15 @@ impl Job {
                 }
                 output::check_outputs(outputs)
             }
-            Program::Onnx { outputs, .. } => output::check_outputs(outputs),
+            Program::Onnx { outputs, split, label, .. } => {
+                if label.as_ref().is_some_and(|label| label.len() > limits::NAME_BYTES) {
+                    return Err(bad("program.label", format!("has more than {} bytes", limits::NAME_BYTES)));
+                }
+                if let Split::Blocks(blocks) = split {
+                    blocks.check()?;
+                }
+                output::check_outputs(outputs)
+            }
         }
     }
 }

@@ -24,6 +24,19 @@ pub const PROGRAM_BYTES: usize = 64 << 20;
 /// Most nodes, attributes, tensors and other parts of a model. Two bytes of it may be a part, which takes a hundred times as much memory once it is read.
 pub const MODEL_PARTS: usize = 1 << 18;
 
+/// Largest tensor of a model in bytes, at one row; and most bytes of all that it computes in one run: they lie in a runner's memory.
+pub const TENSOR_BYTES: u64 = 256 << 20;
+
+/// Most bytes of all tensors that a model computes in one run, and of what its kernels need beside them.
+pub const MODEL_BYTES: u64 = 1 << 30;
+
+/// Most operations of a model for one row: more would be no row's score, but a way to burn an owner's machine.
+pub const MODEL_WORK: u64 = 1 << 40;
+
+/// Most rows that a model which may mix them takes in one run. A unit or block with more has the default, as has one with more than
+/// [`MODEL_BYTES`] or [`MODEL_WORK`] are enough for.
+pub const MODEL_ROWS: u32 = 1 << 16;
+
 /// Most functions of a component, and most bytes of one of them. Compilers take more than linear time over a function.
 pub const FUNCTIONS: usize = 100_000;
 /// See [`FUNCTIONS`].

@@ -5,7 +5,7 @@ use std::{fs::File, sync::Arc};
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use tidegate_gate::{
-    BRANCHES, Column, Confusion, Histogram, Keys, Mean, Measure, Plan, Quantiles, Scores, Shape, Sum, Sums, Vector,
+    BRANCHES, Column, Confusion, Histogram, Keys, Mean, Measure, Plan, Quantiles, Reliability, Scores, Shape, Sum, Sums, Vector,
 };
 use tidegate_protocol::{
     Code, ContentHash, Job, Refusal,
@@ -130,19 +130,11 @@ impl Admitted {
         &self.plan
     }
 
-    /// How many columns the program's query selects: a model's features.
-    pub fn features(&self) -> u32 {
-        match &self.engine {
-            Engine::Sql(_) | Engine::Wasm(_) => 0,
-            Engine::Onnx(model) => model.features(),
-        }
-    }
-
-    /// The model as a runtime may read it.
-    pub fn model(&self) -> Option<&[u8]> {
+    /// The model, where the program is one.
+    pub fn model(&self) -> Option<&onnx::Model> {
         match &self.engine {
             Engine::Sql(_) | Engine::Wasm(_) => None,
-            Engine::Onnx(model) => Some(model.bytes()),
+            Engine::Onnx(model) => Some(model),
         }
     }
 
@@ -214,11 +206,11 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
             let guest = wasm::Program::admit(&sent, select, &job.program, policy)?;
             (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
         }
-        Program::Onnx { select, output, reduce, outputs, .. } => {
+        Program::Onnx { select, outputs, split, .. } => {
             let select = sql::admit_select(select, schema, policy)?;
             let sent = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the model is missing"))?;
-            let model = onnx::Model::admit(sent.bytes(), select, output, *reduce, outputs.clone())?;
-            (program_shape(outputs, Split::Unit), Engine::Onnx(Box::new(model)))
+            let model = onnx::Model::admit(sent.bytes(), select, &job.program, policy)?;
+            (program_shape(outputs, *split), Engine::Onnx(Box::new(model)))
         }
     };
     weigh(&mut shape, job)?;
@@ -253,6 +245,7 @@ pub(crate) fn program_shape(outputs: &[Output], split: Split) -> Shape {
                 Reducer::Quantiles { at } => Measure::Quantiles(Quantiles { lo, hi, bins: BRANCHES.pow(3), at: at.clone() }),
                 Reducer::Confusion { classes } => Measure::Confusion(Confusion { classes: *classes }),
                 Reducer::Scores { bins, cut } => Measure::Scores(Scores { lo, hi, bins: *bins, cut: *cut }),
+                Reducer::Calibration { bins } => Measure::Reliability(Reliability { lo, hi, bins: *bins }),
                 Reducer::Vector { len } => Measure::Vector(Vector { len: *len, norm: hi }),
             };
             Column::new(&o.name, measure)
@@ -264,7 +257,7 @@ pub(crate) fn program_shape(outputs: &[Output], split: Split) -> Shape {
 /// What a run may use beside the data.
 #[derive(Default)]
 pub struct Help<'a> {
-    /// Scores rows for ONNX jobs.
+    /// Runs the model of an ONNX job.
     pub inference: Option<&'a mut dyn onnx::Inference>,
     /// Collects what the author may see, on mock rows only.
     pub rehearsal: Option<&'a mut Rehearsal>,
@@ -288,7 +281,7 @@ pub fn run_into(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>, 
         Engine::Wasm(guest) => sink(guest.run(&job.plan, files, prf, help.rehearsal)?.groups),
         Engine::Onnx(model) => {
             let inference = help.inference.ok_or_else(|| RunError::Engine("no runner for the model".into()))?;
-            sink(model.run(&job.plan, files, inference)?.groups)
+            sink(model.run(&job.plan, files, prf, inference)?.groups)
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod units;
 pub mod wasm;
 
 mod job;
+mod prf;
 
 pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, admit, run, run_into};
 

@@ -3,14 +3,14 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use tidegate_node::inspect::{Proof, RowFunction, inspect};
+use tidegate_node::inspect::{ComponentSeen, ModelSeen, Proof, RowFunction, Seen, Verdict, inspect};
 
 use crate::show::plain;
 
 /// What to look at.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The component, or core module with a row function.
+    /// The component, core module with a row function, or ONNX model.
     file: PathBuf,
     /// Memory that an owner's policy gives an instance, in MiB.
     #[arg(long, default_value_t = 16)]
@@ -23,11 +23,18 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let memory = args.memory_mib.checked_mul(1 << 20).context("--memory-mib is too large")?;
     let seen = inspect(&args.file, memory)?;
-    let code = if seen.refused.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if args.json {
         println!("{}", serde_json::to_string(&seen)?);
-        return Ok(code);
+    } else {
+        match &seen {
+            Seen::Component(seen) => component(seen),
+            Seen::Model(seen) => model(seen),
+        }
     }
+    Ok(if seen.is_taken() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn component(seen: &ComponentSeen) {
     let functions = seen.functions.map_or(String::new(), |functions| format!(", {functions} functions"));
     println!("{}  {} bytes{functions}", seen.hash, seen.size);
     seen.imports.iter().for_each(|name| println!("  imports {}", plain(name)));
@@ -47,5 +54,33 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => println!("  of world tidegate:job: a fresh instance for each unit or block"),
         Some(refusal) => println!("  refused: {}", plain(&refusal.to_string())),
     }
-    Ok(code)
+}
+
+fn model(seen: &ModelSeen) {
+    println!("{}  {} bytes, {} operators", seen.hash, seen.size, seen.nodes);
+    seen.inputs.iter().for_each(|input| println!("  input {}", plain(input)));
+    if seen.verdict != Verdict::Reject {
+        println!("  a row takes {} operations and {} bytes; weights take {} bytes", seen.operations, seen.bytes, seen.weights);
+    }
+    for output in &seen.outputs {
+        let numbers = output.numbers.unwrap_or_default();
+        let of = if output.by_row == Some(true) { "a row" } else { "a run" };
+        let name = plain(&output.name);
+        match (&output.refused, &output.mixed_by) {
+            (Some(why), _) => println!("  output {name}: refused: {}", plain(why)),
+            (None, Some(node)) => println!("  output {name}: {numbers} numbers {of}; {} may mix rows", plain(node)),
+            (None, None) => println!("  output {name}: {numbers} numbers {of}, of that row alone"),
+        }
+    }
+    println!(
+        "  {}",
+        match seen.verdict {
+            Verdict::RowIndependent => "row-independent: proven, rows of all people are run together",
+            Verdict::PerUnitOnly => "per-unit-only: a run for each unit or block, where the owner takes such models",
+            Verdict::Reject => "reject",
+        }
+    );
+    if let Some(refusal) = &seen.refused {
+        println!("  {}", plain(&refusal.to_string()));
+    }
 }

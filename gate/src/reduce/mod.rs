@@ -11,6 +11,7 @@ mod covariance;
 mod histogram;
 mod mean;
 mod quantiles;
+mod reliability;
 mod scores;
 mod sum;
 mod variance;
@@ -25,6 +26,7 @@ pub use self::{
     histogram::Histogram,
     mean::Mean,
     quantiles::{BRANCHES, Quantiles},
+    reliability::Reliability,
     scores::Scores,
     sum::Sum,
     variance::Variance,
@@ -58,6 +60,8 @@ pub enum Measure {
     Confusion(Confusion),
     /// Area under the ROC curve of a score against a label, and what follows from a cut.
     Scores(Scores),
+    /// Share of positives among those of about the same score.
+    Reliability(Reliability),
     /// Sum of vectors that are clipped by their Euclidean length.
     Vector(Vector),
 }
@@ -106,6 +110,7 @@ impl Measure {
             Self::Quantiles(r) => r,
             Self::Confusion(r) => r,
             Self::Scores(r) => r,
+            Self::Reliability(r) => r,
             Self::Vector(r) => r,
         }
     }

@@ -39,6 +39,17 @@ fn auc(bins: &[f64]) -> f64 {
     if p * below > 0.0 { above / (p * below) } else { 0.5 }
 }
 
+/// A row's bin among those of positives, or those of others.
+pub(super) fn lay(lo: f64, hi: f64, bins: u32, values: &[&[f64]], fields: &mut [Vec<i32>]) {
+    let of = |(score, label): (&f64, &f64)| {
+        if score.is_nan() || label.is_nan() {
+            return -1;
+        }
+        bin(*score, lo, hi, bins) + if *label >= 0.5 { 0 } else { bins as i32 }
+    };
+    fields[0].extend(values[0].iter().zip(values[1]).map(of));
+}
+
 impl Reduce for Scores {
     fn arity(&self) -> usize {
         2
@@ -51,13 +62,7 @@ impl Reduce for Scores {
         Ok(vec![Part::bins(2 * self.bins as usize, frame)])
     }
     fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
-        let of = |(score, label): (&f64, &f64)| {
-            if score.is_nan() || label.is_nan() {
-                return -1;
-            }
-            bin(*score, self.lo, self.hi, self.bins) + if *label >= 0.5 { 0 } else { self.bins as i32 }
-        };
-        fields[0].extend(values[0].iter().zip(values[1]).map(of));
+        lay(self.lo, self.hi, self.bins, values, fields);
     }
     fn names(&self, column: &str) -> Vec<String> {
         ["auc", "accuracy", "precision", "recall", "positives", "others"].map(|name| format!("{column} {name}")).into()

@@ -4,13 +4,11 @@ use std::{
     fs::File,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    process::Stdio,
     time::{Duration, SystemTime},
 };
 
 use arrow::datatypes::SchemaRef;
 use tidegate_gate::{GroupSums, Sums};
-use tidegate_gpu_runner::library;
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{Code, Refusal, job::Program, limits};
 use tidegate_sandbox::{self as sandbox, Rehearsal, wasm};
@@ -18,7 +16,7 @@ use tokio::{io::AsyncReadExt as _, sync::mpsc::Sender};
 
 use super::{
     Answer, Checked, FRAME_BYTES, Order, Sent, Task, Work, WorkerFailed, failed, not_started,
-    pool::{Started, Workers},
+    pool::{Started, Workers, hand},
 };
 use crate::fault;
 
@@ -133,7 +131,7 @@ impl Workers {
         each: Option<Sender<Vec<GroupSums>>>,
     ) -> Result<Rehearsal, WorkerFailed> {
         let runner = match &work.job.program {
-            Program::Onnx { .. } => Some(Runner::start()?),
+            Program::Onnx { .. } => Some(Runner::take(self)?),
             _ => None,
         };
         let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
@@ -170,8 +168,8 @@ impl Workers {
         }
         // Held until the answer is in; its pipes end when the worker does.
         let mut _runner = None;
-        if let Some(Runner { child, to, from }) = runner {
-            held.extend([to, from]);
+        if let Some(Runner { child, held: theirs }) = runner {
+            held.extend(theirs);
             _runner = Some(child);
         }
         let (mut child, socket) = self.take()?.parts();
@@ -203,30 +201,23 @@ impl Workers {
     }
 }
 
-/// A running gpu-runner and the worker's ends of its pipes. Dropping it kills the process.
+/// A running gpu-runner, and the worker's ends of its pipes and of the memory that they share. Dropping it kills the process.
 struct Runner {
     child: tokio::process::Child,
-    to: OwnedFd,
-    from: OwnedFd,
+    held: [OwnedFd; 3],
 }
 
 impl Runner {
-    fn start() -> Result<Self, WorkerFailed> {
-        let library = library::find().ok_or_else(|| not_started("ONNX Runtime is not here"))?;
+    fn take(workers: &Workers) -> Result<Self, WorkerFailed> {
+        let (child, socket) = workers.take_runner()?.parts();
         let (runner_in, to) = std::io::pipe().map_err(not_started)?;
         let (from, runner_out) = std::io::pipe().map_err(not_started)?;
-        let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
-        command
-            .arg("runner")
-            .arg(library)
-            .env_clear()
-            .env(library::QUIET.0, library::QUIET.1)
-            .current_dir("/")
-            .stdin(runner_in)
-            .stdout(runner_out)
-            .stderr(Stdio::null());
-        let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
-        Ok(Self { child, to: to.into(), from: from.into() })
+        // Without a name, and without a size until the worker knows the model's: then sealed.
+        let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
+        let memory = rustix::fs::memfd_create("rows", flags).map_err(not_started)?;
+        let theirs = memory.try_clone().map_err(not_started)?;
+        hand(&socket, vec![runner_in.into(), runner_out.into(), theirs])?;
+        Ok(Self { child, held: [to.into(), from.into(), memory] })
     }
 }
 

@@ -14,11 +14,13 @@ use tidegate_protocol::{Job, Refusal, job::Key, policy::Policy};
 use tidegate_sandbox::{Attachment, Rehearsal, wasm};
 
 mod call;
+mod model;
 mod pool;
 mod serve;
 
+pub use model::runner_main;
 pub use pool::Workers;
-pub use serve::{main, runner_main};
+pub use serve::main;
 
 /// Memory of a worker beyond the guest's own: planner, compiler, batches.
 const WORKER_MEMORY: u64 = 2 << 30;

@@ -10,6 +10,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
+    path::Path,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,6 +18,7 @@ use std::{
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use tidegate_gpu_runner::library;
 use tidegate_protocol::limits;
 use tokio::{
     io::AsyncWriteExt as _,
@@ -37,9 +39,11 @@ struct Pool {
     /// How many are started ahead.
     ahead: usize,
     idle: Mutex<Vec<Started>>,
+    /// Runners with the runtime loaded. One is started ahead, once a first was asked for.
+    runners: Mutex<Vec<Started>>,
 }
 
-/// A worker that waits for its task. Dropping it kills the process.
+/// A process that waits for its task. Dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) child: Child,
@@ -49,7 +53,7 @@ pub(super) struct Started {
 impl Workers {
     /// Workers of which `ahead` are started before anybody asks. Without this they start when they are needed.
     pub fn ahead(ahead: usize) -> Self {
-        let workers = Self(Arc::new(Pool { ahead, idle: Mutex::default() }));
+        let workers = Self(Arc::new(Pool { ahead, ..Pool::default() }));
         workers.refill();
         workers
     }
@@ -67,45 +71,62 @@ impl Workers {
 
     /// A worker, started by now, and another in its place.
     pub(super) fn take(&self) -> Result<Started, WorkerFailed> {
-        let ready = {
-            let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            // One that somebody has killed meanwhile is none.
-            std::iter::from_fn(|| idle.pop()).find_map(|mut one| one.child.try_wait().is_ok_and(|s| s.is_none()).then_some(one))
-        };
+        let ready = alive(&self.0.idle);
         if self.0.ahead > 0 {
             let workers = self.clone();
             tokio::task::spawn_blocking(move || workers.refill());
         }
         ready.map_or_else(Started::new, Ok)
     }
+
+    /// A runner, and another in its place where workers are started ahead.
+    pub(super) fn take_runner(&self) -> Result<Started, WorkerFailed> {
+        let library = library::find().ok_or_else(|| not_started("ONNX Runtime is not here"))?;
+        let ready = alive(&self.0.runners);
+        let taken = ready.map_or_else(|| Started::runner(&library), Ok)?;
+        if self.0.ahead > 0 {
+            let pool = self.0.clone();
+            tokio::task::spawn_blocking(move || {
+                let mut runners = pool.runners.lock().unwrap_or_else(PoisonError::into_inner);
+                if runners.is_empty() {
+                    match Started::runner(&library) {
+                        Ok(started) => runners.push(started),
+                        Err(e) => tracing::warn!("{e}"),
+                    }
+                }
+            });
+        }
+        Ok(taken)
+    }
+}
+
+/// One that waits, if any does: one that somebody has killed meanwhile is none.
+fn alive(idle: &Mutex<Vec<Started>>) -> Option<Started> {
+    let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+    std::iter::from_fn(|| idle.pop()).find_map(|mut one| one.child.try_wait().is_ok_and(|s| s.is_none()).then_some(one))
 }
 
 impl Started {
     fn new() -> Result<Self, WorkerFailed> {
+        Self::start(|command| command.arg("worker"))
+    }
+
+    fn runner(library: &Path) -> Result<Self, WorkerFailed> {
+        Self::start(|command| command.arg("runner").arg(library).env(library::QUIET.0, library::QUIET.1))
+    }
+
+    fn start(of: impl Fn(&mut std::process::Command) -> &mut std::process::Command) -> Result<Self, WorkerFailed> {
         let (socket, theirs) = UnixStream::pair().map_err(not_started)?;
         let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
-        command
-            .arg("worker")
-            .env_clear()
-            .current_dir("/")
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        command.env_clear();
+        of(&mut command).current_dir("/").stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::null());
         let child = Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
         Ok(Self { child, socket })
     }
 
     /// Hands the worker what it may hold, and its task. What is handed over is closed here.
     pub(super) async fn tell(socket: UnixStream, held: Vec<OwnedFd>, order: &[u8]) -> Result<(), WorkerFailed> {
-        let fds: Vec<BorrowedFd<'_>> = held.iter().map(AsFd::as_fd).collect();
-        let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if fds.len() > MOST || (!fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&fds))) {
-            return Err(not_started("it would hold too many files"));
-        }
-        // Descriptors travel with a byte.
-        sendmsg(&socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL).map_err(failed)?;
-        drop(held);
+        hand(&socket, held)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let mut socket = tokio::net::UnixStream::from_std(socket).map_err(failed)?;
         socket.write_all(order).await.map_err(failed)?;
@@ -116,6 +137,19 @@ impl Started {
     pub(super) fn parts(self) -> (Child, UnixStream) {
         (self.child, self.socket)
     }
+}
+
+/// Hands over what a process may hold. It is closed here.
+pub(super) fn hand(socket: &UnixStream, held: Vec<OwnedFd>) -> Result<(), WorkerFailed> {
+    let fds: Vec<BorrowedFd<'_>> = held.iter().map(AsFd::as_fd).collect();
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if fds.len() > MOST || (!fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&fds))) {
+        return Err(not_started("it would hold too many files"));
+    }
+    // Descriptors travel with a byte.
+    sendmsg(socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL).map_err(failed)?;
+    Ok(())
 }
 
 /// The worker's side: waits for what it may hold. The order follows on the same descriptor. `None` where the node is gone.

@@ -1,4 +1,4 @@
-//! The worker's side, and the runner's.
+//! The worker's side.
 
 use std::{
     fs::{File, OpenOptions},
@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _},
 };
 
-use tidegate_gpu_runner::client::Client;
+use tidegate_gpu_runner::layout::MOST_BYTES;
 use tidegate_lockdown::{Walls, enter, step_back};
 use tidegate_protocol::{job::Program, limits};
 use tidegate_sandbox::{
@@ -18,7 +18,8 @@ use tidegate_sandbox::{
 };
 
 use super::{
-    Answer, GROUP_BYTES, Order, SPILL_BYTES, Sent, Task, WORKER_MEMORY, WorkerFailed, failed, memory, pool::receive, write_frame,
+    Answer, GROUP_BYTES, Order, SPILL_BYTES, Sent, Task, WORKER_MEMORY, WorkerFailed, failed, memory, model::Runner,
+    pool::receive, write_frame,
 };
 
 /// The worker's side: reads a task, raises the walls, answers. Called by the hidden `worker` command.
@@ -55,8 +56,8 @@ pub fn main() -> Result<(), WorkerFailed> {
         Program::Sql { .. } if runs => Some(Spill::new(open(&both)?, GROUP_BYTES)),
         _ => None,
     };
-    let pipes = match task.job.program {
-        Program::Onnx { .. } if runs => Some((open(&write)?, open(&read)?)),
+    let runner = match task.job.program {
+        Program::Onnx { .. } if runs => Some(Runner { to: open(&write)?, from: open(&read)?, memory: open(&both)? }),
         _ => None,
     };
     // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
@@ -68,12 +69,14 @@ pub fn main() -> Result<(), WorkerFailed> {
             _ if spill.is_some() => SPILL_BYTES,
             // A file in memory holds what a guest's memory begins with.
             Program::Wasm { .. } => task.policy.limits.memory_bytes,
-            Program::Sql { .. } | Program::Onnx { .. } => 0,
+            // As does one that holds the rows that a runner reads.
+            Program::Onnx { .. } => MOST_BYTES,
+            Program::Sql { .. } => 0,
         },
     });
     walls.map_err(failed)?;
     let mut out = std::io::stdout().lock();
-    let last = answer(task, &files, pipes, spill.as_ref(), &mut |groups| {
+    let last = answer(task, &files, runner, spill.as_ref(), &mut |groups| {
         write_frame(&mut out, &Answer::Groups(groups)).map_err(|e| RunError::Engine(e.to_string()))
     });
     write_frame(&mut out, &last)?;
@@ -92,7 +95,7 @@ fn compile(component: &[u8], memory: usize) -> Result<(), WorkerFailed> {
     write_frame(&mut std::io::stdout().lock(), &answer)
 }
 
-fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option<&Spill>, sink: &mut Sink<'_>) -> Answer {
+fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spill>, sink: &mut Sink<'_>) -> Answer {
     let schema = match arrow::ipc::reader::StreamReader::try_new(task.schema.as_slice(), None) {
         Ok(reader) => reader.schema(),
         Err(e) => return Answer::Failed(e.to_string()),
@@ -114,14 +117,11 @@ fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option
             pattern: pattern(task.job.program.sql()),
         };
     }
-    let mut remote = match (&task.job.program, pipes) {
-        (Program::Onnx { output, index, .. }, Some((to, from))) => {
-            let model = admitted.model().unwrap_or_default();
-            match Client::load(to, from, model, admitted.features(), output, *index) {
-                Ok(client) => Some(Remote(client)),
-                Err(e) => return Answer::Failed(e.to_string()),
-            }
-        }
+    let mut remote = match (admitted.model(), runner) {
+        (Some(model), Some(runner)) => match runner.load(model) {
+            Ok(remote) => Some(remote),
+            Err(e) => return Answer::Failed(e.to_string()),
+        },
         _ => None,
     };
     let inference = remote.as_mut().map(|r| r as &mut dyn Inference);
@@ -131,21 +131,4 @@ fn answer(task: Task, files: &[File], pipes: Option<(File, File)>, spill: Option
         Ok(()) => Answer::Done(shown.unwrap_or_default()),
         Err(e) => Answer::Failed(e.to_string()),
     }
-}
-
-/// The sandbox's `Inference` over the runner's pipes.
-struct Remote(Client<File, File>);
-
-impl Inference for Remote {
-    fn score(&mut self, features: &[arrow::array::Float32Array], runs: &[u32]) -> Result<Vec<f32>, RunError> {
-        self.0.score(features, runs).map_err(|e| RunError::Engine(e.to_string()))
-    }
-}
-
-/// The runner's side: one model over standard input and output. Called by the hidden `runner` command.
-///
-/// # Errors
-/// [`WorkerFailed`] when the library cannot be loaded or the pipes break.
-pub fn runner_main(library: &std::path::Path) -> Result<(), WorkerFailed> {
-    tidegate_gpu_runner::server::main(library, std::io::stdin().lock(), std::io::stdout().lock()).map_err(failed)
 }

@@ -37,6 +37,11 @@ pub enum Reducer {
         /// Scores of at least this are called positive.
         cut: f64,
     },
+    /// Takes two numbers, a score in [lo, hi] and a label (0 or 1): of those with about the same score, the share of positives.
+    Calibration {
+        /// Bins of the score.
+        bins: u32,
+    },
     /// Takes `len` numbers: the sum of vectors, each clipped to Euclidean length `hi`.
     Vector {
         /// Numbers in the vector.
@@ -65,7 +70,7 @@ impl Output {
     pub fn numbers(&self) -> usize {
         match self.reducer {
             Reducer::Sum | Reducer::Mean | Reducer::Histogram { .. } | Reducer::Quantiles { .. } => 1,
-            Reducer::Confusion { .. } | Reducer::Scores { .. } => 2,
+            Reducer::Confusion { .. } | Reducer::Scores { .. } | Reducer::Calibration { .. } => 2,
             Reducer::Vector { len } => len as usize,
         }
     }
@@ -98,7 +103,7 @@ pub(super) fn check_outputs(outputs: &[Output]) -> Result<(), Refusal> {
             Reducer::Histogram { bins } if !(1..=limits::BINS as u32).contains(bins) => {
                 return wrong(format!("bins must be 1 to {}", limits::BINS));
             }
-            Reducer::Scores { bins, .. } if !(1..=limits::BINS as u32 / 2).contains(bins) => {
+            Reducer::Scores { bins, .. } | Reducer::Calibration { bins } if !(1..=limits::BINS as u32 / 2).contains(bins) => {
                 return wrong(format!("bins must be 1 to {}", limits::BINS / 2));
             }
             Reducer::Scores { cut, .. } if !(o.lo..=o.hi).contains(cut) => {

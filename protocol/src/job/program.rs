@@ -94,14 +94,20 @@ pub enum Program {
         model: ContentHash,
         /// `SELECT features FROM dataset [WHERE …]`, in the model's order.
         select: String,
+        /// Column of the select that is the label, and no feature: what the model's output is compared with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<String>,
         /// Name of the model's output.
         output: String,
-        /// Column of that output, for outputs of shape [rows, k].
+        /// From which of that output's numbers on the reducers take theirs.
         #[serde(default)]
         index: u32,
-        /// Rows → unit.
+        /// Rows → unit or block, number by number.
         reduce: RowReduce,
-        /// Reducers over that one number (several views of it may be asked).
+        /// Whose rows make one contribution.
+        #[serde(default = "Split::unit", skip_serializing_if = "Split::is_unit")]
+        split: Split,
+        /// Reducers over those numbers (several views of one may be asked).
         outputs: Vec<Output>,
     },
 }

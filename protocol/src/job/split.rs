@@ -59,6 +59,14 @@ fn is_one(resample: &u32) -> bool {
 }
 
 impl Split {
+    pub(super) fn unit() -> Self {
+        Self::Unit
+    }
+
+    pub(super) fn is_unit(&self) -> bool {
+        *self == Self::Unit
+    }
+
     /// The blocks, where units come in blocks.
     pub fn blocks(&self) -> Option<Blocks> {
         match self {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, Policy, ResourceLimits, ReviewRules, UnitRule, bad, budget::Caps,
+    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Policy, ResourceLimits, ReviewRules, UnitRule, bad,
+    budget::Caps,
 };
 use crate::{Cost, limits, manifest::ROW_TABLE};
 
@@ -58,6 +59,9 @@ pub struct PolicyFile {
     pub budget: BudgetFile,
     /// Engines and their limits.
     pub jobs: JobsFile,
+    /// Which ONNX models are taken.
+    #[serde(default)]
+    pub models: ModelsFile,
     /// Who may do what.
     pub access: AccessFile,
     /// Visible columns; of a dataset of one table.
@@ -92,7 +96,7 @@ impl PolicyFile {
     /// # Errors
     /// [`BadPolicy`] naming the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
-        let Self { unit, budget, jobs, access, columns, tables, reviewed } = self;
+        let Self { unit, budget, jobs, models, access, columns, tables, reviewed } = self;
         at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
         at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
         at_least("unit.max_groups", u64::from(unit.max_groups), 1, "a unit must be able to count somewhere")?;
@@ -148,6 +152,7 @@ impl PolicyFile {
                 memory_bytes: jobs.memory_mib << 20,
                 slot_ms: jobs.slot.as_millis() as u64,
             },
+            models: models.check()?,
             tick_ms: jobs.tick.as_millis() as u64,
             dangerous_no_tick_for: jobs.dangerous_no_tick_for,
             compute: access.compute,
@@ -290,6 +295,8 @@ mod tests {
             ("max_groups = 2", "max_groups = 0", "unit.max_groups"),
             ("min_units = 10", "min_units = 0", "jobs.min_units"),
             ("tick = \"1s\"", "tick = \"0s\"", "jobs.tick"),
+            ("[access]", "[models]\ngflops = 0\n[access]", "models.gflops"),
+            ("[access]", "[models]\ngflops = nan\n[access]", "models.gflops"),
             ("replicate = \"nobody\"", "", "(file)"),
             ("replicate = \"nobody\"", "replicate = \"everybody\"", "(file)"),
             (

@@ -11,10 +11,12 @@ use crate::{Cost, cost::FemtoDelta, dsse::Document, limits};
 
 mod budget;
 mod file;
+mod models;
 mod review;
 
 pub use budget::BudgetFile;
 pub use file::{AccessFile, JobsFile, PolicyFile};
+pub use models::{ModelRules, ModelsFile};
 pub use review::{Dominance, ReviewRules, Standing};
 
 /// A policy was refused.
@@ -134,6 +136,9 @@ pub struct Policy {
     pub reviewed: Option<ReviewRules>,
     /// Resource limits.
     pub limits: ResourceLimits,
+    /// Which models are taken.
+    #[serde(default, skip_serializing_if = "ModelRules::is_default")]
+    pub models: ModelRules,
     /// Replies leave at multiples of this many milliseconds after the slot.
     pub tick_ms: u64,
     /// Peers whose replies leave as soon as they are ready: their clock sees how long a job took.
@@ -154,6 +159,11 @@ impl Policy {
     pub fn fuel_per_call(&self, calls: u64) -> u64 {
         let slot = self.limits.slot_ms.saturating_mul(limits::FUEL_PER_MS);
         self.limits.fuel.min(slot / calls.max(1)).max(1)
+    }
+
+    /// Operations that a model may take for each of `calls` units or blocks: public numbers alone, and all together fit the slot.
+    pub fn work_per_call(&self, calls: u64) -> u64 {
+        self.limits.slot_ms.saturating_mul(self.models.work_per_ms) / calls.max(1)
     }
 
     /// Whether `buyer` gets replies off the tick.

@@ -1,135 +1,187 @@
-//! What is checked on a model's bytes, without any runtime.
+//! A model with the rows it asks for and what is made of its numbers, checked against job and policy.
 
-use prost::Message as _;
 use tidegate_protocol::{
-    Code, Refusal, Shorten,
-    job::{Output, RowReduce},
+    Refusal, Shorten as _,
+    job::{Output, Program, Reducer, RowReduce, Split},
+    limits,
+    policy::Policy,
 };
 
 use super::{
-    proto::{AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto},
-    strict,
+    graph::{Graph, most_rows, refuse},
+    source::Source,
 };
 use crate::sql::Select;
 
-/// A name by which ONNX Runtime before mid-2026 let a model point at raw memory.
-const ADDRESS_MARKER: &[u8] = b"_ORT_MEM_ADDR_";
-/// Domains whose operators the standard runtime defines.
-const DOMAINS: [&str; 3] = ["", "ai.onnx", "ai.onnx.ml"];
-/// Operators whose output's shape follows from the shapes of their inputs and from attributes, never from values: no row can make a model
-/// hoard memory or time. Random operators and control flow are not among them.
-const OPERATORS: [&str; 52] = [
-    "Abs",
-    "Add",
-    "And",
-    "ArgMax",
-    "BatchNormalization",
-    "Cast",
-    "Ceil",
-    "Clip",
-    "Concat",
-    "Constant",
-    "Div",
-    "Elu",
-    "Equal",
-    "Erf",
-    "Exp",
-    "Flatten",
-    "Floor",
-    "Gelu",
-    "Gemm",
-    "Greater",
-    "GreaterOrEqual",
-    "HardSigmoid",
-    "Identity",
-    "LayerNormalization",
-    "LeakyRelu",
-    "Less",
-    "LessOrEqual",
-    "LinearClassifier",
-    "LinearRegressor",
-    "Log",
-    "LogSoftmax",
-    "MatMul",
-    "Max",
-    "Min",
-    "Mul",
-    "Neg",
-    "Normalizer",
-    "Not",
-    "Or",
-    "Pow",
-    "Reciprocal",
-    "Relu",
-    "Scaler",
-    "Selu",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "Sqrt",
-    "Sub",
-    "Tanh",
-    "TreeEnsembleClassifier",
-    "TreeEnsembleRegressor",
-];
-/// TensorProto.DataType.FLOAT
-const FLOAT: i32 = 1;
+/// Operations that a batch of rows should have: fewer, and starting a run costs more than what it computes.
+const BATCH_WORK: u128 = 1 << 24;
+/// Most rows of a batch.
+const BATCH_ROWS: u32 = 256;
+/// Bytes that a batch may compute.
+const BATCH_BYTES: u128 = 64 << 20;
+/// Bytes of a run's inputs.
+const RUN_BYTES: u64 = 16 << 20;
+/// Most numbers that are kept of one unit or block.
+const KEPT: u64 = 4 << 20;
 
-/// An admitted model with the rows it asks for.
-pub struct Model {
-    /// What the runtime is handed: written anew from what was understood of the model.
-    bytes: Vec<u8>,
-    pub(super) select: Select,
-    pub(super) reduce: RowReduce,
-    pub(super) outputs: Vec<Output>,
+/// How rows are put into runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// Rows are proven not to meet: so many at a time, whoever's they are.
+    Batches(u32),
+    /// A run for each unit or block, of at most so many rows.
+    Apart(u32),
 }
 
-impl std::fmt::Debug for Model {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Model({} features)", self.select.names.len())
+/// Which numbers of a row an output takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// From this one on, so many.
+    Numbers(usize, usize),
+    /// This one, and the label.
+    Labelled(usize),
+    /// The label, and the place of the largest; of a single number, that number.
+    Class,
+}
+
+/// An admitted model.
+#[derive(Debug)]
+pub struct Model {
+    bytes: Vec<u8>,
+    pub(super) select: Select,
+    pub(super) source: Source,
+    pub(super) spec: Spec,
+    pub(super) reduce: RowReduce,
+    pub(super) split: Split,
+    pub(super) takes: Vec<Takes>,
+    pub(super) outputs: Vec<Output>,
+    /// Most rows of a unit or block that are looked at.
+    pub(super) most: usize,
+}
+
+/// What a runner must know of a model beside its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Inputs, in the model's order.
+    pub inputs: Vec<Column>,
+    /// Name of the output.
+    pub output: String,
+    /// Numbers of that output for a row; for a run where it has no axis of rows.
+    pub numbers: u32,
+    /// Whether each row has its own.
+    pub by_row: bool,
+    /// How rows are put into runs.
+    pub runs: Runs,
+    /// Bytes that a run computes at most.
+    pub bytes: u64,
+}
+
+/// One input of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type's number in the IR.
+    pub elem: i32,
+    /// Bytes of a value.
+    pub size: u32,
+    /// Shape of a row.
+    pub row: Vec<u64>,
+}
+
+impl Column {
+    /// Values of a row.
+    pub fn width(&self) -> usize {
+        self.row.iter().product::<u64>() as usize
+    }
+
+    /// Bytes of a row.
+    pub fn bytes(&self) -> usize {
+        self.width() * self.size as usize
     }
 }
 
-fn refuse(message: impl Into<String>) -> Refusal {
-    Refusal::new(Code::Program, message).at("program.model")
+impl Spec {
+    /// Most rows of a run.
+    pub fn most(&self) -> u32 {
+        match self.runs {
+            Runs::Batches(rows) | Runs::Apart(rows) => rows,
+        }
+    }
 }
 
 impl Model {
-    /// Checks `bytes`: no data outside the file, no custom operator, no nested graph or function, one float input of shape
-    /// [rows, features], the named output.
+    /// Checks `bytes` and what `program` wants of them.
     ///
     /// # Errors
     /// A [`Refusal`] naming the part.
-    pub fn admit(bytes: &[u8], select: Select, output: &str, reduce: RowReduce, outputs: Vec<Output>) -> Result<Self, Refusal> {
-        if let Some(wide) = outputs.iter().find(|o| o.numbers() != 1) {
-            return Err(refuse(format!("output {} takes {} numbers, a model's score is one", wide.name, wide.numbers()))
-                .at("program.outputs")
-                .fix("Use sum, mean, histogram or quantiles"));
-        }
-        if bytes.windows(ADDRESS_MARKER.len()).any(|w| w == ADDRESS_MARKER) {
-            return Err(refuse("names a memory address"));
-        }
-        let model = strict::read(bytes).map_err(refuse)?;
-        let bytes = model.encode_to_vec();
-        check_model(&model)?;
-        let graph = model.graph.ok_or_else(|| refuse("has no graph"))?;
-        graph.initializer.iter().try_for_each(check_tensor)?;
-        graph.node.iter().try_for_each(check_node)?;
-        if !graph.sparse_initializer.is_empty() {
-            return Err(refuse("has sparse initializers").fix("Store them densely"));
-        }
-        let inputs: Vec<_> = graph.input.iter().filter(|i| !graph.initializer.iter().any(|t| t.name == i.name)).collect();
-        let [input] = inputs.as_slice() else {
-            return Err(refuse(format!("has {} inputs, one is taken", inputs.len())).fix("Concatenate the features"));
+    pub fn admit(bytes: &[u8], select: Select, program: &Program, policy: &Policy) -> Result<Self, Refusal> {
+        let Program::Onnx { output, index, label, reduce, split, outputs, .. } = program else {
+            return Err(refuse("is no model"));
         };
-        check_input(input, select.names.len())?;
-        if !graph.output.iter().any(|o| o.name.as_deref() == Some(output)) {
-            let names: Vec<_> = graph.output.iter().take(8).map(|o| o.name.as_deref().unwrap_or_default().shorten()).collect();
-            return Err(refuse(format!("has no output {:?}", output.shorten()))
-                .at("program.output")
-                .fix(format!("It has: {}", names.join(", "))));
+        let graph = Graph::read(bytes)?;
+        let out = graph.output(output)?;
+        if let (Some(node), false) = (&out.mixed, policy.models.mixing) {
+            return Err(refuse(format!("{node} may mix rows, and this owner takes models that are proven not to"))
+                .fix("`tidegate inspect` shows the proof"));
         }
-        Ok(Self { bytes, select, reduce, outputs })
+        let source = Source::of(&select, &graph.inputs, label.as_deref())?;
+        let takes = takes(outputs, *index as usize, out.numbers as usize, label.is_some())?;
+        // All people's rows fit the slot at the owner's rate: were it the clock that ended a job, one person's rows could turn everybody's numbers into the default.
+        let calls = split.blocks().map_or(policy.unit.max_units, |blocks| blocks.number.into());
+        let budget = policy.work_per_call(calls);
+        let in_time = most_rows(limits::MODEL_ROWS, |rows| graph.work(rows) <= u128::from(budget));
+        if in_time == 0 {
+            let message =
+                format!("takes {} operations for a row; {calls} units or blocks leave {budget} for each", graph.work(1));
+            return Err(refuse(message).fix("Make it smaller, or ask the owner for a longer slot or more of `models.gflops`"));
+        }
+        let width: u64 = graph.inputs.iter().map(|input| input.width() * input.elem.bytes()).sum();
+        let room = |rows: u64| rows * width <= RUN_BYTES && rows * out.numbers * 4 <= RUN_BYTES;
+        let runs = if out.mixed.is_some() {
+            let most = most_rows(in_time, |rows| graph.bytes(rows) <= u128::from(limits::MODEL_BYTES) && room(rows));
+            Runs::Apart(most.max(1))
+        } else if graph.one {
+            Runs::Batches(1)
+        } else {
+            let most =
+                most_rows(BATCH_ROWS, |rows| graph.work(rows) <= BATCH_WORK && graph.bytes(rows) <= BATCH_BYTES && room(rows));
+            // A power of two: kernels are made for these.
+            Runs::Batches(1 << most.max(1).ilog2())
+        };
+        let most = match runs {
+            Runs::Batches(_) => u64::from(in_time).min(KEPT / out.numbers).max(1),
+            Runs::Apart(rows) => u64::from(rows),
+        };
+        let rows = match runs {
+            Runs::Batches(rows) => Some(rows),
+            Runs::Apart(_) => None,
+        };
+        let column = |input: &super::graph::Input| Column {
+            name: input.name.clone(),
+            elem: input.elem.number(),
+            size: input.elem.bytes() as u32,
+            row: input.row.clone(),
+        };
+        let spec = Spec {
+            inputs: graph.inputs.iter().map(column).collect(),
+            output: output.clone(),
+            numbers: out.numbers as u32,
+            by_row: out.by_row,
+            bytes: u64::try_from(graph.bytes(rows.map_or(most, u64::from))).unwrap_or(u64::MAX),
+            runs,
+        };
+        Ok(Self {
+            bytes: graph.write(output, rows),
+            select,
+            source,
+            spec,
+            reduce: *reduce,
+            split: *split,
+            takes,
+            outputs: outputs.clone(),
+            most: most as usize,
+        })
     }
 
     /// The model as a runtime may read it.
@@ -137,77 +189,35 @@ impl Model {
         &self.bytes
     }
 
-    /// How many features a row has.
-    pub fn features(&self) -> u32 {
-        self.select.names.len() as u32
+    /// What a runner must know of it.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
     }
 }
 
-fn check_model(model: &ModelProto) -> Result<(), Refusal> {
-    if !model.functions.is_empty() {
-        return Err(refuse("defines functions of its own").fix("Inline them"));
-    }
-    if !model.training_info.is_empty() {
-        return Err(refuse("holds what it was trained by").fix("Export it for inference"));
-    }
-    if !model.configuration.is_empty() {
-        return Err(refuse("says on which devices it runs").fix("Export it for one device"));
-    }
-    Ok(())
-}
-
-fn check_node(node: &NodeProto) -> Result<(), Refusal> {
-    let (name, domain) = (node.op_type.as_deref().unwrap_or_default(), node.domain.as_deref().unwrap_or_default());
-    let op = name.shorten();
-    if !DOMAINS.contains(&domain) {
-        return Err(refuse(format!("operator {op} is of domain {:?}", domain.shorten())).fix("Use standard operators"));
-    }
-    if !OPERATORS.contains(&name) {
-        return Err(refuse(format!("operator {op} is not on the list"))
-            .fix("Use arithmetic, Gemm, activations, normalisation or tree ensembles"));
-    }
-    if node.overload.as_ref().is_some_and(|overload| !overload.is_empty()) || !node.device_configurations.is_empty() {
-        return Err(refuse(format!("operator {op} names an overload or a device")).fix("Export it for one device"));
-    }
-    node.attribute.iter().try_for_each(|attribute| check_attribute(attribute, &op))
-}
-
-fn check_attribute(attribute: &AttributeProto, op: &str) -> Result<(), Refusal> {
-    let nested = attribute.g.is_some() || !attribute.graphs.is_empty();
-    if nested || attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
-        return Err(refuse(format!("operator {op} holds a nested graph")).fix("Export without control flow"));
-    }
-    let refers = attribute.ref_attr_name.as_ref().is_some_and(|name| !name.is_empty());
-    if refers || attribute.tp.is_some() || !attribute.type_protos.is_empty() {
-        return Err(refuse(format!("operator {op} has an attribute of a function or a type")));
-    }
-    attribute.t.iter().chain(&attribute.tensors).try_for_each(check_tensor)
-}
-
-fn check_tensor(tensor: &TensorProto) -> Result<(), Refusal> {
-    if tensor.data_location.unwrap_or_default() != 0 || !tensor.external_data.is_empty() || tensor.segment.is_some() {
-        let name = tensor.name.as_deref().unwrap_or_default().shorten();
-        return Err(refuse(format!("tensor {name:?} lies outside the file")).fix("Save the model with its weights inside"));
-    }
-    Ok(())
-}
-
-fn check_input(input: &ValueInfoProto, features: usize) -> Result<(), Refusal> {
-    let tensor = input.kind.as_ref().and_then(|k| k.tensor.as_ref());
-    let tensor = tensor.ok_or_else(|| refuse("the input is no tensor"))?;
-    if tensor.elem_type != Some(FLOAT) {
-        return Err(refuse("the input is not of type float32"));
-    }
-    let dims = tensor.shape.as_ref().map(|s| s.dim.as_slice()).unwrap_or_default();
-    let [rows, width] = dims else {
-        return Err(refuse(format!("the input has {} dimensions, expected [rows, features]", dims.len())));
+fn takes(outputs: &[Output], index: usize, numbers: usize, labelled: bool) -> Result<Vec<Takes>, Refusal> {
+    let take = |(i, output): (usize, &Output)| {
+        let bad = |message: String| refuse(message).at(format!("program.outputs[{i}]"));
+        let name = output.name.shorten();
+        let needs_label = |takes: Takes| {
+            let none = || bad(format!("output {name:?} compares with a label")).fix("Name the label's column: label = \"…\"");
+            labelled.then_some(takes).ok_or_else(none)
+        };
+        let (takes, last) = match &output.reducer {
+            Reducer::Scores { .. } | Reducer::Calibration { .. } => (needs_label(Takes::Labelled(index))?, index + 1),
+            Reducer::Confusion { classes } => {
+                if numbers > 1 && numbers > *classes as usize {
+                    return Err(bad(format!("output {name:?} has {classes} classes, the model {numbers}")));
+                }
+                (needs_label(Takes::Class)?, 1)
+            }
+            _ => (Takes::Numbers(index, output.numbers()), index + output.numbers()),
+        };
+        if last > numbers {
+            let fix = "index says from which of them on; vector = { len = … } how many";
+            return Err(bad(format!("output {name:?} takes number {} of the model's {numbers}", last - 1)).fix(fix));
+        }
+        Ok(takes)
     };
-    if let Some(rows) = rows.value.filter(|rows| *rows > 0) {
-        return Err(refuse(format!("the input takes exactly {rows} rows")).fix("Export with a symbolic first dimension"));
-    }
-    let width = width.value.unwrap_or_default();
-    if width != features as i64 {
-        return Err(refuse(format!("the input takes {width} features, the query selects {features}")).at("program.select"));
-    }
-    Ok(())
+    outputs.iter().enumerate().map(take).collect()
 }

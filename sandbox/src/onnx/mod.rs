@@ -1,24 +1,73 @@
-//! ONNX models: admitted by their graph, scored elsewhere, reduced per unit here.
+//! ONNX models: understood by their graph, run elsewhere, their numbers reduced per unit or block here.
 //!
-//! The worker never runs a model: [`Inference`] does, in a process of its own. One run a unit, so a model that mixes the rows it is given can
-//! mix one person's only.
+//! The worker never runs a model: [`Inference`] does, in a process of its own. A model that is [proven](prove) not to let rows meet is run over batches of any
+//! units' rows; any other is run once for each unit or block, so that it can mix the rows of one only.
+//!
+//! # A row's place
+//! What a kernel rounds may depend on a row's place in its batch. Were that the number of rows before it, one person's coming would move everybody's, and a model made for it could
+//! turn the last bit of a number into all of it. So a row's place is a keyed function of its unit and of how many rows of that unit came before it, batches have one size, and
+//! whoever else is in them does not matter.
 
 mod admit;
+mod apart;
+mod batches;
+mod checks;
+mod close;
+mod graph;
+mod inspect;
 mod proto;
+mod prove;
 mod run;
+mod source;
 mod strict;
 
-use arrow::array::Float32Array;
+pub use admit::{Column, Model, Runs, Spec};
+pub use inspect::{Inspection, OutputSeen, Verdict, inspect};
+pub use source::Values;
 
-pub use admit::Model;
+use tidegate_protocol::Refusal;
 
 use crate::RunError;
 
-/// Scores rows. Implemented by `node` over the gpu-runner.
+/// A model as a runtime may read it, written anew from what was understood, for the output of this name; with `rows` in each run where that is fixed.
+///
+/// # Errors
+/// The [`Refusal`] for a buyer.
+pub fn rewrite(bytes: &[u8], output: &str, rows: Option<u32>) -> Result<Vec<u8>, Refusal> {
+    let graph = graph::Graph::read(bytes)?;
+    graph.output(output)?;
+    Ok(graph.write(output, rows))
+}
+
+/// Domain and name of each operator that a model may be made of; the domain is empty for standard ones.
+pub fn operators() -> impl Iterator<Item = (&'static str, &'static str)> {
+    prove::OPERATORS.iter().map(|o| (o.domain, o.name))
+}
+
+/// Runs a model over rows that lie in slots of memory. Implemented by `node` over the gpu-runner.
 pub trait Inference {
-    /// One score a row, in order; `runs` says how many rows each run has. NaN stands for a failed run.
+    /// How many slots there are, each for as many rows as [`Spec::most`] says.
+    fn slots(&self) -> usize;
+
+    /// Writes one of the values of some rows of an input, or all of them: row `i` of `values` for the row at `places[i]`, counted over all slots; none where it is
+    /// [`NOWHERE`].
+    fn write(&mut self, input: usize, feature: usize, places: &[u32], values: &Values<'_>);
+
+    /// Has the rows of a slot run: so many in each run, one run after the other.
     ///
     /// # Errors
     /// [`RunError::Engine`] when the runner is gone.
-    fn score(&mut self, features: &[Float32Array], runs: &[u32]) -> Result<Vec<f32>, RunError>;
+    fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), RunError>;
+
+    /// Waits for a slot whose runs are done, in any order.
+    ///
+    /// # Errors
+    /// As [`Inference::submit`].
+    fn wait(&mut self) -> Result<usize, RunError>;
+
+    /// The numbers that came of a slot, in the order of its rows, or of its runs: NaN where a run failed.
+    fn read(&mut self, slot: usize, into: &mut Vec<f32>);
 }
+
+/// The place of a row that is not run.
+pub const NOWHERE: u32 = u32::MAX;

@@ -1,103 +1,99 @@
-//! Rows of a unit → scores → one number a unit → the gate.
+//! Rows of units or blocks → runs of the model → the gate.
 
 use std::fs::File;
 
 use arrow::{
-    array::{Array, AsArray, Float32Array},
-    compute::{cast, concat},
-    datatypes::{DataType, Float32Type},
+    array::{ArrayRef, RecordBatch},
+    compute::concat_batches,
 };
 use tidegate_gate::{Plan, Sums};
-use tidegate_protocol::job::{Output, RowReduce};
+use tidegate_protocol::limits;
 
-use super::{Inference, Model};
-use crate::{RunError, units::each_unit};
-
-/// Rows sent to the runner at a time.
-const BATCH_ROWS: usize = 8192;
+use super::{Inference, Model, Runs, apart::Apart, batches::Batches, close::Closer};
+use crate::{
+    RunError,
+    units::{Room, Scan, Unit, each_block, each_unit},
+};
 
 impl Model {
-    /// Scores each unit's rows and hands the reduced score to the gate. A NULL feature is sent as NaN; a score of NaN, or a failed run, counts as
-    /// the public default.
+    /// Runs each unit's or block's rows and hands what comes of them to the gate. A missing float is NaN for the model; of rows with another value
+    /// missing, of a NaN and of a run that failed comes the public default.
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn run(&self, plan: &Plan, files: &[File], inference: &mut dyn Inference) -> Result<Sums, RunError> {
-        let defaults = Output::defaults(&self.outputs);
-        let mut group = plan.group(vec![]);
-        let mut waiting = Waiting::default();
-        let mut flush = |waiting: &mut Waiting| -> Result<(), RunError> {
-            let scores = waiting.score(inference)?;
-            let mut rest = scores.as_slice();
-            for n in waiting.runs.drain(..) {
-                let (unit, tail) = rest.split_at_checked(n as usize).ok_or_else(|| RunError::Engine("too few scores".into()))?;
-                rest = tail;
-                let value = reduce(unit, self.reduce);
-                plan.close_vector(&mut group, &vec![value; self.outputs.len()], &defaults)?;
+    pub fn run(&self, plan: &Plan, files: &[File], key: &[u8; 32], inference: &mut dyn Inference) -> Result<Sums, RunError> {
+        let mut closer = Closer::new(self, plan);
+        match (self.spec.runs, self.split.blocks()) {
+            (Runs::Batches(_), None) => self.batch_units(files, Batches::new(self, inference, key), &mut closer)?,
+            (Runs::Batches(_), Some(_)) => {
+                let mut batches = Batches::new(self, inference, key);
+                self.blocks(files, key, &mut |block, parts| {
+                    batches.begin(&block.to_le_bytes(), &mut closer)?;
+                    for part in parts {
+                        let rows = self.source.rows(part.columns())?;
+                        let all = 0..part.num_rows();
+                        batches.add(&rows, std::iter::once(all), |_, _, _| Ok(()), &mut closer)?;
+                    }
+                    Ok(())
+                })?;
+                batches.end(&mut closer)?;
             }
+            (Runs::Apart(most), None) => {
+                let mut apart = Apart::new(self, inference);
+                each_unit(files, &self.select, |_, rows| {
+                    let rows = rows.slice(0, rows.num_rows().min(most as usize));
+                    apart.add(&self.source.rows(rows.columns())?, rows.num_rows(), &mut closer)
+                })?;
+                apart.end(&mut closer)?;
+            }
+            (Runs::Apart(_), Some(_)) => {
+                let mut apart = Apart::new(self, inference);
+                self.blocks(files, key, &mut |_, parts| match parts {
+                    [] => closer.fail(),
+                    [first, ..] => {
+                        let rows = concat_batches(&first.schema(), parts)?;
+                        apart.add(&self.source.rows(rows.columns())?, rows.num_rows(), &mut closer)
+                    }
+                })?;
+                apart.end(&mut closer)?;
+            }
+        }
+        Ok(Sums { groups: vec![closer.end()?] })
+    }
+
+    /// Batches as they are read, with no copy of a unit's rows.
+    fn batch_units(&self, files: &[File], mut batches: Batches<'_>, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        let selects = [&self.select];
+        let mut open: Option<Unit> = None;
+        Scan::open(files, &selects, 0)?.run(|runs, columns: &[ArrayRef]| {
+            let rows = self.source.rows(columns)?;
+            let of = |batches: &mut Batches<'_>, i: usize, closer: &mut Closer<'_>| {
+                let unit = runs.unit(i);
+                if i == 0 && open.as_ref().is_some_and(|open| open.as_ref() == unit) {
+                    return Ok(());
+                }
+                unit.with_bytes(|name| batches.begin(name, closer))
+            };
+            batches.add(&rows, runs.rows.iter().cloned(), of, closer)?;
+            open = runs.rows.len().checked_sub(1).map(|last| runs.unit(last).to_owned()).or(open.take());
             Ok(())
-        };
-        each_unit(files, &self.select, |_, batch| {
-            let columns =
-                batch.columns().iter().map(|c| Ok(cast(c, &DataType::Float32)?)).collect::<Result<Vec<_>, RunError>>()?;
-            waiting.push(columns, batch.num_rows());
-            if waiting.rows >= BATCH_ROWS { flush(&mut waiting) } else { Ok(()) }
         })?;
-        if waiting.rows > 0 {
-            flush(&mut waiting)?;
-        }
-        Ok(Sums { groups: vec![group] })
-    }
-}
-
-#[derive(Default)]
-struct Waiting {
-    parts: Vec<Vec<arrow::array::ArrayRef>>,
-    runs: Vec<u32>,
-    rows: usize,
-}
-
-impl Waiting {
-    fn push(&mut self, columns: Vec<arrow::array::ArrayRef>, rows: usize) {
-        self.parts.resize_with(columns.len(), Vec::new);
-        for (parts, column) in self.parts.iter_mut().zip(columns) {
-            parts.push(column);
-        }
-        self.runs.push(rows as u32);
-        self.rows += rows;
+        batches.end(closer)
     }
 
-    fn score(&mut self, inference: &mut dyn Inference) -> Result<Vec<f32>, RunError> {
-        let features = self
-            .parts
-            .iter()
-            .map(|parts| {
-                let all = concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
-                let all = all.as_primitive::<Float32Type>();
-                Ok(if all.null_count() == 0 {
-                    all.clone()
-                } else {
-                    all.iter().map(|v| v.unwrap_or(f32::NAN)).collect::<Float32Array>()
-                })
-            })
-            .collect::<Result<Vec<_>, RunError>>()?;
-        let scores = inference.score(&features, &self.runs)?;
-        self.parts.clear();
-        self.rows = 0;
-        Ok(scores)
-    }
-}
-
-/// One number for a unit. NaN where any score is.
-fn reduce(scores: &[f32], how: RowReduce) -> f64 {
-    let values = scores.iter().map(|s| f64::from(*s));
-    if scores.is_empty() || scores.iter().any(|s| s.is_nan()) {
-        return f64::NAN;
-    }
-    match how {
-        RowReduce::Mean => values.sum::<f64>() / scores.len() as f64,
-        RowReduce::Sum => values.sum(),
-        RowReduce::Max => values.fold(f64::NEG_INFINITY, f64::max),
-        RowReduce::Last => scores.last().map_or(f64::NAN, |s| f64::from(*s)),
+    /// Calls `visit(number, rows)` for each block; without rows for one that has more than fit.
+    fn blocks(
+        &self,
+        files: &[File],
+        key: &[u8; 32],
+        visit: &mut dyn FnMut(u32, &[RecordBatch]) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let Some(blocks) = self.split.blocks() else { return Ok(()) };
+        let mut number = 0;
+        let ways = std::thread::available_parallelism().map_or(1, usize::from);
+        each_block(files, &self.select, blocks, key, Room::of(limits::BLOCK_BYTES), ways, &mut |parts| {
+            number += 1;
+            visit(number - 1, parts.as_deref().unwrap_or_default())
+        })
     }
 }

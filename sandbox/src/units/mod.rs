@@ -14,8 +14,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_protocol::limits;
 
 pub(crate) use self::{
+    blocks::{Room, each_block, size},
     eval::{Of, Physical, Selected, prove},
     gather::{By, each_unit_as, split_by},
+    plain::plain,
 };
 pub use self::{
     gather::each_unit,
@@ -30,9 +32,11 @@ use crate::{
     sql::{SOURCE, Select},
 };
 
+mod blocks;
 mod eval;
 mod gather;
 mod part;
+mod plain;
 mod runs;
 mod source;
 mod text;

@@ -3,7 +3,6 @@
 //! Deterministic: fuel instead of time, no clock, entropy, files or network, canonical NaN. A trap, an empty tank or a wrong shape
 //! yields the public default vector, never a missing one.
 
-mod blocks;
 mod code;
 mod component;
 mod driver;

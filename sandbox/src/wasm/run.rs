@@ -14,13 +14,11 @@ use arrow::array::RecordBatch;
 use tidegate_gate::{GroupSums, Plan, Sums};
 use tidegate_protocol::job::{Output, Split};
 
-use super::{
-    blocks::{Room, each_block, size},
-    engine::MOST_WAYS,
-    guest::Guest,
-    values,
+use super::{engine::MOST_WAYS, guest::Guest, values};
+use crate::{
+    Rehearsal, RunError,
+    units::{Room, each_block, each_unit_as, plain, size},
 };
-use crate::{Rehearsal, RunError, units::each_unit_as};
 
 /// How many threads call a guest on this machine, each with an instance's memory.
 pub fn ways() -> usize {
@@ -105,10 +103,10 @@ impl Guest {
         visit: &mut dyn FnMut(Option<Vec<RecordBatch>>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let blocks = match self.split {
-            Split::Unit => return each_unit_as(files, &self.select, values::plain, |_, rows| visit(Some(vec![rows]))),
+            Split::Unit => return each_unit_as(files, &self.select, plain, |_, rows| visit(Some(vec![rows]))),
             Split::Blocks(blocks) => blocks,
         };
-        each_block(files, &self.select, blocks, prf, room, visit)
+        each_block(files, &self.select, blocks, prf, room, ways(), visit)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows by block, in bounded memory: as many blocks at a time as there is room for, and the files are read again for the others.
 
-use std::{collections::BTreeMap, fs::File, hash::Hasher as _, ops::Range};
+use std::{collections::BTreeMap, fs::File, ops::Range};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array},
@@ -8,52 +8,47 @@ use arrow::{
     datatypes::{DataType, SchemaRef},
 };
 
-use siphasher::sip::SipHasher24;
 use tidegate_protocol::{job::Blocks, limits};
 
-use super::{engine::MOST_WAYS, values};
-use crate::{
-    RunError,
-    sql::Select,
-    units::{By, UnitRef, split_by},
-};
+use super::{By, UnitRef, plain, split_by};
+use crate::{RunError, prf::Prf, sql::Select};
 
 /// How much of the rows lies in memory.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
+pub(crate) struct Room {
     /// Bytes of rows that are read before those that are kept are copied out of what was read.
-    pub(super) window: usize,
+    pub(crate) window: usize,
     /// Bytes of rows that are kept, of all blocks.
-    pub(super) all: usize,
+    pub(crate) all: usize,
     /// Of one block: one with more could not be handed to a guest, whose memory is no larger.
-    pub(super) block: usize,
+    pub(crate) block: usize,
 }
 
 impl Room {
     /// For guests of so many bytes of memory.
-    pub(super) fn of(memory: usize) -> Self {
+    pub(crate) fn of(memory: usize) -> Self {
         Self { window: 64 << 20, all: 512 << 20, block: memory.min(limits::BLOCK_BYTES) }
     }
 }
 
-/// Calls `visit` for each of `blocks`, in order, with its rows, in parts, as columns made [`values::plain`]; with nothing for one that has more than a guest
+/// Calls `visit` for each of `blocks`, in order, with its rows, in parts, as columns made [`plain`]; with nothing for one that has more than a guest
 /// could take, which is what its call would come to.
 ///
 /// # Errors
 /// As [`split_by`]; `visit`'s own.
-pub(super) fn each_block(
+pub(crate) fn each_block(
     files: &[File],
     select: &Select,
     blocks: Blocks,
     prf: &[u8; 32],
     room: Room,
+    ways: usize,
     visit: &mut dyn FnMut(Option<Vec<RecordBatch>>) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let mut from = 0;
-    let ways = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WAYS);
-    let prf = Prf::new(prf);
-    let numbers = |unit: UnitRef<'_>, into: &mut Vec<u32>| unit.with_bytes(|unit| prf.blocks(unit, blocks, into));
-    let by = By { of: values::plain, numbers };
+    let prf = Prf::new(prf, "blocks of units");
+    let numbers = |unit: UnitRef<'_>, into: &mut Vec<u32>| unit.with_bytes(|unit| draw(&prf, unit, blocks, into));
+    let by = By { of: plain, numbers };
     let blocks = blocks.number;
     while from < blocks {
         // Each thread has its share of the room.
@@ -157,8 +152,8 @@ impl Kept {
     }
 }
 
-/// Bytes of rows made [`values::plain`]: the same however they lie in batches.
-pub(super) fn size(rows: &RecordBatch) -> usize {
+/// Bytes of rows made [`plain`]: the same however they lie in batches.
+pub(crate) fn size(rows: &RecordBatch) -> usize {
     let between = |offsets: &[i32]| offsets.last().zip(offsets.first()).map_or(0, |(end, start)| (end - start) as usize);
     let one = |column: &ArrayRef| match column.data_type() {
         DataType::Boolean => 0,
@@ -170,27 +165,12 @@ pub(super) fn size(rows: &RecordBatch) -> usize {
     rows.columns().iter().map(|column| column.len() + one(column)).sum()
 }
 
-/// A keyed PRF of a unit alone that says in which blocks it is: SipHash-2-4 (Aumasson and Bernstein 2012), quick on what is short.
-struct Prf(SipHasher24);
-
-impl Prf {
-    fn new(key: &[u8; 32]) -> Self {
-        let mut half = [0; 16];
-        half.copy_from_slice(&blake3::keyed_hash(key, b"blocks of units").as_bytes()[..16]);
-        Self(SipHasher24::new_with_key(&half))
-    }
-
-    /// A unit's blocks: any of them with the same chance, no two the same (Floyd's sampling: Bentley and Floyd 1987).
-    fn blocks(&self, unit: &[u8], blocks: Blocks, into: &mut Vec<u32>) {
-        let first = into.len();
-        for most in blocks.number - blocks.resample..blocks.number {
-            let mut hasher = self.0;
-            hasher.write(unit);
-            hasher.write(&most.to_le_bytes());
-            // 64 bits against at most 2^20 blocks: the bias is below 2^-44.
-            let drawn = (hasher.finish() % (u64::from(most) + 1)) as u32;
-            into.push(if into[first..].contains(&drawn) { most } else { drawn });
-        }
+/// A unit's blocks: any of them with the same chance, no two the same (Floyd's sampling: Bentley and Floyd 1987).
+fn draw(prf: &Prf, unit: &[u8], blocks: Blocks, into: &mut Vec<u32>) {
+    let first = into.len();
+    for most in blocks.number - blocks.resample..blocks.number {
+        let drawn = prf.below(most + 1, unit, most);
+        into.push(if into[first..].contains(&drawn) { most } else { drawn });
     }
 }
 
@@ -201,13 +181,13 @@ mod tests {
     /// Each unit is in so many blocks, none twice, and all blocks have about as many.
     #[test]
     fn every_unit_is_in_as_many_blocks_as_any_other() {
-        let prf = Prf::new(&[3; 32]);
+        let prf = Prf::new(&[3; 32], "blocks of units");
         for (number, resample) in [(2, 1), (10, 1), (10, 9), (10, 4), (1000, 16)] {
             let mut sizes = vec![0u32; number as usize];
             let units = 20_000;
             for unit in 0..units {
                 let mut mine = vec![];
-                prf.blocks(&u32::to_le_bytes(unit), Blocks { number, resample }, &mut mine);
+                draw(&prf, &u32::to_le_bytes(unit), Blocks { number, resample }, &mut mine);
                 mine.iter().for_each(|block| sizes[*block as usize] += 1);
                 mine.sort_unstable();
                 mine.dedup();

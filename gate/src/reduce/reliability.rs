@@ -1,0 +1,56 @@
+//! A score in [lo, hi] against a label: of those with about the same score, how many are positive (a reliability diagram, Niculescu-Mizil and Caruana 2005).
+//!
+//! The two histograms of [`scores`](super::scores), and their sensitivity; shares of noised counts are post-processing.
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::result::Cell;
+
+use super::{Reduce, confusion::ratio, histogram, scores};
+use crate::{
+    noised::{Noised, spread},
+    part::{Frame, Part},
+};
+
+/// A score in [lo, hi] against a label, by bins of the score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reliability {
+    /// Lowest score.
+    pub lo: f64,
+    /// Highest score.
+    pub hi: f64,
+    /// Bins of the score.
+    pub bins: u32,
+}
+
+impl Reduce for Reliability {
+    fn arity(&self) -> usize {
+        2
+    }
+    fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
+        histogram::check(self.lo, self.hi, 2 * self.bins)?;
+        Ok(vec![Part::bins(2 * self.bins as usize, frame)])
+    }
+    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
+        scores::lay(self.lo, self.hi, self.bins, values, fields);
+    }
+    fn names(&self, column: &str) -> Vec<String> {
+        let edge = |i: u32| self.lo + (self.hi - self.lo) * f64::from(i) / f64::from(self.bins);
+        let bins = 0..self.bins;
+        bins.flat_map(|i| ["positive share", "count"].map(|what| format!("{column} [{}, {}) {what}", edge(i), edge(i + 1))))
+            .collect()
+    }
+    fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
+        let bins = self.bins as usize;
+        let mut cells = Vec::with_capacity(2 * bins);
+        for i in 0..bins {
+            cells.push(spread(noised, (0.0, 1.0), &|v: &[f64]| ratio(v[i], v[i] + v[bins + i])));
+            let (v, step) = (&noised[0].values, 2.0 * noised[0].step);
+            let both = Noised { values: vec![v[i] + v[bins + i]], sigma: noised[0].sigma * 2f64.sqrt(), step, ..noised[0] };
+            cells.extend(both.cells());
+        }
+        cells
+    }
+    fn note(&self, _: Frame) -> (&'static str, f64, f64) {
+        ("calibration", self.lo, self.hi)
+    }
+}

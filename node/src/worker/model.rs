@@ -1,0 +1,93 @@
+//! Models: what a worker has of a runner, and the runner's side.
+
+use std::{
+    fs::File,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+};
+
+use arrow::array::Array as _;
+use tidegate_gpu_runner::{InferenceFailed, Input, Model, client::Client, server::Runtime};
+use tidegate_sandbox::{
+    RunError,
+    onnx::{self, Inference, Values},
+    wasm::ways,
+};
+
+use super::{WorkerFailed, failed, pool::receive};
+
+/// A runner's pipes, and the memory that is shared with it.
+pub(super) struct Runner {
+    pub(super) to: File,
+    pub(super) from: File,
+    pub(super) memory: File,
+}
+
+impl Runner {
+    /// Has it load a model.
+    pub(super) fn load(self, model: &onnx::Model) -> Result<Remote, InferenceFailed> {
+        let spec = model.spec();
+        let input = |c: &onnx::Column| Input { name: c.name.clone(), elem: c.elem, size: c.size, row: c.row.clone() };
+        let load = Model {
+            bytes: model.bytes().to_vec(),
+            inputs: spec.inputs.iter().map(input).collect(),
+            output: spec.output.clone(),
+            numbers: spec.numbers,
+            by_row: spec.by_row,
+            rows: spec.most(),
+            working: spec.bytes,
+            threads: ways() as u32,
+        };
+        Ok(Remote(Client::load(self.to, self.from, &self.memory, &load)?))
+    }
+}
+
+/// The sandbox's [`Inference`] over a runner.
+pub(super) struct Remote(Client<File, File>);
+
+fn gone(e: InferenceFailed) -> RunError {
+    RunError::Engine(e.to_string())
+}
+
+impl Inference for Remote {
+    fn slots(&self) -> usize {
+        self.0.slots()
+    }
+
+    fn write(&mut self, input: usize, feature: usize, places: &[u32], values: &Values<'_>) {
+        match values {
+            Values::F32(values) => self.0.write(input, feature, places, values),
+            Values::F64(values) => self.0.write(input, feature, places, values),
+            Values::I32(values) => self.0.write(input, feature, places, values),
+            Values::I64(values) => self.0.write(input, feature, places, values),
+            Values::U8(values) => self.0.write(input, feature, places, values),
+            Values::Rows(rows, first) => {
+                places.iter().zip(*first..rows.len()).for_each(|(place, row)| self.0.write_row(input, *place, rows.value(row)));
+            }
+        }
+    }
+
+    fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), RunError> {
+        self.0.submit(slot, runs).map_err(gone)
+    }
+
+    fn wait(&mut self) -> Result<usize, RunError> {
+        self.0.wait().map_err(gone)
+    }
+
+    fn read(&mut self, slot: usize, into: &mut Vec<f32>) {
+        self.0.read(slot, into);
+    }
+}
+
+/// The runner's side: loads the runtime, then waits for what it may hold. Called by the hidden `runner` command.
+///
+/// # Errors
+/// [`WorkerFailed`] when the library cannot be loaded or the pipes break.
+pub fn runner_main(library: &Path) -> Result<(), WorkerFailed> {
+    let runtime = Runtime::load(library).map_err(failed)?;
+    let Some(held) = receive(std::io::stdin().as_fd())? else { return Ok(()) };
+    let held: Result<[OwnedFd; 3], _> = held.try_into();
+    let [from, to, memory] = held.map_err(|_| failed("it was handed something else"))?.map(File::from);
+    runtime.serve(from, to, &memory).map_err(failed)
+}

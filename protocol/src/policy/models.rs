@@ -1,0 +1,53 @@
+//! `[models]`: what ONNX models an owner takes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BadPolicy, bad};
+
+/// Operations that any machine that serves does in a millisecond, where the owner does not say more.
+const WORK_PER_MS: u64 = 2_000_000;
+
+/// What models an owner takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRules {
+    /// Also models that are not proven to keep rows apart: each is run for one unit's or block's rows at a time.
+    pub mixing: bool,
+    /// Operations in a millisecond that the owner's machine surely does: a model whose rows would not all fit the slot is refused.
+    pub work_per_ms: u64,
+}
+
+impl Default for ModelRules {
+    fn default() -> Self {
+        Self { mixing: true, work_per_ms: WORK_PER_MS }
+    }
+}
+
+impl ModelRules {
+    /// Whether nothing was said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// `[models]` of the file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsFile {
+    /// See [`ModelRules::mixing`].
+    pub mixing: Option<bool>,
+    /// Billions of operations a second that the machine surely does.
+    pub gflops: Option<f64>,
+}
+
+impl ModelsFile {
+    pub(super) fn check(&self) -> Result<ModelRules, BadPolicy> {
+        let default = ModelRules::default();
+        let work_per_ms = match self.gflops {
+            None => default.work_per_ms,
+            Some(gflops) if (0.001..=1e6).contains(&gflops) => (gflops * 1e6) as u64,
+            Some(gflops) => return Err(bad("models.gflops", format!("is {gflops}"), "Write a number from 0.001 to 1000000")),
+        };
+        Ok(ModelRules { mixing: self.mixing.unwrap_or(default.mixing), work_per_ms })
+    }
+}

@@ -1,0 +1,106 @@
+//! A run for each unit or block: whatever the model does with its rows, they are of one.
+
+use super::{Inference, Model, close::Closer, source::Rows};
+use crate::RunError;
+
+/// Slots that are filled with runs, and those whose runs are made.
+pub(super) struct Apart<'a> {
+    inference: &'a mut dyn Inference,
+    /// Rows of a slot.
+    most: usize,
+    by_row: bool,
+    numbers: usize,
+    free: Vec<usize>,
+    busy: usize,
+    /// What is put into the slot that is filled.
+    filling: Option<usize>,
+    filled: Vec<Vec<Run>>,
+    read: Vec<f32>,
+}
+
+/// The rows of one unit or block in a slot.
+struct Run {
+    rows: usize,
+    labels: Vec<f64>,
+    whole: bool,
+}
+
+impl<'a> Apart<'a> {
+    pub(super) fn new(model: &Model, inference: &'a mut dyn Inference) -> Self {
+        let slots = inference.slots();
+        Self {
+            most: model.spec.most() as usize,
+            by_row: model.spec.by_row,
+            numbers: model.spec.numbers as usize,
+            free: (0..slots).collect(),
+            busy: 0,
+            filling: None,
+            filled: (0..slots).map(|_| vec![]).collect(),
+            read: vec![],
+            inference,
+        }
+    }
+
+    /// The rows of a unit or block, at most as many as a run takes.
+    pub(super) fn add(&mut self, rows: &Rows, many: usize, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        if many == 0 || many > self.most {
+            return closer.fail();
+        }
+        let used = |filled: &[Run]| filled.iter().map(|run| run.rows).sum::<usize>();
+        let slot = match self.filling {
+            Some(slot) if used(&self.filled[slot]) + many <= self.most => slot,
+            _ => {
+                self.submit()?;
+                while self.free.is_empty() {
+                    self.wait(closer)?;
+                }
+                let slot = self.free.pop().ok_or_else(|| RunError::Engine("the runner has no slots".into()))?;
+                *self.filling.insert(slot)
+            }
+        };
+        let first = slot * self.most + used(&self.filled[slot]);
+        let places: Vec<u32> = (first as u32..(first + many) as u32).collect();
+        for column in &rows.columns {
+            self.inference.write(column.input, column.feature, &places, &column.values());
+        }
+        let labels = rows.label.iter().flatten().copied().take(many).collect();
+        let whole = rows.whole.as_ref().is_none_or(|whole| whole.slice(0, many).null_count() == 0);
+        self.filled[slot].push(Run { rows: many, labels, whole });
+        Ok(())
+    }
+
+    fn submit(&mut self) -> Result<(), RunError> {
+        let Some(slot) = self.filling.take() else { return Ok(()) };
+        self.busy += 1;
+        let runs: Vec<u32> = self.filled[slot].iter().map(|run| run.rows as u32).collect();
+        self.inference.submit(slot, &runs)
+    }
+
+    fn wait(&mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        let slot = self.inference.wait()?;
+        if slot >= self.filled.len() || self.busy == 0 || self.free.contains(&slot) || self.filling == Some(slot) {
+            return Err(RunError::Engine("the runner names a slot that it has not".into()));
+        }
+        self.busy -= 1;
+        self.inference.read(slot, &mut self.read);
+        let mut rest = self.read.as_slice();
+        for run in self.filled[slot].drain(..) {
+            let mine = if self.by_row { run.rows } else { 1 } * self.numbers;
+            let (numbers, others) =
+                rest.split_at_checked(mine).ok_or_else(|| RunError::Engine("the runner gave too few numbers".into()))?;
+            rest = others;
+            if run.whole { closer.close(numbers, &run.labels)? } else { closer.fail()? }
+        }
+        self.free.push(slot);
+        Ok(())
+    }
+
+    /// No row follows.
+    pub(super) fn end(mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        self.submit()?;
+        while self.busy > 0 {
+            self.wait(closer)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! Rows of any units in batches of one size, each at a place that is its unit's own.
+
+use std::{collections::VecDeque, ops::Range};
+
+use super::{Inference, Model, NOWHERE, close::Closer, source::Rows};
+use crate::{RunError, prf::Prf};
+
+/// Slots that are run, or wait to be, while others are filled: a sixth of all, so many at most.
+const BUSY: usize = 16;
+
+/// Batches that are filled, and those that are run.
+pub(super) struct Batches<'a> {
+    inference: &'a mut dyn Inference,
+    /// Rows a batch.
+    rows: u32,
+    numbers: usize,
+    most: usize,
+    prf: Prf,
+    slots: u64,
+    /// How many batches are filled at a time.
+    window: u64,
+    /// The first batch that is not submitted.
+    base: u64,
+    /// The first that is not done; whether those from it on are.
+    front: u64,
+    done: VecDeque<bool>,
+    /// For each place of a batch, the first batch in which it is free.
+    free: Vec<u64>,
+    /// For each slot, how many of its places are taken.
+    taken: Vec<u32>,
+    /// For each place of each slot, whose row it is: of which unit that is open, and which of its rows.
+    owners: Vec<Option<(u32, u32)>>,
+    open: Vec<Open>,
+    spare: Vec<u32>,
+    current: Option<u32>,
+    read: Vec<f32>,
+    /// Places of the rows that are looked at.
+    places: Vec<u32>,
+}
+
+/// A unit or block whose numbers are not all there.
+#[derive(Default)]
+struct Open {
+    numbers: Vec<f32>,
+    labels: Vec<f64>,
+    /// Where its first row is.
+    place: u32,
+    rows: usize,
+    /// Rows whose numbers did not come yet.
+    left: u32,
+    /// No row follows.
+    ended: bool,
+}
+
+impl<'a> Batches<'a> {
+    pub(super) fn new(model: &Model, inference: &'a mut dyn Inference, key: &[u8; 32]) -> Self {
+        let rows = model.spec.most();
+        let slots = inference.slots();
+        let busy = (slots / 6).clamp(1, BUSY);
+        Self {
+            rows,
+            numbers: model.spec.numbers as usize,
+            most: model.most,
+            prf: Prf::new(key, "places of rows"),
+            slots: slots as u64,
+            window: (slots - busy).max(1) as u64,
+            base: 0,
+            front: 0,
+            done: VecDeque::new(),
+            free: vec![0; rows as usize],
+            taken: vec![0; slots],
+            owners: vec![None; slots * rows as usize],
+            open: vec![],
+            spare: vec![],
+            current: None,
+            read: vec![],
+            places: vec![],
+            inference,
+        }
+    }
+
+    /// A unit or block begins.
+    pub(super) fn begin(&mut self, name: &[u8], closer: &mut Closer<'_>) -> Result<(), RunError> {
+        self.end_current(closer)?;
+        let place = self.prf.below(self.rows, name, 0);
+        let at = self.spare.pop().unwrap_or_else(|| {
+            self.open.push(Open::default());
+            self.open.len() as u32 - 1
+        });
+        let open = &mut self.open[at as usize];
+        open.numbers.clear();
+        open.labels.clear();
+        (open.place, open.rows, open.left, open.ended) = (place, 0, 0, false);
+        self.current = Some(at);
+        Ok(())
+    }
+
+    /// Rows of units or blocks: `of(batches, span)` is called for each that has rows there, before them, to [begin](Self::begin) it where it begins.
+    pub(super) fn add(
+        &mut self,
+        rows: &Rows,
+        spans: impl Iterator<Item = Range<usize>>,
+        mut of: impl FnMut(&mut Self, usize, &mut Closer<'_>) -> Result<(), RunError>,
+        closer: &mut Closer<'_>,
+    ) -> Result<(), RunError> {
+        let mut written = 0;
+        self.places.clear();
+        for (i, span) in spans.enumerate() {
+            of(self, i, closer)?;
+            for row in span {
+                let Some(at) = self.current else { break };
+                let open = &mut self.open[at as usize];
+                if open.rows >= self.most {
+                    self.places.push(NOWHERE);
+                    continue;
+                }
+                let number = open.rows as u32;
+                open.rows += 1;
+                open.numbers.resize(open.numbers.len() + self.numbers, f32::NAN);
+                if let Some(labels) = &rows.label {
+                    open.labels.push(labels[row]);
+                }
+                if rows.whole.as_ref().is_some_and(|whole| whole.is_null(row)) {
+                    self.places.push(NOWHERE);
+                    continue;
+                }
+                open.left += 1;
+                let place = (u64::from(open.place) + u64::from(number)) % u64::from(self.rows);
+                let mut batch = self.free[place as usize].max(self.base);
+                if batch >= self.base + self.window {
+                    // No room before the first batch goes, full or not.
+                    self.write(rows, written);
+                    written += self.places.len();
+                    self.places.clear();
+                    while batch >= self.base + self.window {
+                        self.submit(closer)?;
+                    }
+                    batch = batch.max(self.base);
+                }
+                while batch >= self.front + self.slots {
+                    self.wait(closer)?;
+                }
+                self.free[place as usize] = batch + 1;
+                let slot = (batch % self.slots) as usize;
+                let address = slot as u32 * self.rows + place as u32;
+                self.taken[slot] += 1;
+                self.owners[address as usize] = Some((at, number));
+                self.places.push(address);
+            }
+        }
+        self.write(rows, written);
+        while self.taken[(self.base % self.slots) as usize] == self.rows && self.base < self.front + self.slots {
+            self.submit(closer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rows from `from` on that have their places.
+    fn write(&mut self, rows: &Rows, from: usize) {
+        for column in &rows.columns {
+            self.inference.write(column.input, column.feature, &self.places, &column.values().from(from));
+        }
+    }
+
+    fn submit(&mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        let slot = (self.base % self.slots) as usize;
+        self.done.push_back(false);
+        self.base += 1;
+        if self.taken[slot] > 0 {
+            return self.inference.submit(slot, &[self.rows]);
+        }
+        // Nobody is in it.
+        self.finish(slot, closer)
+    }
+
+    fn wait(&mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        let slot = self.inference.wait()?;
+        if slot >= self.taken.len() {
+            return Err(RunError::Engine("the runner names a slot that is not there".into()));
+        }
+        self.finish(slot, closer)
+    }
+
+    /// A slot's numbers are there.
+    fn finish(&mut self, slot: usize, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        if self.taken[slot] > 0 {
+            self.inference.read(slot, &mut self.read);
+            let first = slot * self.rows as usize;
+            for place in 0..self.rows as usize {
+                let Some((at, row)) = self.owners[first + place].take() else { continue };
+                let open = &mut self.open[at as usize];
+                let from = self.read.get(place * self.numbers..(place + 1) * self.numbers);
+                let from = from.ok_or_else(|| RunError::Engine("the runner gave too few numbers".into()))?;
+                open.numbers[row as usize * self.numbers..][..self.numbers].copy_from_slice(from);
+                open.left -= 1;
+                if open.ended && open.left == 0 {
+                    closer.close(&open.numbers, &open.labels)?;
+                    self.spare.push(at);
+                }
+            }
+            self.taken[slot] = 0;
+        }
+        let ahead = (slot as u64 + self.slots - self.front % self.slots) % self.slots;
+        match self.done.get_mut(ahead as usize) {
+            Some(done) => *done = true,
+            None => return Err(RunError::Engine("the runner names a slot that it has not".into())),
+        }
+        while self.done.front() == Some(&true) {
+            self.done.pop_front();
+            self.front += 1;
+        }
+        Ok(())
+    }
+
+    fn end_current(&mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        let Some(at) = self.current.take() else { return Ok(()) };
+        let open = &mut self.open[at as usize];
+        open.ended = true;
+        if open.left == 0 {
+            closer.close(&open.numbers, &open.labels)?;
+            self.spare.push(at);
+        }
+        Ok(())
+    }
+
+    /// No row follows.
+    pub(super) fn end(mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        self.end_current(closer)?;
+        let last = self.free.iter().copied().max().unwrap_or(0);
+        while self.base < last {
+            self.submit(closer)?;
+        }
+        while self.front < self.base {
+            self.wait(closer)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! What may not be in a model, whatever its graph computes.
+
+use tidegate_protocol::{Refusal, Shorten as _, limits};
+
+use super::{
+    graph::{CLIP, Input, refuse},
+    proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto},
+    prove::tensor::Elem,
+};
+
+/// A name by which ONNX Runtime before mid-2026 let a model point at raw memory.
+const ADDRESS_MARKER: &[u8] = b"_ORT_MEM_ADDR_";
+/// Domains whose operators the standard runtime defines.
+const DOMAINS: [&str; 3] = ["", "ai.onnx", "ai.onnx.ml"];
+/// Versions of the IR that are understood.
+const IR: std::ops::RangeInclusive<i64> = 7..=13;
+/// Most inputs that a row's columns are spread over.
+const INPUTS: usize = 64;
+
+pub(super) fn no_address(bytes: &[u8]) -> Result<(), Refusal> {
+    if bytes.windows(ADDRESS_MARKER.len()).any(|w| w == ADDRESS_MARKER) {
+        return Err(refuse("names a memory address"));
+    }
+    Ok(())
+}
+
+pub(super) fn model(model: &ModelProto) -> Result<(), Refusal> {
+    if !model.functions.is_empty() {
+        return Err(refuse("defines functions of its own").fix("Inline them"));
+    }
+    if !model.training_info.is_empty() {
+        return Err(refuse("holds what it was trained by").fix("Export it for inference"));
+    }
+    if !model.configuration.is_empty() {
+        return Err(refuse("says on which devices it runs").fix("Export it for one device"));
+    }
+    match model.ir_version {
+        Some(version) if IR.contains(&version) => Ok(()),
+        _ if model.graph.is_none() => Err(refuse("has no graph")),
+        version => {
+            Err(refuse(format!("is of IR version {}, understood are {} to {}", version.unwrap_or(0), IR.start(), IR.end()))
+                .fix("Save it with a newer library"))
+        }
+    }
+}
+
+pub(super) fn graph(graph: &GraphProto) -> Result<(), Refusal> {
+    graph.initializer.iter().try_for_each(tensor)?;
+    graph.node.iter().try_for_each(node)?;
+    if !graph.sparse_initializer.is_empty() {
+        return Err(refuse("has sparse initializers").fix("Store them densely"));
+    }
+    let names = graph.node.iter().flat_map(|n| &n.output).chain(graph.initializer.iter().filter_map(|t| t.name.as_ref()));
+    let inputs = graph.input.iter().filter_map(|i| i.name.as_ref());
+    if names.chain(inputs).any(|name| name.starts_with(CLIP)) {
+        return Err(refuse(format!("names a tensor {CLIP}…")).fix("Give it another name"));
+    }
+    Ok(())
+}
+
+fn node(node: &NodeProto) -> Result<(), Refusal> {
+    let (name, domain) = (node.op_type.as_deref().unwrap_or_default(), node.domain.as_deref().unwrap_or_default());
+    let op = name.shorten();
+    if !DOMAINS.contains(&domain) {
+        return Err(refuse(format!("operator {op} is of domain {:?}", domain.shorten())).fix("Use standard operators"));
+    }
+    if node.overload.as_ref().is_some_and(|overload| !overload.is_empty()) || !node.device_configurations.is_empty() {
+        return Err(refuse(format!("operator {op} names an overload or a device")).fix("Export it for one device"));
+    }
+    node.attribute.iter().try_for_each(|one| attribute(one, &op))
+}
+
+fn attribute(attribute: &AttributeProto, op: &str) -> Result<(), Refusal> {
+    let nested = attribute.g.is_some() || !attribute.graphs.is_empty();
+    if nested || attribute.sparse_tensor.is_some() || !attribute.sparse_tensors.is_empty() {
+        return Err(refuse(format!("operator {op} holds a nested graph")).fix("Export without control flow"));
+    }
+    let refers = attribute.ref_attr_name.as_ref().is_some_and(|name| !name.is_empty());
+    if refers || attribute.tp.is_some() || !attribute.type_protos.is_empty() {
+        return Err(refuse(format!("operator {op} has an attribute of a function or a type")));
+    }
+    attribute.t.iter().chain(&attribute.tensors).try_for_each(tensor)
+}
+
+fn tensor(tensor: &TensorProto) -> Result<(), Refusal> {
+    if tensor.data_location.unwrap_or_default() != 0 || !tensor.external_data.is_empty() || tensor.segment.is_some() {
+        let name = tensor.name.as_deref().unwrap_or_default().shorten();
+        return Err(refuse(format!("tensor {name:?} lies outside the file")).fix("Save the model with its weights inside"));
+    }
+    Ok(())
+}
+
+/// The inputs, and whether each takes one row at a time.
+pub(super) fn inputs(graph: &GraphProto) -> Result<Vec<(Input, bool)>, Refusal> {
+    let given: Vec<_> = graph.input.iter().filter(|i| !graph.initializer.iter().any(|t| t.name == i.name)).collect();
+    if !(1..=INPUTS).contains(&given.len()) {
+        return Err(refuse(format!("has {} inputs, 1 to {INPUTS} are taken", given.len())).fix("Concatenate the features"));
+    }
+    given.into_iter().map(input).collect()
+}
+
+fn input(input: &ValueInfoProto) -> Result<(Input, bool), Refusal> {
+    let name = input.name.clone().unwrap_or_default();
+    let tensor = input.kind.as_ref().and_then(|k| k.tensor.as_ref());
+    let tensor = tensor.ok_or_else(|| refuse(format!("input {:?} is no tensor", name.shorten())))?;
+    let elem = Elem::of(tensor.elem_type.unwrap_or_default()).filter(|elem| elem.is_column());
+    let elem = elem.ok_or_else(|| {
+        let types = "float32, float64, int64, int32, uint8 or bool";
+        refuse(format!("input {:?} is of a type that no column is", name.shorten())).fix(format!("Use {types}"))
+    })?;
+    let dims = tensor.shape.as_ref().map(|s| s.dim.as_slice()).unwrap_or_default();
+    let Some((rows, rest)) = dims.split_first() else {
+        return Err(refuse(format!("input {:?} has no dimensions, expected [rows, …]", name.shorten())));
+    };
+    let one = match rows.value.filter(|rows| *rows > 0) {
+        None => false,
+        Some(1) => true,
+        Some(rows) => {
+            return Err(refuse(format!("the input takes exactly {rows} rows")).fix("Export with a symbolic first dimension"));
+        }
+    };
+    let fixed = |dim: &super::proto::Dimension| dim.value.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
+    let row = rest.iter().map(fixed).collect::<Option<Vec<_>>>();
+    let row = row.ok_or_else(|| {
+        refuse(format!("a dimension of input {:?} beside the rows' is not fixed", name.shorten()))
+            .fix("Export with fixed dimensions but for the first")
+    })?;
+    let width = row.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
+    if row.len() > 7 || width.is_none_or(|width| width * elem.bytes() > limits::TENSOR_BYTES / 8) {
+        return Err(refuse(format!("a row of input {:?} is too large", name.shorten())));
+    }
+    Ok((Input { name, elem, row }, one))
+}

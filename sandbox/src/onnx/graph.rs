@@ -1,0 +1,221 @@
+//! A model as it was read and understood: its inputs, what each output is, and the bytes that a runtime is handed.
+
+use prost::Message as _;
+use tidegate_protocol::{Code, Refusal, Shorten as _, limits};
+
+use super::{
+    checks,
+    proto::{Dimension, GraphProto, ModelProto, NodeProto, Shape, TensorProto, TensorType, TypeProto, ValueInfoProto},
+    prove::{
+        self, Found,
+        tensor::{Elem, Flow, count, show},
+    },
+    strict,
+};
+
+/// An input: rows of `row` values of one type each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) elem: Elem,
+    /// Shape of a row.
+    pub(super) row: Vec<u64>,
+}
+
+impl Input {
+    /// Values of a row.
+    pub(super) fn width(&self) -> u64 {
+        self.row.iter().product()
+    }
+}
+
+/// What an output is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Out {
+    /// Numbers of a row; of all rows together where there is no axis of rows.
+    pub(super) numbers: u64,
+    /// Whether each row has its own.
+    pub(super) by_row: bool,
+    /// The operator that may mix rows.
+    pub(super) mixed: Option<String>,
+}
+
+/// A model that was understood.
+#[derive(Debug)]
+pub(super) struct Graph {
+    model: ModelProto,
+    graph: GraphProto,
+    pub(super) inputs: Vec<Input>,
+    /// It takes one row at a time, as it is written.
+    pub(super) one: bool,
+    found: Found,
+}
+
+pub(super) fn refuse(message: impl Into<String>) -> Refusal {
+    Refusal::new(Code::Program, message).at("program.model")
+}
+
+impl Graph {
+    /// Reads a model, and follows rows through it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] naming the part.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+        checks::no_address(bytes)?;
+        let mut model = strict::read(bytes).map_err(refuse)?;
+        checks::model(&model)?;
+        let graph = model.graph.take().ok_or_else(|| refuse("has no graph"))?;
+        checks::graph(&graph)?;
+        let (inputs, ones): (Vec<_>, Vec<_>) = checks::inputs(&graph)?.into_iter().unzip();
+        let one = ones[0];
+        if ones.iter().any(|other| *other != one) {
+            return Err(
+                refuse("some inputs take one row, others any number of rows").fix("Export with one symbolic first dimension")
+            );
+        }
+        let tensor = |input: &Input| {
+            let tensor = if one { prove::row_input } else { prove::rows_input };
+            (input.name.clone(), tensor(input.elem, &input.row))
+        };
+        let found = prove::follow(&model, &graph, inputs.iter().map(tensor).collect());
+        let found = found.map_err(|e| {
+            let refusal = refuse(format!("{}: {}", e.node, e.why));
+            if e.why.contains("version") { refusal.fix("Convert the model (onnx.version_converter)") } else { refusal }
+        })?;
+        let read = Self { model, graph, inputs, one, found };
+        if read.bytes(1) > u128::from(limits::MODEL_BYTES) || read.work(1) > u128::from(limits::MODEL_WORK) {
+            let (bytes, work) = (read.bytes(1), read.work(1));
+            return Err(refuse(format!("takes {bytes} bytes and {work} operations for one row")).fix("Make it smaller"));
+        }
+        Ok(read)
+    }
+
+    /// Operations of a run of so many rows.
+    pub(super) fn work(&self, rows: u64) -> u128 {
+        self.found.work.at(rows)
+    }
+
+    /// Bytes of all that a run of so many rows computes.
+    pub(super) fn bytes(&self, rows: u64) -> u128 {
+        self.found.bytes.at(rows)
+    }
+
+    /// Bytes of the tensors that came with the model.
+    pub(super) fn weights(&self) -> u64 {
+        self.graph.initializer.iter().map(|t| t.encoded_len() as u64).sum()
+    }
+
+    pub(super) fn nodes(&self) -> usize {
+        self.graph.node.len()
+    }
+
+    /// Names of its outputs.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = &str> {
+        self.graph.output.iter().map(|o| o.name.as_deref().unwrap_or_default())
+    }
+
+    /// What the output of this name is.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where there is none, or none that can be taken.
+    pub(super) fn output(&self, name: &str) -> Result<Out, Refusal> {
+        if !self.outputs().any(|known| known == name) {
+            let names: Vec<_> = self.outputs().take(8).map(tidegate_protocol::Shorten::shorten).collect();
+            return Err(refuse(format!("has no output {:?}", name.shorten()))
+                .at("program.output")
+                .fix(format!("It has: {}", names.join(", "))));
+        }
+        let at = |refusal: Refusal| refusal.at("program.output");
+        let tensor = self.found.tensors.get(name).ok_or_else(|| at(refuse("no operator computes this output")))?;
+        let numbers = |dims: &[_]| count(dims).map(|d| d.times).map_err(|e| at(refuse(e)));
+        let by_row = self.one || tensor.dims.first().is_some_and(|d| d.power == 1);
+        let mixed = match tensor.flow {
+            Flow::Mixed(node) => Some(prove::name(node, &self.graph.node[node])),
+            _ if self.one => None,
+            Flow::Rows(0) => None,
+            Flow::Rows(axis) => {
+                let refusal = refuse(format!("rows are axis {axis} of output {}", show(&tensor.dims)));
+                return Err(at(refusal.fix("Transpose it: rows come first")));
+            }
+            Flow::Public => return Err(at(refuse("this output does not depend on the input"))),
+        };
+        if tensor.dims.iter().skip(1).any(|d| d.power > 0) || tensor.dims.first().is_some_and(|d| d.power > 1) {
+            let refusal = refuse(format!("rows do not come first, and there alone, in output {}", show(&tensor.dims)));
+            return Err(at(refusal.fix("Bring them there, or reduce them to one")));
+        }
+        let numbers = numbers(&tensor.dims)?;
+        if numbers > limits::OUTPUTS as u64 {
+            return Err(at(refuse(format!("output {} has more than {} numbers", show(&tensor.dims), limits::OUTPUTS))));
+        }
+        Ok(Out { numbers, by_row, mixed })
+    }
+
+    /// The model as a runtime may read it, for the output of this name: written anew from what was understood. With `rows` in each run, where that is fixed.
+    pub(super) fn write(&self, output: &str, rows: Option<u32>) -> Vec<u8> {
+        let mut graph = self.graph.clone();
+        graph.value_info.clear();
+        graph.input = self.inputs.iter().map(|input| described(input, rows)).collect();
+        graph.output.retain(|o| o.name.as_deref() == Some(output));
+        graph.output.truncate(1);
+        for output in &mut graph.output {
+            let tensor = self.found.tensors.get(output.name.as_deref().unwrap_or_default());
+            let kind = tensor.map(|t| TensorType { elem_type: Some(t.elem.number()), shape: None });
+            output.kind = Some(TypeProto { tensor: kind });
+        }
+        self.clip(&mut graph);
+        let model = ModelProto { graph: Some(graph), ..self.model.clone() };
+        model.encode_to_vec()
+    }
+
+    /// Puts a Clip before what would end a run by what a row says.
+    fn clip(&self, graph: &mut GraphProto) {
+        let mut clips: Vec<_> = self.found.clips.iter().enumerate().collect();
+        // From the last on, so that places stay.
+        clips.sort_by_key(|(_, (at, _))| std::cmp::Reverse(*at));
+        for (i, (at, clip)) in clips {
+            let Some(name) = graph.node[*at].input.get(clip.input).cloned() else { continue };
+            let elem = self.found.tensors.get(&name).map_or(Elem::I64, |t| t.elem);
+            let named = |what: &str| format!("{CLIP}{i}.{what}");
+            for (what, value) in [("lo", clip.lo), ("hi", clip.hi)] {
+                graph.initializer.push(scalar(named(what), elem, value));
+            }
+            graph.node[*at].input[clip.input] = named("out");
+            let node = NodeProto {
+                input: vec![name, named("lo"), named("hi")],
+                output: vec![named("out")],
+                op_type: Some("Clip".into()),
+                ..NodeProto::default()
+            };
+            graph.node.insert(*at, node);
+        }
+    }
+}
+
+/// How names begin that are not the model's own.
+pub(super) const CLIP: &str = "tidegate.clip.";
+
+fn scalar(name: String, elem: Elem, value: i64) -> TensorProto {
+    let raw = if elem == Elem::I32 { (value as i32).to_le_bytes().to_vec() } else { value.to_le_bytes().to_vec() };
+    TensorProto { data_type: Some(elem.number()), name: Some(name), raw_data: Some(raw), ..TensorProto::default() }
+}
+
+fn described(input: &Input, rows: Option<u32>) -> ValueInfoProto {
+    let first = match rows {
+        Some(rows) => Dimension { value: Some(rows.into()), param: None },
+        None => Dimension { value: None, param: Some("rows".into()) },
+    };
+    let rest = input.row.iter().map(|n| Dimension { value: Some(*n as i64), param: None });
+    let shape = Shape { dim: std::iter::once(first).chain(rest).collect() };
+    let tensor = TensorType { elem_type: Some(input.elem.number()), shape: Some(shape) };
+    ValueInfoProto { name: Some(input.name.clone()), kind: Some(TypeProto { tensor: Some(tensor) }) }
+}
+
+/// Largest number of rows, of up to `most`, for which `fits` holds: it holds for fewer where it does for more.
+pub(super) fn most_rows(most: u32, fits: impl Fn(u64) -> bool) -> u32 {
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(middle.into()) { low = middle } else { high = middle - 1 }
+    }
+    low
+}

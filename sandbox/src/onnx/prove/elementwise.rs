@@ -1,0 +1,188 @@
+//! Operators that compute each value from the values at its own place: rows stay apart.
+
+use super::{
+    call::{Call, Done},
+    known,
+    tensor::{Elem, Int, Tensor},
+};
+
+/// Operations that a transcendental function is counted as.
+const CURVE: u64 = 8;
+
+/// One input, one output of its type.
+pub(super) fn each(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let x = call.data(0)?;
+    Done::one(Tensor { ints: None, ..x.clone() }, 1)
+}
+
+/// As [`each`], of functions that take longer.
+pub(super) fn curve(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let x = call.data(0)?;
+    Done::one(Tensor { ints: None, ..x.clone() }, CURVE)
+}
+
+/// What is known stays known.
+pub(super) fn identity(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    match call.maybe(0) {
+        Some(known) if known.ints.is_some() => Ok(Done::known(known.clone())),
+        _ => each(call),
+    }
+}
+
+/// One input, a truth value for each value.
+pub(super) fn question(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let x = call.data(0)?;
+    Done::one(Tensor::new(Elem::Bool, x.dims.clone(), x.flow), 1)
+}
+
+pub(super) fn cast(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let to = call.elem("to")?.ok_or("attribute to is missing")?;
+    if let Some(x) = call.maybe(0)
+        && let (Some(ints), Elem::I64 | Elem::I32 | Elem::Bool) = (&x.ints, to)
+    {
+        let whole = |int: &Int| known::fits(*int, to) && (to != Elem::Bool || matches!(int.known(), Some(0 | 1)));
+        if ints.iter().all(whole) {
+            return Ok(Done::known(Tensor { elem: to, ..x.clone() }));
+        }
+    }
+    let x = call.data(0)?;
+    Done::one(Tensor::new(to, x.dims.clone(), x.flow), 1)
+}
+
+/// Clip: its bounds are scalars, for all rows the same.
+pub(super) fn clip(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let x = call.data(0)?;
+    for bound in [call.public(1)?, call.public(2)?].into_iter().flatten() {
+        if bound.rank() != 0 {
+            return Err("bounds must be scalars".into());
+        }
+    }
+    Done::one(Tensor { ints: None, ..x.clone() }, 1)
+}
+
+/// Dropout does nothing where nothing is trained; where something is, it draws lots.
+pub(super) fn dropout(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    call.public(1)?;
+    if call.numbers(2)?.is_some_and(|training| training != [0]) {
+        return Err("is in training mode: it draws lots".into());
+    }
+    each(call)
+}
+
+pub(super) fn add(call: &Call<'_>) -> Result<Done, String> {
+    two(call, Some(known::add))
+}
+
+pub(super) fn sub(call: &Call<'_>) -> Result<Done, String> {
+    two(call, Some(known::sub))
+}
+
+pub(super) fn mul(call: &Call<'_>) -> Result<Done, String> {
+    two(call, Some(known::mul))
+}
+
+type Of2<T> = fn(Int, Int) -> Option<T>;
+
+fn two(call: &Call<'_>, on_known: Option<Of2<Int>>) -> Result<Done, String> {
+    call.outputs(1)?;
+    if let Some(done) = on_known.and_then(|op| known::binary(call, op)) {
+        return Ok(done);
+    }
+    let (a, b) = (call.data(0)?, call.data(1)?);
+    let (dims, flow) = call.broadcast(&[a, b])?;
+    Done::one(Tensor::new(a.elem, dims, flow), 1)
+}
+
+/// Div and Mod. A processor stops a program that divides whole numbers by nothing, or the least of them by −1: the value of one row would end the run of all.
+pub(super) fn divide(call: &Call<'_>) -> Result<Done, String> {
+    if call.node.op_type.as_deref() == Some("Div")
+        && let Some(done) = known::binary(call, known::div)
+    {
+        return Ok(done);
+    }
+    let b = call.data(1)?;
+    let sound = |ints: &Vec<Int>| ints.iter().all(|int| !matches!(int.known(), Some(0 | -1) | None));
+    if b.elem.is_integer() && !b.ints.as_ref().is_some_and(sound) {
+        return Err("divides whole numbers by what is not known to be sound".into());
+    }
+    two(call, None)
+}
+
+/// Pow: each value to a power.
+pub(super) fn power(call: &Call<'_>) -> Result<Done, String> {
+    let mut done = two(call, None)?;
+    let output = done.outputs.remove(0);
+    done = Done::one(output, CURVE)?;
+    Ok(done)
+}
+
+/// PRelu: its slope is brought to the shape of its input, never the other way.
+pub(super) fn slope(call: &Call<'_>) -> Result<Done, String> {
+    let done = two(call, None)?;
+    if done.outputs.first().is_some_and(|o| Some(&o.dims) != call.maybe(0).map(|x| &x.dims)) {
+        return Err("its slope is larger than its input".into());
+    }
+    Ok(done)
+}
+
+pub(super) fn equal(call: &Call<'_>) -> Result<Done, String> {
+    truth(call, Some(known::equal))
+}
+
+pub(super) fn less(call: &Call<'_>) -> Result<Done, String> {
+    truth(call, Some(known::less))
+}
+
+pub(super) fn less_or_equal(call: &Call<'_>) -> Result<Done, String> {
+    truth(call, Some(known::less_or_equal))
+}
+
+pub(super) fn greater(call: &Call<'_>) -> Result<Done, String> {
+    truth(call, Some(known::greater))
+}
+
+pub(super) fn greater_or_equal(call: &Call<'_>) -> Result<Done, String> {
+    truth(call, Some(known::greater_or_equal))
+}
+
+/// And, Or, Xor.
+pub(super) fn logic(call: &Call<'_>) -> Result<Done, String> {
+    truth(call, None)
+}
+
+fn truth(call: &Call<'_>, on_known: Option<Of2<bool>>) -> Result<Done, String> {
+    call.outputs(1)?;
+    if let Some(done) = on_known.and_then(|op| known::compare(call, op)) {
+        return Ok(done);
+    }
+    let (a, b) = (call.data(0)?, call.data(1)?);
+    let (dims, flow) = call.broadcast(&[a, b])?;
+    Done::one(Tensor::new(Elem::Bool, dims, flow), 1)
+}
+
+/// Max, Min, Mean, Sum: any number of inputs.
+pub(super) fn several(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let inputs = (0..call.inputs.len()).map(|i| call.data(i)).collect::<Result<Vec<_>, _>>()?;
+    let first = inputs.first().ok_or("has no input")?;
+    let (dims, flow) = call.broadcast(&inputs)?;
+    Done::one(Tensor::new(first.elem, dims, flow), inputs.len() as u64)
+}
+
+/// Where.
+pub(super) fn choose(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    if let Some(done) = known::choose(call) {
+        return Ok(done);
+    }
+    let (c, a, b) = (call.data(0)?, call.data(1)?, call.data(2)?);
+    let (dims, flow) = call.broadcast(&[c, a, b])?;
+    Done::one(Tensor::new(a.elem, dims, flow), 1)
+}

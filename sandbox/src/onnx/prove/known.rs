@@ -1,0 +1,114 @@
+//! Integers that are known before any row is read: how exporters compute shapes from shapes.
+
+use super::{
+    call::{Call, Done},
+    tensor::{Elem, Int, Tensor},
+};
+
+/// `op` on two inputs that are known; nothing where they are not, or where what comes out could not be written down.
+pub(super) fn binary(call: &Call<'_>, op: fn(Int, Int) -> Option<Int>) -> Option<Done> {
+    let (a, b) = (call.maybe(0)?, call.maybe(1)?);
+    let ints = spread(&[a, b], |row| op(row[0], row[1]).filter(|int| fits(*int, a.elem)))?;
+    Some(known(a.elem, &[a, b], ints))
+}
+
+/// Whether a runtime that computes with `elem` comes to the same number, however many rows there are: none is so large that it would wrap around.
+pub(super) fn fits(int: Int, elem: Elem) -> bool {
+    match int.known() {
+        Some(known) => elem != Elem::I32 || i32::try_from(known).is_ok(),
+        None => elem == Elem::I64 && int.power <= 2 && int.times.unsigned_abs() <= 1 << 24,
+    }
+}
+
+/// As [`binary`], for a comparison.
+pub(super) fn compare(call: &Call<'_>, op: fn(Int, Int) -> Option<bool>) -> Option<Done> {
+    let (a, b) = (call.maybe(0)?, call.maybe(1)?);
+    let ints = spread(&[a, b], |row| op(row[0], row[1]).map(|yes| Int::of(yes.into())))?;
+    Some(known(Elem::Bool, &[a, b], ints))
+}
+
+/// Where.
+pub(super) fn choose(call: &Call<'_>) -> Option<Done> {
+    let inputs = [call.maybe(0)?, call.maybe(1)?, call.maybe(2)?];
+    let ints = spread(&inputs, |row| Some(if row[0].known()? != 0 { row[1] } else { row[2] }))?;
+    Some(known(inputs[1].elem, &inputs, ints))
+}
+
+fn known(elem: Elem, inputs: &[&Tensor], ints: Vec<Int>) -> Done {
+    Done::known(Tensor::known(elem, inputs.iter().all(|t| t.rank() == 0), ints))
+}
+
+/// `op` on each row of values, a single one standing for all.
+fn spread(inputs: &[&Tensor], op: impl Fn(&[Int]) -> Option<Int>) -> Option<Vec<Int>> {
+    let lists = inputs.iter().map(|t| t.ints.as_deref()).collect::<Option<Vec<_>>>()?;
+    let length = lists.iter().map(|list| list.len()).find(|n| *n != 1).unwrap_or(1);
+    if lists.iter().any(|list| list.len() != 1 && list.len() != length) {
+        return None;
+    }
+    (0..length)
+        .map(|i| op(&lists.iter().map(|list| if list.len() == 1 { list[0] } else { list[i] }).collect::<Vec<_>>()))
+        .collect()
+}
+
+pub(super) fn add(a: Int, b: Int) -> Option<Int> {
+    match (a.known(), b.known()) {
+        (Some(0), _) => Some(b),
+        (_, Some(0)) => Some(a),
+        _ if a.power == b.power => Some(Int { times: a.times.checked_add(b.times)?, power: a.power }),
+        _ => None,
+    }
+}
+
+pub(super) fn sub(a: Int, b: Int) -> Option<Int> {
+    add(a, Int { times: b.times.checked_neg()?, power: b.power })
+}
+
+pub(super) fn mul(a: Int, b: Int) -> Option<Int> {
+    let power = a.power.checked_add(b.power).filter(|p| *p < 4)?;
+    Some(Int { times: a.times.checked_mul(b.times)?, power })
+}
+
+/// Division without remainder: what rounds with a number of rows in it is not written down.
+pub(super) fn div(a: Int, b: Int) -> Option<Int> {
+    if let (Some(a), Some(b)) = (a.known(), b.known()) {
+        return a.checked_div(b).map(Int::of);
+    }
+    let power = a.power.checked_sub(b.power)?;
+    let times = a.times.checked_div(b.times)?;
+    (times * b.times == a.times).then_some(Int { times, power })
+}
+
+/// The sign of a − b, where it is the same for every number of rows from one on.
+fn order(a: Int, b: Int) -> Option<std::cmp::Ordering> {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    if a == b {
+        return Some(Equal);
+    }
+    match (a.known(), b.known()) {
+        (Some(a), Some(b)) => Some(a.cmp(&b)),
+        // A positive number of rows against what is not positive.
+        (None, Some(b)) if a.times > 0 && b < a.times => Some(Greater),
+        (Some(a), None) if b.times > 0 && a < b.times => Some(Less),
+        _ => None,
+    }
+}
+
+pub(super) fn equal(a: Int, b: Int) -> Option<bool> {
+    order(a, b).map(|o| o.is_eq())
+}
+
+pub(super) fn less(a: Int, b: Int) -> Option<bool> {
+    order(a, b).map(|o| o.is_lt())
+}
+
+pub(super) fn less_or_equal(a: Int, b: Int) -> Option<bool> {
+    order(a, b).map(|o| o.is_le())
+}
+
+pub(super) fn greater(a: Int, b: Int) -> Option<bool> {
+    order(a, b).map(|o| o.is_gt())
+}
+
+pub(super) fn greater_or_equal(a: Int, b: Int) -> Option<bool> {
+    order(a, b).map(|o| o.is_ge())
+}

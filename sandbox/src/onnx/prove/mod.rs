@@ -1,0 +1,202 @@
+//! What a model's graph does with rows, found without running it: shapes, work, and whether each row of what comes out depends on that row alone.
+//!
+//! An abstract interpretation over the graph in its own order. Each tensor is known by type, shape (in numbers and numbers of rows) and [`Flow`]: constant,
+//! row by row along one axis, or mixed. Each operator of the [list](operators) has a rule; whatever a rule cannot follow is mixed, and what it does not know is
+//! refused. The runtime's own results are the test: `sandbox/tests/models.rs`.
+
+use std::{cell::Cell, collections::HashMap};
+
+use tidegate_protocol::limits;
+
+use super::proto::{GraphProto, ModelProto, NodeProto};
+
+mod along;
+mod call;
+mod classic;
+mod constant;
+mod elementwise;
+mod known;
+mod layout;
+mod linear;
+mod operators;
+mod pick;
+mod quantised;
+mod recurrent;
+pub(super) mod tensor;
+mod trees;
+mod window;
+
+pub(super) use operators::OPERATORS;
+
+use call::{Call, Clip};
+use tensor::{Dim, Elem, Flow, Tensor, Work, count};
+
+/// What is known of a graph.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// By name, the tensors that are not the model's own.
+    pub(super) tensors: HashMap<String, Tensor>,
+    /// Operations.
+    pub(super) work: Work,
+    /// Bytes of all tensors that are computed, and of what kernels need beside them.
+    pub(super) bytes: Work,
+    /// Nodes and their inputs to be clipped first.
+    pub(super) clips: Vec<(usize, Clip)>,
+}
+
+/// A node cannot be understood.
+#[derive(Debug)]
+pub(super) struct NotUnderstood {
+    /// Its operator and name.
+    pub(super) node: String,
+    pub(super) why: String,
+}
+
+/// How a person finds a node again: its operator, and its name where it has one.
+pub(super) fn name(at: usize, node: &NodeProto) -> String {
+    use tidegate_protocol::Shorten as _;
+    let op = node.op_type.as_deref().unwrap_or_default().shorten();
+    match node.name.as_deref() {
+        Some(name) if !name.is_empty() => format!("{op} {:?} (node {at})", name.shorten()),
+        _ => format!("{op} (node {at})"),
+    }
+}
+
+/// Follows `inputs` through the graph.
+///
+/// # Errors
+/// The first node that is not understood.
+pub(super) fn follow(model: &ModelProto, graph: &GraphProto, inputs: Vec<(String, Tensor)>) -> Result<Found, NotUnderstood> {
+    let versions = versions(model).map_err(|why| NotUnderstood { node: "the model".into(), why })?;
+    let mut found = Found { tensors: HashMap::new(), work: Work::default(), bytes: Work::default(), clips: vec![] };
+    for tensor in &graph.initializer {
+        let name = tensor.name.clone().unwrap_or_default();
+        let fail = |why| NotUnderstood { node: format!("tensor {:?}", tidegate_protocol::Shorten::shorten(name.as_str())), why };
+        let known = constant::tensor(tensor).map_err(fail)?;
+        found.define(name.clone(), known).map_err(fail)?;
+    }
+    for (name, tensor) in inputs {
+        found.bytes.add(Work::of(count(&tensor.dims).unwrap_or(Dim::ONE), tensor.elem.bytes()));
+        found.define(name, tensor).map_err(|why| NotUnderstood { node: "an input".into(), why })?;
+    }
+    for (at, node) in graph.node.iter().enumerate() {
+        found.step(&versions, at, node).map_err(|why| NotUnderstood { node: name(at, node), why })?;
+    }
+    Ok(found)
+}
+
+/// Which version of the operators of a domain is meant.
+struct Versions {
+    standard: Option<i64>,
+    ml: Option<i64>,
+}
+
+fn versions(model: &ModelProto) -> Result<Versions, String> {
+    let mut versions = Versions { standard: None, ml: None };
+    for import in &model.opset_import {
+        let (domain, version) = (import.domain.as_deref().unwrap_or_default(), import.version.unwrap_or_default());
+        let (known, range) = match domain {
+            "" | "ai.onnx" => (&mut versions.standard, operators::VERSIONS),
+            "ai.onnx.ml" => (&mut versions.ml, operators::ML_VERSIONS),
+            // Named, and of no use: its operators are refused where they stand.
+            _ => continue,
+        };
+        if !range.contains(&version) {
+            return Err(format!(
+                "is of version {version} of {}, understood are {} to {}",
+                if domain.is_empty() { "ai.onnx" } else { domain },
+                range.start(),
+                range.end()
+            ));
+        }
+        if known.replace(version).is_some_and(|before| before != version) {
+            return Err(format!("names two versions of {domain:?}"));
+        }
+    }
+    Ok(versions)
+}
+
+/// Most inputs of a node.
+const INPUTS: usize = 1024;
+
+impl Found {
+    fn define(&mut self, name: String, tensor: Tensor) -> Result<(), String> {
+        if name.is_empty() {
+            return Err("has no name".into());
+        }
+        match self.tensors.insert(name, tensor) {
+            None => Ok(()),
+            Some(_) => Err("is computed twice".into()),
+        }
+    }
+
+    fn step(&mut self, versions: &Versions, at: usize, node: &NodeProto) -> Result<(), String> {
+        let (op, domain) = (node.op_type.as_deref().unwrap_or_default(), node.domain.as_deref().unwrap_or_default());
+        let domain = if domain == "ai.onnx" { "" } else { domain };
+        let operator = operators::find(domain, op).ok_or("is not on the list of operators")?;
+        let version = if domain.is_empty() { versions.standard } else { versions.ml };
+        let version = version.ok_or("its operators' version is not named")?;
+        if version < operator.since {
+            return Err(format!("is understood from version {} on, the model is of {version}", operator.since));
+        }
+        let mut seen = std::collections::HashSet::new();
+        for attribute in &node.attribute {
+            let name = attribute.name.as_deref().unwrap_or_default();
+            if name.is_empty() || !operator.attributes.split(' ').any(|known| known == name) {
+                return Err(format!("has an attribute that is not known: {:?}", tidegate_protocol::Shorten::shorten(name)));
+            }
+            if !seen.insert(name) {
+                return Err(format!("has attribute {name} twice"));
+            }
+        }
+        if node.input.len() > INPUTS {
+            return Err(format!("has more than {INPUTS} inputs"));
+        }
+        let (outputs, done_clip) = {
+            let named = |name: &String| match name.as_str() {
+                "" => Ok(None),
+                name => self.tensors.get(name).map(Some).ok_or("takes what is not computed before it"),
+            };
+            let inputs = node.input.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+            let call = Call { at, node, inputs, mixed: Cell::new(None) };
+            let mut done = (operator.rule)(&call)?;
+            if let Some(first) = call.mixed.get() {
+                for output in &mut done.outputs {
+                    output.flow = Flow::Mixed(first);
+                }
+            }
+            self.work.add(done.work);
+            self.bytes.add(done.scratch);
+            (done.outputs, done.clip)
+        };
+        self.clips.extend(done_clip.map(|clip| (at, clip)));
+        // A rule may know more outputs than are asked for.
+        for (name, output) in node.output.iter().zip(outputs) {
+            if output.rank() > 8 {
+                return Err("what it makes has more than 8 dimensions".into());
+            }
+            let size = count(&output.dims)?;
+            let bytes = Work::of(size, output.elem.bytes());
+            if bytes.at(1) > u128::from(limits::TENSOR_BYTES) {
+                return Err(format!("makes a tensor of more than {} bytes", limits::TENSOR_BYTES));
+            }
+            self.bytes.add(bytes);
+            if !name.is_empty() {
+                self.define(name.clone(), output)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An input of the graph whose first dimension is that of rows.
+pub(super) fn rows_input(elem: Elem, width: &[u64]) -> Tensor {
+    let dims = std::iter::once(Dim::ROWS).chain(width.iter().map(|n| Dim::fixed(*n))).collect();
+    Tensor::new(elem, dims, Flow::Rows(0))
+}
+
+/// An input of a graph that takes one row at a time, as it is written.
+pub(super) fn row_input(elem: Elem, width: &[u64]) -> Tensor {
+    let dims = std::iter::once(Dim::ONE).chain(width.iter().map(|n| Dim::fixed(*n))).collect();
+    Tensor::new(elem, dims, Flow::Public)
+}

@@ -1,0 +1,194 @@
+//! Operators that pick values by where they are: a row's own parts, or a row of a table that the model holds.
+
+use super::{
+    call::{Call, Clip, Done, axis},
+    known::fits,
+    tensor::{Dim, Elem, Flow, Int, Tensor, show},
+};
+
+/// Slice: whole rows, parts of each.
+pub(super) fn slice(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let given = call.maybe(0).ok_or("input 0 is missing")?;
+    let (starts, ends) = (call.known(1)?.ok_or("its starts are missing")?, call.known(2)?.ok_or("its ends are missing")?);
+    let over = call.numbers(3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = call.numbers(4)?.unwrap_or_else(|| vec![1; starts.len()]);
+    if [ends.len(), over.len(), steps.len()] != [starts.len(); 3] {
+        return Err("its starts, ends, axes and steps are not as many".into());
+    }
+    let over = over.iter().map(|a| axis(*a, given.rank())).collect::<Result<Vec<_>, _>>()?;
+    if let (Some(ints), [_]) = (&given.ints, over.as_slice()) {
+        let (start, end) = (starts[0].known(), ends[0].known());
+        let (start, end) = start.zip(end).ok_or("a list is cut at a number of rows")?;
+        let picked = places(ints.len() as i64, start, end, steps[0])?;
+        return Ok(Done::known(Tensor::known(given.elem, false, picked.map(|i| ints[i]).collect())));
+    }
+    let x = call.data(0)?;
+    let (mut dims, mut flow) = (x.dims.clone(), x.flow);
+    for (i, at) in over.iter().enumerate() {
+        if over[..i].contains(at) {
+            return Err("an axis is named twice".into());
+        }
+        let cut = (starts[i].known(), ends[i].known(), steps[i]);
+        match (x.dims[*at].known(), cut) {
+            (Some(length), (Some(start), Some(end), step)) => {
+                let length = i64::try_from(length).map_err(|_| "a tensor is too large")?;
+                let picked = places(length, start, end, step)?.count() as u64;
+                if picked == 0 {
+                    return Err("nothing is left".into());
+                }
+                dims[*at] = Dim::fixed(picked);
+            }
+            // All rows: to an end that no number of rows reaches, or to their number.
+            (None, (Some(0), end, 1))
+                if end.is_some_and(|end| end >= i64::from(i32::MAX)) || ends[i].dim() == Some(x.dims[*at]) => {}
+            // One row of all: the first, or the last.
+            (None, (Some(0), Some(1), 1)) if x.dims[*at] == Dim::ROWS => (dims[*at], flow) = (Dim::ONE, call.mixes()),
+            (None, (Some(-1), Some(end), 1)) if x.dims[*at] == Dim::ROWS && end >= i64::from(i32::MAX) => {
+                (dims[*at], flow) = (Dim::ONE, call.mixes());
+            }
+            _ => return Err("cuts rows: how many are left would depend on how many there are".into()),
+        }
+    }
+    if let Flow::Mixed(at) = flow {
+        call.mixed.set(Some(call.mixed.get().map_or(at, |first| first.min(at))));
+    }
+    Done::one(Tensor::new(x.elem, dims, flow), 1)
+}
+
+/// The places that a slice takes of a list (numpy's rules, as ONNX has them).
+fn places(length: i64, start: i64, end: i64, step: i64) -> Result<Box<dyn Iterator<Item = usize>>, String> {
+    let from_start = |n: i64| if n < 0 { n.saturating_add(length) } else { n };
+    Ok(match step {
+        0 => return Err("its step is 0".into()),
+        1.. => {
+            let (start, end) = (from_start(start).clamp(0, length), from_start(end).clamp(0, length));
+            Box::new((start..end).step_by(step as usize).map(|i| i as usize))
+        }
+        _ => {
+            let (start, end) = (from_start(start).clamp(-1, length - 1), from_start(end).clamp(-1, length - 1));
+            let step = usize::try_from(step.unsigned_abs()).map_err(|_| "its step is too large")?;
+            Box::new(((end + 1)..=start).rev().step_by(step).map(|i| i as usize))
+        }
+    })
+}
+
+/// Gather: along an axis, at places that are known, or that a row says of a table that is for all rows the same.
+pub(super) fn gather(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let (table, at) = (call.maybe(0).ok_or("input 0 is missing")?, call.maybe(1).ok_or("input 1 is missing")?);
+    let over = axis(call.int_or("axis", 0)?, table.rank())?;
+    if let (Some(from), Some(places)) = (&table.ints, &at.ints)
+        && table.rank() == 1
+    {
+        let pick = |int: &Int| {
+            let place = axis(int.known().ok_or("a place is a number of rows")?, from.len())?;
+            Ok::<_, String>(from[place])
+        };
+        let picked = places.iter().map(pick).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Done::known(Tensor::known(table.elem, at.rank() == 0, picked)));
+    }
+    let (table, at) = (call.data(0)?, call.data(1)?);
+    let mut dims = table.dims[..over].to_vec();
+    dims.extend(&at.dims);
+    dims.extend(&table.dims[over + 1..]);
+    let flow = match (table.axis(), at.axis()) {
+        (None, None) => Flow::Public,
+        (None, Some(rows)) => Flow::Rows(over + rows),
+        // One row for all.
+        (Some(rows), None) if rows == over => call.mixes(),
+        (Some(rows), None) => Flow::Rows(if rows > over { rows + at.rank() - 1 } else { rows }),
+        (Some(_), Some(_)) => call.mixes(),
+    };
+    let length = match table.dims[over].known() {
+        Some(length) => i64::try_from(length).map_err(|_| "a table is too large")?,
+        // At a known place of all rows; where there are fewer, no run succeeds.
+        None if at.ints.is_some() => i64::MAX,
+        None => return Err("picks rows by what rows say".into()),
+    };
+    let sound = |ints: &Vec<Int>| ints.iter().all(|int| int.known().is_some_and(|n| (-length..length).contains(&n)));
+    let clip = match &at.ints {
+        Some(ints) if sound(ints) => None,
+        Some(_) => return Err(format!("picks what is not there of axis {over} of {}", show(&table.dims))),
+        None => Some(Clip { input: 1, lo: -length, hi: length - 1 }),
+    };
+    Ok(Done { clip, ..Done::one(Tensor::new(table.elem, dims, flow), 1)? })
+}
+
+/// GatherElements: of each row's own values.
+pub(super) fn gather_elements(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let (x, at) = (call.data(0)?, call.data(1)?);
+    let over = axis(call.int_or("axis", 0)?, x.rank())?;
+    let length = i64::try_from(x.fixed(over)?).map_err(|_| "a tensor is too large")?;
+    let fits = x.rank() == at.rank() && (0..x.rank()).all(|d| d == over || x.dims[d] == at.dims[d]);
+    if !fits {
+        return Err(format!("places {} do not fit {}", show(&at.dims), show(&x.dims)));
+    }
+    let flow = match (x.axis(), at.axis()) {
+        (None, None) => Flow::Public,
+        (a, b) if a == b => x.flow,
+        _ => call.mixes(),
+    };
+    let clip = Some(Clip { input: 1, lo: -length, hi: length - 1 });
+    Ok(Done { clip, ..Done::one(Tensor::new(x.elem, at.dims.clone(), flow), 1)? })
+}
+
+/// OneHot: a place becomes a list with one number in it; a place that is not there, one with none.
+pub(super) fn one_hot(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let at = call.data(0)?;
+    let depth = call.numbers(1)?.ok_or("its depth is missing")?;
+    let [depth] = depth.as_slice() else { return Err("its depth must be one number".into()) };
+    let depth = u64::try_from(*depth).ok().filter(|n| *n > 0).ok_or("its depth must be positive")?;
+    let values = call.constant(2)?;
+    let new = axis(call.int_or("axis", -1)?, at.rank() + 1)?;
+    let mut dims = at.dims.clone();
+    dims.insert(new, Dim::fixed(depth));
+    let flow = match at.axis() {
+        Some(rows) => Flow::Rows(if rows >= new { rows + 1 } else { rows }),
+        None => at.flow,
+    };
+    Done::one(Tensor::new(values.elem, dims, flow), 1)
+}
+
+/// ArrayFeatureExtractor: columns of each row.
+pub(super) fn columns(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let x = call.data(0)?;
+    let at = call.numbers(1)?.ok_or("its columns are missing")?;
+    let last = x.rank().checked_sub(1).ok_or("takes no scalars")?;
+    let length = x.fixed(last)?;
+    if at.is_empty() || at.iter().any(|n| !u64::try_from(*n).is_ok_and(|n| n < length)) {
+        return Err(format!("picks columns that are not there of {}", show(&x.dims)));
+    }
+    // A single list comes out as a matrix of one row.
+    if x.rank() == 1 {
+        return Err(format!("takes matrices, not {}", show(&x.dims)));
+    }
+    let mut dims = x.dims.clone();
+    dims[last] = Dim::fixed(at.len() as u64);
+    Done::one(Tensor::new(x.elem, dims, x.flow), 1)
+}
+
+/// Shape: its numbers are known, in numbers of rows.
+pub(super) fn shape(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let x = call.maybe(0).ok_or("input 0 is missing")?;
+    let rank = x.rank() as i64;
+    let (start, end) = (call.int_or("start", 0)?, call.int_or("end", rank)?);
+    let ints = places(rank, start, end, 1)?.map(|at| int(x.dims[at])).collect::<Option<Vec<_>>>();
+    Ok(Done::known(Tensor::known(Elem::I64, false, ints.ok_or("a tensor is too large")?)))
+}
+
+/// Size: as [`shape`].
+pub(super) fn size(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    let x = call.maybe(0).ok_or("input 0 is missing")?;
+    let size = int(super::tensor::count(&x.dims)?).ok_or("a tensor is too large")?;
+    Ok(Done::known(Tensor::known(Elem::I64, true, vec![size])))
+}
+
+fn int(dim: Dim) -> Option<Int> {
+    Some(Int { times: i64::try_from(dim.times).ok()?, power: dim.power }).filter(|int| fits(*int, Elem::I64))
+}

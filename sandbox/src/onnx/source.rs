@@ -1,0 +1,210 @@
+//! Which columns of the select are which input of a model.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, BinaryArray},
+    buffer::NullBuffer,
+    compute::cast,
+    datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type},
+};
+use datafusion::logical_expr::ExprSchemable as _;
+use tidegate_protocol::{Refusal, Shorten as _};
+
+use super::{
+    graph::{Input, refuse},
+    prove::tensor::Elem,
+};
+use crate::{RunError, sql::Select};
+
+/// Where an input's values are.
+#[derive(Debug, Clone)]
+struct Part {
+    elem: Elem,
+    /// Values of a row.
+    width: usize,
+    /// One column of bytes that holds a row's values, little-endian; or a column for each value.
+    bytes: bool,
+    columns: Vec<usize>,
+}
+
+/// The select's columns, by input.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    inputs: Vec<Part>,
+    label: Option<usize>,
+}
+
+/// Values of one column, as a model takes them.
+#[derive(Debug)]
+pub enum Values<'a> {
+    /// Numbers of four bytes.
+    F32(&'a [f32]),
+    /// Numbers of eight bytes.
+    F64(&'a [f64]),
+    /// Whole numbers of four bytes.
+    I32(&'a [i32]),
+    /// Whole numbers of eight bytes.
+    I64(&'a [i64]),
+    /// Whole numbers of a byte, or truth values.
+    U8(&'a [u8]),
+    /// All of a row's values of an input, as they lie in memory; from this row on.
+    Rows(&'a BinaryArray, usize),
+}
+
+/// A column made what a model takes.
+pub(super) struct Made {
+    pub(super) input: usize,
+    /// Which of the row's values.
+    pub(super) feature: usize,
+    elem: Elem,
+    array: ArrayRef,
+    flags: Vec<u8>,
+}
+
+/// Columns of some rows, made what a model takes.
+pub(super) struct Rows {
+    pub(super) columns: Vec<Made>,
+    /// Rows whose values are not all there: what a model makes of them counts for nothing. A missing float is no such: it is NaN.
+    pub(super) whole: Option<NullBuffer>,
+    pub(super) label: Option<Vec<f64>>,
+}
+
+impl Source {
+    /// Gives each input its columns, in order: one of bytes, or as many as a row has values.
+    pub(super) fn of(select: &Select, inputs: &[Input], label: Option<&str>) -> Result<Self, Refusal> {
+        let bad = |message: String| refuse(message).at("program.select");
+        let branch = select.branches.first().ok_or_else(|| bad("nothing is selected".into()))?;
+        let kinds = branch.columns.iter().map(|e| e.get_type(&*select.schema)).collect::<Result<Vec<_>, _>>();
+        let kinds = kinds.map_err(|e| bad(e.strip_backtrace()))?;
+        let label = label.map(|label| {
+            let found = select.names.iter().position(|name| name == label);
+            let columns = || select.names.iter().take(16).map(|name| name.shorten()).collect::<Vec<_>>().join(", ");
+            found.ok_or_else(|| {
+                refuse(format!("names no column of the query: {:?}", label.shorten()))
+                    .at("program.label")
+                    .fix(format!("Columns: {}", columns()))
+            })
+        });
+        let label = label.transpose()?;
+        let mut columns = (0..kinds.len()).filter(|i| Some(*i) != label).peekable();
+        let features = kinds.len() - usize::from(label.is_some());
+        let mut parts = Vec::new();
+        for input in inputs {
+            let width = input.width() as usize;
+            // A truth value is no byte of any kind.
+            let bytes = input.elem != Elem::Bool && columns.peek().is_some_and(|i| is_bytes(&kinds[*i]));
+            let mine: Vec<usize> = columns.by_ref().take(if bytes { 1 } else { width }).collect();
+            if mine.len() < if bytes { 1 } else { width } {
+                let wanted: u64 = inputs.iter().map(Input::width).sum();
+                return Err(bad(format!("the input takes {wanted} features, the query selects {features}")));
+            }
+            if let Some(other) = mine.iter().find(|i| !bytes && !(kinds[**i].is_numeric() || is_flag(&kinds[**i]))) {
+                let name = select.names[*other].shorten();
+                return Err(bad(format!("column {name:?} is {}, a model takes numbers", kinds[*other])));
+            }
+            parts.push(Part { elem: input.elem, width, bytes, columns: mine });
+        }
+        if columns.next().is_some() {
+            let wanted: u64 = inputs.iter().map(Input::width).sum();
+            return Err(bad(format!("the input takes {wanted} features, the query selects {features}")));
+        }
+        Ok(Self { inputs: parts, label })
+    }
+
+    /// Makes the selected columns of some rows what the model takes.
+    pub(super) fn rows(&self, selected: &[ArrayRef]) -> Result<Rows, RunError> {
+        let mut rows = Rows { columns: vec![], whole: None, label: None };
+        for (number, input) in self.inputs.iter().enumerate() {
+            for (feature, column) in input.columns.iter().enumerate() {
+                let (made, whole) = make(input, &selected[*column])?;
+                rows.whole = NullBuffer::union(rows.whole.as_ref(), whole.as_ref());
+                rows.columns.push(Made { input: number, feature, ..made });
+            }
+        }
+        if let Some(label) = self.label {
+            let label = cast(&selected[label], &DataType::Float64)?;
+            rows.label = Some(label.as_primitive::<Float64Type>().iter().map(|v| v.unwrap_or(f64::NAN)).collect());
+        }
+        Ok(rows)
+    }
+}
+
+fn is_flag(kind: &DataType) -> bool {
+    matches!(kind, DataType::Boolean | DataType::Null)
+}
+
+fn is_bytes(kind: &DataType) -> bool {
+    matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
+}
+
+/// A column made `input`'s type, and where it has a value.
+fn make(input: &Part, column: &ArrayRef) -> Result<(Made, Option<NullBuffer>), RunError> {
+    let made = |array: ArrayRef, flags: Vec<u8>| Made { input: 0, feature: 0, elem: input.elem, array, flags };
+    if input.bytes {
+        let array = cast(column, &DataType::Binary)?;
+        let size = input.width * input.elem.bytes() as usize;
+        let binary = array.as_binary::<i32>();
+        let whole: NullBuffer =
+            (0..binary.len()).map(|i| binary.is_valid(i) && binary.value(i).len() == size).collect::<Vec<_>>().into();
+        return Ok((made(array, vec![]), (whole.null_count() > 0).then_some(whole)));
+    }
+    let kind = match input.elem {
+        Elem::F32 => DataType::Float32,
+        Elem::F64 => DataType::Float64,
+        Elem::I32 => DataType::Int32,
+        Elem::I64 => DataType::Int64,
+        Elem::U8 => DataType::UInt8,
+        Elem::Bool => DataType::Boolean,
+        other => return Err(RunError::Engine(format!("no column is {other:?}"))),
+    };
+    // What does not fit the type becomes a missing value.
+    let array = if *column.data_type() == kind { column.clone() } else { cast(column, &kind)? };
+    let missing = array.logical_nulls().filter(|n| n.null_count() > 0);
+    let array: ArrayRef = match (input.elem, &missing) {
+        (_, None) => array,
+        (Elem::F32, Some(_)) => {
+            let values = array.as_primitive::<Float32Type>().iter().map(|v| v.unwrap_or(f32::NAN));
+            return Ok((made(std::sync::Arc::new(values.collect::<arrow::array::Float32Array>()), vec![]), None));
+        }
+        (Elem::F64, Some(_)) => {
+            let values = array.as_primitive::<Float64Type>().iter().map(|v| v.unwrap_or(f64::NAN));
+            return Ok((made(std::sync::Arc::new(values.collect::<arrow::array::Float64Array>()), vec![]), None));
+        }
+        _ => array,
+    };
+    let flags = match input.elem {
+        Elem::Bool => array.as_boolean().values().iter().map(u8::from).collect(),
+        _ => vec![],
+    };
+    Ok((made(array, flags), missing))
+}
+
+impl Values<'_> {
+    /// Those of the rows from `row` on.
+    pub(super) fn from(self, row: usize) -> Self {
+        match self {
+            Self::F32(v) => Self::F32(&v[row..]),
+            Self::F64(v) => Self::F64(&v[row..]),
+            Self::I32(v) => Self::I32(&v[row..]),
+            Self::I64(v) => Self::I64(&v[row..]),
+            Self::U8(v) => Self::U8(&v[row..]),
+            Self::Rows(v, first) => Self::Rows(v, first + row),
+        }
+    }
+}
+
+impl Made {
+    /// The values.
+    pub(super) fn values(&self) -> Values<'_> {
+        if let Some(rows) = self.array.as_binary_opt::<i32>() {
+            return Values::Rows(rows, 0);
+        }
+        match self.elem {
+            Elem::F64 => Values::F64(self.array.as_primitive::<Float64Type>().values()),
+            Elem::I32 => Values::I32(self.array.as_primitive::<Int32Type>().values()),
+            Elem::I64 => Values::I64(self.array.as_primitive::<Int64Type>().values()),
+            Elem::U8 => Values::U8(self.array.as_primitive::<UInt8Type>().values()),
+            Elem::Bool => Values::U8(&self.flags),
+            _ => Values::F32(self.array.as_primitive::<Float32Type>().values()),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Columns in few types: what programs are handed.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array},
+    compute::cast,
+    datatypes::{DataType, Float64Type, Int64Type},
+};
+
+use crate::RunError;
+
+/// A column as guests take it: flags, whole numbers, floats, texts or bytes. What stands where a value is missing is always the same, so that nothing shows through.
+pub(crate) fn plain(array: &ArrayRef) -> Result<ArrayRef, RunError> {
+    let kind = array.data_type();
+    let valid = array.logical_nulls().filter(|n| n.null_count() > 0);
+    Ok(if *kind == DataType::Boolean {
+        let array = array.as_boolean();
+        let Some(valid) = valid else { return Ok(Arc::new(array.clone())) };
+        Arc::new(BooleanArray::new(array.values() & valid.inner(), Some(valid)))
+    } else if kind.is_integer() {
+        let array = cast(array, &DataType::Int64)?;
+        let Some(valid) = valid else { return Ok(array) };
+        let values = array.as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default);
+        Arc::new(Int64Array::new(values.collect::<Vec<_>>().into(), Some(valid)))
+    } else if kind.is_numeric() {
+        let array = cast(array, &DataType::Float64)?;
+        // A cast may add nulls.
+        let Some(valid) = array.logical_nulls().filter(|n| n.null_count() > 0) else { return Ok(array) };
+        let values = array.as_primitive::<Float64Type>().iter().map(Option::unwrap_or_default);
+        Arc::new(Float64Array::new(values.collect::<Vec<_>>().into(), Some(valid)))
+    } else if matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)) {
+        cast(array, &DataType::Binary)?
+    } else {
+        cast(array, &DataType::Utf8)?
+    })
+}
