@@ -7,6 +7,7 @@ mod blobs;
 mod cluster;
 mod lineitem;
 mod native;
+mod networks;
 mod onnx;
 mod sql;
 mod wasm;
@@ -44,7 +45,7 @@ fn main() -> anyhow::Result<()> {
         native::blocks(number("TIDEGATE_BENCH_ROWS", 10_000_000)? / 5)?;
     }
     if wanted("onnx") {
-        onnx::run()?;
+        onnx::run(number("TIDEGATE_BENCH_UNITS", 1_000_000)?)?;
     }
     if wanted("blobs") {
         blobs::run(number("TIDEGATE_BENCH_MIB", 1024)?)?;

@@ -1,3 +1,215 @@
-pub(crate) fn run() -> anyhow::Result<()> {
+//! Rows in Parquet to a sum, worker, runner and walls included, against ONNX Runtime called directly in this process on the same rows: as many threads, the same
+//! batch, and the batch that is best for it.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context as _;
+use arrow::{
+    array::{Array as _, ArrayRef, AsArray as _, BinaryArray, Float32Array, Int64Array, RecordBatch},
+    datatypes::Float32Type,
+};
+use ort::{
+    environment::Environment,
+    session::{Session, SessionInputValue, builder::GraphOptimizationLevel},
+    value::TensorRef,
+};
+use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
+use tidegate_fixtures::models::Graph;
+use tidegate_gpu_runner::library;
+use tidegate_node::worker::{Work, Workers};
+use tidegate_protocol::{
+    ContentHash,
+    job::{Output, Program, Reducer, RowReduce, Split},
+    policy::ColumnRule,
+};
+use tidegate_sandbox::{admit, units};
+
+use crate::{
+    in_turn, networks,
+    sql::{job, policy},
+};
+
+struct Model {
+    name: &'static str,
+    graph: Graph,
+    output: &'static str,
+    rows: usize,
+    /// Rows as bytes of this many values, of four bytes or of eight; columns of floats where there are none.
+    bytes: Option<(usize, usize)>,
+}
+
+pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
+    if !library::is_quiet() {
+        let mut quiet = std::process::Command::new(std::env::current_exe()?);
+        let status = quiet.arg("onnx").env(library::QUIET.0, library::QUIET.1).status()?;
+        anyhow::ensure!(status.success(), "the benchmark of models failed");
+        return Ok(());
+    }
+    let Some(library) = library::find() else {
+        println!("onnx: SKIPPED, no ONNX Runtime here. {}", library::HOW_TO);
+        anyhow::ensure!(std::env::var_os("REQUIRE_ORT").is_none(), "ONNX Runtime is required");
+        return Ok(());
+    };
+    let tidegate = std::env::current_exe()?.with_file_name("tidegate");
+    anyhow::ensure!(tidegate.exists(), "{} is missing: `cargo build --release -p tidegate-cli` first", tidegate.display());
+    let environment = ort::init_from(&library)?.with_telemetry(false).build()?;
+    let models = [
+        Model { name: "MLP 8-64-64-1", graph: networks::mlp(), output: "y2", rows, bytes: None },
+        Model { name: "100 trees of depth 6", graph: networks::trees(), output: "y", rows, bytes: None },
+        Model {
+            name: "ResNet-18's layers",
+            graph: networks::resnet(),
+            output: "y",
+            rows: rows / 5000,
+            bytes: Some((3 * 224 * 224, 4)),
+        },
+        Model { name: "6-layer encoder", graph: networks::encoder(), output: "y", rows: rows / 5000, bytes: Some((128, 8)) },
+    ];
+    for model in models {
+        measure(&environment, &tidegate, &model)?;
+    }
     Ok(())
+}
+
+/// One row a unit.
+fn write(model: &Model) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
+    let person: ArrayRef = Arc::new((0..model.rows as i64).collect::<Int64Array>());
+    let mut columns = vec![("person".to_owned(), person)];
+    match model.bytes {
+        None => {
+            for f in 0..8 {
+                let values = tidegate_fixtures::models::weights(model.rows, f + 1, 2.0);
+                columns.push((format!("f{f}"), Arc::new(Float32Array::from(values))));
+            }
+        }
+        Some((width, size)) => {
+            let row = |i: usize| -> Vec<u8> {
+                let values = tidegate_fixtures::models::weights(width, i as u64 + 1, 1.0);
+                let word = |v: f32| ((v + 0.5) * 2999.0) as i64;
+                values
+                    .into_iter()
+                    .flat_map(|v| if size == 4 { v.to_le_bytes().to_vec() } else { word(v).to_le_bytes().to_vec() })
+                    .collect()
+            };
+            columns.push(("f0".to_owned(), Arc::new((0..model.rows).map(|i| Some(row(i))).collect::<BinaryArray>())));
+        }
+    }
+    let batch = RecordBatch::try_from_iter(columns)?;
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("rows.parquet");
+    let mut writer = ArrowWriter::try_new(File::create(&path)?, batch.schema(), None)?;
+    writer.write(&batch)?;
+    writer.close()?;
+    Ok((dir, path))
+}
+
+fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow::Result<()> {
+    let (_dir, path) = write(model)?;
+    let bytes = model.graph.bytes();
+    let names: Vec<String> = (0..if model.bytes.is_some() { 1 } else { 8 }).map(|f| format!("f{f}")).collect();
+    let mut policy = policy()?;
+    policy.unit.max_units = model.rows as u64;
+    policy.models.work_per_ms = u64::MAX >> 32;
+    for name in &names {
+        policy.columns.insert(name.clone(), ColumnRule { lo: None, hi: None });
+    }
+    let job = job(Program::Onnx {
+        model: ContentHash::of(&bytes),
+        select: format!("SELECT {} FROM dataset", names.join(", ")),
+        label: None,
+        output: model.output.into(),
+        index: 0,
+        reduce: RowReduce::Last,
+        split: Split::Unit,
+        outputs: vec![Output { name: "score".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 }],
+    });
+    let schema = units::schema(&File::open(&path)?)?;
+    let admitted = admit(&job, &policy, &schema, Some(bytes.clone().into()))?;
+    let batch = admitted.model().context("a model")?.spec().most() as usize;
+    let work = Work { job, policy, schema, attachment: Some(bytes.clone().into()), prf: [7; 32] };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let _inside = runtime.enter();
+    let workers = Workers::of(tidegate.to_owned());
+    let threads = std::thread::available_parallelism()?.get();
+    let ours = || {
+        runtime.block_on(async {
+            let (each, mut groups) = tokio::sync::mpsc::channel(4);
+            let deadline = SystemTime::now() + Duration::from_secs(600);
+            let (files, scratch) = ([path.clone()], std::env::temp_dir());
+            let take = async { while groups.recv().await.is_some() {} };
+            let (ran, ()) = tokio::join!(workers.run(&work, &files, &scratch, 1, deadline, each), take);
+            Ok(ran?)
+        })
+    };
+    let mut session = Session::builder(environment)?
+        .with_intra_threads(threads)
+        .map_err(|e| anyhow::anyhow!("{e}"))?
+        .with_optimization_level(GraphOptimizationLevel::Level3)
+        .map_err(|e| anyhow::anyhow!("{e}"))?
+        .commit_from_memory(&bytes)?;
+    // The first run is for what is done once.
+    ours()?;
+    let mut said = String::new();
+    let mut floors = vec![batch];
+    if batch < 4096 && model.bytes.is_none() {
+        floors.push(4096);
+    }
+    for size in floors {
+        let (through, direct) = in_turn(5, ours, || direct(&mut session, model, &path, size))?;
+        let rate = |seconds: f64| model.rows as f64 / seconds;
+        said += &format!(
+            "; {:.0} rows/s, directly in batches of {size} {:.0}: {:.2} ×",
+            rate(through),
+            rate(direct),
+            direct / through
+        );
+    }
+    println!("onnx: {}, {} rows, {threads} threads, batches of {batch}{said}", model.name, model.rows);
+    Ok(())
+}
+
+fn direct(session: &mut Session, model: &Model, path: &Path, size: usize) -> anyhow::Result<f64> {
+    let mut sum = 0.0;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?.with_batch_size(size.max(1)).build()?;
+    for batch in reader {
+        let batch = batch?;
+        let rows = batch.num_rows();
+        let (floats, words);
+        let input: SessionInputValue<'_> = match model.bytes {
+            None => {
+                let mut values = vec![0f32; rows * 8];
+                for f in 0..8 {
+                    let column = batch.column(f + 1).as_primitive::<Float32Type>();
+                    column.values().iter().enumerate().for_each(|(row, v)| values[row * 8 + f] = *v);
+                }
+                floats = values;
+                TensorRef::from_array_view(([rows, 8], floats.as_slice()))?.into()
+            }
+            Some((width, size)) => {
+                let column = batch.column(1).as_binary::<i32>();
+                let rows_of = |row: usize| column.value(row).chunks_exact(size);
+                if size == 4 {
+                    floats = (0..column.len())
+                        .flat_map(rows_of)
+                        .map(|b| b.try_into().map_or(0.0, f32::from_le_bytes))
+                        .collect::<Vec<_>>();
+                    TensorRef::from_array_view((vec![rows, 3, 224, width / 3 / 224], floats.as_slice()))?.into()
+                } else {
+                    words = (0..column.len())
+                        .flat_map(rows_of)
+                        .map(|b| b.try_into().map_or(0, i64::from_le_bytes))
+                        .collect::<Vec<_>>();
+                    TensorRef::from_array_view((vec![rows, width], words.as_slice()))?.into()
+                }
+            }
+        };
+        let outputs = session.run(vec![("x", input)])?;
+        sum += outputs[model.output].try_extract_tensor::<f32>()?.1.iter().map(|v| f64::from(*v)).sum::<f64>();
+    }
+    Ok(sum)
 }

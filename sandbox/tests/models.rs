@@ -3,6 +3,8 @@
 
 #[path = "models/cases.rs"]
 mod cases;
+#[path = "common/runtime.rs"]
+mod runtime;
 
 use std::collections::BTreeSet;
 
@@ -12,27 +14,9 @@ use ort::{
     session::{Session, SessionInputValue},
     value::Tensor,
 };
+use runtime::runtime;
 use tidegate_fixtures::models::elem;
-use tidegate_gpu_runner::library;
 use tidegate_sandbox::onnx::{Verdict, inspect, operators, rewrite};
-
-/// The runtime, in a process that tells nobody of it. `None` where the test went on in such a process, or there is no runtime.
-fn runtime() -> Option<Environment> {
-    let Some(path) = library::find() else {
-        assert!(std::env::var_os("REQUIRE_ORT").is_none(), "ONNX Runtime is required and not here");
-        eprintln!("SKIPPED: no ONNX Runtime. {}", library::HOW_TO);
-        return None;
-    };
-    if !library::is_quiet() {
-        let again = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(std::env::args().skip(1))
-            .env(library::QUIET.0, library::QUIET.1)
-            .status();
-        assert!(again.unwrap().success());
-        return None;
-    }
-    Some(ort::init_from(path).unwrap().with_telemetry(false).build().unwrap())
-}
 
 #[test]
 fn every_operator_has_a_case() {

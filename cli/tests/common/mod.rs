@@ -66,6 +66,11 @@ pub(crate) fn text(output: &Output) -> String {
 impl World {
     /// An owner with a published dataset, a buyer with a grant.
     pub(crate) fn new() -> Self {
+        Self::under("")
+    }
+
+    /// With a section more in the owner's policy.
+    pub(crate) fn under(section: &str) -> Self {
         let world = Self { dir: tempfile::tempdir().unwrap() };
         world.ok("owner", &["init"]);
         let buyer = world.ok("buyer", &["init"]).trim().to_owned();
@@ -74,7 +79,11 @@ impl World {
             csv.push_str(&format!("{person},{},north\n{person},{},south\n", person % 50, person % 7));
         }
         std::fs::write(world.path("data.csv"), csv).unwrap();
-        std::fs::write(world.path("policy.toml"), POLICY.replace("BUYER", &buyer)).unwrap();
+        std::fs::write(
+            world.path("policy.toml"),
+            POLICY.replace("BUYER", &buyer).replace("[access]", &format!("{section}\n[access]")),
+        )
+        .unwrap();
         world.publish("data.csv", &["--name", "towns"]);
         world.ok("owner", &["grant", "towns", "--to", &buyer, "--rho", "1", "--out", &world.text("grant")]);
         world
@@ -199,4 +208,14 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
             stat.rsplit(')').next().and_then(|s| s.split_whitespace().nth(1)?.parse::<u32>().ok()) == Some(parent)
         })
         .collect()
+}
+
+/// Whether ONNX Runtime is here; where it is required it must be.
+pub(crate) fn runtime_is_here() -> bool {
+    let here = tidegate_gpu_runner::library::find().is_some();
+    if !here {
+        assert!(std::env::var_os("REQUIRE_ORT").is_none(), "ONNX Runtime is required and not here");
+        eprintln!("SKIPPED: no ONNX Runtime. {}", tidegate_gpu_runner::library::HOW_TO);
+    }
+    here
 }

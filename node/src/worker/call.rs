@@ -9,6 +9,7 @@ use std::{
 
 use arrow::datatypes::SchemaRef;
 use tidegate_gate::{GroupSums, Sums};
+use tidegate_gpu_runner::library;
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{Code, Refusal, job::Program, limits};
 use tidegate_sandbox::{self as sandbox, Rehearsal, wasm};
@@ -36,8 +37,8 @@ impl Workers {
     /// The refusal for the buyer; [`Code::Program`] also when the program made the planner die.
     pub async fn check(&self, work: &Work) -> Result<Checked, Refusal> {
         let time = Duration::from_millis(work.policy.limits.slot_ms);
-        let answer = match task(work, None) {
-            Ok(order) => self.call(&order, None, None, time, None).await,
+        let answer = match self.order(work, None) {
+            Ok((order, runner)) => self.call(&order, None, runner, time, None).await,
             Err(e) => Err(e),
         };
         match answer {
@@ -130,12 +131,9 @@ impl Workers {
         deadline: SystemTime,
         each: Option<Sender<Vec<GroupSums>>>,
     ) -> Result<Rehearsal, WorkerFailed> {
-        let runner = match &work.job.program {
-            Program::Onnx { .. } => Some(Runner::take(self)?),
-            _ => None,
-        };
+        let (order, runner) = self.order(work, Some(given))?;
         let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-        match self.call(&task(work, Some(given))?, Some(given), runner, time, each).await? {
+        match self.call(&order, Some(given), runner, time, each).await? {
             Answer::Done(_) if fault::named("worker-breaks") => Err(failed("broken by a test")),
             Answer::Done(shown) => Ok(shown),
             Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
@@ -144,6 +142,16 @@ impl Workers {
                 Err(failed("it gave another answer"))
             }
         }
+    }
+
+    /// What a worker is told of a job, and a runner for its model.
+    fn order(&self, work: &Work, given: Option<&Given<'_>>) -> Result<(Order, Option<Runner>), WorkerFailed> {
+        let runner = match &work.job.program {
+            // A buyer may check a job where there is no runtime; an owner's node refuses it before.
+            Program::Onnx { .. } if given.is_some() || library::find().is_some() => Some(Runner::take(self)?),
+            _ => None,
+        };
+        Ok((task(work, given, runner.is_some())?, runner))
     }
 
     /// Has a worker do it and takes its answers: `each` the groups, the caller the last.
@@ -222,7 +230,7 @@ impl Runner {
 }
 
 /// What a worker is told of a job, to check it or with files to run it over.
-fn task(work: &Work, given: Option<&Given<'_>>) -> Result<Order, WorkerFailed> {
+fn task(work: &Work, given: Option<&Given<'_>>, runner: bool) -> Result<Order, WorkerFailed> {
     Ok(Order::Job(Box::new(Task {
         job: work.job.clone(),
         policy: work.policy.clone(),
@@ -236,6 +244,7 @@ fn task(work: &Work, given: Option<&Given<'_>>) -> Result<Order, WorkerFailed> {
         },
         data: work.attachment.as_ref().map(|sent| sent.data().to_vec()).unwrap_or_default(),
         files: given.map_or(0, |given| given.files.len() as u32),
+        runner,
         prf: work.prf,
         least_units: given.map_or(1, |given| given.least_units),
         rehearsal: given.is_some_and(|given| given.rehearsal),

@@ -72,6 +72,8 @@ struct Task {
     data: Vec<u8>,
     /// How many data files it holds; 0 to check only.
     files: u32,
+    /// Whether it holds a runner's pipes and memory.
+    runner: bool,
     prf: [u8; 32],
     /// Groups of fewer units are of no use.
     least_units: i64,

@@ -10,7 +10,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -36,6 +36,8 @@ pub struct Workers(Arc<Pool>);
 
 #[derive(Debug, Default)]
 struct Pool {
+    /// The program that is started; this one if none is named.
+    program: Option<PathBuf>,
     /// How many are started ahead.
     ahead: usize,
     idle: Mutex<Vec<Started>>,
@@ -58,11 +60,16 @@ impl Workers {
         workers
     }
 
+    /// Of a program other than this one, for benchmarks.
+    pub fn of(program: PathBuf) -> Self {
+        Self(Arc::new(Pool { program: Some(program), ahead: 1, ..Pool::default() }))
+    }
+
     /// Starts those that are missing. Where that is not possible, whoever needs one hears of it.
     fn refill(&self) {
         let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while idle.len() < self.0.ahead {
-            match Started::new() {
+            match self.0.worker() {
                 Ok(started) => idle.push(started),
                 Err(e) => return tracing::warn!("{e}"),
             }
@@ -76,20 +83,20 @@ impl Workers {
             let workers = self.clone();
             tokio::task::spawn_blocking(move || workers.refill());
         }
-        ready.map_or_else(Started::new, Ok)
+        ready.map_or_else(|| self.0.worker(), Ok)
     }
 
     /// A runner, and another in its place where workers are started ahead.
     pub(super) fn take_runner(&self) -> Result<Started, WorkerFailed> {
         let library = library::find().ok_or_else(|| not_started("ONNX Runtime is not here"))?;
         let ready = alive(&self.0.runners);
-        let taken = ready.map_or_else(|| Started::runner(&library), Ok)?;
+        let taken = ready.map_or_else(|| self.0.runner(&library), Ok)?;
         if self.0.ahead > 0 {
             let pool = self.0.clone();
             tokio::task::spawn_blocking(move || {
                 let mut runners = pool.runners.lock().unwrap_or_else(PoisonError::into_inner);
                 if runners.is_empty() {
-                    match Started::runner(&library) {
+                    match pool.runner(&library) {
                         Ok(started) => runners.push(started),
                         Err(e) => tracing::warn!("{e}"),
                     }
@@ -106,18 +113,27 @@ fn alive(idle: &Mutex<Vec<Started>>) -> Option<Started> {
     std::iter::from_fn(|| idle.pop()).find_map(|mut one| one.child.try_wait().is_ok_and(|s| s.is_none()).then_some(one))
 }
 
+impl Pool {
+    fn worker(&self) -> Result<Started, WorkerFailed> {
+        Started::start(&self.program()?, |command| command.arg("worker"))
+    }
+
+    fn runner(&self, library: &Path) -> Result<Started, WorkerFailed> {
+        Started::start(&self.program()?, |command| command.arg("runner").arg(library).env(library::QUIET.0, library::QUIET.1))
+    }
+
+    fn program(&self) -> Result<PathBuf, WorkerFailed> {
+        self.program.clone().map_or_else(|| std::env::current_exe().map_err(not_started), Ok)
+    }
+}
+
 impl Started {
-    fn new() -> Result<Self, WorkerFailed> {
-        Self::start(|command| command.arg("worker"))
-    }
-
-    fn runner(library: &Path) -> Result<Self, WorkerFailed> {
-        Self::start(|command| command.arg("runner").arg(library).env(library::QUIET.0, library::QUIET.1))
-    }
-
-    fn start(of: impl Fn(&mut std::process::Command) -> &mut std::process::Command) -> Result<Self, WorkerFailed> {
+    fn start(
+        program: &Path,
+        of: impl Fn(&mut std::process::Command) -> &mut std::process::Command,
+    ) -> Result<Self, WorkerFailed> {
         let (socket, theirs) = UnixStream::pair().map_err(not_started)?;
-        let mut command = std::process::Command::new(std::env::current_exe().map_err(not_started)?);
+        let mut command = std::process::Command::new(program);
         command.env_clear();
         of(&mut command).current_dir("/").stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::null());
         let child = Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;

@@ -6,9 +6,9 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _},
 };
 
-use tidegate_gpu_runner::layout::MOST_BYTES;
+use tidegate_gpu_runner::{InferenceFailed, layout::MOST_BYTES};
 use tidegate_lockdown::{Walls, enter, step_back};
-use tidegate_protocol::{job::Program, limits};
+use tidegate_protocol::{self as protocol, Refusal, job::Program, limits};
 use tidegate_sandbox::{
     Attachment, Help, Rehearsal, RunError, Sink,
     onnx::Inference,
@@ -57,7 +57,7 @@ pub fn main() -> Result<(), WorkerFailed> {
         _ => None,
     };
     let runner = match task.job.program {
-        Program::Onnx { .. } if runs => Some(Runner { to: open(&write)?, from: open(&read)?, memory: open(&both)? }),
+        Program::Onnx { .. } if task.runner => Some(Runner { to: open(&write)?, from: open(&read)?, memory: open(&both)? }),
         _ => None,
     };
     // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
@@ -110,6 +110,15 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
         Ok(admitted) => admitted,
         Err(refusal) => return Answer::Refused(refusal),
     };
+    let mut remote = match (admitted.model(), runner) {
+        (Some(model), Some(runner)) => match runner.load(model) {
+            Ok(remote) => Some(remote),
+            // Before any row is read this says something of the model alone.
+            Err(e) if files.is_empty() => return Answer::Refused(not_loaded(&e)),
+            Err(e) => return Answer::Failed(e.to_string()),
+        },
+        _ => None,
+    };
     if files.is_empty() {
         return Answer::Checked {
             shape: admitted.plan().shape().clone(),
@@ -117,13 +126,6 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
             pattern: pattern(task.job.program.sql()),
         };
     }
-    let mut remote = match (admitted.model(), runner) {
-        (Some(model), Some(runner)) => match runner.load(model) {
-            Ok(remote) => Some(remote),
-            Err(e) => return Answer::Failed(e.to_string()),
-        },
-        _ => None,
-    };
     let inference = remote.as_mut().map(|r| r as &mut dyn Inference);
     let mut shown = task.rehearsal.then(Rehearsal::default);
     let help = Help { inference, rehearsal: shown.as_mut(), spill, least_units: task.least_units };
@@ -131,4 +133,10 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
         Ok(()) => Answer::Done(shown.unwrap_or_default()),
         Err(e) => Answer::Failed(e.to_string()),
     }
+}
+
+/// The runtime does not take a model that is understood here, or dies of it.
+fn not_loaded(why: &InferenceFailed) -> Refusal {
+    let why: String = why.to_string().chars().take(300).collect();
+    Refusal::new(protocol::Code::Program, format!("the runtime does not load the model: {why}")).at("program.model")
 }

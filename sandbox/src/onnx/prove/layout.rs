@@ -193,7 +193,7 @@ pub(super) fn tile(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
     let times = call.known(1)?.ok_or("its repeats are missing")?;
-    if times.len() != x.rank() {
+    if x.rank() == 0 || times.len() != x.rank() {
         return Err("names another number of repeats than its input has axes".into());
     }
     let mut dims = Vec::new();
@@ -225,7 +225,7 @@ pub(super) fn pad(call: &Call<'_>) -> Result<Done, String> {
         None => (0..x.rank()).collect(),
     };
     let pads = call.numbers(1)?.ok_or("its pads are missing")?;
-    if pads.len() != 2 * over.len() || pads.iter().any(|n| !(0..=1 << 20).contains(n)) {
+    if x.rank() == 0 || pads.len() != 2 * over.len() || pads.iter().any(|n| !(0..=1 << 20).contains(n)) {
         return Err("its pads are not two numbers from 0 on for each axis".into());
     }
     let mut dims = x.dims.clone();

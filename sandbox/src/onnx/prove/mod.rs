@@ -200,3 +200,6 @@ pub(super) fn row_input(elem: Elem, width: &[u64]) -> Tensor {
     let dims = std::iter::once(Dim::ONE).chain(width.iter().map(|n| Dim::fixed(*n))).collect();
     Tensor::new(elem, dims, Flow::Public)
 }
+
+#[cfg(test)]
+mod tests;
