@@ -1,17 +1,31 @@
-//! Any bytes as an ONNX model: refused or admitted, never loaded, never a panic.
-use crate::{job, outputs, policy, table};
+//! Any bytes as an ONNX model: refused or admitted, never loaded, never a panic. What is written of a model that is understood is understood again, and as the same.
 use tidegate_protocol::{
     ContentHash,
-    job::{Program, RowReduce},
+    job::{Program, RowReduce, Split},
 };
+use tidegate_sandbox::onnx::{Verdict, inspect, rewrite};
+
+use crate::{job, outputs, policy, table};
+
+/// One input, looked at.
+pub fn look(bytes: &[u8]) {
+    let seen = inspect(bytes);
+    assert_eq!(seen.verdict == Verdict::Reject, seen.refused.is_some());
+    for output in seen.outputs.iter().filter(|output| output.verdict != Verdict::Reject) {
+        let written = rewrite(bytes, &output.name, None).unwrap();
+        let again = inspect(&written);
+        assert_eq!(again.outputs.iter().map(|o| (o.verdict, o.numbers)).collect::<Vec<_>>(), [(output.verdict, output.numbers)]);
+    }
+}
 
 /// One input.
 pub fn run(bytes: &[u8]) {
+    look(bytes);
     let job = job(Program::Onnx {
         model: ContentHash::of(bytes),
         select: "SELECT x, n FROM dataset".into(),
         label: None,
-        split: tidegate_protocol::job::Split::Unit,
+        split: Split::Unit,
         output: "y".into(),
         index: 0,
         reduce: RowReduce::Max,

@@ -48,3 +48,22 @@ fn proofs_of_row_functions_hold() {
     let proven = (0..600).filter(|seed| rows::run(&bytes(*seed, 2 + *seed as usize % 5))).count();
     assert!((50..550).contains(&proven), "{proven} of 600 are proven");
 }
+
+/// Models of every operator, with a byte changed here and there, and cut off.
+#[test]
+fn damaged_models_are_refused_or_understood() {
+    for (i, case) in tidegate_fixtures::models::cases::all().into_iter().enumerate() {
+        let model = case.graph.bytes();
+        models::look(&model);
+        let places = bytes(i as u64, 160);
+        for (n, pair) in places.chunks_exact(2).enumerate() {
+            let at = (usize::from(pair[0]) << 8 | n * 37) % model.len();
+            let mut damaged = model.clone();
+            damaged[at] ^= pair[1] | 1;
+            models::look(&damaged);
+            models::look(&model[..at]);
+            damaged.drain(at..(at + 3).min(damaged.len()));
+            models::look(&damaged);
+        }
+    }
+}

@@ -47,7 +47,12 @@ impl<'a> Scorer<'a> {
         if !session.outputs().iter().any(|o| o.name() == model.output) {
             return Err(failed("the model has no output of that name"));
         }
-        Ok(Self { session, model, layout, memory })
+        let mut scorer = Self { session, model, layout, memory };
+        // Over nothing but zeros: whatever the runtime does not do of a model it says now, and what is made ready once is ready.
+        let rows = if model.batched { model.rows as usize } else { 1 };
+        let wanted = if model.by_row { rows } else { 1 } * model.numbers as usize;
+        scorer.run(0, 0, rows, layout.out(0), wanted)?;
+        Ok(scorer)
     }
 
     /// Runs the rows of a slot. The buyer must not see which run failed: its numbers are NaN, which becomes the public default.

@@ -26,6 +26,8 @@ pub struct Model {
     pub by_row: bool,
     /// Rows of a slot, at most.
     pub rows: u32,
+    /// Whether each run has that many.
+    pub batched: bool,
     /// Bytes that a run computes at most.
     pub working: u64,
     /// How many runs at a time, a thread each.

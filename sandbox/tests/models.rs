@@ -1,21 +1,21 @@
 //! Every verdict on a model against what the runtime does: rows are changed, taken away and put elsewhere, and others' numbers are looked at.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "models/cases.rs"]
-mod cases;
 #[path = "common/runtime.rs"]
 mod runtime;
 
 use std::collections::BTreeSet;
 
-use cases::{Case, Expect};
 use ort::{
     environment::Environment,
     session::{Session, SessionInputValue},
     value::Tensor,
 };
 use runtime::runtime;
-use tidegate_fixtures::models::elem;
+use tidegate_fixtures::models::{
+    cases::{self, Case, Expect},
+    elem,
+};
 use tidegate_sandbox::onnx::{Verdict, inspect, operators, rewrite};
 
 #[test]

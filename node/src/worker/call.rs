@@ -210,13 +210,13 @@ impl Workers {
 }
 
 /// A running gpu-runner, and the worker's ends of its pipes and of the memory that they share. Dropping it kills the process.
-struct Runner {
-    child: tokio::process::Child,
-    held: [OwnedFd; 3],
+pub(super) struct Runner {
+    pub(super) child: tokio::process::Child,
+    pub(super) held: [OwnedFd; 3],
 }
 
 impl Runner {
-    fn take(workers: &Workers) -> Result<Self, WorkerFailed> {
+    pub(super) fn take(workers: &Workers) -> Result<Self, WorkerFailed> {
         let (child, socket) = workers.take_runner()?.parts();
         let (runner_in, to) = std::io::pipe().map_err(not_started)?;
         let (from, runner_out) = std::io::pipe().map_err(not_started)?;

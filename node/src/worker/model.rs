@@ -14,7 +14,7 @@ use tidegate_sandbox::{
     wasm::ways,
 };
 
-use super::{WorkerFailed, failed, pool::receive};
+use super::{WorkerFailed, Workers, failed, pool::receive};
 
 /// A runner's pipes, and the memory that is shared with it.
 pub(super) struct Runner {
@@ -28,17 +28,34 @@ impl Runner {
     pub(super) fn load(self, model: &onnx::Model) -> Result<Remote, InferenceFailed> {
         let spec = model.spec();
         let input = |c: &onnx::Column| Input { name: c.name.clone(), elem: c.elem, size: c.size, row: c.row.clone() };
-        let load = Model {
+        self.load_as(&Model {
             bytes: model.bytes().to_vec(),
             inputs: spec.inputs.iter().map(input).collect(),
             output: spec.output.clone(),
             numbers: spec.numbers,
             by_row: spec.by_row,
             rows: spec.most(),
+            batched: matches!(spec.runs, onnx::Runs::Batches(_)),
             working: spec.bytes,
             threads: ways() as u32,
-        };
-        Ok(Remote(Client::load(self.to, self.from, &self.memory, &load)?))
+        })
+    }
+
+    fn load_as(self, model: &Model) -> Result<Remote, InferenceFailed> {
+        Ok(Remote(Client::load(self.to, self.from, &self.memory, model)?))
+    }
+}
+
+impl Workers {
+    /// A runner with a model, for tests and benchmarks: a worker has one only through its job. Dropping the first kills it.
+    ///
+    /// # Errors
+    /// [`WorkerFailed`] where there is none, or it does not load the model.
+    pub fn infer(&self, model: &Model) -> Result<(impl Sized + use<>, Client<File, File>), WorkerFailed> {
+        let super::call::Runner { child, held } = super::call::Runner::take(self)?;
+        let [to, from, memory] = held.map(File::from);
+        let remote = Runner { to, from, memory }.load_as(model).map_err(failed)?;
+        Ok((child, remote.0))
     }
 }
 

@@ -172,10 +172,13 @@ impl Graph {
         let mut clips: Vec<_> = self.found.clips.iter().enumerate().collect();
         // From the last on, so that places stay.
         clips.sort_by_key(|(_, (at, _))| std::cmp::Reverse(*at));
+        // A name that no tensor begins with.
+        let taken = |name: &str| self.found.tensors.keys().any(|known| known.starts_with(name));
+        let prefix = (0..).map(|i| format!("clip{i}.")).find(|name| !taken(name)).unwrap_or_default();
         for (i, (at, clip)) in clips {
             let Some(name) = graph.node[*at].input.get(clip.input).cloned() else { continue };
             let elem = self.found.tensors.get(&name).map_or(Elem::I64, |t| t.elem);
-            let named = |what: &str| format!("{CLIP}{i}.{what}");
+            let named = |what: &str| format!("{prefix}{i}.{what}");
             for (what, value) in [("lo", clip.lo), ("hi", clip.hi)] {
                 graph.initializer.push(scalar(named(what), elem, value));
             }
@@ -190,9 +193,6 @@ impl Graph {
         }
     }
 }
-
-/// How names begin that are not the model's own.
-pub(super) const CLIP: &str = "tidegate.clip.";
 
 fn scalar(name: String, elem: Elem, value: i64) -> TensorProto {
     let raw = if elem == Elem::I32 { (value as i32).to_le_bytes().to_vec() } else { value.to_le_bytes().to_vec() };

@@ -37,9 +37,9 @@ pub(super) fn cumsum(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(x.elem, x.dims.clone(), along(call, x, |rows| rows == along_axis)), 1)
 }
 
-/// LayerNormalization and RMSNormalization: over all axes from one on, the last if none is named.
+/// LayerNormalization and RMSNormalization: over all axes from one on, the last if none is named. The first also gives what it found there.
 pub(super) fn layer_norm(call: &Call<'_>) -> Result<Done, String> {
-    call.outputs(1)?;
+    call.outputs(3)?;
     let x = call.data(0)?;
     let from = axis(call.int_or("axis", -1)?, x.rank())?;
     for i in [1, 2] {
@@ -49,7 +49,11 @@ pub(super) fn layer_norm(call: &Call<'_>) -> Result<Done, String> {
             return Err(format!("input {i} {} does not fit {}", show(&given.dims), show(&x.dims)));
         }
     }
-    Done::one(Tensor::new(x.elem, x.dims.clone(), along(call, x, |rows| rows >= from)), 8)
+    let flow = along(call, x, |rows| rows >= from);
+    let mut done = Done::one(Tensor::new(x.elem, x.dims.clone(), flow), 8)?;
+    let found = x.dims.iter().enumerate().map(|(at, dim)| if at < from { *dim } else { Dim::ONE }).collect();
+    done.outputs.resize(3, Tensor::new(Elem::F32, found, flow));
+    Ok(done)
 }
 
 /// MeanVarianceNormalization: over axes 0, 2 and 3 if none are named, and so over rows.

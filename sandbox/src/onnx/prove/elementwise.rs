@@ -68,12 +68,15 @@ pub(super) fn clip(call: &Call<'_>) -> Result<Done, String> {
 
 /// Dropout does nothing where nothing is trained; where something is, it draws lots.
 pub(super) fn dropout(call: &Call<'_>) -> Result<Done, String> {
-    call.outputs(1)?;
+    call.outputs(2)?;
     call.public(1)?;
     if call.numbers(2)?.is_some_and(|training| training != [0]) {
         return Err("is in training mode: it draws lots".into());
     }
-    each(call)
+    let x = call.data(0)?;
+    let mut done = Done::one(Tensor { ints: None, ..x.clone() }, 1)?;
+    done.outputs.push(Tensor::new(Elem::Bool, x.dims.clone(), x.flow));
+    Ok(done)
 }
 
 pub(super) fn add(call: &Call<'_>) -> Result<Done, String> {
@@ -111,6 +114,9 @@ pub(super) fn divide(call: &Call<'_>) -> Result<Done, String> {
     let sound = |ints: &Vec<Int>| ints.iter().all(|int| !matches!(int.known(), Some(0 | -1) | None));
     if b.elem.is_integer() && !b.ints.as_ref().is_some_and(sound) {
         return Err("divides whole numbers by what is not known to be sound".into());
+    }
+    if !b.elem.is_integer() && call.node.op_type.as_deref() == Some("Mod") && call.int_or("fmod", 0)? != 1 {
+        return Err("takes floats with fmod = 1 alone".into());
     }
     two(call, None)
 }
