@@ -8,7 +8,7 @@ use std::{
 use crate::{
     InferenceFailed, failed,
     layout::Layout,
-    shared::{Plain, Shared},
+    shared::Shared,
     wire::{Loaded, Model, number, read, write, write_runs},
 };
 
@@ -36,7 +36,7 @@ impl<W: Write, R: Read> std::fmt::Debug for Client<W, R> {
 /// What a value of an input is.
 pub trait Value: Copy {
     #[doc(hidden)]
-    fn put(self, memory: &Memory<'_>, at: usize);
+    fn put(memory: &Memory<'_>, at: usize, columns: &[&[Self]], row: usize);
 }
 
 /// Where values are put.
@@ -47,18 +47,13 @@ macro_rules! values {
     ($($kind:ty),*) => {
         $(impl Value for $kind {
             #[inline]
-            fn put(self, memory: &Memory<'_>, at: usize) {
-                put(memory, at, self);
+            fn put(memory: &Memory<'_>, at: usize, columns: &[&[Self]], row: usize) {
+                memory.0.put_row(at, columns, row);
             }
         })*
     };
 }
 values!(f32, f64, i32, i64, u8);
-
-#[inline]
-fn put<T: Plain>(memory: &Memory<'_>, at: usize, value: T) {
-    memory.0.put(at, value);
-}
 
 impl<W: Write, R: Read> Client<W, R> {
     /// Gives `memory` its size, sends the model and waits until it is loaded.
@@ -81,11 +76,11 @@ impl<W: Write, R: Read> Client<W, R> {
         self.layout.slots
     }
 
-    /// Writes value `feature` of some rows of an input: `values[i]` for the row at `places[i]`, counted over all slots; none where that is `u32::MAX`.
-    pub fn write<T: Value>(&mut self, input: usize, feature: usize, places: &[u32], values: &[T]) {
+    /// Writes some rows of an input: value `i` of each of its `columns` for the row at `places[i]`, counted over all slots; none where that is `u32::MAX`.
+    pub fn write<T: Value>(&mut self, input: usize, places: &[u32], columns: &[&[T]]) {
         let memory = Memory(&self.memory);
-        for (place, value) in places.iter().zip(values).filter(|(place, _)| **place != NOWHERE) {
-            value.put(&memory, self.layout.place(*place as usize, input) + feature * size_of::<T>());
+        for (row, place) in places.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
+            T::put(&memory, self.layout.place(*place as usize, input), columns, row);
         }
     }
 

@@ -6,6 +6,8 @@ use crate::wire::Model;
 
 /// Bytes of all slots together, unless a few large ones take more.
 const BYTES: usize = 64 << 20;
+/// Rows of all slots together: more would not help to fill batches, and leave a processor's caches.
+const ROWS: usize = 128 << 10;
 /// Fewest slots, and most.
 const SLOTS: std::ops::RangeInclusive<usize> = 6..=288;
 /// Every area begins at a multiple of so many bytes: what processors load at once.
@@ -41,7 +43,7 @@ impl Layout {
         let rows = model.rows as usize;
         let inputs = model.inputs.iter().map(|input| (area(rows.saturating_mul(input.bytes())), input.bytes())).collect();
         let out = area(rows.saturating_mul(model.numbers as usize).saturating_mul(4));
-        let slots = (BYTES / at.max(1)).clamp(*SLOTS.start(), *SLOTS.end());
+        let slots = (BYTES / at.max(1)).min(ROWS / rows.max(1)).clamp(*SLOTS.start(), *SLOTS.end());
         Self { slots, rows, inputs, out, slot: at }
     }
 

@@ -1,13 +1,11 @@
 //! The runner: loads the runtime, raises its walls, loads one model, runs slots until its input ends.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{BufReader, Write},
     path::Path,
-    sync::{
-        Mutex,
-        mpsc::{Receiver, channel},
-    },
+    sync::{Condvar, Mutex, PoisonError, mpsc::channel},
 };
 
 use ort::environment::Environment;
@@ -55,7 +53,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`InferenceFailed`] when the pipes break; a model the runtime refuses is answered, not an error.
-    pub fn serve(&self, from: File, mut to: File, memory: &File) -> Result<(), InferenceFailed> {
+    pub fn serve(&self, from: File, to: File, memory: &File) -> Result<(), InferenceFailed> {
         let mut from = BufReader::new(from);
         let model: Model = read(&mut from)?;
         let layout = Layout::of(&model);
@@ -65,48 +63,87 @@ impl Runtime {
         let memory_bytes = each.saturating_mul(threads.into()).saturating_add(MEMORY);
         // The runtime is loaded and has its threads: from here on nothing can be opened, also not by the model.
         enter(&Walls { memory_bytes, cpu_seconds: CPU_SECONDS, file_bytes: 0 }).map_err(failed)?;
-        let open = || Scorer::open(&self.0, &model, &layout, &shared);
-        let scorers = (0..threads).map(|_| open()).collect::<Result<Vec<_>, _>>();
-        let scorers = match scorers {
-            Ok(scorers) => scorers,
-            Err(e) => return write(&mut to, &Loaded::Refused(e.0)),
-        };
-        write(&mut to, &Loaded::Ready)?;
-        let (hand, take) = channel::<(usize, Vec<u32>)>();
-        let (take, to) = (Mutex::new(take), Mutex::new(to));
+        let (queue, to) = (Queue::default(), Mutex::new(to));
+        let (loaded, all_loaded) = channel();
         std::thread::scope(|scope| {
-            for mut scorer in scorers {
-                let (take, to) = (&take, &to);
-                let work = move || {
-                    while let Some((slot, runs)) = next(take) {
-                        scorer.slot(slot, &runs);
-                        let done = to.lock().map(|mut to| to.write_all(&(slot as u32).to_le_bytes()));
-                        // Nobody listens any more: the other side is gone, and this one ends soon.
-                        if !matches!(done, Ok(Ok(()))) {
-                            return;
+            for _ in 0..threads {
+                let (queue, to, model, layout, shared, loaded) = (&queue, &to, &model, &layout, &shared, loaded.clone());
+                let work = move || match Scorer::open(&self.0, model, layout, shared) {
+                    Err(e) => _ = loaded.send(Err(e)),
+                    Ok(mut scorer) => {
+                        _ = loaded.send(Ok(()));
+                        drop(loaded);
+                        while let Some((slot, runs)) = queue.take() {
+                            scorer.slot(slot, &runs);
+                            let done = to.lock().map(|mut to| to.write_all(&(slot as u32).to_le_bytes()));
+                            // Nobody listens any more: the other side is gone, and this one ends soon.
+                            if !matches!(done, Ok(Ok(()))) {
+                                return;
+                            }
                         }
                     }
                 };
                 std::thread::Builder::new().spawn_scoped(scope, work).map_err(failed)?;
             }
-            while let Some(slot) = number(&mut from)? {
-                let missing = || failed("the other side is gone");
-                let many = number(&mut from)?.ok_or_else(missing)?;
-                if slot as usize >= layout.slots || many > model.rows {
-                    return Err(failed("a slot that is not there, or more runs than it has rows"));
-                }
-                let runs = (0..many).map(|_| number(&mut from)?.ok_or_else(missing)).collect::<Result<Vec<u32>, _>>()?;
-                if runs.iter().map(|n| u64::from(*n)).sum::<u64>() > model.rows.into() {
-                    return Err(failed("more rows than a slot has"));
-                }
-                hand.send((slot as usize, runs)).map_err(failed)?;
-            }
-            drop(hand);
-            Ok(())
+            drop(loaded);
+            let served = match all_loaded.into_iter().collect::<Result<(), _>>() {
+                Err(e) => answer(&to, &Loaded::Refused(e.0)),
+                Ok(()) => answer(&to, &Loaded::Ready).and_then(|()| hand_out(&mut from, &queue, &layout, model.rows)),
+            };
+            queue.end();
+            served
         })
     }
 }
 
-fn next(take: &Mutex<Receiver<(usize, Vec<u32>)>>) -> Option<(usize, Vec<u32>)> {
-    take.lock().ok()?.recv().ok()
+fn answer(to: &Mutex<File>, loaded: &Loaded) -> Result<(), InferenceFailed> {
+    write(&mut *to.lock().unwrap_or_else(PoisonError::into_inner), loaded)
+}
+
+/// Puts slots into the queue until `from` ends.
+fn hand_out(from: &mut BufReader<File>, queue: &Queue, layout: &Layout, most: u32) -> Result<(), InferenceFailed> {
+    while let Some(slot) = number(from)? {
+        let missing = || failed("the other side is gone");
+        let many = number(from)?.ok_or_else(missing)?;
+        if slot as usize >= layout.slots || many > most {
+            return Err(failed("a slot that is not there, or more runs than it has rows"));
+        }
+        let runs = (0..many).map(|_| number(from)?.ok_or_else(missing)).collect::<Result<Vec<u32>, _>>()?;
+        if runs.iter().map(|n| u64::from(*n)).sum::<u64>() > most.into() {
+            return Err(failed("more rows than a slot has"));
+        }
+        queue.put((slot as usize, runs));
+    }
+    Ok(())
+}
+
+/// Slots that wait for a thread.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<(VecDeque<(usize, Vec<u32>)>, bool)>,
+    more: Condvar,
+}
+
+impl Queue {
+    fn put(&self, slot: (usize, Vec<u32>)) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).0.push_back(slot);
+        self.more.notify_one();
+    }
+
+    fn end(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.more.notify_all();
+    }
+
+    /// The next; nothing where none follows.
+    fn take(&self) -> Option<(usize, Vec<u32>)> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match waiting.0.pop_front() {
+                Some(slot) => return Some(slot),
+                None if waiting.1 => return None,
+                None => waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
 }

@@ -62,12 +62,14 @@ impl Shared {
         assert!(end.is_some_and(|end| end <= self.bytes) && at.is_multiple_of(align_of::<T>()), "beyond the shared memory");
     }
 
-    /// Writes one value.
+    /// Writes value `row` of each of `columns`, one after the other.
     #[inline]
-    pub(crate) fn put<T: Plain>(&self, at: usize, value: T) {
-        self.check::<T>(at, 1);
-        // SAFETY: within the mapping and aligned, as just checked.
-        unsafe { self.start.as_ptr().add(at).cast::<T>().write_volatile(value) }
+    pub(crate) fn put_row<T: Plain>(&self, at: usize, columns: &[&[T]], row: usize) {
+        self.check::<T>(at, columns.len());
+        for (i, column) in columns.iter().enumerate() {
+            // SAFETY: within the mapping and aligned, as just checked.
+            unsafe { self.start.as_ptr().add(at).cast::<T>().add(i).write_volatile(column[row]) }
+        }
     }
 
     /// Writes values one after the other.

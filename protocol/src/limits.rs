@@ -24,6 +24,9 @@ pub const PROGRAM_BYTES: usize = 64 << 20;
 /// Most nodes, attributes, tensors and other parts of a model. Two bytes of it may be a part, which takes a hundred times as much memory once it is read.
 pub const MODEL_PARTS: usize = 1 << 18;
 
+/// Most nodes of a model's graph. The runtime's optimizer takes more than linear time over them.
+pub const MODEL_NODES: usize = 1 << 14;
+
 /// Largest tensor of a model in bytes, at one row; and most bytes of all that it computes in one run: they lie in a runner's memory.
 pub const TENSOR_BYTES: u64 = 256 << 20;
 

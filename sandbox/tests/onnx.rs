@@ -122,12 +122,11 @@ struct Echo {
     rows: usize,
     slots: Vec<Vec<f32>>,
     busy: Vec<(usize, usize)>,
-    places: Vec<(u32, u32)>,
 }
 
 impl Echo {
     fn new(rows: u32, slots: usize) -> Self {
-        Self { rows: rows as usize, slots: vec![vec![f32::NAN; rows as usize]; slots], busy: vec![], places: vec![] }
+        Self { rows: rows as usize, slots: vec![vec![f32::NAN; rows as usize]; slots], busy: vec![] }
     }
 }
 
@@ -136,13 +135,12 @@ impl Inference for Echo {
         self.slots.len()
     }
 
-    fn write(&mut self, input: usize, feature: usize, places: &[u32], values: &Values<'_>) {
-        let Values::F32(values) = values else { panic!("floats are expected") };
-        for (place, value) in places.iter().zip(*values).filter(|(place, _)| **place != NOWHERE && (input, feature) == (0, 0)) {
+    fn write(&mut self, input: usize, places: &[u32], columns: &[Values<'_>]) {
+        let (0, Values::F32(values)) = (input, &columns[0]) else { panic!("one input of floats is expected") };
+        for (place, value) in places.iter().zip(*values).filter(|(place, _)| **place != NOWHERE) {
             let (slot, row) = (*place as usize / self.rows, *place as usize % self.rows);
             assert!(self.busy.iter().all(|(busy, _)| *busy != slot), "a slot was written while it was run");
             self.slots[slot][row] = *value;
-            self.places.push((value.to_bits(), row as u32));
         }
     }
 

@@ -263,21 +263,18 @@ struct Places {
     slots: usize,
     busy: Vec<(usize, usize)>,
     seen: BTreeMap<Vec<u32>, Vec<u32>>,
-    written: BTreeMap<u32, Vec<u32>>,
 }
 
 impl Inference for Places {
     fn slots(&self) -> usize {
         self.slots
     }
-    fn write(&mut self, _: usize, feature: usize, places: &[u32], values: &Values<'_>) {
-        let Values::F32(values) = values else { panic!("floats are expected") };
-        for (place, value) in places.iter().zip(*values).filter(|(place, _)| **place != NOWHERE) {
-            let row = self.written.entry(*place).or_default();
-            row.push(value.to_bits());
-            if feature == WIDTH - 1 {
-                self.seen.entry(std::mem::take(row)).or_default().push(place % self.rows);
-            }
+    fn write(&mut self, _: usize, places: &[u32], columns: &[Values<'_>]) {
+        for (i, place) in places.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
+            let value = |column: &Values<'_>| {
+                if let Values::F32(values) = column { values[i].to_bits() } else { panic!("floats are expected") }
+            };
+            self.seen.entry(columns.iter().map(value).collect()).or_default().push(place % self.rows);
         }
     }
     fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), RunError> {

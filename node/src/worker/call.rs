@@ -178,7 +178,7 @@ impl Workers {
         let mut _runner = None;
         if let Some(Runner { child, held: theirs }) = runner {
             held.extend(theirs);
-            _runner = Some(child);
+            _runner = Some((child, Next(self)));
         }
         let (mut child, socket) = self.take()?.parts();
         let mut stdout = child.stdout.take();
@@ -206,6 +206,15 @@ impl Workers {
         };
         // Dropping the child kills it.
         tokio::time::timeout(time, talk).await.map_err(|_| WorkerFailed::Late)?
+    }
+}
+
+/// Has the next runner started when a job is done with its own.
+struct Next<'a>(&'a Workers);
+
+impl Drop for Next<'_> {
+    fn drop(&mut self) {
+        self.0.refill_runners();
     }
 }
 

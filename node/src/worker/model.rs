@@ -37,7 +37,7 @@ impl Runner {
             rows: spec.most(),
             batched: matches!(spec.runs, onnx::Runs::Batches(_)),
             working: spec.bytes,
-            threads: ways() as u32,
+            threads: if spec.threads == 0 { ways() as u32 } else { spec.threads.min(ways() as u32) },
         })
     }
 
@@ -71,17 +71,27 @@ impl Inference for Remote {
         self.0.slots()
     }
 
-    fn write(&mut self, input: usize, feature: usize, places: &[u32], values: &Values<'_>) {
-        match values {
-            Values::F32(values) => self.0.write(input, feature, places, values),
-            Values::F64(values) => self.0.write(input, feature, places, values),
-            Values::I32(values) => self.0.write(input, feature, places, values),
-            Values::I64(values) => self.0.write(input, feature, places, values),
-            Values::U8(values) => self.0.write(input, feature, places, values),
-            Values::Rows(rows, first) => {
-                places.iter().zip(*first..rows.len()).for_each(|(place, row)| self.0.write_row(input, *place, rows.value(row)));
-            }
+    fn write(&mut self, input: usize, places: &[u32], columns: &[Values<'_>]) {
+        macro_rules! write {
+            ($($kind:ident),*) => {
+                match columns.first() {
+                    // One type an input.
+                    $(Some(Values::$kind(_)) => {
+                        let all = columns.iter().filter_map(|column| match column {
+                            Values::$kind(values) => Some(*values),
+                            _ => None,
+                        });
+                        self.0.write(input, places, &all.collect::<Vec<_>>());
+                    })*
+                    Some(Values::Rows(rows, first)) => {
+                        let rows = (*first..rows.len()).map(|row| rows.value(row));
+                        places.iter().zip(rows).for_each(|(place, row)| self.0.write_row(input, *place, row));
+                    }
+                    None => {}
+                }
+            };
         }
+        write!(F32, F64, I32, I64, U8);
     }
 
     fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), RunError> {

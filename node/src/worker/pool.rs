@@ -30,6 +30,9 @@ use super::{WorkerFailed, failed, not_started};
 /// Most descriptors that a worker is handed: a dataset's files, and a few of its own.
 const MOST: usize = limits::FILES + 4;
 
+/// Runners that are started ahead once one was needed.
+const RUNNERS: usize = 2;
+
 /// Where workers come from.
 #[derive(Debug, Clone, Default)]
 pub struct Workers(Arc<Pool>);
@@ -41,7 +44,7 @@ struct Pool {
     /// How many are started ahead.
     ahead: usize,
     idle: Mutex<Vec<Started>>,
-    /// Runners with the runtime loaded. One is started ahead, once a first was asked for.
+    /// Runners with the runtime loaded.
     runners: Mutex<Vec<Started>>,
 }
 
@@ -86,24 +89,26 @@ impl Workers {
         ready.map_or_else(|| self.0.worker(), Ok)
     }
 
-    /// A runner, and another in its place where workers are started ahead.
+    /// A runner, started by now where there is one.
     pub(super) fn take_runner(&self) -> Result<Started, WorkerFailed> {
         let library = library::find().ok_or_else(|| not_started("ONNX Runtime is not here"))?;
-        let ready = alive(&self.0.runners);
-        let taken = ready.map_or_else(|| self.0.runner(&library), Ok)?;
-        if self.0.ahead > 0 {
-            let pool = self.0.clone();
-            tokio::task::spawn_blocking(move || {
-                let mut runners = pool.runners.lock().unwrap_or_else(PoisonError::into_inner);
-                if runners.is_empty() {
-                    match pool.runner(&library) {
-                        Ok(started) => runners.push(started),
-                        Err(e) => tracing::warn!("{e}"),
-                    }
+        alive(&self.0.runners).map_or_else(|| self.0.runner(&library), Ok)
+    }
+
+    /// Starts a runner for whoever needs the next, where workers are started ahead. Loading the runtime takes a processor for a while: called when one is free.
+    pub fn refill_runners(&self) {
+        let (pool, library) = (self.0.clone(), library::find());
+        let Some(library) = library.filter(|_| pool.ahead > 0) else { return };
+        tokio::task::spawn_blocking(move || {
+            let mut runners = pool.runners.lock().unwrap_or_else(PoisonError::into_inner);
+            // One for the check of a job, one for its run.
+            while runners.len() < RUNNERS {
+                match pool.runner(&library) {
+                    Ok(started) => runners.push(started),
+                    Err(e) => return tracing::warn!("{e}"),
                 }
-            });
-        }
-        Ok(taken)
+            }
+        });
     }
 }
 

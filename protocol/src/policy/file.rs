@@ -297,6 +297,7 @@ mod tests {
             ("tick = \"1s\"", "tick = \"0s\"", "jobs.tick"),
             ("[access]", "[models]\ngflops = 0\n[access]", "models.gflops"),
             ("[access]", "[models]\ngflops = nan\n[access]", "models.gflops"),
+            ("[access]", "[models]\nthreads = 0\n[access]", "models.threads"),
             ("replicate = \"nobody\"", "", "(file)"),
             ("replicate = \"nobody\"", "replicate = \"everybody\"", "(file)"),
             (

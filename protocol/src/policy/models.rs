@@ -15,11 +15,18 @@ pub struct ModelRules {
     pub mixing: bool,
     /// Operations in a millisecond that the owner's machine surely does: a model whose rows would not all fit the slot is refused.
     pub work_per_ms: u64,
+    /// Most processors that one model takes; 0 for all that jobs may have.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub threads: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Default for ModelRules {
     fn default() -> Self {
-        Self { mixing: true, work_per_ms: WORK_PER_MS }
+        Self { mixing: true, work_per_ms: WORK_PER_MS, threads: 0 }
     }
 }
 
@@ -38,6 +45,8 @@ pub struct ModelsFile {
     pub mixing: Option<bool>,
     /// Billions of operations a second that the machine surely does.
     pub gflops: Option<f64>,
+    /// Most processors that one model takes.
+    pub threads: Option<u32>,
 }
 
 impl ModelsFile {
@@ -48,6 +57,10 @@ impl ModelsFile {
             Some(gflops) if (0.001..=1e6).contains(&gflops) => (gflops * 1e6) as u64,
             Some(gflops) => return Err(bad("models.gflops", format!("is {gflops}"), "Write a number from 0.001 to 1000000")),
         };
-        Ok(ModelRules { mixing: self.mixing.unwrap_or(default.mixing), work_per_ms })
+        if self.threads == Some(0) {
+            return Err(bad("models.threads", "is 0", "Write 1 or more, or leave it away for all"));
+        }
+        let threads = self.threads.unwrap_or(default.threads);
+        Ok(ModelRules { mixing: self.mixing.unwrap_or(default.mixing), work_per_ms, threads })
     }
 }

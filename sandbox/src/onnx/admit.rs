@@ -16,7 +16,7 @@ use crate::sql::Select;
 /// Operations that a batch of rows should have: fewer, and starting a run costs more than what it computes.
 const BATCH_WORK: u128 = 1 << 24;
 /// Most rows of a batch.
-const BATCH_ROWS: u32 = 256;
+const BATCH_ROWS: u32 = 1024;
 /// Bytes that a batch may compute.
 const BATCH_BYTES: u128 = 64 << 20;
 /// Bytes of a run's inputs.
@@ -74,6 +74,8 @@ pub struct Spec {
     pub runs: Runs,
     /// Bytes that a run computes at most.
     pub bytes: u64,
+    /// Most runs at a time; 0 for as many as there are processors.
+    pub threads: u32,
 }
 
 /// One input of a model.
@@ -166,6 +168,7 @@ impl Model {
         let spec = Spec {
             inputs: graph.inputs.iter().map(column).collect(),
             output: output.clone(),
+            threads: policy.models.threads,
             numbers: out.numbers as u32,
             by_row: out.by_row,
             bytes: u64::try_from(graph.bytes(rows.map_or(most, u64::from))).unwrap_or(u64::MAX),

@@ -60,9 +60,7 @@ impl<'a> Apart<'a> {
         };
         let first = slot * self.most + used(&self.filled[slot]);
         let places: Vec<u32> = (first as u32..(first + many) as u32).collect();
-        for column in &rows.columns {
-            self.inference.write(column.input, column.feature, &places, &column.values());
-        }
+        rows.write(self.inference, &places, 0);
         let labels = rows.label.iter().flatten().copied().take(many).collect();
         let whole = rows.whole.as_ref().is_none_or(|whole| whole.slice(0, many).null_count() == 0);
         self.filled[slot].push(Run { rows: many, labels, whole });

@@ -28,14 +28,25 @@ pub(super) struct Batches<'a> {
     free: Vec<u64>,
     /// For each slot, how many of its places are taken.
     taken: Vec<u32>,
-    /// For each place of each slot, whose row it is: of which unit that is open, and which of its rows.
-    owners: Vec<Option<(u32, u32)>>,
+    /// For each place of each slot, whose row it is.
+    owners: Vec<Owner>,
     open: Vec<Open>,
     spare: Vec<u32>,
     current: Option<u32>,
     read: Vec<f32>,
     /// Places of the rows that are looked at.
     places: Vec<u32>,
+}
+
+/// Whose row it is.
+#[derive(Clone, Copy, Default)]
+enum Owner {
+    #[default]
+    Nobody,
+    /// All of a unit's rows: this one, with its label.
+    Lone(f64),
+    /// Of a unit that is open, this of its rows.
+    Open(u32, u32),
 }
 
 /// A unit or block whose numbers are not all there.
@@ -50,6 +61,15 @@ struct Open {
     left: u32,
     /// No row follows.
     ended: bool,
+}
+
+/// Rows that follow one another.
+pub(super) struct Span<'n> {
+    pub(super) rows: Range<usize>,
+    /// Their unit's or block's name, where its rows begin here.
+    pub(super) begins: Option<&'n [u8]>,
+    /// Whether rows of the same may follow.
+    pub(super) goes_on: bool,
 }
 
 impl<'a> Batches<'a> {
@@ -69,7 +89,7 @@ impl<'a> Batches<'a> {
             done: VecDeque::new(),
             free: vec![0; rows as usize],
             taken: vec![0; slots],
-            owners: vec![None; slots * rows as usize],
+            owners: vec![Owner::Nobody; slots * rows as usize],
             open: vec![],
             spare: vec![],
             current: None,
@@ -79,10 +99,8 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// A unit or block begins.
-    pub(super) fn begin(&mut self, name: &[u8], closer: &mut Closer<'_>) -> Result<(), RunError> {
-        self.end_current(closer)?;
-        let place = self.prf.below(self.rows, name, 0);
+    /// A unit or block begins of which more than a row may come.
+    fn begin(&mut self, place: u32) {
         let at = self.spare.pop().unwrap_or_else(|| {
             self.open.push(Open::default());
             self.open.len() as u32 - 1
@@ -92,62 +110,28 @@ impl<'a> Batches<'a> {
         open.labels.clear();
         (open.place, open.rows, open.left, open.ended) = (place, 0, 0, false);
         self.current = Some(at);
-        Ok(())
     }
 
-    /// Rows of units or blocks: `of(batches, span)` is called for each that has rows there, before them, to [begin](Self::begin) it where it begins.
+    /// Gives rows their places. What `each` calls back with says whose they are: they lie one after the other, from the first row on.
     pub(super) fn add(
         &mut self,
         rows: &Rows,
-        spans: impl Iterator<Item = Range<usize>>,
-        mut of: impl FnMut(&mut Self, usize, &mut Closer<'_>) -> Result<(), RunError>,
+        each: impl FnOnce(&mut dyn FnMut(Span<'_>) -> Result<(), RunError>) -> Result<(), RunError>,
         closer: &mut Closer<'_>,
     ) -> Result<(), RunError> {
         let mut written = 0;
         self.places.clear();
-        for (i, span) in spans.enumerate() {
-            of(self, i, closer)?;
-            for row in span {
-                let Some(at) = self.current else { break };
-                let open = &mut self.open[at as usize];
-                if open.rows >= self.most {
-                    self.places.push(NOWHERE);
-                    continue;
+        each(&mut |span| {
+            if let Some(name) = span.begins {
+                self.end_current(closer)?;
+                let place = self.prf.below(self.rows, name, 0);
+                if span.rows.len() == 1 && !span.goes_on {
+                    return self.lone(rows, span.rows.start, place, &mut written, closer);
                 }
-                let number = open.rows as u32;
-                open.rows += 1;
-                open.numbers.resize(open.numbers.len() + self.numbers, f32::NAN);
-                if let Some(labels) = &rows.label {
-                    open.labels.push(labels[row]);
-                }
-                if rows.whole.as_ref().is_some_and(|whole| whole.is_null(row)) {
-                    self.places.push(NOWHERE);
-                    continue;
-                }
-                open.left += 1;
-                let place = (u64::from(open.place) + u64::from(number)) % u64::from(self.rows);
-                let mut batch = self.free[place as usize].max(self.base);
-                if batch >= self.base + self.window {
-                    // No room before the first batch goes, full or not.
-                    self.write(rows, written);
-                    written += self.places.len();
-                    self.places.clear();
-                    while batch >= self.base + self.window {
-                        self.submit(closer)?;
-                    }
-                    batch = batch.max(self.base);
-                }
-                while batch >= self.front + self.slots {
-                    self.wait(closer)?;
-                }
-                self.free[place as usize] = batch + 1;
-                let slot = (batch % self.slots) as usize;
-                let address = slot as u32 * self.rows + place as u32;
-                self.taken[slot] += 1;
-                self.owners[address as usize] = Some((at, number));
-                self.places.push(address);
+                self.begin(place);
             }
-        }
+            span.rows.into_iter().try_for_each(|row| self.row(rows, row, &mut written, closer))
+        })?;
         self.write(rows, written);
         while self.taken[(self.base % self.slots) as usize] == self.rows && self.base < self.front + self.slots {
             self.submit(closer)?;
@@ -155,11 +139,81 @@ impl<'a> Batches<'a> {
         Ok(())
     }
 
+    /// The only row of its unit.
+    fn lone(
+        &mut self,
+        rows: &Rows,
+        row: usize,
+        place: u32,
+        written: &mut usize,
+        closer: &mut Closer<'_>,
+    ) -> Result<(), RunError> {
+        if rows.whole.as_ref().is_some_and(|whole| whole.is_null(row)) {
+            self.places.push(NOWHERE);
+            return closer.fail();
+        }
+        let label = rows.label.as_ref().map_or(f64::NAN, |labels| labels[row]);
+        self.put(Owner::Lone(label), place, rows, written, closer)
+    }
+
+    /// A row of the unit or block that is current.
+    fn row(&mut self, rows: &Rows, row: usize, written: &mut usize, closer: &mut Closer<'_>) -> Result<(), RunError> {
+        let Some(at) = self.current else { return Err(RunError::Engine("a row of nobody".into())) };
+        let open = &mut self.open[at as usize];
+        if open.rows >= self.most {
+            self.places.push(NOWHERE);
+            return Ok(());
+        }
+        let number = open.rows as u32;
+        open.rows += 1;
+        open.numbers.resize(open.numbers.len() + self.numbers, f32::NAN);
+        if let Some(labels) = &rows.label {
+            open.labels.push(labels[row]);
+        }
+        if rows.whole.as_ref().is_some_and(|whole| whole.is_null(row)) {
+            self.places.push(NOWHERE);
+            return Ok(());
+        }
+        open.left += 1;
+        let place = (u64::from(open.place) + u64::from(number)) % u64::from(self.rows);
+        self.put(Owner::Open(at, number), place as u32, rows, written, closer)
+    }
+
+    /// Gives a row the next batch in which its place is free.
+    fn put(
+        &mut self,
+        owner: Owner,
+        place: u32,
+        rows: &Rows,
+        written: &mut usize,
+        closer: &mut Closer<'_>,
+    ) -> Result<(), RunError> {
+        let mut batch = self.free[place as usize].max(self.base);
+        if batch >= self.base + self.window {
+            // No room before the first batch goes, full or not: what has its place is written first.
+            self.write(rows, *written);
+            *written += self.places.len();
+            self.places.clear();
+            while batch >= self.base + self.window {
+                self.submit(closer)?;
+            }
+            batch = batch.max(self.base);
+        }
+        while batch >= self.front + self.slots {
+            self.wait(closer)?;
+        }
+        self.free[place as usize] = batch + 1;
+        let slot = (batch % self.slots) as usize;
+        let address = slot as u32 * self.rows + place;
+        self.taken[slot] += 1;
+        self.owners[address as usize] = owner;
+        self.places.push(address);
+        Ok(())
+    }
+
     /// Writes the rows from `from` on that have their places.
     fn write(&mut self, rows: &Rows, from: usize) {
-        for column in &rows.columns {
-            self.inference.write(column.input, column.feature, &self.places, &column.values().from(from));
-        }
+        rows.write(self.inference, &self.places, from);
     }
 
     fn submit(&mut self, closer: &mut Closer<'_>) -> Result<(), RunError> {
@@ -187,10 +241,18 @@ impl<'a> Batches<'a> {
             self.inference.read(slot, &mut self.read);
             let first = slot * self.rows as usize;
             for place in 0..self.rows as usize {
-                let Some((at, row)) = self.owners[first + place].take() else { continue };
-                let open = &mut self.open[at as usize];
+                let owner = std::mem::take(&mut self.owners[first + place]);
                 let from = self.read.get(place * self.numbers..(place + 1) * self.numbers);
                 let from = from.ok_or_else(|| RunError::Engine("the runner gave too few numbers".into()))?;
+                let (at, row) = match owner {
+                    Owner::Nobody => continue,
+                    Owner::Lone(label) => {
+                        closer.close(from, &[label])?;
+                        continue;
+                    }
+                    Owner::Open(at, row) => (at, row),
+                };
+                let open = &mut self.open[at as usize];
                 open.numbers[row as usize * self.numbers..][..self.numbers].copy_from_slice(from);
                 open.left -= 1;
                 if open.ended && open.left == 0 {

@@ -45,6 +45,9 @@ pub(super) fn model(model: &ModelProto) -> Result<(), Refusal> {
 }
 
 pub(super) fn graph(graph: &GraphProto) -> Result<(), Refusal> {
+    if graph.node.len() > limits::MODEL_NODES {
+        return Err(refuse(format!("has more than {} operators", limits::MODEL_NODES)));
+    }
     graph.initializer.iter().try_for_each(tensor)?;
     graph.node.iter().try_for_each(node)?;
     if !graph.sparse_initializer.is_empty() {

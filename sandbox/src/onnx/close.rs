@@ -29,6 +29,11 @@ impl<'a> Closer<'a> {
     /// One unit or block: the numbers of its rows, row by row, and their labels. Of no rows, or of numbers that are not all there, comes the default.
     pub(super) fn close(&mut self, numbers: &[f32], labels: &[f64]) -> Result<(), RunError> {
         let width = self.model.spec.numbers as usize;
+        // A row by itself is reduced to itself.
+        if let ([Takes::Numbers(from, 1)], true) = (self.model.takes.as_slice(), numbers.len() == width) {
+            self.waiting[0].push(f64::from(numbers[*from]));
+            return if self.waiting[0].len() >= TOGETHER { self.flush() } else { Ok(()) };
+        }
         let number = |at: usize| reduce(numbers.iter().skip(at).step_by(width).map(|v| f64::from(*v)), self.model.reduce);
         let mut columns = self.waiting.iter_mut();
         let mut push = |value: f64| {

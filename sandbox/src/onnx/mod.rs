@@ -49,9 +49,8 @@ pub trait Inference {
     /// How many slots there are, each for as many rows as [`Spec::most`] says.
     fn slots(&self) -> usize;
 
-    /// Writes one of the values of some rows of an input, or all of them: row `i` of `values` for the row at `places[i]`, counted over all slots; none where it is
-    /// [`NOWHERE`].
-    fn write(&mut self, input: usize, feature: usize, places: &[u32], values: &Values<'_>);
+    /// Writes some rows of an input: row `i` of each of its `columns` for the row at `places[i]`, counted over all slots; none where it is [`NOWHERE`].
+    fn write(&mut self, input: usize, places: &[u32], columns: &[Values<'_>]);
 
     /// Has the rows of a slot run: so many in each run, one run after the other.
     ///

@@ -9,7 +9,12 @@ use arrow::{
 use tidegate_gate::{Plan, Sums};
 use tidegate_protocol::limits;
 
-use super::{Inference, Model, Runs, apart::Apart, batches::Batches, close::Closer};
+use super::{
+    Inference, Model, Runs,
+    apart::Apart,
+    batches::{Batches, Span},
+    close::Closer,
+};
 use crate::{
     RunError,
     units::{Room, Scan, Unit, each_block, each_unit},
@@ -28,11 +33,13 @@ impl Model {
             (Runs::Batches(_), Some(_)) => {
                 let mut batches = Batches::new(self, inference, key);
                 self.blocks(files, key, &mut |block, parts| {
-                    batches.begin(&block.to_le_bytes(), &mut closer)?;
-                    for part in parts {
-                        let rows = self.source.rows(part.columns())?;
-                        let all = 0..part.num_rows();
-                        batches.add(&rows, std::iter::once(all), |_, _, _| Ok(()), &mut closer)?;
+                    let name = block.to_le_bytes();
+                    if parts.is_empty() {
+                        return closer.fail();
+                    }
+                    for (i, part) in parts.iter().enumerate() {
+                        let span = Span { rows: 0..part.num_rows(), begins: (i == 0).then_some(&name), goes_on: true };
+                        batches.add(&self.source.rows(part.columns())?, |of| of(span), &mut closer)?;
                     }
                     Ok(())
                 })?;
@@ -67,15 +74,18 @@ impl Model {
         let mut open: Option<Unit> = None;
         Scan::open(files, &selects, 0)?.run(|runs, columns: &[ArrayRef]| {
             let rows = self.source.rows(columns)?;
-            let of = |batches: &mut Batches<'_>, i: usize, closer: &mut Closer<'_>| {
-                let unit = runs.unit(i);
-                if i == 0 && open.as_ref().is_some_and(|open| open.as_ref() == unit) {
-                    return Ok(());
-                }
-                unit.with_bytes(|name| batches.begin(name, closer))
+            let last = runs.rows.len().saturating_sub(1);
+            let each = |of: &mut dyn FnMut(Span<'_>) -> Result<(), RunError>| {
+                runs.rows.iter().enumerate().try_for_each(|(i, span)| {
+                    let unit = runs.unit(i);
+                    let begun = i == 0 && open.as_ref().is_some_and(|open| open.as_ref() == unit);
+                    unit.with_bytes(|name| of(Span { rows: span.clone(), begins: (!begun).then_some(name), goes_on: i == last }))
+                })
             };
-            batches.add(&rows, runs.rows.iter().cloned(), of, closer)?;
-            open = runs.rows.len().checked_sub(1).map(|last| runs.unit(last).to_owned()).or(open.take());
+            batches.add(&rows, each, closer)?;
+            if !runs.rows.is_empty() {
+                open = Some(runs.unit(last).to_owned());
+            }
             Ok(())
         })?;
         batches.end(closer)

@@ -10,6 +10,7 @@ use datafusion::logical_expr::ExprSchemable as _;
 use tidegate_protocol::{Refusal, Shorten as _};
 
 use super::{
+    Inference,
     graph::{Input, refuse},
     prove::tensor::Elem,
 };
@@ -52,9 +53,7 @@ pub enum Values<'a> {
 
 /// A column made what a model takes.
 pub(super) struct Made {
-    pub(super) input: usize,
-    /// Which of the row's values.
-    pub(super) feature: usize,
+    input: usize,
     elem: Elem,
     array: ArrayRef,
     flags: Vec<u8>,
@@ -62,7 +61,8 @@ pub(super) struct Made {
 
 /// Columns of some rows, made what a model takes.
 pub(super) struct Rows {
-    pub(super) columns: Vec<Made>,
+    /// By input, in the order of a row's values.
+    columns: Vec<Made>,
     /// Rows whose values are not all there: what a model makes of them counts for nothing. A missing float is no such: it is NaN.
     pub(super) whole: Option<NullBuffer>,
     pub(super) label: Option<Vec<f64>>,
@@ -114,10 +114,10 @@ impl Source {
     pub(super) fn rows(&self, selected: &[ArrayRef]) -> Result<Rows, RunError> {
         let mut rows = Rows { columns: vec![], whole: None, label: None };
         for (number, input) in self.inputs.iter().enumerate() {
-            for (feature, column) in input.columns.iter().enumerate() {
+            for column in &input.columns {
                 let (made, whole) = make(input, &selected[*column])?;
                 rows.whole = NullBuffer::union(rows.whole.as_ref(), whole.as_ref());
-                rows.columns.push(Made { input: number, feature, ..made });
+                rows.columns.push(Made { input: number, ..made });
             }
         }
         if let Some(label) = self.label {
@@ -138,7 +138,7 @@ fn is_bytes(kind: &DataType) -> bool {
 
 /// A column made `input`'s type, and where it has a value.
 fn make(input: &Part, column: &ArrayRef) -> Result<(Made, Option<NullBuffer>), RunError> {
-    let made = |array: ArrayRef, flags: Vec<u8>| Made { input: 0, feature: 0, elem: input.elem, array, flags };
+    let made = |array: ArrayRef, flags: Vec<u8>| Made { input: 0, elem: input.elem, array, flags };
     if input.bytes {
         let array = cast(column, &DataType::Binary)?;
         let size = input.width * input.elem.bytes() as usize;
@@ -180,7 +180,7 @@ fn make(input: &Part, column: &ArrayRef) -> Result<(Made, Option<NullBuffer>), R
 
 impl Values<'_> {
     /// Those of the rows from `row` on.
-    pub(super) fn from(self, row: usize) -> Self {
+    fn from(self, row: usize) -> Self {
         match self {
             Self::F32(v) => Self::F32(&v[row..]),
             Self::F64(v) => Self::F64(&v[row..]),
@@ -192,9 +192,19 @@ impl Values<'_> {
     }
 }
 
+impl Rows {
+    /// Writes them, from row `from` on, to their places.
+    pub(super) fn write(&self, inference: &mut dyn Inference, places: &[u32], from: usize) {
+        for input in self.columns.chunk_by(|a, b| a.input == b.input) {
+            let columns: Vec<Values<'_>> = input.iter().map(|column| column.values().from(from)).collect();
+            inference.write(input[0].input, places, &columns);
+        }
+    }
+}
+
 impl Made {
     /// The values.
-    pub(super) fn values(&self) -> Values<'_> {
+    fn values(&self) -> Values<'_> {
         if let Some(rows) = self.array.as_binary_opt::<i32>() {
             return Values::Rows(rows, 0);
         }
@@ -206,5 +216,56 @@ impl Made {
             Elem::Bool => Values::U8(&self.flags),
             _ => Values::F32(self.array.as_primitive::<Float32Type>().values()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{BinaryArray, Float32Array, Int64Array};
+
+    use super::*;
+
+    /// Columns of the model's own types are handed on where they lie: what is written to a runner's tensors is their only copy.
+    #[test]
+    fn columns_of_the_right_type_are_not_copied() {
+        let floats = Float32Array::from(vec![1.0, 2.0]);
+        let words = Int64Array::from(vec![1, 2]);
+        let bytes = BinaryArray::from(vec![&[1u8, 2][..], &[3, 4]]);
+        let part = |elem, width, bytes, column| Part { elem, width, bytes, columns: vec![column] };
+        let source = Source {
+            inputs: vec![part(Elem::F32, 1, false, 0), part(Elem::I64, 1, false, 1), part(Elem::U8, 2, true, 2)],
+            label: None,
+        };
+        let columns: [ArrayRef; 3] = [Arc::new(floats.clone()), Arc::new(words.clone()), Arc::new(bytes.clone())];
+        let rows = source.rows(&columns).unwrap();
+        for made in &rows.columns {
+            let same = match made.values() {
+                Values::F32(values) => values.as_ptr() == floats.values().as_ptr(),
+                Values::I64(values) => values.as_ptr() == words.values().as_ptr(),
+                Values::Rows(values, 0) => values.values().as_ptr() == bytes.values().as_ptr(),
+                other => panic!("{other:?}"),
+            };
+            assert!(same, "{:?} was copied", made.elem);
+        }
+        // A value that is missing takes one more: there is no tensor with holes.
+        let holes: ArrayRef = Arc::new(Float32Array::from(vec![Some(1.0), None]));
+        let rows = source.rows(&[holes, columns[1].clone(), columns[2].clone()]).unwrap();
+        let Values::F32(values) = rows.columns[0].values() else { panic!("no floats") };
+        assert!(values[0] == 1.0 && values[1].is_nan() && rows.whole.is_none());
+    }
+
+    /// A value that does not fit, or is missing where there is no such number, fails its own row.
+    #[test]
+    fn a_row_with_a_value_missing_is_no_whole_row() {
+        let source = |elem, width, bytes| Source { inputs: vec![Part { elem, width, bytes, columns: vec![0] }], label: None };
+        let whole =
+            |source: Source, column: ArrayRef| source.rows(&[column]).unwrap().whole.map(|w| w.iter().collect::<Vec<_>>());
+        let floats: ArrayRef = Arc::new(Float32Array::from(vec![Some(1.0), None, Some(1e30)]));
+        assert_eq!(whole(source(Elem::I64, 1, false), floats.clone()), Some(vec![true, false, false]));
+        assert_eq!(whole(source(Elem::F64, 1, false), floats), None);
+        let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&[1u8, 2][..]), Some(&[3]), None, Some(&[4, 5, 6])]));
+        assert_eq!(whole(source(Elem::U8, 2, true), bytes), Some(vec![true, false, false, false]));
     }
 }

@@ -64,16 +64,18 @@ impl Inference for Direct {
         SLOTS
     }
 
-    fn write(&mut self, input: usize, feature: usize, places: &[u32], values: &Values<'_>) {
+    fn write(&mut self, input: usize, places: &[u32], columns: &[Values<'_>]) {
         let column = &self.spec.inputs[input];
         for (i, place) in places.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
             let at = *place as usize * column.bytes();
             let mut put = |at: usize, bytes: &[u8]| self.inputs[input][at..at + bytes.len()].copy_from_slice(bytes);
-            match values {
-                Values::F32(v) => put(at + 4 * feature, &v[i].to_le_bytes()),
-                Values::I64(v) => put(at + 8 * feature, &v[i].to_le_bytes()),
-                Values::Rows(rows, first) => put(at, rows.value(first + i)),
-                other => panic!("no test has {other:?}"),
+            for (feature, values) in columns.iter().enumerate() {
+                match values {
+                    Values::F32(v) => put(at + 4 * feature, &v[i].to_le_bytes()),
+                    Values::I64(v) => put(at + 8 * feature, &v[i].to_le_bytes()),
+                    Values::Rows(rows, first) => put(at, rows.value(first + i)),
+                    other => panic!("no test has {other:?}"),
+                }
             }
         }
     }

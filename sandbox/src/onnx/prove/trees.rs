@@ -8,6 +8,9 @@ use super::{
     tensor::{Dim, Elem, Tensor, Work},
 };
 
+/// What a step down a tree takes, as operations: it waits for memory.
+const STEP: u64 = 64;
+
 /// TreeEnsembleClassifier.
 pub(super) fn classifier(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(2)?;
@@ -122,7 +125,7 @@ fn forest(call: &Call<'_>, width: u64) -> Result<u64, String> {
         let deep = deepest.entry(trees[i]).or_default();
         *deep = (*deep).max(depths[i]);
     }
-    Ok(deepest.values().map(|d| 4 * u64::from(*d)).sum())
+    Ok(deepest.values().map(|d| STEP * u64::from(*d)).sum())
 }
 
 /// Checks the weights of its leaves: they are of nodes that are there, for one of `most` scores.
