@@ -151,7 +151,7 @@ fn a_model_that_the_runtime_cannot_load_is_refused_uncharged() {
         &[("axis", Int(0))],
     );
     std::fs::write(world.path("odd.onnx"), graph.output("score", F32).bytes()).unwrap();
-    let select = vec!["spend"; 12].iter().enumerate().map(|(i, s)| format!("{s} + {i}")).collect::<Vec<_>>().join(", ");
+    let select = (0..12).map(|i| format!("spend + {i}")).collect::<Vec<_>>().join(", ");
     let outputs = "outputs = [{ name = \"score\", lo = -1, hi = 0, reducer = \"sum\", default = 0 }]";
     let body = format!(
         "rho = 0.1\n[onnx]\nmodel = \"odd.onnx\"\nselect = \"SELECT {select} FROM dataset\"\noutput = \"score\"\nreduce = \"max\"\n{outputs}\n"

@@ -57,7 +57,7 @@ fn damaged_models_are_refused_or_understood() {
         models::look(&model);
         let places = bytes(i as u64, 160);
         for (n, pair) in places.chunks_exact(2).enumerate() {
-            let at = (usize::from(pair[0]) << 8 | n * 37) % model.len();
+            let at = (usize::from(pair[0]) * 256 + n * 37) % model.len();
             let mut damaged = model.clone();
             damaged[at] ^= pair[1] | 1;
             models::look(&damaged);

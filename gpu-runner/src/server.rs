@@ -117,31 +117,41 @@ fn hand_out(from: &mut BufReader<File>, queue: &Queue, layout: &Layout, most: u3
     Ok(())
 }
 
+/// A slot, and the rows of its runs.
+type Slot = (usize, Vec<u32>);
+
 /// Slots that wait for a thread.
 #[derive(Default)]
 struct Queue {
-    waiting: Mutex<(VecDeque<(usize, Vec<u32>)>, bool)>,
+    waiting: Mutex<Waiting>,
     more: Condvar,
 }
 
+#[derive(Default)]
+struct Waiting {
+    slots: VecDeque<Slot>,
+    /// None follows.
+    ended: bool,
+}
+
 impl Queue {
-    fn put(&self, slot: (usize, Vec<u32>)) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).0.push_back(slot);
+    fn put(&self, slot: Slot) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).slots.push_back(slot);
         self.more.notify_one();
     }
 
     fn end(&self) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
         self.more.notify_all();
     }
 
     /// The next; nothing where none follows.
-    fn take(&self) -> Option<(usize, Vec<u32>)> {
+    fn take(&self) -> Option<Slot> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match waiting.0.pop_front() {
+            match waiting.slots.pop_front() {
                 Some(slot) => return Some(slot),
-                None if waiting.1 => return None,
+                None if waiting.ended => return None,
                 None => waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             }
         }

@@ -41,7 +41,7 @@ const WASM: &[u8] = b"\0asm";
 /// [`NodeError::File`] where it cannot be read.
 pub fn inspect(path: &Path, memory: usize) -> Result<Seen, NodeError> {
     let mut bytes = std::fs::read(path).map_err(|e| file_error(path, e))?;
-    if !bytes.starts_with(WASM) {
+    if !bytes.starts_with(WASM) && path.extension().is_none_or(|name| name != "wasm") {
         return Ok(Seen::Model(onnx::inspect(&bytes)));
     }
     // As it would be sent.

@@ -43,7 +43,7 @@ impl Reduce for Reliability {
         let bins = self.bins as usize;
         let mut cells = Vec::with_capacity(2 * bins);
         for i in 0..bins {
-            cells.push(spread(noised, (0.0, 1.0), &|v: &[f64]| ratio(v[i], v[i] + v[bins + i])));
+            cells.push(spread(noised, (0.0, 1.0), |v: &[f64]| ratio(v[i], v[i] + v[bins + i])));
             let (v, step) = (&noised[0].values, 2.0 * noised[0].step);
             let both = Noised { values: vec![v[i] + v[bins + i]], sigma: noised[0].sigma * 2f64.sqrt(), step, ..noised[0] };
             cells.extend(both.cells());

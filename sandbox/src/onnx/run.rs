@@ -32,7 +32,7 @@ impl Model {
             (Runs::Batches(_), None) => self.batch_units(files, Batches::new(self, inference, key), &mut closer)?,
             (Runs::Batches(_), Some(_)) => {
                 let mut batches = Batches::new(self, inference, key);
-                self.blocks(files, key, &mut |block, parts| {
+                self.blocks(files, key, |block, parts| {
                     let name = block.to_le_bytes();
                     if parts.is_empty() {
                         return closer.fail();
@@ -55,7 +55,7 @@ impl Model {
             }
             (Runs::Apart(_), Some(_)) => {
                 let mut apart = Apart::new(self, inference);
-                self.blocks(files, key, &mut |_, parts| match parts {
+                self.blocks(files, key, |_, parts| match parts {
                     [] => closer.fail(),
                     [first, ..] => {
                         let rows = concat_batches(&first.schema(), parts)?;
@@ -96,7 +96,7 @@ impl Model {
         &self,
         files: &[File],
         key: &[u8; 32],
-        visit: &mut dyn FnMut(u32, &[RecordBatch]) -> Result<(), RunError>,
+        mut visit: impl FnMut(u32, &[RecordBatch]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let Some(blocks) = self.split.blocks() else { return Ok(()) };
         let mut number = 0;

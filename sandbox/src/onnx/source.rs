@@ -97,7 +97,7 @@ impl Source {
                 let wanted: u64 = inputs.iter().map(Input::width).sum();
                 return Err(bad(format!("the input takes {wanted} features, the query selects {features}")));
             }
-            if let Some(other) = mine.iter().find(|i| !bytes && !(kinds[**i].is_numeric() || is_flag(&kinds[**i]))) {
+            if let Some(other) = mine.iter().find(|i| !(bytes || kinds[**i].is_numeric() || is_flag(&kinds[**i]))) {
                 let name = select.names[*other].shorten();
                 return Err(bad(format!("column {name:?} is {}, a model takes numbers", kinds[*other])));
             }
