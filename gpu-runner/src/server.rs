@@ -21,11 +21,18 @@ use crate::{
 };
 
 /// Private memory of the runner in bytes, beside what its sessions take.
-const MEMORY: u64 = 2 << 30;
+const MEMORY: u64 = 1 << 30;
 /// Processor seconds of a runner.
 const CPU_SECONDS: u64 = 3600;
 /// Most threads.
 const THREADS: u32 = 64;
+
+/// Most private memory of a runner in bytes, for a model of so many that computes so many in a run, on so many threads: the runtime puts
+/// aside more than it computes, and keeps weights in several forms.
+pub fn private_memory(working: u64, model: u64, threads: u32) -> u64 {
+    let each = working.saturating_mul(2).saturating_add(model.saturating_mul(4));
+    each.saturating_mul(threads.into()).saturating_add(MEMORY)
+}
 
 /// The runtime, loaded.
 pub struct Runtime(Environment);
@@ -59,8 +66,7 @@ impl Runtime {
         let layout = Layout::of(&model);
         let shared = Shared::open(memory, layout.bytes())?;
         let threads = model.threads.clamp(1, THREADS);
-        let each = model.working.saturating_mul(2).saturating_add(4 * model.bytes.len() as u64);
-        let memory_bytes = each.saturating_mul(threads.into()).saturating_add(MEMORY);
+        let memory_bytes = private_memory(model.working, model.bytes.len() as u64, threads);
         // The runtime is loaded and has its threads: from here on nothing can be opened, also not by the model.
         enter(&Walls { memory_bytes, cpu_seconds: CPU_SECONDS, file_bytes: 0 }).map_err(failed)?;
         let (queue, to) = (Queue::default(), Mutex::new(to));

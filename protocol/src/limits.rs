@@ -30,7 +30,7 @@ pub const MODEL_NODES: usize = 1 << 14;
 /// Largest tensor of a model in bytes, at one row; and most bytes of all that it computes in one run: they lie in a runner's memory.
 pub const TENSOR_BYTES: u64 = 256 << 20;
 
-/// Most bytes of all tensors that a model computes in one run, and of what its kernels need beside them.
+/// Most bytes of all tensors that a model computes in one run, and of what its kernels need beside them, whatever a policy says.
 pub const MODEL_BYTES: u64 = 1 << 30;
 
 /// Most operations of a model for one row: more would be no row's score, but a way to burn an owner's machine.

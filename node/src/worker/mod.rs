@@ -10,7 +10,12 @@ use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use tidegate_gate::{GroupSums, Shape};
 use tidegate_lockdown::Standing;
-use tidegate_protocol::{Job, Refusal, job::Key, policy::Policy};
+use tidegate_protocol::{
+    Job, Refusal,
+    job::Key,
+    limits,
+    policy::{JobKind, Policy},
+};
 use tidegate_sandbox::{Attachment, Rehearsal, wasm};
 
 mod call;
@@ -32,8 +37,17 @@ const SPILL_BYTES: u64 = 256 << 30;
 const FRAME_BYTES: u32 = 256 << 20;
 
 /// Most memory of a worker that runs a job under `policy`, in bytes.
-pub fn memory(policy: &Policy) -> u64 {
+fn worker_memory(policy: &Policy) -> u64 {
     WORKER_MEMORY + policy.limits.memory_bytes * wasm::ways() as u64
+}
+
+/// Most memory of a job under `policy`, in bytes: its worker's, and its runner's where models are taken.
+pub fn memory(policy: &Policy) -> u64 {
+    let runner = policy.kinds.contains(&JobKind::Onnx).then(|| {
+        let threads = model::threads(policy.models.threads);
+        tidegate_gpu_runner::server::private_memory(policy.models.memory_bytes, limits::PROGRAM_BYTES as u64, threads)
+    });
+    worker_memory(policy) + runner.unwrap_or_default()
 }
 
 /// What the worker is told.

@@ -16,6 +16,12 @@ use tidegate_sandbox::{
 
 use super::{WorkerFailed, Workers, failed, pool::receive};
 
+/// How many runs at a time a policy allows here: it says so many, or 0.
+pub(super) fn threads(most: u32) -> u32 {
+    let here = ways() as u32;
+    if most == 0 { here } else { most.min(here) }
+}
+
 /// A runner's pipes, and the memory that is shared with it.
 pub(super) struct Runner {
     pub(super) to: File,
@@ -37,7 +43,7 @@ impl Runner {
             rows: spec.most(),
             batched: matches!(spec.runs, onnx::Runs::Batches(_)),
             working: spec.bytes,
-            threads: if spec.threads == 0 { ways() as u32 } else { spec.threads.min(ways() as u32) },
+            threads: threads(spec.threads),
         })
     }
 

@@ -18,8 +18,8 @@ use tidegate_sandbox::{
 };
 
 use super::{
-    Answer, GROUP_BYTES, Order, SPILL_BYTES, Sent, Task, WORKER_MEMORY, WorkerFailed, failed, memory, model::Runner,
-    pool::receive, write_frame,
+    Answer, GROUP_BYTES, Order, SPILL_BYTES, Sent, Task, WORKER_MEMORY, WorkerFailed, failed, model::Runner, pool::receive,
+    worker_memory, write_frame,
 };
 
 /// The worker's side: reads a task, raises the walls, answers. Called by the hidden `worker` command.
@@ -63,7 +63,7 @@ pub fn main() -> Result<(), WorkerFailed> {
     // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4) as u64;
     let walls = enter(&Walls {
-        memory_bytes: memory(&task.policy),
+        memory_bytes: worker_memory(&task.policy),
         cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
         file_bytes: match &task.job.program {
             _ if spill.is_some() => SPILL_BYTES,

@@ -298,6 +298,8 @@ mod tests {
             ("[access]", "[models]\ngflops = 0\n[access]", "models.gflops"),
             ("[access]", "[models]\ngflops = nan\n[access]", "models.gflops"),
             ("[access]", "[models]\nthreads = 0\n[access]", "models.threads"),
+            ("[access]", "[models]\nmemory_mib = 0\n[access]", "models.memory_mib"),
+            ("[access]", "[models]\nmemory_mib = 100000\n[access]", "models.memory_mib"),
             ("replicate = \"nobody\"", "", "(file)"),
             ("replicate = \"nobody\"", "replicate = \"everybody\"", "(file)"),
             (

@@ -3,9 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BadPolicy, bad};
+use crate::limits;
 
 /// Operations that any machine that serves does in a millisecond, where the owner does not say more.
 const WORK_PER_MS: u64 = 2_000_000;
+
+/// Bytes of a run, where the owner does not say more.
+const MEMORY_BYTES: u64 = 256 << 20;
 
 /// What models an owner takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +19,8 @@ pub struct ModelRules {
     pub mixing: bool,
     /// Operations in a millisecond that the owner's machine surely does: a model whose rows would not all fit the slot is refused.
     pub work_per_ms: u64,
+    /// Bytes that one run of a model may compute at most.
+    pub memory_bytes: u64,
     /// Most processors that one model takes; 0 for all that jobs may have.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub threads: u32,
@@ -26,7 +32,7 @@ fn is_zero(n: &u32) -> bool {
 
 impl Default for ModelRules {
     fn default() -> Self {
-        Self { mixing: true, work_per_ms: WORK_PER_MS, threads: 0 }
+        Self { mixing: true, work_per_ms: WORK_PER_MS, memory_bytes: MEMORY_BYTES, threads: 0 }
     }
 }
 
@@ -45,6 +51,8 @@ pub struct ModelsFile {
     pub mixing: Option<bool>,
     /// Billions of operations a second that the machine surely does.
     pub gflops: Option<f64>,
+    /// MiB that one run of a model may compute at most.
+    pub memory_mib: Option<u64>,
     /// Most processors that one model takes.
     pub threads: Option<u32>,
 }
@@ -60,7 +68,13 @@ impl ModelsFile {
         if self.threads == Some(0) {
             return Err(bad("models.threads", "is 0", "Write 1 or more, or leave it away for all"));
         }
+        let most = limits::MODEL_BYTES >> 20;
+        let memory_bytes = match self.memory_mib {
+            None => default.memory_bytes,
+            Some(mib) if (1..=most).contains(&mib) => mib << 20,
+            Some(mib) => return Err(bad("models.memory_mib", format!("is {mib}"), format!("Write a number from 1 to {most}"))),
+        };
         let threads = self.threads.unwrap_or(default.threads);
-        Ok(ModelRules { mixing: self.mixing.unwrap_or(default.mixing), work_per_ms, threads })
+        Ok(ModelRules { mixing: self.mixing.unwrap_or(default.mixing), work_per_ms, memory_bytes, threads })
     }
 }

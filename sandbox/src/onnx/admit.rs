@@ -127,6 +127,11 @@ impl Model {
             return Err(refuse(format!("{node} may mix rows, and this owner takes models that are proven not to"))
                 .fix("`tidegate inspect` shows the proof"));
         }
+        let memory = u128::from(policy.models.memory_bytes);
+        if graph.bytes(1) > memory {
+            let message = format!("takes {} bytes for one row, this owner gives a run {memory}", graph.bytes(1));
+            return Err(refuse(message).fix("Make it smaller, or ask the owner for more of `models.memory_mib`"));
+        }
         let source = Source::of(&select, &graph.inputs, label.as_deref())?;
         let takes = takes(outputs, *index as usize, out.numbers as usize, label.is_some())?;
         // All people's rows fit the slot at the owner's rate: were it the clock that ended a job, one person's rows could turn everybody's numbers into the default.
@@ -141,13 +146,14 @@ impl Model {
         let width: u64 = graph.inputs.iter().map(|input| input.width() * input.elem.bytes()).sum();
         let room = |rows: u64| rows * width <= RUN_BYTES && rows * out.numbers * 4 <= RUN_BYTES;
         let runs = if out.mixed.is_some() {
-            let most = most_rows(in_time, |rows| graph.bytes(rows) <= u128::from(limits::MODEL_BYTES) && room(rows));
+            let most = most_rows(in_time, |rows| graph.bytes(rows) <= memory && room(rows));
             Runs::Apart(most.max(1))
         } else if graph.one {
             Runs::Batches(1)
         } else {
-            let most =
-                most_rows(BATCH_ROWS, |rows| graph.work(rows) <= BATCH_WORK && graph.bytes(rows) <= BATCH_BYTES && room(rows));
+            let most = most_rows(BATCH_ROWS, |rows| {
+                graph.work(rows) <= BATCH_WORK && graph.bytes(rows) <= memory.min(BATCH_BYTES) && room(rows)
+            });
             // A power of two: kernels are made for these.
             Runs::Batches(1 << most.max(1).ilog2())
         };
