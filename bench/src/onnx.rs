@@ -90,6 +90,7 @@ fn starts(tidegate: &Path) -> anyhow::Result<()> {
         by_row: true,
         rows: 1,
         batched: true,
+        step: 1,
         working: 1 << 20,
         threads: 1,
     };

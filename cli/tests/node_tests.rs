@@ -228,6 +228,7 @@ fn run(workers: &Workers, test: &Test) -> Outcome {
                 by_row: true,
                 rows: 1,
                 batched: true,
+                step: 1,
                 working: 1 << 20,
                 threads: 1,
             };

@@ -94,7 +94,7 @@ impl Runtime {
             drop(loaded);
             let served = match all_loaded.into_iter().collect::<Result<(), _>>() {
                 Err(e) => answer(&to, &Loaded::Refused(e.0)),
-                Ok(()) => answer(&to, &Loaded::Ready).and_then(|()| hand_out(&mut from, &queue, &layout, model.rows)),
+                Ok(()) => answer(&to, &Loaded::Ready).and_then(|()| hand_out(&mut from, &queue, &layout, &model)),
             };
             queue.end();
             served
@@ -107,15 +107,19 @@ fn answer(to: &Mutex<File>, loaded: &Loaded) -> Result<(), InferenceFailed> {
 }
 
 /// Puts slots into the queue until `from` ends.
-fn hand_out(from: &mut BufReader<File>, queue: &Queue, layout: &Layout, most: u32) -> Result<(), InferenceFailed> {
+fn hand_out(from: &mut BufReader<File>, queue: &Queue, layout: &Layout, model: &Model) -> Result<(), InferenceFailed> {
     while let Some(slot) = number(from)? {
         let missing = || failed("the other side is gone");
         let many = number(from)?.ok_or_else(missing)?;
-        if slot as usize >= layout.slots || many > most {
+        if slot as usize >= layout.slots || many > model.rows {
             return Err(failed("a slot that is not there, or more runs than it has rows"));
         }
         let runs = (0..many).map(|_| number(from)?.ok_or_else(missing)).collect::<Result<Vec<u32>, _>>()?;
-        if runs.iter().map(|n| u64::from(*n)).sum::<u64>() > most.into() {
+        // The last run's rows end where they end; those before it reach to where the next begins.
+        let step = u64::from(model.step.max(1));
+        let end =
+            runs.iter().fold((0, 0), |(begin, _), n| (begin + u64::from(*n).next_multiple_of(step), begin + u64::from(*n))).1;
+        if end > model.rows.into() {
             return Err(failed("more rows than a slot has"));
         }
         queue.put((slot as usize, runs));

@@ -63,7 +63,7 @@ impl<'a> Scorer<'a> {
             if self.run(slot, row, rows, out, wanted).is_err() {
                 self.memory.put_all(out, &vec![f32::NAN; wanted]);
             }
-            row += rows;
+            row += rows.next_multiple_of(self.model.step.max(1) as usize);
             out += wanted * size_of::<f32>();
         }
     }

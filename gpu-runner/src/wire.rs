@@ -28,6 +28,8 @@ pub struct Model {
     pub rows: u32,
     /// Whether each run has that many.
     pub batched: bool,
+    /// Each run begins at a row whose number in its slot is a multiple of this.
+    pub step: u32,
     /// Bytes that a run computes at most.
     pub working: u64,
     /// How many runs at a time, a thread each.

@@ -256,6 +256,25 @@ fn labels_are_compared_with_what_the_model_says() {
     assert_eq!(lanes[8..], [25; 8]);
 }
 
+/// A run of one unit's rows begins at the same kind of address whatever lies before it in its slot: some kernels add up in another order otherwise.
+#[test]
+fn a_run_begins_where_its_address_says_nothing_of_others() {
+    let model = mixing().bytes();
+    let all = some_units(200);
+    let file = file(&all);
+    let admitted = admitted(&model, &file, &Asked::default());
+    let spec = admitted.model().unwrap().spec();
+    // Rows of twenty bytes: sixteen of them are a multiple of 64.
+    assert_eq!(spec.step(), 16);
+    let mut runner = Places { rows: spec.most(), slots: 12, ..Places::default() };
+    let help = Help { inference: Some(&mut runner), ..Help::default() };
+    run(&admitted, &[file], &[7; 32], help).unwrap();
+    for (_, rows) in &all {
+        let first: Vec<u32> = rows[0].iter().map(|v| v.to_bits()).collect();
+        assert!(runner.seen[&first].iter().all(|place| place.is_multiple_of(16)), "{:?}", runner.seen[&first]);
+    }
+}
+
 /// A runner that keeps where rows were.
 #[derive(Default)]
 struct Places {

@@ -41,6 +41,7 @@ impl Runner {
             numbers: spec.numbers,
             by_row: spec.by_row,
             rows: spec.most(),
+            step: spec.step() as u32,
             batched: matches!(spec.runs, onnx::Runs::Batches(_)),
             working: spec.bytes,
             threads: threads(spec.threads),

@@ -103,7 +103,18 @@ impl Column {
     }
 }
 
+/// Where each run's rows begin in memory: at a multiple of so many bytes, whatever lies before them.
+const ALIGN: usize = 64;
+
 impl Spec {
+    /// A run begins at a row whose number in its slot is a multiple of this: some kernels add up in another order where values lie otherwise in memory, and where one
+    /// unit's lie must not depend on another's rows.
+    pub fn step(&self) -> usize {
+        // Powers of two: the largest is a multiple of all.
+        let of = |column: &Column| ALIGN >> column.bytes().trailing_zeros().min(ALIGN.trailing_zeros());
+        self.inputs.iter().map(of).max().unwrap_or(1)
+    }
+
     /// Most rows of a run.
     pub fn most(&self) -> u32 {
         match self.runs {

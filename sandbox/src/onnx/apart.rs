@@ -8,6 +8,8 @@ pub(super) struct Apart<'a> {
     inference: &'a mut dyn Inference,
     /// Rows of a slot.
     most: usize,
+    /// See [`Spec::step`](super::Spec::step).
+    step: usize,
     by_row: bool,
     numbers: usize,
     free: Vec<usize>,
@@ -30,6 +32,7 @@ impl<'a> Apart<'a> {
         let slots = inference.slots();
         Self {
             most: model.spec.most() as usize,
+            step: model.spec.step(),
             by_row: model.spec.by_row,
             numbers: model.spec.numbers as usize,
             free: (0..slots).collect(),
@@ -46,7 +49,8 @@ impl<'a> Apart<'a> {
         if many == 0 || many > self.most {
             return closer.fail();
         }
-        let used = |filled: &[Run]| filled.iter().map(|run| run.rows).sum::<usize>();
+        let step = self.step;
+        let used = |filled: &[Run]| filled.iter().map(|run| run.rows.next_multiple_of(step)).sum::<usize>();
         let slot = match self.filling {
             Some(slot) if used(&self.filled[slot]) + many <= self.most => slot,
             _ => {

@@ -52,7 +52,7 @@ pub trait Inference {
     /// Writes some rows of an input: row `i` of each of its `columns` for the row at `places[i]`, counted over all slots; none where it is [`NOWHERE`].
     fn write(&mut self, input: usize, places: &[u32], columns: &[Values<'_>]);
 
-    /// Has the rows of a slot run: so many in each run, one run after the other.
+    /// Has the rows of a slot run: so many in each run, one run after the other, each from a multiple of [`Spec::step`] on.
     ///
     /// # Errors
     /// [`RunError::Engine`] when the runner is gone.

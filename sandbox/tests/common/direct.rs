@@ -96,7 +96,7 @@ impl Inference for Direct {
         let mut first = 0;
         for rows in runs {
             into.extend(self.run(slot, first, rows as usize));
-            first += rows as usize;
+            first += (rows as usize).next_multiple_of(self.spec.step());
         }
     }
 }
