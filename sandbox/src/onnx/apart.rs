@@ -3,6 +3,9 @@
 use super::{Inference, Model, close::Closer, source::Rows};
 use crate::RunError;
 
+/// Most runs of a slot: then others are filled while it is run.
+const RUNS: usize = 256;
+
 /// Slots that are filled with runs, and those whose runs are made.
 pub(super) struct Apart<'a> {
     inference: &'a mut dyn Inference,
@@ -16,6 +19,8 @@ pub(super) struct Apart<'a> {
     busy: usize,
     /// What is put into the slot that is filled.
     filling: Option<usize>,
+    /// Rows of it that are taken.
+    used: usize,
     filled: Vec<Vec<Run>>,
     read: Vec<f32>,
 }
@@ -38,6 +43,7 @@ impl<'a> Apart<'a> {
             free: (0..slots).collect(),
             busy: 0,
             filling: None,
+            used: 0,
             filled: (0..slots).map(|_| vec![]).collect(),
             read: vec![],
             inference,
@@ -49,20 +55,20 @@ impl<'a> Apart<'a> {
         if many == 0 || many > self.most {
             return closer.fail();
         }
-        let step = self.step;
-        let used = |filled: &[Run]| filled.iter().map(|run| run.rows.next_multiple_of(step)).sum::<usize>();
         let slot = match self.filling {
-            Some(slot) if used(&self.filled[slot]) + many <= self.most => slot,
+            Some(slot) if self.used + many <= self.most && self.filled[slot].len() < RUNS => slot,
             _ => {
                 self.submit()?;
                 while self.free.is_empty() {
                     self.wait(closer)?;
                 }
                 let slot = self.free.pop().ok_or_else(|| RunError::Engine("the runner has no slots".into()))?;
+                self.used = 0;
                 *self.filling.insert(slot)
             }
         };
-        let first = slot * self.most + used(&self.filled[slot]);
+        let first = slot * self.most + self.used;
+        self.used += many.next_multiple_of(self.step);
         let places: Vec<u32> = (first as u32..(first + many) as u32).collect();
         rows.write(self.inference, &places, 0);
         let labels = rows.label.iter().flatten().copied().take(many).collect();
