@@ -131,6 +131,7 @@ pub(super) fn reduce(call: &Call<'_>) -> Result<Done, String> {
     let keep = call.int_or("keepdims", 1)? != 0;
     // The number of values of a shape: exporters flatten with it.
     if call.node.op_type.as_deref() == Some("ReduceProd")
+        && call.int_or("noop_with_empty_axes", 0)? == 0
         && let Some(ints) = call.maybe(0).and_then(|x| x.ints.as_ref())
         && let Some(product) = ints.iter().try_fold(Int::of(1), |product, int| super::known::mul(product, *int))
         && call.maybe(0).is_some_and(|x| x.rank() == 1)

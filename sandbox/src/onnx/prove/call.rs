@@ -198,6 +198,7 @@ impl<'a> Call<'a> {
         // Counted from the right, where shapes are aligned.
         let mut axes = tensors.iter().filter_map(|t| t.axis().map(|axis| rank - t.rank() + axis));
         let flow = match axes.next() {
+            _ if tensors.iter().any(|t| matches!(t.flow, Flow::Mixed(_))) => self.mixes(),
             None => Flow::Public,
             Some(first) if axes.all(|axis| axis == first) => Flow::Rows(first),
             Some(_) => self.mixes(),
