@@ -55,7 +55,7 @@ bench: ort
 	python3 bench/large.py target/release/tidegate 20
 
 # Everything that is parsed from a peer, each target for FUZZ_SECONDS. Coverage instrumentation is all it needs of the compiler, so the
-# pinned toolchain serves: no sanitizer, since the rooms' only unsafe code takes up what wasmtime wrote.
+# pinned toolchain serves: no sanitizer, since what is fuzzed has one piece of unsafe code, which takes up what wasmtime wrote.
 fuzz-smoke:
 	python3 scripts/fetch_tools.py cargo-fuzz
 	python3 scripts/fuzz_smoke.py $(FUZZ_SECONDS)

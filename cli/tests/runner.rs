@@ -125,6 +125,26 @@ fn a_runner_without_memory_is_not_seen_by_the_buyer() {
     slow.all_is_well(buyer);
 }
 
+/// What is understood here, and the runtime has no kernel for.
+#[test]
+fn a_model_without_a_kernel_is_refused_uncharged() {
+    if !runtime_is_here() {
+        return;
+    }
+    let world = World::new();
+    // To a power of type uint32.
+    let graph = Graph::new().input("x", F32, "rows,1").node("Cast", &["x"], &["u"], &[("to", Int(12))]);
+    let graph = graph.node("Pow", &["x", "u"], &["score"], &[]).output("score", F32);
+    std::fs::write(world.path("power.onnx"), graph.bytes()).unwrap();
+    let outputs = "outputs = [{ name = \"score\", lo = 0, hi = 1, reducer = \"sum\", default = 0 }]";
+    let select = "select = \"SELECT spend FROM dataset\"\noutput = \"score\"\nreduce = \"max\"";
+    let body = format!("rho = 0.1\n[onnx]\nmodel = \"power.onnx\"\n{select}\n{outputs}\n");
+    let (job, grant, node) = (world.job("power.toml", &body), world.text("grant"), world.serve(None));
+    let said = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
+    assert!(said.contains("does not load the model") && said.contains("Pow"), "{said}");
+    assert_eq!(world.spent(), 0);
+}
+
 /// The runtime's own optimizer died of this graph when it was found; of another that it does not load it would be the same: the buyer hears it before
 /// anything is charged, and the node goes on.
 #[test]

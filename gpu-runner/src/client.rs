@@ -8,7 +8,7 @@ use std::{
 use crate::{
     InferenceFailed, failed,
     layout::Layout,
-    shared::Shared,
+    shared::{Plain, Shared},
     wire::{Loaded, Model, number, read, write, write_runs},
 };
 
@@ -33,28 +33,6 @@ impl<W: Write, R: Read> std::fmt::Debug for Client<W, R> {
     }
 }
 
-/// What a value of an input is.
-pub trait Value: Copy {
-    #[doc(hidden)]
-    fn put(memory: &Memory<'_>, at: usize, columns: &[&[Self]], row: usize);
-}
-
-/// Where values are put.
-#[derive(Debug)]
-pub struct Memory<'a>(&'a Shared);
-
-macro_rules! values {
-    ($($kind:ty),*) => {
-        $(impl Value for $kind {
-            #[inline]
-            fn put(memory: &Memory<'_>, at: usize, columns: &[&[Self]], row: usize) {
-                memory.0.put_row(at, columns, row);
-            }
-        })*
-    };
-}
-values!(f32, f64, i32, i64, u8);
-
 impl<W: Write, R: Read> Client<W, R> {
     /// Gives `memory` its size, sends the model and waits until it is loaded.
     ///
@@ -77,10 +55,9 @@ impl<W: Write, R: Read> Client<W, R> {
     }
 
     /// Writes some rows of an input: value `i` of each of its `columns` for the row at `places[i]`, counted over all slots; none where that is `u32::MAX`.
-    pub fn write<T: Value>(&mut self, input: usize, places: &[u32], columns: &[&[T]]) {
-        let memory = Memory(&self.memory);
+    pub fn write<T: Plain>(&mut self, input: usize, places: &[u32], columns: &[&[T]]) {
         for (row, place) in places.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
-            T::put(&memory, self.layout.place(*place as usize, input), columns, row);
+            self.memory.put_row(self.layout.place(*place as usize, input), columns, row);
         }
     }
 

@@ -21,6 +21,7 @@ mod session;
 mod shared;
 mod wire;
 
+pub use shared::Plain;
 pub use wire::{Input, Model};
 
 /// Inference failed. Says nothing about rows.

@@ -25,13 +25,17 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
-/// Values that are any bytes.
-pub(crate) trait Plain: Copy {}
-impl Plain for f32 {}
-impl Plain for f64 {}
-impl Plain for i32 {}
-impl Plain for i64 {}
-impl Plain for u8 {}
+/// Values that are any bytes: those of tensors, and no others.
+pub trait Plain: Copy + sealed::Sealed {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! plain {
+    ($($kind:ty),*) => { $(impl sealed::Sealed for $kind {} impl Plain for $kind {})* };
+}
+plain!(f32, f64, i32, i64, u8);
 
 impl Shared {
     /// Gives the file its size, for good, and maps it.

@@ -229,6 +229,28 @@ fn no_row_ends_the_run_of_others() {
     }
 }
 
+/// A person with a value missing adds the same whether their row is the last that is read for now or not, label and all.
+#[test]
+fn a_missing_value_adds_the_same_wherever_it_is_read() {
+    let Some(environment) = runtime() else { return };
+    let words =
+        Graph::new().opset(20).input("x", I64, "rows,1").weights("t", &[9, 2], 1.0).node("Gather", &["t", "x"], &["e"], &[]);
+    let words =
+        words.ints("a", &[1], &[1]).node("ReduceMax", &["e", "a"], &["y"], &[("keepdims", Int(0))]).output("y", F32).bytes();
+    // No whole number: missing. The label is there.
+    let units: Vec<(i64, Rows)> =
+        (0..50u16).map(|i| (i.into(), vec![vec![if i % 2 == 0 { f32::NAN } else { 3.0 }, 1.0, 0.0, 0.0, 0.0]])).collect();
+    let outputs = vec![Output { reducer: Reducer::Confusion { classes: 2 }, ..sum(0.0, 1.0) }];
+    let asked = Asked { select: "SELECT f0, f1 FROM dataset".into(), label: Some("f1"), outputs, ..Asked::default() };
+    let all = lanes(&environment, &words, &units, &asked);
+    for gone in [0, 10, 11, 49] {
+        let mut others = units.clone();
+        let own = lanes(&environment, &words, &[others.remove(gone)], &asked);
+        let rest = lanes(&environment, &words, &others, &asked);
+        assert_eq!(all, rest.iter().zip(&own).map(|(a, b)| a + b).collect::<Vec<_>>(), "without {gone}");
+    }
+}
+
 /// Scores against a label, and classes, by hand.
 #[test]
 fn labels_are_compared_with_what_the_model_says() {

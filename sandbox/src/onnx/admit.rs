@@ -156,6 +156,9 @@ impl Model {
         }
         let width: u64 = graph.inputs.iter().map(|input| input.width() * input.elem.bytes()).sum();
         let room = |rows: u64| rows * width <= RUN_BYTES && rows * out.numbers * 4 <= RUN_BYTES;
+        if !room(1) {
+            return Err(refuse(format!("a row takes {width} bytes, {RUN_BYTES} are the most")).fix("Make its inputs smaller"));
+        }
         let runs = if out.mixed.is_some() {
             let most = most_rows(in_time, |rows| graph.bytes(rows) <= memory && room(rows));
             Runs::Apart(most.max(1))

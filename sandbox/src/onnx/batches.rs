@@ -167,10 +167,12 @@ impl<'a> Batches<'a> {
         let number = open.rows as u32;
         open.rows += 1;
         open.numbers.resize(open.numbers.len() + self.numbers, f32::NAN);
+        let whole = rows.whole.as_ref().is_none_or(|whole| whole.is_valid(row));
         if let Some(labels) = &rows.label {
-            open.labels.push(labels[row]);
+            // As of a row that is alone: whether one more may follow is for the batch of rows to say that was read, and so for other people's.
+            open.labels.push(if whole { labels[row] } else { f64::NAN });
         }
-        if rows.whole.as_ref().is_some_and(|whole| whole.is_null(row)) {
+        if !whole {
             self.places.push(NOWHERE);
             return Ok(());
         }
