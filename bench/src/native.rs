@@ -124,6 +124,7 @@ pub(crate) fn rows(rows: usize) -> anyhow::Result<()> {
     for (what, text) in [("keeps no state, bounded", ROW), ("keeps no state", &looping), ("not proven", &counting)] {
         let bytes = binary(text)?;
         let job = job(Program::Wasm {
+            infer: None,
             module: ContentHash::of(&bytes),
             select: "SELECT spend, cell FROM dataset".into(),
             params_base64: String::new(),
@@ -158,6 +159,7 @@ pub(crate) fn blocks(rows: usize) -> anyhow::Result<()> {
     for times in [1, 50] {
         for (how, double) in [("plain", moments::plain as fn(&[f64], &[f64], usize) -> [f64; 3]), ("chunked", moments::chunked)] {
             let job = job(Program::Wasm {
+                infer: None,
                 module: ContentHash::of(&bytes),
                 select: "SELECT spend, cell FROM dataset".into(),
                 params_base64: base64(&format!("{how} {times}")),

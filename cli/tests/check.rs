@@ -1,9 +1,7 @@
 //! `tidegate check` answers as the owner would, without owner, data, network or charge.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::World;
+use crate::common;
+use crate::common::World;
 
 fn verdict(world: &World, who: &str, args: &[&str]) -> (bool, serde_json::Value) {
     let output = world.try_run(who, &[&["check"], args, &["--json"]].concat());

@@ -1,11 +1,8 @@
 //! Components are compiled once: the code is kept, and kept code that has changed is not run.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-use common::World;
+use crate::common::World;
 
 const JOB: &str = r#"
     rho = 0.01

@@ -1,9 +1,7 @@
 //! The owner's node dies between each pair of steps of a job, and is started again: nothing lost, nothing charged twice, nothing released twice.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::World;
+use crate::common;
+use crate::common::World;
 
 const REQUEST: &str = "00112233445566778899aabbccddeeff";
 

@@ -1,5 +1,4 @@
 //! What the documents tell a reader to type exists.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::process::Command;
 

@@ -1,12 +1,9 @@
 //! A guest that has escaped: native code in the place of compiled code, run by a worker. It can open nothing and reach nobody.
-#![allow(clippy::unwrap_used, clippy::panic)]
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-
-mod common;
 
 use std::fs::{self, File};
 
-use common::World;
+use crate::common::World;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho,
@@ -127,6 +124,7 @@ fn without_walls_it_would_reach_something() {
     let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
     let outputs = vec![Output { name: "denied".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 }];
     let program = Program::Wasm {
+        infer: None,
         module: ContentHash::of(&module()),
         select: "SELECT mdvis FROM dataset".into(),
         params_base64: String::new(),

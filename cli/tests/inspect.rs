@@ -1,5 +1,4 @@
 //! `tidegate inspect`: what an owner would say to a component, and why.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{path::Path, process::Command};
 

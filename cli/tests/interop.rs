@@ -1,11 +1,8 @@
 //! An independent implementation of Arrow and Parquet writes what an owner publishes and reads what tidegate writes.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::path::Path;
 
-use common::World;
+use crate::common::World;
 use tidegate_fixtures::second::{
     Chunk, DataType, Field, Float64Array, Int64Array, Rows, Schema, Utf8Array, read_ipc, read_parquet, write_ipc, write_parquet,
 };

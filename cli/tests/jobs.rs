@@ -1,14 +1,12 @@
 //! Jobs in hand: the owner sees them and stops one; a buyer who leaves is not charged; the others wait their turn.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
+use crate::common;
 use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use common::{POLICY, World};
+use crate::common::{POLICY, World};
 
 /// A job of some hours' fuel. Its defaults are far from what it would return: that it was not run to its end shows.
 const SLOW: &str = r#"

@@ -1,9 +1,7 @@
 //! Buyers, good and bad, against a real owner's process.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::World;
+use crate::common;
+use crate::common::World;
 
 /// The result is right to within its stated noise, and a retry returns the same bytes at no further charge.
 #[test]

@@ -1,9 +1,7 @@
 //! Laplace noise: paid in pure ε, from a purse of the policy's own.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::World;
+use crate::common;
+use crate::common::World;
 
 #[test]
 fn laplace_noise_is_paid_from_a_purse_of_its_own() {

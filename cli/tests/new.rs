@@ -1,9 +1,6 @@
 //! `tidegate new job`: something to begin with in each language.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::World;
+use crate::common::World;
 
 #[test]
 fn a_job_is_begun_in_each_language() {

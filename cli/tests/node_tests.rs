@@ -1,10 +1,8 @@
 //! The ONNX project's own tests of each operator, admitted and run as a job's model is, in a real runner (`fixtures/make_node_tests.py`).
 //!
 //! Each becomes a model of one row, whose inputs are the test's with a dimension before them; what must be known before a row is read becomes part of the model.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
+use crate::common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_fixtures::models::{field, number};
@@ -232,7 +230,7 @@ fn run(workers: &Workers, test: &Test) -> Outcome {
                 working: 1 << 20,
                 threads: 1,
             };
-            let (_child, mut client) = match workers.infer(&load) {
+            let (_child, client) = match workers.infer(&load) {
                 Ok(pair) => pair,
                 Err(e) => return Outcome::NotTaken(e.to_string()),
             };

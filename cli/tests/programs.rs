@@ -1,9 +1,6 @@
 //! A component with bytes beside it, in blocks that people are in several of: over real processes.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::World;
+use crate::common::World;
 
 const JOB: &str = r#"
     rho = 0.4

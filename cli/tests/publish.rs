@@ -1,9 +1,7 @@
 //! What an owner may hand in, good and bad.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::World;
+use crate::common;
+use crate::common::World;
 
 #[test]
 fn files_that_cannot_be_published_are_named_with_the_reason() {

@@ -1,9 +1,7 @@
 //! What broke a worker is not run again, and nobody but the owner can tell.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{Serving, World};
+use crate::common;
+use crate::common::{Serving, World};
 
 /// Asks for a sum that is 1444, at a deviation of 14: whether it or nothing was released is plain.
 fn ask(world: &World, node: &Serving, query: &str) -> (f64, serde_json::Value) {

@@ -1,9 +1,7 @@
 //! What a query does with released numbers: computed where it was asked, from exactly what the owner released.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::World;
+use crate::common;
+use crate::common::World;
 
 /// A public table comes with the job, is named in it by hash, and what it says of each row can be counted.
 #[test]

@@ -1,9 +1,6 @@
 //! Exact results: only for a job whose every byte the owner approved, only what the owner's rules let through, and the receipt says so.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::World;
+use crate::common::World;
 
 const RULES: &str =
     "\n[reviewed]\njobs = 2\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n";

@@ -1,14 +1,12 @@
 //! Whatever befalls a runner harms neither node nor buyer: noise over the default comes back in its time, and the next job runs.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
+use crate::common;
 use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use common::{Serving, World, children, processor_time, runtime_is_here};
+use crate::common::{Serving, World, children, processor_time, runtime_is_here};
 use tidegate_fixtures::models::{
     Attr::{Int, Ints},
     Graph,

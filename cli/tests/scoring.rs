@@ -1,9 +1,7 @@
 //! ONNX jobs over real processes. They need ONNX Runtime's library (`make ort`); without it they say so, and fail under REQUIRE_ORT=1.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{World, runtime_is_here};
+use crate::common;
+use crate::common::{World, runtime_is_here};
 use tidegate_fixtures::models::{Attr, Graph, elem::F32};
 
 fn job(world: &World) -> String {
@@ -69,16 +67,32 @@ fn a_model_of_malignancy_scores_the_patients_it_was_trained_for() {
     let select = measurements.iter().map(|name| format!("\\\"{name}\\\"")).collect::<Vec<_>>().join(", ");
     let outputs = "outputs = [{ name = \"ill\", lo = 0, hi = 1, reducer = \"mean\", default = 0.5 }]";
     let job = format!(
-        "dataset = \"cancer\"\nrho = 0.5\n[onnx]\nmodel = \"malignancy.onnx\"\nselect = \"SELECT {select} FROM dataset\"\n\
+        "dataset = \"cancer\"\nrho = 0.4\n[onnx]\nmodel = \"malignancy.onnx\"\nselect = \"SELECT {select} FROM dataset\"\n\
          output = \"score\"\nreduce = \"last\"\n{outputs}\n"
     );
     std::fs::write(world.path("cancer-job.toml"), job).unwrap();
     let (job, node) = (world.text("cancer-job.toml"), world.serve(None));
     let value: serde_json::Value =
         serde_json::from_str(&world.ok("buyer", &world.run_args(&job, &node.address, &grant))).unwrap();
-    let ill = value["result"]["rows"][0]["cells"][0]["value"].as_f64().unwrap();
-    // 212 of 569 are: 0.3726. Two lanes of ρ = 0.25: σ of the centred sum 0.7, of the count 1.4; over 569 that is below 0.003.
-    assert!((ill - 212.0 / 569.0).abs() < 0.03, "{ill}");
+    let ill = |value: &serde_json::Value| value["result"]["rows"][0]["cells"][0]["value"].as_f64().unwrap();
+    // 212 of 569 are: 0.3726. Two lanes of ρ = 0.2: σ of the centred sum 0.8, of the count 1.6; over 569 that is below 0.004.
+    assert!((ill(&value) - 212.0 / 569.0).abs() < 0.03, "{value}");
+    // The same as a program: the standard component, which has the model run through WASI-NN. First on the owner's mock rows, with what it says.
+    std::fs::write(world.path("scoring.wasm"), tidegate_fixtures::guest("scoring").unwrap()).unwrap();
+    let program = |params: &str| {
+        format!(
+            "dataset = \"cancer\"\nrho = 0.4\n[wasm]\nmodule = \"scoring.wasm\"\ndata = \"malignancy.onnx\"\ninfer = \"score\"\n\
+             select = \"SELECT {select} FROM dataset\"\nparams = \"\"\"{params}\"\"\"\n{outputs}\n"
+        )
+    };
+    std::fs::write(world.path("wrong.toml"), program("input f32 29 features\ntake 0 1")).unwrap();
+    let said = world.ok("buyer", &["rehearse", &world.text("wrong.toml"), "--mock", &data, "--policy", &policy]);
+    assert!(said.contains("the model takes [30]"), "{said}");
+    std::fs::write(world.path("program.toml"), program("rows 64\ninput f32 30 features\nreduce last\ntake 0 1")).unwrap();
+    let job = world.text("program.toml");
+    let value: serde_json::Value =
+        serde_json::from_str(&world.ok("buyer", &world.run_args(&job, &node.address, &grant))).unwrap();
+    assert!((ill(&value) - 212.0 / 569.0).abs() < 0.03, "{value}");
 }
 
 /// How sure and how right the same network is, by its label: a matrix, a curve and an area from one run.

@@ -1,11 +1,9 @@
 //! Copies that a policy allows, and submissions that are not what they claim, over real processes.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
+use crate::common;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use common::World;
+use crate::common::World;
 use tidegate_exchange::{Address, ask, bind};
 use tidegate_node::home::Home;
 use tidegate_protocol::{

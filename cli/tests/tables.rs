@@ -1,11 +1,8 @@
 //! A dataset of several tables: published from files of any order, joined on the unit, rehearsed, fetched.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::fmt::Write as _;
 
-use common::World;
+use crate::common::World;
 
 const TABLES: &str = r#"
 [tables.patients]

@@ -1,14 +1,12 @@
 //! What can be seen from outside, and when: nothing of a job before its public slot ends, however quickly it is done.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
+use crate::common;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
-use common::World;
+use crate::common::World;
 use tidegate_exchange::{Address, ask, bind};
 use tidegate_node::home::Home;
 use tidegate_protocol::{

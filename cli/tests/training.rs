@@ -1,16 +1,13 @@
 //! A training run over real processes: weights nearly as good as those fitted on the rows themselves, a receipt a round, and a run that goes on where it broke off.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::fs::File;
 
+use crate::common::World;
 use arrow::{
     array::AsArray as _,
     compute::cast,
     datatypes::{DataType, Float64Type},
 };
-use common::World;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 const FEATURES: usize = 5;

@@ -8,6 +8,7 @@ use tidegate_protocol::{
 /// One input.
 pub fn run(bytes: &[u8]) {
     let job = job(Program::Wasm {
+        infer: None,
         module: ContentHash::of(bytes),
         select: "SELECT x FROM dataset".into(),
         params_base64: String::new(),

@@ -28,6 +28,7 @@ pub fn run(bytes: &[u8]) -> bool {
     assert!(matches!(marked, Some(Proof::Unproven(_))), "{marked:?}");
     let sums = |module: Vec<u8>| {
         let job = job(Program::Wasm {
+            infer: None,
             module: ContentHash::of(&module),
             select: "SELECT x FROM dataset".into(),
             params_base64: String::new(),

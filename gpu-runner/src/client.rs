@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
@@ -15,16 +16,16 @@ use crate::{
 /// The place of a row that is not written.
 const NOWHERE: u32 = u32::MAX;
 
-/// A loaded model at the other end of two pipes.
+/// A loaded model at the other end of two pipes. Several threads may have slots of it in hand, each its own.
 pub struct Client<W: Write, R: Read> {
-    to: W,
-    from: R,
+    to: Mutex<W>,
+    from: Mutex<R>,
     memory: Shared,
     layout: Layout,
     numbers: usize,
     by_row: bool,
     /// Runs and rows of each slot that is run.
-    busy: Vec<Option<(usize, usize)>>,
+    busy: Mutex<Vec<Option<(usize, usize)>>>,
 }
 
 impl<W: Write, R: Read> std::fmt::Debug for Client<W, R> {
@@ -45,7 +46,8 @@ impl<W: Write, R: Read> Client<W, R> {
         if let Loaded::Refused(why) = read(&mut from)? {
             return Err(InferenceFailed(why));
         }
-        let busy = vec![None; layout.slots];
+        let busy = Mutex::new(vec![None; layout.slots]);
+        let (to, from) = (Mutex::new(to), Mutex::new(from));
         Ok(Self { to, from, memory, numbers: model.numbers as usize, by_row: model.by_row, busy, layout })
     }
 
@@ -55,14 +57,14 @@ impl<W: Write, R: Read> Client<W, R> {
     }
 
     /// Writes some rows of an input: value `i` of each of its `columns` for the row at `places[i]`, counted over all slots; none where that is `u32::MAX`.
-    pub fn write<T: Plain>(&mut self, input: usize, places: &[u32], columns: &[&[T]]) {
+    pub fn write<T: Plain>(&self, input: usize, places: &[u32], columns: &[&[T]]) {
         for (row, place) in places.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
             self.memory.put_row(self.layout.place(*place as usize, input), columns, row);
         }
     }
 
     /// Writes all values of a row of an input, as they lie in memory; nothing where they are not as many bytes as a row has.
-    pub fn write_row(&mut self, input: usize, place: u32, bytes: &[u8]) {
+    pub fn write_row(&self, input: usize, place: u32, bytes: &[u8]) {
         if place != NOWHERE && bytes.len() == self.layout.width(input) {
             self.memory.put_all(self.layout.place(place as usize, input), bytes);
         }
@@ -72,29 +74,34 @@ impl<W: Write, R: Read> Client<W, R> {
     ///
     /// # Errors
     /// [`InferenceFailed`] when the runner is gone.
-    pub fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), InferenceFailed> {
-        self.busy[slot] = Some((runs.len(), runs.iter().map(|n| *n as usize).sum()));
-        write_runs(&mut self.to, slot as u32, runs)
+    pub fn submit(&self, slot: usize, runs: &[u32]) -> Result<(), InferenceFailed> {
+        hold(&self.busy)[slot] = Some((runs.len(), runs.iter().map(|n| *n as usize).sum()));
+        write_runs(&mut *hold(&self.to), slot as u32, runs)
     }
 
     /// Waits for a slot whose runs are done.
     ///
     /// # Errors
     /// [`InferenceFailed`] when the runner is gone, or names another.
-    pub fn wait(&mut self) -> Result<usize, InferenceFailed> {
-        let slot = number(&mut self.from)?.ok_or_else(|| failed("the runner ended"))? as usize;
-        match self.busy.get(slot) {
+    pub fn wait(&self) -> Result<usize, InferenceFailed> {
+        let slot = number(&mut *hold(&self.from))?.ok_or_else(|| failed("the runner ended"))? as usize;
+        match hold(&self.busy).get(slot) {
             Some(Some(_)) => Ok(slot),
             _ => Err(failed("the runner names a slot that it has not")),
         }
     }
 
     /// The numbers that came of a slot.
-    pub fn read(&mut self, slot: usize, into: &mut Vec<f32>) {
+    pub fn read(&self, slot: usize, into: &mut Vec<f32>) {
         into.clear();
-        if let Some((runs, rows)) = self.busy[slot].take() {
+        let ran = hold(&self.busy)[slot].take();
+        if let Some((runs, rows)) = ran {
             let many = if self.by_row { rows } else { runs } * self.numbers;
             self.memory.get_all(self.layout.out(slot), many, into);
         }
     }
+}
+
+fn hold<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }

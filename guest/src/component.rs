@@ -3,7 +3,7 @@
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::WIT;
+use crate::{INFER_WIT, NN_WIT, WIT};
 
 /// Whether these are the bytes of a core module with the world's exports, and not yet a component.
 pub fn is_core(bytes: &[u8]) -> bool {
@@ -24,8 +24,10 @@ pub fn componentize(core: &[u8]) -> Result<Vec<u8>, String> {
     let embed = || {
         let mut core = core.to_vec();
         let mut resolve = Resolve::default();
-        let package = resolve.push_str("job.wit", WIT)?;
-        let world = resolve.select_world(&[package], Some("job"))?;
+        resolve.push_str("nn.wit", NN_WIT)?;
+        let package = resolve.push_str("job.wit", &format!("{WIT}\n{INFER_WIT}"))?;
+        // The larger world's imports are there for those modules that use them.
+        let world = resolve.select_world(&[package], Some("infer"))?;
         embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)?;
         encode(&core)
     };

@@ -1,4 +1,4 @@
-//! What a job author needs: the WIT world ([`WIT`]), a Rust SDK, the C header ([`C_HEADER`]), and examples in `guest/rust` and `guest/c`.
+//! What a job author needs: the WIT world ([`WIT`]), a Rust SDK (with [`nn`] for who brings a model), the C header ([`C_HEADER`]), and examples in `guest/rust` and `guest/c`.
 //!
 //! ```
 //! use tidegate_guest::{Guest, Rows, number};
@@ -25,8 +25,15 @@ pub mod bindings {
     wit_bindgen::generate!({ path: "wit", world: "job", pub_export_macro: true, default_bindings_module: "tidegate_guest::bindings" });
 }
 
+/// What a component asks of its model ([`INFER_WIT`]).
+#[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]
+pub mod models {
+    wit_bindgen::generate!({ path: "wit", world: "models", generate_all });
+}
+
 #[cfg(feature = "host")]
 pub mod component;
+pub mod nn;
 #[cfg(feature = "host")]
 pub mod template;
 
@@ -40,6 +47,12 @@ pub use bindings::{
 
 /// The world `tidegate:job`, as text.
 pub const WIT: &str = include_str!("../wit/job.wit");
+
+/// The worlds of components that run a model, as text that follows [`WIT`] in one package.
+pub const INFER_WIT: &str = include_str!("../wit/infer.wit");
+
+/// WASI-NN, as text.
+pub const NN_WIT: &str = include_str!("../wit/deps/nn/nn.wit");
 
 /// The canonical ABI for freestanding C guests.
 pub const C_HEADER: &str = include_str!("../c/tidegate_guest.h");

@@ -1,6 +1,6 @@
 //! A job to begin with, in the language that its author likes.
 
-use crate::{C_HEADER, WIT};
+use crate::{C_HEADER, INFER_WIT, NN_WIT, WIT};
 
 /// A language with a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,8 @@ impl Language {
             ("job.toml", fill(include_str!("../templates/job.toml"))),
             ("README.md", fill(include_str!("../templates/README.md"))),
             ("wit/job.wit", WIT.to_owned()),
+            ("wit/infer.wit", INFER_WIT.to_owned()),
+            ("wit/deps/nn/nn.wit", NN_WIT.to_owned()),
         ];
         let sources: &[(&'static str, &str)] = match self {
             Self::Rust => &[

@@ -90,6 +90,8 @@ pub struct WasmFile {
     pub params: String,
     /// Path of bytes that the component can read, beside the job file: a model's weights.
     pub data: Option<PathBuf>,
+    /// Where the data is an ONNX model that the component runs through WASI-NN: which of its outputs it gets.
+    pub infer: Option<String>,
     /// `"unit"`, `{ blocks = n }` or `{ blocks = n, resample = g }`.
     #[serde(default = "per_unit")]
     pub split: Split,
@@ -200,6 +202,7 @@ impl JobFile {
                 let program = Program::Wasm {
                     module,
                     data,
+                    infer: wasm.infer.clone(),
                     select: wasm.select.trim().to_owned(),
                     params_base64: STANDARD.encode(params),
                     split: wasm.split,

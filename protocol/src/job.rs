@@ -113,9 +113,19 @@ impl Job {
                 }
                 Ok(())
             }
-            Program::Wasm { outputs, split, params_base64, data, .. } => {
+            Program::Wasm { outputs, split, params_base64, data, infer, .. } => {
                 if data.is_some_and(|data| !(1..=limits::PROGRAM_BYTES as u64).contains(&data.bytes)) {
                     return Err(bad("program.data", format!("must have 1 to {} bytes", limits::PROGRAM_BYTES)));
+                }
+                if let Some(output) = infer {
+                    if data.is_none() {
+                        return Err(
+                            bad("program.infer", "names an output of a model, and none came".into()).fix("data is the model")
+                        );
+                    }
+                    if output.len() > limits::NAME_BYTES {
+                        return Err(bad("program.infer", format!("has more than {} bytes", limits::NAME_BYTES)));
+                    }
                 }
                 if params_base64.len() > limits::PARAMS_BYTES / 3 * 4 {
                     return Err(bad("program.params_base64", format!("holds more than {} bytes", limits::PARAMS_BYTES)));

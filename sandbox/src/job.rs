@@ -130,12 +130,18 @@ impl Admitted {
         &self.plan
     }
 
+    /// What a runner has to load, where the program is a model or has one: its bytes, and what must be known of it beside them.
+    pub fn loads(&self) -> Option<(&[u8], &onnx::Spec)> {
+        match &self.engine {
+            Engine::Sql(_) => None,
+            Engine::Wasm(program) => program.model().map(|model| (model.bytes(), model.spec())),
+            Engine::Onnx(model) => Some((model.bytes(), model.spec())),
+        }
+    }
+
     /// The model, where the program is one.
     pub fn model(&self) -> Option<&onnx::Model> {
-        match &self.engine {
-            Engine::Sql(_) | Engine::Wasm(_) => None,
-            Engine::Onnx(model) => Some(model),
-        }
+        if let Engine::Onnx(model) = &self.engine { Some(model) } else { None }
     }
 
     /// What a query computes from released numbers, where that is more than naming them.
@@ -257,8 +263,8 @@ pub(crate) fn program_shape(outputs: &[Output], split: Split) -> Shape {
 /// What a run may use beside the data.
 #[derive(Default)]
 pub struct Help<'a> {
-    /// Runs the model of an ONNX job.
-    pub inference: Option<&'a mut dyn onnx::Inference>,
+    /// Runs the model of a job that has one.
+    pub inference: Option<Arc<dyn onnx::Inference>>,
     /// Collects what the author may see, on mock rows only.
     pub rehearsal: Option<&'a mut Rehearsal>,
     /// Takes groups that do not fit in memory.
@@ -278,10 +284,10 @@ pub fn run_into(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>, 
             let room = sql::Room { spill: help.spill, least_units: help.least_units };
             sql::run_query(query, &job.plan, files, prf, room, sink)
         }
-        Engine::Wasm(guest) => sink(guest.run(&job.plan, files, prf, help.rehearsal)?.groups),
+        Engine::Wasm(program) => sink(program.run(&job.plan, files, prf, help)?.groups),
         Engine::Onnx(model) => {
             let inference = help.inference.ok_or_else(|| RunError::Engine("no runner for the model".into()))?;
-            sink(model.run(&job.plan, files, prf, inference)?.groups)
+            sink(model.run(&job.plan, files, prf, &*inference)?.groups)
         }
     }
 }

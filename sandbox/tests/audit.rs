@@ -2,14 +2,11 @@
 //! better than the price allows. The guest does its worst: it looks for one person and shouts.
 //!
 //! `TIDEGATE_AUDIT_RUNS` sets the number of releases a side.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 #[path = "../../gate/tests/common/mod.rs"]
 mod distinguish;
 
-use common::{Table, job, policy, table};
+use crate::common::{Table, job, policy, table};
 use distinguish::excess;
 use tidegate_gate::{Plan, Sums, epsilon_of, release};
 use tidegate_protocol::{
@@ -37,6 +34,7 @@ fn sums(guest: &str, split: Split, outputs: &[Output], with: bool) -> (Plan, Sum
     let t = people(with);
     let bytes = tidegate_fixtures::guest(guest).unwrap();
     let job = job(Program::Wasm {
+        infer: None,
         module: ContentHash::of(&bytes),
         select: "SELECT spend, visits FROM dataset".into(),
         params_base64: String::new(),

@@ -1,5 +1,4 @@
 //! The worked examples in each language, on real rows, against the same computed here.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{fs::File, path::PathBuf};
 
@@ -55,6 +54,7 @@ fn run_with(component: Vec<u8>, select: &str, params: &str, data: &[u8], split: 
         mode: Mode::Dp,
         weights: Default::default(),
         program: Program::Wasm {
+            infer: None,
             module: ContentHash::of(&component),
             select: select.into(),
             params_base64: BASE64_STANDARD.encode(params),

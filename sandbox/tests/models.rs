@@ -1,17 +1,13 @@
 //! Every verdict on a model against what the runtime does: rows are changed, taken away and put elsewhere, and others' numbers are looked at.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "common/runtime.rs"]
-mod runtime;
 
 use std::collections::BTreeSet;
 
+use crate::common::runtime::runtime;
 use ort::{
     environment::Environment,
     session::{Session, SessionInputValue},
     value::Tensor,
 };
-use runtime::runtime;
 use tidegate_fixtures::models::{
     cases::{self, Case, Expect},
     elem,

@@ -1,16 +1,17 @@
 //! Models: what is refused by their bytes alone.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{job, policy, table};
+use crate::common::{
+    job,
+    locked::{Alone, Locked},
+    policy, table,
+};
 use tidegate_protocol::{
     ContentHash, Refusal,
     job::{Output, Program, Reducer, RowReduce, Split},
 };
 use tidegate_sandbox::{
-    Help, RunError, admit,
-    onnx::{Inference, NOWHERE, Values, rewrite},
+    Help, admit,
+    onnx::{NOWHERE, Values, rewrite},
     run,
 };
 
@@ -110,7 +111,7 @@ fn what_is_not_understood_is_not_handed_on() {
     let t = table(&[(Some(1), Some(1.0), 1, "a")]);
     let handed = |bytes: &[u8]| {
         let job = job(program(bytes, FIVE, "score", RowReduce::Mean));
-        admit(&job, &policy, &t.schema, Some(bytes.to_vec().into())).unwrap().model().unwrap().bytes().to_vec()
+        admit(&job, &policy, &t.schema, Some(bytes.to_vec().into())).unwrap().loads().unwrap().0.to_vec()
     };
     assert_eq!(handed(&noted), handed(&sound));
     let again = |bytes: &[u8]| rewrite(bytes, "score", None).unwrap();
@@ -130,7 +131,7 @@ impl Echo {
     }
 }
 
-impl Inference for Echo {
+impl Alone for Echo {
     fn slots(&self) -> usize {
         self.slots.len()
     }
@@ -144,21 +145,18 @@ impl Inference for Echo {
         }
     }
 
-    fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), RunError> {
+    fn submit(&mut self, slot: usize, runs: &[u32]) {
         self.busy.push((slot, runs.iter().sum::<u32>() as usize));
-        Ok(())
     }
 
-    fn wait(&mut self) -> Result<usize, RunError> {
-        let last = self.busy.len() - 1;
-        Ok(self.busy[last].0)
+    fn wait(&mut self) -> usize {
+        self.busy[self.busy.len() - 1].0
     }
 
-    fn read(&mut self, slot: usize, into: &mut Vec<f32>) {
+    fn read(&mut self, slot: usize) -> Vec<f32> {
         let at = self.busy.iter().position(|(busy, _)| *busy == slot).unwrap();
         let (_, rows) = self.busy.remove(at);
-        into.clear();
-        into.extend(&self.slots[slot][..rows]);
+        self.slots[slot][..rows].to_vec()
     }
 }
 
@@ -177,8 +175,8 @@ fn scores_are_reduced_per_unit_and_failures_become_the_default() {
     for (reduce, expected) in [(RowReduce::Mean, 1.5), (RowReduce::Max, 1.75), (RowReduce::Sum, 2.0), (RowReduce::Last, 1.75)] {
         let job = job(program(&bytes, FIVE, "score", reduce));
         let admitted = admit(&job, &policy, &t.schema, Some(bytes.clone().into())).unwrap();
-        let mut echo = Echo::new(admitted.model().unwrap().spec().most(), 6);
-        let help = Help { inference: Some(&mut echo), ..Help::default() };
+        let echo = Echo::new(admitted.loads().unwrap().1.most(), 6);
+        let help = Help { inference: Some(Locked::shared(echo)), ..Help::default() };
         let sums = run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], help).unwrap();
         assert_eq!(sums.groups[0].units, 3);
         assert_eq!(sums.groups[0].lanes, [(expected / 2f64.powi(-20)) as i128], "{reduce:?}");

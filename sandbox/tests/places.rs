@@ -1,135 +1,24 @@
 //! Models over units' rows: what one unit adds does not depend on who else is there, to the last bit.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-#[path = "common/direct.rs"]
-mod direct;
-#[path = "common/runtime.rs"]
-mod runtime;
+use std::collections::BTreeMap;
 
-use std::{collections::BTreeMap, fs::File, sync::Arc};
-
-use arrow::array::{ArrayRef, BinaryArray, Float32Array, Int64Array, RecordBatch};
-use common::{job, policy};
-use direct::Direct;
-use ort::environment::Environment;
-use parquet::arrow::ArrowWriter;
-use runtime::runtime;
 use tidegate_fixtures::models::{
     Attr::{Float, Int},
     Graph,
     elem::{F32, I64},
-    weights,
 };
-use tidegate_protocol::{
-    ContentHash,
-    job::{Blocks, Output, Program, Reducer, RowReduce, Split},
-    policy::{ColumnRule, JobKind, Policy},
-};
+use tidegate_protocol::job::{Blocks, Output, Reducer, RowReduce, Split};
 use tidegate_sandbox::{
-    Admitted, Help, RunError, admit,
-    onnx::{Inference, NOWHERE, Runs, Values},
-    run, units,
+    Help,
+    onnx::{NOWHERE, Runs, Values},
+    run,
 };
 
-const WIDTH: usize = 5;
-
-/// Rows of one unit.
-type Rows = Vec<Vec<f32>>;
-
-/// Rows of these units, ordered by unit.
-fn file(units: &[(i64, Rows)]) -> File {
-    let rows = || units.iter().flat_map(|(unit, rows)| rows.iter().map(move |row| (*unit, row)));
-    let mut columns = vec![("person".to_owned(), Arc::new(rows().map(|(unit, _)| unit).collect::<Int64Array>()) as ArrayRef)];
-    for f in 0..WIDTH {
-        columns.push((format!("f{f}"), Arc::new(rows().map(|(_, row)| row[f]).collect::<Float32Array>())));
-    }
-    let bytes = rows().map(|(_, row)| Some(row.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()));
-    columns.push(("bytes".to_owned(), Arc::new(bytes.collect::<BinaryArray>())));
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let file = tempfile::tempfile().unwrap();
-    let mut writer = ArrowWriter::try_new(file.try_clone().unwrap(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    file
-}
-
-fn some_units(many: u64) -> Vec<(i64, Rows)> {
-    let rows = |unit: u64| (0..1 + unit * unit % 7).map(|row| weights(WIDTH, unit * 100 + row + 1, 2.0)).collect();
-    (0..many).map(|unit| (unit as i64 * 3, rows(unit))).collect()
-}
-
-fn open_policy() -> Policy {
-    let mut policy = policy();
-    policy.kinds.push(JobKind::Onnx);
-    for name in (0..WIDTH).map(|f| format!("f{f}")).chain(["bytes".into()]) {
-        policy.columns.insert(name, ColumnRule { lo: None, hi: None });
-    }
-    policy
-}
-
-fn sum(lo: f64, hi: f64) -> Output {
-    Output { name: "score".into(), lo, hi, reducer: Reducer::Sum, default: 0.0 }
-}
-
-struct Asked {
-    select: String,
-    label: Option<&'static str>,
-    reduce: RowReduce,
-    split: Split,
-    outputs: Vec<Output>,
-}
-
-impl Default for Asked {
-    fn default() -> Self {
-        let select = format!("SELECT {} FROM dataset", (0..WIDTH).map(|f| format!("f{f}")).collect::<Vec<_>>().join(", "));
-        Self { select, label: None, reduce: RowReduce::Mean, split: Split::Unit, outputs: vec![sum(-1.0, 1.0)] }
-    }
-}
-
-fn admitted(model: &[u8], file: &File, asked: &Asked) -> Admitted {
-    let program = Program::Onnx {
-        model: ContentHash::of(model),
-        select: asked.select.clone(),
-        label: asked.label.map(str::to_owned),
-        output: "y".into(),
-        index: 0,
-        reduce: asked.reduce,
-        split: asked.split,
-        outputs: asked.outputs.clone(),
-    };
-    admit(&job(program), &open_policy(), &units::schema(file).unwrap(), Some(model.to_vec().into())).unwrap()
-}
-
-fn lanes(environment: &Environment, model: &[u8], units: &[(i64, Rows)], asked: &Asked) -> Vec<i128> {
-    let file = file(units);
-    let admitted = admitted(model, &file, asked);
-    let mut direct = Direct::new(environment, admitted.model().unwrap());
-    let help = Help { inference: Some(&mut direct), ..Help::default() };
-    run(&admitted, &[file], &[7; 32], help).unwrap().groups[0].lanes.clone()
-}
-
-/// A network whose last bit decides everything: a kernel that rounds otherwise at another place gives another number altogether.
-fn fragile() -> Graph {
-    let graph = Graph::new()
-        .opset(20)
-        .input("x", F32, "rows,5")
-        .weights("a", &[5, 37], 1.7)
-        .weights("b", &[37, 19], 1.3)
-        .weights("c", &[19, 1], 1.1);
-    let graph =
-        graph.node("MatMul", &["x", "a"], &["h"], &[]).node("Tanh", &["h"], &["t"], &[]).node("MatMul", &["t", "b"], &["i"], &[]);
-    let graph = graph.node("Erf", &["i"], &["e"], &[]).node("MatMul", &["e", "c"], &["l"], &[]).floats("k", &[], &[3e7]);
-    graph.node("Mul", &["l", "k"], &["m"], &[]).node("Sin", &["m"], &["y"], &[]).output("y", F32)
-}
-
-/// The same, with every row's number moved a little by the largest of all: rows meet.
-fn mixing() -> Graph {
-    let graph =
-        Graph::new().opset(20).input("x", F32, "rows,5").weights("a", &[5, 1], 1.0).node("MatMul", &["x", "a"], &["h"], &[]);
-    let graph = graph.node("ReduceMax", &["h"], &["m"], &[("keepdims", Int(0))]).node("Sub", &["h", "m"], &["d"], &[]);
-    graph.node("Sigmoid", &["d"], &["y"], &[]).output("y", F32)
-}
+use crate::common::{
+    locked::{Alone, Locked},
+    runtime::runtime,
+    scores::{Asked, Rows, WIDTH, admitted, file, fragile, lanes, mixing, some_units, sum},
+};
 
 /// Sums with a unit, less those without it, are those of the unit alone: whatever the model, whoever else is there.
 #[test]
@@ -285,15 +174,16 @@ fn a_run_begins_where_its_address_says_nothing_of_others() {
     let all = some_units(200);
     let file = file(&all);
     let admitted = admitted(&model, &file, &Asked::default());
-    let spec = admitted.model().unwrap().spec();
+    let spec = admitted.loads().unwrap().1;
     // Rows of twenty bytes: sixteen of them are a multiple of 64.
     assert_eq!(spec.step(), 16);
-    let mut runner = Places { rows: spec.most(), slots: 12, ..Places::default() };
-    let help = Help { inference: Some(&mut runner), ..Help::default() };
+    let runner = Locked::shared(Places { rows: spec.most(), slots: 12, ..Places::default() });
+    let help = Help { inference: Some(runner.clone()), ..Help::default() };
     run(&admitted, &[file], &[7; 32], help).unwrap();
+    let seen = &runner.lock().seen;
     for (_, rows) in &all {
         let first: Vec<u32> = rows[0].iter().map(|v| v.to_bits()).collect();
-        assert!(runner.seen[&first].iter().all(|place| place.is_multiple_of(16)), "{:?}", runner.seen[&first]);
+        assert!(seen[&first].iter().all(|place| place.is_multiple_of(16)), "{:?}", seen[&first]);
     }
 }
 
@@ -306,7 +196,7 @@ struct Places {
     seen: BTreeMap<Vec<u32>, Vec<u32>>,
 }
 
-impl Inference for Places {
+impl Alone for Places {
     fn slots(&self) -> usize {
         self.slots
     }
@@ -318,16 +208,15 @@ impl Inference for Places {
             self.seen.entry(columns.iter().map(value).collect()).or_default().push(place % self.rows);
         }
     }
-    fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), RunError> {
+    fn submit(&mut self, slot: usize, runs: &[u32]) {
         self.busy.push((slot, runs.iter().sum::<u32>() as usize));
-        Ok(())
     }
-    fn wait(&mut self) -> Result<usize, RunError> {
-        Ok(self.busy[self.busy.len() / 2].0)
+    fn wait(&mut self) -> usize {
+        self.busy[self.busy.len() / 2].0
     }
-    fn read(&mut self, slot: usize, into: &mut Vec<f32>) {
+    fn read(&mut self, slot: usize) -> Vec<f32> {
         let at = self.busy.iter().position(|(busy, _)| *busy == slot).unwrap();
-        *into = vec![0.5; self.busy.remove(at).1];
+        vec![0.5; self.busy.remove(at).1]
     }
 }
 
@@ -339,13 +228,13 @@ fn a_rows_place_is_its_units_own() {
     let places = |units: &[(i64, Rows)], slots: usize| {
         let file = file(units);
         let admitted = admitted(&model, &file, &Asked::default());
-        let rows = admitted.model().unwrap().spec().most();
+        let rows = admitted.loads().unwrap().1.most();
         assert!(rows >= 64, "{rows}");
-        let mut runner = Places { rows, slots, ..Places::default() };
-        let help = Help { inference: Some(&mut runner), ..Help::default() };
+        let runner = Locked::shared(Places { rows, slots, ..Places::default() });
+        let help = Help { inference: Some(runner.clone()), ..Help::default() };
         let sums = run(&admitted, &[file], &[7; 32], help).unwrap();
         assert_eq!(sums.groups[0].units, units.len() as i64);
-        (runner.seen, sums.groups[0].lanes.clone())
+        (std::mem::take(&mut runner.lock().seen), sums.groups[0].lanes.clone())
     };
     let (before, lanes) = places(&all, 288);
     assert_eq!(before.len(), all.iter().map(|(_, rows)| rows.len()).sum::<usize>());

@@ -2,15 +2,9 @@
 //!
 //! `statement error PATTERN` is refused by schema alone, with those words. `statement ok` is admitted, and then runs on a dataset of awkward people and on
 //! the same without each of them: no row may make it fail, and no unit may move its sums by more than the noise is for (`common/neighbours.rs`).
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "common/neighbours.rs"]
-mod neighbours;
-
-#[path = "common/queries.rs"]
-mod queries;
-
-use neighbours::World;
+use crate::common::neighbours::World;
+use crate::common::queries;
 use tidegate_fixtures::sqllogictest::{DB, DBOutput, DefaultColumnType, Runner};
 
 struct Buyer<'a>(&'a World);

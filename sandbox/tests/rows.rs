@@ -1,9 +1,6 @@
 //! Row functions: whatever is proven of them, the same comes out, and a failure is one person's alone.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{Table, job, policy, table};
+use crate::common::{Table, job, policy, table};
 use tidegate_gate::Sums;
 use tidegate_protocol::{
     ContentHash, Refusal,
@@ -28,6 +25,7 @@ fn output(name: &str, hi: f64, default: f64) -> Output {
 fn run_text(t: &Table, text: &str, outputs: &[Output], shown: &mut Rehearsal) -> Result<Sums, Refusal> {
     let bytes = wat::parse_str(text).unwrap();
     let job = job(Program::Wasm {
+        infer: None,
         module: ContentHash::of(&bytes),
         select: "SELECT spend, visits FROM dataset".into(),
         params_base64: String::new(),

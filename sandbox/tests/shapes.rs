@@ -1,9 +1,7 @@
 //! What a query may be made of: quantiles, covariances, conditions, subqueries, a unit's own aggregates, and the bounds that follow.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{groups, policy, sql, table};
+use crate::common;
+use crate::common::{groups, policy, sql, table};
 use tidegate_protocol::{
     Cost,
     job::{Key, Mode},

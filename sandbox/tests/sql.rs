@@ -1,9 +1,6 @@
 //! Governed SQL: what it computes, what it refuses, and that no row can make it fail.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{groups, policy, sql, sums, table};
+use crate::common::{groups, policy, sql, sums, table};
 use tidegate_protocol::job::Key;
 use tidegate_sandbox::{RunError, admit};
 

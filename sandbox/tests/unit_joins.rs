@@ -1,5 +1,4 @@
 //! Joins of the owner's tables on the unit: the same rows that DataFusion joins, where nothing is clipped, and what they refuse.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{collections::BTreeMap, fs::File, sync::Arc};
 

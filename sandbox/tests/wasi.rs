@@ -1,9 +1,6 @@
 //! What a language runtime asks of WASI, answered so that nothing shows: no time, no environment, no files; chance that is the same for everybody.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{job, policy, table};
+use crate::common::{job, policy, table};
 use tidegate_protocol::{
     ContentHash, Refusal,
     job::{Output, Program, Reducer, Split},
@@ -97,6 +94,7 @@ fn run_guest(component: &[u8], params: &str) -> Result<(Vec<i128>, Vec<String>),
     let t = table(&[(Some(1), Some(1.0), 1, ""), (Some(2), Some(2.0), 2, ""), (Some(3), Some(3.0), 3, "")]);
     let output = |name: &str| Output { name: name.into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.5 };
     let job = job(Program::Wasm {
+        infer: None,
         module: ContentHash::of(component),
         select: "SELECT spend FROM dataset".into(),
         params_base64: params.into(),

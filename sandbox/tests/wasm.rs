@@ -1,9 +1,6 @@
 //! Guests, good and hostile, compiled from C: what comes out is a bounded vector a unit, whatever they do.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{Table, job, policy, table};
+use crate::common::{Table, job, policy, table};
 use tidegate_gate::Sums;
 use tidegate_protocol::{
     ContentHash, Refusal,
@@ -28,6 +25,7 @@ fn output(name: &str, hi: f64) -> Output {
 fn run_bytes(bytes: Vec<u8>, split: Split, rehearsal: Option<&mut Rehearsal>) -> Result<Sums, Refusal> {
     let t = people();
     let job = job(Program::Wasm {
+        infer: None,
         module: ContentHash::of(&bytes),
         select: "SELECT spend FROM dataset".into(),
         params_base64: String::new(),
@@ -63,6 +61,7 @@ fn data_is_paid_from_fuel() {
     let bytes = guest("network");
     let job_of = |bytes: &[u8], data: &[u8], outputs: Vec<Output>| {
         job(Program::Wasm {
+            infer: None,
             module: ContentHash::of(bytes),
             select: "SELECT spend FROM dataset".into(),
             params_base64: String::new(),
@@ -108,6 +107,7 @@ fn outputs_may_take_several_numbers() {
         let bytes = guest("heavy");
         let vector = Output { name: "v".into(), lo: -1.0, hi: 1.0, reducer: Reducer::Vector { len }, default: 0.0 };
         let job = job(Program::Wasm {
+            infer: None,
             module: ContentHash::of(&bytes),
             select: "SELECT spend FROM dataset".into(),
             params_base64: String::new(),
@@ -135,6 +135,7 @@ fn a_gradient_is_computed_person_by_person() {
     let params: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
     let within = |name: &str| Output { name: name.into(), lo: -1.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 };
     let job = job(Program::Wasm {
+        infer: None,
         module: ContentHash::of(&bytes),
         select: "SELECT spend, visits FROM dataset".into(),
         params_base64: base64::Engine::encode(&base64::prelude::BASE64_STANDARD, params),
@@ -165,6 +166,7 @@ fn a_unit_of_any_number_of_rows_is_handed_over_in_bounded_memory() {
     let wide = (0..100).map(|i| format!("city || '{i}'")).collect::<Vec<_>>().join(", ");
     let bytes = guest("heavy");
     let job = job(Program::Wasm {
+        infer: None,
         module: ContentHash::of(&bytes),
         select: format!("SELECT visits, {wide} FROM dataset"),
         params_base64: String::new(),
@@ -238,6 +240,7 @@ fn no_hostile_guest_is_moved_further_by_one_person_than_the_noise_is_for() {
             let sums = |rows: &[(Option<i64>, Option<f64>, i64, &str)]| {
                 let t = table(rows);
                 let job = job(Program::Wasm {
+                    infer: None,
                     module: ContentHash::of(&component),
                     select: "SELECT spend FROM dataset".into(),
                     params_base64: String::new(),
@@ -294,6 +297,7 @@ fn what_is_not_a_component_of_the_world_is_refused() {
 fn bytes_other_than_the_signed_hash_are_refused() {
     let t = people();
     let job = job(Program::Wasm {
+        infer: None,
         module: ContentHash::of(b"other"),
         select: "SELECT spend FROM dataset".into(),
         params_base64: String::new(),

@@ -1,5 +1,4 @@
 //! Parties as real processes of the real binary, each with a folder of its own.
-#![allow(dead_code)]
 
 use std::{
     path::{Path, PathBuf},

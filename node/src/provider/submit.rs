@@ -15,7 +15,6 @@ use tidegate_protocol::{
     grant::Action,
     job::{Mode, Program},
     limits,
-    policy::JobKind,
     receipt::{JobFacts, LedgerLink},
 };
 
@@ -235,7 +234,7 @@ impl Provider {
         attachment: Option<Arc<Vec<u8>>>,
         grant: ContentHash,
     ) -> Result<AdmittedJob<'_>, Refusal> {
-        if job.body().program.kind() == JobKind::Onnx && library::find().is_none() {
+        if job.body().program.infers() && library::find().is_none() {
             return Err(Refusal::new(Code::Unavailable, "the owner's node has no ONNX Runtime")
                 .at("program")
                 .fix(library::HOW_TO));

@@ -146,11 +146,9 @@ impl Workers {
 
     /// What a worker is told of a job, and a runner for its model.
     fn order(&self, work: &Work, given: Option<&Given<'_>>) -> Result<(Order, Option<Runner>), WorkerFailed> {
-        let runner = match &work.job.program {
-            // A buyer may check a job where there is no runtime; an owner's node refuses it before.
-            Program::Onnx { .. } if given.is_some() || library::find().is_some() => Some(Runner::take(self)?),
-            _ => None,
-        };
+        // A buyer may check a job where there is no runtime; an owner's node refuses it before.
+        let runs = work.job.program.infers() && (given.is_some() || library::find().is_some());
+        let runner = runs.then(|| Runner::take(self)).transpose()?;
         Ok((task(work, given, runner.is_some())?, runner))
     }
 

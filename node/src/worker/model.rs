@@ -31,11 +31,10 @@ pub(super) struct Runner {
 
 impl Runner {
     /// Has it load a model.
-    pub(super) fn load(self, model: &onnx::Model) -> Result<Remote, InferenceFailed> {
-        let spec = model.spec();
+    pub(super) fn load(self, (bytes, spec): (&[u8], &onnx::Spec)) -> Result<Remote, InferenceFailed> {
         let input = |c: &onnx::Column| Input { name: c.name.clone(), elem: c.elem, size: c.size, row: c.row.clone() };
         self.load_as(&Model {
-            bytes: model.bytes().to_vec(),
+            bytes: bytes.to_vec(),
             inputs: spec.inputs.iter().map(input).collect(),
             output: spec.output.clone(),
             numbers: spec.numbers,
@@ -78,7 +77,7 @@ impl Inference for Remote {
         self.0.slots()
     }
 
-    fn write(&mut self, input: usize, places: &[u32], columns: &[Values<'_>]) {
+    fn write(&self, input: usize, places: &[u32], columns: &[Values<'_>]) {
         macro_rules! write {
             ($($kind:ident),*) => {
                 match columns.first() {
@@ -101,15 +100,15 @@ impl Inference for Remote {
         write!(F32, F64, I32, I64, U8);
     }
 
-    fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), RunError> {
+    fn submit(&self, slot: usize, runs: &[u32]) -> Result<(), RunError> {
         self.0.submit(slot, runs).map_err(gone)
     }
 
-    fn wait(&mut self) -> Result<usize, RunError> {
+    fn wait(&self) -> Result<usize, RunError> {
         self.0.wait().map_err(gone)
     }
 
-    fn read(&mut self, slot: usize, into: &mut Vec<f32>) {
+    fn read(&self, slot: usize, into: &mut Vec<f32>) {
         self.0.read(slot, into);
     }
 }

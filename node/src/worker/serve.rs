@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
     os::fd::{AsFd as _, AsRawFd as _},
+    sync::Arc,
 };
 
 use tidegate_gpu_runner::{InferenceFailed, layout::MOST_BYTES};
@@ -56,9 +57,9 @@ pub fn main() -> Result<(), WorkerFailed> {
         Program::Sql { .. } if runs => Some(Spill::new(open(&both)?, GROUP_BYTES)),
         _ => None,
     };
-    let runner = match task.job.program {
-        Program::Onnx { .. } if task.runner => Some(Runner { to: open(&write)?, from: open(&read)?, memory: open(&both)? }),
-        _ => None,
+    let runner = match task.runner && task.job.program.infers() {
+        true => Some(Runner { to: open(&write)?, from: open(&read)?, memory: open(&both)? }),
+        false => None,
     };
     // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4) as u64;
@@ -67,9 +68,9 @@ pub fn main() -> Result<(), WorkerFailed> {
         cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
         file_bytes: match &task.job.program {
             _ if spill.is_some() => SPILL_BYTES,
-            // A file in memory holds what a guest's memory begins with.
+            // A file in memory holds what a guest's memory begins with, and one the rows that a runner reads.
+            Program::Wasm { infer: Some(_), .. } => MOST_BYTES.max(task.policy.limits.memory_bytes),
             Program::Wasm { .. } => task.policy.limits.memory_bytes,
-            // As does one that holds the rows that a runner reads.
             Program::Onnx { .. } => MOST_BYTES,
             Program::Sql { .. } => 0,
         },
@@ -110,9 +111,9 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
         Ok(admitted) => admitted,
         Err(refusal) => return Answer::Refused(refusal),
     };
-    let mut remote = match (admitted.model(), runner) {
+    let remote = match (admitted.loads(), runner) {
         (Some(model), Some(runner)) => match runner.load(model) {
-            Ok(remote) => Some(remote),
+            Ok(remote) => Some(Arc::new(remote) as Arc<dyn Inference>),
             // Before any row is read this says something of the model alone.
             Err(e) if files.is_empty() => return Answer::Refused(not_loaded(&e)),
             Err(e) => return Answer::Failed(e.to_string()),
@@ -126,9 +127,8 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
             pattern: pattern(task.job.program.sql()),
         };
     }
-    let inference = remote.as_mut().map(|r| r as &mut dyn Inference);
     let mut shown = task.rehearsal.then(Rehearsal::default);
-    let help = Help { inference, rehearsal: shown.as_mut(), spill, least_units: task.least_units };
+    let help = Help { inference: remote, rehearsal: shown.as_mut(), spill, least_units: task.least_units };
     match run_into(&admitted, files, &task.prf, help, sink) {
         Ok(()) => Answer::Done(shown.unwrap_or_default()),
         Err(e) => Answer::Failed(e.to_string()),

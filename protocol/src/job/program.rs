@@ -83,6 +83,9 @@ pub enum Program {
         /// Bytes beside the component that the guest can read: the weights of a model, a table.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data: Option<Data>,
+        /// The data is an ONNX model, which the component runs through WASI-NN: the output that it gets of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        infer: Option<String>,
         /// Calls.
         split: Split,
         /// The contribution vector.
@@ -154,6 +157,11 @@ impl Program {
             return Err(bad("the data's", "program.data"));
         }
         Ok((program, data))
+    }
+
+    /// Whether it runs a model.
+    pub fn infers(&self) -> bool {
+        matches!(self, Self::Onnx { .. } | Self::Wasm { infer: Some(_), .. })
     }
 
     /// BLAKE3 of its canonical JSON (RFC 8785): text, keys and all. What a policy's standing rule names.

@@ -8,7 +8,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    graph::{Graph, most_rows, refuse},
+    graph::{Graph, Out, most_rows, refuse},
     source::Source,
 };
 use crate::sql::Select;
@@ -50,6 +50,7 @@ pub struct Model {
     bytes: Vec<u8>,
     pub(super) select: Select,
     pub(super) source: Source,
+    pub(super) label: Option<String>,
     pub(super) spec: Spec,
     pub(super) reduce: RowReduce,
     pub(super) split: Split,
@@ -92,6 +93,11 @@ pub struct Column {
 }
 
 impl Column {
+    pub(super) fn of(input: &super::graph::Input) -> Self {
+        let (elem, size) = (input.elem.number(), input.elem.bytes() as u32);
+        Self { name: input.name.clone(), elem, size, row: input.row.clone() }
+    }
+
     /// Values of a row.
     pub fn width(&self) -> usize {
         self.row.iter().product::<u64>() as usize
@@ -123,6 +129,58 @@ impl Spec {
     }
 }
 
+/// What a graph may take under a policy.
+pub(super) struct Fit {
+    /// Rows of one unit or block that fit the slot, with those of all others.
+    pub(super) in_time: u32,
+    /// Bytes that a run may compute.
+    memory: u128,
+    /// Bytes of a row's inputs, and of its numbers.
+    row: (u64, u64),
+}
+
+impl Fit {
+    /// For so many units or blocks.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where not even one row fits, or the owner does not take such.
+    pub(super) fn of(graph: &Graph, out: &Out, policy: &Policy, calls: u64) -> Result<Self, Refusal> {
+        if let (Some(node), false) = (&out.mixed, policy.models.mixing) {
+            return Err(refuse(format!("{node} may mix rows, and this owner takes models that are proven not to"))
+                .fix("`tidegate inspect` shows the proof"));
+        }
+        let memory = u128::from(policy.models.memory_bytes);
+        if graph.bytes(1) > memory {
+            let message = format!("takes {} bytes for one row, this owner gives a run {memory}", graph.bytes(1));
+            return Err(refuse(message).fix("Make it smaller, or ask the owner for more of `models.memory_mib`"));
+        }
+        // All people's rows fit the slot at the owner's rate: were it the clock that ended a job, one person's rows could turn everybody's numbers into the default.
+        let budget = policy.work_per_call(calls);
+        let in_time = most_rows(limits::MODEL_ROWS, |rows| graph.work(rows) <= u128::from(budget));
+        if in_time == 0 {
+            let message =
+                format!("takes {} operations for a row; {calls} units or blocks leave {budget} for each", graph.work(1));
+            return Err(refuse(message).fix("Make it smaller, or ask the owner for a longer slot or more of `models.gflops`"));
+        }
+        let width: u64 = graph.inputs.iter().map(|input| input.width() * input.elem.bytes()).sum();
+        let fit = Self { in_time, memory, row: (width, out.numbers * 4) };
+        if !fit.room(1) {
+            return Err(refuse(format!("a row takes {width} bytes, {RUN_BYTES} are the most")).fix("Make its inputs smaller"));
+        }
+        Ok(fit)
+    }
+
+    /// Whether so many rows have room in a slot.
+    pub(super) fn room(&self, rows: u64) -> bool {
+        rows * self.row.0 <= RUN_BYTES && rows * self.row.1 <= RUN_BYTES
+    }
+
+    /// Most rows of one unit or block in one run.
+    pub(super) fn together(&self, graph: &Graph) -> u32 {
+        most_rows(self.in_time, |rows| graph.bytes(rows) <= self.memory && self.room(rows)).max(1)
+    }
+}
+
 impl Model {
     /// Checks `bytes` and what `program` wants of them.
     ///
@@ -134,39 +192,18 @@ impl Model {
         };
         let graph = Graph::read(bytes)?;
         let out = graph.output(output)?;
-        if let (Some(node), false) = (&out.mixed, policy.models.mixing) {
-            return Err(refuse(format!("{node} may mix rows, and this owner takes models that are proven not to"))
-                .fix("`tidegate inspect` shows the proof"));
-        }
-        let memory = u128::from(policy.models.memory_bytes);
-        if graph.bytes(1) > memory {
-            let message = format!("takes {} bytes for one row, this owner gives a run {memory}", graph.bytes(1));
-            return Err(refuse(message).fix("Make it smaller, or ask the owner for more of `models.memory_mib`"));
-        }
+        let calls = split.blocks().map_or(policy.unit.max_units, |blocks| blocks.number.into());
+        let fit = Fit::of(&graph, &out, policy, calls)?;
+        let in_time = fit.in_time;
         let source = Source::of(&select, &graph.inputs, label.as_deref())?;
         let takes = takes(outputs, *index as usize, out.numbers as usize, label.is_some())?;
-        // All people's rows fit the slot at the owner's rate: were it the clock that ended a job, one person's rows could turn everybody's numbers into the default.
-        let calls = split.blocks().map_or(policy.unit.max_units, |blocks| blocks.number.into());
-        let budget = policy.work_per_call(calls);
-        let in_time = most_rows(limits::MODEL_ROWS, |rows| graph.work(rows) <= u128::from(budget));
-        if in_time == 0 {
-            let message =
-                format!("takes {} operations for a row; {calls} units or blocks leave {budget} for each", graph.work(1));
-            return Err(refuse(message).fix("Make it smaller, or ask the owner for a longer slot or more of `models.gflops`"));
-        }
-        let width: u64 = graph.inputs.iter().map(|input| input.width() * input.elem.bytes()).sum();
-        let room = |rows: u64| rows * width <= RUN_BYTES && rows * out.numbers * 4 <= RUN_BYTES;
-        if !room(1) {
-            return Err(refuse(format!("a row takes {width} bytes, {RUN_BYTES} are the most")).fix("Make its inputs smaller"));
-        }
         let runs = if out.mixed.is_some() {
-            let most = most_rows(in_time, |rows| graph.bytes(rows) <= memory && room(rows));
-            Runs::Apart(most.max(1))
+            Runs::Apart(fit.together(&graph))
         } else if graph.one {
             Runs::Batches(1)
         } else {
             let most = most_rows(BATCH_ROWS, |rows| {
-                graph.work(rows) <= BATCH_WORK && graph.bytes(rows) <= memory.min(BATCH_BYTES) && room(rows)
+                graph.work(rows) <= BATCH_WORK && graph.bytes(rows) <= fit.memory.min(BATCH_BYTES) && fit.room(rows)
             });
             // A power of two: kernels are made for these.
             Runs::Batches(1 << most.max(1).ilog2())
@@ -179,14 +216,8 @@ impl Model {
             Runs::Batches(rows) => Some(rows),
             Runs::Apart(_) => None,
         };
-        let column = |input: &super::graph::Input| Column {
-            name: input.name.clone(),
-            elem: input.elem.number(),
-            size: input.elem.bytes() as u32,
-            row: input.row.clone(),
-        };
         let spec = Spec {
-            inputs: graph.inputs.iter().map(column).collect(),
+            inputs: graph.inputs.iter().map(Column::of).collect(),
             output: output.clone(),
             threads: policy.models.threads,
             numbers: out.numbers as u32,
@@ -198,6 +229,7 @@ impl Model {
             bytes: graph.write(output, rows),
             select,
             source,
+            label: label.clone(),
             spec,
             reduce: *reduce,
             split: *split,

@@ -8,7 +8,7 @@ const RUNS: usize = 256;
 
 /// Slots that are filled with runs, and those whose runs are made.
 pub(super) struct Apart<'a> {
-    inference: &'a mut dyn Inference,
+    inference: &'a dyn Inference,
     /// Rows of a slot.
     most: usize,
     /// See [`Spec::step`](super::Spec::step).
@@ -33,7 +33,7 @@ struct Run {
 }
 
 impl<'a> Apart<'a> {
-    pub(super) fn new(model: &Model, inference: &'a mut dyn Inference) -> Self {
+    pub(super) fn new(model: &Model, inference: &'a dyn Inference) -> Self {
         let slots = inference.slots();
         Self {
             most: model.spec.most() as usize,

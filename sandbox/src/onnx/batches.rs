@@ -10,7 +10,7 @@ const BUSY: usize = 16;
 
 /// Batches that are filled, and those that are run.
 pub(super) struct Batches<'a> {
-    inference: &'a mut dyn Inference,
+    inference: &'a dyn Inference,
     /// Rows a batch.
     rows: u32,
     numbers: usize,
@@ -73,7 +73,7 @@ pub(super) struct Span<'n> {
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(model: &Model, inference: &'a mut dyn Inference, key: &[u8; 32]) -> Self {
+    pub(super) fn new(model: &Model, inference: &'a dyn Inference, key: &[u8; 32]) -> Self {
         let rows = model.spec.most();
         let slots = inference.slots();
         let busy = (slots / 6).clamp(1, BUSY);

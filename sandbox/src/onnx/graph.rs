@@ -34,6 +34,8 @@ impl Input {
 pub(super) struct Out {
     /// Numbers of a row; of all rows together where there is no axis of rows.
     pub(super) numbers: u64,
+    /// Their shape.
+    pub(super) shape: Vec<u64>,
     /// Whether each row has its own.
     pub(super) by_row: bool,
     /// The operator that may mix rows.
@@ -147,7 +149,10 @@ impl Graph {
         if numbers > limits::OUTPUTS as u64 {
             return Err(at(refuse(format!("output {} has more than {} numbers", show(&tensor.dims), limits::OUTPUTS))));
         }
-        Ok(Out { numbers, by_row, mixed })
+        // The axis of rows apart, where there is one.
+        let rows = by_row && (!self.one || tensor.dims.first().is_some_and(|d| d.times == 1));
+        let shape = tensor.dims.iter().skip(usize::from(rows)).map(|d| d.times).collect();
+        Ok(Out { numbers, shape, by_row, mixed })
     }
 
     /// The model as a runtime may read it, for the output of this name: written anew from what was understood. With `rows` in each run, where that is fixed.

@@ -11,15 +11,21 @@
 mod admit;
 mod apart;
 mod batches;
+mod beside;
 mod checks;
 mod close;
+mod desk;
 mod graph;
 mod inspect;
 mod proto;
 mod prove;
 mod run;
 mod source;
+mod standard;
 mod strict;
+
+pub(crate) use beside::Beside;
+pub(crate) use desk::Desk;
 
 pub use admit::{Column, Model, Runs, Spec};
 pub use inspect::{Inspection, OutputSeen, Verdict, inspect};
@@ -44,28 +50,28 @@ pub fn operators() -> impl Iterator<Item = (&'static str, &'static str)> {
     prove::OPERATORS.iter().map(|o| (o.domain, o.name))
 }
 
-/// Runs a model over rows that lie in slots of memory. Implemented by `node` over the gpu-runner.
-pub trait Inference {
+/// Runs a model over rows that lie in slots of memory. Implemented by `node` over the gpu-runner. Threads may share it, each with slots of its own; one at a time waits.
+pub trait Inference: Send + Sync {
     /// How many slots there are, each for as many rows as [`Spec::most`] says.
     fn slots(&self) -> usize;
 
     /// Writes some rows of an input: row `i` of each of its `columns` for the row at `places[i]`, counted over all slots; none where it is [`NOWHERE`].
-    fn write(&mut self, input: usize, places: &[u32], columns: &[Values<'_>]);
+    fn write(&self, input: usize, places: &[u32], columns: &[Values<'_>]);
 
     /// Has the rows of a slot run: so many in each run, one run after the other, each from a multiple of [`Spec::step`] on.
     ///
     /// # Errors
     /// [`RunError::Engine`] when the runner is gone.
-    fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), RunError>;
+    fn submit(&self, slot: usize, runs: &[u32]) -> Result<(), RunError>;
 
     /// Waits for a slot whose runs are done, in any order.
     ///
     /// # Errors
     /// As [`Inference::submit`].
-    fn wait(&mut self) -> Result<usize, RunError>;
+    fn wait(&self) -> Result<usize, RunError>;
 
     /// The numbers that came of a slot, in the order of its rows, or of its runs: NaN where a run failed.
-    fn read(&mut self, slot: usize, into: &mut Vec<f32>);
+    fn read(&self, slot: usize, into: &mut Vec<f32>);
 }
 
 /// The place of a row that is not run.

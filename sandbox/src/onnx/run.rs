@@ -26,7 +26,7 @@ impl Model {
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn run(&self, plan: &Plan, files: &[File], key: &[u8; 32], inference: &mut dyn Inference) -> Result<Sums, RunError> {
+    pub fn run(&self, plan: &Plan, files: &[File], key: &[u8; 32], inference: &dyn Inference) -> Result<Sums, RunError> {
         let mut closer = Closer::new(self, plan);
         match (self.spec.runs, self.split.blocks()) {
             (Runs::Batches(_), None) => self.batch_units(files, Batches::new(self, inference, key), &mut closer)?,

@@ -194,7 +194,7 @@ impl Values<'_> {
 
 impl Rows {
     /// Writes them, from row `from` on, to their places.
-    pub(super) fn write(&self, inference: &mut dyn Inference, places: &[u32], from: usize) {
+    pub(super) fn write(&self, inference: &dyn Inference, places: &[u32], from: usize) {
         for input in self.columns.chunk_by(|a, b| a.input == b.input) {
             let columns: Vec<Values<'_>> = input.iter().map(|column| column.values().from(from)).collect();
             inference.write(input[0].input, places, &columns);

@@ -12,10 +12,10 @@ use super::{
         Call,
         bindings::{Job, JobPre},
     },
-    wasi,
+    nn, wasi,
 };
 
-/// What a component may import beside [`wasi`].
+/// What a component may import beside [`wasi`] and [`nn`].
 const IMPORTS: [&str; 2] = ["tidegate:job/host@0.1.0", "tidegate:job/types@0.1.0"];
 
 pub(super) fn refuse(message: impl std::fmt::Display) -> Refusal {
@@ -34,15 +34,16 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Refusa
 /// Checks that it is of the world, and imports nothing beyond it.
 pub(super) fn link(engine: &Engine, component: &Component) -> Result<JobPre<Call>, Refusal> {
     for (name, _) in component.component_type().imports(engine) {
-        if !IMPORTS.contains(&name) && wasi::answered(name).is_none() {
+        if !IMPORTS.contains(&name) && wasi::answered(name).is_none() && !nn::answered(name) {
             let mut packages: Vec<_> = wasi::ANSWERED.iter().filter_map(|name| Some(name.split_once('/')?.0)).collect();
             packages.dedup();
-            let fix = format!("Guests may import {}, and of WASI 0.2: {}", IMPORTS[0], packages.join(", "));
+            let fix = format!("Guests may import {}, {}, and of WASI 0.2: {}", IMPORTS[0], nn::VERSION, packages.join(", "));
             return Err(refuse(format!("imports {name}, which no guest has")).fix(fix));
         }
     }
     let mut linker = Linker::new(engine);
     Job::add_to_linker::<_, HasSelf<_>>(&mut linker, |call: &mut Call| call)
+        .and_then(|()| nn::add(&mut linker, component))
         .and_then(|()| wasi::add(&mut linker, component))
         .map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
     linker

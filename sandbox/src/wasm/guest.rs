@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tidegate_protocol::{
     Code, ContentHash, Refusal,
     job::{Output, Program, Split},
-    policy::Policy,
+    policy::{JobKind, Policy},
 };
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 
@@ -18,8 +18,13 @@ use super::{
         bindings::{JobPre, tidegate::job::types::Rows},
         charge,
     },
+    nn,
 };
-use crate::{Attachment, Rehearsal, Sent, sql::Select};
+use crate::{
+    Attachment, Rehearsal, Sent,
+    onnx::{Beside, Desk},
+    sql::Select,
+};
 
 /// What a job asks of its module.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ pub struct Asked {
     pub(super) params: Vec<u8>,
     pub(super) split: Split,
     pub(super) outputs: Vec<Output>,
+    /// The output of its model that it asks for.
+    infer: Option<String>,
     /// Where a guest's chance comes from.
     seed: ContentHash,
 }
@@ -37,11 +44,11 @@ impl Asked {
     /// # Errors
     /// A [`Refusal`] for parameters that cannot be read, or another kind of program.
     pub fn of(program: &Program) -> Result<Self, Refusal> {
-        let Program::Wasm { params_base64, split, outputs, .. } = program else {
+        let Program::Wasm { params_base64, split, outputs, infer, .. } = program else {
             return Err(refuse("is not WebAssembly"));
         };
         let params = STANDARD.decode(params_base64).map_err(|_| refuse("is not base64").at("program.params_base64"))?;
-        Ok(Self { params, split: *split, outputs: outputs.clone(), seed: program.digest() })
+        Ok(Self { params, split: *split, outputs: outputs.clone(), infer: infer.clone(), seed: program.digest() })
     }
 }
 
@@ -51,6 +58,8 @@ pub struct Guest {
     pre: JobPre<Call>,
     pub(super) select: Select,
     handed: Handed,
+    /// The model that came as its data.
+    pub(super) model: Option<Arc<Beside>>,
     pub(super) split: Split,
     pub(super) outputs: Vec<Output>,
     pub(super) limits: Limits,
@@ -63,16 +72,23 @@ pub(super) struct Limits {
     pub(super) memory: usize,
     /// Numbers that the job declares.
     numbers: usize,
+    /// Bytes that it may hand over in one call, its contribution apart.
+    handed: usize,
+}
+
+/// How many calls there are at most.
+fn calls(policy: &Policy, split: Split) -> u64 {
+    match split {
+        Split::Unit => policy.unit.max_units,
+        Split::Blocks(blocks) => u64::from(blocks.number),
+    }
 }
 
 impl Limits {
     pub(super) fn of(policy: &Policy, split: Split, outputs: &[Output]) -> Self {
-        let calls = match split {
-            Split::Unit => policy.unit.max_units,
-            Split::Blocks(blocks) => u64::from(blocks.number),
-        };
+        let calls = calls(policy, split);
         let (fuel, memory) = (policy.fuel_per_call(calls), policy.limits.memory_bytes as usize);
-        Self { fuel, memory, numbers: outputs.iter().map(Output::numbers).sum() }
+        Self { fuel, memory, numbers: outputs.iter().map(Output::numbers).sum(), handed: HANDED }
     }
 
     pub(super) fn of_store(&self) -> StoreLimits {
@@ -91,7 +107,7 @@ impl Limits {
         let mut store = Store::new(engine, call);
         store.limiter(|call| call);
         // A contribution of another length is none, and need not be copied.
-        store.set_hostcall_fuel(HANDED + self.numbers * size_of::<f64>());
+        store.set_hostcall_fuel(self.handed + self.numbers * size_of::<f64>());
         if counted {
             charge(&mut store);
             store.set_fuel(self.fuel)?;
@@ -121,16 +137,28 @@ impl Guest {
         if select.names.is_empty() {
             return Err(refuse("selects no column").at("program.select"));
         }
-        let Asked { params, split, outputs, seed } = asked;
+        let Asked { params, split, outputs, infer, seed } = asked;
         let handed = Handed { params: Arc::new(params), data: attachment.data().clone(), seed: seed.0 };
-        let limits = Limits::of(policy, split, &outputs);
-        Ok(Self { engine, pre, select, handed, split, outputs, limits })
+        let mut limits = Limits::of(policy, split, &outputs);
+        let model = infer.map(|output| Beside::admit(attachment.data(), &output, policy, calls(policy, split)));
+        let model = model.transpose()?.map(Arc::new);
+        if model.is_some() {
+            if !policy.kinds.contains(&JobKind::Onnx) {
+                return Err(Refusal::new(Code::Policy, "models are not allowed here").at("program.infer"));
+            }
+            limits.handed = nn::HANDED;
+        } else if component.component_type().imports(&engine).any(|(name, _)| nn::answered(name)) {
+            return Err(refuse("runs a model, and the job names none")
+                .at("program.infer")
+                .fix("data = \"model.onnx\" and infer = the output's name"));
+        }
+        Ok(Self { engine, pre, select, handed, model, split, outputs, limits })
     }
 
     /// One contribution: a fresh instance, one call. `Err` says why the default stands in.
-    pub(super) fn call(&self, rows: &Rows, shown: Option<&mut Rehearsal>) -> Result<Vec<f64>, String> {
+    pub(super) fn call(&self, rows: &Rows, desk: Option<&Arc<Desk>>, shown: Option<&mut Rehearsal>) -> Result<Vec<f64>, String> {
         let wanted = self.limits.numbers;
-        let call = Call::new(self.limits.of_store(), self.handed.clone(), shown.is_some());
+        let call = Call::new(self.limits.of_store(), self.handed.clone(), shown.is_some()).with_model(desk);
         let mut store = self.limits.store(&self.engine, call, true).map_err(|e| format!("{e:#}"))?;
         let outcome =
             self.pre.instantiate(&mut store).and_then(|job| job.call_contribute(&mut store, rows)).map_err(|e| format!("{e:#}"));

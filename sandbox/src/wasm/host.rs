@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use wasmtime::{CallHook, ResourceLimiter, Store, StoreContextMut, StoreLimits, Trap};
 
+use super::nn;
+use crate::onnx::Desk;
+
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub(super) mod bindings {
     wasmtime::component::bindgen!({ path: "../guest/wit", world: "job" });
@@ -47,12 +50,19 @@ pub(super) struct Call {
     left: u64,
     /// Pages of all its memories.
     pages: usize,
+    /// Its model, where it has one.
+    pub(super) nn: Option<nn::Held>,
 }
 
 impl Call {
     /// `shown`: what it says is kept.
     pub(super) fn new(limits: StoreLimits, handed: Handed, shown: bool) -> Self {
-        Self { limits, handed, lines: shown.then(Vec::new), line: vec![], chance: None, owed: 0, left: 0, pages: 0 }
+        Self { limits, handed, lines: shown.then(Vec::new), line: vec![], chance: None, owed: 0, left: 0, pages: 0, nn: None }
+    }
+
+    /// With a model.
+    pub(super) fn with_model(self, desk: Option<&Arc<Desk>>) -> Self {
+        Self { nn: desk.map(nn::Held::new), ..self }
     }
 
     /// What the guest said.
@@ -96,6 +106,12 @@ impl Call {
     /// The host handled so many bytes.
     pub(super) fn owe(&mut self, bytes: usize) {
         self.owed = self.owed.saturating_add(bytes as u64);
+    }
+
+    /// The host is about to do what costs so much: nothing for who cannot pay.
+    pub(super) fn pay(&mut self, fuel: u64) -> wasmtime::Result<()> {
+        self.owed = self.owed.saturating_add(fuel);
+        if self.owed > self.left { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
     }
 }
 

@@ -10,6 +10,7 @@ mod engine;
 mod guest;
 mod host;
 mod inspect;
+mod nn;
 mod program;
 mod rows;
 mod run;

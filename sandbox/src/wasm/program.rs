@@ -18,7 +18,7 @@ use super::{
     run::ways,
     stateless::{Proof, ROW},
 };
-use crate::{Attachment, Rehearsal, RunError, Sent, sql::Select};
+use crate::{Attachment, Help, RunError, Sent, onnx::Beside, sql::Select};
 
 /// An admitted program.
 #[derive(Debug)]
@@ -70,16 +70,24 @@ impl Program {
         Ok(Self::Rows(rows))
     }
 
+    /// The model that came as its data.
+    pub(crate) fn model(&self) -> Option<&Beside> {
+        match self {
+            Self::Component(guest) => guest.model.as_deref(),
+            Self::Rows(_) => None,
+        }
+    }
+
     /// Runs it for each unit or block and hands each vector to the gate.
     ///
     /// # Errors
     /// [`RunError`] for unreadable data; a program's own failures only ever give the default vector.
-    pub fn run(&self, plan: &Plan, files: &[File], prf: &[u8; 32], rehearsal: Option<&mut Rehearsal>) -> Result<Sums, RunError> {
+    pub fn run(&self, plan: &Plan, files: &[File], prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
         match self {
-            Self::Component(guest) => guest.run(plan, files, prf, rehearsal),
+            Self::Component(guest) => guest.run(plan, files, prf, help),
             Self::Rows(rows) => {
                 let (group, defaults) = rows.run(ways(), plan, files)?;
-                if let Some(shown) = rehearsal.filter(|_| defaults > 0) {
+                if let Some(shown) = help.rehearsal.filter(|_| defaults > 0) {
                     shown.lines.push(format!("default vector used for {defaults} people: it trapped, or their fuel was used up"));
                 }
                 Ok(Sums { groups: vec![group] })

@@ -16,7 +16,8 @@ use tidegate_protocol::job::{Output, Split};
 
 use super::{engine::MOST_WAYS, guest::Guest, values};
 use crate::{
-    Rehearsal, RunError,
+    Help, Rehearsal, RunError,
+    onnx::Desk,
     units::{Room, each_block, each_unit_as, plain, size},
 };
 
@@ -37,27 +38,41 @@ impl Guest {
     ///
     /// # Errors
     /// [`RunError`] for unreadable data; a guest's own failures only ever give the default vector.
-    pub fn run(&self, plan: &Plan, files: &[File], prf: &[u8; 32], rehearsal: Option<&mut Rehearsal>) -> Result<Sums, RunError> {
-        let group = match rehearsal {
+    pub fn run(&self, plan: &Plan, files: &[File], prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
+        let desk = match (&self.model, help.inference) {
+            (Some(model), Some(inference)) => Some(Arc::new(Desk::new(model.clone(), inference))),
+            (Some(_), None) => return Err(RunError::Engine("no runner for the model".into())),
+            (None, _) => None,
+        };
+        let group = match help.rehearsal {
             // What it says is shown in the order of the units.
             Some(shown) => {
-                let mut caller = Caller::new(self, plan, Some(shown));
+                let mut caller = Caller::new(self, desk.as_ref(), plan, Some(shown));
                 self.each(files, prf, Room::of(self.limits.memory), &mut |rows| caller.call(rows.as_deref()))?;
                 caller.group
             }
-            None => self.run_over(ways(), plan, files, prf, Room::of(self.limits.memory))?,
+            None => self.run_over(ways(), desk.as_ref(), plan, files, prf, Room::of(self.limits.memory))?,
         };
+        desk.map_or(Ok(()), |desk| desk.end())?;
         Ok(Sums { groups: vec![group] })
     }
 
     /// [`Guest::run`] with `ways` threads that call.
-    fn run_over(&self, ways: usize, plan: &Plan, files: &[File], prf: &[u8; 32], room: Room) -> Result<GroupSums, RunError> {
+    fn run_over(
+        &self,
+        ways: usize,
+        desk: Option<&Arc<Desk>>,
+        plan: &Plan,
+        files: &[File],
+        prf: &[u8; 32],
+        room: Room,
+    ) -> Result<GroupSums, RunError> {
         // Nothing waits between the threads but what each of them has in hand: a unit may have many rows.
         let (hand, take) = sync_channel::<Calls>(0);
         let take = Arc::new(Mutex::new(take));
         std::thread::scope(|scope| {
             let work = |take: Arc<Mutex<Receiver<Calls>>>| {
-                let mut caller = Caller::new(self, plan, None);
+                let mut caller = Caller::new(self, desk, plan, None);
                 while let Some(some) = next(&take) {
                     some.iter().try_for_each(|rows| caller.call(rows.as_deref()))?;
                 }
@@ -117,6 +132,7 @@ fn next(take: &Mutex<Receiver<Calls>>) -> Option<Calls> {
 /// Calls a guest and adds up what it returns.
 struct Caller<'a> {
     guest: &'a Guest,
+    desk: Option<&'a Arc<Desk>>,
     plan: &'a Plan,
     defaults: Vec<f64>,
     group: GroupSums,
@@ -124,14 +140,14 @@ struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    fn new(guest: &'a Guest, plan: &'a Plan, shown: Option<&'a mut Rehearsal>) -> Self {
-        Self { guest, plan, defaults: Output::defaults(&guest.outputs), group: plan.group(vec![]), shown }
+    fn new(guest: &'a Guest, desk: Option<&'a Arc<Desk>>, plan: &'a Plan, shown: Option<&'a mut Rehearsal>) -> Self {
+        Self { guest, desk, plan, defaults: Output::defaults(&guest.outputs), group: plan.group(vec![]), shown }
     }
 
     fn call(&mut self, rows: Option<&[RecordBatch]>) -> Result<(), RunError> {
         let call = |shown: Option<&mut Rehearsal>| match rows {
             None => Err("its rows take more memory than a guest may have".to_owned()),
-            Some(rows) => self.guest.call(&values::rows(rows), shown),
+            Some(rows) => self.guest.call(&values::rows(rows), self.desk, shown),
         };
         let values = match &mut self.shown {
             None => call(None).ok(),

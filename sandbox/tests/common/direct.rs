@@ -1,5 +1,6 @@
 //! A model run in the test's own process, by the sandbox's own protocol.
-#![allow(dead_code)]
+
+use std::sync::Arc;
 
 use ort::{
     environment::Environment,
@@ -7,10 +8,9 @@ use ort::{
     value::TensorRef,
 };
 use tidegate_fixtures::models::elem;
-use tidegate_sandbox::{
-    RunError,
-    onnx::{Inference, Model, NOWHERE, Spec, Values},
-};
+use tidegate_sandbox::onnx::{NOWHERE, Spec, Values};
+
+use super::locked::{Alone, Locked};
 
 /// Slots of memory, and a session that is run when a slot is asked for.
 pub(crate) struct Direct {
@@ -19,17 +19,18 @@ pub(crate) struct Direct {
     /// For each input, bytes of all slots.
     inputs: Vec<Vec<u8>>,
     busy: Vec<(usize, Vec<u32>)>,
+    done: Vec<(usize, Vec<u32>)>,
 }
 
 const SLOTS: usize = 24;
 
 impl Direct {
-    pub(crate) fn new(environment: &Environment, model: &Model) -> Self {
+    pub(crate) fn shared(environment: &Environment, (model, spec): (&[u8], &Spec)) -> Arc<Locked<Self>> {
         let session = Session::builder(environment).unwrap().with_intra_threads(1).unwrap();
         let mut session = session.with_deterministic_compute(true).unwrap().with_flush_to_zero().unwrap();
-        let spec = model.spec().clone();
         let inputs = spec.inputs.iter().map(|c| vec![0; SLOTS * spec.most() as usize * c.bytes()]).collect();
-        Self { session: session.commit_from_memory(model.bytes()).unwrap(), spec, inputs, busy: vec![] }
+        let session = session.commit_from_memory(model).unwrap();
+        Locked::shared(Self { session, spec: spec.clone(), inputs, busy: vec![], done: vec![] })
     }
 
     fn run(&mut self, slot: usize, first: usize, rows: usize) -> Vec<f32> {
@@ -59,7 +60,7 @@ impl Direct {
     }
 }
 
-impl Inference for Direct {
+impl Alone for Direct {
     fn slots(&self) -> usize {
         SLOTS
     }
@@ -80,23 +81,23 @@ impl Inference for Direct {
         }
     }
 
-    fn submit(&mut self, slot: usize, runs: &[u32]) -> Result<(), RunError> {
+    fn submit(&mut self, slot: usize, runs: &[u32]) {
         self.busy.push((slot, runs.to_vec()));
-        Ok(())
     }
 
-    fn wait(&mut self) -> Result<usize, RunError> {
-        Ok(self.busy[self.busy.len() / 2].0)
+    fn wait(&mut self) -> usize {
+        self.done.push(self.busy.remove(self.busy.len() / 2));
+        self.done[self.done.len() - 1].0
     }
 
-    fn read(&mut self, slot: usize, into: &mut Vec<f32>) {
-        let at = self.busy.iter().position(|(busy, _)| *busy == slot).unwrap();
-        let (_, runs) = self.busy.remove(at);
-        into.clear();
-        let mut first = 0;
+    fn read(&mut self, slot: usize) -> Vec<f32> {
+        let at = self.done.iter().position(|(done, _)| *done == slot).unwrap();
+        let (_, runs) = self.done.remove(at);
+        let (mut all, mut first) = (vec![], 0);
         for rows in runs {
-            into.extend(self.run(slot, first, rows as usize));
+            all.extend(self.run(slot, first, rows as usize));
             first += (rows as usize).next_multiple_of(self.spec.step());
         }
+        all
     }
 }

@@ -1,5 +1,11 @@
 //! A small table, its policy, and a way to run a job over it.
-#![allow(dead_code)]
+
+pub(crate) mod direct;
+pub(crate) mod locked;
+pub(crate) mod neighbours;
+pub(crate) mod queries;
+pub(crate) mod runtime;
+pub(crate) mod scores;
 
 use std::{fs::File, sync::Arc};
 

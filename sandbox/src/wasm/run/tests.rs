@@ -38,6 +38,7 @@ fn file(group: usize) -> File {
 
 fn asked(split: Split, outputs: Vec<Output>) -> Asked {
     Asked::of(&Program::Wasm {
+        infer: None,
         module: ContentHash([0; 32]),
         select: String::new(),
         params_base64: String::new(),
@@ -73,7 +74,7 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
             let bytes = tidegate_fixtures::guest(name).unwrap();
             let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
             let guest = Guest::admit(&Attachment::from(bytes), select, asked(split, outputs), &policy).unwrap();
-            seen.push(guest.run_over(ways, &plan, &file, &[7; 32], room).unwrap());
+            seen.push(guest.run_over(ways, None, &plan, &file, &[7; 32], room).unwrap());
         }
         assert!(seen.iter().all(|one| *one == seen[0]), "{name} {split:?}");
         let units = if let Split::Blocks(blocks) = split { i64::from(blocks.number) } else { 1500 };
@@ -96,7 +97,7 @@ fn a_block_beyond_a_guests_memory_has_the_default() {
     let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
     let guest = Guest::admit(&Attachment::from(bytes), select, asked(split, outputs), &policy).unwrap();
     let lanes = |block: usize| {
-        let sums = guest.run_over(2, &plan, &file, &[7; 32], Room { window: 100, block, ..Room::of(4 << 20) }).unwrap();
+        let sums = guest.run_over(2, None, &plan, &file, &[7; 32], Room { window: 100, block, ..Room::of(4 << 20) }).unwrap();
         assert_eq!(sums.units, 3);
         sums.lanes
     };

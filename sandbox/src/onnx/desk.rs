@@ -1,0 +1,120 @@
+//! Where the threads that call a component have its model run.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use arrow::{
+    array::BinaryArray,
+    buffer::{Buffer, OffsetBuffer},
+};
+
+use super::{Beside, Inference, Values};
+use crate::RunError;
+
+/// One model and one runner, shared by threads: each has a slot in hand while it asks.
+pub(crate) struct Desk {
+    pub(crate) model: Arc<Beside>,
+    inference: Arc<dyn Inference>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// Slots that nobody has in hand.
+    free: Vec<usize>,
+    /// Slots whose runs are done, and nobody has looked yet.
+    done: Vec<usize>,
+    /// Somebody waits for the runner, for all.
+    waited_for: bool,
+    /// The runner is gone.
+    broken: Option<String>,
+}
+
+impl Desk {
+    pub(crate) fn new(model: Arc<Beside>, inference: Arc<dyn Inference>) -> Self {
+        let state = State { free: (0..inference.slots()).collect(), done: vec![], waited_for: false, broken: None };
+        Self { model, inference, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// The numbers that come of `rows` rows, of which `inputs` has each input's bytes: NaN where the run failed.
+    ///
+    /// # Errors
+    /// [`RunError::Engine`] when the runner is gone; [`Desk::end`] says so too.
+    pub(crate) fn compute(&self, rows: u32, inputs: Vec<Vec<u8>>) -> Result<Vec<f32>, RunError> {
+        let model = &*self.model;
+        let slot = {
+            let mut state = self.lock();
+            loop {
+                if let Some(slot) = state.free.pop() {
+                    break slot;
+                }
+                // Who has one in hand waits for the runner.
+                state = self.sound(state)?;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        let step = if model.graph.one { model.spec().step() as u32 } else { 1 };
+        let first = slot as u32 * model.spec().most();
+        let places: Vec<u32> = (0..rows).map(|row| first + row * step).collect();
+        for (number, (column, bytes)) in model.spec().inputs.iter().zip(inputs).enumerate() {
+            let lengths = OffsetBuffer::from_lengths(std::iter::repeat_n(column.bytes(), rows as usize));
+            let all = BinaryArray::new(lengths, Buffer::from_vec(bytes), None);
+            self.inference.write(number, &places, &[Values::Rows(&all, 0)]);
+        }
+        let runs = if model.graph.one { vec![1; rows as usize] } else { vec![rows] };
+        let submitted = self.inference.submit(slot, &runs);
+        let mut state = self.lock();
+        if let Err(e) = submitted {
+            state.broken.get_or_insert(e.to_string());
+            self.changed.notify_all();
+        }
+        while !state.done.contains(&slot) {
+            state = self.wait(state)?;
+        }
+        state.done.retain(|done| *done != slot);
+        drop(state);
+        let mut numbers = vec![];
+        self.inference.read(slot, &mut numbers);
+        self.lock().free.push(slot);
+        self.changed.notify_all();
+        Ok(numbers)
+    }
+
+    /// Nothing where the runner is gone.
+    fn sound<'a>(&'a self, state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>, RunError> {
+        match &state.broken {
+            Some(why) => Err(RunError::Engine(why.clone())),
+            None => Ok(state),
+        }
+    }
+
+    /// Until something may have changed: of those whose runs are not done one waits for the runner, the others for that one.
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>, RunError> {
+        let mut state = self.sound(state)?;
+        if state.waited_for {
+            return Ok(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+        }
+        state.waited_for = true;
+        drop(state);
+        let came = self.inference.wait();
+        let mut state = self.lock();
+        state.waited_for = false;
+        match came {
+            Ok(slot) => state.done.push(slot),
+            Err(e) => _ = state.broken.get_or_insert(e.to_string()),
+        }
+        self.changed.notify_all();
+        Ok(state)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No call follows.
+    ///
+    /// # Errors
+    /// [`RunError::Engine`] when the runner went: what was made of its numbers since is worth nothing.
+    pub(crate) fn end(&self) -> Result<(), RunError> {
+        self.lock().broken.take().map_or(Ok(()), |why| Err(RunError::Engine(why)))
+    }
+}

@@ -1,0 +1,17 @@
+//! Programs beside data, in one test program, since each program would carry all of the engines.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod audit;
+mod beside;
+mod common;
+mod guests;
+mod models;
+mod onnx;
+mod places;
+mod redteam;
+mod rows;
+mod shapes;
+mod sql;
+mod unit_joins;
+mod wasi;
+mod wasm;
