@@ -125,6 +125,7 @@ pub(crate) fn rows(rows: usize) -> anyhow::Result<()> {
         let bytes = binary(text)?;
         let job = job(Program::Wasm {
             infer: None,
+            on: None,
             module: ContentHash::of(&bytes),
             select: "SELECT spend, cell FROM dataset".into(),
             params_base64: String::new(),
@@ -160,6 +161,7 @@ pub(crate) fn blocks(rows: usize) -> anyhow::Result<()> {
         for (how, double) in [("plain", moments::plain as fn(&[f64], &[f64], usize) -> [f64; 3]), ("chunked", moments::chunked)] {
             let job = job(Program::Wasm {
                 infer: None,
+                on: None,
                 module: ContentHash::of(&bytes),
                 select: "SELECT spend, cell FROM dataset".into(),
                 params_base64: base64(&format!("{how} {times}")),

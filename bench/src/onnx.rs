@@ -24,6 +24,7 @@ use tidegate_gpu_runner::library;
 use tidegate_node::worker::{Work, Workers};
 use tidegate_protocol::{
     ContentHash,
+    device::Place,
     job::{Output, Program, Reducer, RowReduce, Split},
     policy::ColumnRule,
 };
@@ -94,6 +95,7 @@ fn starts(tidegate: &Path) -> anyhow::Result<()> {
         step: 1,
         working: 1 << 20,
         threads: 1,
+        cuda: None,
     };
     let cold = best(5, || Ok(Workers::of(tidegate.to_owned()).infer(&model)?))?;
     let workers = Workers::of(tidegate.to_owned());
@@ -150,6 +152,7 @@ fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow:
         policy.columns.insert(name.clone(), ColumnRule { lo: None, hi: None });
     }
     let job = job(Program::Onnx {
+        on: None,
         model: ContentHash::of(&bytes),
         select: format!("SELECT {} FROM dataset", names.join(", ")),
         label: None,
@@ -166,7 +169,7 @@ fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow:
         // A run a unit.
         Runs::Apart(_) => 1,
     };
-    let work = Work { job, policy, schema, attachment: Some(bytes.clone().into()), prf: [7; 32] };
+    let work = Work { job, policy, schema, attachment: Some(bytes.clone().into()), prf: [7; 32], place: Place::Cpu };
     let runtime = tokio::runtime::Runtime::new()?;
     let _inside = runtime.enter();
     let workers = Workers::of(tidegate.to_owned());

@@ -39,6 +39,7 @@ pub(crate) fn run(people: usize) -> anyhow::Result<()> {
     let output = |name: &str| Output { name: name.into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 };
     let job = job(Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(&bytes),
         select: "SELECT spend FROM dataset".into(),
         params_base64: String::new(),

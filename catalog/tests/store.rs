@@ -60,6 +60,7 @@ fn ask(request: u32, micro: u64) -> Reserve {
                 columns: vec![],
             },
             engine: "test".into(),
+            inference: None,
             slot_start: "2026-01-01T00:00:00Z".into(),
             slot_end: "2026-01-01T00:00:01Z".into(),
         },

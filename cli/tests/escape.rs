@@ -125,6 +125,7 @@ fn without_walls_it_would_reach_something() {
     let outputs = vec![Output { name: "denied".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 }];
     let program = Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(&module()),
         select: "SELECT mdvis FROM dataset".into(),
         params_base64: String::new(),

@@ -229,6 +229,7 @@ fn run(workers: &Workers, test: &Test) -> Outcome {
                 step: 1,
                 working: 1 << 20,
                 threads: 1,
+                cuda: None,
             };
             let (_child, client) = match workers.infer(&load) {
                 Ok(pair) => pair,

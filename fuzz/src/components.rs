@@ -9,6 +9,7 @@ use tidegate_protocol::{
 pub fn run(bytes: &[u8]) {
     let job = job(Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(bytes),
         select: "SELECT x FROM dataset".into(),
         params_base64: String::new(),

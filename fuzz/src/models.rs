@@ -22,6 +22,7 @@ pub fn look(bytes: &[u8]) {
 pub fn run(bytes: &[u8]) {
     look(bytes);
     let job = job(Program::Onnx {
+        on: None,
         model: ContentHash::of(bytes),
         select: "SELECT x, n FROM dataset".into(),
         label: None,

@@ -29,6 +29,7 @@ pub fn run(bytes: &[u8]) -> bool {
     let sums = |module: Vec<u8>| {
         let job = job(Program::Wasm {
             infer: None,
+            on: None,
             module: ContentHash::of(&module),
             select: "SELECT x FROM dataset".into(),
             params_base64: String::new(),

@@ -24,6 +24,7 @@ pub struct Client<W: Write, R: Read> {
     layout: Layout,
     numbers: usize,
     by_row: bool,
+    runtime: String,
     /// Runs and rows of each slot that is run.
     busy: Mutex<Vec<Option<(usize, usize)>>>,
 }
@@ -43,12 +44,18 @@ impl<W: Write, R: Read> Client<W, R> {
         let layout = Layout::of(model);
         let memory = Shared::create(memory, layout.bytes())?;
         write(&mut to, model)?;
-        if let Loaded::Refused(why) = read(&mut from)? {
-            return Err(InferenceFailed(why));
-        }
+        let runtime = match read(&mut from)? {
+            Loaded::Ready(runtime) => runtime,
+            Loaded::Refused(why) => return Err(InferenceFailed(why)),
+        };
         let busy = Mutex::new(vec![None; layout.slots]);
         let (to, from) = (Mutex::new(to), Mutex::new(from));
-        Ok(Self { to, from, memory, numbers: model.numbers as usize, by_row: model.by_row, busy, layout })
+        Ok(Self { to, from, memory, numbers: model.numbers as usize, by_row: model.by_row, runtime, busy, layout })
+    }
+
+    /// What runs it: the runtime's name, version and build.
+    pub fn runtime(&self) -> &str {
+        &self.runtime
     }
 
     /// How many slots there are.

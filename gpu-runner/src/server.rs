@@ -4,24 +4,26 @@ use std::{
     collections::VecDeque,
     fs::File,
     io::{BufReader, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Condvar, Mutex, PoisonError, mpsc::channel},
 };
 
 use ort::environment::Environment;
-use tidegate_lockdown::{Walls, enter};
+use tidegate_lockdown::{Walls, Who, device, enter};
 
 use crate::{
     InferenceFailed, failed,
     layout::Layout,
-    library::{QUIET, is_quiet},
-    session::Scorer,
+    library::{QUIET, is_quiet, version},
+    session::{Scorer, warm_up},
     shared::Shared,
     wire::{Loaded, Model, number, read, write},
 };
 
 /// Private memory of the runner in bytes, beside what its sessions take.
 const MEMORY: u64 = 1 << 30;
+/// Host memory that a device's driver and libraries take, in bytes.
+pub const DEVICE_MEMORY: u64 = 16 << 30;
 /// Processor seconds of a runner.
 const CPU_SECONDS: u64 = 3600;
 /// Most threads.
@@ -35,7 +37,11 @@ pub fn private_memory(working: u64, model: u64, threads: u32) -> u64 {
 }
 
 /// The runtime, loaded.
-pub struct Runtime(Environment);
+pub struct Runtime {
+    environment: Environment,
+    /// Its name, version and build.
+    version: String,
+}
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -53,7 +59,7 @@ impl Runtime {
             return Err(failed(format!("start it with {}={}: the runtime must not report to anybody", QUIET.0, QUIET.1)));
         }
         let environment = ort::init_from(library).map_err(failed)?.with_telemetry(false).build().map_err(failed)?;
-        Ok(Self(environment))
+        Ok(Self { environment, version: version(library) })
     }
 
     /// Serves one model over `from` and `to`, with rows in `memory`. Returns when `from` ends.
@@ -68,13 +74,23 @@ impl Runtime {
         let threads = model.threads.clamp(1, THREADS);
         let memory_bytes = private_memory(model.working, model.bytes.len() as u64, threads);
         // The runtime is loaded and has its threads: from here on nothing can be opened, also not by the model.
-        enter(&Walls { memory_bytes, cpu_seconds: CPU_SECONDS, file_bytes: 0 }).map_err(failed)?;
+        let walls = Walls { memory_bytes, cpu_seconds: CPU_SECONDS, file_bytes: 0 };
+        match model.cuda {
+            None => _ = enter(Who::Runner, &walls).map_err(failed)?,
+            Some(_) => {
+                let walls = Walls { memory_bytes: memory_bytes.saturating_add(DEVICE_MEMORY), ..walls };
+                device::prepare(&walls, &libraries()).map_err(failed)?;
+                // The device and the libraries for it are made ready by a model of our own.
+                warm_up(&self.environment, &model)?;
+                device::close();
+            }
+        }
         let (queue, to) = (Queue::default(), Mutex::new(to));
         let (loaded, all_loaded) = channel();
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 let (queue, to, model, layout, shared, loaded) = (&queue, &to, &model, &layout, &shared, loaded.clone());
-                let work = move || match Scorer::open(&self.0, model, layout, shared) {
+                let work = move || match Scorer::open(&self.environment, model, layout, shared) {
                     Err(e) => _ = loaded.send(Err(e)),
                     Ok(mut scorer) => {
                         _ = loaded.send(Ok(()));
@@ -94,12 +110,19 @@ impl Runtime {
             drop(loaded);
             let served = match all_loaded.into_iter().collect::<Result<(), _>>() {
                 Err(e) => answer(&to, &Loaded::Refused(e.0)),
-                Ok(()) => answer(&to, &Loaded::Ready).and_then(|()| hand_out(&mut from, &queue, &layout, &model)),
+                Ok(()) => {
+                    answer(&to, &Loaded::Ready(self.version.clone())).and_then(|()| hand_out(&mut from, &queue, &layout, &model))
+                }
             };
             queue.end();
             served
         })
     }
+}
+
+/// Folders of the runtime for a device and of its libraries: those that this process was started with.
+fn libraries() -> Vec<PathBuf> {
+    std::env::var_os("LD_LIBRARY_PATH").iter().flat_map(std::env::split_paths).filter(|path| path.is_absolute()).collect()
 }
 
 fn answer(to: &Mutex<File>, loaded: &Loaded) -> Result<(), InferenceFailed> {

@@ -2,19 +2,36 @@
 
 use ort::{
     environment::Environment,
-    session::{Session, SessionInputValue, builder::GraphOptimizationLevel},
+    ep::{self, ArenaExtendStrategy, cuda::ConvAlgorithmSearch},
+    memory::AllocationDevice,
+    session::{
+        Session, SessionInputValue,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
     value::{DynValue, TensorRef},
 };
 
 use crate::{
-    InferenceFailed, failed,
+    InferenceFailed,
+    bound::Bound,
+    failed,
     layout::Layout,
     shared::Shared,
     wire::{Input, Model},
 };
 
+/// `y = x · x` over float32 matrices of one number, as an ONNX model (opset 13).
+const WARM_UP: &[u8] = b"\x08\x08\x3a\x2c\
+    \x0a\x11\x0a\x01x\x0a\x01x\x12\x01y\x22\x06MatMul\
+    \x12\x01w\
+    \x5a\x09\x0a\x01x\x12\x04\x0a\x02\x08\x01\
+    \x62\x09\x0a\x01y\x12\x04\x0a\x02\x08\x01\
+    \x42\x02\x10\x0d";
+
 pub(crate) struct Scorer<'a> {
     session: Session,
+    /// What a device copies rows from, and the last runs' tensors there; on the processor they are read where they lie.
+    device: Option<(AllocationDevice<'static>, Option<Bound>)>,
     model: &'a Model,
     layout: &'a Layout,
     memory: &'a Shared,
@@ -27,27 +44,15 @@ impl<'a> Scorer<'a> {
         layout: &'a Layout,
         memory: &'a Shared,
     ) -> Result<Self, InferenceFailed> {
-        let session = Session::builder(environment)
-            .map_err(failed)?
-            // A thread of its own for each session: what one sums up does not depend on how many there are.
-            .with_intra_threads(1)
-            .map_err(failed)?
-            .with_optimization_level(GraphOptimizationLevel::Level3)
-            .map_err(failed)?
-            .with_deterministic_compute(true)
-            .map_err(failed)?
-            // Numbers next to nothing would take much longer than others.
-            .with_flush_to_zero()
-            .map_err(failed)?
-            .commit_from_memory(&model.bytes)
-            .map_err(failed)?;
+        let session = builder(environment, model)?.commit_from_memory(&model.bytes).map_err(failed)?;
         if session.inputs().len() != model.inputs.len() {
             return Err(failed(format!("the model has {} inputs, {} were said", session.inputs().len(), model.inputs.len())));
         }
         if !session.outputs().iter().any(|o| o.name() == model.output) {
             return Err(failed("the model has no output of that name"));
         }
-        let mut scorer = Self { session, model, layout, memory };
+        let device = model.cuda.is_some().then_some((AllocationDevice::CUDA_PINNED, None));
+        let mut scorer = Self { session, device, model, layout, memory };
         // Over nothing but zeros: whatever the runtime does not do of a model it says now, and what is made ready once is ready.
         let rows = if model.batched { model.rows as usize } else { 1 };
         let wanted = if model.by_row { rows } else { 1 } * model.numbers as usize;
@@ -69,18 +74,67 @@ impl<'a> Scorer<'a> {
     }
 
     fn run(&mut self, slot: usize, row: usize, rows: usize, out: usize, wanted: usize) -> Result<(), InferenceFailed> {
-        let inputs = self.model.inputs.iter().enumerate().map(|(i, input)| {
-            let at = self.layout.row(slot, i, row);
-            Ok((input.name.as_str(), tensor(input, rows, self.memory, at)?))
-        });
-        let inputs = inputs.collect::<Result<Vec<_>, InferenceFailed>>()?;
-        let outputs = self.session.run(inputs).map_err(failed)?;
-        let output = outputs.get(self.model.output.as_str()).ok_or_else(|| failed("no such output"))?;
+        let Self { session, device, model, layout, memory } = self;
+        let at = |i: usize| layout.row(slot, i, row);
+        let outputs = match device {
+            None => {
+                let input = |(i, input): (usize, &'a Input)| Ok((input.name.as_str(), tensor(input, rows, memory, at(i))?));
+                let inputs = model.inputs.iter().enumerate().map(input).collect::<Result<Vec<_>, InferenceFailed>>()?;
+                session.run(inputs).map_err(failed)?
+            }
+            Some((device, bound)) => {
+                let bound = match bound {
+                    Some(bound) if bound.is_for(rows) => bound,
+                    other => other.insert(Bound::new(session, model, rows, device)?),
+                };
+                for (i, input) in model.inputs.iter().enumerate() {
+                    bound.fill(i, input, memory, at(i))?;
+                }
+                bound.run(session)?
+            }
+        };
+        let output = outputs.get(model.output.as_str()).ok_or_else(|| failed("no such output"))?;
         if let Ok((_, data)) = output.try_extract_tensor::<f32>() {
-            return keep(self.memory, out, wanted, data);
+            return keep(memory, out, wanted, data);
         }
-        keep(self.memory, out, wanted, &floats(output)?)
+        keep(memory, out, wanted, &floats(output)?)
     }
+}
+
+/// How sessions are made: what they compute depends on no chance and no other session.
+fn builder(environment: &Environment, model: &Model) -> Result<SessionBuilder, InferenceFailed> {
+    let builder = Session::builder(environment)
+        .map_err(failed)?
+        // A thread of its own for each session: what one sums up does not depend on how many there are.
+        .with_intra_threads(1)
+        .map_err(failed)?
+        .with_optimization_level(GraphOptimizationLevel::Level3)
+        .map_err(failed)?
+        .with_deterministic_compute(true)
+        .map_err(failed)?
+        // Numbers next to nothing would take much longer than others.
+        .with_flush_to_zero()
+        .map_err(failed)?;
+    let Some(cuda) = model.cuda else { return Ok(builder) };
+    let provider = ep::CUDA::default()
+        // The only one that this process sees.
+        .with_device_id(0)
+        .with_memory_limit(usize::try_from(cuda.memory / u64::from(model.threads.max(1))).unwrap_or(usize::MAX))
+        .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+        // The other choice times kernels against each other, and takes the quickest of the moment.
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+        .with_tf32(cuda.tf32)
+        .build()
+        .error_on_failure();
+    // What has no kernel there is not run elsewhere.
+    builder.with_disable_cpu_fallback().map_err(failed)?.with_execution_providers([provider]).map_err(failed)
+}
+
+/// Makes the device ready: one product, in a model that is nobody's.
+pub(crate) fn warm_up(environment: &Environment, model: &Model) -> Result<(), InferenceFailed> {
+    let mut session = builder(environment, model)?.commit_from_memory(WARM_UP).map_err(failed)?;
+    let ones = TensorRef::from_array_view(([1usize, 1], &[1f32][..])).map_err(failed)?;
+    session.run(vec![("x", SessionInputValue::from(ones))]).map_err(failed).map(drop)
 }
 
 fn keep(memory: &Shared, out: usize, wanted: usize, data: &[f32]) -> Result<(), InferenceFailed> {
@@ -129,3 +183,6 @@ fn floats(output: &DynValue) -> Result<Vec<f32>, InferenceFailed> {
     from!(bool, |v| f32::from(u8::from(*v)));
     Err(failed("the output is of a type that is not read"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,17 @@ pub struct Model {
     pub working: u64,
     /// How many runs at a time, a thread each.
     pub threads: u32,
+    /// On a GPU, the only one that this process sees; else on the processor.
+    pub cuda: Option<Cuda>,
+}
+
+/// How a model is run on a GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cuda {
+    /// Bytes of its memory that all sessions together may have.
+    pub memory: u64,
+    /// Products may be in TensorFloat-32.
+    pub tf32: bool,
 }
 
 /// One input.
@@ -64,7 +75,8 @@ impl Input {
 /// Whether it could.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Loaded {
-    Ready,
+    /// What runs it: the runtime's name, version and build.
+    Ready(String),
     Refused(String),
 }
 

@@ -1,13 +1,26 @@
-//! What a worker may ask of the kernel, as data: a call, for which arguments, and why. Everything else fails with EPERM.
+//! What a process behind the walls may ask of the kernel, as data: whose rule it is, a call, for which arguments, and why. Everything else fails with EPERM.
 //!
-//! The list was read off runs of queries, components and models. It has nothing that names a file, a process or an address: what a worker uses it holds as a
-//! descriptor.
+//! The lists were read off runs of queries, components and models. They have nothing that names a file, a process or an address: what is used is held as a
+//! descriptor. A runner with a device has more, and among it a way to open files: see [`device`](crate::device).
 
 use std::collections::BTreeMap;
 
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
+
+use crate::device::{DEVICE_CALLS, OLD_CALLS};
+
+/// Who is behind the walls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Plans queries, compiles and runs components, holds rows.
+    Worker,
+    /// Runs a model on the processor.
+    Runner,
+    /// Runs a model on a GPU.
+    DeviceRunner,
+}
 
 /// Which arguments a call is allowed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,80 +29,100 @@ pub enum With {
     Any,
     /// The argument of this number has all of these bits.
     Bits(u8, u64),
+    /// The argument of this number has none of these bits.
+    NoBits(u8, u64),
     /// The argument of this number is this.
     Just(u8, u64),
+    /// The argument of this number, without these bits, is this.
+    Under(u8, u64, u64),
 }
 
 /// A call that is allowed.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
+    /// Whose rule it is.
+    pub who: &'static [Who],
     /// Its name.
     pub name: &'static str,
     /// Its number here.
     pub number: i64,
     /// With which arguments.
     pub with: With,
-    /// What a worker does with it.
+    /// What it is for.
     pub why: &'static str,
 }
 
+/// The worker's alone; the runner's on the processor alone; on a device alone; those of runners; of all.
+pub(crate) const W: &[Who] = &[Who::Worker];
+pub(crate) const R: &[Who] = &[Who::Runner];
+pub(crate) const D: &[Who] = &[Who::DeviceRunner];
+pub(crate) const WR: &[Who] = &[Who::Worker, Who::Runner, Who::DeviceRunner];
+
 macro_rules! calls {
-    ($($name:ident $with:expr, $why:literal;)*) => {
-        [$(Call { name: stringify!($name), number: libc::$name, with: $with, why: $why }),*]
+    ($($who:ident $name:ident $with:expr, $why:literal;)*) => {
+        [$(Call { who: $who, name: stringify!($name), number: libc::$name, with: $with, why: $why }),*]
     };
 }
+pub(crate) use calls;
 
-use With::{Any, Bits, Just};
+use With::{Any, Bits, Just, NoBits};
 
-/// The list.
-pub const CALLS: [Call; 41] = calls! {
+/// The list, but for what a device takes.
+pub const CALLS: [Call; 43] = calls! {
     // Descriptors that are open already.
-    SYS_read Any, "the task, and what the runner answers";
-    SYS_readv Any, "the same";
-    SYS_write Any, "sums to the node, rows to the runner";
-    SYS_writev Any, "the same";
-    SYS_pread64 Any, "rows, and groups that did not fit in memory";
-    SYS_pwrite64 Any, "such groups; the image of a guest's memory";
-    SYS_lseek Any, "the standard library's idea of a file's length";
-    SYS_fstat Any, "a file's length";
-    SYS_close Any, "done with one";
-    SYS_fcntl Any, "another descriptor of the same file; seals of a memory image";
-    SYS_memfd_create Any, "the image of a guest's memory: a file without a name, in memory";
-    SYS_ftruncate Any, "its length";
+    WR SYS_read Any, "the task, and what the runner answers";
+    W SYS_readv Any, "the same";
+    WR SYS_write Any, "sums to the node, rows to the runner";
+    W SYS_writev Any, "the same";
+    W SYS_pread64 Any, "rows, and groups that did not fit in memory";
+    W SYS_pwrite64 Any, "such groups; the image of a guest's memory";
+    W SYS_lseek Any, "the standard library's idea of a file's length";
+    WR SYS_fstat Any, "a file's length";
+    WR SYS_close Any, "done with one";
+    W SYS_fcntl Any, "another descriptor of the same file; seals of a memory image";
+    W SYS_memfd_create Any, "the image of a guest's memory: a file without a name, in memory";
+    W SYS_ftruncate Any, "its length";
     // Memory. Code is compiled, so some of it becomes executable.
-    SYS_mmap Any, "memory";
-    SYS_munmap Any, "memory";
-    SYS_mremap Any, "a buffer that grows";
-    SYS_mprotect Any, "compiled code; how far a guest's memory reaches";
-    SYS_madvise Any, "memory that is given back";
-    SYS_brk Any, "memory";
-    SYS_membarrier Any, "processors see new code";
+    W SYS_mmap Any, "memory";
+    R SYS_mmap NoBits(2, libc::PROT_EXEC as u64), "memory, none of it code: the runtime has all of its own";
+    WR SYS_munmap Any, "memory";
+    WR SYS_mremap Any, "a buffer that grows";
+    W SYS_mprotect Any, "compiled code; how far a guest's memory reaches";
+    R SYS_mprotect NoBits(2, libc::PROT_EXEC as u64), "memory, none of it code: the runtime has all of its own";
+    WR SYS_madvise Any, "memory that is given back";
+    WR SYS_brk Any, "memory";
+    W SYS_membarrier Any, "processors see new code";
     // Threads of this process, and nothing that is another process.
-    SYS_clone Bits(0, libc::CLONE_THREAD as u64 | libc::CLONE_VM as u64), "a thread";
-    SYS_set_robust_list Any, "a thread begins";
-    SYS_rseq Any, "a thread begins";
-    SYS_set_tid_address Any, "a thread begins";
-    SYS_gettid Any, "which thread this is";
-    SYS_getpid Any, "which process this is";
-    SYS_futex Any, "threads wait for each other";
-    SYS_sched_yield Any, "threads wait for each other";
-    SYS_sched_getaffinity Any, "how many processors there are";
-    SYS_getcpu Any, "which processor this is";
-    SYS_prctl Just(0, libc::PR_SET_NAME as u64), "a thread's name";
-    SYS_exit Any, "a thread ends";
-    SYS_exit_group Any, "the process ends";
+    WR SYS_clone Bits(0, libc::CLONE_THREAD as u64 | libc::CLONE_VM as u64), "a thread";
+    WR SYS_set_robust_list Any, "a thread begins";
+    WR SYS_rseq Any, "a thread begins";
+    WR SYS_set_tid_address Any, "a thread begins";
+    WR SYS_gettid Any, "which thread this is";
+    WR SYS_getpid Any, "which process this is";
+    WR SYS_futex Any, "threads wait for each other";
+    WR SYS_sched_yield Any, "threads wait for each other";
+    WR SYS_sched_getaffinity Any, "how many processors there are";
+    WR SYS_getcpu Any, "which processor this is";
+    WR SYS_prctl Just(0, libc::PR_SET_NAME as u64), "a thread's name";
+    WR SYS_exit Any, "a thread ends";
+    WR SYS_exit_group Any, "the process ends";
     // A guest's trap is a signal to this very thread.
-    SYS_rt_sigaction Any, "where a trap goes";
-    SYS_rt_sigprocmask Any, "none while a thread begins";
-    SYS_rt_sigreturn Any, "back from a trap";
-    SYS_sigaltstack Any, "a stack for traps";
+    WR SYS_rt_sigaction Any, "where a trap goes";
+    WR SYS_rt_sigprocmask Any, "none while a thread begins";
+    WR SYS_rt_sigreturn Any, "back from a trap";
+    WR SYS_sigaltstack Any, "a stack for traps";
     // Time and chance: for hash tables and deadlines; no guest sees either.
-    SYS_getrandom Any, "seeds of hash tables";
-    SYS_clock_gettime Any, "time, where the kernel does not map it";
-    SYS_gettimeofday Any, "the same";
-    SYS_clock_nanosleep Any, "a thread waits a little";
-    SYS_restart_syscall Any, "waiting goes on after a signal";
+    WR SYS_getrandom Any, "seeds of hash tables";
+    WR SYS_clock_gettime Any, "time, where the kernel does not map it";
+    WR SYS_gettimeofday Any, "the same";
+    WR SYS_clock_nanosleep Any, "a thread waits a little";
+    WR SYS_restart_syscall Any, "waiting goes on after a signal";
 };
+
+/// The rules of one.
+pub fn rules(who: Who) -> impl Iterator<Item = &'static Call> {
+    CALLS.iter().chain(&DEVICE_CALLS).chain(&OLD_CALLS).filter(move |call| call.who.contains(&who))
+}
 
 /// Why no filter stands.
 #[derive(Debug, thiserror::Error)]
@@ -101,21 +134,25 @@ fn filter(calls: BTreeMap<i64, Vec<SeccompRule>>, others: SeccompAction, these: 
 }
 
 /// The filters, in the order in which they are put up. Where two answer, the one that refuses is heard.
-pub(crate) fn filters() -> Result<[BpfProgram; 2], NoFilter> {
+pub(crate) fn filters(who: Who) -> Result<[BpfProgram; 2], NoFilter> {
     // A pointer hides this call's flags. Where it is not there, the C library takes SYS_clone.
     let unknown = BTreeMap::from([(libc::SYS_clone3, vec![])]);
     let unknown = filter(unknown, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
-    let rule = |call: &Call| {
-        let condition = match call.with {
-            With::Any => return Ok((call.number, vec![])),
-            With::Bits(argument, bits) => (argument, SeccompCmpOp::MaskedEq(bits), bits),
-            With::Just(argument, value) => (argument, SeccompCmpOp::Eq, value),
+    let mut allowed: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for call in rules(who) {
+        let (argument, compare, value) = match call.with {
+            Any => {
+                allowed.insert(call.number, vec![]);
+                continue;
+            }
+            Bits(argument, bits) => (argument, SeccompCmpOp::MaskedEq(bits), bits),
+            NoBits(argument, bits) => (argument, SeccompCmpOp::MaskedEq(bits), 0),
+            Just(argument, value) => (argument, SeccompCmpOp::Eq, value),
+            With::Under(argument, bits, value) => (argument, SeccompCmpOp::MaskedEq(!bits), value),
         };
-        let (argument, compare, value) = condition;
         let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Qword, compare, value)?;
-        Ok((call.number, vec![SeccompRule::new(vec![condition])?]))
-    };
-    let mut allowed = CALLS.iter().map(rule).collect::<Result<BTreeMap<_, _>, BackendError>>()?;
+        allowed.entry(call.number).or_default().push(SeccompRule::new(vec![condition])?);
+    }
     // The filter before this one answers it.
     allowed.insert(libc::SYS_clone3, vec![]);
     Ok([unknown, filter(allowed, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)?])

@@ -1,7 +1,7 @@
 //! Walls around a process that runs a buyer's program. Policy as data, a reason for each wall.
 //!
 //! # Goals
-//! - One call, [`enter`], made by the worker after its inputs are open and before it looks at the buyer's text or code.
+//! - One call, [`enter`], made by a worker or runner after its inputs are open and before it looks at the buyer's text or code; two around a device ([`device`]).
 //! - Say which walls stand ([`Standing`]): the owner can see it, and require it.
 //!
 //! # Non-goals
@@ -10,8 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+pub mod device;
 
-pub use calls::{CALLS, Call, NoFilter, With};
+pub use calls::{CALLS, Call, NoFilter, Who, With, rules};
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};
 use nix::sched::{CloneFlags, unshare};
 use rustix::{
@@ -42,7 +43,7 @@ pub struct Standing {
     pub no_privileges: bool,
     /// No file can be opened and no TCP socket connected or bound.
     pub landlock: bool,
-    /// No system call that is not on the list ([`CALLS`]).
+    /// No system call that is not on its list ([`rules`]).
     pub calls: bool,
 }
 
@@ -55,20 +56,25 @@ pub struct NotAlone(pub usize);
 ///
 /// # Errors
 /// [`NotAlone`]: some library has started a thread.
-pub fn enter(walls: &Walls) -> Result<Standing, NotAlone> {
-    // Where this cannot be read there is no telling.
-    let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
-    if threads != 1 {
-        return Err(NotAlone(threads));
-    }
+pub fn enter(who: Who, walls: &Walls) -> Result<Standing, NotAlone> {
+    alone()?;
     Ok(Standing {
         // First: it takes calls that are not on the list, and memory that is not counted yet.
         namespaces: apart(),
         rlimits: limit(walls),
         no_privileges: drop_privileges(),
         landlock: landlock_all(),
-        calls: filter_calls(),
+        calls: filter_calls(who),
     })
+}
+
+/// There is one thread: walls stand around it and those that it starts.
+pub(crate) fn alone() -> Result<(), NotAlone> {
+    // Where this cannot be read there is no telling.
+    match std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count) {
+        1 => Ok(()),
+        threads => Err(NotAlone(threads)),
+    }
 }
 
 /// Lets other processes go first, from here on: for work that nobody has paid for.
@@ -122,6 +128,6 @@ fn landlock_all() -> bool {
 }
 
 /// The list of calls, around this thread and those that it starts. Last: raising the others takes calls that are not on it.
-fn filter_calls() -> bool {
-    calls::filters().is_ok_and(|filters| filters.iter().all(|filter| seccompiler::apply_filter(filter).is_ok()))
+fn filter_calls(who: Who) -> bool {
+    calls::filters(who).is_ok_and(|filters| filters.iter().all(|filter| seccompiler::apply_filter(filter).is_ok()))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tidegate_gate::{Plan, Split, Terms};
-use tidegate_protocol::{Code, ContentHash, Refusal, manifest::Manifest, policy::Policy, receipt::Mechanism};
+use tidegate_protocol::{Code, ContentHash, Refusal, device::Place, manifest::Manifest, policy::Policy, receipt::Mechanism};
 
 use crate::{
     NodeError,
@@ -47,7 +47,9 @@ pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRe
     let workers = Workers::default();
     let (job, attachment) = file.job(ContentHash([0; 32]), policy, &schema, "0".repeat(32), 0)?;
     let attachment = Codes::at(home, &workers).attachment(&job.program, &attachment, policy).await?;
-    let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32] };
+    // What the policy says of it is the same here; what the owner's machine has is not known, and on this one it runs on the processor.
+    policy.models.device.place(job.program.on(), u32::MAX)?;
+    let work = Work { job, policy: policy.clone(), schema, attachment, prf: [0; 32], place: Place::Cpu };
     let checked = workers.check(&work).await?;
     let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
     let plan = Plan::new(checked.shape.clone()).map_err(gate)?;

@@ -14,6 +14,7 @@ use tidegate_guest::component;
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho, Refusal,
     cost::{FemtoDelta, MicroEpsilon},
+    device::On,
     job::{Data, Key, Mode, Output, Program, RowReduce, Split},
     policy::Policy,
 };
@@ -92,6 +93,8 @@ pub struct WasmFile {
     pub data: Option<PathBuf>,
     /// Where the data is an ONNX model that the component runs through WASI-NN: which of its outputs it gets.
     pub infer: Option<String>,
+    /// Where that model is to run: `"cpu"`, `"cuda"` or `"cuda-tf32"`; wherever the owner lets it if nothing is said.
+    pub on: Option<On>,
     /// `"unit"`, `{ blocks = n }` or `{ blocks = n, resample = g }`.
     #[serde(default = "per_unit")]
     pub split: Split,
@@ -114,6 +117,8 @@ pub struct OnnxFile {
     /// From which of that output's numbers on the reducers take theirs.
     #[serde(default)]
     pub index: u32,
+    /// Where it is to run: `"cpu"`, `"cuda"` or `"cuda-tf32"`; wherever the owner lets it if nothing is said.
+    pub on: Option<On>,
     /// Rows to unit or block.
     pub reduce: RowReduce,
     /// Whose rows make one contribution.
@@ -203,6 +208,7 @@ impl JobFile {
                     module,
                     data,
                     infer: wasm.infer.clone(),
+                    on: wasm.on,
                     select: wasm.select.trim().to_owned(),
                     params_base64: STANDARD.encode(params),
                     split: wasm.split,
@@ -218,6 +224,7 @@ impl JobFile {
                     select: onnx.select.trim().to_owned(),
                     output: onnx.output.clone(),
                     index: onnx.index,
+                    on: onnx.on,
                     label: onnx.label.clone(),
                     reduce: onnx.reduce,
                     split: onnx.split,

@@ -113,7 +113,10 @@ impl Job {
                 }
                 Ok(())
             }
-            Program::Wasm { outputs, split, params_base64, data, infer, .. } => {
+            Program::Wasm { outputs, split, params_base64, data, infer, on, .. } => {
+                if on.is_some() && infer.is_none() {
+                    return Err(bad("program.on", "says where a model runs, and the component has none".into()));
+                }
                 if data.is_some_and(|data| !(1..=limits::PROGRAM_BYTES as u64).contains(&data.bytes)) {
                     return Err(bad("program.data", format!("must have 1 to {} bytes", limits::PROGRAM_BYTES)));
                 }

@@ -14,6 +14,7 @@
 
 pub mod approval;
 pub mod cost;
+pub mod device;
 pub mod dsse;
 pub mod frame;
 pub mod grant;

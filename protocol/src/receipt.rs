@@ -107,6 +107,21 @@ pub struct Mechanism {
     pub columns: Vec<ColumnNote>,
 }
 
+/// What runs a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InferenceNote {
+    /// The runtime's execution provider: `cpu` or `cuda`.
+    pub provider: String,
+    /// The device's name, as its maker has it.
+    pub device: String,
+    /// The runtime's name, version and build.
+    pub runtime: String,
+    /// Whether products are in TensorFloat-32.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tf32: bool,
+}
+
 /// What INTENT and OUTCOME say about the job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,6 +151,9 @@ pub struct JobFacts {
     pub mechanism: Mechanism,
     /// `tidegate` version and build.
     pub engine: String,
+    /// What runs its model, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference: Option<InferenceNote>,
     /// Start of the public slot, RFC 3339.
     pub slot_start: String,
     /// End of the public slot.

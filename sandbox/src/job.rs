@@ -9,6 +9,7 @@ use tidegate_gate::{
 };
 use tidegate_protocol::{
     Code, ContentHash, Job, Refusal,
+    device::Place,
     job::{Data, Key, Mode, Output, Program, Reducer, Split},
     policy::{JobKind, Policy},
 };
@@ -166,6 +167,20 @@ impl Admitted {
 /// # Errors
 /// A [`Refusal`] naming the construct and the fix.
 pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<Attachment>) -> Result<Admitted, Refusal> {
+    admit_at(job, policy, schema, attachment, Place::Cpu)
+}
+
+/// [`admit`] for where its model runs: on a GPU more rows go together.
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_at(
+    job: &Job,
+    policy: &Policy,
+    schema: &SchemaRef,
+    attachment: Option<Attachment>,
+    place: Place,
+) -> Result<Admitted, Refusal> {
     job.check()?;
     let kind = job.program.kind();
     if !policy.kinds.contains(&kind) {
@@ -209,13 +224,13 @@ pub fn admit(job: &Job, policy: &Policy, schema: &SchemaRef, attachment: Option<
         Program::Wasm { select, outputs, split, .. } => {
             let select = sql::admit_select(select, schema, policy)?;
             let sent = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the component is missing"))?;
-            let guest = wasm::Program::admit(&sent, select, &job.program, policy)?;
+            let guest = wasm::Program::admit(&sent, select, &job.program, policy, place)?;
             (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
         }
         Program::Onnx { select, outputs, split, .. } => {
             let select = sql::admit_select(select, schema, policy)?;
             let sent = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the model is missing"))?;
-            let model = onnx::Model::admit(sent.bytes(), select, &job.program, policy)?;
+            let model = onnx::Model::admit(sent.bytes(), select, &job.program, policy, place)?;
             (program_shape(outputs, *split), Engine::Onnx(Box::new(model)))
         }
     };

@@ -22,7 +22,7 @@ pub mod wasm;
 mod job;
 mod prf;
 
-pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, admit, run, run_into};
+pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, admit, admit_at, run, run_into};
 
 /// Takes the sums of some groups; none comes twice. Its error ends the run.
 pub type Sink<'a> = dyn FnMut(Vec<tidegate_gate::GroupSums>) -> Result<(), RunError> + 'a;

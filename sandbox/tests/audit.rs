@@ -35,6 +35,7 @@ fn sums(guest: &str, split: Split, outputs: &[Output], with: bool) -> (Plan, Sum
     let bytes = tidegate_fixtures::guest(guest).unwrap();
     let job = job(Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(&bytes),
         select: "SELECT spend, visits FROM dataset".into(),
         params_base64: String::new(),

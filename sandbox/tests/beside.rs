@@ -46,6 +46,7 @@ fn beside(
         params_base64: BASE64_STANDARD.encode(params),
         data: Some(Data::of(model)),
         infer: Some("y".into()),
+        on: None,
         split: asked.split,
         outputs: asked.outputs.clone(),
     };
@@ -237,6 +238,7 @@ fn what_does_not_belong_together_is_refused() {
         params_base64: String::new(),
         data: None,
         infer: None,
+        on: None,
         split: Split::Unit,
         outputs: asked.outputs.clone(),
     };
@@ -244,7 +246,7 @@ fn what_does_not_belong_together_is_refused() {
     let said = admit(&job(program.clone()), &open(), &schema, Some(scoring().1.clone().into())).unwrap_err().to_string();
     assert!(said.contains("runs a model, and the job names none"), "{said}");
     let Program::Wasm { module, select, params_base64, data, split, outputs, .. } = program else { unreachable!() };
-    let program = Program::Wasm { module, select, params_base64, data, infer: Some("y".into()), split, outputs };
+    let program = Program::Wasm { module, select, params_base64, data, infer: Some("y".into()), on: None, split, outputs };
     let said = job(program).check().unwrap_err().to_string();
     assert!(said.contains("program.infer") && said.contains("data is the model"), "{said}");
 }

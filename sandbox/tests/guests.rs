@@ -55,6 +55,7 @@ fn run_with(component: Vec<u8>, select: &str, params: &str, data: &[u8], split: 
         weights: Default::default(),
         program: Program::Wasm {
             infer: None,
+            on: None,
             module: ContentHash::of(&component),
             select: select.into(),
             params_base64: BASE64_STANDARD.encode(params),

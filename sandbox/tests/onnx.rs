@@ -22,6 +22,7 @@ fn model(name: &str) -> Vec<u8> {
 fn program(bytes: &[u8], select: &str, output: &str, reduce: RowReduce) -> Program {
     let score = Output { name: "score".into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 };
     Program::Onnx {
+        on: None,
         model: ContentHash::of(bytes),
         select: select.into(),
         label: None,

@@ -26,6 +26,7 @@ fn run_text(t: &Table, text: &str, outputs: &[Output], shown: &mut Rehearsal) ->
     let bytes = wat::parse_str(text).unwrap();
     let job = job(Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(&bytes),
         select: "SELECT spend, visits FROM dataset".into(),
         params_base64: String::new(),

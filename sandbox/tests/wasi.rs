@@ -95,6 +95,7 @@ fn run_guest(component: &[u8], params: &str) -> Result<(Vec<i128>, Vec<String>),
     let output = |name: &str| Output { name: name.into(), lo: 0.0, hi: 1.0, reducer: Reducer::Sum, default: 0.5 };
     let job = job(Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(component),
         select: "SELECT spend FROM dataset".into(),
         params_base64: params.into(),

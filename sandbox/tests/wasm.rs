@@ -26,6 +26,7 @@ fn run_bytes(bytes: Vec<u8>, split: Split, rehearsal: Option<&mut Rehearsal>) ->
     let t = people();
     let job = job(Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(&bytes),
         select: "SELECT spend FROM dataset".into(),
         params_base64: String::new(),
@@ -62,6 +63,7 @@ fn data_is_paid_from_fuel() {
     let job_of = |bytes: &[u8], data: &[u8], outputs: Vec<Output>| {
         job(Program::Wasm {
             infer: None,
+            on: None,
             module: ContentHash::of(bytes),
             select: "SELECT spend FROM dataset".into(),
             params_base64: String::new(),
@@ -108,6 +110,7 @@ fn outputs_may_take_several_numbers() {
         let vector = Output { name: "v".into(), lo: -1.0, hi: 1.0, reducer: Reducer::Vector { len }, default: 0.0 };
         let job = job(Program::Wasm {
             infer: None,
+            on: None,
             module: ContentHash::of(&bytes),
             select: "SELECT spend FROM dataset".into(),
             params_base64: String::new(),
@@ -136,6 +139,7 @@ fn a_gradient_is_computed_person_by_person() {
     let within = |name: &str| Output { name: name.into(), lo: -1.0, hi: 1.0, reducer: Reducer::Sum, default: 0.0 };
     let job = job(Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(&bytes),
         select: "SELECT spend, visits FROM dataset".into(),
         params_base64: base64::Engine::encode(&base64::prelude::BASE64_STANDARD, params),
@@ -167,6 +171,7 @@ fn a_unit_of_any_number_of_rows_is_handed_over_in_bounded_memory() {
     let bytes = guest("heavy");
     let job = job(Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(&bytes),
         select: format!("SELECT visits, {wide} FROM dataset"),
         params_base64: String::new(),
@@ -241,6 +246,7 @@ fn no_hostile_guest_is_moved_further_by_one_person_than_the_noise_is_for() {
                 let t = table(rows);
                 let job = job(Program::Wasm {
                     infer: None,
+                    on: None,
                     module: ContentHash::of(&component),
                     select: "SELECT spend FROM dataset".into(),
                     params_base64: String::new(),
@@ -298,6 +304,7 @@ fn bytes_other_than_the_signed_hash_are_refused() {
     let t = people();
     let job = job(Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash::of(b"other"),
         select: "SELECT spend FROM dataset".into(),
         params_base64: String::new(),

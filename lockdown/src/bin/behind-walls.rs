@@ -1,5 +1,5 @@
 //! Raises the walls, does what it is told, and says whether it could. `tests/walls.rs` tells it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unsafe_code)]
 
 use std::{
     fs::File,
@@ -19,10 +19,15 @@ use rustix::{
     fs::{CWD, Mode, OFlags},
     process::Signal,
 };
-use tidegate_lockdown::{Walls, enter};
+use tidegate_lockdown::{Call, Walls, Who, With, device, enter, rules};
 
 fn main() {
-    let [_, act, folder] = std::env::args().collect::<Vec<_>>().try_into().expect("an act and a folder");
+    let [_, who, act, folder] = std::env::args().collect::<Vec<_>>().try_into().expect("who, an act and a folder");
+    let who = match who.as_str() {
+        "worker" => Who::Worker,
+        "runner" => Who::Runner,
+        _ => Who::DeviceRunner,
+    };
     // What a worker holds is open before the walls rise.
     let held = std::path::Path::new(&folder).join("held");
     let mut held = File::options().read(true).write(true).create(true).truncate(false).open(held).unwrap();
@@ -40,11 +45,30 @@ fn main() {
         return println!("{dropped} {:?}", rustix::thread::capabilities(None).unwrap());
     }
     let walls = Walls { memory_bytes: 512 << 20, cpu_seconds: 20, file_bytes: 1 << 20 };
-    let standing = match enter(&walls) {
+    let raised = match who {
+        Who::DeviceRunner => device::prepare(&walls, &[std::path::PathBuf::from(&folder)]),
+        _ => enter(who, &walls),
+    };
+    let mut standing = match raised {
         Ok(standing) => standing,
         Err(e) => return println!("refused: {e}"),
     };
     drop(waiting);
+    // One thread that was there before the last wall, as a driver's would be.
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let early = (who == Who::DeviceRunner).then(|| {
+        std::thread::spawn(move || {
+            told.recv().unwrap();
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map(|_| ())
+        })
+    });
+    if who == Who::DeviceRunner {
+        standing.calls = device::close();
+    }
+    let early = early.map(|thread| {
+        tell.send(()).unwrap();
+        thread.join().unwrap()
+    });
     let path = |name: &str| format!("{folder}/{name}");
     let nothing = |_| ();
     let done: std::io::Result<()> = match act.as_str() {
@@ -104,9 +128,82 @@ fn main() {
             std::hint::black_box(std::time::Instant::now());
             Ok(())
         }
+        "be a thread that was there before" => early.expect("there is one"),
+        "make memory that is code" => try_code(),
+        "open a library" => File::open(std::fs::read_link("/proc/self/exe").unwrap_or_default()).map(|_| ()),
+        "open what it was given" => File::open(path("held")).map(|_| ()),
+        "everything that is not listed" => {
+            let listed = |number: &i64| rules(who).any(|call| call.number == *number) || *number == libc::SYS_clone3;
+            // Whoever makes these two (uprobe, uretprobe) without the kernel's own probe is ended by it, filter or not.
+            all_denied((0..=511).filter(|number| !listed(number) && ![335, 336].contains(number)))
+        }
+        "everything that is listed" => all_let_through(rules(who)),
         "count processors" => std::thread::available_parallelism().map(|_| ()),
         "threads before" => Ok(()),
         other => panic!("no act {other}"),
     };
     println!("{} {:?}", done.map_or_else(|e| format!("failed: {e}"), |()| "done".into()), standing);
+}
+
+fn call(number: i64, arguments: [i64; 3]) -> std::io::Result<i64> {
+    let [a, b, c] = arguments;
+    // SAFETY: no argument is a place in memory: the kernel refuses them, or leaves this process as it was.
+    let returned = unsafe { libc::syscall(number, a, b, c, -1, -1, -1) };
+    if returned == -1 { Err(std::io::Error::last_os_error()) } else { Ok(returned) }
+}
+
+fn denied(number: i64, arguments: [i64; 3]) -> bool {
+    call(number, arguments).is_err_and(|e| e.raw_os_error() == Some(libc::EPERM))
+}
+
+fn all_denied(numbers: impl Iterator<Item = i64>) -> std::io::Result<()> {
+    let open: Vec<i64> = numbers.filter(|number| !denied(*number, [-1; 3])).collect();
+    if open.is_empty() { Ok(()) } else { Err(std::io::Error::other(format!("let through: {open:?}"))) }
+}
+
+/// Each rule with arguments that it names and that do nothing. Those that end a thread or go back from a signal are used by every run.
+fn all_let_through<'a>(rules: impl Iterator<Item = &'a Call>) -> std::io::Result<()> {
+    let ends = [libc::SYS_exit, libc::SYS_exit_group, libc::SYS_rt_sigreturn];
+    let mut shut = vec![];
+    for rule in rules.filter(|rule| !ends.contains(&rule.number)) {
+        let mut arguments = [-1; 3];
+        let mut beside = None;
+        match rule.with {
+            With::Any => {}
+            With::Bits(argument, bits) => {
+                arguments[usize::from(argument)] = bits as i64;
+                beside = Some((argument, 0));
+            }
+            With::NoBits(argument, bits) => {
+                arguments[usize::from(argument)] = !bits as i64;
+                beside = Some((argument, -1));
+            }
+            With::Just(argument, value) | With::Under(argument, _, value) => {
+                arguments[usize::from(argument)] = value as i64;
+                beside = Some((argument, -1));
+            }
+        }
+        // A clone that the kernel refuses: no thread of ours.
+        if rule.number == libc::SYS_clone {
+            arguments = [-1; 3];
+        }
+        if denied(rule.number, arguments) {
+            shut.push(format!("{} is shut", rule.name));
+        }
+        if let Some((argument, value)) = beside {
+            arguments[usize::from(argument)] = value;
+            if !denied(rule.number, arguments) {
+                shut.push(format!("{} is open beside {:?}", rule.name, rule.with));
+            }
+        }
+    }
+    if shut.is_empty() { Ok(()) } else { Err(std::io::Error::other(shut.join(", "))) }
+}
+
+/// A page that may be written and executed.
+fn try_code() -> std::io::Result<()> {
+    let flags = rustix::mm::MapFlags::PRIVATE;
+    let protection = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE | rustix::mm::ProtFlags::EXEC;
+    // SAFETY: a new mapping, wherever the kernel puts it; nobody uses it.
+    unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), 4096, protection, flags) }.map(|_| ()).map_err(Into::into)
 }

@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod clock;
+mod models;
 mod run;
 mod slots;
 mod submit;

@@ -8,19 +8,18 @@ use std::{
 
 use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State, dataset::Dataset};
 use tidegate_gate::{Plan, Terms};
-use tidegate_gpu_runner::library;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Delivery,
     grant::Action,
     job::{Mode, Program},
     limits,
-    receipt::{JobFacts, LedgerLink},
+    receipt::{InferenceNote, JobFacts, LedgerLink},
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Provider, clock, slots::Slot, unavailable};
+use super::{Provider, clock, models, slots::Slot, unavailable};
 use crate::{
     code::Codes,
     fault, file_error,
@@ -40,6 +39,8 @@ pub(super) struct AdmittedJob<'a> {
     pub(super) plan: Plan,
     pub(super) terms: Terms,
     approval: Option<ContentHash>,
+    /// What runs its model.
+    inference: Option<InferenceNote>,
     grant: ContentHash,
     start: SystemTime,
 }
@@ -234,12 +235,8 @@ impl Provider {
         attachment: Option<Arc<Vec<u8>>>,
         grant: ContentHash,
     ) -> Result<AdmittedJob<'_>, Refusal> {
-        if job.body().program.infers() && library::find().is_none() {
-            return Err(Refusal::new(Code::Unavailable, "the owner's node has no ONNX Runtime")
-                .at("program")
-                .fix(library::HOW_TO));
-        }
         let dataset = self.dataset(&job.body().dataset)?;
+        let place = models::place(&job.body().program, dataset.policy.body())?;
         let sent = attachment.as_ref().map_or(&[][..], |sent| sent);
         let attachment =
             Codes::at(&self.home, &self.workers).attachment(&job.body().program, sent, dataset.policy.body()).await?;
@@ -249,8 +246,9 @@ impl Provider {
         let schema = File::open(first).map_err(|e| file_error(first, e)).map_err(unavailable)?;
         let schema = tidegate_sandbox::units::schema(&schema).map_err(unavailable)?;
         let prf = self.identity.derive(&format!("prf of job {}", job.id()));
-        let work = Work { job: job.body().clone(), policy: dataset.policy.body().clone(), schema, attachment, prf };
-        let checked = self.workers.check(&work).await?;
+        let work = Work { job: job.body().clone(), policy: dataset.policy.body().clone(), schema, attachment, prf, place };
+        let (work, checked) = models::check(&self.workers, work).await?;
+        let inference = checked.runtime.map(|runtime| models::note(work.place, runtime));
         let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
         let plan = Plan::new(checked.shape).map_err(gate)?;
         let terms = Terms::of(job.body(), &work.policy, &plan).map_err(gate)?;
@@ -263,6 +261,7 @@ impl Provider {
             plan,
             terms,
             approval: None,
+            inference,
             grant,
             start,
         })
@@ -298,6 +297,7 @@ impl Provider {
             },
             mechanism: terms.mechanism(plan),
             engine: format!("tidegate {}", env!("CARGO_PKG_VERSION")),
+            inference: admitted.inference.clone(),
             slot_start: clock::rfc3339(*start),
             slot_end: clock::rfc3339(end),
         };

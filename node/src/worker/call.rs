@@ -11,7 +11,7 @@ use arrow::datatypes::SchemaRef;
 use tidegate_gate::{GroupSums, Sums};
 use tidegate_gpu_runner::library;
 use tidegate_lockdown::Standing;
-use tidegate_protocol::{Code, Refusal, job::Program, limits};
+use tidegate_protocol::{Code, Refusal, device::Place, job::Program, limits};
 use tidegate_sandbox::{self as sandbox, Rehearsal, wasm};
 use tokio::{io::AsyncReadExt as _, sync::mpsc::Sender};
 
@@ -42,7 +42,7 @@ impl Workers {
             Err(e) => Err(e),
         };
         match answer {
-            Ok(Answer::Checked { shape, declared, pattern }) => Ok(Checked { shape, declared, pattern }),
+            Ok(Answer::Checked { shape, declared, pattern, runtime }) => Ok(Checked { shape, declared, pattern, runtime }),
             Ok(Answer::Refused(refusal)) => Err(refusal),
             Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
             Err(WorkerFailed::NotStarted(e)) => {
@@ -148,7 +148,7 @@ impl Workers {
     fn order(&self, work: &Work, given: Option<&Given<'_>>) -> Result<(Order, Option<Runner>), WorkerFailed> {
         // A buyer may check a job where there is no runtime; an owner's node refuses it before.
         let runs = work.job.program.infers() && (given.is_some() || library::find().is_some());
-        let runner = runs.then(|| Runner::take(self)).transpose()?;
+        let runner = runs.then(|| Runner::take(self, work.place)).transpose()?;
         Ok((task(work, given, runner.is_some())?, runner))
     }
 
@@ -223,8 +223,8 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn take(workers: &Workers) -> Result<Self, WorkerFailed> {
-        let (child, socket) = workers.take_runner()?.parts();
+    pub(super) fn take(workers: &Workers, place: Place) -> Result<Self, WorkerFailed> {
+        let (child, socket) = workers.take_runner(place)?.parts();
         let (runner_in, to) = std::io::pipe().map_err(not_started)?;
         let (from, runner_out) = std::io::pipe().map_err(not_started)?;
         // Without a name, and without a size until the worker knows the model's: then sealed.
@@ -253,6 +253,7 @@ fn task(work: &Work, given: Option<&Given<'_>>, runner: bool) -> Result<Order, W
         files: given.map_or(0, |given| given.files.len() as u32),
         runner,
         prf: work.prf,
+        place: work.place,
         least_units: given.map_or(1, |given| given.least_units),
         rehearsal: given.is_some_and(|given| given.rehearsal),
     })))

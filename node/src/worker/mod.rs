@@ -9,9 +9,15 @@ use std::io::Write;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use tidegate_gate::{GroupSums, Shape};
+use tidegate_gpu_runner::{
+    device::{self, Gpu},
+    library,
+    server::DEVICE_MEMORY,
+};
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{
     Job, Refusal,
+    device::{DeviceRule, Place},
     job::Key,
     limits,
     policy::{JobKind, Policy},
@@ -46,8 +52,14 @@ pub fn memory(policy: &Policy) -> u64 {
     let runner = policy.kinds.contains(&JobKind::Onnx).then(|| {
         let threads = model::threads(policy.models.threads);
         tidegate_gpu_runner::server::private_memory(policy.models.memory_bytes, limits::PROGRAM_BYTES as u64, threads)
+            + if policy.models.device != DeviceRule::Cpu && !usable_gpus().is_empty() { DEVICE_MEMORY } else { 0 }
     });
     worker_memory(policy) + runner.unwrap_or_default()
+}
+
+/// GPUs that models can be run on: there is one, and a runtime for it.
+pub fn usable_gpus() -> Vec<Gpu> {
+    if library::find_cuda().is_some() { device::gpus() } else { vec![] }
 }
 
 /// What the worker is told.
@@ -89,6 +101,8 @@ struct Task {
     /// Whether it holds a runner's pipes and memory.
     runner: bool,
     prf: [u8; 32],
+    /// Where its model runs.
+    place: Place,
     /// Groups of fewer units are of no use.
     least_units: i64,
     /// Mock rows: show what the program says.
@@ -102,6 +116,8 @@ enum Answer {
         shape: Shape,
         declared: Vec<Vec<Key>>,
         pattern: String,
+        /// What runs its model.
+        runtime: Option<String>,
     },
     Walls(Standing),
     /// A component's code.
@@ -127,6 +143,8 @@ pub struct Work {
     pub attachment: Option<Attachment>,
     /// Key of the PRF.
     pub prf: [u8; 32],
+    /// Where its model runs.
+    pub place: Place,
 }
 
 /// What a check found: public numbers.
@@ -138,6 +156,8 @@ pub struct Checked {
     pub declared: Vec<Vec<Key>>,
     /// The program's SQL without its literals.
     pub pattern: String,
+    /// What runs its model: the runtime's name, version and build.
+    pub runtime: Option<String>,
 }
 
 /// The worker failed: for the owner's log alone.

@@ -7,7 +7,8 @@ use std::{
 };
 
 use arrow::array::Array as _;
-use tidegate_gpu_runner::{InferenceFailed, Input, Model, client::Client, server::Runtime};
+use tidegate_gpu_runner::{Cuda, InferenceFailed, Input, Model, client::Client, server::Runtime};
+use tidegate_protocol::{device::Place, policy::ModelRules};
 use tidegate_sandbox::{
     RunError,
     onnx::{self, Inference, Values},
@@ -15,6 +16,9 @@ use tidegate_sandbox::{
 };
 
 use super::{WorkerFailed, Workers, failed, pool::receive};
+
+/// Runs at a time on a GPU: rows of one are copied while the other is computed.
+const STREAMS: u32 = 2;
 
 /// How many runs at a time a policy allows here: it says so many, or 0.
 pub(super) fn threads(most: u32) -> u32 {
@@ -31,7 +35,16 @@ pub(super) struct Runner {
 
 impl Runner {
     /// Has it load a model.
-    pub(super) fn load(self, (bytes, spec): (&[u8], &onnx::Spec)) -> Result<Remote, InferenceFailed> {
+    pub(super) fn load(
+        self,
+        (bytes, spec): (&[u8], &onnx::Spec),
+        place: Place,
+        models: &ModelRules,
+    ) -> Result<Remote, InferenceFailed> {
+        let (threads, cuda) = match place {
+            Place::Cpu => (threads(spec.threads), None),
+            Place::Cuda { tf32, .. } => (STREAMS, Some(Cuda { memory: models.gpu_memory_bytes, tf32 })),
+        };
         let input = |c: &onnx::Column| Input { name: c.name.clone(), elem: c.elem, size: c.size, row: c.row.clone() };
         self.load_as(&Model {
             bytes: bytes.to_vec(),
@@ -43,7 +56,8 @@ impl Runner {
             step: spec.step() as u32,
             batched: matches!(spec.runs, onnx::Runs::Batches(_)),
             working: spec.bytes,
-            threads: threads(spec.threads),
+            threads,
+            cuda,
         })
     }
 
@@ -58,10 +72,18 @@ impl Workers {
     /// # Errors
     /// [`WorkerFailed`] where there is none, or it does not load the model.
     pub fn infer(&self, model: &Model) -> Result<(impl Sized + use<>, Client<File, File>), WorkerFailed> {
-        let super::call::Runner { child, held } = super::call::Runner::take(self)?;
+        let place = if model.cuda.is_some() { Place::Cuda { index: 0, tf32: false } } else { Place::Cpu };
+        let super::call::Runner { child, held } = super::call::Runner::take(self, place)?;
         let [to, from, memory] = held.map(File::from);
         let remote = Runner { to, from, memory }.load_as(model).map_err(failed)?;
         Ok((child, remote.0))
+    }
+}
+
+impl Remote {
+    /// What runs the model.
+    pub(super) fn runtime(&self) -> &str {
+        self.0.runtime()
     }
 }
 

@@ -18,8 +18,11 @@ use std::{
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
-use tidegate_gpu_runner::library;
-use tidegate_protocol::limits;
+use tidegate_gpu_runner::{
+    device::{self, Gpu},
+    library,
+};
+use tidegate_protocol::{device::Place, limits};
 use tokio::{
     io::AsyncWriteExt as _,
     process::{Child, Command},
@@ -90,7 +93,12 @@ impl Workers {
     }
 
     /// A runner, started by now where there is one.
-    pub(super) fn take_runner(&self) -> Result<Started, WorkerFailed> {
+    pub(super) fn take_runner(&self, place: Place) -> Result<Started, WorkerFailed> {
+        if let Place::Cuda { index, .. } = place {
+            let library = library::find_cuda().ok_or_else(|| not_started("ONNX Runtime for GPUs is not here"))?;
+            let gpu = device::gpus().into_iter().find(|gpu| gpu.index == index);
+            return self.0.gpu_runner(&library, &gpu.ok_or_else(|| not_started(format!("there is no GPU {index}")))?);
+        }
         let library = library::find().ok_or_else(|| not_started("ONNX Runtime is not here"))?;
         alive(&self.0.runners).map_or_else(|| self.0.runner(&library), Ok)
     }
@@ -125,6 +133,23 @@ impl Pool {
 
     fn runner(&self, library: &Path) -> Result<Started, WorkerFailed> {
         Started::start(&self.program()?, |command| command.arg("runner").arg(library).env(library::QUIET.0, library::QUIET.1))
+    }
+
+    /// One that sees this GPU and no other.
+    fn gpu_runner(&self, library: &Path, gpu: &Gpu) -> Result<Started, WorkerFailed> {
+        let name = gpu.uuid.clone().unwrap_or_else(|| gpu.index.to_string());
+        Started::start(&self.program()?, |command| {
+            let libraries = library::cuda_path(library);
+            command
+                .arg("runner")
+                .arg(library)
+                .env(library::QUIET.0, library::QUIET.1)
+                .env("LD_LIBRARY_PATH", &libraries)
+                .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+                .env("CUDA_VISIBLE_DEVICES", &name)
+                // Compiled kernels are kept nowhere.
+                .env("CUDA_CACHE_DISABLE", "1")
+        })
     }
 
     fn program(&self) -> Result<PathBuf, WorkerFailed> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tidegate_gpu_runner::{InferenceFailed, layout::MOST_BYTES};
-use tidegate_lockdown::{Walls, enter, step_back};
+use tidegate_lockdown::{Walls, Who, enter, step_back};
 use tidegate_protocol::{self as protocol, Refusal, job::Program, limits};
 use tidegate_sandbox::{
     Attachment, Help, Rehearsal, RunError, Sink,
@@ -35,7 +35,8 @@ pub fn main() -> Result<(), WorkerFailed> {
     drop(bytes);
     let task = match order {
         Order::Walls => {
-            let standing = enter(&Walls { memory_bytes: WORKER_MEMORY, cpu_seconds: 1, file_bytes: 0 }).map_err(failed)?;
+            let standing =
+                enter(Who::Worker, &Walls { memory_bytes: WORKER_MEMORY, cpu_seconds: 1, file_bytes: 0 }).map_err(failed)?;
             return write_frame(&mut std::io::stdout().lock(), &Answer::Walls(standing));
         }
         Order::Compile { component, memory } => return compile(&component, memory),
@@ -63,18 +64,21 @@ pub fn main() -> Result<(), WorkerFailed> {
     };
     // A query may keep every processor busy for its whole slot; four is for the compiler's threads beside it.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4) as u64;
-    let walls = enter(&Walls {
-        memory_bytes: worker_memory(&task.policy),
-        cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
-        file_bytes: match &task.job.program {
-            _ if spill.is_some() => SPILL_BYTES,
-            // A file in memory holds what a guest's memory begins with, and one the rows that a runner reads.
-            Program::Wasm { infer: Some(_), .. } => MOST_BYTES.max(task.policy.limits.memory_bytes),
-            Program::Wasm { .. } => task.policy.limits.memory_bytes,
-            Program::Onnx { .. } => MOST_BYTES,
-            Program::Sql { .. } => 0,
+    let walls = enter(
+        Who::Worker,
+        &Walls {
+            memory_bytes: worker_memory(&task.policy),
+            cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
+            file_bytes: match &task.job.program {
+                _ if spill.is_some() => SPILL_BYTES,
+                // A file in memory holds what a guest's memory begins with, and one the rows that a runner reads.
+                Program::Wasm { infer: Some(_), .. } => MOST_BYTES.max(task.policy.limits.memory_bytes),
+                Program::Wasm { .. } => task.policy.limits.memory_bytes,
+                Program::Onnx { .. } => MOST_BYTES,
+                Program::Sql { .. } => 0,
+            },
         },
-    });
+    );
     walls.map_err(failed)?;
     let mut out = std::io::stdout().lock();
     let last = answer(task, &files, runner, spill.as_ref(), &mut |groups| {
@@ -88,7 +92,7 @@ fn compile(component: &[u8], memory: usize) -> Result<(), WorkerFailed> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     step_back();
     let cpu_seconds = limits::COMPILE_SECONDS * threads + 1;
-    enter(&Walls { memory_bytes: WORKER_MEMORY, cpu_seconds, file_bytes: 0 }).map_err(failed)?;
+    enter(Who::Worker, &Walls { memory_bytes: WORKER_MEMORY, cpu_seconds, file_bytes: 0 }).map_err(failed)?;
     let answer = match Code::compile(component, memory) {
         Ok(code) => Answer::Compiled(code.bytes().to_vec()),
         Err(refusal) => Answer::Refused(refusal),
@@ -107,13 +111,13 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
         Sent::Code(code) => Some(Attachment::from(Code::of_own_compiler(code))),
     };
     let attachment = attachment.map(|sent| sent.with_data(task.data));
-    let admitted = match tidegate_sandbox::admit(&task.job, &task.policy, &schema, attachment) {
+    let admitted = match tidegate_sandbox::admit_at(&task.job, &task.policy, &schema, attachment, task.place) {
         Ok(admitted) => admitted,
         Err(refusal) => return Answer::Refused(refusal),
     };
     let remote = match (admitted.loads(), runner) {
-        (Some(model), Some(runner)) => match runner.load(model) {
-            Ok(remote) => Some(Arc::new(remote) as Arc<dyn Inference>),
+        (Some(model), Some(runner)) => match runner.load(model, task.place, &task.policy.models) {
+            Ok(remote) => Some(Arc::new(remote)),
             // Before any row is read this says something of the model alone.
             Err(e) if files.is_empty() => return Answer::Refused(not_loaded(&e)),
             Err(e) => return Answer::Failed(e.to_string()),
@@ -125,10 +129,16 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
             shape: admitted.plan().shape().clone(),
             declared: admitted.declared().to_vec(),
             pattern: pattern(task.job.program.sql()),
+            runtime: remote.map(|remote| remote.runtime().to_owned()),
         };
     }
     let mut shown = task.rehearsal.then(Rehearsal::default);
-    let help = Help { inference: remote, rehearsal: shown.as_mut(), spill, least_units: task.least_units };
+    let help = Help {
+        inference: remote.map(|remote| remote as Arc<dyn Inference>),
+        rehearsal: shown.as_mut(),
+        spill,
+        least_units: task.least_units,
+    };
     match run_into(&admitted, files, &task.prf, help, sink) {
         Ok(()) => Answer::Done(shown.unwrap_or_default()),
         Err(e) => Answer::Failed(e.to_string()),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Output, Split};
 use crate::{
     ContentHash,
+    device::On,
     policy::JobKind,
     refusal::{Code, Refusal},
 };
@@ -86,6 +87,9 @@ pub enum Program {
         /// The data is an ONNX model, which the component runs through WASI-NN: the output that it gets of it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         infer: Option<String>,
+        /// Where that model is to run; wherever the owner lets it if nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<On>,
         /// Calls.
         split: Split,
         /// The contribution vector.
@@ -105,6 +109,9 @@ pub enum Program {
         /// From which of that output's numbers on the reducers take theirs.
         #[serde(default)]
         index: u32,
+        /// Where it is to run; wherever the owner lets it if nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<On>,
         /// Rows → unit or block, number by number.
         reduce: RowReduce,
         /// Whose rows make one contribution.
@@ -162,6 +169,14 @@ impl Program {
     /// Whether it runs a model.
     pub fn infers(&self) -> bool {
         matches!(self, Self::Onnx { .. } | Self::Wasm { infer: Some(_), .. })
+    }
+
+    /// Where its model is to run.
+    pub fn on(&self) -> Option<On> {
+        match self {
+            Self::Sql { .. } => None,
+            Self::Wasm { on, .. } | Self::Onnx { on, .. } => *on,
+        }
     }
 
     /// BLAKE3 of its canonical JSON (RFC 8785): text, keys and all. What a policy's standing rule names.

@@ -298,6 +298,8 @@ mod tests {
             ("[access]", "[models]\ngflops = 0\n[access]", "models.gflops"),
             ("[access]", "[models]\ngflops = nan\n[access]", "models.gflops"),
             ("[access]", "[models]\nthreads = 0\n[access]", "models.threads"),
+            ("[access]", "[models]\ndevice = \"gpu\"\n[access]", "models.device"),
+            ("[access]", "[models]\ngpu_memory_mib = 1\n[access]", "models.gpu_memory_mib"),
             ("[access]", "[models]\nmemory_mib = 0\n[access]", "models.memory_mib"),
             ("[access]", "[models]\nmemory_mib = 100000\n[access]", "models.memory_mib"),
             ("replicate = \"nobody\"", "", "(file)"),

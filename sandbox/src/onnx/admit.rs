@@ -2,6 +2,7 @@
 
 use tidegate_protocol::{
     Refusal, Shorten as _,
+    device::Place,
     job::{Output, Program, Reducer, RowReduce, Split},
     limits,
     policy::Policy,
@@ -13,12 +14,24 @@ use super::{
 };
 use crate::sql::Select;
 
-/// Operations that a batch of rows should have: fewer, and starting a run costs more than what it computes.
-const BATCH_WORK: u128 = 1 << 24;
-/// Most rows of a batch.
-const BATCH_ROWS: u32 = 1024;
-/// Bytes that a batch may compute.
-const BATCH_BYTES: u128 = 64 << 20;
+/// How many rows go together where any may.
+#[derive(Debug, Clone, Copy)]
+struct Batch {
+    /// Operations that a batch should have: fewer, and starting a run costs more than what it computes.
+    work: u128,
+    /// Most rows.
+    rows: u32,
+    /// Bytes that it may compute.
+    bytes: u128,
+}
+
+impl Batch {
+    const CPU: Self = Self { work: 1 << 24, rows: 1024, bytes: 64 << 20 };
+    const GPU: Self = Self { work: 1 << 36, rows: 1 << 14, bytes: 1 << 30 };
+}
+
+/// Runs that a GPU's memory has room for: those under way, with as much again for what the runtime puts aside.
+const GPU_RUNS: u64 = 4;
 /// Bytes of a run's inputs.
 const RUN_BYTES: u64 = 16 << 20;
 /// Most numbers that are kept of one unit or block.
@@ -135,6 +148,8 @@ pub(super) struct Fit {
     pub(super) in_time: u32,
     /// Bytes that a run may compute.
     memory: u128,
+    /// How many rows go together where any may.
+    batch: Batch,
     /// Bytes of a row's inputs, and of its numbers.
     row: (u64, u64),
 }
@@ -144,12 +159,16 @@ impl Fit {
     ///
     /// # Errors
     /// A [`Refusal`] where not even one row fits, or the owner does not take such.
-    pub(super) fn of(graph: &Graph, out: &Out, policy: &Policy, calls: u64) -> Result<Self, Refusal> {
+    pub(super) fn of(graph: &Graph, out: &Out, policy: &Policy, calls: u64, place: Place) -> Result<Self, Refusal> {
         if let (Some(node), false) = (&out.mixed, policy.models.mixing) {
             return Err(refuse(format!("{node} may mix rows, and this owner takes models that are proven not to"))
                 .fix("`tidegate inspect` shows the proof"));
         }
-        let memory = u128::from(policy.models.memory_bytes);
+        let (memory, batch) = match place {
+            Place::Cpu => (policy.models.memory_bytes, Batch::CPU),
+            Place::Cuda { .. } => (policy.models.gpu_memory_bytes / GPU_RUNS, Batch::GPU),
+        };
+        let memory = u128::from(memory);
         if graph.bytes(1) > memory {
             let message = format!("takes {} bytes for one row, this owner gives a run {memory}", graph.bytes(1));
             return Err(refuse(message).fix("Make it smaller, or ask the owner for more of `models.memory_mib`"));
@@ -163,7 +182,7 @@ impl Fit {
             return Err(refuse(message).fix("Make it smaller, or ask the owner for a longer slot or more of `models.gflops`"));
         }
         let width: u64 = graph.inputs.iter().map(|input| input.width() * input.elem.bytes()).sum();
-        let fit = Self { in_time, memory, row: (width, out.numbers * 4) };
+        let fit = Self { in_time, memory, batch, row: (width, out.numbers * 4) };
         if !fit.room(1) {
             return Err(refuse(format!("a row takes {width} bytes, {RUN_BYTES} are the most")).fix("Make its inputs smaller"));
         }
@@ -186,14 +205,14 @@ impl Model {
     ///
     /// # Errors
     /// A [`Refusal`] naming the part.
-    pub fn admit(bytes: &[u8], select: Select, program: &Program, policy: &Policy) -> Result<Self, Refusal> {
+    pub fn admit(bytes: &[u8], select: Select, program: &Program, policy: &Policy, place: Place) -> Result<Self, Refusal> {
         let Program::Onnx { output, index, label, reduce, split, outputs, .. } = program else {
             return Err(refuse("is no model"));
         };
         let graph = Graph::read(bytes)?;
         let out = graph.output(output)?;
         let calls = split.blocks().map_or(policy.unit.max_units, |blocks| blocks.number.into());
-        let fit = Fit::of(&graph, &out, policy, calls)?;
+        let fit = Fit::of(&graph, &out, policy, calls, place)?;
         let in_time = fit.in_time;
         let source = Source::of(&select, &graph.inputs, label.as_deref())?;
         let takes = takes(outputs, *index as usize, out.numbers as usize, label.is_some())?;
@@ -202,8 +221,9 @@ impl Model {
         } else if graph.one {
             Runs::Batches(1)
         } else {
-            let most = most_rows(BATCH_ROWS, |rows| {
-                graph.work(rows) <= BATCH_WORK && graph.bytes(rows) <= fit.memory.min(BATCH_BYTES) && fit.room(rows)
+            let batch = fit.batch;
+            let most = most_rows(batch.rows, |rows| {
+                graph.work(rows) <= batch.work && graph.bytes(rows) <= fit.memory.min(batch.bytes) && fit.room(rows)
             });
             // A power of two: kernels are made for these.
             Runs::Batches(1 << most.max(1).ilog2())

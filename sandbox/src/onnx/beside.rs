@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tidegate_protocol::{ContentHash, Refusal, limits::FUEL_PER_MS, policy::Policy};
+use tidegate_protocol::{ContentHash, Refusal, device::Place, limits::FUEL_PER_MS, policy::Policy};
 
 use super::{
     Column, Runs, Spec,
@@ -34,14 +34,14 @@ impl Beside {
     ///
     /// # Errors
     /// A [`Refusal`] naming the part.
-    pub(crate) fn admit(data: &Arc<Vec<u8>>, output: &str, policy: &Policy, calls: u64) -> Result<Self, Refusal> {
+    pub(crate) fn admit(data: &Arc<Vec<u8>>, output: &str, policy: &Policy, calls: u64, place: Place) -> Result<Self, Refusal> {
         let named = |refusal: Refusal| match refusal.field.as_deref() {
             Some("program.output") => refusal.at("program.infer"),
             _ => refusal.at("program.data"),
         };
         let graph = Graph::read(data).map_err(named)?;
         let out = graph.output(output).map_err(named)?;
-        let fit = Fit::of(&graph, &out, policy, calls).map_err(named)?;
+        let fit = Fit::of(&graph, &out, policy, calls, place).map_err(named)?;
         let mut spec = Spec {
             inputs: graph.inputs.iter().map(Column::of).collect(),
             output: output.to_owned(),

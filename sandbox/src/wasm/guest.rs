@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tidegate_protocol::{
     Code, ContentHash, Refusal,
+    device::Place,
     job::{Output, Program, Split},
     policy::{JobKind, Policy},
 };
@@ -127,7 +128,7 @@ impl Guest {
     ///
     /// # Errors
     /// A [`Refusal`] naming the import or the fault.
-    pub fn admit(attachment: &Attachment, select: Select, asked: Asked, policy: &Policy) -> Result<Self, Refusal> {
+    pub fn admit(attachment: &Attachment, select: Select, asked: Asked, policy: &Policy, place: Place) -> Result<Self, Refusal> {
         let engine = engine(policy.limits.memory_bytes as usize).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
         let component = match attachment.program() {
             Sent::Bytes(bytes) => compile(&engine, bytes)?,
@@ -140,7 +141,7 @@ impl Guest {
         let Asked { params, split, outputs, infer, seed } = asked;
         let handed = Handed { params: Arc::new(params), data: attachment.data().clone(), seed: seed.0 };
         let mut limits = Limits::of(policy, split, &outputs);
-        let model = infer.map(|output| Beside::admit(attachment.data(), &output, policy, calls(policy, split)));
+        let model = infer.map(|output| Beside::admit(attachment.data(), &output, policy, calls(policy, split), place));
         let model = model.transpose()?.map(Arc::new);
         if model.is_some() {
             if !policy.kinds.contains(&JobKind::Onnx) {

@@ -5,6 +5,7 @@ use std::fs::File;
 use tidegate_gate::{Plan, Sums};
 use tidegate_protocol::{
     Refusal,
+    device::Place,
     job::{self, Split},
     policy::Policy,
 };
@@ -34,7 +35,13 @@ impl Program {
     ///
     /// # Errors
     /// A [`Refusal`] naming the import or the fault.
-    pub fn admit(attachment: &Attachment, select: Select, program: &job::Program, policy: &Policy) -> Result<Self, Refusal> {
+    pub fn admit(
+        attachment: &Attachment,
+        select: Select,
+        program: &job::Program,
+        policy: &Policy,
+        place: Place,
+    ) -> Result<Self, Refusal> {
         let asked = Asked::of(program)?;
         let function = match attachment.program() {
             Sent::Bytes(bytes) if is_core(bytes) => Some(row_function(bytes)?),
@@ -42,7 +49,7 @@ impl Program {
             Sent::Code(code) => code.function()?,
         };
         let Some(function) = function else {
-            return Ok(Self::Component(Guest::admit(attachment, select, asked, policy)?));
+            return Ok(Self::Component(Guest::admit(attachment, select, asked, policy, place)?));
         };
         let Asked { params, split, outputs, .. } = asked;
         if split != Split::Unit {

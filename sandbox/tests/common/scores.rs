@@ -72,6 +72,7 @@ impl Default for Asked {
 
 pub(crate) fn admitted(model: &[u8], file: &File, asked: &Asked) -> Admitted {
     let program = Program::Onnx {
+        on: None,
         model: ContentHash::of(model),
         select: asked.select.clone(),
         label: asked.label.map(str::to_owned),

@@ -4,6 +4,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array};
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use tidegate_protocol::{
     ContentHash,
+    device::Place,
     job::{Blocks, Program, Reducer},
     policy::PolicyFile,
 };
@@ -39,6 +40,7 @@ fn file(group: usize) -> File {
 fn asked(split: Split, outputs: Vec<Output>) -> Asked {
     Asked::of(&Program::Wasm {
         infer: None,
+        on: None,
         module: ContentHash([0; 32]),
         select: String::new(),
         params_base64: String::new(),
@@ -73,7 +75,7 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
             let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
             let bytes = tidegate_fixtures::guest(name).unwrap();
             let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
-            let guest = Guest::admit(&Attachment::from(bytes), select, asked(split, outputs), &policy).unwrap();
+            let guest = Guest::admit(&Attachment::from(bytes), select, asked(split, outputs), &policy, Place::Cpu).unwrap();
             seen.push(guest.run_over(ways, None, &plan, &file, &[7; 32], room).unwrap());
         }
         assert!(seen.iter().all(|one| *one == seen[0]), "{name} {split:?}");
@@ -95,7 +97,7 @@ fn a_block_beyond_a_guests_memory_has_the_default() {
     let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
     let split = Split::Blocks(Blocks::of(3));
     let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
-    let guest = Guest::admit(&Attachment::from(bytes), select, asked(split, outputs), &policy).unwrap();
+    let guest = Guest::admit(&Attachment::from(bytes), select, asked(split, outputs), &policy, Place::Cpu).unwrap();
     let lanes = |block: usize| {
         let sums = guest.run_over(2, None, &plan, &file, &[7; 32], Room { window: 100, block, ..Room::of(4 << 20) }).unwrap();
         assert_eq!(sums.units, 3);

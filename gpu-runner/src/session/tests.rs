@@ -1,0 +1,93 @@
+use std::fs::File;
+
+use tidegate_fixtures::models::{Attr::Int, Graph, elem, weights};
+
+use super::*;
+
+#[path = "../../../sandbox/tests/common/runtime.rs"]
+mod runtime;
+
+fn model(bytes: Vec<u8>, inputs: &[(&str, i32, u32, &[u64])], numbers: u32, rows: u32) -> Model {
+    let input = |(name, elem, size, row): &(&str, i32, u32, &[u64])| Input {
+        name: (*name).to_owned(),
+        elem: *elem,
+        size: *size,
+        row: row.to_vec(),
+    };
+    Model {
+        bytes,
+        inputs: inputs.iter().map(input).collect(),
+        output: "y".into(),
+        numbers,
+        by_row: true,
+        rows,
+        batched: false,
+        step: 1,
+        working: 1 << 20,
+        threads: 1,
+        cuda: None,
+    }
+}
+
+fn memory(layout: &Layout) -> Shared {
+    let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
+    let file = File::from(rustix::fs::memfd_create("rows", flags).unwrap());
+    Shared::create(&file, layout.bytes()).unwrap()
+}
+
+/// What a device would copy from is filled from the same rows, and the same numbers come back: on the processor, whose memory is a device's too.
+#[test]
+fn bound_tensors_give_what_rows_in_place_give() {
+    let Some(environment) = runtime::runtime() else { return };
+    warm_up(&environment, &model(vec![], &[], 1, 1)).unwrap();
+    let graph =
+        Graph::new().opset(20).input("x", elem::F32, "rows,4").input("i", elem::I64, "rows,2").input("b", elem::BOOL, "rows,4");
+    let graph = graph.weights("w", &[4, 3], 1.0).weights("t", &[9, 3], 1.0);
+    let graph = graph.node("Cast", &["b"], &["f"], &[("to", Int(1))]).node("Mul", &["x", "f"], &["m"], &[]);
+    let graph = graph.node("MatMul", &["m", "w"], &["h"], &[]).node("Gather", &["t", "i"], &["g"], &[]);
+    let graph = graph.ints("a", &[1], &[1]).node("ReduceSum", &["g", "a"], &["s"], &[("keepdims", Int(0))]);
+    let graph = graph.node("Add", &["h", "s"], &["y"], &[]).output("y", elem::F32);
+    let model = model(graph.bytes(), &[("x", elem::F32, 4, &[4]), ("i", elem::I64, 8, &[2]), ("b", elem::BOOL, 1, &[4])], 3, 50);
+    let layout = Layout::of(&model);
+    let memory = memory(&layout);
+    for slot in 0..3 {
+        for row in 0..50 {
+            memory.put_all(layout.row(slot, 0, row), &weights(4, (slot * 50 + row + 1) as u64, 2.0));
+            memory.put_all(layout.row(slot, 1, row), &[(row % 9) as i64, (slot + 1) as i64]);
+            memory.put_all(layout.row(slot, 2, row), &[1u8, (row % 2) as u8, 1, 0]);
+        }
+    }
+    let mut plain = Scorer::open(&environment, &model, &layout, &memory).unwrap();
+    let mut bound = Scorer::open(&environment, &model, &layout, &memory).unwrap();
+    bound.device = Some((AllocationDevice::CPU, None));
+    let numbers = |scorer: &mut Scorer<'_>, slot: usize, runs: &[u32]| {
+        scorer.slot(slot, runs);
+        let mut all = vec![];
+        memory.get_all::<f32>(layout.out(slot), 3 * runs.iter().sum::<u32>() as usize, &mut all);
+        memory.put_all(layout.out(slot), &vec![0f32; all.len()]);
+        all
+    };
+    for (slot, runs) in [(0, &[50u32][..]), (1, &[50]), (2, &[7, 7, 1, 20]), (0, &[1])] {
+        let rows = numbers(&mut plain, slot, runs);
+        assert!(rows.iter().any(|v| *v != 0.0) && rows.iter().all(|v| v.is_finite()));
+        assert_eq!(numbers(&mut bound, slot, runs), rows, "{slot} {runs:?}");
+    }
+    // A place outside of what the model takes fails its own run.
+    memory.put_all(layout.row(0, 1, 0), &[100i64, 100]);
+    assert!(numbers(&mut bound, 0, &[1]).iter().all(|v| v.is_nan()));
+    assert!(numbers(&mut bound, 1, &[50]).iter().all(|v| v.is_finite()));
+}
+
+/// What has no provider is refused, not run elsewhere.
+#[test]
+fn without_a_provider_a_model_for_a_gpu_does_not_load() {
+    let Some(environment) = runtime::runtime() else { return };
+    let graph = Graph::new().opset(20).input("x", elem::F32, "rows,4").node("Relu", &["x"], &["y"], &[]).output("y", elem::F32);
+    let mut model = model(graph.bytes(), &[("x", elem::F32, 4, &[4])], 4, 8);
+    let layout = Layout::of(&model);
+    let memory = memory(&layout);
+    assert!(Scorer::open(&environment, &model, &layout, &memory).is_ok());
+    model.cuda = Some(crate::Cuda { memory: 1 << 30, tf32: false });
+    let refused = Scorer::open(&environment, &model, &layout, &memory).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.to_lowercase().contains("cuda"), "{refused}");
+}

@@ -1,0 +1,153 @@
+//! Where a model runs: what the owner lets, what the job wants, and what comes of both.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Refusal};
+
+/// Where an owner lets models run: `auto`, `cpu`, or `cuda:N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum DeviceRule {
+    /// On the first GPU where there is one and the model has all its kernels there, else on the processor.
+    #[default]
+    Auto,
+    /// On the processor.
+    Cpu,
+    /// On this GPU, in the order of their bus addresses, and nowhere else.
+    Cuda(u32),
+}
+
+/// Where a job wants its model run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum On {
+    /// On the processor.
+    Cpu,
+    /// On a GPU, in the model's own precision.
+    Cuda,
+    /// On a GPU, products in TensorFloat-32: ten bits of mantissa.
+    CudaTf32,
+}
+
+/// Where a model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// On the processor.
+    #[default]
+    Cpu,
+    /// On the GPU of this number.
+    Cuda {
+        /// In the order of their bus addresses.
+        index: u32,
+        /// Whether products may be in TensorFloat-32.
+        tf32: bool,
+    },
+}
+
+impl DeviceRule {
+    /// Where a job that wants to run `on` runs, on a machine with so many GPUs that can be used. Never elsewhere than was asked for.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where rule, job and machine do not go together.
+    pub fn place(self, on: Option<On>, gpus: u32) -> Result<Place, Refusal> {
+        let refuse = |code: Code, message: String| Refusal::new(code, message).at("program.on");
+        let cuda = |index: u32| Place::Cuda { index, tf32: on == Some(On::CudaTf32) };
+        match (self, on) {
+            (Self::Cpu, Some(On::Cuda | On::CudaTf32)) => {
+                Err(refuse(Code::Policy, "this owner runs models on the processor alone".into()).fix("Leave `on` away"))
+            }
+            (Self::Cpu, _) | (Self::Auto, Some(On::Cpu)) => Ok(Place::Cpu),
+            (Self::Cuda(_), Some(On::Cpu)) => {
+                Err(refuse(Code::Policy, format!("this owner runs models on {self} alone")).fix("Leave `on` away"))
+            }
+            (Self::Cuda(index), _) if index < gpus => Ok(cuda(index)),
+            (Self::Cuda(_), _) => Err(refuse(Code::Unavailable, format!("the owner's node has no {self} just now"))),
+            (Self::Auto, _) if gpus > 0 => Ok(cuda(0)),
+            (Self::Auto, None) => Ok(Place::Cpu),
+            (Self::Auto, Some(On::Cuda | On::CudaTf32)) => {
+                Err(refuse(Code::Unavailable, "the owner's node has no GPU for models".into()).fix("Leave `on` away"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeviceRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl FromStr for DeviceRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let index = || text.strip_prefix("cuda:").filter(|n| n.len() <= 3 && n.bytes().all(|b| b.is_ascii_digit()));
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            _ => index().and_then(|n| n.parse().ok()).map(Self::Cuda).ok_or_else(|| format!("{text:?} is no device")),
+        }
+    }
+}
+
+impl From<DeviceRule> for String {
+    fn from(rule: DeviceRule) -> Self {
+        rule.to_string()
+    }
+}
+
+impl TryFrom<String> for DeviceRule {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_what_it_is_written_as() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:12"] {
+            assert_eq!(text.parse::<DeviceRule>().unwrap().to_string(), text);
+        }
+        for text in ["", "cuda", "cuda:", "cuda:-1", "cuda:1x", "gpu", "CUDA:0", "cuda:99999999999"] {
+            assert!(text.parse::<DeviceRule>().is_err(), "{text}");
+        }
+    }
+
+    /// Nobody runs elsewhere than they asked for, or than the owner lets.
+    #[test]
+    fn a_job_runs_where_both_say_or_not_at_all() {
+        use DeviceRule::{Auto, Cpu, Cuda};
+        let gpu = |index, tf32| Ok(Place::Cuda { index, tf32 });
+        let refused = |code| Err(code);
+        for (rule, on, gpus, wanted) in [
+            (Auto, None, 0, Ok(Place::Cpu)),
+            (Auto, None, 2, gpu(0, false)),
+            (Auto, Some(On::Cpu), 2, Ok(Place::Cpu)),
+            (Auto, Some(On::Cuda), 1, gpu(0, false)),
+            (Auto, Some(On::CudaTf32), 1, gpu(0, true)),
+            (Auto, Some(On::Cuda), 0, refused(Code::Unavailable)),
+            (Cpu, None, 2, Ok(Place::Cpu)),
+            (Cpu, Some(On::Cpu), 2, Ok(Place::Cpu)),
+            (Cpu, Some(On::Cuda), 2, refused(Code::Policy)),
+            (Cuda(1), None, 2, gpu(1, false)),
+            (Cuda(1), Some(On::CudaTf32), 2, gpu(1, true)),
+            (Cuda(1), None, 1, refused(Code::Unavailable)),
+            (Cuda(0), Some(On::Cpu), 1, refused(Code::Policy)),
+        ] {
+            let place = rule.place(on, gpus).map_err(|refusal| refusal.code);
+            assert_eq!(place, wanted, "{rule} {on:?} {gpus}");
+        }
+    }
+}
