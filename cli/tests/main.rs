@@ -5,6 +5,7 @@ mod check;
 mod code;
 mod common;
 mod crash;
+mod device;
 mod documents;
 mod escape;
 mod inspect;

@@ -40,7 +40,15 @@ fn gpus_of(driver: &Path, nodes: &Path) -> Vec<Gpu> {
             gpus.push(Gpu { index: gpus.len() as u32, name: line("Model").unwrap_or_else(|| "NVIDIA GPU".into()), uuid });
         }
     }
-    gpus
+    if gpus.is_empty() { unnamed(nodes) } else { gpus }
+}
+
+/// Where the driver gives no account of them, as in some sandboxes: the devices that are there.
+fn unnamed(nodes: &Path) -> Vec<Gpu> {
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("nvidia")?.parse::<u32>().ok();
+    let mut minors: Vec<u32> = std::fs::read_dir(nodes).into_iter().flatten().flatten().filter_map(number).collect();
+    minors.sort_unstable();
+    (0..minors.len() as u32).map(|index| Gpu { index, name: "NVIDIA GPU".into(), uuid: None }).collect()
 }
 
 /// The maker's name of the processor.
@@ -72,10 +80,13 @@ mod tests {
             }
         }
         let seen = gpus_of(&driver, &nodes);
+        std::fs::write(nodes.join("nvidiactl"), "").unwrap();
+        let unnamed: Vec<u32> = gpus_of(Path::new("/nowhere"), &nodes).iter().map(|gpu| gpu.index).collect();
+        assert_eq!(unnamed, [0, 1, 2]);
         std::fs::remove_dir_all(&folder).unwrap();
         let gpu = |index, name: &str, uuid: Option<&str>| Gpu { index, name: name.into(), uuid: uuid.map(str::to_owned) };
         assert_eq!(seen, [gpu(0, "NVIDIA A10", None), gpu(1, "NVIDIA H100", Some("GPU-b"))]);
-        assert!(gpus_of(Path::new("/nowhere"), &nodes).is_empty());
+        assert!(gpus_of(Path::new("/nowhere"), Path::new("/nowhere")).is_empty());
         assert!(!processor().is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! What this machine has and lacks, and what to do about it.
 
 use serde::Serialize;
-use tidegate_gpu_runner::library;
+use tidegate_gpu_runner::{device, library};
 use tidegate_lockdown::Standing;
 
 use crate::{home::Home, worker::Workers};
@@ -77,10 +77,22 @@ pub async fn examine(home: &Home) -> Vec<Check> {
             needed: false,
             seen: runtime.map_or_else(|| library::HOW_TO.to_owned(), |path| path.display().to_string()),
         },
+        gpu(),
         wall("landlock"),
         wall("system-call filter"),
         wall("no privileges"),
         wall("resource limits"),
         wall("namespaces"),
     ]
+}
+
+/// GPUs, and whether models can be run on them.
+fn gpu() -> Check {
+    let check = |well, seen: String| Check { what: "GPU", well, needed: false, seen };
+    let names = device::gpus().into_iter().map(|gpu| format!("cuda:{} {}", gpu.index, gpu.name)).collect::<Vec<_>>().join(", ");
+    match library::find_cuda() {
+        _ if names.is_empty() => check(true, "none here: models run on the processor".into()),
+        None => check(false, format!("{names}; no runtime for it: models run on the processor. {}", library::HOW_TO_CUDA)),
+        Some(path) => check(true, format!("{names}; {}", path.display())),
+    }
 }

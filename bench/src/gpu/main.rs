@@ -1,0 +1,170 @@
+//! Models on a GPU: their numbers against the processor's, and their time, rows in this process's memory to numbers in it, against ONNX Runtime called here with IoBinding.
+//!
+//! `bench/gpu.sh` runs it. Started with `runner LIBRARY` it is the runner itself: nothing else of the product is needed.
+
+mod floor;
+// Not all of them are for a GPU.
+#[allow(dead_code)]
+#[path = "../networks.rs"]
+mod networks;
+
+use std::{path::Path, time::Instant};
+
+use anyhow::Context as _;
+use tidegate_fixtures::models::{Graph, weights};
+use tidegate_gpu_runner::{Cuda, Input, Model, device, library};
+use tidegate_node::worker::{Workers, runner_main, usable_gpus};
+
+/// Largest relative difference ‖a − b‖ / ‖b‖ from the processor's numbers, in float32 and with products in TensorFloat-32.
+const NEAR: f64 = 1e-4;
+const NEAR_TF32: f64 = 1e-2;
+
+pub(crate) struct Case {
+    name: &'static str,
+    graph: Graph,
+    output: &'static str,
+    input: Input,
+    numbers: u32,
+    /// Rows of a run, and of all.
+    batch: usize,
+    rows: usize,
+}
+
+fn cases() -> Vec<Case> {
+    let input = |elem: i32, size: u32, row: &[u64]| Input { name: "x".into(), elem, size, row: row.to_vec() };
+    let features = || input(1, 4, &[8]);
+    let case = |name, graph, (input, numbers), (batch, rows)| Case { name, graph, output: "y", input, numbers, batch, rows };
+    vec![
+        Case { output: "y2", ..case("MLP 8-64-64-1", networks::mlp(), (features(), 1), (1 << 14, 1 << 22)) },
+        case("100 trees of depth 6", networks::trees(), (features(), 1), (1 << 14, 1 << 20)),
+        case("ResNet-18's layers", networks::resnet(), (input(1, 4, &[3, 224, 224]), 10), (16, 2048)),
+        case("6-layer encoder", networks::encoder(), (input(7, 8, &[128]), 384), (64, 8192)),
+    ]
+}
+
+impl Case {
+    /// What a runner is to load.
+    pub(crate) fn model(&self, cuda: Option<Cuda>, threads: u32) -> anyhow::Result<Model> {
+        Ok(Model {
+            bytes: tidegate_sandbox::onnx::rewrite(&self.graph.bytes(), self.output, Some(self.batch as u32))?,
+            inputs: vec![self.input.clone()],
+            output: self.output.into(),
+            numbers: self.numbers,
+            by_row: true,
+            rows: self.batch as u32,
+            batched: true,
+            step: 1,
+            working: 1 << 30,
+            threads,
+            cuda,
+        })
+    }
+
+    /// Rows as they lie in memory: a batch of them, again and again.
+    pub(crate) fn batch(&self) -> Vec<u8> {
+        let values = weights(self.batch * self.input.width(), 7, 1.0);
+        let word = |v: &f32| ((v.abs() * 2999.0) as i64).min(2999).to_le_bytes();
+        match self.input.elem {
+            7 => values.iter().flat_map(word).collect(),
+            _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    }
+
+    /// All rows through a runner: seconds, and what came of the first batch.
+    fn through(&self, workers: &Workers, model: &Model) -> anyhow::Result<(f64, Vec<f32>)> {
+        let (_runner, client) = workers.infer(model)?;
+        let (batch, width) = (self.batch(), self.input.bytes());
+        let fill = |slot: usize| {
+            batch.chunks_exact(width).enumerate().for_each(|(row, bytes)| {
+                client.write_row(0, (slot * self.batch + row) as u32, bytes);
+            });
+        };
+        let slots = client.slots().min(8);
+        let (mut first, mut numbers) = (vec![], vec![]);
+        // Once for everything to be where it will be.
+        fill(0);
+        client.submit(0, &[self.batch as u32])?;
+        client.read(client.wait()?, &mut first);
+        let start = Instant::now();
+        let all = self.rows / self.batch;
+        let (mut sent, mut done) = (0, 0);
+        let mut free: Vec<usize> = (0..slots).collect();
+        while done < all {
+            while sent < all
+                && let Some(slot) = free.pop()
+            {
+                fill(slot);
+                client.submit(slot, &[self.batch as u32])?;
+                sent += 1;
+            }
+            let slot = client.wait()?;
+            client.read(slot, &mut numbers);
+            free.push(slot);
+            done += 1;
+        }
+        Ok((start.elapsed().as_secs_f64(), first))
+    }
+}
+
+/// ‖a − b‖ / ‖b‖.
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let square = |it: &mut dyn Iterator<Item = f64>| it.map(|v| v * v).sum::<f64>();
+    let apart = square(&mut a.iter().zip(b).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+    (apart / square(&mut b.iter().map(|b| f64::from(*b))).max(f64::MIN_POSITIVE)).sqrt()
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["runner", library] => return Ok(runner_main(Path::new(library))?),
+        ["floor", name] => return floor::run(cases().into_iter().find(|case| case.name == name).context("a case")?),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    let _inside = runtime.enter();
+    let me = std::env::current_exe()?;
+    let gpus = usable_gpus();
+    let processors = std::thread::available_parallelism()?.get();
+    println!("processor: {}, {processors} threads", device::processor());
+    match gpus.first() {
+        Some(gpu) => println!("GPU: {}", gpu.name),
+        None => {
+            let why = if device::gpus().is_empty() { "no NVIDIA GPU here" } else { library::HOW_TO_CUDA };
+            println!("GPU: SKIPPED. {why}");
+            anyhow::ensure!(std::env::var_os("REQUIRE_GPU").is_none(), "a GPU is required");
+        }
+    }
+    let only = std::env::var("TIDEGATE_BENCH_MODEL").unwrap_or_default();
+    println!(
+        "| model | rows a run | processor, rows/s | GPU, rows/s | raw IoBinding, rows/s | of raw | TF32, rows/s | away from the processor | TF32 away |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let mut wrong = vec![];
+    for case in cases().iter().filter(|case| case.name.contains(&only)) {
+        // The processor takes a small part of them.
+        let few = Case { rows: (case.rows / 16).max(case.batch), graph: case.graph.clone(), input: case.input.clone(), ..*case };
+        let threads = processors.min(8) as u32;
+        let (seconds, wanted) = few.through(&Workers::of(me.clone()), &case.model(None, threads)?)?;
+        let rate = |rows: usize, seconds: f64| format!("{:.0}", rows as f64 / seconds);
+        let mut line = format!("| {} | {} | {} |", case.name, case.batch, rate(few.rows, seconds));
+        if !gpus.is_empty() {
+            let on = |tf32: bool| case.through(&Workers::of(me.clone()), &case.model(Some(Cuda { memory: 16 << 30, tf32 }), 2)?);
+            match (on(false), on(true)) {
+                (Ok((ours, numbers)), Ok((rough, rounded))) => {
+                    let floor = floor::of(&me, case.name)?;
+                    let (away, away_tf32) = (distance(&numbers, &wanted), distance(&rounded, &wanted));
+                    let rates = [ours, floor].map(|seconds| rate(case.rows, seconds)).join(" | ");
+                    let ratio = floor / ours;
+                    line += &format!(" {rates} | {ratio:.2} | {} | {away:.1e} | {away_tf32:.1e} |", rate(case.rows, rough));
+                    if away.is_nan() || away > NEAR || away_tf32 > NEAR_TF32 {
+                        wrong.push(case.name);
+                    }
+                }
+                (Err(e), _) | (_, Err(e)) => line += &format!(" not there: {e} |"),
+            }
+        }
+        println!("{line}");
+    }
+    anyhow::ensure!(wrong.is_empty(), "further from the processor's numbers than they may be: {}", wrong.join(", "));
+    Ok(())
+}
