@@ -49,6 +49,16 @@ fn proofs_of_row_functions_hold() {
     assert!((50..550).contains(&proven), "{proven} of 600 are proven");
 }
 
+/// Models that try something, whole and cut off.
+#[test]
+fn hostile_models_are_refused_or_understood() {
+    for file in std::fs::read_dir(tidegate_fixtures::path("models/hostile")).unwrap() {
+        let model = std::fs::read(file.unwrap().path()).unwrap();
+        models::run(&model);
+        (1..8).for_each(|eighths| models::look(&model[..model.len() * eighths / 8]));
+    }
+}
+
 /// Models of every operator, with a byte changed here and there, and cut off.
 #[test]
 fn damaged_models_are_refused_or_understood() {

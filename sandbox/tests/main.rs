@@ -5,6 +5,7 @@ mod audit;
 mod beside;
 mod common;
 mod guests;
+mod hostile_models;
 mod models;
 mod onnx;
 mod places;

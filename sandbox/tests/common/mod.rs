@@ -2,6 +2,7 @@
 
 pub(crate) mod direct;
 pub(crate) mod locked;
+pub(crate) mod meeting;
 pub(crate) mod neighbours;
 pub(crate) mod queries;
 pub(crate) mod runtime;
