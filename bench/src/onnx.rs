@@ -96,6 +96,7 @@ fn starts(tidegate: &Path) -> anyhow::Result<()> {
         working: 1 << 20,
         threads: 1,
         cuda: None,
+        unwalled: false,
     };
     let cold = best(5, || Ok(Workers::of(tidegate.to_owned()).infer(&model)?))?;
     let workers = Workers::of(tidegate.to_owned());

@@ -33,6 +33,29 @@ fn the_receipt_says_what_ran_the_model() {
     assert!(said["receipt"]["statement"]["predicate"]["facts"].get("inference").is_none());
 }
 
+/// Walls that a policy wants: where one does not stand, no job runs and nothing is charged, also where the node serves without.
+#[test]
+fn a_policy_says_which_walls_must_stand() {
+    for (section, refused) in [("", false), ("walls = [\"calls\", \"landlock\"]", true)] {
+        let world = World::under(section);
+        let grant = world.text("grant");
+        let node = world.serve(Some("no-walls"));
+        let args = (world.count_job(), node.address.clone());
+        let args = world.run_args(&args.0, &args.1, &grant);
+        if refused {
+            let said = world.fails("buyer", &args);
+            assert!(said.contains("does not have: calls"), "{said}");
+            assert_eq!(world.spent(), 0);
+        } else {
+            world.ok("buyer", &args);
+        }
+        drop(node);
+        // On this machine they stand, or the node would not serve.
+        let node = world.serve(None);
+        world.ok("buyer", &world.run_args(&world.count_job(), &node.address, &grant));
+    }
+}
+
 /// A job that asks for a GPU is not run elsewhere: where there is none, or the owner has models on the processor, it is refused before anything is charged.
 #[test]
 fn a_job_for_a_gpu_runs_on_no_processor() {

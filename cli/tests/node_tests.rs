@@ -230,6 +230,7 @@ fn run(workers: &Workers, test: &Test) -> Outcome {
                 working: 1 << 20,
                 threads: 1,
                 cuda: None,
+                unwalled: false,
             };
             let (_child, client) = match workers.infer(&load) {
                 Ok(pair) => pair,

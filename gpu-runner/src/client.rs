@@ -6,6 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use tidegate_lockdown::Standing;
+
 use crate::{
     InferenceFailed, failed,
     layout::Layout,
@@ -25,6 +27,7 @@ pub struct Client<W: Write, R: Read> {
     numbers: usize,
     by_row: bool,
     runtime: String,
+    walls: Standing,
     /// Runs and rows of each slot that is run.
     busy: Mutex<Vec<Option<(usize, usize)>>>,
 }
@@ -44,18 +47,23 @@ impl<W: Write, R: Read> Client<W, R> {
         let layout = Layout::of(model);
         let memory = Shared::create(memory, layout.bytes())?;
         write(&mut to, model)?;
-        let runtime = match read(&mut from)? {
-            Loaded::Ready(runtime) => runtime,
+        let (runtime, walls) = match read(&mut from)? {
+            Loaded::Ready(runtime, walls) => (runtime, walls),
             Loaded::Refused(why) => return Err(InferenceFailed(why)),
         };
         let busy = Mutex::new(vec![None; layout.slots]);
         let (to, from) = (Mutex::new(to), Mutex::new(from));
-        Ok(Self { to, from, memory, numbers: model.numbers as usize, by_row: model.by_row, runtime, busy, layout })
+        Ok(Self { to, from, memory, numbers: model.numbers as usize, by_row: model.by_row, runtime, walls, busy, layout })
     }
 
     /// What runs it: the runtime's name, version and build.
     pub fn runtime(&self) -> &str {
         &self.runtime
+    }
+
+    /// The walls around it, as it found them.
+    pub fn walls(&self) -> Standing {
+        self.walls
     }
 
     /// How many slots there are.
@@ -66,14 +74,14 @@ impl<W: Write, R: Read> Client<W, R> {
     /// Writes some rows of an input: value `i` of each of its `columns` for the row at `places[i]`, counted over all slots; none where that is `u32::MAX`.
     pub fn write<T: Plain>(&self, input: usize, places: &[u32], columns: &[&[T]]) {
         for (row, place) in places.iter().enumerate().filter(|(_, place)| **place != NOWHERE) {
-            self.memory.put_row(self.layout.place(*place as usize, input), columns, row);
+            self.memory.put_row(self.layout.place(*place, input), columns, row);
         }
     }
 
     /// Writes all values of a row of an input, as they lie in memory; nothing where they are not as many bytes as a row has.
     pub fn write_row(&self, input: usize, place: u32, bytes: &[u8]) {
         if place != NOWHERE && bytes.len() == self.layout.width(input) {
-            self.memory.put_all(self.layout.place(place as usize, input), bytes);
+            self.memory.put_all(self.layout.place(place, input), bytes);
         }
     }
 

@@ -53,6 +53,7 @@ impl Layout {
     }
 
     /// Where the values of row `row` of a slot begin for an input.
+    #[inline]
     pub(crate) fn row(&self, slot: usize, input: usize, row: usize) -> usize {
         let (begin, bytes) = self.inputs[input];
         slot * self.slot + begin + row * bytes
@@ -64,8 +65,16 @@ impl Layout {
     }
 
     /// Where a row counted over all slots begins.
-    pub(crate) fn place(&self, place: usize, input: usize) -> usize {
-        self.row(place / self.rows, input, place % self.rows)
+    #[inline]
+    pub(crate) fn place(&self, place: u32, input: usize) -> usize {
+        // Batches have a power of two of rows: each row's division would cost as much as its copy.
+        let rows = self.rows as u32;
+        let (slot, row) = if rows.is_power_of_two() {
+            (place >> rows.trailing_zeros(), place & (rows - 1))
+        } else {
+            (place / rows, place % rows)
+        };
+        self.row(slot as usize, input, row as usize)
     }
 
     /// Where the numbers of a slot begin.

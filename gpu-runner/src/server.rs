@@ -9,7 +9,7 @@ use std::{
 };
 
 use ort::environment::Environment;
-use tidegate_lockdown::{Walls, Who, device, enter};
+use tidegate_lockdown::{Standing, Walls, Who, device, enter};
 
 use crate::{
     InferenceFailed, failed,
@@ -75,17 +75,14 @@ impl Runtime {
         let memory_bytes = private_memory(model.working, model.bytes.len() as u64, threads);
         // The runtime is loaded and has its threads: from here on nothing can be opened, also not by the model.
         let walls = Walls { memory_bytes, cpu_seconds: CPU_SECONDS, file_bytes: 0 };
-        match model.cuda {
-            None => _ = enter(Who::Runner, &walls).map_err(failed)?,
-            Some(_) => {
-                let walls = Walls { memory_bytes: memory_bytes.saturating_add(DEVICE_MEMORY), ..walls };
-                device::prepare(&walls, &libraries()).map_err(failed)?;
-                // The device and the libraries for it are made ready by a model of our own.
-                warm_up(&self.environment, &model)?;
-                device::close();
-            }
-        }
         let (queue, to) = (Queue::default(), Mutex::new(to));
+        let standing = match model.cuda {
+            None => enter(Who::Runner, &walls).map_err(failed)?,
+            Some(_) => match self.enter_with_device(&walls, &model) {
+                Ok(standing) => standing,
+                Err(e) => return answer(&to, &Loaded::Refused(e.0)),
+            },
+        };
         let (loaded, all_loaded) = channel();
         std::thread::scope(|scope| {
             for _ in 0..threads {
@@ -110,13 +107,28 @@ impl Runtime {
             drop(loaded);
             let served = match all_loaded.into_iter().collect::<Result<(), _>>() {
                 Err(e) => answer(&to, &Loaded::Refused(e.0)),
-                Ok(()) => {
-                    answer(&to, &Loaded::Ready(self.version.clone())).and_then(|()| hand_out(&mut from, &queue, &layout, &model))
-                }
+                Ok(()) => answer(&to, &Loaded::Ready(self.version.clone(), standing))
+                    .and_then(|()| hand_out(&mut from, &queue, &layout, &model)),
             };
             queue.end();
             served
         })
+    }
+}
+
+impl Runtime {
+    /// Makes the device ready between the walls that can stand before and those that can after.
+    fn enter_with_device(&self, walls: &Walls, model: &Model) -> Result<Standing, InferenceFailed> {
+        let walls = Walls { memory_bytes: walls.memory_bytes.saturating_add(DEVICE_MEMORY), ..*walls };
+        let before = device::prepare(&walls, &libraries()).map_err(failed)?;
+        // The device and the libraries for it are made ready by a model of our own.
+        warm_up(&self.environment, model)?;
+        let standing = Standing { calls: device::close(), ..before };
+        // The list of calls lets files be opened, which landlock alone then holds back.
+        if model.unwalled || (standing.calls && standing.landlock) {
+            return Ok(standing);
+        }
+        Err(failed("not all walls around a GPU stand on the owner's machine"))
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::io::{Read, Write};
 
+use tidegate_lockdown::Standing;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{InferenceFailed, failed};
@@ -36,6 +38,8 @@ pub struct Model {
     pub threads: u32,
     /// On a GPU, the only one that this process sees; else on the processor.
     pub cuda: Option<Cuda>,
+    /// Also where not all walls around a device stand.
+    pub unwalled: bool,
 }
 
 /// How a model is run on a GPU.
@@ -75,8 +79,8 @@ impl Input {
 /// Whether it could.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Loaded {
-    /// What runs it: the runtime's name, version and build.
-    Ready(String),
+    /// What runs it: the runtime's name, version and build. And the walls around it.
+    Ready(String, Standing),
     Refused(String),
 }
 

@@ -13,6 +13,8 @@ mod calls;
 pub mod device;
 
 pub use calls::{CALLS, Call, NoFilter, Who, With, rules};
+use std::sync::OnceLock;
+
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};
 use nix::sched::{CloneFlags, unshare};
 use rustix::{
@@ -84,9 +86,14 @@ pub fn step_back() {
 }
 
 /// Namespaces of its own: the first of the walls, which [`enter`] raises with the others. A user namespace takes no privilege to make where the kernel lets anybody; who has privileges needs none.
+///
+/// Making them takes a while, and they are made once: a process that waits for its task calls this before it comes.
 pub fn apart() -> bool {
-    let alone = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-    unshare(alone | CloneFlags::CLONE_NEWUSER).or_else(|_| unshare(alone)).is_ok()
+    static APART: OnceLock<bool> = OnceLock::new();
+    *APART.get_or_init(|| {
+        let alone = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+        unshare(alone | CloneFlags::CLONE_NEWUSER).or_else(|_| unshare(alone)).is_ok()
+    })
 }
 
 /// Lets go of whatever the process may do that another may not: an owner's node may be run as root, and who makes a user namespace is root in it.

@@ -57,6 +57,8 @@ impl Case {
             working: 1 << 30,
             threads,
             cuda,
+            // What stands is printed.
+            unwalled: true,
         })
     }
 
@@ -83,6 +85,9 @@ impl Case {
         let (mut first, mut numbers) = (vec![], vec![]);
         // Once for everything to be where it will be.
         fill(0);
+        if model.cuda.is_some() {
+            eprintln!("{}: {}, {:?}", self.name, client.runtime(), client.walls());
+        }
         client.submit(0, &[self.batch as u32])?;
         client.read(client.wait()?, &mut first);
         let start = Instant::now();

@@ -38,7 +38,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     if !missing.is_empty() && !args.without_walls {
         anyhow::bail!("this kernel lacks {}: give --without-walls to serve all the same", missing.join(", "));
     }
-    let wishes = Wishes { jobs: args.jobs, per_buyer: args.jobs_per_buyer, queue: args.queue };
+    let wishes = Wishes { jobs: args.jobs, per_buyer: args.jobs_per_buyer, queue: args.queue, unwalled: args.without_walls };
     let served = Arc::new(Served::open(&home.blobs()).await?);
     let provider = Arc::new(Provider::open(home, served.clone(), wishes).await?);
     let endpoint = bind(&identity, args.listen).await?;

@@ -26,6 +26,7 @@ fn model(bytes: Vec<u8>, inputs: &[(&str, i32, u32, &[u64])], numbers: u32, rows
         working: 1 << 20,
         threads: 1,
         cuda: None,
+        unwalled: false,
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{Store, dataset::Dataset, log};
 use tidegate_exchange::{Handler, blobs::Served};
+use tidegate_lockdown::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Cost, Identity, PeerId, Refusal,
     frame::{Listing, Reply, Request},
@@ -22,7 +23,7 @@ use tidegate_protocol::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    NodeError,
+    NodeError, fault,
     home::Home,
     running,
     worker::{self, Workers},
@@ -50,6 +51,8 @@ pub struct Provider {
     slots: slots::Slots,
     turns: turns::Turns,
     workers: Workers,
+    /// The walls around them.
+    walls: Standing,
 }
 
 impl std::fmt::Debug for Provider {
@@ -90,8 +93,11 @@ impl Provider {
         let caps = slots::Caps::of(wishes, slots::Machine::this(), most);
         let (slots, turns) = (slots::Slots::new(caps), turns::Turns::default());
         // A job takes one to be checked and one to be run.
-        let workers = Workers::ahead(2);
-        Ok(Self { home, identity, store, datasets, served, slots, turns, workers })
+        let workers = Workers::ahead(2, wishes.unwalled);
+        // Where none can be asked, none counts as standing.
+        let walls = workers.walls().await.unwrap_or_default();
+        let walls = if fault::named("no-walls") { Standing::default() } else { walls };
+        Ok(Self { home, identity, store, datasets, served, slots, turns, workers, walls })
     }
 
     fn dataset(&self, id: &ContentHash) -> Result<&Dataset, Refusal> {

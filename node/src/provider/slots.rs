@@ -21,6 +21,8 @@ pub struct Wishes {
     pub per_buyer: Option<usize>,
     /// Jobs that wait.
     pub queue: Option<usize>,
+    /// Also where walls are missing.
+    pub unwalled: bool,
 }
 
 /// What a node lets run and wait at the same time.

@@ -8,12 +8,14 @@ use std::{
 
 use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State, dataset::Dataset};
 use tidegate_gate::{Plan, Terms};
+use tidegate_lockdown::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Delivery,
     grant::Action,
     job::{Mode, Program},
     limits,
+    policy::{Policy, Wall},
     receipt::{InferenceNote, JobFacts, LedgerLink},
 };
 
@@ -236,6 +238,7 @@ impl Provider {
         grant: ContentHash,
     ) -> Result<AdmittedJob<'_>, Refusal> {
         let dataset = self.dataset(&job.body().dataset)?;
+        self.walled(dataset.policy.body())?;
         let place = models::place(&job.body().program, dataset.policy.body())?;
         let sent = attachment.as_ref().map_or(&[][..], |sent| sent);
         let attachment =
@@ -265,6 +268,25 @@ impl Provider {
             grant,
             start,
         })
+    }
+
+    /// The walls that a policy wants stand.
+    fn walled(&self, policy: &Policy) -> Result<(), Refusal> {
+        let Standing { namespaces, rlimits, no_privileges, landlock, calls } = self.walls;
+        let stands = |wall: &Wall| match wall {
+            Wall::Landlock => landlock,
+            Wall::Calls => calls,
+            Wall::Privileges => no_privileges,
+            Wall::Limits => rlimits,
+            Wall::Namespaces => namespaces,
+        };
+        match policy.walls.iter().find(|wall| !stands(wall)) {
+            None => Ok(()),
+            Some(wall) => {
+                let message = format!("the policy wants a wall around jobs that the owner's machine does not have: {wall:?}");
+                Err(Refusal::new(Code::Unavailable, message.to_lowercase()))
+            }
+        }
     }
 
     fn reserve(&self, admitted: &AdmittedJob<'_>, buyer: PeerId) -> Result<Result<Reservation, JobRecord>, Refusal> {

@@ -149,7 +149,7 @@ impl Workers {
         // A buyer may check a job where there is no runtime; an owner's node refuses it before.
         let runs = work.job.program.infers() && (given.is_some() || library::find().is_some());
         let runner = runs.then(|| Runner::take(self, work.place)).transpose()?;
-        Ok((task(work, given, runner.is_some())?, runner))
+        Ok((task(work, given, runner.is_some(), self.is_unwalled())?, runner))
     }
 
     /// Has a worker do it and takes its answers: `each` the groups, the caller the last.
@@ -237,7 +237,7 @@ impl Runner {
 }
 
 /// What a worker is told of a job, to check it or with files to run it over.
-fn task(work: &Work, given: Option<&Given<'_>>, runner: bool) -> Result<Order, WorkerFailed> {
+fn task(work: &Work, given: Option<&Given<'_>>, runner: bool, unwalled: bool) -> Result<Order, WorkerFailed> {
     Ok(Order::Job(Box::new(Task {
         job: work.job.clone(),
         policy: work.policy.clone(),
@@ -254,6 +254,7 @@ fn task(work: &Work, given: Option<&Given<'_>>, runner: bool) -> Result<Order, W
         runner,
         prf: work.prf,
         place: work.place,
+        unwalled,
         least_units: given.map_or(1, |given| given.least_units),
         rehearsal: given.is_some_and(|given| given.rehearsal),
     })))

@@ -103,6 +103,8 @@ struct Task {
     prf: [u8; 32],
     /// Where its model runs.
     place: Place,
+    /// Also where not all walls around a device stand.
+    unwalled: bool,
     /// Groups of fewer units are of no use.
     least_units: i64,
     /// Mock rows: show what the program says.

@@ -8,6 +8,7 @@ use std::{
 
 use arrow::array::Array as _;
 use tidegate_gpu_runner::{Cuda, InferenceFailed, Input, Model, client::Client, server::Runtime};
+use tidegate_lockdown::apart;
 use tidegate_protocol::{device::Place, policy::ModelRules};
 use tidegate_sandbox::{
     RunError,
@@ -40,6 +41,7 @@ impl Runner {
         (bytes, spec): (&[u8], &onnx::Spec),
         place: Place,
         models: &ModelRules,
+        unwalled: bool,
     ) -> Result<Remote, InferenceFailed> {
         let (threads, cuda) = match place {
             Place::Cpu => (threads(spec.threads), None),
@@ -58,6 +60,7 @@ impl Runner {
             working: spec.bytes,
             threads,
             cuda,
+            unwalled,
         })
     }
 
@@ -141,6 +144,7 @@ impl Inference for Remote {
 /// [`WorkerFailed`] when the library cannot be loaded or the pipes break.
 pub fn runner_main(library: &Path) -> Result<(), WorkerFailed> {
     let runtime = Runtime::load(library).map_err(failed)?;
+    apart();
     let Some(held) = receive(std::io::stdin().as_fd())? else { return Ok(()) };
     let held: Result<[OwnedFd; 3], _> = held.try_into();
     let [from, to, memory] = held.map_err(|_| failed("it was handed something else"))?.map(File::from);

@@ -46,6 +46,8 @@ struct Pool {
     program: Option<PathBuf>,
     /// How many are started ahead.
     ahead: usize,
+    /// They serve also where walls are missing.
+    unwalled: bool,
     idle: Mutex<Vec<Started>>,
     /// Runners with the runtime loaded.
     runners: Mutex<Vec<Started>>,
@@ -59,11 +61,15 @@ pub(super) struct Started {
 }
 
 impl Workers {
-    /// Workers of which `ahead` are started before anybody asks. Without this they start when they are needed.
-    pub fn ahead(ahead: usize) -> Self {
-        let workers = Self(Arc::new(Pool { ahead, ..Pool::default() }));
+    /// Workers of which `ahead` are started before anybody asks; `unwalled` where the owner serves also without some of the walls around them. Without this they start when they are needed.
+    pub fn ahead(ahead: usize, unwalled: bool) -> Self {
+        let workers = Self(Arc::new(Pool { ahead, unwalled, ..Pool::default() }));
         workers.refill();
         workers
+    }
+
+    pub(super) fn is_unwalled(&self) -> bool {
+        self.0.unwalled
     }
 
     /// Of a program other than this one, for benchmarks.

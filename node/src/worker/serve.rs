@@ -8,7 +8,7 @@ use std::{
 };
 
 use tidegate_gpu_runner::{InferenceFailed, layout::MOST_BYTES};
-use tidegate_lockdown::{Walls, Who, enter, step_back};
+use tidegate_lockdown::{Walls, Who, apart, enter, step_back};
 use tidegate_protocol::{self as protocol, Refusal, job::Program, limits};
 use tidegate_sandbox::{
     Attachment, Help, Rehearsal, RunError, Sink,
@@ -28,6 +28,7 @@ use super::{
 /// # Errors
 /// [`WorkerFailed`] when the task cannot be read or the answer not written.
 pub fn main() -> Result<(), WorkerFailed> {
+    apart();
     let Some(held) = receive(std::io::stdin().as_fd())? else { return Ok(()) };
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
@@ -116,7 +117,7 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
         Err(refusal) => return Answer::Refused(refusal),
     };
     let remote = match (admitted.loads(), runner) {
-        (Some(model), Some(runner)) => match runner.load(model, task.place, &task.policy.models) {
+        (Some(model), Some(runner)) => match runner.load(model, task.place, &task.policy.models, task.unwalled) {
             Ok(remote) => Some(Arc::new(remote)),
             // Before any row is read this says something of the model alone.
             Err(e) if files.is_empty() => return Answer::Refused(not_loaded(&e)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Policy, ResourceLimits, ReviewRules, UnitRule, bad,
+    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Policy, ResourceLimits, ReviewRules, UnitRule, Wall, bad,
     budget::Caps,
 };
 use crate::{Cost, limits, manifest::ROW_TABLE};
@@ -37,6 +37,9 @@ pub struct JobsFile {
     /// Buyers whose replies are not held to the tick.
     #[serde(default)]
     pub dangerous_no_tick_for: Vec<crate::PeerId>,
+    /// Walls without which no job runs: `landlock`, `calls`, `privileges`, `limits`, `namespaces`.
+    #[serde(default)]
+    pub walls: Vec<Wall>,
 }
 
 /// `[access]` of the file.
@@ -152,6 +155,7 @@ impl PolicyFile {
                 memory_bytes: jobs.memory_mib << 20,
                 slot_ms: jobs.slot.as_millis() as u64,
             },
+            walls: jobs.walls,
             models: models.check()?,
             tick_ms: jobs.tick.as_millis() as u64,
             dangerous_no_tick_for: jobs.dangerous_no_tick_for,

@@ -102,6 +102,22 @@ pub struct ResourceLimits {
     pub slot_ms: u64,
 }
 
+/// A wall around the processes that work for buyers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wall {
+    /// No file can be opened.
+    Landlock,
+    /// No system call that is not listed.
+    Calls,
+    /// No privilege is left.
+    Privileges,
+    /// Resource limits hold.
+    Limits,
+    /// A user, a network and shared memory of their own.
+    Namespaces,
+}
+
 /// A checked policy: the signed document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,6 +152,9 @@ pub struct Policy {
     pub reviewed: Option<ReviewRules>,
     /// Resource limits.
     pub limits: ResourceLimits,
+    /// Walls without which no job runs, also where the node serves without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub walls: Vec<Wall>,
     /// Which models are taken.
     #[serde(default, skip_serializing_if = "ModelRules::is_default")]
     pub models: ModelRules,
