@@ -49,6 +49,7 @@ deny:
 # Ratios against floors, in one run. Minutes.
 bench: ort
 	$(CARGO) build --release --locked --workspace
+	python3 bench/minilm.py
 	target/release/tidegate-bench
 	python3 bench/tiny_job.py target/release/tidegate
 	python3 bench/utility.py target/release/tidegate

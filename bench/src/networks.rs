@@ -6,6 +6,9 @@ use tidegate_fixtures::models::{
     elem::{F32, I64},
 };
 
+/// Where `bench/minilm.py` leaves a real model: as [`encoder`], with the weights of all-MiniLM-L6-v2.
+pub(crate) const MINILM: &str = "target/minilm.onnx";
+
 /// 8 features, two hidden layers of 64, one score.
 pub(crate) fn mlp() -> Graph {
     let mut graph = Graph::new().input("x", F32, "rows,8");

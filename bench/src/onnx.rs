@@ -19,7 +19,6 @@ use ort::{
     value::TensorRef,
 };
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
-use tidegate_fixtures::models::Graph;
 use tidegate_gpu_runner::library;
 use tidegate_node::worker::{Work, Workers};
 use tidegate_protocol::{
@@ -37,7 +36,7 @@ use crate::{
 
 struct Model {
     name: &'static str,
-    graph: Graph,
+    onnx: Vec<u8>,
     output: &'static str,
     rows: usize,
     /// Rows as bytes of this many values, of four bytes or of eight; columns of floats where there are none.
@@ -59,19 +58,29 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
     let tidegate = std::env::current_exe()?.with_file_name("tidegate");
     anyhow::ensure!(tidegate.exists(), "{} is missing: `cargo build --release -p tidegate-cli` first", tidegate.display());
     let environment = ort::init_from(&library)?.with_telemetry(false).build()?;
-    let models = [
-        Model { name: "MLP 8-64-64-1", graph: networks::mlp(), output: "y2", rows, bytes: None },
-        Model { name: "the same, unproven", graph: networks::unproven(), output: "y", rows: rows / 5, bytes: None },
-        Model { name: "100 trees of depth 6", graph: networks::trees(), output: "y", rows, bytes: None },
+    let mut models = vec![
+        Model { name: "MLP 8-64-64-1", onnx: networks::mlp().bytes(), output: "y2", rows, bytes: None },
+        Model { name: "the same, unproven", onnx: networks::unproven().bytes(), output: "y", rows: rows / 5, bytes: None },
+        Model { name: "100 trees of depth 6", onnx: networks::trees().bytes(), output: "y", rows, bytes: None },
         Model {
             name: "ResNet-18's layers",
-            graph: networks::resnet(),
+            onnx: networks::resnet().bytes(),
             output: "y",
             rows: rows / 1000,
             bytes: Some((3 * 224 * 224, 4)),
         },
-        Model { name: "6-layer encoder", graph: networks::encoder(), output: "y", rows: rows / 1000, bytes: Some((128, 8)) },
+        Model {
+            name: "6-layer encoder",
+            onnx: networks::encoder().bytes(),
+            output: "y",
+            rows: rows / 1000,
+            bytes: Some((128, 8)),
+        },
     ];
+    match std::fs::read(networks::MINILM) {
+        Ok(onnx) => models.push(Model { name: "MiniLM", onnx, output: "y", rows: rows / 2000, bytes: Some((128, 8)) }),
+        Err(e) => println!("onnx: MiniLM SKIPPED, {}: {e}. bench/minilm.py makes it", networks::MINILM),
+    }
     let only = std::env::var("TIDEGATE_BENCH_MODEL").unwrap_or_default();
     starts(&tidegate)?;
     for model in models.into_iter().filter(|model| model.name.contains(&only)) {
@@ -144,7 +153,7 @@ fn write(model: &Model) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
 
 fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow::Result<()> {
     let (_dir, path) = write(model)?;
-    let bytes = model.graph.bytes();
+    let bytes = model.onnx.clone();
     let names: Vec<String> = (0..if model.bytes.is_some() { 1 } else { 8 }).map(|f| format!("f{f}")).collect();
     let mut policy = policy()?;
     policy.unit.max_units = model.rows as u64;

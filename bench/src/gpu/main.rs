@@ -11,7 +11,7 @@ mod networks;
 use std::{path::Path, time::Instant};
 
 use anyhow::Context as _;
-use tidegate_fixtures::models::{Graph, weights};
+use tidegate_fixtures::models::weights;
 use tidegate_gpu_runner::{Cuda, Input, Model, device, library};
 use tidegate_node::worker::{Workers, runner_main, usable_gpus};
 
@@ -21,7 +21,7 @@ const NEAR_TF32: f64 = 1e-2;
 
 pub(crate) struct Case {
     name: &'static str,
-    graph: Graph,
+    onnx: Vec<u8>,
     output: &'static str,
     input: Input,
     numbers: u32,
@@ -33,20 +33,25 @@ pub(crate) struct Case {
 fn cases() -> Vec<Case> {
     let input = |elem: i32, size: u32, row: &[u64]| Input { name: "x".into(), elem, size, row: row.to_vec() };
     let features = || input(1, 4, &[8]);
-    let case = |name, graph, (input, numbers), (batch, rows)| Case { name, graph, output: "y", input, numbers, batch, rows };
-    vec![
-        Case { output: "y2", ..case("MLP 8-64-64-1", networks::mlp(), (features(), 1), (1 << 14, 1 << 22)) },
-        case("100 trees of depth 6", networks::trees(), (features(), 1), (1 << 14, 1 << 20)),
-        case("ResNet-18's layers", networks::resnet(), (input(1, 4, &[3, 224, 224]), 10), (16, 2048)),
-        case("6-layer encoder", networks::encoder(), (input(7, 8, &[128]), 384), (64, 8192)),
-    ]
+    let case = |name, onnx, (input, numbers), (batch, rows)| Case { name, onnx, output: "y", input, numbers, batch, rows };
+    let words = || input(7, 8, &[128]);
+    let mut cases = vec![
+        Case { output: "y2", ..case("MLP 8-64-64-1", networks::mlp().bytes(), (features(), 1), (1 << 14, 1 << 22)) },
+        case("100 trees of depth 6", networks::trees().bytes(), (features(), 1), (1 << 14, 1 << 20)),
+        case("ResNet-18's layers", networks::resnet().bytes(), (input(1, 4, &[3, 224, 224]), 10), (16, 2048)),
+        case("6-layer encoder", networks::encoder().bytes(), (words(), 384), (64, 8192)),
+    ];
+    if let Ok(onnx) = std::fs::read(networks::MINILM) {
+        cases.push(case("MiniLM", onnx, (words(), 384), (64, 8192)));
+    }
+    cases
 }
 
 impl Case {
     /// What a runner is to load.
     pub(crate) fn model(&self, cuda: Option<Cuda>, threads: u32) -> anyhow::Result<Model> {
         Ok(Model {
-            bytes: tidegate_sandbox::onnx::rewrite(&self.graph.bytes(), self.output, Some(self.batch as u32))?,
+            bytes: tidegate_sandbox::onnx::rewrite(&self.onnx, self.output, Some(self.batch as u32))?,
             inputs: vec![self.input.clone()],
             output: self.output.into(),
             numbers: self.numbers,
@@ -147,7 +152,7 @@ fn main() -> anyhow::Result<()> {
     let mut wrong = vec![];
     for case in cases().iter().filter(|case| case.name.contains(&only)) {
         // The processor takes a small part of them.
-        let few = Case { rows: (case.rows / 16).max(case.batch), graph: case.graph.clone(), input: case.input.clone(), ..*case };
+        let few = Case { rows: (case.rows / 16).max(case.batch), onnx: case.onnx.clone(), input: case.input.clone(), ..*case };
         let threads = processors.min(8) as u32;
         let (seconds, wanted) = few.through(&Workers::of(me.clone()), &case.model(None, threads)?)?;
         let rate = |rows: usize, seconds: f64| format!("{:.0}", rows as f64 / seconds);
