@@ -170,11 +170,21 @@ fn main() -> anyhow::Result<()> {
                         wrong.push(case.name);
                     }
                 }
-                (Err(e), _) | (_, Err(e)) => line += &format!(" not there: {e} |"),
+                (Err(e), _) | (_, Err(e)) => {
+                    line += &format!(" not there: {} |", e.to_string().replace('\n', " "));
+                    // Trees have no kernel there.
+                    if !case.name.contains("trees") {
+                        wrong.push(case.name);
+                    }
+                }
             }
         }
         println!("{line}");
     }
-    anyhow::ensure!(wrong.is_empty(), "further from the processor's numbers than they may be: {}", wrong.join(", "));
+    anyhow::ensure!(
+        wrong.is_empty(),
+        "not there, or further from the processor's numbers than they may be: {}",
+        wrong.join(", ")
+    );
     Ok(())
 }

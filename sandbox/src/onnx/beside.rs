@@ -27,6 +27,8 @@ pub(crate) struct Beside {
     pub(super) graph: Graph,
     out: Out,
     work_per_ms: u64,
+    /// Where it runs.
+    pub(crate) on_gpu: bool,
 }
 
 impl Beside {
@@ -63,7 +65,16 @@ impl Beside {
         spec.bytes = u64::try_from(graph.bytes(if graph.one { 1 } else { most.into() })).unwrap_or(u64::MAX);
         let bytes = graph.write(output, graph.one.then_some(1));
         let work_per_ms = policy.models.work_per_ms.max(1);
-        Ok(Self { data: data.clone(), hash: ContentHash::of(data), bytes, spec, graph, out, work_per_ms })
+        Ok(Self {
+            data: data.clone(),
+            hash: ContentHash::of(data),
+            bytes,
+            spec,
+            graph,
+            out,
+            work_per_ms,
+            on_gpu: place != Place::Cpu,
+        })
     }
 
     /// The model as a runtime may read it.

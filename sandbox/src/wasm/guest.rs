@@ -147,7 +147,8 @@ impl Guest {
             if !policy.kinds.contains(&JobKind::Onnx) {
                 return Err(Refusal::new(Code::Policy, "models are not allowed here").at("program.infer"));
             }
-            limits.handed = nn::HANDED;
+            // No more than it could pay for: what is handed over is copied first.
+            limits.handed = usize::try_from(limits.fuel).unwrap_or(usize::MAX).clamp(HANDED, nn::HANDED);
         } else if component.component_type().imports(&engine).any(|(name, _)| nn::answered(name)) {
             return Err(refuse("runs a model, and the job names none")
                 .at("program.infer")

@@ -56,7 +56,7 @@ impl Held {
     }
 
     fn put(&mut self, tensor: Tensor) -> Result<Resource<Tensor>> {
-        self.bytes += tensor.data.len();
+        self.bytes += tensor.bytes();
         if self.bytes > HELD {
             bail!("more than {HELD} bytes of tensors at a time");
         }
@@ -65,7 +65,7 @@ impl Held {
 
     fn take(&mut self, tensor: Resource<Tensor>) -> Result<Tensor> {
         let tensor = self.table.delete(tensor)?;
-        self.bytes -= tensor.data.len();
+        self.bytes -= tensor.bytes();
         Ok(tensor)
     }
 
@@ -78,6 +78,12 @@ struct Tensor {
     dimensions: Vec<u32>,
     kind: Kind,
     data: Vec<u8>,
+}
+
+impl Tensor {
+    fn bytes(&self) -> usize {
+        self.data.len() + size_of_val(self.dimensions.as_slice())
+    }
 }
 
 /// An error, as the guest sees it.
@@ -136,7 +142,7 @@ fn handles(to: To<'_, '_>) -> Result<()> {
 
 fn tensor(to: To<'_, '_>) -> Result<()> {
     to.func_wrap("[constructor]tensor", |mut store: Store<'_>, (dimensions, kind, data): (Vec<u32>, Kind, Vec<u8>)| {
-        store.data_mut().owe(4 * dimensions.len() + data.len());
+        store.data_mut().pay((4 * dimensions.len() + data.len()) as u64)?;
         Ok((held(&mut store)?.put(Tensor { dimensions, kind, data })?,))
     })?;
     to.func_wrap("[method]tensor.dimensions", |mut store: Store<'_>, (this,): (Resource<Tensor>,)| {
@@ -171,12 +177,13 @@ fn graph(to: To<'_, '_>) -> Result<()> {
         Ok((Nn::Ok(Resource::<Context>::new_own(0)),))
     })?;
     to.func_wrap("load", |mut store: Store<'_>, (parts, encoding, target): (Vec<Vec<u8>>, Encoding, Target)| {
-        store.data_mut().owe(parts.iter().map(Vec::len).sum());
+        store.data_mut().pay(parts.iter().map(|part| part.len() as u64).sum())?;
         let held = held(&mut store)?;
         if !matches!(encoding, Encoding::Onnx | Encoding::Autodetect) {
             return Ok((held.fails::<Resource<Graph>>(failed(ErrorCode::InvalidEncoding, "the encoding is onnx"))?,));
         }
-        if target == Target::Tpu {
+        // Any device does for who names the processor.
+        if target == Target::Tpu || (target == Target::Gpu && !held.desk.model.on_gpu) {
             return Ok((held.fails(failed(ErrorCode::UnsupportedOperation, "there is no such device"))?,));
         }
         let known = parts.iter().flatten().eq(held.desk.model.data.iter());
