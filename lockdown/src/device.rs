@@ -16,12 +16,14 @@ use crate::{
 };
 
 /// What may be read: a path, and why.
-const READ: [(&str, &str); 14] = [
+const READ: [(&str, &str); 16] = [
     ("/usr/lib", "libraries"),
     ("/usr/lib64", "libraries"),
     ("/lib", "libraries"),
     ("/lib64", "libraries"),
-    ("/usr/local", "CUDA's own folder"),
+    ("/usr/local/lib", "libraries"),
+    ("/usr/local/cuda", "CUDA's own folder"),
+    ("/usr/local/nvidia", "the driver's libraries in some containers"),
     ("/etc/ld.so.cache", "where libraries are"),
     ("/proc/self", "its own memory map"),
     ("/proc/devices", "numbers of device files"),
