@@ -59,6 +59,7 @@ impl Runtime {
             return Err(failed(format!("start it with {}={}: the runtime must not report to anybody", QUIET.0, QUIET.1)));
         }
         let environment = ort::init_from(library).map_err(failed)?.with_telemetry(false).build().map_err(failed)?;
+        warm_up(&environment, None)?;
         Ok(Self { environment, version: version(library) })
     }
 
@@ -122,7 +123,7 @@ impl Runtime {
         let walls = Walls { memory_bytes: walls.memory_bytes.saturating_add(DEVICE_MEMORY), ..*walls };
         let before = device::prepare(&walls, &libraries()).map_err(failed)?;
         // The device and the libraries for it are made ready by a model of our own.
-        warm_up(&self.environment, model)?;
+        warm_up(&self.environment, model.cuda)?;
         let standing = Standing { calls: device::close(), ..before };
         // The list of calls lets files be opened, which landlock alone then holds back.
         if model.unwalled || (standing.calls && standing.landlock) {

@@ -17,7 +17,7 @@ use crate::{
     failed,
     layout::Layout,
     shared::Shared,
-    wire::{Input, Model},
+    wire::{Cuda, Input, Model},
 };
 
 /// `y = x · x` over float32 matrices of one number, as an ONNX model (opset 13).
@@ -44,7 +44,9 @@ impl<'a> Scorer<'a> {
         layout: &'a Layout,
         memory: &'a Shared,
     ) -> Result<Self, InferenceFailed> {
-        let session = builder(environment, model)?.commit_from_memory(&model.bytes).map_err(failed)?;
+        // Each session has its share.
+        let share = |cuda: Cuda| Cuda { memory: cuda.memory / u64::from(model.threads.max(1)), ..cuda };
+        let session = builder(environment, model.cuda.map(share))?.commit_from_memory(&model.bytes).map_err(failed)?;
         if session.inputs().len() != model.inputs.len() {
             return Err(failed(format!("the model has {} inputs, {} were said", session.inputs().len(), model.inputs.len())));
         }
@@ -102,7 +104,7 @@ impl<'a> Scorer<'a> {
 }
 
 /// How sessions are made: what they compute depends on no chance and no other session.
-fn builder(environment: &Environment, model: &Model) -> Result<SessionBuilder, InferenceFailed> {
+fn builder(environment: &Environment, cuda: Option<Cuda>) -> Result<SessionBuilder, InferenceFailed> {
     let builder = Session::builder(environment)
         .map_err(failed)?
         // A thread of its own for each session: what one sums up does not depend on how many there are.
@@ -115,11 +117,11 @@ fn builder(environment: &Environment, model: &Model) -> Result<SessionBuilder, I
         // Numbers next to nothing would take much longer than others.
         .with_flush_to_zero()
         .map_err(failed)?;
-    let Some(cuda) = model.cuda else { return Ok(builder) };
+    let Some(cuda) = cuda else { return Ok(builder) };
     let provider = ep::CUDA::default()
         // The only one that this process sees.
         .with_device_id(0)
-        .with_memory_limit(usize::try_from(cuda.memory / u64::from(model.threads.max(1))).unwrap_or(usize::MAX))
+        .with_memory_limit(usize::try_from(cuda.memory).unwrap_or(usize::MAX))
         .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
         // The other choice times kernels against each other, and takes the quickest of the moment.
         .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
@@ -130,9 +132,9 @@ fn builder(environment: &Environment, model: &Model) -> Result<SessionBuilder, I
     builder.with_disable_cpu_fallback().map_err(failed)?.with_execution_providers([provider]).map_err(failed)
 }
 
-/// Makes the device ready: one product, in a model that is nobody's.
-pub(crate) fn warm_up(environment: &Environment, model: &Model) -> Result<(), InferenceFailed> {
-    let mut session = builder(environment, model)?.commit_from_memory(WARM_UP).map_err(failed)?;
+/// Makes the runtime ready, and the device: one product, in a model that is nobody's. What is set up once for all sessions is, before somebody waits for it.
+pub(crate) fn warm_up(environment: &Environment, cuda: Option<Cuda>) -> Result<(), InferenceFailed> {
+    let mut session = builder(environment, cuda)?.commit_from_memory(WARM_UP).map_err(failed)?;
     let ones = TensorRef::from_array_view(([1usize, 1], &[1f32][..])).map_err(failed)?;
     session.run(vec![("x", SessionInputValue::from(ones))]).map_err(failed).map(drop)
 }

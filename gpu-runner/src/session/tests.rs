@@ -40,7 +40,7 @@ fn memory(layout: &Layout) -> Shared {
 #[test]
 fn bound_tensors_give_what_rows_in_place_give() {
     let Some(environment) = runtime::runtime() else { return };
-    warm_up(&environment, &model(vec![], &[], 1, 1)).unwrap();
+    warm_up(&environment, None).unwrap();
     let graph =
         Graph::new().opset(20).input("x", elem::F32, "rows,4").input("i", elem::I64, "rows,2").input("b", elem::BOOL, "rows,4");
     let graph = graph.weights("w", &[4, 3], 1.0).weights("t", &[9, 3], 1.0);

@@ -28,8 +28,13 @@ pub(super) struct Batches<'a> {
     free: Vec<u64>,
     /// For each slot, how many of its places are taken.
     taken: Vec<u32>,
-    /// For each place of each slot, whose row it is.
-    owners: Vec<Owner>,
+    /// For each place of each slot, whose row it is: [`NOBODY`], [`LONE`], or one of `owners`. Small: it is written at random.
+    owned: Vec<u32>,
+    /// For each place of each slot the label of a row that is alone; none where there are none.
+    labels: Vec<f64>,
+    /// A unit that is open, and which of its rows; and those that may be used anew.
+    owners: Vec<(u32, u32)>,
+    unused: Vec<u32>,
     open: Vec<Open>,
     spare: Vec<u32>,
     current: Option<u32>,
@@ -38,11 +43,13 @@ pub(super) struct Batches<'a> {
     places: Vec<u32>,
 }
 
+/// Nobody's row.
+const NOBODY: u32 = u32::MAX;
+/// The only row of its unit.
+const LONE: u32 = NOBODY - 1;
+
 /// Whose row it is.
-#[derive(Clone, Copy, Default)]
 enum Owner {
-    #[default]
-    Nobody,
     /// All of a unit's rows: this one, with its label.
     Lone(f64),
     /// Of a unit that is open, this of its rows.
@@ -89,7 +96,10 @@ impl<'a> Batches<'a> {
             done: VecDeque::new(),
             free: vec![0; rows as usize],
             taken: vec![0; slots],
-            owners: vec![Owner::Nobody; slots * rows as usize],
+            owned: vec![NOBODY; slots * rows as usize],
+            labels: if model.label.is_some() { vec![f64::NAN; slots * rows as usize] } else { vec![] },
+            owners: vec![],
+            unused: vec![],
             open: vec![],
             spare: vec![],
             current: None,
@@ -208,7 +218,22 @@ impl<'a> Batches<'a> {
         let slot = (batch % self.slots) as usize;
         let address = slot as u32 * self.rows + place;
         self.taken[slot] += 1;
-        self.owners[address as usize] = owner;
+        self.owned[address as usize] = match owner {
+            Owner::Lone(label) => {
+                if let Some(of) = self.labels.get_mut(address as usize) {
+                    *of = label;
+                }
+                LONE
+            }
+            Owner::Open(at, row) => {
+                let number = self.unused.pop().unwrap_or_else(|| {
+                    self.owners.push((at, row));
+                    self.owners.len() as u32 - 1
+                });
+                self.owners[number as usize] = (at, row);
+                number
+            }
+        };
         self.places.push(address);
         Ok(())
     }
@@ -243,16 +268,19 @@ impl<'a> Batches<'a> {
             self.inference.read(slot, &mut self.read);
             let first = slot * self.rows as usize;
             for place in 0..self.rows as usize {
-                let owner = std::mem::take(&mut self.owners[first + place]);
+                let owner = std::mem::replace(&mut self.owned[first + place], NOBODY);
                 let from = self.read.get(place * self.numbers..(place + 1) * self.numbers);
                 let from = from.ok_or_else(|| RunError::Engine("the runner gave too few numbers".into()))?;
                 let (at, row) = match owner {
-                    Owner::Nobody => continue,
-                    Owner::Lone(label) => {
-                        closer.close(from, &[label])?;
+                    NOBODY => continue,
+                    LONE => {
+                        closer.close(from, &[self.labels.get(first + place).copied().unwrap_or(f64::NAN)])?;
                         continue;
                     }
-                    Owner::Open(at, row) => (at, row),
+                    number => {
+                        self.unused.push(number);
+                        self.owners[number as usize]
+                    }
                 };
                 let open = &mut self.open[at as usize];
                 open.numbers[row as usize * self.numbers..][..self.numbers].copy_from_slice(from);
