@@ -9,14 +9,27 @@ const SHORT: usize = 64;
 
 /// SipHash-2-4 (Aumasson and Bernstein 2012), quick on what is short.
 #[derive(Debug, Clone)]
-pub(crate) struct Prf(SipHasher24);
+pub(crate) struct Prf {
+    hasher: SipHasher24,
+    /// Of the line on which whole numbers are spread: an odd slope, and where it begins.
+    line: (u64, u64),
+}
 
 impl Prf {
     /// For one use of the key, named by `what`.
     pub(crate) fn new(key: &[u8; 32], what: &str) -> Self {
-        let mut half = [0; 16];
-        half.copy_from_slice(&blake3::keyed_hash(key, what.as_bytes()).as_bytes()[..16]);
-        Self(SipHasher24::new_with_key(&half))
+        let of_use = blake3::keyed_hash(key, what.as_bytes());
+        let word = |i: usize| of_use.as_bytes()[8 * i..][..8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        Self { hasher: SipHasher24::new_with_keys(word(0), word(1)), line: (word(2) | 1, word(3)) }
+    }
+
+    /// A place for `unit`, below `of`: of many units nearly as many at each. For whole numbers by multiplication and shift (Dietzfelbinger et al. 1997), which lays those
+    /// that follow one another evenly, as chance would not; any other name is hashed.
+    pub(crate) fn place(&self, of: u32, unit: &[u8]) -> u32 {
+        let Ok(number) = unit.try_into().map(u64::from_le_bytes) else { return self.below(of, unit, 0) };
+        let (slope, start) = self.line;
+        let on_line = number.wrapping_mul(slope).wrapping_add(start);
+        ((u128::from(on_line) * u128::from(of)) >> 64) as u32
     }
 
     /// A number for `unit` and `also`, below `of`: 64 bits against at most 2^20, so the bias is below 2^-44.
@@ -27,10 +40,10 @@ impl Prf {
             Some(whole) => {
                 whole[..unit.len()].copy_from_slice(unit);
                 whole[unit.len()..].copy_from_slice(&also.to_le_bytes());
-                self.0.hash(whole)
+                self.hasher.hash(whole)
             }
             None => {
-                let mut hasher = self.0;
+                let mut hasher = self.hasher;
                 hasher.write(unit);
                 hasher.write(&also.to_le_bytes());
                 hasher.finish()
@@ -50,7 +63,7 @@ mod tests {
     fn a_number_is_of_the_key_and_the_unit_alone() {
         let prf = Prf::new(&[7; 32], "a test");
         let one_by_one = |of: u32, unit: &[u8], also: u32| {
-            let mut hasher = prf.0;
+            let mut hasher = prf.hasher;
             unit.iter().chain(&also.to_le_bytes()).for_each(|byte| hasher.write(&[*byte]));
             (hasher.finish() % u64::from(of)) as u32
         };
@@ -59,6 +72,16 @@ mod tests {
             for (of, also) in [(1, 0), (2, 1), (1000, 7), (1024, 7), (1 << 20, u32::MAX)] {
                 assert_eq!(prf.below(of, &unit, also), one_by_one(of, &unit, also), "{length} {of} {also}");
             }
+        }
+        // Numbers that follow one another, that are far apart, and names: with several keys.
+        for key in 0..20 {
+            let prf = Prf::new(&[key; 32], "a test");
+            for (stride, most) in [(1u64, 1100), (7, 1100), (1 << 10, 1100), (1 << 40, 1100), (0x9e37_79b9_7f4a_7c15, 1200)] {
+                let mut seen = [0; 64];
+                (0..64_000u64).for_each(|unit| seen[prf.place(64, &unit.wrapping_mul(stride).to_le_bytes()) as usize] += 1);
+                assert!(seen.iter().all(|n| *n < most), "{key} {stride}: {seen:?}");
+            }
+            assert_eq!(prf.place(64, b"a name"), prf.below(64, b"a name", 0));
         }
         let mut seen = [0; 16];
         (0..16_000u32).for_each(|unit| seen[prf.below(16, &unit.to_le_bytes(), 0) as usize] += 1);

@@ -134,7 +134,7 @@ impl<'a> Batches<'a> {
         each(&mut |span| {
             if let Some(name) = span.begins {
                 self.end_current(closer)?;
-                let place = self.prf.below(self.rows, name, 0);
+                let place = self.prf.place(self.rows, name);
                 if span.rows.len() == 1 && !span.goes_on {
                     return self.lone(rows, span.rows.start, place, &mut written, closer);
                 }
