@@ -7,12 +7,15 @@ use siphasher::sip::SipHasher24;
 /// Longest message in bytes that is hashed at one go.
 const SHORT: usize = 64;
 
+/// 2^64 over the golden ratio, made odd.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// SipHash-2-4 (Aumasson and Bernstein 2012), quick on what is short.
 #[derive(Debug, Clone)]
 pub(crate) struct Prf {
     hasher: SipHasher24,
-    /// Of the line on which whole numbers are spread: an odd slope, and where it begins.
-    line: (u64, u64),
+    /// Where the line begins on which whole numbers are spread.
+    start: u64,
 }
 
 impl Prf {
@@ -20,15 +23,14 @@ impl Prf {
     pub(crate) fn new(key: &[u8; 32], what: &str) -> Self {
         let of_use = blake3::keyed_hash(key, what.as_bytes());
         let word = |i: usize| of_use.as_bytes()[8 * i..][..8].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        Self { hasher: SipHasher24::new_with_keys(word(0), word(1)), line: (word(2) | 1, word(3)) }
+        Self { hasher: SipHasher24::new_with_keys(word(0), word(1)), start: word(2) }
     }
 
-    /// A place for `unit`, below `of`: of many units nearly as many at each. For whole numbers by multiplication and shift (Dietzfelbinger et al. 1997), which lays those
-    /// that follow one another evenly, as chance would not; any other name is hashed.
+    /// A place for `unit`, below `of`: of many units nearly as many at each. Whole numbers go by multiples of the golden ratio (Knuth, TAOCP 3, 6.4: Fibonacci hashing), which
+    /// lays those that follow one another as evenly as can be; any other name is hashed.
     pub(crate) fn place(&self, of: u32, unit: &[u8]) -> u32 {
         let Ok(number) = unit.try_into().map(u64::from_le_bytes) else { return self.below(of, unit, 0) };
-        let (slope, start) = self.line;
-        let on_line = number.wrapping_mul(slope).wrapping_add(start);
+        let on_line = number.wrapping_mul(GOLDEN).wrapping_add(self.start);
         ((u128::from(on_line) * u128::from(of)) >> 64) as u32
     }
 
@@ -76,10 +78,10 @@ mod tests {
         // Numbers that follow one another, that are far apart, and names: with several keys.
         for key in 0..20 {
             let prf = Prf::new(&[key; 32], "a test");
-            for (stride, most) in [(1u64, 1100), (7, 1100), (1 << 10, 1100), (1 << 40, 1100), (0x9e37_79b9_7f4a_7c15, 1200)] {
+            for stride in [1u64, 7, 100, 1000, 1 << 10, 10_000_000, 1 << 40, GOLDEN] {
                 let mut seen = [0; 64];
                 (0..64_000u64).for_each(|unit| seen[prf.place(64, &unit.wrapping_mul(stride).to_le_bytes()) as usize] += 1);
-                assert!(seen.iter().all(|n| *n < most), "{key} {stride}: {seen:?}");
+                assert!(seen.iter().all(|n| *n < 1100), "{key} {stride}: {seen:?}");
             }
             assert_eq!(prf.place(64, b"a name"), prf.below(64, b"a name", 0));
         }
