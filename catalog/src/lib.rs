@@ -16,8 +16,10 @@
 
 pub mod audit;
 pub mod dataset;
+pub mod evidence;
 pub mod log;
 pub mod note;
 pub mod store;
+pub mod witness;
 
 pub use store::{JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError};

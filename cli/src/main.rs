@@ -45,8 +45,12 @@ enum Command {
     /// Show what broke a worker and is not run again, or lift it.
     #[command(subcommand)]
     Quarantine(commands::quarantine::Args),
-    /// Sign a grant for a peer.
+    /// Sign a grant for a peer, and log it.
     Grant(commands::grant::Args),
+    /// List the grants that were issued.
+    Grants(commands::grant::ListArgs),
+    /// Revoke a grant: no job, copy or replay is allowed by it any more.
+    Revoke(commands::grant::RevokeArgs),
     /// List the datasets a peer offers.
     List(commands::list::Args),
     /// Run a job at a peer and verify what comes back.
@@ -67,6 +71,9 @@ enum Command {
     /// Show this party's own receipt log.
     #[command(subcommand)]
     Receipts(commands::receipts::Args),
+    /// Look after this party's own receipt log.
+    #[command(subcommand)]
+    Log(commands::log::Args),
     /// Audit the noise of this very binary, on data that one holds.
     #[command(subcommand)]
     Gate(commands::gate::Args),
@@ -133,6 +140,9 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Jobs(args) => commands::jobs::run(&home, args).map(done),
             Command::Quarantine(args) => commands::quarantine::run(&home, args).map(done),
             Command::Grant(args) => commands::grant::run(&home, args).map(done),
+            Command::Grants(args) => commands::grant::list(&home, &args).map(done),
+            Command::Revoke(args) => commands::grant::revoke(&home, &args).map(done),
+            Command::Log(args) => commands::log::run(&home, args),
             Command::List(args) => commands::list::run(&home, args).await.map(done),
             Command::Run(args) => commands::run::run(&home, args).await.map(done),
             Command::Check(args) => commands::check::run(&home, args).await,

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     ops::ControlFlow,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use iroh_blobs::{
         blobs::{AddPathOptions, AddProgressItem, ExportMode, ExportOptions, ImportMode},
         remote::GetProgressItem,
     },
+    protocol::ChunkRangesSeq,
     provider::events::{
         AbortReason, ConnectMode, EventMask, EventSender, ObserveMode, ProviderMessage, RequestMode, ThrottleMode,
     },
@@ -26,23 +27,54 @@ use iroh_blobs::{
 };
 use tidegate_protocol::{ContentHash, PeerId};
 
-use crate::{Address, NetError, address::peer_of};
+use crate::{Address, Handler, NetError, address::peer_of};
+
+/// Most separate ranges of one request.
+const RANGES: usize = 64;
+/// Bytes of a BLAKE3 chunk, in which ranges are counted.
+const CHUNK: u64 = 1024;
+
+/// A part of a file, from byte to byte, the last excluded; without an end where everything to the file's end is asked for.
+pub type ByteRange = (u64, Option<u64>);
 
 /// Who may fetch what, and until when. Empty at first: nobody, nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Access(Arc<Mutex<HashMap<PeerId, HashMap<ContentHash, Instant>>>>);
+pub struct Access(Arc<Mutex<HashMap<PeerId, HashMap<ContentHash, Allowed>>>>);
+
+/// A file that a peer may fetch.
+#[derive(Debug, Clone, Copy)]
+struct Allowed {
+    until: Instant,
+    /// Anybody may have it: nobody is asked about it.
+    free: bool,
+}
 
 impl Access {
     /// Lets `peer` begin to fetch `hashes` for so long, or until [`Access::revoke`]. A transfer that has begun goes on.
     pub fn allow(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration) {
+        self.add(peer, hashes, time, false);
+    }
+
+    /// As [`Access::allow`], of what anybody may have: [`Handler::fetching`](crate::Handler::fetching) is not asked.
+    pub fn allow_freely(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration) {
+        self.add(peer, hashes, time, true);
+    }
+
+    fn add(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration, free: bool) {
         let now = Instant::now();
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Strangers may ask for mock rows: what has run out must not pile up.
         peers.retain(|_, hashes| {
-            hashes.retain(|_, until| *until > now);
+            hashes.retain(|_, allowed| allowed.until > now);
             !hashes.is_empty()
         });
-        peers.entry(peer).or_default().extend(hashes.into_iter().map(|hash| (hash, now + time)));
+        let allowed = Allowed { until: now + time, free };
+        peers.entry(peer).or_default().extend(hashes.into_iter().map(|hash| (hash, allowed)));
+    }
+
+    /// Takes everything from everybody: who still may asks again.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Takes everything from `peer`.
@@ -50,9 +82,9 @@ impl Access {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
     }
 
-    fn may(&self, peer: &PeerId, hash: &ContentHash) -> bool {
+    fn may(&self, peer: &PeerId, hash: &ContentHash) -> Option<Allowed> {
         let peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        peers.get(peer).and_then(|hashes| hashes.get(hash)).is_some_and(|until| *until > Instant::now())
+        peers.get(peer).and_then(|hashes| hashes.get(hash)).copied().filter(|allowed| allowed.until > Instant::now())
     }
 }
 
@@ -62,7 +94,11 @@ pub struct Served {
     store: FsStore,
     protocol: BlobsProtocol,
     access: Access,
+    handler: Asked,
 }
+
+/// Who is asked before a peer is sent a part of a file: nobody is sent any before there is one.
+type Asked = Arc<OnceLock<Arc<dyn Handler>>>;
 
 fn local(e: impl std::fmt::Display) -> NetError {
     NetError::Local(e.to_string())
@@ -85,14 +121,20 @@ impl Served {
             throttle: ThrottleMode::None,
         };
         let (events, messages) = EventSender::channel(64, mask);
-        tokio::spawn(guard(messages, access.clone()));
+        let handler = Asked::default();
+        tokio::spawn(guard(messages, access.clone(), handler.clone()));
         let protocol = BlobsProtocol::new(&store, Some(events));
-        Ok(Self { store, protocol, access })
+        Ok(Self { store, protocol, access, handler })
     }
 
     /// Who may fetch what.
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Says who is asked, for as long as this is served; the first word counts.
+    pub(crate) fn ask(&self, handler: Arc<dyn Handler>) {
+        drop(self.handler.set(handler));
     }
 
     pub(crate) fn protocol(&self) -> BlobsProtocol {
@@ -147,7 +189,14 @@ impl Served {
     }
 }
 
-async fn guard(mut messages: tokio::sync::mpsc::Receiver<ProviderMessage>, access: Access) {
+/// The parts that a request for a single blob asks for; `None` where they are too many, or it asks for another thing.
+fn byte_ranges(ranges: &ChunkRangesSeq) -> Option<Vec<ByteRange>> {
+    let (0, chunks) = ranges.as_single()? else { return None };
+    let bytes: Vec<u64> = chunks.boundaries().iter().map(|chunk| chunk.0.saturating_mul(CHUNK)).collect();
+    (bytes.len() <= 2 * RANGES).then(|| bytes.chunks(2).map(|pair| (pair[0], pair.get(1).copied())).collect())
+}
+
+async fn guard(mut messages: tokio::sync::mpsc::Receiver<ProviderMessage>, access: Access, handler: Asked) {
     let mut peers: HashMap<u64, PeerId> = HashMap::new();
     while let Some(message) = messages.recv().await {
         match message {
@@ -167,9 +216,18 @@ async fn guard(mut messages: tokio::sync::mpsc::Receiver<ProviderMessage>, acces
             ProviderMessage::GetRequestReceived(message) => {
                 let request = &message.inner.request;
                 let hash = ContentHash(*request.hash.as_bytes());
-                let allowed = request.ranges.is_blob()
-                    && peers.get(&message.inner.connection_id).is_some_and(|peer| access.may(peer, &hash));
-                let _ = message.tx.send(if allowed { Ok(()) } else { Err(AbortReason::Permission) }).await;
+                let peer = peers.get(&message.inner.connection_id).copied();
+                let allowed = peer.and_then(|peer| Some((peer, access.may(&peer, &hash)?, byte_ranges(&request.ranges)?)));
+                let handler = handler.get().cloned();
+                // Others do not wait for what is written down about this one.
+                tokio::spawn(async move {
+                    let sent = match (allowed, handler) {
+                        (Some((_, Allowed { free: true, .. }, _)), _) => true,
+                        (Some((peer, _, ranges)), Some(handler)) => handler.fetching(peer, hash, ranges).await,
+                        _ => false,
+                    };
+                    let _ = message.tx.send(if sent { Ok(()) } else { Err(AbortReason::Permission) }).await;
+                });
             }
             ProviderMessage::ObserveRequestReceived(message) => {
                 let _ = message.tx.send(Err(AbortReason::Permission)).await;

@@ -8,7 +8,7 @@ use iroh::{
     protocol::{AcceptError, ProtocolHandler},
 };
 use tidegate_protocol::{
-    Code, PeerId, Refusal,
+    Code, ContentHash, PeerId, Refusal,
     frame::{ALPN, Reply, Request},
     limits,
 };
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Address, NetError,
     address::peer_of,
+    blobs::ByteRange,
     shares::{Share, Shares},
 };
 
@@ -32,6 +33,16 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// The refusal that is sent instead.
     fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal>;
+
+    /// Whether `peer`, who was allowed this file, is sent these parts of it: asked before a byte is. Nobody is, unless this says otherwise.
+    fn fetching<'a>(
+        &'a self,
+        _peer: PeerId,
+        _file: ContentHash,
+        _ranges: Vec<ByteRange>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(std::future::ready(false))
+    }
 
     /// Answers `request` of `peer`, whose key the connection has proven. `gone` is cancelled when the peer hangs up: it is for the handler to say
     /// whether what it does is still of use.

@@ -47,6 +47,7 @@ pub enum NetError {
 
 /// Serves the job protocol, and the blobs of `store` under `access`.
 pub fn serve(endpoint: Endpoint, handler: std::sync::Arc<dyn Handler>, served: &blobs::Served) -> Router {
+    served.ask(handler.clone());
     Router::builder(endpoint)
         .accept(tidegate_protocol::frame::ALPN, JobProtocol::new(handler))
         .accept(iroh_blobs::ALPN, served.protocol())

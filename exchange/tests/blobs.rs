@@ -19,6 +19,15 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 struct Silent;
 impl Handler for Silent {
+    fn fetching<'a>(
+        &'a self,
+        _: PeerId,
+        _: ContentHash,
+        _: Vec<blobs::ByteRange>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(async { true })
+    }
+
     fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
         Ok(())
     }

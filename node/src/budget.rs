@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tidegate_catalog::{
     audit::open_entry,
     dataset::{Dataset, load_all},
-    log::{from_folder, read},
+    log::{from_folder, scan},
+    note::{BadNote, Verifier},
 };
 use tidegate_protocol::{
     ContentHash, Cost, PeerId,
@@ -47,9 +48,9 @@ fn charges(home: &Home) -> Result<BTreeMap<ContentHash, Vec<Charge>>, NodeError>
         return Ok(BTreeMap::new());
     }
     let mut intents: BTreeMap<u64, (Box<JobFacts>, bool)> = BTreeMap::new();
-    for (index, entry) in (0u64..).zip(&read(&owner, from_folder(home.path().join("log")))?.entries) {
-        let statement = open_entry(entry, &owner)
-            .map_err(|(rule, detail)| NodeError::Unverified(format!("entry {index}: {rule}: {detail}")))?;
+    scan(&Verifier::log(&owner), &mut from_folder(home.path().join("log")), |index, entry| {
+        let statement =
+            open_entry(entry, &owner).map_err(|(rule, detail)| BadNote(format!("entry {index}: {rule}: {detail}")))?;
         match statement.predicate {
             Predicate::Intent(facts) => {
                 intents.insert(index, (facts, true));
@@ -59,9 +60,10 @@ fn charges(home: &Home) -> Result<BTreeMap<ContentHash, Vec<Charge>>, NodeError>
                     *open = false;
                 }
             }
-            Predicate::Publication { .. } => {}
+            _ => {}
         }
-    }
+        Ok(())
+    })?;
     let mut found: BTreeMap<ContentHash, Vec<Charge>> = BTreeMap::new();
     for (facts, open) in intents.into_values() {
         let charge = Charge { at: facts.slot_start, open, link: facts.ledger };

@@ -255,7 +255,7 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>) -> Result<V
     let entry = delivery.receipt.to_canonical()?;
     let receipt = tidegate_catalog::audit::open_entry(&entry, owner)
         .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
-    let (index, _) = note::check_proof(&delivery.proof, &entry, owner)?;
+    let index = note::check_proof(&delivery.proof, &entry, owner)?.index;
     let Predicate::Outcome { facts, .. } = &receipt.predicate else { return wrong("the receipt is no outcome") };
     if receipt.subject[0].digest.sha256 != Sha256Digest::of(&bytes) {
         return wrong("the receipt is for another result");

@@ -8,10 +8,10 @@ use tidegate_catalog::{
 };
 use tidegate_exchange::blobs::Served;
 use tidegate_protocol::{
-    ContentHash, Identity, Sha256Digest, Signed, grant, limits,
+    ContentHash, Identity, Signed, grant, limits,
     manifest::{DataFile, Layout, Manifest},
     policy::{Policy, PolicyFile},
-    receipt::Predicate,
+    receipt::{Predicate, entry::Change},
 };
 
 use crate::{NodeError, file_error, home::Home};
@@ -149,9 +149,12 @@ pub async fn publish(
         compute: profile.compute,
         mock,
     };
-    store.log_publication(
-        Sha256Digest::of(manifest.id().to_string().as_bytes()),
+    store.record(
+        "dataset manifest",
+        manifest.envelope().payload_sha256(),
         Predicate::Publication {
+            changes: before.as_ref().map(|before| changes(before, &manifest, &policy)).unwrap_or_default(),
+            per_buyer: policy.body().per_buyer,
             manifest: manifest.id(),
             policy: policy.id(),
             population: manifest.body().population,
@@ -161,6 +164,17 @@ pub async fn publish(
     )?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;
     Ok(dataset::Dataset::open(record)?)
+}
+
+/// What differs from the version before.
+fn changes(before: &dataset::Dataset, manifest: &Signed<Manifest>, policy: &Signed<Policy>) -> Vec<Change> {
+    let (old, new) = (before.policy.body(), policy.body());
+    let seen = [
+        (before.manifest.body().files != manifest.body().files, Change::Data),
+        (before.policy.id() != policy.id(), Change::Policy),
+        ((old.budget, old.per_buyer) != (new.budget, new.per_buyer), Change::Budget),
+    ];
+    seen.into_iter().filter(|(changed, _)| *changed).map(|(_, change)| change).collect()
 }
 
 async fn import_tables(served: &Served, tables: &[TableFiles], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {

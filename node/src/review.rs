@@ -9,9 +9,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use tidegate_protocol::{Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits, policy::ReviewRules};
+use tidegate_protocol::{
+    Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits, policy::ReviewRules, receipt::Predicate,
+};
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, file_error, home::Home, spool};
 
 /// A job that waits, its buyer's signature checked.
 #[derive(Debug)]
@@ -160,6 +162,13 @@ fn settle(home: &Home, job: &Signed<Job>, verdict: &str, bytes: &[u8]) -> Result
     std::fs::remove_file(&waiting).map_err(|e| file_error(&waiting, e))
 }
 
+/// Logs what the owner said before it counts.
+fn note(home: &Home, job: &Signed<Job>, approval: Option<ContentHash>) -> Result<(), NodeError> {
+    let (subject, job) = (job.envelope().payload_sha256(), job.id());
+    let predicate = Predicate::Approval { job, approval };
+    spool::say(home, &spool::Word::record(&format!("job {job}"), subject, predicate))
+}
+
 /// Signs the approval of the waiting job whose id begins with `prefix`. Its buyer gets the result when they ask again.
 ///
 /// # Errors
@@ -169,6 +178,7 @@ pub fn approve(home: &Home, prefix: &str) -> Result<Signed<Job>, NodeError> {
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
     let approval = Signed::sign(Approval { version: 1, job: waiting.job.id(), created }, &home.identity()?)?;
     let bytes = serde_json::to_vec(approval.envelope()).map_err(|e| NodeError::File(e.to_string()))?;
+    note(home, &waiting.job, Some(approval.id()))?;
     settle(home, &waiting.job, "approved", &bytes)?;
     Ok(waiting.job)
 }
@@ -180,6 +190,7 @@ pub fn approve(home: &Home, prefix: &str) -> Result<Signed<Job>, NodeError> {
 pub fn deny(home: &Home, prefix: &str) -> Result<Signed<Job>, NodeError> {
     let waiting = find(home, prefix)?;
     let bytes = serde_json::to_vec(waiting.job.envelope()).map_err(|e| NodeError::File(e.to_string()))?;
+    note(home, &waiting.job, None)?;
     settle(home, &waiting.job, "denied", &bytes)?;
     Ok(waiting.job)
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{ContentHash, PeerId};
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, file_error, home::Home, spool};
 
 /// How often the node looks whether it should stop a job.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
@@ -127,4 +127,12 @@ pub fn stop(home: &Home, prefix: &str) -> Result<Running, NodeError> {
         (Some(_), _) => Err(NodeError::File(format!("{prefix:?} begins the id of several jobs: give more of it"))),
         (None, _) => Err(NodeError::File(format!("no job {prefix:?} runs or waits. See `tidegate jobs list`"))),
     }
+}
+
+/// Closes a job that was charged and has no result, without one: the log says so.
+///
+/// # Errors
+/// [`NodeError::File`] where no such job is charged and without outcome.
+pub fn close(home: &Home, job: ContentHash) -> Result<(), NodeError> {
+    spool::say(home, &spool::Word::Close { job })
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{ContentHash, Identity, PeerId, limits};
+use crate::{ContentHash, Identity, PeerId, Sha256Digest, limits};
 
 /// A JSON document that travels signed.
 pub trait Document: Serialize + DeserializeOwned {
@@ -99,6 +99,16 @@ impl Envelope {
     /// # Errors
     /// [`BadDocument::TooLong`] or [`BadDocument::Form`].
     pub fn from_canonical(bytes: &[u8]) -> Result<Self, BadDocument> {
+        let envelope = Self::from_canonical_unchecked(bytes)?;
+        envelope.check()?;
+        Ok(envelope)
+    }
+
+    /// As [`Envelope::from_canonical`], for callers who check the signature next.
+    ///
+    /// # Errors
+    /// [`BadDocument::TooLong`] or [`BadDocument::Form`].
+    pub fn from_canonical_unchecked(bytes: &[u8]) -> Result<Self, BadDocument> {
         if bytes.len() > limits::ENTRY_BYTES {
             return Err(BadDocument::TooLong { got: bytes.len(), limit: limits::ENTRY_BYTES });
         }
@@ -106,8 +116,12 @@ impl Envelope {
         if envelope.to_canonical()? != bytes {
             return Err(BadDocument::Form("the bytes are not the RFC 8785 form".into()));
         }
-        envelope.check()?;
         Ok(envelope)
+    }
+
+    /// SHA-256 of the payload's bytes; of none where it is no base64, which no envelope is that was checked.
+    pub fn payload_sha256(&self) -> Sha256Digest {
+        Sha256Digest::of(&STANDARD.decode(&self.payload).unwrap_or_default())
     }
 
     /// Checks the one signature and returns its key and the payload.
@@ -188,6 +202,11 @@ impl<T: Document> Signed<T> {
     /// What was signed.
     pub fn body(&self) -> &T {
         &self.body
+    }
+
+    /// What was signed, by itself.
+    pub fn into_body(self) -> T {
+        self.body
     }
 
     /// The envelope, to be sent or stored.

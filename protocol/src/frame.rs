@@ -39,6 +39,16 @@ pub enum Request {
         /// C2SP tlog-tiles path.
         path: String,
     },
+    /// Cosign a checkpoint, as a witness.
+    AddCheckpoint {
+        /// The body of a C2SP tlog-witness `add-checkpoint` request.
+        body: String,
+    },
+    /// The last checkpoint of this origin that the witness cosigned.
+    LastCheckpoint {
+        /// The log's origin.
+        origin: String,
+    },
 }
 
 /// A published dataset as its owner shows it.
@@ -78,6 +88,15 @@ pub enum Reply {
     Replicating,
     /// A log file, base64.
     LogFile(String),
+    /// A witness's cosignature lines.
+    Cosigned(String),
+    /// A witness has another size than the request says that it has: a C2SP conflict.
+    Conflict {
+        /// The size of the last checkpoint that it cosigned.
+        size: u64,
+    },
+    /// A log's last checkpoint with the witness's cosignature, where it has one.
+    LastCheckpoint(Option<String>),
     /// Turned away.
     Refused(Refusal),
 }

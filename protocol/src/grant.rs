@@ -21,6 +21,8 @@ pub enum Action {
     Compute,
     /// Copy the files.
     Replicate,
+    /// Run receipts' jobs again and compare, as an auditor.
+    Replay,
 }
 
 impl Action {
@@ -29,6 +31,7 @@ impl Action {
         match self {
             Self::Compute => "compute",
             Self::Replicate => "replicate",
+            Self::Replay => "replay",
         }
     }
 }
@@ -79,11 +82,20 @@ pub fn public_key(owner: &Identity) -> Result<String, biscuit_auth::error::Forma
     Ok(hex::encode(grant_keypair(owner)?.public().to_bytes()))
 }
 
-/// Signs a grant; the token is base64 (URL alphabet), as biscuit writes it.
+/// A signed grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The token: base64 (URL alphabet), as biscuit writes it.
+    pub token: String,
+    /// Revocation id of the owner's block, hexadecimal.
+    pub id: String,
+}
+
+/// Signs a grant.
 ///
 /// # Errors
 /// When biscuit cannot build the token.
-pub fn issue(owner: &Identity, terms: &Terms) -> Result<String, biscuit_auth::error::Token> {
+pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, biscuit_auth::error::Token> {
     let mut builder = BiscuitBuilder::new();
     for action in &terms.actions {
         builder = builder.fact(fact("right", [text(terms.population), Term::Str(action.word().into())]))?;
@@ -97,14 +109,30 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<String, biscuit_auth::er
         .check("check if epsilon($e), epsilon_ceiling($c), $e <= $c")?;
     let expiry = terms.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let builder = builder.fact(fact("expires", [Term::Date(expiry)]))?.check("check if time($t), expires($e), $t < $e")?;
-    builder.build(&grant_keypair(owner)?)?.to_base64()
+    let biscuit = builder.build(&grant_keypair(owner)?)?;
+    let id = revocation_ids(&biscuit).into_iter().next().unwrap_or_default();
+    Ok(Issued { token: biscuit.to_base64()?, id })
 }
 
-/// Decides whether `token`, signed by `grant_key` (hexadecimal), allows `ask`.
+fn revocation_ids(biscuit: &Biscuit) -> Vec<String> {
+    biscuit.revocation_identifiers().iter().map(hex::encode).collect()
+}
+
+/// Revocation ids of a token's blocks, as it says itself: who signed it is not looked at.
+///
+/// # Errors
+/// Where it is no token.
+pub fn ids(token: &str) -> Result<Vec<String>, biscuit_auth::error::Token> {
+    let ids = biscuit_auth::UnverifiedBiscuit::from_base64(token.trim())?.revocation_identifiers();
+    Ok(ids.iter().map(hex::encode).collect())
+}
+
+/// Decides whether `token`, signed by `grant_key` (hexadecimal), allows `ask`: the revocation ids of its blocks, the owner's first. Whether one of them
+/// was revoked is for the caller to say.
 ///
 /// # Errors
 /// [`Code::NotGranted`] for everything that does not hold.
-pub fn authorize(token: &str, grant_key: &str, ask: &Ask) -> Result<(), Refusal> {
+pub fn authorize(token: &str, grant_key: &str, ask: &Ask) -> Result<Vec<String>, Refusal> {
     let refused =
         |why: String| Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant: `tidegate grant`");
     if token.is_empty() {
@@ -132,9 +160,10 @@ pub fn authorize(token: &str, grant_key: &str, ask: &Ask) -> Result<(), Refusal>
         Ok(authorizer)
     };
     let mut authorizer = build().map_err(|e| refused(format!("the grant cannot be evaluated: {e}")))?;
-    authorizer.authorize().map(|_| ()).map_err(|_| {
+    authorizer.authorize().map_err(|_| {
         refused(format!("the grant does not let {} {} this population for {} now", ask.peer.short(), ask.action.word(), ask.cost))
-    })
+    })?;
+    Ok(revocation_ids(&biscuit))
 }
 
 fn integer(micro: u64) -> Term {
@@ -168,7 +197,8 @@ mod tests {
             epsilon_ceiling: MicroEpsilon(200_000),
             expires: now + Duration::from_secs(60),
         };
-        let token = issue(&owner, &terms).unwrap();
+        let Issued { token, id } = issue(&owner, &terms).unwrap();
+        assert_eq!(ids(&token).unwrap(), [id]);
         let key = public_key(&owner).unwrap();
         let (rho, pure) = (|r| Cost::dp(MicroRho(r), FemtoDelta(0)), |e| Cost::pure(MicroEpsilon(e), FemtoDelta(0)));
         let good = Ask { peer: holder, population, action: Action::Compute, cost: rho(500_000), now };
@@ -207,7 +237,8 @@ mod tests {
                 expires: now + Duration::from_secs(9),
             },
         )
-        .unwrap();
+        .unwrap()
+        .token;
         let root = PublicKey::from_bytes(&hex::decode(public_key(&owner).unwrap()).unwrap(), Algorithm::Ed25519).unwrap();
         let block =
             biscuit_auth::builder::BlockBuilder::new().fact(fact("right", [text(other), Term::Str("replicate".into())])).unwrap();

@@ -152,6 +152,12 @@ pub const PARAMS_BYTES: usize = 16 << 10;
 /// Longest grant token in bytes, several narrowings included.
 pub const GRANT_BYTES: usize = 16 << 10;
 
+/// How often in an hour one buyer's refused jobs are logged: those beyond wait for the next.
+pub const REFUSALS_PER_HOUR: u32 = 200;
+
+/// How often in an hour one peer may begin to copy a dataset or fetch a part of a file: each is an entry of the log.
+pub const FETCHES_PER_HOUR: u32 = 4000;
+
 /// How far a job's creation time may lie in the future, in seconds: clocks differ.
 pub const CLOCK_SKEW_SECONDS: i64 = 300;
 

@@ -95,7 +95,7 @@ impl Dataset {
 /// [`DataError::Record`].
 pub fn save(folder: &Path, id: ContentHash, record: &DatasetRecord) -> Result<(), DataError> {
     let bytes = serde_json::to_vec_pretty(record).map_err(|e| DataError::Record(e.to_string()))?;
-    crate::log::write_durably(&folder.join(format!("{id}.json")), &bytes).map_err(|e| DataError::Record(e.to_string()))
+    crate::log::write::durably(&folder.join(format!("{id}.json")), &bytes).map_err(|e| DataError::Record(e.to_string()))
 }
 
 /// All datasets kept in `folder`, oldest first.

@@ -15,6 +15,27 @@ pub enum StoreError {
     /// A file of the log could not be written.
     #[error("the receipt log: {0}")]
     Log(#[from] std::io::Error),
+    /// A tree head of this log was published that has more entries than there are here.
+    #[error(
+        "the log was published with {seen} entries, and the ledger has {here}: it is older than what others saw (a restored backup, a snapshot). \
+         Budget that was spent since would be spent again. Put back the newest ledger.redb, or bring the entries back from a copy of the log: \
+         `tidegate log restore --from FOLDER`"
+    )]
+    Behind {
+        /// Entries that were published.
+        seen: u64,
+        /// Entries here.
+        here: u64,
+    },
+    /// A tree head of this log was published that is of another history.
+    #[error(
+        "the log was published with another history up to entry {size} than the ledger has: two nodes have used one key, or a backup was put back and \
+         went on. Put back the ledger.redb of the history that was published; where both were, this key's log is forked for good: begin anew with another key"
+    )]
+    Forked {
+        /// Entries of the tree head that differs.
+        size: u64,
+    },
     /// A stored record cannot be read back, or a document does not fit an entry.
     #[error("a stored record: {0}")]
     Record(String),

@@ -2,63 +2,161 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use tidegate_catalog::note::{Quorum, Verifier};
 use tidegate_node::{
     Address,
-    auditor::{audit_folder, audit_peer},
+    auditor::{Ask, Outcome, audit_folder, audit_source, forks, source},
     buyer::Buyer,
     home::Home,
 };
 
+use crate::show::plain;
+
 /// What to audit.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = true)]
+#[group(id = "what", required = true, multiple = true, args = ["folder", "peer", "evidence"])]
 pub(crate) struct Args {
     /// A folder with `owner.vkey`, `log/`, `receipts/` and `results/`.
     folder: Option<PathBuf>,
     /// A peer whose whole log is fetched and checked.
     #[arg(long)]
     peer: Option<Address>,
+    /// Show the forks that were found so far, and whether what is kept of them shows them.
+    #[arg(long)]
+    evidence: bool,
     /// With --peer: keep the log in this folder.
     #[arg(long, requires = "peer")]
     keep: Option<PathBuf>,
+    /// A witness whose cosignature counts (its verifier key: `tidegate witness --key` shows it); may be given more than once.
+    #[arg(long = "witness", value_parser = verifier)]
+    witnesses: Vec<Verifier>,
+    /// How many of them must have cosigned the log's checkpoint: all, if not given.
+    #[arg(long)]
+    quorum: Option<usize>,
+    /// Oldest cosignature that counts.
+    #[arg(long)]
+    fresh: Option<humantime::Duration>,
+    /// Read all from the start, and keep nothing.
+    #[arg(long)]
+    anew: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
+fn verifier(text: &str) -> Result<Verifier, String> {
+    Verifier::parse(text).map_err(|e| e.to_string())
+}
+
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
-    let mut code = ExitCode::SUCCESS;
-    let mut reports = Vec::new();
+    let least = args.quorum.unwrap_or(args.witnesses.len());
+    let quorum = Quorum::of(args.witnesses.clone(), least).context("--witness, --quorum")?;
+    let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} entries, {eta} left")?);
+    let mut progress = |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let mut sound = true;
+    let fresh = args.fresh.map(|fresh| fresh.as_secs());
+    // What an audit remembers needs a home; who has none reads from the start.
+    let memory = Some(home).filter(|home| !args.anew && home.path().exists());
+    let mut outcomes = Vec::new();
     if let Some(peer) = &args.peer {
         let buyer = Buyer::bind(home.identity()?, peer).await?;
-        let report = audit_peer(&buyer, peer, args.keep.as_deref()).await;
+        let ask = Ask { home: memory, quorum: quorum.clone(), fresh, progress: &mut progress };
+        let audited = audit_source(&peer.peer, &mut source::peer(&buyer, peer), args.keep.clone(), ask);
         buyer.close().await;
-        reports.push((peer.peer.to_string(), report?));
+        outcomes.push((peer.peer.to_string(), audited?));
     }
     if let Some(folder) = &args.folder {
-        reports.push((folder.display().to_string(), audit_folder(folder)?));
+        let ask = Ask { home: memory, quorum, fresh, progress: &mut progress };
+        outcomes.push((folder.display().to_string(), audit_folder(folder, ask)?));
     }
-    for (name, report) in reports {
-        let sound = report.findings.is_empty();
-        if !sound {
-            code = ExitCode::FAILURE;
-        }
-        if args.json {
-            println!("{}", serde_json::to_string(&report)?);
+    bar.finish_and_clear();
+    for (name, outcome) in &outcomes {
+        sound &= outcome.is_sound();
+        if args.json { println!("{}", serde_json::to_string(outcome)?) } else { page(name, outcome) }
+    }
+    if args.evidence {
+        sound &= evidence(home, args.json)?;
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One page for a person.
+fn page(name: &str, outcome: &Outcome) {
+    let report = &outcome.report;
+    println!("{name}: {} entries, {} jobs charged, {} released", report.entries, report.intents, report.outcomes);
+    let counts = [
+        (report.publications, "versions of datasets published"),
+        (report.grants, "grants issued"),
+        (report.revocations, "revoked"),
+        (report.approvals, "jobs read by the owner"),
+        (report.refusals, "jobs refused"),
+        (report.spent_not_released, "charged and closed without a result"),
+        (report.copies, "copies allowed"),
+        (report.fetches, "parts of files sent"),
+        (report.replays, "replays"),
+    ];
+    let counts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    println!("  {}", counts.join(", "));
+    if outcome.known > 0 {
+        println!("  of the entries, {} were verified by an audit before, and the log goes on from them", outcome.known);
+    }
+    if outcome.receipts > 0 {
+        println!("  {} receipts are in this log, and of the results beside them", outcome.receipts);
+    }
+    for one in &outcome.witnesses {
+        println!("  cosigned by {} at {}", plain(&one.name), one.time);
+    }
+    if outcome.witnesses.is_empty() {
+        println!("  no witness was asked for: the owner could show others another history (--witness)");
+    }
+    for (population, spent) in &report.spent {
+        println!("  population {}: spent {}", population.get(..10).unwrap_or(population), spent);
+    }
+    for index in &report.open {
+        println!("  entry {index}: charged, no outcome yet");
+    }
+    for finding in &report.findings {
+        println!("  WRONG entry {}: {}: {}", finding.entry, finding.rule, plain(&finding.detail));
+    }
+    if report.further_findings > 0 {
+        println!("  WRONG: {} findings more", report.further_findings);
+    }
+    println!(
+        "  {}",
+        if outcome.is_sound() { "every signature, inclusion, right and charge holds" } else { "the history does not hold" }
+    );
+    println!("  not proven: that no unlogged access took place, nor that noise was drawn honestly");
+}
+
+/// Whether there is none.
+fn evidence(home: &Home, json: bool) -> anyhow::Result<bool> {
+    let found = forks::list(home)?;
+    if found.is_empty() && !json {
+        println!("no fork was found");
+    }
+    for (path, evidence) in &found {
+        if json {
+            let shown = serde_json::json!({ "file": path, "evidence": evidence.as_ref().ok(), "wrong": evidence.as_ref().err() });
+            println!("{shown}");
             continue;
         }
-        println!("{name}: {} entries, {} jobs charged, {} released", report.entries, report.intents, report.outcomes);
-        for (population, spent) in &report.spent {
-            println!("  population {}: spent {}", &population[..10], spent);
+        match evidence {
+            Ok(evidence) => {
+                let (first, second) = evidence.check()?;
+                let log = plain(&first.origin);
+                println!(
+                    "{log} signed two histories: one of {} entries, and one of {} that does not go on from it",
+                    first.size, second.size
+                );
+                println!("  {}", path.display());
+            }
+            Err(why) => println!("{}: shows no fork: {}", path.display(), plain(why)),
         }
-        for index in &report.open {
-            println!("  entry {index}: charged, no outcome yet");
-        }
-        for finding in &report.findings {
-            println!("  WRONG entry {}: {}: {}", finding.entry, finding.rule, finding.detail);
-        }
-        println!("  {}", if sound { "every signature, inclusion and charge holds" } else { "the history does not hold" });
-        println!("  not proven: that no unlogged access took place, nor that noise was drawn honestly");
     }
-    Ok(code)
+    Ok(found.is_empty())
 }

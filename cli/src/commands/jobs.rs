@@ -18,6 +18,11 @@ pub(crate) enum Args {
         /// Its id, or how it begins.
         job: String,
     },
+    /// Close a job that was charged and cannot be finished: its receipt says that it was spent and not released, and nothing is paid back.
+    Close {
+        /// Its id, whole: the node's log names it.
+        job: tidegate_protocol::ContentHash,
+    },
 }
 
 pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -41,6 +46,10 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                     None => println!("  is checked, or waits for a slot; not charged yet"),
                 }
             }
+        }
+        Args::Close { job } => {
+            running::close(home, job)?;
+            println!("{job} is closed without a result");
         }
         Args::Stop { job } => {
             let one = running::stop(home, &job)?;

@@ -10,6 +10,7 @@ pub(crate) mod grant;
 pub(crate) mod inspect;
 pub(crate) mod jobs;
 pub(crate) mod list;
+pub(crate) mod log;
 pub(crate) mod new;
 pub(crate) mod publish;
 pub(crate) mod quarantine;

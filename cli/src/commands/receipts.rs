@@ -2,10 +2,14 @@
 
 use tidegate_catalog::{
     audit::open_entry,
-    log::{from_folder, read},
+    log::{from_folder, scan},
+    note::{BadNote, Verifier},
 };
 use tidegate_node::home::Home;
-use tidegate_protocol::receipt::Predicate;
+use tidegate_protocol::{
+    Cost,
+    receipt::{Predicate, Statement, entry::Ending},
+};
 
 /// What to show of this party's own log.
 #[derive(Debug, clap::Subcommand)]
@@ -25,40 +29,62 @@ pub(crate) enum Args {
 
 pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let owner = home.identity()?.id();
-    let log = read(&owner, from_folder(home.path().join("log")))?;
-    let open = |index: usize, entry: &[u8]| {
-        open_entry(entry, &owner).map_err(|(rule, detail)| anyhow::anyhow!("entry {index}: {rule}: {detail}"))
-    };
-    match args {
-        Args::Show { index } => {
-            let size = log.entries.len();
-            let entry = log.entries.get(index as usize).ok_or_else(|| anyhow::anyhow!("the log has {size} entries"))?;
-            println!("{}", serde_json::to_string_pretty(&open(index as usize, entry)?)?);
+    let mut wanted = None;
+    // Nothing is shown before all of it is verified.
+    let mut lines = Vec::new();
+    let read = scan(&Verifier::log(&owner), &mut from_folder(home.path().join("log")), |index, entry| {
+        let statement =
+            open_entry(entry, &owner).map_err(|(rule, detail)| BadNote(format!("entry {index}: {rule}: {detail}")))?;
+        match args {
+            Args::Show { index: shown } if shown == index => wanted = Some(statement),
+            Args::Show { .. } => {}
+            Args::List { json: true } => lines.push(serde_json::json!({ "index": index, "statement": statement }).to_string()),
+            Args::List { json: false } => lines.push(format!("{index:>6}  {}", line(statement))),
         }
-        Args::List { json } => {
-            for (index, entry) in log.entries.iter().enumerate() {
-                let statement = open(index, entry)?;
-                if json {
-                    println!("{}", serde_json::json!({ "index": index, "statement": statement }));
-                    continue;
-                }
-                match statement.predicate {
-                    Predicate::Publication { manifest, .. } => println!("{index:>6}  published {}", manifest.short()),
-                    Predicate::Intent(f) => {
-                        println!(
-                            "{index:>6}  intent    {} {} by {} for {}",
-                            f.kind,
-                            f.job.short(),
-                            f.buyer.short(),
-                            f.ledger.cost
-                        );
-                    }
-                    Predicate::Outcome { facts, intent, outcome, .. } => {
-                        println!("{index:>6}  {outcome}  {} closes {intent}", facts.job.short());
-                    }
-                }
-            }
-        }
+        Ok(())
+    })?;
+    if matches!(args, Args::Show { .. }) {
+        let size = read.checkpoint.size;
+        let statement = wanted.ok_or_else(|| anyhow::anyhow!("the log has {size} entries"))?;
+        println!("{}", serde_json::to_string_pretty(&statement)?);
+    }
+    for line in lines {
+        println!("{line}");
     }
     Ok(())
+}
+
+/// An entry in a few words.
+fn line(statement: Statement) -> String {
+    match statement.predicate {
+        Predicate::Publication { manifest, previous: None, .. } => format!("published  {}", manifest.short()),
+        Predicate::Publication { manifest, previous: Some(previous), changes, .. } => {
+            let changes: Vec<_> = changes.iter().map(|change| format!("{change:?}").to_lowercase()).collect();
+            format!("published  {} after {}: {} changed", manifest.short(), previous.short(), changes.join(", "))
+        }
+        Predicate::Intent(f) => format!("intent     {} {} by {} for {}", f.kind, f.job.short(), f.buyer.short(), f.ledger.cost),
+        Predicate::Outcome { facts, intent, outcome: Ending::Released, .. } => {
+            format!("released   {} closes {intent}", facts.job.short())
+        }
+        Predicate::Outcome { facts, intent, outcome: Ending::SpentNotReleased, .. } => {
+            format!("no result  {} closes {intent}, spent and not released", facts.job.short())
+        }
+        Predicate::Refusal { job, buyer, outcome, .. } => {
+            format!("refused    {} by {}: {}", job.short(), buyer.short(), format!("{outcome:?}").to_lowercase())
+        }
+        Predicate::Grant { grant, holder, actions, rho_ceiling, epsilon_ceiling, expires, .. } => {
+            let actions: Vec<_> = actions.iter().map(|action| action.word()).collect();
+            let most = Cost { rho_micro: rho_ceiling, epsilon_micro: epsilon_ceiling, ..Cost::default() };
+            let id = grant.get(..10).unwrap_or_default();
+            format!("granted    {id} to {}: {} for {most} a job until {expires}", holder.short(), actions.join(", "))
+        }
+        Predicate::Revocation { grant } => format!("revoked    {}", grant.get(..10).unwrap_or_default()),
+        Predicate::Approval { job, approval: Some(_) } => format!("approved   {}", job.short()),
+        Predicate::Approval { job, approval: None } => format!("denied     {}", job.short()),
+        Predicate::Copy { peer, manifest, .. } => format!("copy       {} by {}", manifest.short(), peer.short()),
+        Predicate::Fetch { peer, file, ranges, .. } => {
+            format!("sent       {} to {}, {} range(s)", file.short(), peer.short(), ranges.len())
+        }
+        Predicate::Replay { auditor, job, .. } => format!("replay     {} by {}", job.short(), auditor.short()),
+    }
 }

@@ -44,6 +44,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let endpoint = bind(&identity, args.listen).await?;
     let address = local_address(&endpoint, &identity);
     let router = serve(endpoint, provider.clone(), &served);
+    tokio::spawn(provider.clone().tend());
     tokio::spawn(async move {
         if let Err(e) = provider.recover().await {
             eprintln!("error: jobs that were cut off cannot be finished: {e}");

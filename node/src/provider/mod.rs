@@ -10,13 +10,17 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::{Store, dataset::Dataset, log};
-use tidegate_exchange::{Handler, blobs::Served};
-use tidegate_lockdown::Standing;
+use tidegate_catalog::{Store, dataset::Dataset, log, store::Standing};
+use tidegate_exchange::{
+    Handler,
+    blobs::{ByteRange, Served},
+};
+use tidegate_lockdown as lockdown;
 use tidegate_protocol::{
     Code, ContentHash, Cost, Identity, PeerId, Refusal,
     frame::{Listing, Reply, Request},
     grant::{self, Action, Ask},
+    limits,
     policy::Access,
 };
 
@@ -25,11 +29,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     NodeError, fault,
     home::Home,
-    running,
+    running, spool,
     worker::{self, Workers},
 };
 
+mod accesses;
 mod clock;
+mod hourly;
 mod models;
 mod run;
 mod slots;
@@ -50,9 +56,12 @@ pub struct Provider {
     served: Arc<Served>,
     slots: slots::Slots,
     turns: turns::Turns,
+    refused: hourly::Hourly,
+    fetched: hourly::Hourly,
+    build: tokio::sync::OnceCell<ContentHash>,
     workers: Workers,
     /// The walls around them.
-    walls: Standing,
+    walls: lockdown::Standing,
 }
 
 impl std::fmt::Debug for Provider {
@@ -73,7 +82,8 @@ impl Provider {
     /// [`NodeError`].
     pub async fn open(home: Home, served: Arc<Served>, wishes: Wishes) -> Result<Self, NodeError> {
         let identity = home.identity()?;
-        let store = Arc::new(Store::open(home.path(), identity.clone())?);
+        let store = Arc::new(accesses::open_store(&home, &identity).await?);
+        spool::take(&home, &store)?;
         let datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
         for dataset in &datasets {
             if let Err(e) = dataset.check_unchanged() {
@@ -92,12 +102,14 @@ impl Provider {
         let most = datasets.iter().map(|d| worker::memory(d.policy.body())).max().unwrap_or_default();
         let caps = slots::Caps::of(wishes, slots::Machine::this(), most);
         let (slots, turns) = (slots::Slots::new(caps), turns::Turns::default());
+        let (refused, fetched) = (hourly::Hourly::new(limits::REFUSALS_PER_HOUR), hourly::Hourly::new(limits::FETCHES_PER_HOUR));
         // A job takes one to be checked and one to be run.
         let workers = Workers::ahead(2, wishes.unwalled);
         // Where none can be asked, none counts as standing.
         let walls = workers.walls().await.unwrap_or_default();
-        let walls = if fault::named("no-walls") { Standing::default() } else { walls };
-        Ok(Self { home, identity, store, datasets, served, slots, turns, workers, walls })
+        let walls = if fault::named("no-walls") { lockdown::Standing::default() } else { walls };
+        let build = tokio::sync::OnceCell::new();
+        Ok(Self { home, identity, store, datasets, served, slots, turns, refused, fetched, build, workers, walls })
     }
 
     fn dataset(&self, id: &ContentHash) -> Result<&Dataset, Refusal> {
@@ -106,10 +118,19 @@ impl Provider {
         })
     }
 
-    fn authorize(&self, dataset: &Dataset, peer: PeerId, token: &str, action: Action, cost: Cost) -> Result<(), Refusal> {
+    /// The revocation ids of a token that allows this, was logged when it was issued, and is not revoked.
+    fn authorize(
+        &self,
+        dataset: &Dataset,
+        peer: PeerId,
+        token: &str,
+        action: Action,
+        cost: Cost,
+    ) -> Result<Vec<String>, Refusal> {
         let access = match action {
             Action::Compute => dataset.policy.body().compute,
             Action::Replicate => dataset.policy.body().replicate,
+            Action::Replay => Access::Granted,
         };
         if access == Access::Nobody {
             let message = format!("the policy lets nobody {} this dataset", action.word());
@@ -117,7 +138,13 @@ impl Provider {
         }
         let manifest = dataset.manifest.body();
         let ask = Ask { peer, population: manifest.population, action, cost, now: SystemTime::now() };
-        grant::authorize(token, &manifest.grant_key, &ask)
+        let ids = grant::authorize(token, &manifest.grant_key, &ask)?;
+        let refused = |why: &str| Err(Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant"));
+        match self.store.standing(&ids).map_err(unavailable)? {
+            Standing::Good => Ok(ids),
+            Standing::Revoked => refused("the owner has revoked this grant"),
+            Standing::Unknown => refused("the owner's log does not say that this grant was issued"),
+        }
     }
 
     fn log_file(&self, path: &str) -> Result<String, Refusal> {
@@ -130,6 +157,15 @@ impl Provider {
 }
 
 impl Handler for Provider {
+    fn fetching<'a>(
+        &'a self,
+        peer: PeerId,
+        file: ContentHash,
+        ranges: Vec<ByteRange>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(self.fetch_is_logged(peer, file, ranges))
+    }
+
     fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal> {
         match request {
             Request::Submit { job, grant, .. } => self.granted(peer, job.clone(), grant).map(|_| ()),
@@ -161,16 +197,14 @@ impl Handler for Provider {
                         Refusal::new(Code::NotFound, "this dataset has no mock rows")
                             .fix("Rehearse with --mock FILE --policy FILE")
                     })?;
-                    self.served.access().allow(peer, [mock.hash], COPY_TIME);
+                    self.served.access().allow_freely(peer, [mock.hash], COPY_TIME);
                     Ok(Reply::Replicating)
                 }),
-                Request::Replicate { dataset, grant } => self.dataset(&dataset).and_then(|d| {
-                    self.authorize(d, peer, &grant, Action::Replicate, Cost::default())?;
-                    let files = d.manifest.body().files.iter().map(|f| f.hash);
-                    self.served.access().allow(peer, files, COPY_TIME);
-                    Ok(Reply::Replicating)
-                }),
+                Request::Replicate { dataset, grant } => self.replicate(peer, dataset, &grant).await,
                 Request::LogFile { path } => self.log_file(&path).map(Reply::LogFile),
+                Request::AddCheckpoint { .. } | Request::LastCheckpoint { .. } => {
+                    Err(Refusal::new(Code::NotFound, "this node is no witness").fix("Ask a node that runs `tidegate witness`"))
+                }
             };
             reply.unwrap_or_else(Reply::Refused)
         })

@@ -6,12 +6,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
 use tidegate_gate::{GroupSums, Released, Sums};
 use tidegate_protocol::{
-    Job, Refusal, Signed,
+    Code, Job, Refusal, Signed,
     frame::Delivery,
     job::{Output, Program, Split},
 };
 
-use super::{Provider, clock, submit::AdmittedJob, unavailable};
+use super::{
+    Provider, clock,
+    submit::{AdmittedJob, Shown},
+    unavailable,
+};
 use crate::{
     NodeError, fault, quarantine,
     running::{self, Running},
@@ -51,7 +55,8 @@ impl Provider {
             None => None,
             Some(_) => Some(Arc::new(std::fs::read(self.home.program(&job.id())).map_err(unavailable)?)),
         };
-        self.plan(job, attachment, record.facts.grant).await
+        let grant = Shown { token: record.facts.grant, ids: record.facts.grant_ids.clone() };
+        self.plan(job, attachment, grant).await
     }
 
     /// Runs, releases, and makes the result and its receipt durable. Whatever goes wrong in the worker is invisible outside.
@@ -146,7 +151,15 @@ impl Provider {
     }
 
     pub(super) fn deliver(&self, dataset: &Dataset, record: JobRecord) -> Result<Delivery, Refusal> {
-        let State::Done { result, outcome } = record.state else { return Err(unavailable("a job without a result")) };
+        let (result, outcome) = match record.state {
+            State::Done { result, outcome } => (result, outcome),
+            State::Closed { outcome } => {
+                let message =
+                    format!("this job was charged, and the owner closed it without a result: entry {outcome} of the log says so");
+                return Err(Refusal::new(Code::Unavailable, message));
+            }
+            State::Reserved => return Err(unavailable("a job without a result")),
+        };
         let (receipt, proof) = self.store.prove(outcome).map_err(unavailable)?;
         let spent = self.store.spent(&dataset.manifest.body().population, Some(&record.facts.buyer)).map_err(unavailable)?;
         let remaining = spent.left_of(dataset.policy.body().per_buyer);

@@ -43,8 +43,17 @@ pub(super) struct AdmittedJob<'a> {
     approval: Option<ContentHash>,
     /// What runs its model.
     inference: Option<InferenceNote>,
-    grant: ContentHash,
+    grant: Shown,
     start: SystemTime,
+}
+
+/// The grant that a job came with.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    /// BLAKE3 of the token.
+    pub(super) token: ContentHash,
+    /// Revocation ids of its blocks.
+    pub(super) ids: Vec<String>,
 }
 
 impl AdmittedJob<'_> {
@@ -63,13 +72,18 @@ impl Provider {
         attachment: Vec<u8>,
         gone: CancellationToken,
     ) -> Result<Delivery, Refusal> {
-        let (job, dataset) = self.granted(peer, job, token)?;
+        let (job, dataset, ids) = self.granted(peer, job, token)?;
+        let grant = Shown { token: ContentHash::of(token.as_bytes()), ids };
         let policy = dataset.policy.body();
         if let Some(record) = self.answered_before(&job, dataset)? {
             let earlier = Some(record.job.clone());
             return Ok(Delivery { earlier, ..self.deliver(dataset, record)? });
         }
-        let record = self.answer(job, dataset, token, attachment, &gone).await?;
+        self.may_be_refused(&peer)?;
+        let record = match self.answer(job.clone(), dataset, &grant, attachment, &gone).await {
+            Ok(record) => record,
+            Err(refusal) => return Err(self.log_refusal(&job, grant.ids, refusal).await),
+        };
         if let Some(time) = clock::reply_time(&record.facts, policy, &peer) {
             clock::until(time).await;
         }
@@ -90,7 +104,12 @@ impl Provider {
     }
 
     /// A job that `peer` signed, of a form and size that can be run, and that its grant covers.
-    pub(super) fn granted(&self, peer: PeerId, job: Envelope, token: &str) -> Result<(Signed<Job>, &Dataset), Refusal> {
+    pub(super) fn granted(
+        &self,
+        peer: PeerId,
+        job: Envelope,
+        token: &str,
+    ) -> Result<(Signed<Job>, &Dataset, Vec<String>), Refusal> {
         let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("job");
         let job = Signed::<Job>::open(job).map_err(|e| bad(&e))?;
         if job.signer() != peer {
@@ -98,8 +117,8 @@ impl Provider {
         }
         job.body().check()?;
         let dataset = self.dataset(&job.body().dataset)?;
-        self.authorize(dataset, peer, token, Action::Compute, job.body().cost)?;
-        Ok((job, dataset))
+        let ids = self.authorize(dataset, peer, token, Action::Compute, job.body().cost)?;
+        Ok((job, dataset, ids))
     }
 
     /// The record of a finished job: what is there already, or what a run now makes. Until it is charged, a job whose buyer has hung up is dropped.
@@ -107,7 +126,7 @@ impl Provider {
         &self,
         job: Signed<Job>,
         dataset: &Dataset,
-        token: &str,
+        grant: &Shown,
         attachment: Vec<u8>,
         gone: &CancellationToken,
     ) -> Result<JobRecord, Refusal> {
@@ -119,7 +138,7 @@ impl Provider {
         {
             return Err(conflict(&job.body().request));
         }
-        if let Some(record) = known.clone().filter(|r| matches!(r.state, State::Done { .. })) {
+        if let Some(record) = known.clone().filter(|r| r.state != State::Reserved) {
             return Ok(record);
         }
         // A crash cut it off after it was charged: it is finished, whoever leaves, and stopped as jobs are that run.
@@ -129,7 +148,7 @@ impl Provider {
         let prepare = async {
             // What is paid for waits its turn, and is not turned away.
             let slot = if charged { self.slots.wait(peer).await } else { None };
-            self.prepare(job, dataset, token, attachment.clone(), slot).await
+            self.prepare(job, dataset, grant, attachment.clone(), slot).await
         };
         let (admitted, _slot) = tokio::select! {
             prepared = prepare => prepared?,
@@ -144,7 +163,8 @@ impl Provider {
         };
         fault::point("before-reserve");
         self.keep_program(&admitted.job, attachment).await?;
-        let reserved = self.reserve(&admitted, peer).inspect_err(|_| self.drop_program(&admitted.job.id()))?;
+        let build = self.build().await?;
+        let reserved = self.reserve(&admitted, peer, build).inspect_err(|_| self.drop_program(&admitted.job.id()))?;
         match reserved {
             Ok(reservation) => {
                 fault::point("after-reserve");
@@ -163,7 +183,7 @@ impl Provider {
         &self,
         job: Signed<Job>,
         dataset: &Dataset,
-        token: &str,
+        grant: &Shown,
         attachment: Option<Arc<Vec<u8>>>,
         slot: Option<Slot>,
     ) -> Result<(AdmittedJob<'_>, Slot), Refusal> {
@@ -185,7 +205,7 @@ impl Provider {
         let unchanged = tokio::task::spawn_blocking(move || checked.check_unchanged());
         unchanged.await.map_err(unavailable)?.map_err(unavailable)?;
         // What would be refused anyway is refused now: the owner reads jobs that can run.
-        let mut admitted = self.plan(job, attachment.clone(), ContentHash::of(token.as_bytes())).await?;
+        let mut admitted = self.plan(job, attachment.clone(), grant.clone()).await?;
         if verdict == Some(Verdict::Waiting) {
             return Err(review::wait(&self.home, &admitted.job, attachment.as_ref().map(|sent| sent.as_slice())));
         }
@@ -235,7 +255,7 @@ impl Provider {
         &self,
         job: Signed<Job>,
         attachment: Option<Arc<Vec<u8>>>,
-        grant: ContentHash,
+        grant: Shown,
     ) -> Result<AdmittedJob<'_>, Refusal> {
         let dataset = self.dataset(&job.body().dataset)?;
         self.walled(dataset.policy.body())?;
@@ -289,7 +309,12 @@ impl Provider {
         }
     }
 
-    fn reserve(&self, admitted: &AdmittedJob<'_>, buyer: PeerId) -> Result<Result<Reservation, JobRecord>, Refusal> {
+    fn reserve(
+        &self,
+        admitted: &AdmittedJob<'_>,
+        buyer: PeerId,
+        build: ContentHash,
+    ) -> Result<Result<Reservation, JobRecord>, Refusal> {
         let AdmittedJob { dataset, job, plan, terms, start, .. } = admitted;
         let policy = dataset.policy.body();
         let population = dataset.manifest.body().population;
@@ -303,10 +328,13 @@ impl Provider {
             buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
             buyer,
             dataset: dataset.manifest.id(),
+            dataset_sha256: dataset.manifest.envelope().payload_sha256(),
+            previous: dataset.manifest.body().previous,
             policy: dataset.policy.id(),
             kind: format!("{:?}", job.body().program.kind()).to_lowercase(),
             program,
-            grant: admitted.grant,
+            grant: admitted.grant.token,
+            grant_ids: admitted.grant.ids.clone(),
             approval: admitted.approval,
             ledger: LedgerLink {
                 sequence: 0,
@@ -319,17 +347,13 @@ impl Provider {
             },
             mechanism: terms.mechanism(plan),
             engine: format!("tidegate {}", env!("CARGO_PKG_VERSION")),
+            build,
             inference: admitted.inference.clone(),
             slot_start: clock::rfc3339(*start),
             slot_end: clock::rfc3339(end),
         };
-        let ask = Reserve {
-            request: job.body().request.clone(),
-            job: job.envelope().clone(),
-            subject: Sha256Digest::of(job.id().to_string().as_bytes()),
-            facts,
-            per_buyer: policy.per_buyer,
-        };
+        let ask =
+            Reserve { request: job.body().request.clone(), job: job.envelope().clone(), facts, per_buyer: policy.per_buyer };
         self.store.reserve(ask).map_err(|e| match e {
             ReserveError::Conflict(request) => conflict(&request),
             ReserveError::Store(e) => unavailable(e),

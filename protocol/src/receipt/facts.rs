@@ -1,37 +1,8 @@
-//! Access receipts: in-toto Statement v1 (<https://in-toto.io/Statement/v1>), signed in DSSE, logged before anything is revealed.
-//!
-//! Receipts are public. No field may depend on a row: no duration, fuel, row count, error text or count of defaults.
+//! What INTENT and OUTCOME say of a job: all of it public, none of it dependent on a row.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, Cost, PeerId, Sha256Digest, dsse::Document};
-
-/// in-toto's statement type.
-pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
-/// Predicate of an INTENT: budget is reserved, rows are about to be read.
-pub const INTENT_TYPE: &str = "https://tidegate.dev/access-intent/v1";
-/// Predicate of an OUTCOME: the access receipt proper.
-pub const RECEIPT_TYPE: &str = "https://tidegate.dev/access-receipt/v1";
-/// Predicate of the publication of a dataset version.
-pub const PUBLICATION_TYPE: &str = "https://tidegate.dev/publication/v1";
-
-/// Digest set of a subject.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Digests {
-    /// SHA-256, lower-case hexadecimal.
-    pub sha256: Sha256Digest,
-}
-
-/// What a statement is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Subject {
-    /// A name.
-    pub name: String,
-    /// Its digests.
-    pub digest: Digests,
-}
+use crate::{ContentHash, Cost, PeerId, Sha256Digest};
 
 /// One link of the ledger's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +105,11 @@ pub struct JobFacts {
     pub buyer: PeerId,
     /// The manifest the job names.
     pub dataset: ContentHash,
+    /// SHA-256 of the manifest's signed payload, whose BLAKE3 is its id: for tools that know no other.
+    pub dataset_sha256: Sha256Digest,
+    /// The manifest before it, of the same population.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ContentHash>,
     /// The policy in force.
     pub policy: ContentHash,
     /// `sql`, `wasm` or `onnx`.
@@ -142,6 +118,8 @@ pub struct JobFacts {
     pub program: ContentHash,
     /// BLAKE3 of the grant token shown.
     pub grant: ContentHash,
+    /// Revocation ids of its blocks, hexadecimal: the owner's first, then one for each time that its holder narrowed it.
+    pub grant_ids: Vec<String>,
     /// Id of the owner's approval of an exact result; absent where the policy names buyer and program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ContentHash>,
@@ -149,8 +127,10 @@ pub struct JobFacts {
     pub ledger: LedgerLink,
     /// How the answer is made.
     pub mechanism: Mechanism,
-    /// `tidegate` version and build.
+    /// `tidegate` and its version.
     pub engine: String,
+    /// BLAKE3 of the program that ran it.
+    pub build: ContentHash,
     /// What runs its model, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference: Option<InferenceNote>,
@@ -158,80 +138,4 @@ pub struct JobFacts {
     pub slot_start: String,
     /// End of the public slot.
     pub slot_end: String,
-}
-
-/// The predicates.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "entry", rename_all = "lowercase")]
-pub enum Predicate {
-    /// Budget reserved, rows about to be read.
-    Intent(Box<JobFacts>),
-    /// A result was released.
-    Outcome {
-        /// The facts of the intent, repeated.
-        facts: Box<JobFacts>,
-        /// Log index of the intent it closes.
-        intent: u64,
-        /// `dp`, or `reviewed` for an exact result.
-        mode: String,
-        /// `released`.
-        outcome: String,
-    },
-    /// A dataset version was published.
-    Publication {
-        /// Id of the manifest.
-        manifest: ContentHash,
-        /// Id of the policy.
-        policy: ContentHash,
-        /// The population.
-        population: ContentHash,
-        /// The manifest before.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        previous: Option<ContentHash>,
-        /// The cap in force.
-        cap: Cost,
-    },
-}
-
-/// An in-toto statement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Statement {
-    /// [`STATEMENT_TYPE`].
-    #[serde(rename = "_type")]
-    pub type_: String,
-    /// What it is about: the result's bytes, the job's payload, or the manifest's.
-    pub subject: Vec<Subject>,
-    /// [`INTENT_TYPE`], [`RECEIPT_TYPE`] or [`PUBLICATION_TYPE`].
-    pub predicate_type: String,
-    /// The predicate.
-    pub predicate: Predicate,
-}
-
-impl Document for Statement {
-    const PAYLOAD_TYPE: &'static str = "application/vnd.in-toto+json";
-}
-
-impl Statement {
-    /// A statement about `bytes`, called `name`, with the predicate type that fits.
-    pub fn about(name: &str, digest: Sha256Digest, predicate: Predicate) -> Self {
-        let predicate_type = predicate.uri();
-        Self {
-            type_: STATEMENT_TYPE.into(),
-            subject: vec![Subject { name: name.into(), digest: Digests { sha256: digest } }],
-            predicate_type: predicate_type.into(),
-            predicate,
-        }
-    }
-}
-
-impl Predicate {
-    /// The predicate type URI that goes with it.
-    pub fn uri(&self) -> &'static str {
-        match self {
-            Self::Intent(_) => INTENT_TYPE,
-            Self::Outcome { .. } => RECEIPT_TYPE,
-            Self::Publication { .. } => PUBLICATION_TYPE,
-        }
-    }
 }

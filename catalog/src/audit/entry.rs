@@ -1,0 +1,45 @@
+//! One entry by itself: its canonical form, its signature, the types it states.
+
+use tidegate_protocol::{Envelope, PeerId, Signed, receipt::Statement};
+
+use super::Broken;
+
+/// Fewer entries than this are opened on one thread.
+const FEW: usize = 16;
+
+/// Opens one entry and checks its form and signature.
+///
+/// # Errors
+/// The rule that is broken and what was seen.
+pub fn open_entry(entry: &[u8], owner: &PeerId) -> Result<Statement, Broken> {
+    let envelope = Envelope::from_canonical_unchecked(entry).map_err(|e| ("entry-form", e.to_string()))?;
+    let signed = Signed::<Statement>::open(envelope).map_err(|e| ("entry-signature", e.to_string()))?;
+    if signed.signer() != *owner {
+        return Err(("entry-signer", format!("signed by {}, not by the owner", signed.signer())));
+    }
+    let statement = signed.into_body();
+    if !statement.is_formed() {
+        let expected = statement.predicate.kind().uri();
+        return Err(("statement-type", format!("predicate type {:?}, of which {expected:?} is known", statement.predicate_type)));
+    }
+    Ok(statement)
+}
+
+/// Opens `entries` on all processors, in order.
+pub(super) fn open_all(entries: &[Vec<u8>], owner: &PeerId) -> Vec<Result<Statement, Broken>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    if threads == 1 || entries.len() < FEW {
+        return entries.iter().map(|entry| open_entry(entry, owner)).collect();
+    }
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = entries
+            .chunks(entries.len().div_ceil(threads))
+            .map(|part| scope.spawn(move || part.iter().map(|entry| open_entry(entry, owner)).collect::<Vec<_>>()))
+            .collect();
+        let opened = parts.into_iter().flat_map(|part| part.join().unwrap_or_default());
+        let mut opened: Vec<_> = opened.collect();
+        // A thread that ended early has opened nothing: what it had is not passed over.
+        opened.resize_with(entries.len(), || Err(("entry-form", "it could not be looked at".into())));
+        opened
+    })
+}

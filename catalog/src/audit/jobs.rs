@@ -1,0 +1,116 @@
+//! Jobs: each charge follows the one before it and stays within its caps, each intent has one outcome, of the same facts.
+
+use std::time::{Duration, SystemTime};
+
+use tidegate_protocol::{
+    Sha256Digest, limits,
+    receipt::{JobFacts, entry::Ending},
+};
+
+use super::{Audit, Broken, Intent};
+
+/// How long after its slot a job may have no outcome: a node that was cut off finishes it when it runs again.
+const LATE: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a job without an outcome may still be running at `now`.
+pub(super) fn is_in_time(facts: &JobFacts, now: SystemTime) -> Result<(), Broken> {
+    let end = time(&facts.slot_end)?;
+    if end + LATE < now {
+        return Err(("intent-closed", format!("charged, and without an outcome since {}", facts.slot_end)));
+    }
+    let skew = Duration::from_secs(limits::CLOCK_SKEW_SECONDS as u64);
+    if time(&facts.slot_start)? > now + skew {
+        return Err(("time", format!("its slot begins in the future: {}", facts.slot_start)));
+    }
+    Ok(())
+}
+
+pub(super) fn time(text: &str) -> Result<SystemTime, Broken> {
+    text.parse::<jiff::Timestamp>().map(SystemTime::from).map_err(|_| ("time", format!("{text:?} is no RFC 3339 time")))
+}
+
+impl Audit {
+    pub(super) fn intent(&mut self, index: u64, facts: Box<JobFacts>, subject: Option<Sha256Digest>) -> Result<(), Broken> {
+        self.report.intents += 1;
+        // What is charged is counted, whatever else is wrong with it; the first broken rule is told.
+        let charged = self.charge(&facts);
+        let allowed = self.rights.job(&facts).and_then(|()| self.approval(&facts));
+        let timed = time(&facts.slot_start).and_then(|start| match start < time(&facts.slot_end)? {
+            true => Ok(()),
+            false => Err(("time", "the slot ends before it begins".into())),
+        });
+        self.intents.insert(index, Intent { facts, subject });
+        charged.and(allowed).and(timed)
+    }
+
+    fn charge(&mut self, facts: &JobFacts) -> Result<(), Broken> {
+        let link = &facts.ledger;
+        if link.job != facts.job || link.buyer != facts.buyer {
+            return Err(("ledger-binding", "the charge names another job or buyer".into()));
+        }
+        let (sequence, previous) = match self.last.get(&link.population) {
+            None => (0, Sha256Digest([0; 32])),
+            Some(last) => (last.sequence + 1, last.digest().map_err(|e| ("ledger-chain", e.to_string()))?),
+        };
+        let follows = link.sequence == sequence && link.previous == previous;
+        self.last.insert(link.population, link.clone());
+        let overflows = || ("ledger-cap", "the spent budget overflows".to_owned());
+        let spent = self.report.spent.entry(link.population.to_string()).or_default();
+        *spent = spent.plus(link.cost).ok_or_else(overflows)?;
+        let spent = *spent;
+        let buyer = self.by_buyer.entry(format!("{}/{}", link.population, link.buyer)).or_default();
+        *buyer = buyer.plus(link.cost).ok_or_else(overflows)?;
+        let buyer = *buyer;
+        if !follows {
+            return Err(("ledger-chain", format!("link {} does not follow the one before it", link.sequence)));
+        }
+        if !spent.within(link.cap) {
+            return Err(("ledger-cap", format!("spent {spent} of {}", link.cap)));
+        }
+        match self.rights.per_buyer(&facts.dataset) {
+            Some(cap) if !buyer.within(cap) => Err(("buyer-cap", format!("{} spent {buyer} of {cap}", link.buyer))),
+            _ => Ok(()),
+        }
+    }
+
+    fn approval(&self, facts: &JobFacts) -> Result<(), Broken> {
+        let exact = facts.ledger.cost.reviewed > 0;
+        match facts.approval {
+            Some(_) if !exact => Err(("approval-logged", "a noised result names an approval".into())),
+            Some(approval) if self.approved.get(&facts.job) != Some(&approval) => {
+                Err(("approval-logged", format!("the log has no approval {} of this job before it", approval.short())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn outcome(
+        &mut self,
+        facts: JobFacts,
+        intent: u64,
+        mode: &str,
+        outcome: Ending,
+        subject: Option<Sha256Digest>,
+    ) -> Result<(), Broken> {
+        let Some(opened) = self.intents.remove(&intent) else {
+            return Err(("one-outcome", format!("entry {intent} is no intent before this outcome, or has one already")));
+        };
+        if *opened.facts != facts {
+            return Err(("same-facts", format!("differs from intent {intent}")));
+        }
+        let cost = facts.ledger.cost;
+        let (paid, noise) = match (cost.rho_micro.0, cost.epsilon_micro.0, cost.reviewed) {
+            (0, 0, 1..) => ("reviewed", "none"),
+            (0, 1.., 0) => ("dp", "discrete-laplace"),
+            _ => ("dp", "discrete-gaussian"),
+        };
+        let paid = if outcome == Ending::SpentNotReleased { "none" } else { paid };
+        if mode != paid || facts.mechanism.noise != noise {
+            return Err(("mode", format!("a result of mode {mode} with noise {}", facts.mechanism.noise)));
+        }
+        if outcome == Ending::SpentNotReleased && subject != opened.subject {
+            return Err(("subject", "an outcome without a result is about its job".into()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! What an auditor checks in a verified log, offline: each entry by itself ([`entry`]), jobs and charges ([`jobs`]), who was allowed ([`rights`]).
+//!
+//! Memory grows with what is open or in force (jobs without an outcome, grants, datasets, populations and their buyers), not with the log. What was seen
+//! so far can be kept ([`Audit`] is written and read as JSON) and the next audit goes on from there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::{
+    ContentHash, Cost, PeerId, Sha256Digest,
+    receipt::{JobFacts, LedgerLink, Predicate, Statement, entry::Ending},
+};
+
+pub mod entry;
+mod jobs;
+mod rights;
+
+pub use entry::open_entry;
+
+/// Findings that are told one by one; those beyond are counted.
+const TOLD: usize = 1000;
+
+/// The rule that is broken and what was seen.
+pub type Broken = (&'static str, String);
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Index of the offending entry.
+    pub entry: u64,
+    /// The rule that is broken.
+    pub rule: String,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// What an audit saw.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Entries read.
+    pub entries: u64,
+    /// Versions of datasets that were published.
+    pub publications: u64,
+    /// Jobs that were charged.
+    pub intents: u64,
+    /// Of those, jobs whose result was released.
+    pub outcomes: u64,
+    /// Of those, jobs that the owner closed without a result.
+    pub spent_not_released: u64,
+    /// Jobs that were turned away.
+    pub refusals: u64,
+    /// Grants that were issued.
+    pub grants: u64,
+    /// Revocations.
+    pub revocations: u64,
+    /// Jobs that the owner read, approved or not.
+    pub approvals: u64,
+    /// Times that a peer was let copy a dataset.
+    pub copies: u64,
+    /// Parts of files that were sent.
+    pub fetches: u64,
+    /// Replays by auditors.
+    pub replays: u64,
+    /// Charged jobs without an outcome: running, or lost.
+    pub open: Vec<u64>,
+    /// What was spent on each population.
+    pub spent: BTreeMap<String, Cost>,
+    /// What is wrong; empty when all holds.
+    pub findings: Vec<Finding>,
+    /// More that is wrong.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub further_findings: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A charged job that has no outcome yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Intent {
+    facts: Box<JobFacts>,
+    subject: Option<Sha256Digest>,
+}
+
+/// An audit of one owner's log, as far as it has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Audit {
+    owner: PeerId,
+    report: Report,
+    /// By log index.
+    intents: BTreeMap<u64, Intent>,
+    /// The last link of each population's chain.
+    last: BTreeMap<ContentHash, LedgerLink>,
+    /// By population and buyer.
+    by_buyer: BTreeMap<String, Cost>,
+    rights: rights::Rights,
+    /// Jobs that were approved, by their approvals' ids.
+    approved: BTreeMap<ContentHash, ContentHash>,
+    /// Who may copy what: peer and population.
+    copying: BTreeSet<(PeerId, ContentHash)>,
+}
+
+impl Audit {
+    /// Of a log of which nothing was read yet.
+    pub fn new(owner: PeerId) -> Self {
+        Self {
+            owner,
+            report: Report::default(),
+            intents: BTreeMap::new(),
+            last: BTreeMap::new(),
+            by_buyer: BTreeMap::new(),
+            rights: rights::Rights::default(),
+            approved: BTreeMap::new(),
+            copying: BTreeSet::new(),
+        }
+    }
+
+    /// Whose log it is.
+    pub fn owner(&self) -> PeerId {
+        self.owner
+    }
+
+    /// Entries that were looked at.
+    pub fn entries(&self) -> u64 {
+        self.report.entries
+    }
+
+    /// Looks at the entries from `index` on, in order: their signatures on as many threads as there are processors, the rest one after another.
+    pub fn bundle(&mut self, index: u64, entries: &[Vec<u8>]) {
+        for (index, opened) in (index..).zip(entry::open_all(entries, &self.owner)) {
+            self.report.entries += 1;
+            if let Err((rule, detail)) = opened.and_then(|statement| self.entry(index, statement)) {
+                self.finding(index, rule, detail);
+            }
+        }
+    }
+
+    fn finding(&mut self, entry: u64, rule: &str, detail: String) {
+        if self.report.findings.len() < TOLD {
+            self.report.findings.push(Finding { entry, rule: rule.into(), detail });
+        } else {
+            self.report.further_findings += 1;
+        }
+    }
+
+    /// What was seen until now, the time being `now`.
+    pub fn report(&self, now: SystemTime) -> Report {
+        let mut audit = self.clone();
+        audit.report.open = self.intents.keys().copied().collect();
+        for (index, intent) in &self.intents {
+            if let Err((rule, detail)) = jobs::is_in_time(&intent.facts, now) {
+                audit.finding(*index, rule, detail);
+            }
+        }
+        audit.report
+    }
+
+    fn entry(&mut self, index: u64, statement: Statement) -> Result<(), Broken> {
+        let subject = statement.subject.first().map(|s| s.digest.sha256);
+        match statement.predicate {
+            Predicate::Publication { .. } => {
+                self.report.publications += 1;
+                self.rights.publication(&statement.predicate)
+            }
+            Predicate::Grant { .. } => {
+                self.report.grants += 1;
+                self.rights.grant(&statement.predicate)
+            }
+            Predicate::Revocation { grant } => {
+                self.report.revocations += 1;
+                self.rights.revoke(grant);
+                Ok(())
+            }
+            Predicate::Approval { job, approval } => {
+                self.report.approvals += 1;
+                if let Some(approval) = approval {
+                    self.approved.insert(job, approval);
+                }
+                Ok(())
+            }
+            Predicate::Refusal { .. } => {
+                self.report.refusals += 1;
+                Ok(())
+            }
+            Predicate::Copy { peer, manifest, population, grant_ids, time } => {
+                self.report.copies += 1;
+                self.copying.insert((peer, population));
+                self.rights.copy(peer, manifest, population, &grant_ids, &time)
+            }
+            Predicate::Fetch { peer, .. } => {
+                self.report.fetches += 1;
+                if self.copying.iter().any(|(copying, _)| *copying == peer) {
+                    Ok(())
+                } else {
+                    Err(("fetch-granted", format!("{peer} was sent a file and never allowed to copy")))
+                }
+            }
+            Predicate::Replay { .. } => {
+                self.report.replays += 1;
+                Ok(())
+            }
+            Predicate::Intent(facts) => self.intent(index, facts, subject),
+            Predicate::Outcome { facts, intent, mode, outcome } => {
+                match outcome {
+                    Ending::Released => self.report.outcomes += 1,
+                    Ending::SpentNotReleased => self.report.spent_not_released += 1,
+                }
+                self.outcome(*facts, intent, &mode, outcome, subject)
+            }
+        }
+    }
+}

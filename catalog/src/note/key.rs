@@ -1,0 +1,149 @@
+//! Signers of notes: a name, a kind of signature and an ed25519 key.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use sha2::{Digest, Sha256};
+use tidegate_protocol::{Identity, PeerId};
+
+use super::{BadNote, bad};
+
+/// What a key signs. The bytes are C2SP's signature types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A log's own signature over the note's text: ed25519, type 0x01 (signed-note).
+    Log = 0x01,
+    /// A witness's timestamped cosignature: ed25519, type 0x04 (tlog-cosignature, `cosignature/v1`).
+    Cosigner = 0x04,
+}
+
+/// Names that begin like messages which an ed25519 key signs elsewhere: a note of that origin could be taken for one.
+const TAKEN: [&str; 3] = ["DSSEv1", "cosignature/v1", "subtree/v1"];
+
+/// Whether `name` can name a signer: something, without spaces, control characters and `+`.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 256 && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
+}
+
+/// A signer's name and public key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Verifier {
+    /// Its name; a log's is its origin.
+    pub name: String,
+    /// What it signs.
+    pub kind: Kind,
+    /// Its key.
+    pub key: PeerId,
+}
+
+impl Verifier {
+    /// The log of `owner`.
+    pub fn log(owner: &PeerId) -> Self {
+        Self { name: origin(owner), kind: Kind::Log, key: *owner }
+    }
+
+    /// First bytes of SHA-256 over name, type and key.
+    pub fn id(&self) -> [u8; 4] {
+        let digest = Sha256::new()
+            .chain_update(&self.name)
+            .chain_update([b'\n', self.kind as u8])
+            .chain_update(self.key.as_bytes())
+            .finalize();
+        [digest[0], digest[1], digest[2], digest[3]]
+    }
+
+    /// C2SP's text form: `name+id+base64`.
+    pub fn vkey(&self) -> String {
+        let id: String = self.id().iter().map(|b| format!("{b:02x}")).collect();
+        let mut material = vec![self.kind as u8];
+        material.extend_from_slice(self.key.as_bytes());
+        format!("{}+{id}+{}", self.name, STANDARD.encode(material))
+    }
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// [`BadNote`] naming the part that is wrong.
+    pub fn parse(text: &str) -> Result<Self, BadNote> {
+        let text = text.trim();
+        let mut parts = text.splitn(3, '+');
+        let (Some(name), Some(_), Some(material)) = (parts.next(), parts.next(), parts.next()) else {
+            return bad("a verifier key has the form name+id+base64");
+        };
+        if !is_name(name) || TAKEN.iter().any(|taken| name.starts_with(taken)) {
+            return bad(format!("{:?} cannot name a signer of notes", name.chars().take(80).collect::<String>()));
+        }
+        let material = STANDARD.decode(material).map_err(|_| BadNote("the verifier key is not base64".into()))?;
+        let (kind, key) = match material.split_first() {
+            Some((0x01, key)) => (Kind::Log, key),
+            Some((0x04, key)) => (Kind::Cosigner, key),
+            Some((kind, _)) => return bad(format!("keys of type 0x{kind:02x} are not known here")),
+            None => return bad("the verifier key is empty"),
+        };
+        let key = key.try_into().ok().and_then(|key| PeerId::from_bytes(key).ok());
+        let Some(key) = key else { return bad("the verifier key holds no usable ed25519 key") };
+        let verifier = Self { name: name.to_owned(), kind, key };
+        if verifier.vkey() == text { Ok(verifier) } else { bad("the verifier key's id is not that of its name and key") }
+    }
+}
+
+/// The origin of an owner's log: also the name of its note key.
+pub fn origin(owner: &PeerId) -> String {
+    format!("tidegate.dev/log/{}", owner.did())
+}
+
+/// The verifier key of an owner's log.
+pub fn vkey(owner: &PeerId) -> String {
+    Verifier::log(owner).vkey()
+}
+
+/// The owner whose log this verifier key is of.
+///
+/// # Errors
+/// [`BadNote`] when it is not one of [`vkey`]'s.
+pub fn owner_of_vkey(text: &str) -> Result<PeerId, BadNote> {
+    let verifier = Verifier::parse(text)?;
+    if verifier == Verifier::log(&verifier.key) { Ok(verifier.key) } else { bad("not a verifier key of a tidegate log") }
+}
+
+/// The key with which a party cosigns others' checkpoints. It is not the one that signs its own log: C2SP asks that no key serves for both.
+pub fn cosigner(party: &Identity) -> (Verifier, Identity) {
+    let key = Identity::from_seed(party.derive("witness cosignature key"));
+    (Verifier { name: format!("tidegate.dev/witness/{}", party.id().did()), kind: Kind::Cosigner, key: key.id() }, key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifier_key_is_read_back_and_nothing_like_it_is() {
+        let party = Identity::from_seed([5; 32]);
+        for verifier in [Verifier::log(&party.id()), cosigner(&party).0] {
+            let text = verifier.vkey();
+            assert_eq!(Verifier::parse(&format!("{text}\n")), Ok(verifier));
+            for i in 0..text.len() {
+                let mut bytes = text.clone().into_bytes();
+                bytes[i] ^= 1;
+                assert!(Verifier::parse(&String::from_utf8_lossy(&bytes)).is_err(), "byte {i}");
+            }
+        }
+        assert_eq!(owner_of_vkey(&vkey(&party.id())), Ok(party.id()));
+        assert!(owner_of_vkey(&cosigner(&party).0.vkey()).is_err(), "a witness has no log of that name");
+    }
+
+    #[test]
+    fn log_and_witness_never_share_a_key() {
+        let party = Identity::from_seed([5; 32]);
+        let (witness, key) = cosigner(&party);
+        assert_ne!(witness.key, party.id());
+        assert_eq!(witness.key, key.id());
+    }
+
+    #[test]
+    fn names_that_begin_like_other_signed_messages_are_refused() {
+        let key = Identity::from_seed([5; 32]).id();
+        for name in ["DSSEv1", "cosignature/v1/x", "subtree/v1"] {
+            assert!(Verifier::parse(&Verifier { name: name.into(), kind: Kind::Log, key }.vkey()).is_err(), "{name}");
+        }
+    }
+}

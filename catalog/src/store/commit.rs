@@ -1,0 +1,101 @@
+//! Group commit: steps that wait at the same time go into one transaction, and one fsync makes them all durable.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use redb::{Database, WriteTransaction};
+
+use super::StoreError;
+
+/// Most steps of one transaction: a step waits for those beside it.
+const GROUP: usize = 256;
+
+type Act = Box<dyn FnMut(&WriteTransaction) -> Result<(), StoreError> + Send>;
+
+/// What is done within a transaction, again where one beside it failed; and who waits for it.
+struct Step {
+    act: Act,
+    /// Told how the transaction ended.
+    done: std::sync::mpsc::SyncSender<Result<(), StoreError>>,
+}
+
+/// The one writer of a database.
+pub(super) struct Committer {
+    steps: Mutex<Option<Sender<Step>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Committer {
+    pub(super) fn start(db: Arc<Database>) -> Result<Self, StoreError> {
+        let (steps, queue) = channel();
+        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || write(&db, &queue))?;
+        Ok(Self { steps: Mutex::new(Some(steps)), thread: Some(thread) })
+    }
+
+    /// Runs `step` in a transaction and waits until it is durable. A step that fails leaves nothing behind; one that is answered with `Ok` must have written
+    /// all or nothing of what it means. It is run anew where another step of the same transaction failed.
+    ///
+    /// # Errors
+    /// What the step returns, or why the transaction could not be committed.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        mut step: impl FnMut(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let made: Arc<Mutex<Option<T>>> = Arc::default();
+        let slot = made.clone();
+        let act = Box::new(move |tx: &WriteTransaction| {
+            let value = step(tx)?;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            Ok(())
+        });
+        let (done, ended) = sync_channel(1);
+        let gone = || StoreError::Record("the ledger's thread has ended".into());
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(gone)?;
+        steps.send(Step { act, done }).map_err(|_| gone())?;
+        drop(steps);
+        ended.recv().map_err(|_| gone())??;
+        made.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(gone)
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so.
+            drop(thread.join());
+        }
+    }
+}
+
+fn write(db: &Database, queue: &Receiver<Step>) {
+    while let Ok(first) = queue.recv() {
+        let mut group = vec![first];
+        group.extend(queue.try_iter().take(GROUP - 1));
+        if group.len() > 1 && together(db, &mut group).is_ok() {
+            for step in group {
+                drop(step.done.send(Ok(())));
+            }
+            continue;
+        }
+        // Alone, or beside one that failed: each gets a transaction of its own.
+        for mut step in group {
+            let ended = together(db, std::slice::from_mut(&mut step));
+            drop(step.done.send(ended));
+        }
+    }
+}
+
+fn together(db: &Database, group: &mut [Step]) -> Result<(), StoreError> {
+    let tx = db.begin_write()?;
+    for step in group {
+        (step.act)(&tx)?;
+    }
+    tx.commit()?;
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! An owner's store as a node would fill it: a published dataset, a grant, jobs.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tidegate_catalog::{
+    Reserve, Store,
+    audit::{Audit, Report},
+    log::{from_folder, scan},
+    note::{BadNote, Verifier},
+};
+use tidegate_protocol::{
+    ContentHash, Cost, Envelope, Identity, MicroRho, Sha256Digest,
+    cost::{FemtoDelta, MicroEpsilon},
+    grant::Action,
+    receipt::{ColumnNote, JobFacts, LedgerLink, Mechanism, Predicate},
+};
+
+pub(crate) const GRANT: &str = "aa11";
+
+pub(crate) fn population() -> ContentHash {
+    ContentHash::of(b"population")
+}
+
+pub(crate) fn manifest() -> ContentHash {
+    ContentHash::of(b"manifest")
+}
+
+pub(crate) fn policy() -> ContentHash {
+    ContentHash::of(b"policy")
+}
+
+pub(crate) fn column(i: usize) -> ColumnNote {
+    ColumnNote { name: format!("{i:0100}"), reducer: "sum".into(), lo: 0.0, hi: 1.0, noise_scale: vec![1.0] }
+}
+
+pub(crate) fn owner() -> Identity {
+    Identity::from_seed([1; 32])
+}
+
+pub(crate) fn cost(micro: u64) -> Cost {
+    Cost::dp(MicroRho(micro), FemtoDelta(0))
+}
+
+pub(crate) fn ask(request: u32, micro: u64) -> Reserve {
+    let buyer = Identity::from_seed([2; 32]).id();
+    let job = ContentHash::of(format!("{request}-{micro}").as_bytes());
+    let (population, zero) = (population(), Sha256Digest([0; 32]));
+    let ledger = LedgerLink { sequence: 0, previous: zero, population, buyer, job, cost: cost(micro), cap: cost(1000) };
+    Reserve {
+        request: format!("{request:032x}"),
+        job: Envelope::sign("test", b"{}", &Identity::from_seed([2; 32])),
+        per_buyer: cost(900),
+        facts: JobFacts {
+            job,
+            buyer_signature: String::new(),
+            buyer,
+            dataset: manifest(),
+            policy: policy(),
+            kind: "sql".into(),
+            program: job,
+            grant: job,
+            grant_ids: vec![GRANT.into()],
+            previous: None,
+            dataset_sha256: zero,
+            approval: None,
+            ledger,
+            mechanism: Mechanism {
+                noise: "discrete-gaussian".into(),
+                adjacency: "add-remove-one-unit".into(),
+                max_groups: 1,
+                max_rows: 1,
+                blocks: None,
+                resample: None,
+                least_units: None,
+                threshold: None,
+                columns: vec![],
+            },
+            engine: "test".into(),
+            build: job,
+            inference: None,
+            slot_start: "2026-01-01T00:00:00Z".into(),
+            slot_end: "2026-01-01T00:00:01Z".into(),
+        },
+    }
+}
+
+pub(crate) fn publication() -> Predicate {
+    Predicate::Publication {
+        manifest: manifest(),
+        policy: policy(),
+        population: population(),
+        previous: None,
+        changes: vec![],
+        cap: cost(1000),
+        per_buyer: cost(900),
+    }
+}
+
+pub(crate) fn grant() -> Predicate {
+    Predicate::Grant {
+        grant: GRANT.into(),
+        holder: Identity::from_seed([2; 32]).id(),
+        population: population(),
+        actions: vec![Action::Compute],
+        rho_ceiling: MicroRho(500),
+        epsilon_ceiling: MicroEpsilon(0),
+        expires: "2027-01-01T00:00:00Z".into(),
+    }
+}
+
+/// A store whose log has a dataset and a grant: entries 0 and 1.
+pub(crate) fn begun(folder: &Path) -> Store {
+    let store = Store::open(folder, owner()).unwrap();
+    store.record("dataset manifest", Sha256Digest([0; 32]), publication()).unwrap();
+    store.record("grant", Sha256Digest([0; 32]), grant()).unwrap();
+    store
+}
+
+/// A moment after the jobs' slots.
+pub(crate) fn soon() -> SystemTime {
+    // 2026-01-01T00:01:00Z
+    UNIX_EPOCH + Duration::from_secs(1_767_225_660)
+}
+
+/// Reads and audits a folder's log.
+pub(crate) fn audited(folder: PathBuf) -> Result<Report, BadNote> {
+    let mut audit = Audit::new(owner().id());
+    let mut fetch = from_folder(folder);
+    scan(&Verifier::log(&owner().id()), &mut fetch, |index, entry| {
+        audit.bundle(index, &[entry.to_vec()]);
+        Ok(())
+    })?;
+    Ok(audit.report(soon()))
+}

@@ -1,0 +1,7 @@
+//! The ledger, the log and its witnesses, in one test program.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+mod log;
+mod store;
+mod witness;

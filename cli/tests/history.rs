@@ -1,0 +1,131 @@
+//! Every access is an entry of the owner's log, made before it happens: grants, refusals, copies, parts of files, new versions.
+
+use crate::common::{self, World};
+use serde_json::Value;
+
+/// What the owner's log says, in order.
+fn entries(world: &World) -> Vec<Value> {
+    let said = world.ok("owner", &["receipts", "list", "--json"]);
+    said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["statement"]["predicate"].clone()).collect()
+}
+
+fn kinds(world: &World) -> Vec<String> {
+    entries(world).iter().map(|entry| entry["entry"].as_str().unwrap().to_owned()).collect()
+}
+
+/// An auditor who remembers nothing, and one who goes on from what it saw before, find the same.
+fn audited(world: &World, address: &str) -> Value {
+    let report = world.audit(address);
+    let anew: Value = serde_json::from_str(&world.ok("buyer", &["audit", "--peer", address, "--json", "--anew"])).unwrap();
+    for field in ["entries", "intents", "outcomes", "refusals", "grants", "copies", "fetches", "findings", "spent"] {
+        assert_eq!(report[field], anew[field], "{field}");
+    }
+    assert_eq!(anew["known"], 0);
+    assert_eq!(report["findings"], Value::Array(vec![]), "{report}");
+    report
+}
+
+#[test]
+fn a_revoked_grant_is_good_for_nothing_from_then_on() {
+    let world = World::new();
+    let (job, grant) = (world.count_job(), world.text("grant"));
+    let node = world.serve(None);
+    world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+    audited(&world, &node.address);
+    // Issued and revoked beside a running node, which has the ledger.
+    let buyer = world.ok("buyer", &["id"]).trim().to_owned();
+    let second = world.text("second");
+    world.ok("owner", &["grant", "towns", "--to", &buyer, "--out", &second]);
+    world.ok("owner", &["revoke", &grant]);
+    let said = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
+    assert!(said.contains("revoked this grant"), "{said}");
+    world.ok("buyer", &world.run_args(&job, &node.address, &second));
+    let listed = world.ok("owner", &["grants"]);
+    assert_eq!(listed.lines().map(|line| line.contains("revoked")).collect::<Vec<_>>(), [true, false], "{listed}");
+    assert!(world.fails("owner", &["revoke", "ffff"]).contains("no grant"));
+    let expected = ["publication", "grant", "intent", "outcome", "grant", "revocation", "intent", "outcome"];
+    assert_eq!(kinds(&world), expected);
+    let report = audited(&world, &node.address);
+    assert_eq!((&report["known"], &report["entries"]), (&4.into(), &8.into()), "it went on from what it had seen");
+    drop(node);
+    let whole = world.ok("owner", &["log", "fsck"]);
+    assert!(whole.contains("the log is whole, and the ledger's"), "{whole}");
+}
+
+#[test]
+fn a_grant_that_the_log_does_not_name_is_refused() {
+    let world = World::new();
+    let (job, grant) = (world.count_job(), world.text("unlogged"));
+    let home = tidegate_node::home::Home::at(world.path("owner"));
+    let dataset = tidegate_node::publish::find(&home, "towns").unwrap();
+    let terms = tidegate_protocol::grant::Terms {
+        holder: world.ok("buyer", &["id"]).trim().parse().unwrap(),
+        population: dataset.manifest.body().population,
+        actions: vec![tidegate_protocol::grant::Action::Compute],
+        rho_ceiling: tidegate_protocol::MicroRho(1_000_000),
+        epsilon_ceiling: tidegate_protocol::cost::MicroEpsilon(0),
+        expires: std::time::SystemTime::now() + std::time::Duration::from_secs(600),
+    };
+    let issued = tidegate_protocol::grant::issue(&home.identity().unwrap(), &terms).unwrap();
+    std::fs::write(&grant, issued.token).unwrap();
+    let node = world.serve(None);
+    let said = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
+    assert!(said.contains("does not say that this grant was issued"), "{said}");
+}
+
+#[test]
+fn a_refused_job_is_an_entry_once_and_charges_nothing() {
+    let world = World::new();
+    let grant = world.text("grant");
+    let node = world.serve(None);
+    let rows = world.job("rows.toml", "rho = 0.1\n[sql]\nquery = \"SELECT spend FROM dataset\"\n");
+    let dear = world.job("dear.toml", "rho = 0.95\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    // The very same job twice, as a client does that tries again.
+    let again = ["--request", "00112233445566778899aabbccddeeff", "--created", &now];
+    let mut args = world.run_args(&rows, &node.address, &grant);
+    args.extend(again);
+    for _ in 0..2 {
+        world.fails("buyer", &args);
+    }
+    world.fails("buyer", &world.run_args(&dear, &node.address, &grant));
+    let all = entries(&world);
+    let refusals: Vec<_> = all.iter().filter(|e| e["entry"] == "refusal").map(|e| e["outcome"].as_str().unwrap()).collect();
+    assert_eq!(refusals[0], "refused-by-policy", "{all:?}");
+    assert_eq!(refusals.len(), 2, "{all:?}");
+    assert_eq!(world.spent(), 0);
+    let report = audited(&world, &node.address);
+    assert_eq!((&report["refusals"], &report["intents"]), (&2.into(), &0.into()));
+}
+
+#[test]
+fn copies_and_the_parts_that_are_sent_are_entries_before_they_happen() {
+    let world = World::new();
+    let buyer = world.ok("buyer", &["id"]).trim().to_owned();
+    let open = common::POLICY.replace("BUYER", &buyer).replace("replicate = \"nobody\"", "replicate = \"granted\"");
+    std::fs::write(world.path("open.toml"), &open).unwrap();
+    std::fs::write(world.path("open.csv"), "person,spend,city\n1,2,north\n2,3,south\n").unwrap();
+    let (file, policy, copy, grant) = (world.text("open.csv"), world.text("open.toml"), world.text("copy"), world.text("both"));
+    let publish = ["publish", &file, "--name", "shared", "--unit", "person", "--policy", &policy, "--json"];
+    let first: Value = serde_json::from_str(&world.ok("owner", &publish)).unwrap();
+    // A new version under another budget says what has changed.
+    std::fs::write(world.path("open.toml"), open.replace("rho = 1.0", "rho = 1.5")).unwrap();
+    let id = first["dataset"].as_str().unwrap();
+    let mut next = publish.to_vec();
+    next.extend(["--version-of", id]);
+    world.ok("owner", &next);
+    world.ok("owner", &["grant", "shared", "--to", &buyer, "--action", "replicate", "--out", &grant]);
+    let node = world.serve(None);
+    world.ok("buyer", &["fetch", "shared", "--to", &node.address, "--grant", &grant, "--out", &copy]);
+    let all = entries(&world);
+    let version = all.iter().rfind(|e| e["entry"] == "publication").unwrap();
+    assert_eq!(version["changes"], serde_json::json!(["policy", "budget"]), "{version}");
+    let copied = all.iter().find(|e| e["entry"] == "copy").unwrap();
+    assert_eq!((&copied["peer"], &copied["manifest"]), (&Value::from(buyer.as_str()), &version["manifest"]));
+    let sent: Vec<_> = all.iter().filter(|e| e["entry"] == "fetch").collect();
+    assert!(!sent.is_empty() && sent.iter().all(|e| e["peer"] == buyer.as_str()), "{all:?}");
+    assert!(sent.iter().any(|e| e["ranges"][0] == serde_json::json!([0, null])), "{sent:?}");
+    let report = audited(&world, &node.address);
+    // A client asks again before each file, since a long transfer may outlast a permission.
+    assert!(report["copies"].as_u64() >= Some(1) && report["publications"] == 3, "{report}");
+}

@@ -1,0 +1,66 @@
+//! Forks that were found, kept so that anybody can be shown them.
+
+use std::path::PathBuf;
+
+use tidegate_catalog::{
+    evidence::Evidence,
+    log::{prefix::prefix, read::Fetch},
+    note::{Note, Verifier, checkpoint},
+};
+use tidegate_protocol::ContentHash;
+
+use crate::{NodeError, file_error, home::Home};
+
+/// Looks for one of the checkpoints `seen` before that the log under `now` does not go on from; its tiles are asked for the proof.
+pub fn find<'a>(log: &Verifier, seen: impl Iterator<Item = &'a Note>, now: &Note, fetch: Fetch<'_>) -> Option<Evidence> {
+    let head = checkpoint::open(now, log).ok()?;
+    for note in seen {
+        let Ok(old) = checkpoint::open(note, log) else { continue };
+        let Ok(mut evidence) = Evidence::of(log, note, now) else { continue };
+        if old.size < head.size {
+            let Ok(prefix) = prefix(&head, old.size, fetch) else { continue };
+            evidence = evidence.with(prefix);
+        }
+        if evidence.check().is_ok() {
+            return Some(evidence);
+        }
+    }
+    None
+}
+
+fn folder(home: &Home) -> PathBuf {
+    home.path().join("evidence")
+}
+
+/// Keeps a fork; where.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn keep(home: &Home, evidence: &Evidence) -> Result<PathBuf, NodeError> {
+    let bytes = serde_json::to_vec_pretty(evidence).map_err(|e| NodeError::File(e.to_string()))?;
+    let path = folder(home).join(format!("{}.json", ContentHash::of(&bytes).short()));
+    std::fs::create_dir_all(folder(home)).and_then(|()| std::fs::write(&path, bytes)).map_err(|e| file_error(&path, e))?;
+    Ok(path)
+}
+
+/// A file, and the fork that it shows; why it shows none.
+pub type Kept = (PathBuf, Result<Evidence, String>);
+
+/// What is kept: each file, and whether it shows what it is kept for.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn list(home: &Home) -> Result<Vec<Kept>, NodeError> {
+    let folder = folder(home);
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| file_error(&folder, e))?.path();
+        let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
+        let read = serde_json::from_slice::<Evidence>(&bytes).map_err(|e| e.to_string());
+        let checked = read.and_then(|evidence| evidence.check().map(|_| evidence).map_err(|e| e.to_string()));
+        found.push((path, checked));
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found)
+}

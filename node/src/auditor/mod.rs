@@ -1,0 +1,152 @@
+//! The auditor's side: read a log from a folder, a peer or a web server, check all of it, and check receipts against it.
+//!
+//! [`source`] says where from, [`receipts`] checks what buyers hold, [`memory`] keeps what was verified, so that the next audit goes on from there and no
+//! history is accepted that is not the one seen before, [`forks`] keeps what shows that there are two.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+use tidegate_catalog::{
+    audit::Report,
+    log::{Reader, from_folder, read::Fetch},
+    note::{BadNote, Quorum, Verifier, owner_of_vkey},
+};
+use tidegate_protocol::PeerId;
+
+use crate::{NodeError, file_error, home::Home};
+
+pub mod forks;
+mod memory;
+mod receipts;
+pub mod source;
+
+/// What an auditor asks for.
+pub struct Ask<'a> {
+    /// Where what was verified is kept; with none, all is read from the start, and nothing is kept.
+    pub home: Option<&'a Home>,
+    /// Whose cosignatures the checkpoint must have.
+    pub quorum: Quorum,
+    /// Oldest cosignature that counts, in seconds, where there is a limit.
+    pub fresh: Option<u64>,
+    /// Told the entries that were checked, of how many.
+    pub progress: &'a mut dyn FnMut(u64, u64),
+}
+
+/// A witness's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Witnessed {
+    /// The witness.
+    pub name: String,
+    /// When it saw the checkpoint, RFC 3339.
+    pub time: String,
+}
+
+/// What an audit found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// The log's owner.
+    pub owner: PeerId,
+    /// Entries that an audit before had verified.
+    pub known: u64,
+    /// Receipts that were checked against it.
+    pub receipts: u64,
+    /// Witnesses whose cosignature the checkpoint bears, of those that were asked for.
+    pub witnesses: Vec<Witnessed>,
+    /// What was seen.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+impl Outcome {
+    /// Whether everything holds.
+    pub fn is_sound(&self) -> bool {
+        self.report.findings.is_empty()
+    }
+}
+
+/// Audits a folder as the demo and `tidegate run --out` leave it: `owner.vkey`, `log/`, and any `receipts/` with their `results/`.
+///
+/// # Errors
+/// [`NodeError::Unverified`] naming the first file that does not verify; [`NodeError::File`].
+pub fn audit_folder(folder: &Path, ask: Ask<'_>) -> Result<Outcome, NodeError> {
+    let vkey = folder.join("owner.vkey");
+    let owner = owner_of_vkey(&std::fs::read_to_string(&vkey).map_err(|e| file_error(&vkey, e))?)?;
+    let held = receipts::check(folder, &owner)?;
+    audit(&owner, &held, &mut from_folder(folder.join("log")), ask)
+}
+
+/// Audits a log that is fetched, of which the auditor holds no receipts; keeps a copy in `keep` when given.
+///
+/// # Errors
+/// As [`audit_folder`].
+pub fn audit_source(owner: &PeerId, fetch: Fetch<'_>, keep: Option<PathBuf>, ask: Ask<'_>) -> Result<Outcome, NodeError> {
+    let Some(folder) = keep else { return audit(owner, &receipts::Held::default(), fetch, ask) };
+    // The checkpoint last: a copy that was cut off is none.
+    let mut checkpoint = None;
+    let mut kept = source::kept(folder.join("log"), fetch, &mut checkpoint);
+    let outcome = audit(owner, &receipts::Held::default(), &mut kept, ask)?;
+    drop(kept);
+    let target = folder.join("log/checkpoint");
+    std::fs::write(&target, checkpoint.unwrap_or_default()).map_err(|e| file_error(&target, e))?;
+    Ok(outcome)
+}
+
+fn audit(owner: &PeerId, held: &receipts::Held, fetch: Fetch<'_>, ask: Ask<'_>) -> Result<Outcome, NodeError> {
+    let log = Verifier::log(owner);
+    let reader = Reader::open(&log, fetch)?;
+    let now = SystemTime::now();
+    let cosigned = ask.quorum.check(&reader.note, now)?;
+    for one in &cosigned {
+        let age = now.duration_since(one.time).unwrap_or_default().as_secs();
+        if ask.fresh.is_some_and(|fresh| age > fresh) {
+            return Err(BadNote(format!("the cosignature of {} is stale: {age} s old", one.name)).into());
+        }
+    }
+    let size = reader.checkpoint.size;
+    if let Some((newest, _)) = held.heads.last_key_value().filter(|(newest, _)| **newest > size) {
+        return Err(
+            BadNote(format!("the log has {size} entries, and a receipt was proven in one of {newest}: fetch it again")).into()
+        );
+    }
+    let mut memory = match ask.home {
+        Some(home) => memory::Memory::load(home, owner, &held.heads)?,
+        None => memory::Memory::new(*owner),
+    };
+    let known = memory.frontier.size();
+    let (mut audit, progress) = (memory.audit, ask.progress);
+    let read = reader.each(&mut memory.frontier, &held.heads, fetch, |start, entries| {
+        audit.bundle(start, entries);
+        progress(start + entries.len() as u64, size);
+        Ok(())
+    });
+    memory.audit = audit;
+    if let Err(e) = read {
+        if let Some(home) = ask.home {
+            let seen = memory.note.iter().chain(held.notes.values());
+            if let Some(evidence) = forks::find(&log, seen, &reader.note, fetch) {
+                let path = forks::keep(home, &evidence)?;
+                return Err(NodeError::Unverified(format!("{e}. What shows it is kept in {}", path.display())));
+            }
+        }
+        return Err(e.into());
+    }
+    memory.heads.extend(&held.heads);
+    memory.note = Some(reader.note);
+    if let Some(home) = ask.home {
+        memory.save(home)?;
+    }
+    let witnesses = cosigned.into_iter().map(|one| Witnessed { name: one.name, time: rfc3339(one.time) });
+    Ok(Outcome { owner: *owner, known, receipts: held.count, witnesses: witnesses.collect(), report: memory.audit.report(now) })
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
+}
+
+/// Roots that were seen, by the number of entries.
+type Heads = BTreeMap<u64, tlog_tiles::Hash>;

@@ -1,0 +1,45 @@
+//! Where a log is fetched from beside a folder: a peer, or a web server that serves the folder.
+
+use std::path::PathBuf;
+
+use tidegate_catalog::{
+    log::{is_log_path, read::Fetch},
+    note::BadNote,
+};
+use tokio::runtime::Handle;
+
+use crate::{Address, buyer::Buyer};
+
+/// From a peer. For use off the runtime's own threads.
+pub fn peer<'a>(buyer: &'a Buyer, peer: &'a Address) -> impl FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a {
+    let runtime = Handle::current();
+    move |path| {
+        let asked = tokio::task::block_in_place(|| runtime.block_on(buyer.log_file(peer, path)));
+        asked.map_err(|e| BadNote(format!("{path}: {e}")))
+    }
+}
+
+/// Also puts what is fetched into `folder`, but for the checkpoint, which is left in `checkpoint`.
+pub(super) fn kept<'a>(
+    folder: PathBuf,
+    fetch: Fetch<'a>,
+    checkpoint: &'a mut Option<Vec<u8>>,
+) -> impl FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a {
+    move |path| {
+        let bytes = fetch(path)?;
+        if path == "checkpoint" {
+            *checkpoint = Some(bytes.clone());
+            return Ok(bytes);
+        }
+        let target = folder.join(path);
+        let write = || -> std::io::Result<()> {
+            if let Some(parent) = target.parent().filter(|_| is_log_path(path)) {
+                std::fs::create_dir_all(parent)?;
+                std::fs::write(&target, &bytes)?;
+            }
+            Ok(())
+        };
+        write().map_err(|e| BadNote(format!("{}: {e}", target.display())))?;
+        Ok(bytes)
+    }
+}

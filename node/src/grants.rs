@@ -1,0 +1,93 @@
+//! Grants issued and revoked, each an entry of the owner's log before it counts.
+
+use tidegate_catalog::{
+    audit::open_entry,
+    log::{from_folder, scan},
+    note::Verifier,
+};
+use tidegate_protocol::{
+    Sha256Digest,
+    grant::{self, Issued, Terms},
+    receipt::Predicate,
+};
+
+use crate::{NodeError, home::Home, spool};
+
+/// A grant as the log has it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Logged {
+    /// What was granted.
+    pub grant: Predicate,
+    /// Its revocation id.
+    pub id: String,
+    /// Whether it was revoked as a whole.
+    pub revoked: bool,
+}
+
+/// Signs a grant, and has it logged: one that the log does not name is good for nothing.
+///
+/// # Errors
+/// [`NodeError`].
+pub fn issue(home: &Home, terms: &Terms) -> Result<Issued, NodeError> {
+    let failed = |e: &dyn std::fmt::Display| NodeError::File(format!("the grant: {e}"));
+    let issued = grant::issue(&home.identity()?, terms).map_err(|e| failed(&e))?;
+    let expires = jiff::Timestamp::try_from(terms.expires).map_err(|e| failed(&e))?;
+    let predicate = Predicate::Grant {
+        grant: issued.id.clone(),
+        holder: terms.holder,
+        population: terms.population,
+        actions: terms.actions.clone(),
+        rho_ceiling: terms.rho_ceiling,
+        epsilon_ceiling: terms.epsilon_ceiling,
+        expires: expires.to_string(),
+    };
+    spool::say(home, &spool::Word::record("grant", Sha256Digest::of(issued.token.as_bytes()), predicate))?;
+    Ok(issued)
+}
+
+/// The grants in the owner's log, in order.
+///
+/// # Errors
+/// [`NodeError`] where the log does not verify.
+pub fn list(home: &Home) -> Result<Vec<Logged>, NodeError> {
+    let owner = home.identity()?.id();
+    let (mut found, mut revoked) = (Vec::new(), std::collections::BTreeSet::new());
+    scan(&Verifier::log(&owner), &mut from_folder(home.path().join("log")), |_, entry| {
+        match open_entry(entry, &owner).map(|statement| statement.predicate) {
+            Ok(Predicate::Revocation { grant }) => drop(revoked.insert(grant)),
+            Ok(predicate @ Predicate::Grant { .. }) => found.push(predicate),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let logged = found.into_iter().filter_map(|grant| {
+        let Predicate::Grant { grant: id, .. } = &grant else { return None };
+        Some(Logged { id: id.clone(), revoked: revoked.contains(id), grant })
+    });
+    Ok(logged.collect())
+}
+
+/// Revokes the one grant whose id begins with `prefix`, or the narrowest block of a `token`: nothing that was narrowed from it is good any more.
+///
+/// # Errors
+/// [`NodeError`] where there is no such one grant.
+pub fn revoke(home: &Home, prefix: &str) -> Result<String, NodeError> {
+    let id = match grant::ids(prefix) {
+        Ok(ids) => ids.last().cloned().unwrap_or_default(),
+        Err(_) => {
+            let mut found: Vec<_> = list(home)?.into_iter().filter(|g| g.id.starts_with(prefix)).collect();
+            match (found.pop(), found.is_empty()) {
+                (Some(one), true) if !prefix.is_empty() => one.id,
+                (Some(_), _) => {
+                    return Err(NodeError::File(format!("{prefix:?} begins the id of several grants: give more of it")));
+                }
+                (None, _) => return Err(NodeError::File(format!("no grant {prefix:?}. See `tidegate grants`"))),
+            }
+        }
+    };
+    spool::say(
+        home,
+        &spool::Word::record("grant", Sha256Digest::of(id.as_bytes()), Predicate::Revocation { grant: id.clone() }),
+    )?;
+    Ok(id)
+}

@@ -1,0 +1,134 @@
+//! Accesses that are no jobs, each logged before it happens: copies, parts of files, jobs that were turned away, and the owner's own words.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tidegate_catalog::{Store, StoreError};
+use tidegate_exchange::blobs::ByteRange;
+use tidegate_protocol::{
+    Code, ContentHash, Cost, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
+    frame::Reply,
+    grant::Action,
+    receipt::{Predicate, entry::Turned},
+};
+
+use super::{COPY_TIME, Provider, unavailable};
+use crate::{NodeError, home::Home, spool};
+
+/// How long a node that starts waits for a command that has the ledger open just now.
+const MOMENT: Duration = Duration::from_secs(5);
+
+/// The owner's store, as soon as no command has it open.
+pub(super) async fn open_store(home: &Home, identity: &Identity) -> Result<Store, NodeError> {
+    let until = Instant::now() + MOMENT;
+    loop {
+        match Store::open(home.path(), identity.clone()) {
+            Err(StoreError::InUse) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(50)).await,
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+impl Provider {
+    /// Logs `predicate`, durably.
+    async fn log(&self, name: String, subject: Sha256Digest, predicate: Predicate) -> Result<(), Refusal> {
+        let store = self.store.clone();
+        let logging = tokio::task::spawn_blocking(move || store.record(&name, subject, predicate));
+        logging.await.map_err(unavailable)?.map(|_| ()).map_err(unavailable)
+    }
+
+    /// Does what the owner's commands leave for this node, for as long as it runs.
+    pub async fn tend(self: Arc<Self>) {
+        loop {
+            let (home, store) = (self.home.clone(), self.store.clone());
+            match tokio::task::spawn_blocking(move || spool::take(&home, &store)).await {
+                Ok(Ok(words)) => {
+                    let revokes = |word: &spool::Word| matches!(word, spool::Word::Record { predicate, .. } if matches!(**predicate, Predicate::Revocation { .. }));
+                    if words.iter().any(revokes) {
+                        // Who holds a grant that is still good asks again.
+                        self.served.access().clear();
+                    }
+                }
+                Ok(Err(e)) => tracing::error!("what the owner's commands left: {e}"),
+                Err(e) => tracing::error!("{e}"),
+            }
+            tokio::time::sleep(spool::LOOK).await;
+        }
+    }
+
+    /// Lets a peer fetch a dataset's files.
+    pub(super) async fn replicate(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
+        let dataset = self.dataset(&dataset)?;
+        let grant_ids = self.authorize(dataset, peer, token, Action::Replicate, Cost::default())?;
+        if !self.fetched.take(peer) {
+            return Err(Refusal::new(Code::Busy, "too many copies within an hour").fix("Ask again later"));
+        }
+        let manifest = dataset.manifest.body();
+        let (id, population) = (dataset.manifest.id(), manifest.population);
+        let copy = Predicate::Copy { peer, manifest: id, population, grant_ids, time: now() };
+        self.log("dataset manifest".into(), dataset.manifest.envelope().payload_sha256(), copy).await?;
+        self.served.access().allow(peer, manifest.files.iter().map(|f| f.hash), COPY_TIME);
+        Ok(Reply::Replicating)
+    }
+
+    /// Whether a part of a file may be sent: it is in the log then.
+    pub(super) async fn fetch_is_logged(&self, peer: PeerId, file: ContentHash, ranges: Vec<ByteRange>) -> bool {
+        if !self.fetched.take(peer) {
+            tracing::warn!("{peer} fetches more often than the log can bear, and is turned away for the rest of the hour");
+            return false;
+        }
+        let subject = Sha256Digest::of(file.to_string().as_bytes());
+        let fetch = Predicate::Fetch { peer, file, ranges, time: now() };
+        self.log(format!("file {file}"), subject, fetch).await.is_ok()
+    }
+
+    /// Turns a buyer away who was refused more often within the hour than is logged.
+    pub(super) fn may_be_refused(&self, buyer: &PeerId) -> Result<(), Refusal> {
+        if self.refused.left(buyer) {
+            return Ok(());
+        }
+        let refusal = Refusal::new(Code::Busy, "too many of this buyer's jobs were refused within an hour");
+        Err(refusal.fix("Send it again later; `tidegate check` says beforehand what is refused"))
+    }
+
+    /// Logs that a job was turned away, where the reason is the policy or a budget; what is sent to its buyer.
+    pub(super) async fn log_refusal(&self, job: &Signed<Job>, grant_ids: Vec<String>, refusal: Refusal) -> Refusal {
+        let Some(outcome) = Turned::of(refusal.code) else { return refusal };
+        let Ok(dataset) = self.dataset(&job.body().dataset) else { return refusal };
+        if !self.refused.take(job.signer()) {
+            return refusal;
+        }
+        let predicate = Predicate::Refusal {
+            job: job.id(),
+            buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
+            buyer: job.signer(),
+            dataset: dataset.manifest.id(),
+            policy: dataset.policy.id(),
+            grant_ids,
+            outcome,
+        };
+        match self.log(format!("job {}", job.id()), job.envelope().payload_sha256(), predicate).await {
+            Ok(()) => refusal,
+            Err(e) => e,
+        }
+    }
+
+    /// BLAKE3 of the program that this process runs.
+    pub(super) async fn build(&self) -> Result<ContentHash, Refusal> {
+        let hash = || async {
+            let hashed = tokio::task::spawn_blocking(|| {
+                let mut hasher = blake3::Hasher::new();
+                std::fs::File::open("/proc/self/exe").and_then(|file| hasher.update_reader(file).map(|_| ()))?;
+                Ok::<_, std::io::Error>(ContentHash(*hasher.finalize().as_bytes()))
+            });
+            hashed.await.map_err(unavailable)?.map_err(unavailable)
+        };
+        self.build.get_or_try_init(hash).await.copied()
+    }
+}

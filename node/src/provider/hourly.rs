@@ -1,0 +1,53 @@
+//! How often a peer may do what leaves an entry in the log: a log that anybody could fill at will would be nobody's.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tidegate_protocol::PeerId;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Counts by peer within an hour.
+pub(super) struct Hourly {
+    most: u32,
+    counts: Mutex<HashMap<PeerId, (Instant, u32)>>,
+}
+
+impl Hourly {
+    /// At most so many times an hour.
+    pub(super) fn new(most: u32) -> Self {
+        Self { most, counts: Mutex::default() }
+    }
+
+    /// Whether `peer` has some left.
+    pub(super) fn left(&self, peer: &PeerId) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(peer).is_none_or(|(since, count)| since.elapsed() >= HOUR || *count < self.most)
+    }
+
+    /// Takes one of `peer`'s; false where none is left.
+    pub(super) fn take(&self, peer: PeerId) -> bool {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.retain(|_, (since, _)| since.elapsed() < HOUR);
+        let (_, count) = counts.entry(peer).or_insert((Instant::now(), 0));
+        *count += 1;
+        *count <= self.most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_peer_has_its_own_and_no_more() {
+        let [a, b] = [[1; 32], [2; 32]].map(|seed| tidegate_protocol::Identity::from_seed(seed).id());
+        let hourly = Hourly::new(2);
+        assert!(hourly.take(a) && hourly.left(&a) && hourly.take(a));
+        assert!(!hourly.left(&a) && !hourly.take(a));
+        assert!(hourly.left(&b) && hourly.take(b));
+    }
+}

@@ -1,0 +1,144 @@
+//! What the owner's commands have logged: put into the ledger, or left for the node that holds it just now.
+//!
+//! A file a word. A node takes it within a moment; one that does not run takes it before it serves again. Saying the same twice is one entry.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+use tidegate_catalog::{Store, StoreError};
+use tidegate_protocol::{ContentHash, Sha256Digest, receipt::Predicate};
+
+use crate::{NodeError, file_error, home::Home};
+
+/// How often a node looks.
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
+/// How long a command waits for the node.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// A word from the owner.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Word {
+    /// Log this.
+    Record {
+        /// What the subject is called.
+        name: String,
+        /// The subject.
+        subject: Sha256Digest,
+        /// What is said of it.
+        predicate: Box<Predicate>,
+    },
+    /// Close a charged job that has no result, without one.
+    Close {
+        /// Its id.
+        job: ContentHash,
+    },
+}
+
+impl Word {
+    /// Logs `predicate` of a subject.
+    pub(crate) fn record(name: &str, subject: Sha256Digest, predicate: Predicate) -> Self {
+        Self::Record { name: name.into(), subject, predicate: Box::new(predicate) }
+    }
+}
+
+fn folder(home: &Home) -> PathBuf {
+    home.path().join("spool")
+}
+
+/// Has the owner's word done: here, or by the node that holds the ledger. When this returns it is durable and logged.
+///
+/// # Errors
+/// [`NodeError`]; where the node did not take it in time, the word stays and is done later.
+pub(crate) fn say(home: &Home, word: &Word) -> Result<(), NodeError> {
+    let store = match Store::open(home.path(), home.identity()?) {
+        Ok(store) => store,
+        Err(StoreError::InUse) => return leave(home, word),
+        Err(e) => return Err(e.into()),
+    };
+    act(&store, word)
+}
+
+fn leave(home: &Home, word: &Word) -> Result<(), NodeError> {
+    let bytes = serde_json::to_vec(word).map_err(|e| NodeError::File(e.to_string()))?;
+    let folder = folder(home);
+    let write = || -> std::io::Result<PathBuf> {
+        std::fs::create_dir_all(&folder)?;
+        let mut file = tempfile::Builder::new().prefix("word-").suffix(".part").tempfile_in(&folder)?;
+        std::io::Write::write_all(&mut file, &bytes)?;
+        file.as_file().sync_all()?;
+        let path = file.path().with_extension("json");
+        file.persist(&path).map_err(|e| e.error)?;
+        Ok(path)
+    };
+    let path = write().map_err(|e| file_error(&folder, e))?;
+    let deadline = Instant::now() + WAIT;
+    while path.exists() {
+        if let Ok(why) = std::fs::read_to_string(path.with_extension("error")) {
+            drop(std::fs::remove_file(path.with_extension("error")));
+            drop(std::fs::remove_file(&path));
+            return Err(NodeError::File(why));
+        }
+        if Instant::now() > deadline {
+            return Err(NodeError::File(format!(
+                "the running node has not taken this after {} s. It is kept in {} and will be logged when the node does",
+                WAIT.as_secs(),
+                path.display()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn act(store: &Store, word: &Word) -> Result<(), NodeError> {
+    match word {
+        Word::Record { name, subject, predicate } => store.record(name, *subject, (**predicate).clone()).map(|_| ())?,
+        Word::Close { job } => {
+            let found = store.unfinished()?.into_iter().find(|r| r.record().facts.job == *job);
+            let found = found.ok_or_else(|| NodeError::File(format!("job {job} is not charged, or has its outcome")))?;
+            store.close(found)?;
+        }
+    }
+    Ok(())
+}
+
+/// Does what was left; the words that were done.
+///
+/// # Errors
+/// [`NodeError`] where the folder cannot be read, or the ledger fails: the word stays then.
+pub(crate) fn take(home: &Home, store: &Store) -> Result<Vec<Word>, NodeError> {
+    let folder = folder(home);
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(vec![]) };
+    let mut paths: Vec<_> =
+        entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|e| e == "json")).collect();
+    paths.sort_by_key(|path| path.metadata().and_then(|m| m.modified()).ok());
+    let mut done = Vec::new();
+    for path in paths {
+        let Some(word) = read(&path)? else { continue };
+        match act(store, &word) {
+            Ok(()) => {}
+            Err(NodeError::File(why)) => {
+                tracing::warn!("{why}");
+                std::fs::write(path.with_extension("error"), why).map_err(|e| file_error(&path, e))?;
+                continue;
+            }
+            Err(e) => return Err(e),
+        }
+        std::fs::remove_file(&path).map_err(|e| file_error(&path, e))?;
+        done.push(word);
+    }
+    Ok(done)
+}
+
+/// A word, unless it was refused before.
+fn read(path: &Path) -> Result<Option<Word>, NodeError> {
+    if path.with_extension("error").exists() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(path).map_err(|e| file_error(path, e))?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| file_error(path, e))
+}

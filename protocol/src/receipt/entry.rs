@@ -1,0 +1,232 @@
+//! Every kind of entry that an owner's log has: each access, and each thing that lets one happen.
+
+use serde::{Deserialize, Serialize};
+
+use super::JobFacts;
+use crate::{ContentHash, Cost, MicroRho, PeerId, cost::MicroEpsilon, grant::Action, refusal::Code};
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// A result was released.
+    Released,
+    /// It was charged, and the owner closed it without a result.
+    SpentNotReleased,
+}
+
+/// Why a job was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Turned {
+    /// By the policy, or by what it says of programs.
+    RefusedByPolicy,
+    /// By what is left of a budget.
+    RefusedByBudget,
+}
+
+impl Turned {
+    /// Of a refusal, where it is one that is logged: others are about the request or the machine.
+    pub fn of(code: Code) -> Option<Self> {
+        match code {
+            Code::Policy | Code::Program => Some(Self::RefusedByPolicy),
+            Code::Budget => Some(Self::RefusedByBudget),
+            _ => None,
+        }
+    }
+}
+
+/// What changed from one version of a dataset to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// The files.
+    Data,
+    /// The policy.
+    Policy,
+    /// What the policy lets be spent.
+    Budget,
+}
+
+/// The predicates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "kebab-case", rename_all_fields = "snake_case", deny_unknown_fields)]
+pub enum Predicate {
+    /// Budget is reserved, rows are about to be read. Subject: the job.
+    Intent(Box<JobFacts>),
+    /// A job that was charged has ended: the access receipt. Subject: the result's bytes; the job, where there is none.
+    Outcome {
+        /// The facts of the intent, repeated.
+        facts: Box<JobFacts>,
+        /// Log index of the intent it closes.
+        intent: u64,
+        /// `dp`, `reviewed` for an exact result, or `none`.
+        mode: String,
+        /// How.
+        outcome: Ending,
+    },
+    /// A job was turned away before it was charged. Subject: the job.
+    Refusal {
+        /// Id of the job.
+        job: ContentHash,
+        /// The buyer's signature over it, base64.
+        buyer_signature: String,
+        /// The buyer.
+        buyer: PeerId,
+        /// The manifest that it names.
+        dataset: ContentHash,
+        /// The policy in force.
+        policy: ContentHash,
+        /// Revocation ids of the grant shown.
+        grant_ids: Vec<String>,
+        /// Why.
+        outcome: Turned,
+    },
+    /// A dataset version was published. Subject: the manifest.
+    Publication {
+        /// Id of the manifest.
+        manifest: ContentHash,
+        /// Id of the policy.
+        policy: ContentHash,
+        /// The population.
+        population: ContentHash,
+        /// The manifest before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<ContentHash>,
+        /// What differs from it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<Change>,
+        /// The cap in force from now on.
+        cap: Cost,
+        /// What one buyer may spend of it.
+        per_buyer: Cost,
+    },
+    /// A grant was issued. Subject: the token.
+    Grant {
+        /// Revocation id of the owner's block, hexadecimal.
+        grant: String,
+        /// Who holds it.
+        holder: PeerId,
+        /// On which population.
+        population: ContentHash,
+        /// To do what.
+        actions: Vec<Action>,
+        /// Most ρ one job may cost.
+        rho_ceiling: MicroRho,
+        /// Most pure ε one job may cost.
+        epsilon_ceiling: MicroEpsilon,
+        /// Until when, RFC 3339.
+        expires: String,
+    },
+    /// A grant, or one that was narrowed from it, is good for nothing any more. Subject: the id.
+    Revocation {
+        /// The revocation id of one of its blocks, hexadecimal.
+        grant: String,
+    },
+    /// The owner read a job that asks for an exact result. Subject: the job.
+    Approval {
+        /// Id of the job.
+        job: ContentHash,
+        /// Id of the signed approval; none where it was denied.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ContentHash>,
+    },
+    /// A peer may fetch a dataset's files from now on. Subject: the manifest.
+    Copy {
+        /// Who.
+        peer: PeerId,
+        /// Of which manifest.
+        manifest: ContentHash,
+        /// Its population.
+        population: ContentHash,
+        /// Revocation ids of the grant shown.
+        grant_ids: Vec<String>,
+        /// When, RFC 3339.
+        time: String,
+    },
+    /// A peer is sent a part of a file. Subject: the file's hash as text.
+    Fetch {
+        /// Who.
+        peer: PeerId,
+        /// BLAKE3 of the file.
+        file: ContentHash,
+        /// From byte to byte, the last excluded; no end where everything to the file's end was asked for.
+        ranges: Vec<(u64, Option<u64>)>,
+        /// When, RFC 3339.
+        time: String,
+    },
+    /// An auditor may run a job again and compare. Subject: the receipt's entry.
+    Replay {
+        /// Who.
+        auditor: PeerId,
+        /// Id of the job.
+        job: ContentHash,
+        /// Log index of its outcome.
+        outcome: u64,
+        /// Revocation ids of the grant shown.
+        grant_ids: Vec<String>,
+        /// When, RFC 3339.
+        time: String,
+    },
+}
+
+/// The kinds of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// [`Predicate::Intent`].
+    Intent,
+    /// [`Predicate::Outcome`].
+    Receipt,
+    /// [`Predicate::Refusal`].
+    Refusal,
+    /// [`Predicate::Publication`].
+    Publication,
+    /// [`Predicate::Grant`].
+    Grant,
+    /// [`Predicate::Revocation`].
+    Revocation,
+    /// [`Predicate::Approval`].
+    Approval,
+    /// [`Predicate::Copy`].
+    Copy,
+    /// [`Predicate::Fetch`].
+    Fetch,
+    /// [`Predicate::Replay`].
+    Replay,
+}
+
+impl Kind {
+    /// in-toto's predicate type.
+    pub fn uri(self) -> &'static str {
+        match self {
+            Self::Intent => "https://tidegate.dev/access-intent/v1",
+            Self::Receipt => "https://tidegate.dev/access-receipt/v1",
+            Self::Refusal => "https://tidegate.dev/refusal/v1",
+            Self::Publication => "https://tidegate.dev/publication/v1",
+            Self::Grant => "https://tidegate.dev/grant/v1",
+            Self::Revocation => "https://tidegate.dev/revocation/v1",
+            Self::Approval => "https://tidegate.dev/approval/v1",
+            Self::Copy => "https://tidegate.dev/copy/v1",
+            Self::Fetch => "https://tidegate.dev/fetch/v1",
+            Self::Replay => "https://tidegate.dev/replay/v1",
+        }
+    }
+}
+
+impl Predicate {
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Intent(_) => Kind::Intent,
+            Self::Outcome { .. } => Kind::Receipt,
+            Self::Refusal { .. } => Kind::Refusal,
+            Self::Publication { .. } => Kind::Publication,
+            Self::Grant { .. } => Kind::Grant,
+            Self::Revocation { .. } => Kind::Revocation,
+            Self::Approval { .. } => Kind::Approval,
+            Self::Copy { .. } => Kind::Copy,
+            Self::Fetch { .. } => Kind::Fetch,
+            Self::Replay { .. } => Kind::Replay,
+        }
+    }
+}
