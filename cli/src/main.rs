@@ -39,6 +39,8 @@ enum Command {
     Approve(commands::review::OneArgs),
     /// Turn a waiting job down.
     Deny(commands::review::OneArgs),
+    /// Witness others' logs: cosign what goes on from what was seen, keep what shows a fork.
+    Witness(commands::witness::Args),
     /// Show which jobs this party's node has in hand just now, or stop one.
     #[command(subcommand)]
     Jobs(commands::jobs::Args),
@@ -137,6 +139,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Pending(args) => commands::review::pending(&home, args).map(done),
             Command::Approve(args) => commands::review::approve(&home, &args).map(done),
             Command::Deny(args) => commands::review::deny(&home, &args).map(done),
+            Command::Witness(args) => commands::witness::run(home, args).await.map(done),
             Command::Jobs(args) => commands::jobs::run(&home, args).map(done),
             Command::Quarantine(args) => commands::quarantine::run(&home, args).map(done),
             Command::Grant(args) => commands::grant::run(&home, args).map(done),

@@ -27,3 +27,4 @@ mod sharing;
 mod tables;
 mod timing;
 mod training;
+mod witnesses;

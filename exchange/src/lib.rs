@@ -16,6 +16,7 @@ mod address;
 pub mod blobs;
 mod jobs;
 mod shares;
+pub mod web;
 
 pub use address::{Address, BadAddress, bind, local_address};
 pub use jobs::{Handler, JobProtocol, ask};

@@ -19,7 +19,7 @@ use tidegate_protocol::{
     result::ResultDoc,
 };
 
-use crate::{NodeError, answer::Answer, check, file_error, jobfile::JobFile};
+use crate::{NodeError, answer::Answer, check, file_error, jobfile::JobFile, provider::witnesses::quorum};
 
 /// A dataset as its owner shows it, signatures checked.
 #[derive(Debug, Clone)]
@@ -151,7 +151,7 @@ impl Buyer {
         let Reply::Delivered(delivery) = asked? else {
             return Err(NodeError::Unverified("the peer answered something else than a result".into()));
         };
-        let verified = verify(*delivery, &to.peer, &job)?;
+        let verified = verify(*delivery, &to.peer, &job, &offer.policy)?;
         // What was paid for is handed on, even where the query's own arithmetic over it fails.
         let answer = Answer::of(file, policy, &schema, &verified.result).await.unwrap_or_else(|e| {
             tracing::warn!("what the query computes from the released table failed: {e}");
@@ -234,11 +234,12 @@ impl Buyer {
     }
 }
 
-/// Checks that a delivery is what `owner` owes for `job`: receipt signed and in the log, result as the receipt names it, job, buyer and cost ours.
+/// Checks that a delivery is what `owner` owes for `job` under `policy`: receipt signed and in the log, cosigned by as many as the policy says, result as
+/// the receipt names it, job, buyer and cost ours.
 ///
 /// # Errors
 /// [`NodeError::Unverified`] naming what does not hold.
-pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>) -> Result<Verified, NodeError> {
+pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, policy: &Signed<Policy>) -> Result<Verified, NodeError> {
     let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
     // An earlier job of our own, which asked the same.
     let earlier = delivery.earlier.clone().map(Signed::<Job>::open).transpose();
@@ -255,13 +256,20 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>) -> Result<V
     let entry = delivery.receipt.to_canonical()?;
     let receipt = tidegate_catalog::audit::open_entry(&entry, owner)
         .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
-    let index = note::check_proof(&delivery.proof, &entry, owner)?.index;
+    let proven = note::check_proof(&delivery.proof, &entry, owner)?;
+    let index = proven.index;
+    if let Some(rule) = &policy.body().witnesses {
+        quorum(rule)?.check(&proven.note, SystemTime::now())?;
+    }
     let Predicate::Outcome { facts, .. } = &receipt.predicate else { return wrong("the receipt is no outcome") };
     if receipt.subject[0].digest.sha256 != Sha256Digest::of(&bytes) {
         return wrong("the receipt is for another result");
     }
     if facts.job != job.id() || facts.buyer != job.signer() || facts.dataset != job.body().dataset {
         return wrong("the receipt is for another job");
+    }
+    if facts.policy != policy.id() {
+        return wrong("the receipt names another policy than the one that was offered");
     }
     if facts.ledger.cost != job.body().cost {
         return wrong("the receipt charges another cost than was signed");

@@ -86,6 +86,11 @@ impl Home {
         self.0.join("running")
     }
 
+    /// The owner's witnesses: a line each.
+    pub fn witnesses(&self) -> PathBuf {
+        self.0.join("witnesses")
+    }
+
     /// Where iroh-blobs keeps its store.
     pub fn blobs(&self) -> PathBuf {
         self.0.join("blobs")

@@ -32,6 +32,7 @@ pub mod sample;
 mod spool;
 pub mod table;
 pub mod training;
+pub mod witness;
 pub mod worker;
 
 pub use tidegate_exchange::Address;

@@ -14,7 +14,11 @@ use tidegate_protocol::{
     receipt::{Predicate, entry::Change},
 };
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{
+    NodeError, file_error,
+    home::Home,
+    provider::witnesses::{is_own, quorum},
+};
 
 /// What to publish.
 #[derive(Debug, Clone)]
@@ -76,6 +80,14 @@ pub async fn publish(
     let policy = PolicyFile::parse(&text)?.check(|epsilon, delta| tidegate_gate::rho_of(epsilon, delta).ok())?;
     if policy.unit.column != what.unit {
         return Err(NodeError::File(format!("--unit {} is not the policy's unit column {}", what.unit, policy.unit.column)));
+    }
+    if let Some(rule) = &policy.witnesses {
+        quorum(rule)?;
+        if is_own(rule, &identity.id()) {
+            return Err(NodeError::File(
+                "policy field `witnesses.keys`: no log is its own witness. Name other parties' keys".into(),
+            ));
+        }
     }
     if what.name.is_empty() || what.name.len() > limits::NAME_BYTES {
         return Err(NodeError::File(format!("--name must have 1 to {} bytes", limits::NAME_BYTES)));

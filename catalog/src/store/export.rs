@@ -122,6 +122,11 @@ impl Store {
         Ok(note::sign_checkpoint(&self.identity, size, &root))
     }
 
+    /// Entries that are exported.
+    pub fn published(&self) -> u64 {
+        *self.exported.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A checkpoint of all entries that are exported.
     ///
     /// # Errors

@@ -19,3 +19,4 @@ pub(crate) mod rehearse;
 pub(crate) mod review;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod witness;

@@ -6,7 +6,7 @@ use tidegate_exchange::{bind, blobs::Served, local_address, serve};
 use tidegate_node::{
     doctor::missing_walls,
     home::Home,
-    provider::{Provider, Wishes},
+    provider::{Known, Provider, Wishes},
 };
 
 /// Where to listen.
@@ -30,6 +30,10 @@ pub(crate) struct Args {
     /// Jobs that wait for a slot; the next ones are turned away, and may come again.
     #[arg(long)]
     queue: Option<usize>,
+    /// A witness to bring every checkpoint of the log to: VKEY@did:key:…@ip:port, or VKEY@http://… It is remembered in this party's file `witnesses`. May be
+    /// given more than once.
+    #[arg(long = "witness")]
+    witnesses: Vec<Known>,
 }
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
@@ -40,8 +44,10 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     }
     let wishes = Wishes { jobs: args.jobs, per_buyer: args.jobs_per_buyer, queue: args.queue, unwalled: args.without_walls };
     let served = Arc::new(Served::open(&home.blobs()).await?);
-    let provider = Arc::new(Provider::open(home, served.clone(), wishes).await?);
+    let known = remembered(&home, &args.witnesses)?;
+    let provider = Arc::new(Provider::open(home, served.clone(), wishes, known).await?);
     let endpoint = bind(&identity, args.listen).await?;
+    provider.meet_witnesses(endpoint.clone()).await?;
     let address = local_address(&endpoint, &identity);
     let router = serve(endpoint, provider.clone(), &served);
     tokio::spawn(provider.clone().tend());
@@ -63,4 +69,26 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     router.shutdown().await?;
     served.shutdown().await;
     Ok(())
+}
+
+/// The witnesses that were named before and those that are named now.
+fn remembered(home: &Home, now: &[Known]) -> anyhow::Result<Vec<Known>> {
+    let path = home.witnesses();
+    let mut known = Vec::new();
+    if path.exists() {
+        let text = std::fs::read_to_string(&path)?;
+        for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
+            known.push(line.parse::<Known>().map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?);
+        }
+    }
+    for one in now {
+        // The same witness at another place has moved.
+        known.retain(|other: &Known| other.verifier != one.verifier);
+        known.push(one.clone());
+    }
+    if !now.is_empty() {
+        let lines: String = known.iter().map(|one| format!("{one}\n")).collect();
+        std::fs::write(&path, lines)?;
+    }
+    Ok(known)
 }

@@ -70,8 +70,14 @@ impl World {
 
     /// With a section more in the owner's policy.
     pub(crate) fn under(section: &str) -> Self {
+        Self::prepared(|_| section.to_owned())
+    }
+
+    /// With a section more that is written when the folder is there.
+    pub(crate) fn prepared(section: impl FnOnce(&Self) -> String) -> Self {
         let world = Self { dir: tempfile::tempdir().unwrap() };
         world.ok("owner", &["init"]);
+        let section = section(&world);
         let buyer = world.ok("buyer", &["init"]).trim().to_owned();
         let mut csv = String::from("person,spend,city\n");
         for person in 0..60 {

@@ -58,6 +58,8 @@ impl Provider {
                 Ok(Err(e)) => tracing::error!("what the owner's commands left: {e}"),
                 Err(e) => tracing::error!("{e}"),
             }
+            // Witnesses that did not answer are asked again, and soon.
+            self.witnesses.push(&self.store).await;
             tokio::time::sleep(spool::LOOK).await;
         }
     }

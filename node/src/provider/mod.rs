@@ -41,8 +41,10 @@ mod run;
 mod slots;
 mod submit;
 mod turns;
+pub(crate) mod witnesses;
 
 pub use slots::Wishes;
+pub use witnesses::Known;
 
 /// How long a peer that was allowed files may begin to fetch one.
 const COPY_TIME: Duration = Duration::from_secs(3600);
@@ -58,6 +60,7 @@ pub struct Provider {
     turns: turns::Turns,
     refused: hourly::Hourly,
     fetched: hourly::Hourly,
+    witnesses: witnesses::Witnesses,
     build: tokio::sync::OnceCell<ContentHash>,
     workers: Workers,
     /// The walls around them.
@@ -80,7 +83,7 @@ impl Provider {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub async fn open(home: Home, served: Arc<Served>, wishes: Wishes) -> Result<Self, NodeError> {
+    pub async fn open(home: Home, served: Arc<Served>, wishes: Wishes, known: Vec<Known>) -> Result<Self, NodeError> {
         let identity = home.identity()?;
         let store = Arc::new(accesses::open_store(&home, &identity).await?);
         spool::take(&home, &store)?;
@@ -108,8 +111,17 @@ impl Provider {
         // Where none can be asked, none counts as standing.
         let walls = workers.walls().await.unwrap_or_default();
         let walls = if fault::named("no-walls") { lockdown::Standing::default() } else { walls };
-        let build = tokio::sync::OnceCell::new();
-        Ok(Self { home, identity, store, datasets, served, slots, turns, refused, fetched, build, workers, walls })
+        let (build, witnesses) = (tokio::sync::OnceCell::new(), witnesses::Witnesses::of(known)?);
+        Ok(Self { home, identity, store, datasets, served, slots, turns, refused, fetched, witnesses, build, workers, walls })
+    }
+
+    /// Asks the owner's witnesses what they saw of its log, over `endpoint`, before anything is served.
+    ///
+    /// # Errors
+    /// [`NodeError`] where one of them saw more than there is here, or another history: what was spent since would be spent again.
+    pub async fn meet_witnesses(&self, endpoint: tidegate_exchange::Endpoint) -> Result<(), NodeError> {
+        self.witnesses.connect(endpoint);
+        self.witnesses.meet(&self.store).await
     }
 
     fn dataset(&self, id: &ContentHash) -> Result<&Dataset, Refusal> {

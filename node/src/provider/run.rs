@@ -150,7 +150,7 @@ impl Provider {
         tokio::task::spawn_blocking(move || store.export()).await.map_err(unavailable)?.map_err(unavailable)
     }
 
-    pub(super) fn deliver(&self, dataset: &Dataset, record: JobRecord) -> Result<Delivery, Refusal> {
+    pub(super) async fn deliver(&self, dataset: &Dataset, record: JobRecord) -> Result<Delivery, Refusal> {
         let (result, outcome) = match record.state {
             State::Done { result, outcome } => (result, outcome),
             State::Closed { outcome } => {
@@ -160,6 +160,9 @@ impl Provider {
             }
             State::Reserved => return Err(unavailable("a job without a result")),
         };
+        if let Some(rule) = &dataset.policy.body().witnesses {
+            self.witnesses.cosigned(&self.store, rule, outcome).await?;
+        }
         let (receipt, proof) = self.store.prove(outcome).map_err(unavailable)?;
         let spent = self.store.spent(&dataset.manifest.body().population, Some(&record.facts.buyer)).map_err(unavailable)?;
         let remaining = spent.left_of(dataset.policy.body().per_buyer);

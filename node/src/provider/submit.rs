@@ -72,12 +72,13 @@ impl Provider {
         attachment: Vec<u8>,
         gone: CancellationToken,
     ) -> Result<Delivery, Refusal> {
+        self.witnesses.stopped()?;
         let (job, dataset, ids) = self.granted(peer, job, token)?;
         let grant = Shown { token: ContentHash::of(token.as_bytes()), ids };
         let policy = dataset.policy.body();
         if let Some(record) = self.answered_before(&job, dataset)? {
             let earlier = Some(record.job.clone());
-            return Ok(Delivery { earlier, ..self.deliver(dataset, record)? });
+            return Ok(Delivery { earlier, ..self.deliver(dataset, record).await? });
         }
         self.may_be_refused(&peer)?;
         let record = match self.answer(job.clone(), dataset, &grant, attachment, &gone).await {
@@ -87,7 +88,7 @@ impl Provider {
         if let Some(time) = clock::reply_time(&record.facts, policy, &peer) {
             clock::until(time).await;
         }
-        self.deliver(dataset, record)
+        self.deliver(dataset, record).await
     }
 
     /// The job of the same buyer that asked the same at the same price, where the policy has it answered again. Its result was sent, or may be now.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Policy, ResourceLimits, ReviewRules, UnitRule, Wall, bad,
-    budget::Caps,
+    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Policy, ResourceLimits, ReviewRules, UnitRule, Wall,
+    WitnessRule, bad, budget::Caps,
 };
 use crate::{Cost, limits, manifest::ROW_TABLE};
 
@@ -75,6 +75,8 @@ pub struct PolicyFile {
     pub tables: BTreeMap<String, BTreeMap<String, ColumnRule>>,
     /// Rules for exact results; without them there are none.
     pub reviewed: Option<ReviewRules>,
+    /// Whose cosignatures a receipt needs before it is handed out.
+    pub witnesses: Option<WitnessRule>,
 }
 
 mod humantime_text {
@@ -99,7 +101,8 @@ impl PolicyFile {
     /// # Errors
     /// [`BadPolicy`] naming the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
-        let Self { unit, budget, jobs, models, access, columns, tables, reviewed } = self;
+        let Self { unit, budget, jobs, models, access, columns, tables, reviewed, witnesses } = self;
+        witnesses.as_ref().map_or(Ok(()), WitnessRule::check)?;
         at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
         at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
         at_least("unit.max_groups", u64::from(unit.max_groups), 1, "a unit must be able to count somewhere")?;
@@ -156,6 +159,7 @@ impl PolicyFile {
                 slot_ms: jobs.slot.as_millis() as u64,
             },
             walls: jobs.walls,
+            witnesses,
             models: models.check()?,
             tick_ms: jobs.tick.as_millis() as u64,
             dangerous_no_tick_for: jobs.dangerous_no_tick_for,

@@ -13,11 +13,13 @@ mod budget;
 mod file;
 mod models;
 mod review;
+mod witnesses;
 
 pub use budget::BudgetFile;
 pub use file::{AccessFile, JobsFile, PolicyFile};
 pub use models::{ModelRules, ModelsFile};
 pub use review::{Dominance, ReviewRules, Standing};
+pub use witnesses::WitnessRule;
 
 /// A policy was refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -155,6 +157,9 @@ pub struct Policy {
     /// Walls without which no job runs, also where the node serves without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub walls: Vec<Wall>,
+    /// Whose cosignatures a receipt needs before it is handed out, with its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witnesses: Option<WitnessRule>,
     /// Which models are taken.
     #[serde(default, skip_serializing_if = "ModelRules::is_default")]
     pub models: ModelRules,

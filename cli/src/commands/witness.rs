@@ -1,0 +1,95 @@
+//! `tidegate witness`
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use tidegate_catalog::note::Verifier;
+use tidegate_exchange::{
+    bind,
+    blobs::Served,
+    local_address, serve,
+    web::{CancellationToken, Cosigner, serve_witness},
+};
+use tidegate_node::{Address, buyer::Buyer, home::Home, witness::WitnessNode};
+use tidegate_protocol::PeerId;
+
+/// For whom, and where to be asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// An owner whose log is witnessed: its key, its log's verifier key, or its address, where it is looked at now and then. May be given more than once.
+    #[arg(long = "for", required_unless_present = "key")]
+    owners: Vec<Owner>,
+    /// Show this party's verifier key as a witness, and end.
+    #[arg(long)]
+    key: bool,
+    /// Socket to listen on over iroh; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Also serve C2SP's witness protocol over HTTP on this socket.
+    #[arg(long)]
+    http: Option<SocketAddr>,
+    /// Also write the witness's places, a line each, to this file, for scripts.
+    #[arg(long)]
+    address_file: Option<PathBuf>,
+}
+
+/// An owner, and where its node is, if that is known.
+#[derive(Debug, Clone)]
+struct Owner(PeerId, Option<Address>);
+
+impl std::str::FromStr for Owner {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse::<Address>() {
+            return Ok(Self(address.peer, Some(address)));
+        }
+        let key = text.parse().ok().or_else(|| tidegate_catalog::note::owner_of_vkey(text).ok());
+        key.map(|key| Self(key, None)).ok_or_else(|| "write an owner's key, verifier key or address".into())
+    }
+}
+
+pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
+    let identity = home.identity()?;
+    let logs = args.owners.iter().map(|Owner(key, _)| Verifier::log(key)).collect();
+    let node = WitnessNode::open(home.clone(), logs)?;
+    if args.key {
+        println!("{}", node.vkey());
+        return Ok(());
+    }
+    let endpoint = bind(&identity, args.listen).await?;
+    let mut places = vec![format!("{}@{}", node.vkey(), local_address(&endpoint, &identity))];
+    // A witness has no files to give: nobody is allowed any.
+    let served = Served::open(&home.blobs()).await?;
+    let router = serve(endpoint, Arc::new(node.clone()), &served);
+    let stop = CancellationToken::new();
+    if let Some(http) = args.http {
+        let listener = tokio::net::TcpListener::bind(http).await.with_context(|| format!("--http {http}"))?;
+        places.push(format!("{}@http://{}", node.vkey(), listener.local_addr()?));
+        let (cosigner, stop) = (Arc::new(node.clone()) as Arc<dyn Cosigner>, stop.clone());
+        tokio::spawn(async move {
+            if let Err(e) = serve_witness(listener, cosigner, stop).await {
+                eprintln!("error: {e}");
+            }
+        });
+    }
+    for Owner(_, address) in &args.owners {
+        let Some(address) = address.clone() else { continue };
+        let buyer = Buyer::bind(identity.clone(), &address).await?;
+        tokio::spawn(node.clone().watch(buyer, address));
+    }
+    for place in &places {
+        println!("witnessing at {place}");
+    }
+    if let Some(path) = args.address_file {
+        std::fs::write(path, places.join("\n"))?;
+    }
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => stopped?,
+        _ = terminate.recv() => {}
+    }
+    stop.cancel();
+    router.shutdown().await?;
+    served.shutdown().await;
+    Ok(())
+}

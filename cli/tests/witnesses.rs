@@ -1,0 +1,192 @@
+//! Witnesses as real processes, over iroh and over HTTP: what they saw cannot be taken back, nor told differently to others.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::{Serving, World, text};
+use serde_json::Value;
+
+/// Starts a node that must not come up; what it said.
+fn does_not_serve(world: &World) -> String {
+    let mut command = world.command("owner");
+    let mut child = command.arg("serve").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("it serves");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    text(&output)
+}
+
+struct Witnessing {
+    child: Child,
+    /// Over iroh, over HTTP.
+    places: Vec<String>,
+}
+
+impl Drop for Witnessing {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Witnessing {
+    fn key(&self) -> &str {
+        self.places[0].split_once('@').unwrap().0
+    }
+}
+
+fn key(world: &World, who: &str) -> String {
+    world.ok(who, &["init"]);
+    world.ok(who, &["witness", "--key"]).trim().to_owned()
+}
+
+fn witness(world: &World, who: &str, owner: &str) -> Witnessing {
+    let file = world.path(&format!("{who}.places"));
+    let _ = std::fs::remove_file(&file);
+    let mut command = world.command(who);
+    command.args(["witness", "--for", owner, "--http", "127.0.0.1:0", "--address-file"]).arg(&file);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Ok(places) = std::fs::read_to_string(&file)
+            && !places.is_empty()
+        {
+            return Witnessing { child, places: places.lines().map(str::to_owned).collect() };
+        }
+        assert!(Instant::now() < deadline, "the witness did not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// An owner whose policy wants two witnesses of three.
+fn world() -> (World, [String; 3]) {
+    let mut keys = None;
+    let world = World::prepared(|world| {
+        let made = ["w0", "w1", "w2"].map(|who| key(world, who));
+        let rule = format!("[witnesses]\nkeys = {made:?}\nquorum = 2");
+        keys = Some(made);
+        rule
+    });
+    (world, keys.unwrap())
+}
+
+fn audit(world: &World, node: &Serving, keys: &[String], quorum: &str) -> std::process::Output {
+    let mut args = vec!["audit", "--peer", &node.address, "--json", "--quorum", quorum];
+    for key in keys {
+        args.extend(["--witness", key]);
+    }
+    world.try_run("buyer", &args)
+}
+
+#[test]
+fn a_result_leaves_when_a_quorum_has_seen_its_receipt() {
+    let (world, keys) = world();
+    let owner = world.ok("owner", &["id"]).trim().to_owned();
+    let (job, grant) = (world.count_job(), world.text("grant"));
+    // One over iroh, and another over HTTP as a witness that was not written here.
+    let (one, two) = (witness(&world, "w0", &owner), witness(&world, "w1", &owner));
+    assert_eq!([one.key(), two.key()], [keys[0].as_str(), keys[1].as_str()]);
+    let node = world.serve_as(&["--witness", &one.places[0], "--witness", &two.places[1]]);
+    let said: Value = serde_json::from_str(&world.ok("buyer", &world.run_args(&job, &node.address, &grant))).unwrap();
+    assert_eq!(said["receipt"]["statement"]["predicate"]["outcome"], "released");
+    let audited = audit(&world, &node, &keys, "2");
+    assert!(audited.status.success(), "{}", text(&audited));
+    let report: Value = serde_json::from_slice(&audited.stdout).unwrap();
+    assert_eq!(report["witnesses"].as_array().unwrap().len(), 2, "{report}");
+    let short = text(&audit(&world, &node, &keys, "3"));
+    assert!(short.contains("2 of the 3 witnesses cosigned, 3 are needed"), "{short}");
+    drop((node, two));
+
+    // With one of them gone there is no quorum: the result is kept, not handed out, and comes with the same receipt when the witness is back.
+    let node = world.serve(None);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    let mut args = world.run_args(&job, &node.address, &grant);
+    args.extend(["--request", "00112233445566778899aabbccddeeff", "--created", &now]);
+    let said = world.fails("buyer", &args);
+    assert!(said.contains("fewer than 2 of the policy's witnesses"), "{said}");
+    assert_eq!(world.spent(), 200_000, "it was charged, once");
+    drop(node);
+    let two = witness(&world, "w1", &owner);
+    let node = world.serve_as(&["--witness", &two.places[0]]);
+    let mut args = world.run_args(&job, &node.address, &grant);
+    args.extend(["--request", "00112233445566778899aabbccddeeff", "--created", &now]);
+    world.ok("buyer", &args);
+    assert_eq!(world.spent(), 200_000);
+}
+
+/// A machine is set back to a snapshot: the ledger and all that lies beside it. The witnesses remember.
+#[test]
+fn a_node_set_back_to_a_snapshot_does_not_serve() {
+    let (world, _) = world();
+    let owner = world.ok("owner", &["id"]).trim().to_owned();
+    let (job, grant) = (world.count_job(), world.text("grant"));
+    let (one, two) = (witness(&world, "w0", &owner), witness(&world, "w1", &owner));
+    let places = ["--witness", &one.places[0], "--witness", &two.places[1]];
+    drop(world.serve_as(&places));
+    let copy = |from: &str, to: &str| {
+        let done = std::process::Command::new("cp").arg("-a").args([world.path(from), world.path(to)]).status().unwrap();
+        assert!(done.success());
+    };
+    copy("owner", "snapshot");
+    let node = world.serve_as(&places);
+    world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+    drop(node);
+    std::fs::rename(world.path("owner"), world.path("after")).unwrap();
+    copy("snapshot", "owner");
+    // Whether the witness that tells is asked, or the one that only speaks C2SP's protocol.
+    for place in [&one.places[0], &two.places[1]] {
+        std::fs::write(world.path("owner/witnesses"), place).unwrap();
+        let said = does_not_serve(&world);
+        assert!(said.contains("older than what others saw") && said.contains("log restore"), "{said}");
+    }
+    // Another history of the same length is no way out.
+    std::fs::remove_file(world.path("owner/witnesses")).unwrap();
+    let buyer = world.ok("buyer", &["id"]).trim().to_owned();
+    for _ in 0..2 {
+        world.ok("owner", &["grant", "towns", "--to", &buyer]);
+    }
+    for place in [&one.places[0], &two.places[1]] {
+        std::fs::write(world.path("owner/witnesses"), place).unwrap();
+        let said = does_not_serve(&world);
+        assert!(said.contains("another history"), "{said}");
+    }
+    // The witness that was shown both has what convinces others.
+    let found: Value = serde_json::from_str(world.fails("w1", &["audit", "--evidence", "--json"]).trim()).unwrap();
+    assert!(found["wrong"].is_null() && found["evidence"]["log"].as_str().unwrap().contains(&owner), "{found}");
+}
+
+/// An owner shows the auditor one history and then another.
+#[test]
+fn an_auditor_who_saw_one_history_takes_no_other() {
+    let world = World::new();
+    let (job, grant) = (world.count_job(), world.text("grant"));
+    let copy = |from: &str, to: &str| {
+        let done = std::process::Command::new("cp").arg("-a").args([world.path(from), world.path(to)]).status().unwrap();
+        assert!(done.success());
+    };
+    copy("owner", "fork");
+    let node = world.serve(None);
+    world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+    world.audit(&node.address);
+    drop(node);
+    std::fs::rename(world.path("owner"), world.path("first")).unwrap();
+    std::fs::rename(world.path("fork"), world.path("owner")).unwrap();
+    let node = world.serve(None);
+    let cut = world.fails("buyer", &["audit", "--peer", &node.address]);
+    assert!(cut.contains("it was cut, or is another"), "{cut}");
+    for _ in 0..3 {
+        world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+    }
+    let forked = world.fails("buyer", &["audit", "--peer", &node.address]);
+    assert!(forked.contains("history was rewritten") && forked.contains("What shows it is kept in"), "{forked}");
+    let shown = world.fails("buyer", &["audit", "--evidence"]);
+    let owner = world.ok("owner", &["id"]).trim().to_owned();
+    assert!(shown.contains(&owner) && shown.contains("signed two histories"), "{shown}");
+}

@@ -1,0 +1,283 @@
+//! The owner's witnesses: each new checkpoint is brought to them, their cosignatures are published with it, and a ledger that is older than what they saw
+//! is not served from.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    str::FromStr,
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
+
+use tidegate_catalog::{
+    Store, StoreError,
+    note::{Checkpoint, Note, NoteSignature, Quorum, Verifier, checkpoint, cosignature},
+    witness::AddCheckpoint,
+};
+use tidegate_exchange::{Address, Endpoint, ask, web::Web};
+use tidegate_protocol::{
+    Code, PeerId, Refusal,
+    frame::{Reply, Request},
+    policy::WitnessRule,
+};
+use tokio::sync::Mutex;
+
+use super::unavailable;
+use crate::NodeError;
+
+/// How long a result waits for cosignatures that its policy wants.
+const WAIT: Duration = Duration::from_secs(20);
+/// How long one witness may take.
+const EACH: Duration = Duration::from_secs(8);
+
+/// A witness, and where it is: `VKEY@did:key:…@ip:port`, or `VKEY@http://…` for one that speaks C2SP's protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its key.
+    pub verifier: Verifier,
+    place: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Peer(Address),
+    Web(String),
+}
+
+impl FromStr for Known {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || "write a witness as VKEY@did:key:…@ip:port or VKEY@http://…".to_owned();
+        let (key, place) = text.trim().split_once('@').ok_or_else(form)?;
+        let verifier = Verifier::parse(key).map_err(|e| e.to_string())?;
+        let place = match place.starts_with("http://") || place.starts_with("https://") {
+            true => Place::Web(place.to_owned()),
+            false => Place::Peer(place.parse().map_err(|_| form())?),
+        };
+        Ok(Self { verifier, place })
+    }
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match &self.place {
+            Place::Peer(address) => address.to_string(),
+            Place::Web(url) => url.clone(),
+        };
+        write!(f, "{}@{place}", self.verifier.vkey())
+    }
+}
+
+/// What a witness says to a checkpoint.
+enum Said {
+    Cosigned(String),
+    Holds(u64),
+}
+
+/// The witnesses of a node.
+pub(super) struct Witnesses {
+    known: Vec<Known>,
+    endpoint: OnceLock<Endpoint>,
+    web: Web,
+    /// Sizes that they hold, as far as is known; held while one checkpoint is brought round.
+    holds: Mutex<HashMap<String, u64>>,
+    /// Why nothing is served any more.
+    stopped: OnceLock<String>,
+}
+
+/// The quorum that a policy asks for.
+pub(crate) fn quorum(rule: &WitnessRule) -> Result<Quorum, tidegate_catalog::note::BadNote> {
+    let witnesses = rule.keys.iter().map(|key| Verifier::parse(key)).collect::<Result<_, _>>()?;
+    Quorum::of(witnesses, rule.quorum as usize)
+}
+
+impl Witnesses {
+    pub(super) fn of(known: Vec<Known>) -> Result<Self, NodeError> {
+        let (endpoint, holds, stopped) = Default::default();
+        Ok(Self { known, endpoint, web: Web::new()?, holds, stopped })
+    }
+
+    pub(super) fn connect(&self, endpoint: Endpoint) {
+        drop(self.endpoint.set(endpoint));
+    }
+
+    /// Why this node must not serve, where it must not.
+    pub(super) fn stopped(&self) -> Result<(), Refusal> {
+        match self.stopped.get() {
+            None => Ok(()),
+            Some(_) => {
+                Err(Refusal::new(Code::Unavailable, "the owner's node does not agree with its witnesses; its log has details"))
+            }
+        }
+    }
+
+    async fn peer(&self, address: &Address, request: &Request) -> Result<Reply, String> {
+        let endpoint = self.endpoint.get().ok_or("the node is not bound yet")?;
+        ask(endpoint, address, request, &[]).await.map_err(|e| e.to_string())
+    }
+
+    /// The last checkpoint of ours that a witness holds, where it tells.
+    async fn last(&self, known: &Known, origin: &str) -> Result<Option<Note>, String> {
+        let Place::Peer(address) = &known.place else { return Ok(None) };
+        match self.peer(address, &Request::LastCheckpoint { origin: origin.into() }).await? {
+            Reply::LastCheckpoint(text) => text.map(|text| Note::parse(&text)).transpose().map_err(|e| e.to_string()),
+            _ => Err("it answered something else".into()),
+        }
+    }
+
+    async fn bring(&self, known: &Known, body: String) -> Result<Said, String> {
+        match &known.place {
+            Place::Peer(address) => match self.peer(address, &Request::AddCheckpoint { body }).await? {
+                Reply::Cosigned(lines) => Ok(Said::Cosigned(lines)),
+                Reply::Conflict { size } => Ok(Said::Holds(size)),
+                Reply::Refused(refusal) => Err(refusal.to_string()),
+                _ => Err("it answered something else".into()),
+            },
+            Place::Web(url) => {
+                let answer = self.web.add_checkpoint(url, body).await.map_err(|e| e.to_string())?;
+                match (answer.status, answer.text.trim().parse()) {
+                    (200, _) => Ok(Said::Cosigned(answer.text)),
+                    (409, Ok(size)) => Ok(Said::Holds(size)),
+                    (status, _) => Err(format!("status {status}: {}", answer.text.chars().take(200).collect::<String>())),
+                }
+            }
+        }
+    }
+
+    /// Asks all what they saw of this log, before anything is served.
+    ///
+    /// # Errors
+    /// [`NodeError::Store`] where one saw more than there is here, or another history. One that does not answer is passed over, and named.
+    pub(super) async fn meet(&self, store: &Store) -> Result<(), NodeError> {
+        let log = Verifier::log(&store.owner());
+        for known in &self.known {
+            let seen = match tokio::time::timeout(EACH, self.last(known, &log.name)).await {
+                Ok(Ok(seen)) => seen,
+                Ok(Err(why)) => {
+                    tracing::warn!(
+                        "the witness {} does not answer: {why}. What it saw of this log is not known",
+                        known.verifier.name
+                    );
+                    continue;
+                }
+                Err(_) => {
+                    tracing::warn!(
+                        "the witness {} does not answer in time. What it saw of this log is not known",
+                        known.verifier.name
+                    );
+                    continue;
+                }
+            };
+            let Some(note) = seen else { continue };
+            // Only what this key signed is held against it.
+            let seen = checkpoint::open(&note, &log)?;
+            store.meet(&seen)?;
+            self.holds.lock().await.insert(known.verifier.name.clone(), seen.size);
+        }
+        // Those that do not tell are asked to cosign, also what they cosigned as far as is known here: that may be long ago.
+        self.bring_to_all(store).await;
+        match self.stopped.get() {
+            None => Ok(()),
+            Some(why) => Err(NodeError::File(why.clone())),
+        }
+    }
+
+    /// Brings the newest checkpoint to all that have not cosigned it yet.
+    pub(super) async fn push(&self, store: &Store) {
+        let (size, Ok(last)) = (store.published(), store.last_cosigned()) else { return };
+        let all = |note: &Note| self.known.iter().all(|known| note.signatures.iter().any(|s| s.name == known.verifier.name));
+        if !self.known.is_empty() && !last.is_some_and(|(head, note)| head.size == size && all(&note)) {
+            self.bring_to_all(store).await;
+        }
+    }
+
+    /// Brings the newest checkpoint to all, and publishes what they cosign.
+    async fn bring_to_all(&self, store: &Store) {
+        let mut holds = self.holds.lock().await;
+        let note = match store.checkpoint() {
+            Ok(note) => note,
+            Err(e) => return tracing::error!("{e}"),
+        };
+        let Ok(head) = Checkpoint::of_text(&note.text) else { return };
+        let mut lines = Vec::new();
+        for known in &self.known {
+            let name = &known.verifier.name;
+            let held = holds.get(name).copied().unwrap_or(0);
+            match tokio::time::timeout(EACH, self.one(store, known, &note, head.size, held)).await {
+                Ok(Ok(line)) => {
+                    holds.insert(name.clone(), head.size);
+                    lines.push(line);
+                }
+                Ok(Err(why)) => tracing::warn!("the witness {name} did not cosign {} entries: {why}", head.size),
+                Err(_) => tracing::warn!("the witness {name} did not answer in time"),
+            }
+        }
+        if !lines.is_empty()
+            && let Err(e) = store.cosigned(note, lines)
+        {
+            tracing::error!("{e}");
+        }
+    }
+
+    async fn one(&self, store: &Store, known: &Known, note: &Note, size: u64, held: u64) -> Result<NoteSignature, String> {
+        let mut old = held;
+        for _ in 0..3 {
+            let proof = store.consistency(old, size).map_err(|e| e.to_string())?;
+            let body = AddCheckpoint { old, proof, note: note.clone() }.to_body();
+            match self.bring(known, body).await? {
+                Said::Cosigned(lines) => {
+                    let lines = lines.lines().filter_map(|line| NoteSignature::parse(line).ok());
+                    let mut ours = lines.filter(|line| cosignature::check(&known.verifier, line, &note.text).is_ok());
+                    return ours.next().ok_or_else(|| "its cosignature does not hold".into());
+                }
+                Said::Holds(seen) if seen > size => {
+                    // It may be of a checkpoint that was brought a moment ago.
+                    let here = store.size().map_err(|e| e.to_string())?;
+                    if seen > here {
+                        self.stop(&StoreError::Behind { seen, here });
+                    }
+                    return Err(format!("it holds {seen} entries"));
+                }
+                Said::Holds(seen) if seen == old => {
+                    self.stop(&StoreError::Forked { size: seen });
+                    return Err("it holds another history of as many entries".into());
+                }
+                Said::Holds(seen) => old = seen,
+            }
+        }
+        Err("it holds another size each time".into())
+    }
+
+    fn stop(&self, why: &StoreError) {
+        tracing::error!("nothing is served any more: {why}");
+        drop(self.stopped.set(why.to_string()));
+    }
+
+    /// Waits until so many of its policy's witnesses have cosigned a checkpoint that has entry `index`.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] where they have not in time: the result stays, and may be asked for again.
+    pub(super) async fn cosigned(&self, store: &Store, rule: &WitnessRule, index: u64) -> Result<(), Refusal> {
+        let quorum = quorum(rule).map_err(unavailable)?;
+        let until = SystemTime::now() + WAIT;
+        loop {
+            let last = store.last_cosigned().map_err(unavailable)?;
+            let enough = last.is_some_and(|(head, note)| index < head.size && quorum.check(&note, SystemTime::now()).is_ok());
+            self.stopped()?;
+            if enough {
+                return Ok(());
+            }
+            if SystemTime::now() > until {
+                let message = format!("fewer than {} of the policy's witnesses have cosigned the receipt", quorum.least);
+                return Err(Refusal::new(Code::Unavailable, message).fix("The result is kept: send the same job again"));
+            }
+            self.push(store).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// Whether a party's own key is among a policy's witnesses: no log is its own.
+pub(crate) fn is_own(rule: &WitnessRule, owner: &PeerId) -> bool {
+    rule.keys.iter().filter_map(|key| Verifier::parse(key).ok()).any(|w| w.key == *owner || w.name.ends_with(&owner.did()))
+}

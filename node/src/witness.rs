@@ -1,0 +1,154 @@
+//! A node that witnesses others' logs, over iroh and over HTTP; it also goes and looks itself where it knows an owner's address.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tidegate_catalog::{
+    note::{BadNote, Note, Verifier},
+    witness::{NotCosigned, Witness},
+};
+use tidegate_exchange::{
+    Handler,
+    web::{Answer, Cosigner},
+};
+use tidegate_protocol::{
+    Code, PeerId, Refusal,
+    frame::{Reply, Request},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Address, NodeError,
+    auditor::{forks, source},
+    buyer::Buyer,
+    home::Home,
+};
+
+/// How often it looks at owners whose addresses it knows.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// A witness as its party runs it.
+#[derive(Debug, Clone)]
+pub struct WitnessNode {
+    home: Home,
+    witness: Arc<Witness>,
+}
+
+impl WitnessNode {
+    /// The witness of the party at `home`, for `logs`.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn open(home: Home, logs: Vec<Verifier>) -> Result<Self, NodeError> {
+        let witness = Witness::open(&home.path().join("witness"), &home.identity()?, logs)?;
+        Ok(Self { home, witness: Arc::new(witness) })
+    }
+
+    /// Its verifier key.
+    pub fn vkey(&self) -> String {
+        self.witness.verifier().vkey()
+    }
+
+    /// Keeps what shows a fork, and says so to the witness's party.
+    fn report(&self, e: &NotCosigned) {
+        match e {
+            NotCosigned::Forked(fork) => match forks::keep(&self.home, &fork.evidence) {
+                Ok(path) => tracing::error!("{} has forked: what shows it is kept in {}", fork.evidence.log, path.display()),
+                Err(e) => tracing::error!("a fork could not be kept: {e}"),
+            },
+            NotCosigned::Failed(e) => tracing::error!("{e}"),
+            other => tracing::debug!("not cosigned: {other}"),
+        }
+    }
+
+    async fn add(&self, body: String) -> Result<String, NotCosigned> {
+        let node = self.clone();
+        let added = tokio::task::spawn_blocking(move || {
+            let added = node.witness.add(&body, SystemTime::now());
+            added.map(|line| line.line()).inspect_err(|e| node.report(e))
+        });
+        added.await.unwrap_or_else(|e| Err(NotCosigned::Failed(std::io::Error::other(e))))
+    }
+
+    /// Looks at an owner's log: cosigns its checkpoint where it goes on from the one before, and hands the cosignature to nobody but who asks.
+    ///
+    /// # Errors
+    /// [`NodeError`] where the owner cannot be reached or the log does not go on.
+    pub fn look(&self, buyer: &Buyer, owner: &Address) -> Result<Note, NodeError> {
+        let mut fetch = source::peer(buyer, owner);
+        let text = String::from_utf8(fetch("checkpoint")?).map_err(|_| BadNote("the checkpoint is not UTF-8".into()))?;
+        let note = Note::parse(&text)?;
+        let met = self.witness.meet(note, &mut fetch, SystemTime::now()).inspect_err(|e| self.report(e));
+        met.map_err(|e| NodeError::Unverified(e.to_string()))?;
+        let last = self.witness.last(&Verifier::log(&owner.peer).name);
+        last.ok_or_else(|| NodeError::Unverified("the owner has another log".into()))
+    }
+}
+
+impl WitnessNode {
+    /// Looks at an owner's log now and then, for as long as this is run.
+    pub async fn watch(self, buyer: Buyer, owner: Address) {
+        loop {
+            if let Err(e) = self.look(&buyer, &owner) {
+                tracing::warn!("{owner}: {e}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl Cosigner for WitnessNode {
+    fn add_checkpoint(&self, body: String) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+        Box::pin(async move {
+            match self.add(body).await {
+                Ok(text) => Answer { status: 200, text },
+                Err(e) => {
+                    let text = e.size().map_or_else(|| format!("{e}\n"), |size| format!("{size}\n"));
+                    Answer { status: e.status(), text }
+                }
+            }
+        })
+    }
+}
+
+impl Handler for WitnessNode {
+    fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
+        Err(Refusal::new(Code::BadRequest, "a witness takes no attachment"))
+    }
+
+    fn handle<'a>(
+        &'a self,
+        _: PeerId,
+        request: Request,
+        _: Vec<u8>,
+        _: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
+        Box::pin(async move {
+            match request {
+                Request::AddCheckpoint { body } => match self.add(body).await {
+                    Ok(lines) => Reply::Cosigned(lines),
+                    Err(e) => match e.size() {
+                        Some(size) => Reply::Conflict { size },
+                        None => Reply::Refused(Refusal::new(code(&e), e.to_string())),
+                    },
+                },
+                Request::LastCheckpoint { origin } => {
+                    Reply::LastCheckpoint(self.witness.last(&origin).map(|note| note.to_text()))
+                }
+                _ => Reply::Refused(Refusal::new(Code::NotFound, "this node is a witness, and no owner")),
+            }
+        })
+    }
+}
+
+fn code(e: &NotCosigned) -> Code {
+    match e {
+        NotCosigned::Unknown(_) => Code::NotFound,
+        NotCosigned::Failed(_) => Code::Unavailable,
+        _ => Code::BadRequest,
+    }
+}

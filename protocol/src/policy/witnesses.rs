@@ -1,0 +1,35 @@
+//! Whose cosignatures a receipt needs before it is handed out.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BadPolicy, bad};
+
+/// `[witnesses]`: a result leaves when so many of these have cosigned a checkpoint of the log that has its receipt. What was witnessed cannot be taken back
+/// by putting back a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessRule {
+    /// Verifier keys of witnesses, as C2SP writes them.
+    pub keys: Vec<String>,
+    /// How many of them.
+    pub quorum: u32,
+}
+
+/// Most witnesses of one policy.
+const WITNESSES: usize = 32;
+
+impl WitnessRule {
+    pub(super) fn check(&self) -> Result<(), BadPolicy> {
+        if self.keys.len() > WITNESSES {
+            return Err(bad("witnesses.keys", format!("names more than {WITNESSES}"), "Name fewer"));
+        }
+        if self.quorum == 0 || self.quorum as usize > self.keys.len() {
+            let fix = format!("Write 1 to {}, or leave [witnesses] away", self.keys.len());
+            return Err(bad("witnesses.quorum", format!("{} of {} cannot cosign", self.quorum, self.keys.len()), fix));
+        }
+        match self.keys.iter().enumerate().find(|(i, key)| self.keys[..*i].contains(key)) {
+            Some((_, key)) => Err(bad("witnesses.keys", format!("{key:?} is there twice"), "Name each witness once")),
+            None => Ok(()),
+        }
+    }
+}
