@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{ask, audited, begun, owner};
+use crate::common::{GRANT, ask, audited, begun, owner, population};
 use tidegate_catalog::{
     Store, StoreError,
     evidence::Evidence,
@@ -13,6 +13,7 @@ use tidegate_catalog::{
     },
     note::{Note, Verifier, open_checkpoint},
 };
+use tidegate_protocol::{Sha256Digest, receipt::Predicate};
 
 fn log() -> Verifier {
     Verifier::log(&owner().id())
@@ -155,4 +156,38 @@ fn heads_of_one_history_and_of_two_are_told_apart_by_what_the_tiles_prove() {
     assert!(Evidence::of(&log(), &note(&new), &note(&new)).unwrap().check().is_err());
     let stranger = Verifier::log(&tidegate_protocol::Identity::from_seed([9; 32]).id());
     assert!(Evidence::of(&stranger, &note(&new), &note(&forked)).is_err());
+}
+
+/// What the copy has more is charged, closed and kept revoked; another history is not taken.
+#[test]
+fn what_the_ledger_lost_comes_back_from_a_copy_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path(), 0, 3);
+    drop(store);
+    let (ledger, backup) = (dir.path().join("ledger.redb"), dir.path().join("backup"));
+    std::fs::copy(&ledger, &backup).unwrap();
+    let store = filled(dir.path(), 3, 2);
+    let revocation = Predicate::Revocation { grant: GRANT.into() };
+    let lost = store.reserve(ask(50, 7)).unwrap().unwrap();
+    drop(lost);
+    store.record("grant", Sha256Digest([0; 32]), revocation).unwrap();
+    let (spent, size) = (store.spent(&population(), None).unwrap(), store.size().unwrap());
+    drop(store);
+    std::fs::copy(&backup, &ledger).unwrap();
+    assert!(matches!(Store::open(dir.path(), owner()), Err(StoreError::Behind { .. })));
+    let (store, restored) = Store::restore(dir.path(), owner(), &mut from_folder(dir.path().join("log"))).unwrap();
+    assert_eq!((restored.entries, restored.closed), (size - 8, 1));
+    assert_eq!(store.spent(&population(), None).unwrap(), spent);
+    let ids = [GRANT.to_owned()];
+    assert_eq!(store.standing(&ids).unwrap(), tidegate_catalog::store::Standing::Revoked);
+    let report = audited(store.log_folder()).unwrap();
+    assert_eq!((report.findings, report.spent_not_released, report.open), (vec![], 1, vec![]));
+    drop(store);
+    // It goes on from there as if nothing had been.
+    drop(filled(dir.path(), 60, 1));
+    let other = tempfile::tempdir().unwrap();
+    drop(filled(other.path(), 0, 0));
+    drop(filled(other.path(), 700, 9));
+    let refused = Store::restore(dir.path(), owner(), &mut from_folder(other.path().join("log")));
+    assert!(refused.unwrap_err().to_string().contains("forked"));
 }

@@ -52,13 +52,15 @@ fn witness(world: &World, who: &str, owner: &str) -> Witnessing {
     let _ = std::fs::remove_file(&file);
     let mut command = world.command(who);
     command.args(["witness", "--for", owner, "--http", "127.0.0.1:0", "--address-file"]).arg(&file);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // Ended when it is dropped.
+    let mut witnessing = Witnessing { child: command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), places: vec![] };
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         if let Ok(places) = std::fs::read_to_string(&file)
             && !places.is_empty()
         {
-            return Witnessing { child, places: places.lines().map(str::to_owned).collect() };
+            witnessing.places = places.lines().map(str::to_owned).collect();
+            return witnessing;
         }
         assert!(Instant::now() < deadline, "the witness did not start");
         std::thread::sleep(Duration::from_millis(20));

@@ -12,7 +12,7 @@ use crate::note::{BadNote, Checkpoint, Note, Verifier, checkpoint};
 pub type Fetch<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<u8>, BadNote>;
 
 /// Most bytes of one file of a log: a full bundle of the longest entries.
-const FILE_BYTES: usize = path::WIDTH as usize * (limits::ENTRY_BYTES + 2);
+pub const FILE_BYTES: usize = path::WIDTH as usize * (limits::ENTRY_BYTES + 2);
 
 /// A log that is being read, under one checkpoint.
 #[derive(Debug, Clone)]

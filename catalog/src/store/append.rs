@@ -38,7 +38,7 @@ pub(super) fn append_bytes(tx: &WriteTransaction, entry: &[u8]) -> Result<u64, S
 }
 
 /// What an entry that there is once at most is known by.
-fn once(predicate: &Predicate) -> Option<String> {
+pub(super) fn once(predicate: &Predicate) -> Option<String> {
     Some(match predicate {
         Predicate::Grant { grant, .. } => format!("grant {grant}"),
         Predicate::Revocation { grant } => format!("revocation {grant}"),

@@ -25,11 +25,13 @@ mod find;
 mod grants;
 mod hashes;
 mod jobs;
+mod restore;
 
 use commit::Committer;
 
 pub use error::{ReserveError, StoreError};
 pub use grants::Standing;
+pub use restore::Restored;
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const HASHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("hashes");
@@ -146,6 +148,14 @@ impl Store {
     }
 
     fn with(db: Database, folder: &Path, identity: Identity) -> Result<Self, StoreError> {
+        let store = Self::unguarded(db, folder, identity)?;
+        store.meet_published()?;
+        store.export()?;
+        Ok(store)
+    }
+
+    /// Without looking at what was published.
+    fn unguarded(db: Database, folder: &Path, identity: Identity) -> Result<Self, StoreError> {
         let tx = db.begin_write()?;
         tx.open_table(ENTRIES)?;
         tx.open_table(HASHES)?;
@@ -160,10 +170,7 @@ impl Store {
         tx.commit()?;
         let db = Arc::new(db);
         let committer = Committer::start(db.clone())?;
-        let store = Self { db, committer, folder: folder.to_owned(), identity, exported: Mutex::new(0) };
-        store.meet_published()?;
-        store.export()?;
-        Ok(store)
+        Ok(Self { db, committer, folder: folder.to_owned(), identity, exported: Mutex::new(0) })
     }
 
     /// Where the exported log lies.

@@ -4,7 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use tidegate_catalog::note::{Quorum, Verifier};
+use tidegate_catalog::note::{Quorum, Verifier, owner_of_vkey};
+use tidegate_exchange::web::Web;
 use tidegate_node::{
     Address,
     auditor::{Ask, Outcome, audit_folder, audit_source, forks, source},
@@ -12,22 +13,30 @@ use tidegate_node::{
     home::Home,
 };
 
+use tidegate_protocol::PeerId;
+
 use crate::show::plain;
 
 /// What to audit.
 #[derive(Debug, clap::Args)]
-#[group(id = "what", required = true, multiple = true, args = ["folder", "peer", "evidence"])]
+#[group(id = "what", required = true, multiple = true, args = ["folder", "peer", "url", "evidence"])]
 pub(crate) struct Args {
     /// A folder with `owner.vkey`, `log/`, `receipts/` and `results/`.
     folder: Option<PathBuf>,
     /// A peer whose whole log is fetched and checked.
     #[arg(long)]
     peer: Option<Address>,
+    /// A web server that serves a log's folder, for whose owner --owner says.
+    #[arg(long, requires = "owner")]
+    url: Option<String>,
+    /// With --url: the owner's key, or its log's verifier key.
+    #[arg(long, value_parser = owner)]
+    owner: Option<PeerId>,
     /// Show the forks that were found so far, and whether what is kept of them shows them.
     #[arg(long)]
     evidence: bool,
-    /// With --peer: keep the log in this folder.
-    #[arg(long, requires = "peer")]
+    /// With --peer or --url: keep the log in this folder.
+    #[arg(long)]
     keep: Option<PathBuf>,
     /// A witness whose cosignature counts (its verifier key: `tidegate witness --key` shows it); may be given more than once.
     #[arg(long = "witness", value_parser = verifier)]
@@ -44,6 +53,10 @@ pub(crate) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+fn owner(text: &str) -> Result<PeerId, String> {
+    text.parse().ok().or_else(|| owner_of_vkey(text).ok()).ok_or_else(|| "write did:key:… or a verifier key".into())
 }
 
 fn verifier(text: &str) -> Result<Verifier, String> {
@@ -69,6 +82,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         let audited = audit_source(&peer.peer, &mut source::peer(&buyer, peer), args.keep.clone(), ask);
         buyer.close().await;
         outcomes.push((peer.peer.to_string(), audited?));
+    }
+    if let (Some(url), Some(owner)) = (&args.url, &args.owner) {
+        let web = Web::new()?;
+        let ask = Ask { home: memory, quorum: quorum.clone(), fresh, progress: &mut progress };
+        let audited = audit_source(owner, &mut source::web(&web, url), args.keep.clone(), ask);
+        outcomes.push((url.clone(), audited?));
     }
     if let Some(folder) = &args.folder {
         let ask = Ask { home: memory, quorum, fresh, progress: &mut progress };

@@ -1,6 +1,6 @@
 //! `tidegate log`
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use tidegate_catalog::{Store, StoreError, log::from_folder, log::fsck::fsck, note::Verifier};
 use tidegate_node::home::Home;
@@ -19,14 +19,29 @@ pub(crate) enum Args {
     },
     /// Show the log's verifier key.
     Key,
+    /// Bring back entries that the ledger lost (an older backup was put back) from a copy of the log: what they charged is charged.
+    Restore {
+        /// A folder that has a copy: as `tidegate audit --peer … --keep` leaves it, or the log's folder itself.
+        #[arg(long)]
+        from: PathBuf,
+    },
 }
 
 pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let identity = home.identity()?;
     let log = Verifier::log(&identity.id());
-    let Args::Fsck { repair, json } = args else {
-        println!("{}", log.vkey());
-        return Ok(ExitCode::SUCCESS);
+    let (repair, json) = match args {
+        Args::Fsck { repair, json } => (repair, json),
+        Args::Key => {
+            println!("{}", log.vkey());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Args::Restore { from } => {
+            let copy = if from.join("log").is_dir() { from.join("log") } else { from };
+            let (_, restored) = Store::restore(home.path(), identity, &mut from_folder(copy))?;
+            println!("{} entries are back; {} jobs of them had no result and are closed", restored.entries, restored.closed);
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     // Opening it holds what was published against the ledger, and writes what a crash kept from the folder.
     let held = match Store::open(home.path(), identity) {

@@ -3,10 +3,15 @@
 use std::path::PathBuf;
 
 use tidegate_catalog::{
-    log::{is_log_path, read::Fetch},
+    log::{
+        is_log_path,
+        read::{FILE_BYTES, Fetch},
+    },
     note::BadNote,
 };
 use tokio::runtime::Handle;
+
+use tidegate_exchange::web::Web;
 
 use crate::{Address, buyer::Buyer};
 
@@ -16,6 +21,16 @@ pub fn peer<'a>(buyer: &'a Buyer, peer: &'a Address) -> impl FnMut(&str) -> Resu
     move |path| {
         let asked = tokio::task::block_in_place(|| runtime.block_on(buyer.log_file(peer, path)));
         asked.map_err(|e| BadNote(format!("{path}: {e}")))
+    }
+}
+
+/// From a web server that serves a log's folder at `url`.
+pub fn web<'a>(client: &'a Web, url: &'a str) -> impl FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a {
+    let runtime = Handle::current();
+    move |path| {
+        let url = format!("{}/{path}", url.trim_end_matches('/'));
+        let got = tokio::task::block_in_place(|| runtime.block_on(client.get(&url, FILE_BYTES)));
+        got.map_err(|e| BadNote(format!("{path}: {e}")))
     }
 }
 

@@ -1,0 +1,128 @@
+//! Entries that the ledger lost, brought back from a copy of the log: what they charged is charged again, what they revoked stays revoked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use redb::{Database, WriteTransaction};
+use tidegate_protocol::{
+    Identity, Sha256Digest,
+    receipt::{JobFacts, Predicate, Statement, entry::Ending},
+};
+
+use super::{
+    SPENT, Store, StoreError,
+    append::{ONCE, append, append_bytes, once},
+    grants, jobs, read_cost, spent_key,
+};
+use crate::{
+    audit::open_entry,
+    log::{Frontier, Reader, read::Fetch},
+    note::{BadNote, Verifier},
+};
+
+/// What was brought back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Entries.
+    pub entries: u64,
+    /// Jobs that had no outcome in them, and were closed without a result: what they were run for is gone.
+    pub closed: u64,
+}
+
+fn failed(e: BadNote) -> StoreError {
+    StoreError::Record(e.0)
+}
+
+impl Store {
+    /// Opens the store in `folder` and appends what a copy of its own log has more, as far as its checkpoint goes.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the copy does not verify, or does not go on from what is here: nothing is changed then.
+    pub fn restore(folder: &Path, identity: Identity, fetch: Fetch<'_>) -> Result<(Self, Restored), StoreError> {
+        std::fs::create_dir_all(folder)?;
+        let db = match Database::create(folder.join("ledger.redb")) {
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse),
+            db => db?,
+        };
+        let store = Self::unguarded(db, folder, identity)?;
+        let here = store.size()?;
+        let reader = Reader::open(&Verifier::log(&store.owner()), fetch).map_err(failed)?;
+        let mut heads = BTreeMap::new();
+        if here > 0 {
+            heads.extend(store.root_at(here)?.map(|root| (here, root)));
+        }
+        if reader.checkpoint.size < here {
+            return Err(StoreError::Record(format!("the copy has {} entries, and the ledger {here}", reader.checkpoint.size)));
+        }
+        let mut new = Vec::new();
+        reader
+            .each(&mut Frontier::default(), &heads, fetch, |start, entries| {
+                for (index, entry) in (start..).zip(entries) {
+                    let statement = open_entry(entry, &store.owner());
+                    let statement = statement.map_err(|(rule, detail)| BadNote(format!("entry {index}: {rule}: {detail}")))?;
+                    new.push((entry.clone(), statement));
+                }
+                Ok(())
+            })
+            .map_err(failed)?;
+        let identity = store.identity.clone();
+        let restored = store.committer.run(move |tx| take(tx, &identity, here, &new))?;
+        store.meet_published()?;
+        store.export()?;
+        Ok((store, restored))
+    }
+}
+
+/// Everything in one transaction: all of the entries come back, or none.
+fn take(tx: &WriteTransaction, identity: &Identity, here: u64, all: &[(Vec<u8>, Statement)]) -> Result<Restored, StoreError> {
+    let mut restored = Restored::default();
+    let mut open: BTreeMap<u64, (&JobFacts, Sha256Digest)> = BTreeMap::new();
+    let mut known = BTreeSet::new();
+    for (index, (entry, statement)) in (0u64..).zip(all) {
+        match &statement.predicate {
+            Predicate::Intent(facts) => drop(open.insert(index, (facts, statement.subject[0].digest.sha256))),
+            Predicate::Outcome { intent, .. } => drop(open.remove(intent)),
+            _ => {}
+        }
+        if index < here {
+            known.insert(index);
+            continue;
+        }
+        append_bytes(tx, entry)?;
+        restored.entries += 1;
+        if let Predicate::Intent(facts) = &statement.predicate {
+            charge(tx, facts)?;
+        }
+        grants::remember(tx, &statement.predicate)?;
+        if let Some(key) = once(&statement.predicate) {
+            tx.open_table(ONCE)?.insert(key.as_str(), index)?;
+        }
+    }
+    // Jobs that the ledger has itself can still be finished.
+    for (intent, (facts, subject)) in open.into_iter().filter(|(intent, _)| !known.contains(intent)) {
+        let facts = Box::new(facts.clone());
+        let name = format!("job {}", facts.job);
+        let outcome = Ending::SpentNotReleased;
+        append(
+            tx,
+            identity,
+            Statement::about(&name, subject, Predicate::Outcome { facts, intent, mode: "none".into(), outcome }),
+        )?;
+        restored.closed += 1;
+    }
+    Ok(restored)
+}
+
+fn charge(tx: &WriteTransaction, facts: &JobFacts) -> Result<(), StoreError> {
+    let mut spent = tx.open_table(SPENT)?;
+    for buyer in [None, Some(&facts.buyer)] {
+        let key = spent_key(&facts.ledger.population, buyer);
+        let sum = read_cost(&spent, &key)?.plus(facts.ledger.cost);
+        let sum = sum.ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
+        spent.insert(key.as_str(), serde_json::to_vec(&sum)?.as_slice())?;
+    }
+    drop(spent);
+    jobs::keep(tx, &facts.ledger)
+}
