@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each does all its set-up.
-.PHONY: demo test lint ort python-guest deny bench fuzz-smoke privacy-audit
+.PHONY: demo test lint ort python-guest deny bench interop fuzz-smoke privacy-audit
 
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
@@ -45,6 +45,11 @@ deny:
 	@.tools/cargo-deny --locked check advisories || { \
 	  test -d "$${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs" && ls "$${CARGO_HOME:-$$HOME/.cargo}"/advisory-dbs/*/crates >/dev/null 2>&1 && exit 1; \
 	  echo "advisories: NOT CHECKED, their database cannot be reached from here"; }
+
+# Others' tools check the log and receipts that the demo leaves, and the vectors. What cannot be had here is skipped aloud; REQUIRE_INTEROP=1 makes that
+# a failure.
+interop: demo
+	python3 interop/run.py demo-out
 
 # Ratios against floors, in one run. Minutes.
 bench: ort

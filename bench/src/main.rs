@@ -1,11 +1,12 @@
 //! Side-by-side measurements. Each prints a ratio against a floor of the same run; never compare the seconds of two machines.
 //!
-//! `tidegate-bench [sql|lineitem|cluster|wasm|rows|blocks|onnx|blobs]…`, all where none is named. `TIDEGATE_BENCH_ROWS`, `TIDEGATE_BENCH_UNITS` and `TIDEGATE_BENCH_MIB` scale it down.
+//! `tidegate-bench [sql|lineitem|cluster|wasm|rows|blocks|onnx|blobs|log]…`, all where none is named. `TIDEGATE_BENCH_ROWS`, `TIDEGATE_BENCH_UNITS`, `TIDEGATE_BENCH_ENTRIES` and `TIDEGATE_BENCH_MIB` scale it down.
 //! `tidegate-bench generate ROWS FILE` writes rows whose units lie anywhere, for `large.py`.
 
 mod blobs;
 mod cluster;
 mod lineitem;
+mod log;
 mod native;
 mod networks;
 mod onnx;
@@ -23,6 +24,11 @@ fn main() -> anyhow::Result<()> {
         && generate == "generate"
     {
         return cluster::generate(path.as_ref(), rows.parse()?);
+    }
+    if let [audit, folder, entries] = asked.as_slice()
+        && audit == "audit-log"
+    {
+        return log::audit(folder.as_ref(), entries.parse()?);
     }
     let wanted = |name: &str| asked.is_empty() || asked.iter().any(|a| a == name);
     println!("{} processors", std::thread::available_parallelism()?);
@@ -49,6 +55,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("blobs") {
         blobs::run(number("TIDEGATE_BENCH_MIB", 1024)?)?;
+    }
+    if wanted("log") {
+        log::run(number("TIDEGATE_BENCH_ENTRIES", 1_000_000)?)?;
     }
     Ok(())
 }

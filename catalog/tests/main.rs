@@ -4,4 +4,5 @@
 mod common;
 mod log;
 mod store;
+mod vectors;
 mod witness;

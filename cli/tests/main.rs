@@ -20,6 +20,7 @@ mod programs;
 mod publish;
 mod quarantine;
 mod queries;
+mod receipts;
 mod reviewed;
 mod runner;
 mod scoring;

@@ -53,7 +53,8 @@ fn witness(world: &World, who: &str, owner: &str) -> Witnessing {
     let mut command = world.command(who);
     command.args(["witness", "--for", owner, "--http", "127.0.0.1:0", "--address-file"]).arg(&file);
     // Ended when it is dropped.
-    let mut witnessing = Witnessing { child: command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), places: vec![] };
+    let mut witnessing =
+        Witnessing { child: command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), places: vec![] };
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         if let Ok(places) = std::fs::read_to_string(&file)

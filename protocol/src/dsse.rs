@@ -73,6 +73,11 @@ fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Whether JSON writes a text as it is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\')
+}
+
 impl Envelope {
     /// Signs `payload` as `payload_type`.
     pub fn sign(payload_type: &str, payload: &[u8], identity: &Identity) -> Self {
@@ -91,6 +96,16 @@ impl Envelope {
     /// # Errors
     /// When the JSON library cannot write it, which strings alone cannot cause.
     pub fn to_canonical(&self) -> Result<Vec<u8>, BadDocument> {
+        if let [EnvelopeSignature { keyid, sig }] = self.signatures.as_slice()
+            && [&self.payload, &self.payload_type, keyid, sig].into_iter().all(|text| is_plain(text))
+        {
+            // The keys in their order, and texts that stand for themselves.
+            let (payload, kind) = (&self.payload, &self.payload_type);
+            let text = format!(
+                "{{\"payload\":\"{payload}\",\"payloadType\":\"{kind}\",\"signatures\":[{{\"keyid\":\"{keyid}\",\"sig\":\"{sig}\"}}]}}"
+            );
+            return Ok(text.into_bytes());
+        }
         serde_json_canonicalizer::to_vec(self).map_err(|e| BadDocument::Form(e.to_string()))
     }
 
@@ -163,9 +178,17 @@ impl<T: Document> Signed<T> {
     /// # Errors
     /// [`BadDocument::TooLong`] past [`limits::DOCUMENT_BYTES`]; [`BadDocument::Payload`] for numbers JSON cannot hold.
     pub fn sign(body: T, identity: &Identity) -> Result<Self, BadDocument> {
+        Self::sign_within(body, identity, limits::DOCUMENT_BYTES)
+    }
+
+    /// As [`Signed::sign`], where there is room for fewer bytes.
+    ///
+    /// # Errors
+    /// As [`Signed::sign`], past `limit`.
+    pub fn sign_within(body: T, identity: &Identity, limit: usize) -> Result<Self, BadDocument> {
         let payload = serde_json_canonicalizer::to_vec(&body).map_err(|e| BadDocument::Payload(e.to_string()))?;
-        if payload.len() > limits::DOCUMENT_BYTES {
-            return Err(BadDocument::TooLong { got: payload.len(), limit: limits::DOCUMENT_BYTES });
+        if payload.len() > limit {
+            return Err(BadDocument::TooLong { got: payload.len(), limit });
         }
         let envelope = Envelope::sign(T::PAYLOAD_TYPE, &payload, identity);
         Ok(Self { envelope, signer: identity.id(), id: ContentHash::of(&payload), body, _private: PhantomData })
@@ -238,6 +261,19 @@ mod tests {
             pae("http://example.com/HelloWorld", b"hello world"),
             b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
         );
+    }
+
+    #[test]
+    fn the_short_way_to_the_canonical_form_is_the_library_s() {
+        for text in ["", "plain", "a\"b", "back\\slash", "\u{7f}", "\n", "\u{e9}", "~ !"] {
+            for field in 0..4 {
+                let mut envelope = note().envelope().clone();
+                let signature = &mut envelope.signatures[0];
+                let fields = [&mut envelope.payload, &mut envelope.payload_type, &mut signature.keyid, &mut signature.sig];
+                *fields.into_iter().nth(field).unwrap() = text.into();
+                assert_eq!(envelope.to_canonical().unwrap(), serde_json_canonicalizer::to_vec(&envelope).unwrap(), "{text:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Jobs by their request id, by what they ask, and those that a crash cut off.
 
-use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tidegate_protocol::{ContentHash, Job, PeerId, Signed};
 
 use super::{JOBS, JobRecord, Reservation, State, Store, StoreError, decode, job_key};
@@ -8,12 +8,11 @@ use super::{JOBS, JobRecord, Reservation, State, Store, StoreError, decode, job_
 /// By buyer and [`Job::question`]: the job that was answered last.
 pub(super) const ASKED: TableDefinition<'_, &str, &str> = TableDefinition::new("asked");
 
-/// Remembers what a finished job asked.
-pub(super) fn remember(tx: &WriteTransaction, key: &str, record: &JobRecord) -> Result<(), StoreError> {
-    let Ok(job) = Signed::<Job>::open(record.job.clone()) else { return Ok(()) };
+/// What a job asked, as it is remembered.
+pub(super) fn question(record: &JobRecord) -> Option<String> {
+    let job = Signed::<Job>::open(record.job.clone()).ok()?;
     let question = job.body().question(&record.facts.policy);
-    tx.open_table(ASKED)?.insert(job_key(&record.facts.buyer, &question.to_string()).as_str(), key)?;
-    Ok(())
+    Some(job_key(&record.facts.buyer, &question.to_string()))
 }
 
 impl Store {

@@ -1,14 +1,17 @@
 //! A job's way through the ledger: charged and its INTENT logged in one transaction, its result and OUTCOME in another.
 
 use redb::{ReadableTable as _, WriteTransaction};
+use serde::Deserialize;
 use tidegate_protocol::{
-    Identity, Sha256Digest, limits,
+    Identity, Sha256Digest, Signed,
+    dsse::BadDocument,
+    limits,
     receipt::{LedgerLink, Predicate, Statement, entry::Ending},
 };
 
 use super::{
-    JOBS, JobRecord, LINKS, Reservation, Reserve, ReserveError, SPENT, State, Store, StoreError, append::append, decode, find,
-    job_key, read_cost, spent_key,
+    JOBS, JobRecord, LAST, LINKS, Reservation, Reserve, ReserveError, SPENT, State, Store, StoreError, append::append_bytes,
+    decode, find, job_key, read_cost, spent_key,
 };
 
 impl Store {
@@ -31,8 +34,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the result must not be revealed then.
     pub fn finish(&self, reservation: Reservation, result: String) -> Result<JobRecord, StoreError> {
-        let identity = self.identity.clone();
-        self.committer.run(move |tx| settle(tx, &identity, &reservation, Some(result.clone())))
+        let settled = Settled::of(reservation, Some(result), &self.identity)?;
+        self.committer.run(move |tx| settled.put(tx))
     }
 
     /// Closes a job that was charged and will have no result.
@@ -40,8 +43,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn close(&self, reservation: Reservation) -> Result<JobRecord, StoreError> {
-        let identity = self.identity.clone();
-        let record = self.committer.run(move |tx| settle(tx, &identity, &reservation, None))?;
+        let settled = Settled::of(reservation, None, &self.identity)?;
+        let record = self.committer.run(move |tx| settled.put(tx))?;
         self.export()?;
         Ok(record)
     }
@@ -99,16 +102,16 @@ fn charge(tx: &WriteTransaction, identity: &Identity, key: &str, ask: Reserve) -
     }
     follow(tx, &mut facts.ledger)?;
     let statement = Statement::about(&format!("job {}", facts.job), subject, Predicate::Intent(Box::new(facts.clone())));
-    let bytes = serde_json::to_vec(&statement).map_err(StoreError::from)?.len();
     let most = limits::DOCUMENT_BYTES - limits::OUTCOME_BYTES;
-    if bytes > most {
-        return Err(ReserveError::Oversized { bytes, most });
-    }
+    let entry = match Signed::sign_within(statement, identity, most) {
+        Err(BadDocument::TooLong { got, .. }) => return Err(ReserveError::Oversized { bytes: got, most }),
+        signed => signed.and_then(|signed| signed.envelope().to_canonical()).map_err(StoreError::from)?,
+    };
     for (key, after) in charges {
         tx.open_table(SPENT).map_err(StoreError::from)?.insert(key.as_str(), after.as_slice()).map_err(StoreError::from)?;
     }
     keep(tx, &facts.ledger)?;
-    let intent = append(tx, identity, statement)?;
+    let intent = append_bytes(tx, &entry)?;
     let record = JobRecord { job, facts, intent, state: State::Reserved };
     put(tx, key, &record)?;
     Ok(record)
@@ -116,15 +119,9 @@ fn charge(tx: &WriteTransaction, identity: &Identity, key: &str, ask: Reserve) -
 
 /// Fills in sequence and previous.
 fn follow(tx: &WriteTransaction, link: &mut LedgerLink) -> Result<(), StoreError> {
-    let name = link.population.to_string();
-    let links = tx.open_table(LINKS)?;
-    let last: Option<LedgerLink> = links
-        .range((name.as_str(), 0)..=(name.as_str(), u64::MAX))?
-        .next_back()
-        .map(|item| decode(item?.1.value()))
-        .transpose()?;
-    (link.sequence, link.previous) = match last {
-        Some(last) => (last.sequence + 1, last.digest()?),
+    let last = tx.open_table(LAST)?;
+    (link.sequence, link.previous) = match last.get(link.population.to_string().as_str())? {
+        Some(last) => (last.value().0 + 1, Sha256Digest(last.value().1)),
         None => (0, Sha256Digest([0; 32])),
     };
     Ok(())
@@ -133,42 +130,66 @@ fn follow(tx: &WriteTransaction, link: &mut LedgerLink) -> Result<(), StoreError
 pub(super) fn keep(tx: &WriteTransaction, link: &LedgerLink) -> Result<(), StoreError> {
     let name = link.population.to_string();
     tx.open_table(LINKS)?.insert((name.as_str(), link.sequence), serde_json::to_vec(link)?.as_slice())?;
+    tx.open_table(LAST)?.insert(name.as_str(), (link.sequence, link.digest()?.0))?;
     Ok(())
 }
 
-/// Ends a job, with a result or without one.
-fn settle(
-    tx: &WriteTransaction,
-    identity: &Identity,
-    reservation: &Reservation,
+/// A job's end, signed, before it is durable: what takes time is done before others wait for it.
+struct Settled {
+    key: String,
+    record: JobRecord,
     result: Option<String>,
-) -> Result<JobRecord, StoreError> {
-    let Reservation { key, record } = reservation;
-    let mut record = record.clone();
-    if let Some(stored) = existing(tx, key)?
-        && stored.state != State::Reserved
-    {
-        // Another submission of the same id came first: its bytes are the result, these are dropped unseen.
-        return Ok(stored);
+    entry: Vec<u8>,
+    /// What it asked, for those who ask it again.
+    question: Option<String>,
+}
+
+/// A stored job's state alone.
+#[derive(Deserialize)]
+struct StateOnly {
+    state: State,
+}
+
+impl Settled {
+    /// With a result or without one.
+    fn of(reservation: Reservation, result: Option<String>, identity: &Identity) -> Result<Self, StoreError> {
+        let Reservation { key, record } = reservation;
+        let job = record.facts.job;
+        let (name, subject, outcome) = match &result {
+            Some(result) => (format!("result of job {job}"), Sha256Digest::of(result.as_bytes()), Ending::Released),
+            None => (format!("job {job}"), record.job.payload_sha256(), Ending::SpentNotReleased),
+        };
+        let mode = match (&result, record.facts.ledger.cost.reviewed) {
+            (None, _) => "none",
+            (Some(_), 0) => "dp",
+            (Some(_), _) => "reviewed",
+        };
+        let facts = Box::new(record.facts.clone());
+        let predicate = Predicate::Outcome { facts, intent: record.intent, mode: mode.into(), outcome };
+        let entry = Signed::sign(Statement::about(&name, subject, predicate), identity)?.envelope().to_canonical()?;
+        let question = result.as_ref().and_then(|_| find::question(&record));
+        Ok(Self { key, record, result, entry, question })
     }
-    let job = record.facts.job;
-    let (name, subject, outcome) = match &result {
-        Some(result) => (format!("result of job {job}"), Sha256Digest::of(result.as_bytes()), Ending::Released),
-        None => (format!("job {job}"), record.job.payload_sha256(), Ending::SpentNotReleased),
-    };
-    let mode = match (&result, record.facts.ledger.cost.reviewed) {
-        (None, _) => "none",
-        (Some(_), 0) => "dp",
-        (Some(_), _) => "reviewed",
-    };
-    let facts = Box::new(record.facts.clone());
-    let predicate = Predicate::Outcome { facts, intent: record.intent, mode: mode.into(), outcome };
-    let outcome = append(tx, identity, Statement::about(&name, subject, predicate))?;
-    record.state = match result {
-        Some(result) => State::Done { result, outcome },
-        None => State::Closed { outcome },
-    };
-    put(tx, key, &record)?;
-    find::remember(tx, key, &record)?;
-    Ok(record)
+
+    fn put(&self, tx: &WriteTransaction) -> Result<JobRecord, StoreError> {
+        let ended = match tx.open_table(JOBS)?.get(self.key.as_str())? {
+            Some(stored) => decode::<StateOnly>(stored.value())?.state != State::Reserved,
+            None => false,
+        };
+        if ended && let Some(stored) = existing(tx, &self.key)? {
+            // Another submission of the same id came first: its bytes are the result, these are dropped unseen.
+            return Ok(stored);
+        }
+        let outcome = append_bytes(tx, &self.entry)?;
+        let mut record = self.record.clone();
+        record.state = match &self.result {
+            Some(result) => State::Done { result: result.clone(), outcome },
+            None => State::Closed { outcome },
+        };
+        put(tx, &self.key, &record)?;
+        if let Some(question) = &self.question {
+            tx.open_table(find::ASKED)?.insert(question.as_str(), self.key.as_str())?;
+        }
+        Ok(record)
+    }
 }

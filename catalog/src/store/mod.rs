@@ -37,6 +37,8 @@ const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries")
 const HASHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("hashes");
 const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
 const LINKS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("links");
+/// Of each population's chain: the last link's sequence and digest.
+const LAST: TableDefinition<'_, &str, (u64, [u8; 32])> = TableDefinition::new("last");
 const SPENT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("spent");
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
 
@@ -161,6 +163,7 @@ impl Store {
         tx.open_table(HASHES)?;
         tx.open_table(JOBS)?;
         tx.open_table(LINKS)?;
+        tx.open_table(LAST)?;
         tx.open_table(SPENT)?;
         tx.open_table(META)?;
         tx.open_table(find::ASKED)?;

@@ -49,13 +49,14 @@ pub(crate) fn ask(request: u32, micro: u64) -> Reserve {
     let job = ContentHash::of(format!("{request}-{micro}").as_bytes());
     let (population, zero) = (population(), Sha256Digest([0; 32]));
     let ledger = LedgerLink { sequence: 0, previous: zero, population, buyer, job, cost: cost(micro), cap: cost(1000) };
+    let envelope = Envelope::sign("test", b"{}", &Identity::from_seed([2; 32]));
     Reserve {
         request: format!("{request:032x}"),
-        job: Envelope::sign("test", b"{}", &Identity::from_seed([2; 32])),
+        job: envelope.clone(),
         per_buyer: cost(900),
         facts: JobFacts {
             job,
-            buyer_signature: String::new(),
+            buyer_signature: envelope.signatures[0].sig.clone(),
             buyer,
             dataset: manifest(),
             policy: policy(),

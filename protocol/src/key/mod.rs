@@ -5,6 +5,10 @@ use std::{fmt, str::FromStr};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod known;
+
+use known::Known;
+
 /// Multicodec prefix of an ed25519 public key (did:key method, section 3.1.1: `0xed` as a varint).
 const MULTICODEC_ED25519: [u8; 2] = [0xed, 0x01];
 
@@ -19,6 +23,18 @@ pub enum BadKey {
     Weak,
 }
 
+fn did_of(key: &[u8; 32]) -> String {
+    let mut bytes = MULTICODEC_ED25519.to_vec();
+    bytes.extend_from_slice(key);
+    format!("did:key:z{}", bs58::encode(bytes).into_string())
+}
+
+/// A key that can be used; `None` for one that is no point of the curve, or of small order.
+fn decode(bytes: &[u8; 32]) -> Option<Known> {
+    let key = VerifyingKey::from_bytes(bytes).ok().filter(|key| !key.is_weak())?;
+    Some(Known { key, did: did_of(bytes) })
+}
+
 /// A party's public key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId([u8; 32]);
@@ -29,11 +45,7 @@ impl PeerId {
     /// # Errors
     /// [`BadKey::Weak`] for bytes that are no curve point or one of small order.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, BadKey> {
-        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| BadKey::Weak)?;
-        if key.is_weak() {
-            return Err(BadKey::Weak);
-        }
-        Ok(Self(bytes))
+        known::of(&bytes, || decode(&bytes), |_| Self(bytes)).ok_or(BadKey::Weak)
     }
 
     /// The 32 bytes of the key.
@@ -45,14 +57,12 @@ impl PeerId {
     /// `verify_strict` (no small-order points, canonical scalars).
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = Signature::from_slice(signature) else { return false };
-        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+        known::of(&self.0, || decode(&self.0), |known| known.key.verify_strict(message, &signature).is_ok()).unwrap_or(false)
     }
 
     /// The `did:key` form: multibase base58btc of the multicodec-prefixed key.
     pub fn did(&self) -> String {
-        let mut bytes = MULTICODEC_ED25519.to_vec();
-        bytes.extend_from_slice(&self.0);
-        format!("did:key:z{}", bs58::encode(bytes).into_string())
+        known::of(&self.0, || decode(&self.0), |known| known.did.clone()).unwrap_or_else(|| did_of(&self.0))
     }
 
     /// The last eight characters of the `did:key`, for tables.
@@ -77,6 +87,9 @@ impl fmt::Debug for PeerId {
 impl FromStr for PeerId {
     type Err = BadKey;
     fn from_str(text: &str) -> Result<Self, BadKey> {
+        if let Some(bytes) = known::bytes(text) {
+            return Ok(Self(bytes));
+        }
         let bad = || BadKey::Form(text.chars().take(80).collect());
         let bytes = match text.strip_prefix("did:key:z") {
             Some(encoded) if encoded.len() <= 64 => {

@@ -1,0 +1,181 @@
+//! What entries say: all kinds fit the published schema, and nothing in them depends on a row.
+
+use std::path::Path;
+
+use crate::common::{self, World};
+use serde_json::{Value, json};
+
+fn statements(world: &World) -> Vec<Value> {
+    let said = world.ok("owner", &["receipts", "list", "--json"]);
+    said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["statement"].take()).collect()
+}
+
+const REVIEWED: &str =
+    "[reviewed]\njobs = 2\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n";
+
+#[test]
+fn every_kind_of_entry_fits_the_published_schema_and_nothing_else_does() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/receipts.schema.json");
+    let schema: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("https://tidegate.dev/receipts.schema.json", schema.clone()).unwrap();
+    let compiled = compiler.compile("https://tidegate.dev/receipts.schema.json", &mut schemas).unwrap();
+
+    let world = World::new();
+    let buyer = world.ok("buyer", &["id"]).trim().to_owned();
+    let open = common::POLICY.replace("BUYER", &buyer).replace("replicate = \"nobody\"", "replicate = \"granted\"");
+    std::fs::write(world.path("open.toml"), open.replace("[access]", &format!("{REVIEWED}[access]"))).unwrap();
+    let (file, policy, copy, grant) = (world.text("data2.csv"), world.text("open.toml"), world.text("copy"), world.text("all"));
+    std::fs::write(&file, std::fs::read_to_string(world.path("data.csv")).unwrap() + "70,3,north\n").unwrap();
+    let publish = ["publish", &file, "--name", "open", "--unit", "person", "--policy", &policy, "--json"];
+    let first: Value = serde_json::from_str(&world.ok("owner", &publish)).unwrap();
+    let mut next = publish.to_vec();
+    next.extend(["--version-of", first["dataset"].as_str().unwrap()]);
+    world.ok("owner", &next);
+    world.ok("owner", &["grant", "open", "--to", &buyer, "--action", "compute,replicate,replay", "--out", &grant]);
+    let node = world.serve(None);
+    let job = |name: &str, body: &str| {
+        std::fs::write(world.path(name), format!("dataset = \"open\"\n{body}")).unwrap();
+        world.text(name)
+    };
+    let plain = job("plain.toml", "rho = 0.1\n[sql]\nquery = \"SELECT city, COUNT(*) AS n FROM dataset GROUP BY city\"\n");
+    world.ok("buyer", &world.run_args(&plain, &node.address, &grant));
+    let refused = job("refused.toml", "rho = 0.1\n[sql]\nquery = \"SELECT spend FROM dataset\"\n");
+    world.fails("buyer", &world.run_args(&refused, &node.address, &grant));
+    let exact = job("exact.toml", "mode = \"reviewed\"\n[sql]\nquery = \"SELECT COUNT(DISTINCT person) AS n FROM dataset\"\n");
+    world.fails("buyer", &world.run_args(&exact, &node.address, &grant));
+    let waiting: Value = serde_json::from_str(world.ok("owner", &["pending", "--json"]).trim()).unwrap();
+    world.ok("owner", &["approve", waiting["job"].as_str().unwrap()]);
+    world.ok("buyer", &["fetch", "open", "--to", &node.address, "--grant", &grant, "--out", &copy]);
+    world.ok("owner", &["revoke", &grant]);
+
+    let mut kinds = std::collections::BTreeSet::new();
+    for statement in statements(&world) {
+        if let Err(e) = schemas.validate(&statement, compiled) {
+            panic!("{e:#}\n{statement}");
+        }
+        kinds.insert(statement["predicateType"].as_str().unwrap().to_owned());
+        // A field more, a field less, a version more: each is another thing than the schema describes.
+        let fields: Vec<_> = statement["predicate"].as_object().unwrap().keys().cloned().collect();
+        let optional = ["previous", "changes", "approval", "inference"];
+        for field in fields.iter().filter(|field| !optional.contains(&field.as_str())) {
+            let mut less = statement.clone();
+            less["predicate"].as_object_mut().unwrap().remove(field);
+            assert!(schemas.validate(&less, compiled).is_err(), "without {field}");
+        }
+        let mut more = statement.clone();
+        more["predicate"]["rows"] = 60.into();
+        assert!(schemas.validate(&more, compiled).is_err());
+        let mut newer = statement.clone();
+        newer["predicateType"] = statement["predicateType"].as_str().unwrap().replace("/v1", "/v2").into();
+        assert!(schemas.validate(&newer, compiled).is_err());
+    }
+    // A replay is the one kind that this does not come to.
+    let all: Vec<_> =
+        schema["oneOf"].as_array().unwrap().iter().map(|one| &one["properties"]["predicateType"]["const"]).collect();
+    let missing: Vec<_> = all.iter().filter(|kind| !kinds.contains(kind.as_str().unwrap())).collect();
+    assert_eq!(missing, [&&json!("https://tidegate.dev/replay/v1")], "{kinds:?}");
+}
+
+/// What a receipt says of a job on data with and without one person, who is an outlier in every way.
+fn entries_on(data: &str, keys: &World) -> Vec<Value> {
+    let world = World { dir: tempfile::tempdir().unwrap() };
+    // The same parties: what differs is the data's.
+    for who in ["owner", "buyer"] {
+        std::fs::create_dir(world.path(who)).unwrap();
+        std::fs::copy(keys.path(&format!("{who}/key")), world.path(&format!("{who}/key"))).unwrap();
+    }
+    let buyer = world.ok("buyer", &["id"]).trim().to_owned();
+    std::fs::write(world.path("policy.toml"), common::POLICY.replace("BUYER", &buyer).replace("8s", "1500ms")).unwrap();
+    std::fs::write(world.path("data.csv"), data).unwrap();
+    world.publish("data.csv", &["--name", "towns"]);
+    world.ok("owner", &["grant", "towns", "--to", &buyer, "--out", &world.text("grant")]);
+    std::fs::write(world.path("heavy.wasm"), tidegate_fixtures::guest("heavy").unwrap()).unwrap();
+    let output = |name: &str| format!("{{ name = \"{name}\", lo = 0, hi = 1, reducer = \"mean\", default = 0 }}");
+    let jobs = [
+        "rho = 0.1\n[sql]\nquery = \"SELECT city, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY city\"\n".to_owned(),
+        "rho = 0.1\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset WHERE 100 / spend > 3\"\nkeys = []\n"
+            .replace("keys = []\n", ""),
+        format!(
+            "rho = 0.1\n[wasm]\nmodule = \"heavy.wasm\"\nselect = \"SELECT spend FROM dataset\"\noutputs = [{}, {}]\n",
+            output("a"),
+            output("b")
+        ),
+    ];
+    let (node, grant) = (world.serve(None), world.text("grant"));
+    for (i, body) in jobs.iter().enumerate() {
+        let job = world.job(&format!("{i}.toml"), body);
+        world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+    }
+    drop(node);
+    statements(&world)
+}
+
+/// The names of fields at which two values differ, or that one of them lacks.
+fn differences(one: &Value, other: &Value, at: &str, found: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+            a.iter().for_each(|(key, value)| differences(value, &b[key], &format!("{at}.{key}"), found));
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).for_each(|(a, b)| differences(a, b, at, found));
+        }
+        _ if one == other => {}
+        // The same length: not even that tells.
+        (Value::String(a), Value::String(b)) if a.len() == b.len() || at.contains("slot") || at.contains("expires") => {
+            found.push(at.into())
+        }
+        _ => found.push(format!("{at} in length or kind: {one} {other}")),
+    }
+}
+
+#[test]
+fn receipts_of_neighbouring_data_differ_in_the_data_s_hash_and_in_time_alone() {
+    let keys = World::new();
+    let mut data = String::from("person,spend,city\n");
+    for person in 0..60 {
+        data.push_str(&format!("{person},{},north\n{person},{},south\n", person % 50, person % 7));
+    }
+    let with = data.clone() + "99,1e30,nowhere\n99,0,elsewhere\n99,-5,north\n";
+    let (one, other) = (entries_on(&data, &keys), entries_on(&with, &keys));
+    assert_eq!(one.len(), other.len());
+    let mut found = Vec::new();
+    for (one, other) in one.iter().zip(&other) {
+        differences(one, other, "", &mut found);
+    }
+    found.sort();
+    found.dedup();
+    // Ids are hashes of signed documents, of which the first is the manifest with the content's hash; results are noised.
+    let hashes = [
+        ".predicate.buyer_signature",
+        ".predicate.dataset",
+        ".predicate.dataset_sha256",
+        ".predicate.expires",
+        ".predicate.facts.buyer_signature",
+        ".predicate.facts.dataset",
+        ".predicate.facts.dataset_sha256",
+        ".predicate.facts.grant",
+        ".predicate.facts.grant_ids",
+        ".predicate.facts.job",
+        ".predicate.facts.ledger.job",
+        ".predicate.facts.ledger.population",
+        ".predicate.facts.ledger.previous",
+        ".predicate.facts.slot_end",
+        ".predicate.facts.slot_start",
+        ".predicate.grant",
+        ".predicate.grant_ids",
+        ".predicate.job",
+        ".predicate.ledger.job",
+        ".predicate.ledger.population",
+        ".predicate.ledger.previous",
+        ".predicate.manifest",
+        ".predicate.population",
+        ".predicate.slot_end",
+        ".predicate.slot_start",
+        ".subject.digest.sha256",
+        ".subject.name",
+    ];
+    let others: Vec<_> = found.iter().filter(|field| !hashes.contains(&field.as_str())).collect();
+    assert!(others.is_empty(), "{others:#?}");
+    assert!(found.iter().any(|f| f == ".predicate.dataset"), "the data did not differ: the test proves nothing");
+}
