@@ -25,24 +25,29 @@ def promise(text, held):
         failures.append(text)
 
 
-def serve():
-    address = homes / "address"
+def start(who, *args):
+    """A node, and where it is."""
+    address, log = homes / f"{who}.address", homes / f"{who}.log"
     address.unlink(missing_ok=True)
-    node = subprocess.Popen([binary, "--home", homes / "owner", "serve", "--address-file", address], stdout=subprocess.DEVNULL,
-                            stderr=open(homes / "owner.log", "a"))
+    node = subprocess.Popen([binary, "--home", homes / who, *args, "--address-file", address], stdout=subprocess.DEVNULL, stderr=open(log, "a"))
     for _ in range(300):
         if address.exists() and address.read_text():
             return node, address.read_text()
         if node.poll() is not None:
             break
         time.sleep(0.1)
-    raise SystemExit(f"the owner's node did not start\n{(homes / 'owner.log').read_text()}")
+    raise SystemExit(f"the node of the {who} did not start\n{log.read_text()}")
+
+
+def stop(node):
+    node.send_signal(signal.SIGINT)
+    node.wait(timeout=20)
 
 
 def main():
     shutil.rmtree(out, ignore_errors=True)
     print("1. The data owner publishes 20 190 person-years of 5 912 people; files stay where they are.")
-    tidegate("owner", "init")
+    owner = tidegate("owner", "init")
     data = root / "fixtures/data"
     print("   " + tidegate("owner", "publish", data / "rand_hie.parquet", "--name", "rand-hie", "--unit", "zper", "--policy",
                            root / "demo/policy.toml", "--mock", data / "rand_hie_mock.parquet").replace("\n", "\n   "))
@@ -50,14 +55,20 @@ def main():
     tidegate("auditor", "init")
     grant = homes / "grant"
     tidegate("owner", "grant", "rand-hie", "--to", buyer, "--rho", "2", "--out", grant)
-    node, address = serve()
+    tidegate("witness", "init")
+    witness, place = start("witness", "witness", "--for", owner)
     try:
-        jobs(address, grant)
-        audit(address)
-        attacks(address, grant)
+        node, address = start("owner", "serve", "--witness", place)
+        shutil.copytree(homes / "owner", homes / "snapshot")
+        try:
+            jobs(address, grant)
+            audit(address, place)
+            attacks(address, grant)
+        finally:
+            stop(node)
+        set_back()
     finally:
-        node.send_signal(signal.SIGINT)
-        node.wait(timeout=20)
+        stop(witness)
     shutil.rmtree(homes, ignore_errors=True)
     print(f"\n{'Every promise held.' if not failures else 'BROKEN: ' + '; '.join(failures)} For an outside auditor: {out.name}/")
     return 1 if failures else 0
@@ -69,9 +80,15 @@ def jobs(address, grant):
         print(tidegate("builder", "run", root / f"demo/{job}.toml", "--to", address, "--grant", grant, "--out", out))
 
 
-def audit(address):
-    print("\n3. The auditor fetches the owner's log and checks all of it, and the builder's receipts against it.")
-    print("   " + tidegate("auditor", "audit", out, "--peer", address, "--keep", out).replace("\n", "\n   "))
+def audit(address, place):
+    print("\n3. The auditor fetches the owner's log and checks all of it, and the builder's receipts against it; a witness has cosigned it.")
+    # Cosignatures come a moment after the entry.
+    args = ["audit", out, "--peer", address, "--keep", out, "--witness", place.split("@")[0]]
+    for _ in range(50):
+        if subprocess.run([binary, "--home", homes / "auditor", *args], capture_output=True).returncode == 0:
+            break
+        time.sleep(0.2)
+    print("   " + tidegate("auditor", *args).replace("\n", "\n   "))
 
 
 def attacks(address, grant):
@@ -102,6 +119,17 @@ def attacks(address, grant):
     promise("a receipt with one bit flipped: " + refusal.split("failed: ")[-1][:80], "spending" in refusal)
     receipt.write_bytes(good)
     tidegate("auditor", "audit", out)
+    tidegate("owner", "revoke", grant)
+    refusal = tidegate("builder", "run", root / "demo/heavy.toml", *args, fails=True)
+    promise("the builder's grant, once it was revoked: refused", "revoked this grant" in refusal)
+
+
+def set_back():
+    """The owner's machine as it was before any budget was spent."""
+    shutil.move(homes / "owner", homes / "after")
+    shutil.move(homes / "snapshot", homes / "owner")
+    refusal = tidegate("owner", "serve", fails=True)
+    promise("an owner set back to a snapshot, with its budget unspent: does not serve, its witness remembers", "older than what others saw" in refusal)
 
 
 if __name__ == "__main__":

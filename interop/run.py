@@ -22,7 +22,7 @@ def sh(*args, **more):
 
 
 def check(name, *args, **more):
-    for target in (folder, vectors):
+    for target in dict.fromkeys((folder, vectors)):
         done = sh(*args, target, **more)
         print(f"{name}: {target.name}: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
         if done.returncode != 0:

@@ -76,6 +76,13 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
     Reserve { request: format!("{number:032x}"), job: envelope.clone(), facts, per_buyer: cost(1 << 50) }
 }
 
+/// The same job under another id.
+fn numbered(template: &Reserve, number: usize) -> Reserve {
+    let (mut ask, job) = (template.clone(), hash(&number.to_string()));
+    (ask.request, ask.facts.job, ask.facts.program, ask.facts.ledger.job) = (format!("{number:032x}"), job, job, job);
+    ask
+}
+
 fn begin(store: &Store) -> anyhow::Result<()> {
     let (population, zero) = (hash("population"), Sha256Digest([0; 32]));
     let publication = Predicate::Publication {
@@ -120,7 +127,7 @@ pub(crate) fn run(entries: usize) -> anyhow::Result<()> {
     let store = Store::open(dir.path(), owner())?;
     begin(&store)?;
     let envelope = Envelope::sign("bench", b"{}", &Identity::from_seed([2; 32]));
-    let next = AtomicUsize::new(0);
+    let (next, template) = (AtomicUsize::new(0), ask(0, &envelope));
     let start = Instant::now();
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
@@ -131,7 +138,7 @@ pub(crate) fn run(entries: usize) -> anyhow::Result<()> {
                         if 2 * number >= entries {
                             return Ok(());
                         }
-                        if let Ok(reservation) = store.reserve(ask(number, &envelope))? {
+                        if let Ok(reservation) = store.reserve(numbered(&template, number))? {
                             store.finish(reservation, format!("result {number}"))?;
                         }
                     }

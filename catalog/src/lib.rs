@@ -19,6 +19,7 @@ pub mod dataset;
 pub mod evidence;
 pub mod log;
 pub mod note;
+pub mod query;
 pub mod store;
 pub mod witness;
 

@@ -3,6 +3,7 @@
 
 mod common;
 mod log;
+mod rules;
 mod store;
 mod vectors;
 mod witness;

@@ -152,7 +152,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::New(args) => commands::new::run(&args).map(done),
             Command::Inspect(args) => commands::inspect::run(&args),
             Command::Rehearse(args) => commands::rehearse::run(&home, args).await.map(done),
-            Command::Receipts(args) => commands::receipts::run(&home, args).map(done),
+            Command::Receipts(args) => commands::receipts::run(&home, args).await.map(done),
             Command::Gate(args) => commands::gate::run(&home, args).await.map(done),
             Command::Doctor(args) => commands::doctor::run(&home, args).await,
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),

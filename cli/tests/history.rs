@@ -48,6 +48,23 @@ fn a_revoked_grant_is_good_for_nothing_from_then_on() {
     let report = audited(&world, &node.address);
     assert_eq!((&report["known"], &report["entries"]), (&4.into(), &8.into()), "it went on from what it had seen");
     drop(node);
+    // With others' tools: SQL here, Parquet for elsewhere.
+    let query = "SELECT buyer, SUM(rho) AS rho, COUNT(*) AS jobs FROM receipts WHERE entry = 'intent' GROUP BY buyer";
+    let out = world.text("spent.json");
+    world.ok("owner", &["receipts", "sql", query, "--out", &out]);
+    let line: Value = serde_json::from_str(std::fs::read_to_string(&out).unwrap().trim()).unwrap();
+    assert_eq!((&line["buyer"], &line["jobs"]), (&buyer.into(), &2.into()));
+    assert!((line["rho"].as_f64().unwrap() - 0.2).abs() < 1e-12, "{line}");
+    let all = world.path("all.parquet");
+    world.ok("owner", &["receipts", "sql", "--out", &all.display().to_string()]);
+    let (schema, rows) = tidegate_fixtures::second::read_parquet(&all).unwrap();
+    assert_eq!(rows.iter().map(|chunk| chunk.len()).sum::<usize>(), 8);
+    assert!(schema.fields.iter().any(|f| f.name == "statement"));
+    for bad in
+        ["DROP TABLE receipts", "COPY receipts TO '/tmp/x.csv'", "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'"]
+    {
+        assert!(world.fails("owner", &["receipts", "sql", bad]).contains("error"), "{bad}");
+    }
     let whole = world.ok("owner", &["log", "fsck"]);
     assert!(whole.contains("the log is whole, and the ledger's"), "{whole}");
 }

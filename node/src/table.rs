@@ -5,6 +5,7 @@ use std::{fs::File, path::Path, sync::Arc};
 use arrow::{
     array::{ArrayRef, Float64Array, RecordBatch, StringArray},
     datatypes::{DataType, Field, Schema},
+    util::display::{ArrayFormatter, FormatOptions},
 };
 use tidegate_protocol::{
     job::Key,
@@ -50,24 +51,60 @@ pub fn is_table(path: &Path) -> bool {
 /// # Errors
 /// [`NodeError::File`].
 pub fn write(result: &ResultDoc, answer: Option<&Answer>, path: &Path) -> Result<(), NodeError> {
+    if path.extension().is_some_and(|e| e == "json") {
+        let bytes = serde_json::to_vec_pretty(result).map_err(|e| file_error(path, e))?;
+        return std::fs::write(path, bytes).map_err(|e| file_error(path, e));
+    }
+    let batch = answer.map_or_else(|| batch(result), |answer| Ok(answer.batch().clone()));
+    write_batches(&[batch.map_err(|e| file_error(path, e))?], path)
+}
+
+/// Writes batches of one schema to `path` in the format its ending names.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn write_batches(batches: &[RecordBatch], path: &Path) -> Result<(), NodeError> {
     let put = || -> Result<(), Box<dyn std::error::Error>> {
-        let batch = answer.map_or_else(|| batch(result), |answer| Ok(answer.batch().clone()))?;
+        let schema = batches.first().ok_or("there is nothing to write")?.schema();
         match path.extension().and_then(|e| e.to_str()) {
             Some("arrow") => {
-                let mut writer = arrow::ipc::writer::FileWriter::try_new(File::create(path)?, &batch.schema())?;
-                writer.write(&batch)?;
+                let mut writer = arrow::ipc::writer::FileWriter::try_new(File::create(path)?, &schema)?;
+                batches.iter().try_for_each(|batch| writer.write(batch))?;
                 writer.finish()?;
             }
             Some("parquet") => {
-                let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path)?, batch.schema(), None)?;
-                writer.write(&batch)?;
+                let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path)?, schema, None)?;
+                batches.iter().try_for_each(|batch| writer.write(batch))?;
                 writer.close()?;
             }
-            Some("csv") => arrow::csv::Writer::new(File::create(path)?).write(&batch)?,
-            Some("json") => std::fs::write(path, serde_json::to_vec_pretty(result)?)?,
+            Some("csv") => {
+                let mut writer = arrow::csv::Writer::new(File::create(path)?);
+                batches.iter().try_for_each(|batch| writer.write(batch))?;
+            }
+            Some("json") => {
+                let mut writer = arrow::json::LineDelimitedWriter::new(File::create(path)?);
+                batches.iter().try_for_each(|batch| writer.write(batch))?;
+                writer.finish()?;
+            }
             _ => return Err("name a file that ends in .arrow, .parquet, .csv or .json".into()),
         }
         Ok(())
     };
     put().map_err(|e| file_error(path, e))
+}
+
+/// Batches as texts, a row a line: for people.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn texts(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, NodeError> {
+    let failed = |e: arrow::error::ArrowError| NodeError::File(e.to_string());
+    let options = FormatOptions::default().with_null("NULL");
+    let mut rows = Vec::new();
+    for batch in batches {
+        let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()));
+    }
+    Ok(rows)
 }

@@ -1,15 +1,20 @@
 //! `tidegate receipts`
 
+use std::path::{Path, PathBuf};
+
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use tidegate_catalog::{
     audit::open_entry,
     log::{from_folder, scan},
     note::{BadNote, Verifier},
 };
-use tidegate_node::home::Home;
+use tidegate_node::{auditor, home::Home, table};
 use tidegate_protocol::{
     Cost,
     receipt::{Predicate, Statement, entry::Ending},
 };
+
+use crate::show::plain;
 
 /// What to show of this party's own log.
 #[derive(Debug, clap::Subcommand)]
@@ -25,9 +30,40 @@ pub(crate) enum Args {
         /// Its index.
         index: u64,
     },
+    /// Answer a query over the table `receipts`, a row an entry, or write all of it to a file.
+    Sql {
+        /// As `SELECT buyer, SUM(rho) FROM receipts GROUP BY buyer`; all rows where none is given.
+        query: Option<String>,
+        /// A folder with a log, as `tidegate audit --keep` leaves it; this party's own log where none is given.
+        #[arg(long)]
+        folder: Option<PathBuf>,
+        /// Write the answer to a file that ends in .parquet, .arrow, .csv or .json, for other tools.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
 }
 
-pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+async fn sql(home: &Home, query: Option<&str>, folder: Option<&Path>, out: Option<&Path>) -> anyhow::Result<()> {
+    let batches = auditor::sql::sql(home, folder, query).await?;
+    if let Some(out) = out {
+        return Ok(table::write_batches(&batches, out)?);
+    }
+    let mut shown = Table::new();
+    shown.load_preset(UTF8_FULL_CONDENSED);
+    if let Some(batch) = batches.first() {
+        shown.set_header(batch.schema().fields().iter().map(|field| plain(field.name())));
+    }
+    for row in table::texts(&batches)? {
+        shown.add_row(row.iter().map(|text| plain(text)));
+    }
+    println!("{shown}");
+    Ok(())
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    if let Args::Sql { query, folder, out } = &args {
+        return sql(home, query.as_deref(), folder.as_deref(), out.as_deref()).await;
+    }
     let owner = home.identity()?.id();
     let mut wanted = None;
     // Nothing is shown before all of it is verified.
@@ -37,7 +73,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             open_entry(entry, &owner).map_err(|(rule, detail)| BadNote(format!("entry {index}: {rule}: {detail}")))?;
         match args {
             Args::Show { index: shown } if shown == index => wanted = Some(statement),
-            Args::Show { .. } => {}
+            Args::Show { .. } | Args::Sql { .. } => {}
             Args::List { json: true } => lines.push(serde_json::json!({ "index": index, "statement": statement }).to_string()),
             Args::List { json: false } => lines.push(format!("{index:>6}  {}", line(statement))),
         }

@@ -23,6 +23,7 @@ pub mod forks;
 mod memory;
 mod receipts;
 pub mod source;
+pub mod sql;
 
 /// What an auditor asks for.
 pub struct Ask<'a> {

@@ -1,0 +1,243 @@
+//! Every rule of the audit: a log that breaks it, and nothing else, is found by the rule's name and the entry.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::common::{GRANT, ask, cost, grant, manifest, owner, population, publication, soon};
+use tidegate_catalog::audit::Audit;
+use tidegate_protocol::{
+    ContentHash, Identity, Sha256Digest, Signed,
+    receipt::{JobFacts, Predicate, Statement, entry::Change, entry::Ending},
+};
+
+const SUBJECT: Sha256Digest = Sha256Digest([3; 32]);
+
+fn sign(predicate: Predicate) -> Vec<u8> {
+    signed_by(&owner(), Statement::about("it", SUBJECT, predicate))
+}
+
+fn signed_by(identity: &Identity, statement: Statement) -> Vec<u8> {
+    Signed::sign(statement, identity).unwrap().envelope().to_canonical().unwrap()
+}
+
+fn facts(request: u32, after: Option<&JobFacts>) -> JobFacts {
+    let mut facts = ask(request, 10).facts;
+    if let Some(after) = after {
+        (facts.ledger.sequence, facts.ledger.previous) = (after.ledger.sequence + 1, after.ledger.digest().unwrap());
+    }
+    facts
+}
+
+fn outcome(facts: &JobFacts, intent: u64) -> Predicate {
+    Predicate::Outcome { facts: Box::new(facts.clone()), intent, mode: "dp".into(), outcome: Ending::Released }
+}
+
+/// A log of a dataset, a grant, a job that is done and one that runs.
+fn good() -> Vec<Predicate> {
+    let first = facts(1, None);
+    let second = facts(2, Some(&first));
+    vec![
+        publication(),
+        grant(),
+        Predicate::Intent(Box::new(first.clone())),
+        outcome(&first, 2),
+        Predicate::Intent(Box::new(second)),
+    ]
+}
+
+fn findings(entries: &[Vec<u8>]) -> Vec<(u64, String)> {
+    let mut audit = Audit::new(owner().id());
+    audit.bundle(0, entries);
+    let found = audit.report(soon()).findings.into_iter().map(|f| (f.entry, f.rule)).collect();
+    // In two parts, kept in between as an auditor keeps it: the same.
+    let mut halves = Audit::new(owner().id());
+    let middle = entries.len() / 2;
+    halves.bundle(0, &entries[..middle]);
+    let mut kept: Audit = serde_json::from_str(&serde_json::to_string(&halves).unwrap()).unwrap();
+    kept.bundle(middle as u64, &entries[middle..]);
+    let again: Vec<_> = kept.report(soon()).findings.into_iter().map(|f| (f.entry, f.rule)).collect();
+    assert_eq!(found, again);
+    found
+}
+
+fn of(predicates: Vec<Predicate>) -> Vec<(u64, String)> {
+    findings(&predicates.into_iter().map(sign).collect::<Vec<_>>())
+}
+
+/// The good log with one entry changed.
+fn with(index: usize, change: impl FnOnce(&mut Predicate)) -> Vec<(u64, String)> {
+    let mut log = good();
+    change(&mut log[index]);
+    of(log)
+}
+
+/// The good log with the second job's facts changed.
+fn job(change: impl FnOnce(&mut JobFacts)) -> Vec<(u64, String)> {
+    with(4, |predicate| match predicate {
+        Predicate::Intent(facts) => change(facts),
+        _ => panic!("no intent"),
+    })
+}
+
+fn is(found: Vec<(u64, String)>, entry: u64, rule: &str) {
+    assert_eq!(found, [(entry, rule.to_owned())]);
+}
+
+#[test]
+fn a_good_log_has_no_findings() {
+    assert_eq!(of(good()), []);
+}
+
+#[test]
+fn jobs_and_charges() {
+    let other = Identity::from_seed([8; 32]).id();
+    is(job(|f| f.ledger.job = ContentHash([9; 32])), 4, "ledger-binding");
+    is(job(|f| f.ledger.buyer = other), 4, "ledger-binding");
+    is(job(|f| f.ledger.sequence = 2), 4, "ledger-chain");
+    is(job(|f| f.ledger.previous = Sha256Digest([0; 32])), 4, "ledger-chain");
+    is(job(|f| f.ledger.cost = cost(999)), 4, "ledger-cap");
+    is(job(|f| f.ledger.cost = cost(895)), 4, "buyer-cap");
+    is(job(|f| f.slot_end = f.slot_start.clone()), 4, "time");
+    is(job(|f| f.slot_start = "yesterday".into()), 4, "time");
+    // A link that is left out is seen at the next: the chain is checked entry by entry.
+    let mut log = good();
+    log.remove(2);
+    assert!(of(log).iter().any(|(_, rule)| rule == "ledger-chain"));
+    is(with(3, |p| *p = outcome(&facts(1, None), 4)), 3, "one-outcome");
+    let mut twice = good();
+    twice.push(outcome(&facts(1, None), 2));
+    is(of(twice), 5, "one-outcome");
+    let mut changed = facts(1, None);
+    changed.mechanism.max_rows = 2;
+    is(with(3, |p| *p = outcome(&changed, 2)), 3, "same-facts");
+    let closed = |mode: &str| {
+        let (facts, outcome) = (Box::new(facts(1, None)), Ending::SpentNotReleased);
+        with(3, |p| *p = Predicate::Outcome { facts, intent: 2, mode: mode.into(), outcome })
+    };
+    assert_eq!(closed("none"), []);
+    is(closed("dp"), 3, "mode");
+    is(job(|f| f.approval = Some(ContentHash([4; 32]))), 4, "approval-logged");
+}
+
+#[test]
+fn an_intent_that_stays_open_and_one_of_the_future_are_named() {
+    let entries: Vec<_> = good().into_iter().map(sign).collect();
+    let at = |seconds: u64| {
+        let mut audit = Audit::new(owner().id());
+        audit.bundle(0, &entries);
+        audit
+            .report(UNIX_EPOCH + Duration::from_secs(seconds))
+            .findings
+            .into_iter()
+            .map(|f| (f.entry, f.rule))
+            .collect::<Vec<_>>()
+    };
+    let begun = 1_767_225_600;
+    assert_eq!(at(begun + 3600), []);
+    is(at(begun + 2 * 24 * 3600), 4, "intent-closed");
+    is(at(begun - 3600), 4, "time");
+}
+
+#[test]
+fn rights() {
+    let other = Identity::from_seed([8; 32]).id();
+    is(job(|f| f.dataset = ContentHash([9; 32])), 4, "dataset-published");
+    is(job(|f| f.policy = ContentHash([9; 32])), 4, "policy-in-force");
+    is(job(|f| f.previous = Some(manifest())), 4, "lineage");
+    is(job(|f| f.ledger.cap = cost(2000)), 4, "cap-in-force");
+    is(job(|f| f.grant_ids = vec![]), 4, "grant-issued");
+    is(job(|f| f.grant_ids = vec!["bb".into()]), 4, "grant-issued");
+    is(job(|f| (f.buyer, f.ledger.buyer) = (other, other)), 4, "grant-covers");
+    is(job(|f| f.ledger.cost = cost(501)), 4, "grant-ceiling");
+    is(job(|f| (f.slot_start, f.slot_end) = ("2027-01-01T00:00:00Z".into(), "2027-01-01T00:00:01Z".into())), 4, "grant-expired");
+    // A revocation counts from its place in the log on, for the grant and for what was narrowed from it.
+    for id in [GRANT, "cc"] {
+        let mut revoked = good();
+        revoked.insert(4, Predicate::Revocation { grant: id.into() });
+        if let Predicate::Intent(facts) = &mut revoked[5] {
+            facts.grant_ids.push("cc".into());
+        }
+        is(of(revoked), 5, "grant-revoked");
+    }
+    let mut later = good();
+    later.push(Predicate::Revocation { grant: GRANT.into() });
+    assert_eq!(of(later), []);
+    is(
+        with(1, |p| {
+            if let Predicate::Grant { expires, .. } = p {
+                *expires = "never".into();
+            }
+        })
+        .into_iter()
+        .take(1)
+        .collect(),
+        1,
+        "time",
+    );
+    let copy = |peer, ids: &[&str]| {
+        let mut log = good();
+        let grant_ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        log.push(Predicate::Copy {
+            peer,
+            manifest: manifest(),
+            population: population(),
+            grant_ids,
+            time: "2026-01-01T00:00:00Z".into(),
+        });
+        of(log)
+    };
+    is(copy(Identity::from_seed([2; 32]).id(), &[GRANT]), 5, "grant-covers");
+    let mut log = good();
+    log.push(Predicate::Fetch { peer: other, file: manifest(), ranges: vec![(0, None)], time: "2026-01-01T00:00:00Z".into() });
+    is(of(log), 5, "fetch-granted");
+}
+
+#[test]
+fn publications() {
+    let next = |changes: Vec<Change>, cap: u64, before: ContentHash, of_population: ContentHash| {
+        let mut log = good();
+        log.push(Predicate::Publication {
+            manifest: ContentHash([5; 32]),
+            policy: ContentHash([6; 32]),
+            population: of_population,
+            previous: Some(before),
+            changes,
+            cap: cost(cap),
+            per_buyer: cost(900),
+        });
+        of(log)
+    };
+    assert_eq!(next(vec![Change::Data, Change::Policy], 1000, manifest(), population()), []);
+    assert_eq!(next(vec![Change::Policy, Change::Budget], 2000, manifest(), population()), []);
+    is(next(vec![Change::Policy], 2000, manifest(), population()), 5, "changes");
+    is(next(vec![Change::Data], 1000, manifest(), population()), 5, "changes");
+    is(next(vec![Change::Policy], 1000, ContentHash([7; 32]), population()), 5, "lineage");
+    is(next(vec![Change::Policy], 1000, manifest(), ContentHash([7; 32])), 5, "lineage");
+    let mut twice = good();
+    twice.push(publication());
+    is(of(twice), 5, "publication-once");
+    is(of(vec![grant()]), 0, "grant-population");
+}
+
+#[test]
+fn entries_by_themselves() {
+    let good: Vec<_> = good().into_iter().map(sign).collect();
+    let replaced = |entry: Vec<u8>| {
+        let mut log = good.clone();
+        log[4] = entry;
+        findings(&log)
+    };
+    is(replaced(b"{}".to_vec()), 4, "entry-form");
+    is(replaced([good[4].clone(), b" ".to_vec()].concat()), 4, "entry-form");
+    is(replaced(vec![b'x'; 70_000]), 4, "entry-form");
+    let mut flipped = good[4].clone();
+    flipped[40] ^= 1;
+    assert!(replaced(flipped)[0].1.starts_with("entry-"));
+    let statement = || Statement::about("it", SUBJECT, Predicate::Revocation { grant: "aa".into() });
+    is(replaced(signed_by(&Identity::from_seed([9; 32]), statement())), 4, "entry-signer");
+    let mut newer = statement();
+    newer.predicate_type = newer.predicate_type.replace("/v1", "/v2");
+    is(replaced(signed_by(&owner(), newer)), 4, "statement-type");
+    let mut none = statement();
+    none.subject.clear();
+    is(replaced(signed_by(&owner(), none)), 4, "statement-type");
+}

@@ -1,0 +1,37 @@
+//! SQL over a log that lies in a folder.
+
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use tidegate_catalog::{
+    log::from_folder,
+    note::{Verifier, owner_of_vkey},
+    query::{self, QueryError},
+};
+
+use crate::{NodeError, file_error, home::Home};
+
+/// Answers `query` over the log in `folder` (as `tidegate audit --keep` or `run --out` leave it), or over the party's own; all rows without a query.
+///
+/// # Errors
+/// [`NodeError::Unverified`] where the log does not verify, [`NodeError::File`] for the query.
+pub async fn sql(home: &Home, folder: Option<&Path>, query: Option<&str>) -> Result<Vec<RecordBatch>, NodeError> {
+    let (owner, log) = match folder {
+        None => (home.identity()?.id(), home.path().join("log")),
+        Some(folder) => {
+            let vkey = folder.join("owner.vkey");
+            let text = std::fs::read_to_string(&vkey).map_err(|e| file_error(&vkey, e))?;
+            (owner_of_vkey(&text)?, folder.join("log"))
+        }
+    };
+    let failed = |e: QueryError| match e {
+        QueryError::Log(e) => NodeError::from(e),
+        other => NodeError::File(other.to_string()),
+    };
+    let table = tokio::task::spawn_blocking(move || query::table(&Verifier::log(&owner), &mut from_folder(log)));
+    let table = table.await.map_err(|e| NodeError::File(e.to_string()))?.map_err(failed)?;
+    match query {
+        None => Ok(table),
+        Some(query) => query::sql(table, query).await.map_err(failed),
+    }
+}
