@@ -133,12 +133,7 @@ impl Store {
     /// [`StoreError`] when the file is damaged, held by another process, or cannot be written; [`StoreError::Behind`] and [`StoreError::Forked`] where it
     /// is older than, or another than, what its log folder shows was published.
     pub fn open(folder: &Path, identity: Identity) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(folder)?;
-        let db = match Database::create(folder.join("ledger.redb")) {
-            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse),
-            db => db?,
-        };
-        Self::with(db, folder, identity)
+        Self::with(database(folder)?, folder, identity)
     }
 
     /// As [`Store::open`] over a storage backend of the caller's: for fault injection.
@@ -198,6 +193,28 @@ impl Store {
         let tx = self.db.begin_read()?;
         let name = population.to_string();
         tx.open_table(LINKS)?.range((name.as_str(), 0)..=(name.as_str(), u64::MAX))?.map(|item| decode(item?.1.value())).collect()
+    }
+}
+
+/// The database in `folder`. A new one is made under another name, so that a crash leaves a whole one or none.
+fn database(folder: &Path) -> Result<Database, StoreError> {
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join("ledger.redb");
+    if !path.exists() {
+        let new = folder.join(format!("ledger.redb.{}.new", std::process::id()));
+        drop(std::fs::remove_file(&new));
+        drop(Database::create(&new)?);
+        // Not over one that another process made meanwhile.
+        let linked = std::fs::hard_link(&new, &path);
+        std::fs::remove_file(&new)?;
+        match linked {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e.into()),
+            _ => std::fs::File::open(folder)?.sync_all()?,
+        }
+    }
+    match Database::create(path) {
+        Err(redb::DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse),
+        db => Ok(db?),
     }
 }
 

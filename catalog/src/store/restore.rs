@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use redb::{Database, WriteTransaction};
+use redb::WriteTransaction;
 use tidegate_protocol::{
     Identity, Sha256Digest,
     receipt::{JobFacts, Predicate, Statement, entry::Ending},
@@ -14,7 +14,7 @@ use tidegate_protocol::{
 use super::{
     SPENT, Store, StoreError,
     append::{ONCE, append, append_bytes, once},
-    grants, jobs, read_cost, spent_key,
+    database, grants, jobs, read_cost, spent_key,
 };
 use crate::{
     audit::open_entry,
@@ -41,12 +41,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the copy does not verify, or does not go on from what is here: nothing is changed then.
     pub fn restore(folder: &Path, identity: Identity, fetch: Fetch<'_>) -> Result<(Self, Restored), StoreError> {
-        std::fs::create_dir_all(folder)?;
-        let db = match Database::create(folder.join("ledger.redb")) {
-            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse),
-            db => db?,
-        };
-        let store = Self::unguarded(db, folder, identity)?;
+        let store = Self::unguarded(database(folder)?, folder, identity)?;
         let here = store.size()?;
         let reader = Reader::open(&Verifier::log(&store.owner()), fetch).map_err(failed)?;
         let mut heads = BTreeMap::new();
