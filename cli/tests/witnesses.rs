@@ -193,3 +193,47 @@ fn an_auditor_who_saw_one_history_takes_no_other() {
     let owner = world.ok("owner", &["id"]).trim().to_owned();
     assert!(shown.contains(&owner) && shown.contains("signed two histories"), "{shown}");
 }
+
+/// The log's folder as any static web server serves it.
+#[test]
+fn a_log_is_audited_from_a_plain_web_server() {
+    let world = World::new();
+    let (job, grant) = (world.count_job(), world.text("grant"));
+    let node = world.serve(None);
+    world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+    drop(node);
+    // Python says on its first line which port it was given.
+    let mut server = std::process::Command::new("python3")
+        .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"])
+        .arg(world.path("owner/log"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut line).unwrap();
+    let port = line.split_whitespace().skip_while(|word| *word != "port").nth(1).unwrap_or_else(|| panic!("{line}"));
+    let (url, owner) = (format!("http://127.0.0.1:{port}"), world.ok("owner", &["id"]).trim().to_owned());
+    let keep = world.text("copy");
+    let audited = world.try_run("buyer", &["audit", "--url", &url, "--owner", &owner, "--keep", &keep, "--json"]);
+    // Another owner's log it is not.
+    let buyer = world.ok("buyer", &["id"]).trim().to_owned();
+    let other = world.try_run("buyer", &["audit", "--url", &url, "--owner", &buyer, "--json"]);
+    let _ = server.kill();
+    let _ = server.wait();
+    assert!(audited.status.success(), "{}", text(&audited));
+    let report: Value = serde_json::from_slice(&audited.stdout).unwrap();
+    assert_eq!((&report["entries"], &report["outcomes"]), (&4.into(), &1.into()));
+    assert!(!other.status.success() && text(&other).contains("is not signed by"), "{}", text(&other));
+    // What was kept is a log again, whole also where another audit had verified it before, and nothing was kept then.
+    let folder = world.ok("buyer", &["audit", &keep]);
+    assert!(folder.contains("every signature"), "{folder}");
+    let node = world.serve(None);
+    let second = world.text("second");
+    world.ok("buyer", &["audit", "--peer", &node.address, "--keep", &second]);
+    let spent = world.ok("buyer", &["receipts", "sql", "SELECT COUNT(*) AS n FROM receipts", "--folder", &second]);
+    assert!(spent.contains('4'), "{spent}");
+    assert!(
+        std::fs::read(world.path("copy/log/checkpoint")).unwrap() == std::fs::read(world.path("owner/log/checkpoint")).unwrap()
+    );
+}

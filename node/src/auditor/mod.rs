@@ -13,7 +13,7 @@ use serde::Serialize;
 use tidegate_catalog::{
     audit::Report,
     log::{Reader, from_folder, read::Fetch},
-    note::{BadNote, Quorum, Verifier, owner_of_vkey},
+    note::{BadNote, Quorum, Verifier, owner_of_vkey, vkey},
 };
 use tidegate_protocol::PeerId;
 
@@ -74,29 +74,32 @@ impl Outcome {
 /// # Errors
 /// [`NodeError::Unverified`] naming the first file that does not verify; [`NodeError::File`].
 pub fn audit_folder(folder: &Path, ask: Ask<'_>) -> Result<Outcome, NodeError> {
-    let vkey = folder.join("owner.vkey");
-    let owner = owner_of_vkey(&std::fs::read_to_string(&vkey).map_err(|e| file_error(&vkey, e))?)?;
+    let key = folder.join("owner.vkey");
+    let owner = owner_of_vkey(&std::fs::read_to_string(&key).map_err(|e| file_error(&key, e))?)?;
     let held = receipts::check(folder, &owner)?;
-    audit(&owner, &held, &mut from_folder(folder.join("log")), ask)
+    audit(&owner, held, &mut from_folder(folder.join("log")), ask, false)
 }
 
-/// Audits a log that is fetched, of which the auditor holds no receipts; keeps a copy in `keep` when given.
+/// Audits a log that is fetched, of which the auditor holds no receipts; keeps a whole copy in `keep` when given, and reads what is there already from it.
 ///
 /// # Errors
 /// As [`audit_folder`].
 pub fn audit_source(owner: &PeerId, fetch: Fetch<'_>, keep: Option<PathBuf>, ask: Ask<'_>) -> Result<Outcome, NodeError> {
-    let Some(folder) = keep else { return audit(owner, &receipts::Held::default(), fetch, ask) };
+    let Some(folder) = keep else { return audit(owner, receipts::Held::default(), fetch, ask, false) };
     // The checkpoint last: a copy that was cut off is none.
     let mut checkpoint = None;
     let mut kept = source::kept(folder.join("log"), fetch, &mut checkpoint);
-    let outcome = audit(owner, &receipts::Held::default(), &mut kept, ask)?;
+    let outcome = audit(owner, receipts::Held::default(), &mut kept, ask, true)?;
     drop(kept);
-    let target = folder.join("log/checkpoint");
-    std::fs::write(&target, checkpoint.unwrap_or_default()).map_err(|e| file_error(&target, e))?;
+    for (name, bytes) in [("owner.vkey", vkey(owner).into_bytes()), ("log/checkpoint", checkpoint.unwrap_or_default())] {
+        let target = folder.join(name);
+        std::fs::write(&target, bytes).map_err(|e| file_error(&target, e))?;
+    }
     Ok(outcome)
 }
 
-fn audit(owner: &PeerId, held: &receipts::Held, fetch: Fetch<'_>, ask: Ask<'_>) -> Result<Outcome, NodeError> {
+/// All of it is read where it is to be read `anew`: what was verified before is met on the way then.
+fn audit(owner: &PeerId, mut held: receipts::Held, fetch: Fetch<'_>, ask: Ask<'_>, anew: bool) -> Result<Outcome, NodeError> {
     let log = Verifier::log(owner);
     let reader = Reader::open(&log, fetch)?;
     let now = SystemTime::now();
@@ -117,6 +120,18 @@ fn audit(owner: &PeerId, held: &receipts::Held, fetch: Fetch<'_>, ask: Ask<'_>) 
         Some(home) => memory::Memory::load(home, owner, &held.heads)?,
         None => memory::Memory::new(*owner),
     };
+    if anew && memory.frontier.size() > 0 {
+        let seen = (memory.frontier.size(), memory.frontier.root());
+        if seen.0 > size {
+            return Err(BadNote(format!(
+                "the log has {size} entries, and {} were verified before: it was cut, or is another",
+                seen.0
+            ))
+            .into());
+        }
+        held.heads.insert(seen.0, seen.1);
+        memory = memory::Memory { note: memory.note, ..memory::Memory::new(*owner) };
+    }
     let known = memory.frontier.size();
     let (mut audit, progress) = (memory.audit, ask.progress);
     let read = reader.each(&mut memory.frontier, &held.heads, fetch, |start, entries| {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tidegate_catalog::{
     log::{
-        is_log_path,
+        from_folder, is_log_path,
         read::{FILE_BYTES, Fetch},
     },
     note::BadNote,
@@ -34,13 +34,21 @@ pub fn web<'a>(client: &'a Web, url: &'a str) -> impl FnMut(&str) -> Result<Vec<
     }
 }
 
-/// Also puts what is fetched into `folder`, but for the checkpoint, which is left in `checkpoint`.
+/// Also puts what is fetched into `folder`, but for the checkpoint, which is left in `checkpoint`. A whole bundle that is there already is not fetched: it
+/// never changes, and is verified like any.
 pub(super) fn kept<'a>(
     folder: PathBuf,
     fetch: Fetch<'a>,
     checkpoint: &'a mut Option<Vec<u8>>,
 ) -> impl FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a {
+    let mut here = from_folder(folder.clone());
     move |path| {
+        if path != "checkpoint"
+            && !path.contains(".p/")
+            && let Ok(bytes) = here(path)
+        {
+            return Ok(bytes);
+        }
         let bytes = fetch(path)?;
         if path == "checkpoint" {
             *checkpoint = Some(bytes.clone());
