@@ -1,5 +1,5 @@
 //! A log as a stranger serves it: checkpoints, proofs, tiles.
-use tidegate_catalog::{audit, log, note};
+use tidegate_catalog::{audit, evidence, log, note, witness};
 use tidegate_protocol::{Identity, PeerId};
 
 fn owner() -> PeerId {
@@ -13,6 +13,16 @@ pub fn run(bytes: &[u8]) {
     assert!(note::open_checkpoint(&text, &owner).is_err(), "nothing here is signed");
     assert!(note::check_proof(&text, bytes, &owner).is_err());
     let _ = note::owner_of_vkey(&text);
+    if let Ok(verifier) = note::Verifier::parse(&text) {
+        assert_eq!(verifier.vkey(), text.trim(), "one spelling");
+    }
+    if let Ok(read) = note::Note::parse(&text) {
+        assert_eq!(note::Note::parse(&read.to_text()).as_ref(), Ok(&read));
+    }
+    if let Ok(request) = witness::AddCheckpoint::parse(&text) {
+        assert_eq!(witness::AddCheckpoint::parse(&request.to_body()).as_ref(), Ok(&request));
+    }
+    assert!(serde_json::from_slice::<evidence::Evidence>(bytes).map_or(true, |e| e.check().is_err()), "nothing here is signed");
     let _ = log::is_log_path(&text);
     let _ = audit::open_entry(bytes, &owner);
 
