@@ -63,6 +63,34 @@ fn each_checkpoint_that_goes_on_is_cosigned_and_kept_over_a_restart() {
     quorum.check(&proven.note, soon()).unwrap();
 }
 
+/// Witnesses that answer at different times: what each has said of a checkpoint stays, on disk and in proofs.
+#[test]
+fn cosignatures_of_one_checkpoint_add_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = begun(&dir.path().join("owner"));
+    let parties = [7, 8, 9].map(|seed| cosigner(&Identity::from_seed([seed; 32])));
+    let note = store.checkpoint().unwrap();
+    for (party, key) in &parties {
+        // The first one twice: it still counts once.
+        let line = tidegate_catalog::note::cosign(party, key, &note.text, soon());
+        store.cosigned(note.clone(), vec![line.clone()]).unwrap();
+        store.cosigned(note.clone(), vec![line]).unwrap();
+    }
+    let quorum = Quorum::of(parties.iter().map(|(party, _)| party.clone()).collect(), 3).unwrap();
+    let published = Note::parse(&std::fs::read_to_string(store.log_folder().join("checkpoint")).unwrap()).unwrap();
+    assert_eq!(published.signatures.len(), 4);
+    quorum.check(&published, soon()).unwrap();
+    quorum.check(&store.last_cosigned().unwrap().unwrap().1, soon()).unwrap();
+    // A new checkpoint begins anew; what comes late for the old one takes nothing from it.
+    more(&store, 0, 1);
+    let newer = store.checkpoint().unwrap();
+    let (party, key) = &parties[0];
+    let late = tidegate_catalog::note::cosign(party, key, &note.text, soon());
+    store.cosigned(newer.clone(), vec![tidegate_catalog::note::cosign(party, key, &newer.text, soon())]).unwrap();
+    store.cosigned(note, vec![late]).unwrap();
+    assert_eq!(store.last_cosigned().unwrap().unwrap().1.text, newer.text);
+}
+
 #[test]
 fn what_tlog_witness_refuses_is_refused_by_its_status() {
     let dir = tempfile::tempdir().unwrap();

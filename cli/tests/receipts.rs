@@ -94,8 +94,7 @@ fn entries_on(data: &str, keys: &World) -> Vec<Value> {
     let output = |name: &str| format!("{{ name = \"{name}\", lo = 0, hi = 1, reducer = \"mean\", default = 0 }}");
     let jobs = [
         "rho = 0.1\n[sql]\nquery = \"SELECT city, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY city\"\n".to_owned(),
-        "rho = 0.1\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset WHERE 100 / spend > 3\"\nkeys = []\n"
-            .replace("keys = []\n", ""),
+        "rho = 0.1\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset WHERE 100 / spend > 3\"\n".to_owned(),
         format!(
             "rho = 0.1\n[wasm]\nmodule = \"heavy.wasm\"\nselect = \"SELECT spend FROM dataset\"\noutputs = [{}, {}]\n",
             output("a"),

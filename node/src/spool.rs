@@ -122,8 +122,7 @@ pub(crate) fn take(home: &Home, store: &Store) -> Result<Vec<Word>, NodeError> {
         match act(store, &word) {
             Ok(()) => {}
             Err(NodeError::File(why)) => {
-                tracing::warn!("{why}");
-                std::fs::write(path.with_extension("error"), why).map_err(|e| file_error(&path, e))?;
+                refuse(&path, &why)?;
                 continue;
             }
             Err(e) => return Err(e),
@@ -134,11 +133,24 @@ pub(crate) fn take(home: &Home, store: &Store) -> Result<Vec<Word>, NodeError> {
     Ok(done)
 }
 
-/// A word, unless it was refused before.
+/// A word, unless it is none, or was refused before.
 fn read(path: &Path) -> Result<Option<Word>, NodeError> {
     if path.with_extension("error").exists() {
         return Ok(None);
     }
     let bytes = std::fs::read(path).map_err(|e| file_error(path, e))?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| file_error(path, e))
+    match serde_json::from_slice(&bytes) {
+        Ok(word) => Ok(Some(word)),
+        Err(e) => {
+            // It holds up no other.
+            refuse(path, &file_error(path, e).to_string())?;
+            Ok(None)
+        }
+    }
+}
+
+/// Says why a word was not done, to the command that waits for it.
+fn refuse(path: &Path, why: &str) -> Result<(), NodeError> {
+    tracing::warn!("{why}");
+    std::fs::write(path.with_extension("error"), why).map_err(|e| file_error(path, e))
 }

@@ -2,7 +2,7 @@
 
 use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
 use tidegate_protocol::{
-    ContentHash, Identity, PeerId, Sha256Digest, Signed, limits,
+    Identity, PeerId, Sha256Digest, Signed, limits,
     receipt::{Predicate, Statement, entry::Turned},
 };
 
@@ -72,17 +72,6 @@ impl Store {
         })?;
         self.export()?;
         Ok(index)
-    }
-
-    /// Whether a refusal of this job is in the log already.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn refused(&self, job: &ContentHash, outcome: Turned) -> Result<bool, StoreError> {
-        use redb::ReadableDatabase as _;
-        let tx = self.db.begin_read()?;
-        let key = format!("refusal {job} {}", matches!(outcome, Turned::RefusedByBudget));
-        Ok(tx.open_table(ONCE)?.get(key.as_str())?.is_some())
     }
 
     /// Whose log it is.

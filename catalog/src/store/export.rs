@@ -147,20 +147,28 @@ impl Store {
         let checkpoint = checkpoint::open(&note, &Verifier::log(&self.identity.id())).map_err(record)?;
         self.meet(&checkpoint)?;
         note.signatures.extend(cosignatures);
-        let text = note.to_text();
-        let kept = text.clone();
+        let size = checkpoint.size;
         let newest = self.committer.run(move |tx| {
             let mut meta = tx.open_table(META)?;
             let before = meta.get(COSIGNED)?.map(|v| v.value().to_owned());
-            let before = before.and_then(|text| Checkpoint::of_text(&Note::parse(&text).ok()?.text).ok());
-            let newest = before.is_none_or(|before| before.size <= checkpoint.size);
-            if newest {
-                meta.insert(COSIGNED, kept.as_str())?;
+            let before = before.and_then(|text| Note::parse(&text).ok());
+            let mut note = note.clone();
+            match before.and_then(|before| Some((Checkpoint::of_text(&before.text).ok()?, before))) {
+                Some((older, _)) if older.size > size => return Ok(None),
+                // Those who cosigned it before and do not answer now have cosigned it all the same.
+                Some((_, before)) if before.text == note.text => {
+                    let news = |s: &NoteSignature| !note.signatures.iter().any(|n| (&n.name, n.id) == (&s.name, s.id));
+                    let others: Vec<_> = before.signatures.into_iter().filter(news).collect();
+                    note.signatures.extend(others);
+                }
+                _ => {}
             }
-            Ok(newest)
+            let text = note.to_text();
+            meta.insert(COSIGNED, text.as_str())?;
+            Ok(Some(text))
         })?;
         let done = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest && *done == Checkpoint::of_text(&note.text).map_err(record)?.size {
+        if let Some(text) = newest.filter(|_| *done == size) {
             write::checkpoint(&self.log_folder(), &text)?;
         }
         Ok(())

@@ -39,7 +39,8 @@ impl Store {
     /// Opens the store in `folder` and appends what a copy of its own log has more, as far as its checkpoint goes.
     ///
     /// # Errors
-    /// [`StoreError`] where the copy does not verify, or does not go on from what is here: nothing is changed then.
+    /// [`StoreError`] where the copy does not verify, or does not go on from what is here: nothing is changed then. [`StoreError::Behind`] also
+    /// where the log's folder shows that still more was published: what the copy had is here then.
     pub fn restore(folder: &Path, identity: Identity, fetch: Fetch<'_>) -> Result<(Self, Restored), StoreError> {
         let store = Self::unguarded(database(folder)?, folder, identity)?;
         let here = store.size()?;

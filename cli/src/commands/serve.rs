@@ -6,7 +6,7 @@ use tidegate_exchange::{bind, blobs::Served, local_address, serve};
 use tidegate_node::{
     doctor::missing_walls,
     home::Home,
-    provider::{Known, Provider, Wishes},
+    provider::{Known, Provider, Wishes, remembered},
 };
 
 /// Where to listen.
@@ -69,26 +69,4 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     router.shutdown().await?;
     served.shutdown().await;
     Ok(())
-}
-
-/// The witnesses that were named before and those that are named now.
-fn remembered(home: &Home, now: &[Known]) -> anyhow::Result<Vec<Known>> {
-    let path = home.witnesses();
-    let mut known = Vec::new();
-    if path.exists() {
-        let text = std::fs::read_to_string(&path)?;
-        for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
-            known.push(line.parse::<Known>().map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?);
-        }
-    }
-    for one in now {
-        // The same witness at another place has moved.
-        known.retain(|other: &Known| other.verifier != one.verifier);
-        known.push(one.clone());
-    }
-    if !now.is_empty() {
-        let lines: String = known.iter().map(|one| format!("{one}\n")).collect();
-        std::fs::write(&path, lines)?;
-    }
-    Ok(known)
 }

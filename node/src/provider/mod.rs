@@ -44,7 +44,7 @@ mod turns;
 pub(crate) mod witnesses;
 
 pub use slots::Wishes;
-pub use witnesses::Known;
+pub use witnesses::{Known, remembered};
 
 /// How long a peer that was allowed files may begin to fetch one.
 const COPY_TIME: Duration = Duration::from_secs(3600);

@@ -132,6 +132,8 @@ impl Provider {
         gone: &CancellationToken,
     ) -> Result<JobRecord, Refusal> {
         let peer = job.signer();
+        // Before the slot begins: the first job pays for it with its buyer's time alone.
+        let build = self.build().await?;
         let _turn = self.turns.take(job.id()).await;
         let known = self.store.job(&peer, &job.body().request).map_err(unavailable)?;
         if let Some(record) = &known
@@ -164,7 +166,6 @@ impl Provider {
         };
         fault::point("before-reserve");
         self.keep_program(&admitted.job, attachment).await?;
-        let build = self.build().await?;
         let reserved = self.reserve(&admitted, peer, build).inspect_err(|_| self.drop_program(&admitted.job.id()))?;
         match reserved {
             Ok(reservation) => {

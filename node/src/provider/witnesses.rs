@@ -6,7 +6,7 @@ use std::{
     fmt,
     str::FromStr,
     sync::OnceLock,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tidegate_catalog::{
@@ -23,10 +23,12 @@ use tidegate_protocol::{
 use tokio::sync::Mutex;
 
 use super::unavailable;
-use crate::NodeError;
+use crate::{NodeError, file_error, home::Home};
 
 /// How long a result waits for cosignatures that its policy wants.
 const WAIT: Duration = Duration::from_secs(20);
+/// How long none is asked again, where one did not cosign.
+const PAUSE: Duration = Duration::from_secs(2);
 /// How long one witness may take.
 const EACH: Duration = Duration::from_secs(8);
 
@@ -81,8 +83,34 @@ pub(super) struct Witnesses {
     web: Web,
     /// Sizes that they hold, as far as is known; held while one checkpoint is brought round.
     holds: Mutex<HashMap<String, u64>>,
+    /// Not before, where one did not cosign.
+    again: Mutex<Option<Instant>>,
     /// Why nothing is served any more.
     stopped: OnceLock<String>,
+}
+
+/// The witnesses of `home` that were named before, and those that are named `now`, which are remembered.
+///
+/// # Errors
+/// [`NodeError::File`] naming the line that is none.
+pub fn remembered(home: &Home, now: &[Known]) -> Result<Vec<Known>, NodeError> {
+    let path = home.witnesses();
+    let text = match std::fs::read_to_string(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        text => text.map_err(|e| file_error(&path, e))?,
+    };
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let mut known = lines.map(|line| line.parse::<Known>().map_err(|e| file_error(&path, e))).collect::<Result<Vec<_>, _>>()?;
+    for one in now {
+        // The same witness at another place has moved.
+        known.retain(|other| other.verifier != one.verifier);
+        known.push(one.clone());
+    }
+    if !now.is_empty() {
+        let lines: String = known.iter().map(|one| format!("{one}\n")).collect();
+        std::fs::write(&path, lines).map_err(|e| file_error(&path, e))?;
+    }
+    Ok(known)
 }
 
 /// The quorum that a policy asks for.
@@ -93,8 +121,8 @@ pub(crate) fn quorum(rule: &WitnessRule) -> Result<Quorum, tidegate_catalog::not
 
 impl Witnesses {
     pub(super) fn of(known: Vec<Known>) -> Result<Self, NodeError> {
-        let (endpoint, holds, stopped) = Default::default();
-        Ok(Self { known, endpoint, web: Web::new()?, holds, stopped })
+        let (endpoint, holds, again, stopped) = Default::default();
+        Ok(Self { known, endpoint, web: Web::new()?, holds, again, stopped })
     }
 
     pub(super) fn connect(&self, endpoint: Endpoint) {
@@ -186,7 +214,10 @@ impl Witnesses {
     pub(super) async fn push(&self, store: &Store) {
         let (size, Ok(last)) = (store.published(), store.last_cosigned()) else { return };
         let all = |note: &Note| self.known.iter().all(|known| note.signatures.iter().any(|s| s.name == known.verifier.name));
-        if !self.known.is_empty() && !last.is_some_and(|(head, note)| head.size == size && all(&note)) {
+        if self.known.is_empty() || last.is_some_and(|(head, note)| head.size == size && all(&note)) {
+            return;
+        }
+        if self.again.lock().await.is_none_or(|again| again <= Instant::now()) {
             self.bring_to_all(store).await;
         }
     }
@@ -212,6 +243,8 @@ impl Witnesses {
                 Err(_) => tracing::warn!("the witness {name} did not answer in time"),
             }
         }
+        let complete = lines.len() == self.known.len();
+        *self.again.lock().await = (!complete).then(|| Instant::now() + PAUSE);
         if !lines.is_empty()
             && let Err(e) = store.cosigned(note, lines)
         {
@@ -234,12 +267,12 @@ impl Witnesses {
                     // It may be of a checkpoint that was brought a moment ago.
                     let here = store.size().map_err(|e| e.to_string())?;
                     if seen > here {
-                        self.stop(&StoreError::Behind { seen, here });
+                        self.stop(known, &StoreError::Behind { seen, here });
                     }
                     return Err(format!("it holds {seen} entries"));
                 }
                 Said::Holds(seen) if seen == old => {
-                    self.stop(&StoreError::Forked { size: seen });
+                    self.stop(known, &StoreError::Forked { size: seen });
                     return Err("it holds another history of as many entries".into());
                 }
                 Said::Holds(seen) => old = seen,
@@ -248,9 +281,11 @@ impl Witnesses {
         Err("it holds another size each time".into())
     }
 
-    fn stop(&self, why: &StoreError) {
+    /// A witness has only its word for it here: the owner chose it, and is told which it was.
+    fn stop(&self, known: &Known, why: &StoreError) {
+        let why = format!("the witness {} says: {why}", known.verifier.name);
         tracing::error!("nothing is served any more: {why}");
-        drop(self.stopped.set(why.to_string()));
+        drop(self.stopped.set(why));
     }
 
     /// Waits until so many of its policy's witnesses have cosigned a checkpoint that has entry `index`.
