@@ -52,9 +52,11 @@ def main():
     print("   " + tidegate("owner", "publish", data / "rand_hie.parquet", "--name", "rand-hie", "--unit", "zper", "--policy",
                            root / "demo/policy.toml", "--mock", data / "rand_hie_mock.parquet").replace("\n", "\n   "))
     buyer = tidegate("builder", "init")
-    tidegate("auditor", "init")
+    auditor = tidegate("auditor", "init")
     grant = homes / "grant"
     tidegate("owner", "grant", "rand-hie", "--to", buyer, "--rho", "2", "--out", grant)
+    replays = homes / "replays"
+    tidegate("owner", "grant", "rand-hie", "--to", auditor, "--action", "replay", "--out", replays)
     tidegate("witness", "init")
     witness, place = start("witness", "witness", "--for", owner)
     try:
@@ -62,7 +64,7 @@ def main():
         shutil.copytree(homes / "owner", homes / "snapshot")
         try:
             jobs(address, grant)
-            audit(address, place)
+            audit(address, place, replays, data)
             attacks(address, grant)
         finally:
             stop(node)
@@ -80,7 +82,7 @@ def jobs(address, grant):
         print(tidegate("builder", "run", root / f"demo/{job}.toml", "--to", address, "--grant", grant, "--out", out))
 
 
-def audit(address, place):
+def audit(address, place, replays, data):
     print("\n3. The auditor fetches the owner's log and checks all of it, and the builder's receipts against it; a witness has cosigned it.")
     # Cosignatures come a moment after the entry.
     args = ["audit", out, "--peer", address, "--keep", out, "--witness", place.split("@")[0]]
@@ -89,6 +91,12 @@ def audit(address, place):
             break
         time.sleep(0.2)
     print("   " + tidegate("auditor", *args).replace("\n", "\n   "))
+    print("   The owner lets this auditor, who holds the same rows, run receipts' jobs again.")
+    for name in ["spending", "heavy"]:
+        entry = (out / f"receipts/{name}.tlog-proof").read_text().split("\n")[1].split()[1]
+        said = tidegate("auditor", "replay", entry, "--to", address, "--grant", replays, "--data", data, "--receipt", out / f"receipts/{name}.dsse.json")
+        print("   " + said.replace("\n", "\n   "))
+        promise(f"the sums that were noised for {name} are those of the published rows", "SAME" in said)
 
 
 def attacks(address, grant):

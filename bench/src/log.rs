@@ -139,7 +139,7 @@ pub(crate) fn run(entries: usize) -> anyhow::Result<()> {
                             return Ok(());
                         }
                         if let Ok(reservation) = store.reserve(numbered(&template, number))? {
-                            store.finish(reservation, format!("result {number}"))?;
+                            store.finish(reservation, format!("result {number}"), Sha256Digest([5; 32]))?;
                         }
                     }
                 })

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use crate::common::{ask, audited, cost, grant, owner, population, publication};
+use crate::common::{SUMS, ask, audited, cost, grant, owner, population, publication};
 use redb::StorageBackend;
 use tidegate_catalog::{State, Store, log::from_folder, log::fsck::fsck, note::Verifier};
 use tidegate_protocol::Sha256Digest;
@@ -102,7 +102,7 @@ fn work(store: &Store, done: &mut Done) -> Result<(), Box<dyn std::error::Error>
     }
     let reservation = store.reserve(ask(1, 100))?.map_err(|_| "done before")?;
     done.reserved = 100;
-    let State::Done { result, .. } = store.finish(reservation, "the noised bytes".into())?.state else {
+    let State::Done { result, .. } = store.finish(reservation, "the noised bytes".into(), SUMS)?.state else {
         return Err("no result".into());
     };
     done.finished = Some(result);
@@ -137,7 +137,7 @@ fn once(acts: usize, keep: usize) -> bool {
     }
     // What a crash cut off is finished, and then everything adds up.
     for reservation in store.unfinished().unwrap() {
-        store.finish(reservation, "after the crash".into()).unwrap();
+        store.finish(reservation, "after the crash".into(), SUMS).unwrap();
     }
     store.export().unwrap();
     let mut fetch = from_folder(store.log_folder());

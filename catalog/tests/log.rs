@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{GRANT, ask, audited, begun, owner, population};
+use crate::common::{SUMS, GRANT, ask, audited, begun, owner, population};
 use tidegate_catalog::{
     Store, StoreError,
     evidence::Evidence,
@@ -24,7 +24,7 @@ fn filled(folder: &Path, from: u32, jobs: u32) -> Store {
     let store = if from == 0 { begun(folder) } else { Store::open(folder, owner()).unwrap() };
     for i in from..from + jobs {
         let reservation = store.reserve(ask(i, 1)).unwrap().unwrap();
-        store.finish(reservation, format!("result {i}")).unwrap();
+        store.finish(reservation, format!("result {i}"), SUMS).unwrap();
         if i % 40 == 0 {
             store.export().unwrap();
         }

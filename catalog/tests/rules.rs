@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::common::{GRANT, ask, cost, grant, manifest, owner, population, publication, soon};
+use crate::common::{GRANT, SUMS, ask, cost, grant, manifest, owner, population, publication, soon};
 use tidegate_catalog::audit::Audit;
 use tidegate_protocol::{
     ContentHash, Identity, Sha256Digest, Signed,
@@ -28,7 +28,7 @@ fn facts(request: u32, after: Option<&JobFacts>) -> JobFacts {
 }
 
 fn outcome(facts: &JobFacts, intent: u64) -> Predicate {
-    Predicate::Outcome { facts: Box::new(facts.clone()), intent, mode: "dp".into(), outcome: Ending::Released }
+    Predicate::Outcome { facts: Box::new(facts.clone()), intent, mode: "dp".into(), outcome: Ending::Released, commitment: Some(Sha256Digest([5; 32])) }
 }
 
 /// A log of a dataset, a grant, a job that is done and one that runs.
@@ -112,10 +112,17 @@ fn jobs_and_charges() {
     is(with(3, |p| *p = outcome(&changed, 2)), 3, "same-facts");
     let closed = |mode: &str| {
         let (facts, outcome) = (Box::new(facts(1, None)), Ending::SpentNotReleased);
-        with(3, |p| *p = Predicate::Outcome { facts, intent: 2, mode: mode.into(), outcome })
+        with(3, |p| *p = Predicate::Outcome { facts, intent: 2, mode: mode.into(), outcome, commitment: None })
     };
     assert_eq!(closed("none"), []);
     is(closed("dp"), 3, "mode");
+    let committed = |ending, to| {
+        let mode = if ending == Ending::Released { "dp" } else { "none" };
+        let facts = Box::new(facts(1, None));
+        with(3, |p| *p = Predicate::Outcome { facts, intent: 2, mode: mode.into(), outcome: ending, commitment: to })
+    };
+    is(committed(Ending::Released, None), 3, "commitment");
+    is(committed(Ending::SpentNotReleased, Some(SUMS)), 3, "commitment");
     is(job(|f| f.approval = Some(ContentHash([4; 32]))), 4, "approval-logged");
 }
 

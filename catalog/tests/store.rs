@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::common::{ask, audited, begun, column, cost, owner, population};
+use crate::common::{SUMS, ask, audited, begun, column, cost, owner, population};
 use tidegate_catalog::{ReserveError, State, Store, note};
 
 #[test]
@@ -14,7 +14,7 @@ fn the_same_request_is_charged_once_and_another_body_is_a_conflict() {
     let store = Store::open(dir.path(), owner()).unwrap();
     let reservation = store.reserve(ask(1, 100)).unwrap().unwrap();
     assert!(store.reserve(ask(1, 100)).unwrap().is_ok(), "still running: the same reservation");
-    let first = store.finish(reservation, "one".into()).unwrap();
+    let first = store.finish(reservation, "one".into(), SUMS).unwrap();
     let again = store.reserve(ask(1, 100)).unwrap().unwrap_err();
     assert_eq!(first, again);
     assert!(matches!(store.reserve(ask(1, 200)), Err(ReserveError::Conflict(_))));
@@ -27,8 +27,8 @@ fn a_second_run_of_one_job_cannot_replace_its_result() {
     let store = Store::open(dir.path(), owner()).unwrap();
     let one = store.reserve(ask(1, 100)).unwrap().unwrap();
     let two = store.reserve(ask(1, 100)).unwrap().unwrap();
-    store.finish(one, "first noise".into()).unwrap();
-    let kept = store.finish(two, "fresh noise".into()).unwrap();
+    store.finish(one, "first noise".into(), SUMS).unwrap();
+    let kept = store.finish(two, "fresh noise".into(), SUMS).unwrap();
     assert!(matches!(kept.state, State::Done { result, .. } if result == "first noise"));
 }
 
@@ -60,7 +60,7 @@ fn a_reopened_store_names_what_was_charged_but_not_finished() {
     let store = Store::open(dir.path(), owner()).unwrap();
     let mut unfinished = store.unfinished().unwrap();
     assert_eq!(unfinished.len(), 1);
-    store.finish(unfinished.remove(0), "late".into()).unwrap();
+    store.finish(unfinished.remove(0), "late".into(), SUMS).unwrap();
     store.export().unwrap();
     let report = audited(store.log_folder()).unwrap();
     assert_eq!((report.intents, report.outcomes, report.open, report.findings), (1, 1, vec![], vec![]));
@@ -72,7 +72,7 @@ fn the_exported_log_verifies_across_bundles_and_any_altered_byte_is_found() {
     let store = begun(dir.path());
     for i in 0..139 {
         let reservation = store.reserve(ask(i, 1)).unwrap().unwrap();
-        store.finish(reservation, format!("result {i}")).unwrap();
+        store.finish(reservation, format!("result {i}"), SUMS).unwrap();
         if i % 50 == 0 {
             store.export().unwrap();
         }
@@ -114,7 +114,7 @@ fn a_job_whose_receipt_would_not_fit_the_log_is_not_charged() {
         let mut ask = ask(columns, 1);
         ask.facts.mechanism.columns = (0..columns as usize).map(column).collect();
         match store.reserve(ask) {
-            Ok(reservation) => drop(store.finish(reservation.unwrap(), "result".into()).unwrap()),
+            Ok(reservation) => drop(store.finish(reservation.unwrap(), "result".into(), SUMS).unwrap()),
             Err(ReserveError::Oversized { .. }) => refused = true,
             Err(e) => panic!("{e}"),
         }
@@ -171,14 +171,14 @@ fn a_full_disk_refuses_the_reservation_and_loses_no_result() {
     // Full once the charge is durable: the result cannot be kept, so it is not revealed, and the job waits.
     let reservation = store.reserve(ask(2, 100)).unwrap().unwrap();
     full.store(true, Ordering::SeqCst);
-    assert!(store.finish(reservation, "never seen".into()).is_err());
+    assert!(store.finish(reservation, "never seen".into(), SUMS).is_err());
     drop(store);
     full.store(false, Ordering::SeqCst);
     let store = open();
     assert_eq!(store.spent(&population, None).unwrap(), cost(100), "charged once");
     let mut unfinished = store.unfinished().unwrap();
     assert_eq!(unfinished.len(), 1);
-    let done = store.finish(unfinished.remove(0), "kept".into()).unwrap();
+    let done = store.finish(unfinished.remove(0), "kept".into(), SUMS).unwrap();
     assert_eq!(store.reserve(ask(2, 100)).unwrap().unwrap_err(), done);
     assert_eq!(store.spent(&population, None).unwrap(), cost(100));
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{ask, audited, begun, owner, soon};
+use crate::common::{SUMS, ask, audited, begun, owner, soon};
 use tidegate_catalog::{
     evidence::Evidence,
     log::{from_folder, prefix::prefix},
@@ -42,7 +42,7 @@ fn make(target: &Path) {
         let reservation = store.reserve(ask(i, 10)).unwrap().unwrap();
         let result = format!("{{\"result\":{i}}}");
         if i < 2 {
-            let record = store.finish(reservation, result.clone()).unwrap();
+            let record = store.finish(reservation, result.clone(), SUMS).unwrap();
             store.export().unwrap();
             let tidegate_catalog::State::Done { outcome, .. } = record.state else { panic!("no result") };
             let (envelope, proof) = store.prove(outcome).unwrap();
@@ -69,7 +69,7 @@ fn make(target: &Path) {
     let fork = begun(&dir.path().join("fork"));
     for i in 10..15 {
         let reservation = fork.reserve(ask(i, 10)).unwrap().unwrap();
-        fork.finish(reservation, "other".into()).unwrap();
+        fork.finish(reservation, "other".into(), SUMS).unwrap();
     }
     fork.export().unwrap();
     let other = fork.checkpoint().unwrap();

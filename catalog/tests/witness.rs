@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{ask, begun, owner, soon};
+use crate::common::{SUMS, ask, begun, owner, soon};
 use tidegate_catalog::{
     Store,
     log::from_folder,
@@ -22,7 +22,7 @@ fn witness(dir: &Path) -> Witness {
 fn more(store: &Store, from: u32, jobs: u32) {
     for i in from..from + jobs {
         let reservation = store.reserve(ask(i, 1)).unwrap().unwrap();
-        store.finish(reservation, format!("result {i}")).unwrap();
+        store.finish(reservation, format!("result {i}"), SUMS).unwrap();
     }
     store.export().unwrap();
 }

@@ -70,6 +70,8 @@ enum Command {
     Fetch(commands::fetch::Args),
     /// Check receipts and the log's whole history.
     Audit(commands::audit::Args),
+    /// Run a receipt's job again over the same rows, and hold its sums against what the receipt commits to.
+    Replay(commands::replay::Args),
     /// Show this party's own receipt log.
     #[command(subcommand)]
     Receipts(commands::receipts::Args),
@@ -157,6 +159,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Doctor(args) => commands::doctor::run(&home, args).await,
             Command::Fetch(args) => commands::fetch::run(&home, args).await.map(done),
             Command::Audit(args) => commands::audit::run(&home, args).await,
+            Command::Replay(args) => commands::replay::run(&home, args).await,
             // Handled before any of this was set up.
             Command::Worker | Command::Runner { .. } => Ok(std::process::ExitCode::FAILURE),
         }

@@ -21,6 +21,7 @@ mod publish;
 mod quarantine;
 mod queries;
 mod receipts;
+mod replay;
 mod reviewed;
 mod runner;
 mod scoring;

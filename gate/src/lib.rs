@@ -23,6 +23,7 @@
 
 mod accumulate;
 mod calibrate;
+mod commitment;
 mod convert;
 mod noise;
 mod noised;
@@ -35,6 +36,7 @@ mod shape;
 mod terms;
 
 pub use accumulate::{Field, GroupSums, Largest, Sums};
+pub use commitment::Committing;
 pub use calibrate::{Calibration, Split, Threshold};
 pub use convert::{epsilon_of, rho_of};
 pub use noise::Noise;

@@ -12,7 +12,7 @@ use tidegate_catalog::note;
 use tidegate_exchange::{Address, Endpoint, ask, bind, blobs};
 use tidegate_protocol::{
     Code, ContentHash, Cost, Identity, Job, PeerId, Sha256Digest, Signed,
-    frame::{Delivery, Reply, Request},
+    frame::{Delivery, Opening, Reply, Request},
     manifest::Manifest,
     policy::Policy,
     receipt::{Predicate, Statement},
@@ -226,6 +226,33 @@ impl Buyer {
             return Err(NodeError::Unverified("the peer answered something else than a log file".into()));
         };
         STANDARD.decode(text).map_err(|e| NodeError::Unverified(e.to_string()))
+    }
+
+    /// What it takes to run the job of the receipt at `entry` again.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] where policy or grant does not allow it.
+    pub async fn opening(&self, to: &Address, entry: u64, grant: &str) -> Result<Opening, NodeError> {
+        let Reply::Opened(opening) = self.ask(to, &Request::Replay { entry, grant: grant.into() }, &[]).await? else {
+            return Err(NodeError::Unverified("the peer answered something else than an opened receipt".into()));
+        };
+        Ok(*opening)
+    }
+
+    /// Fetches what the peer lets this party have by its hash.
+    ///
+    /// # Errors
+    /// [`NodeError::Net`].
+    pub async fn fetch_blob(
+        &self,
+        home: &Path,
+        from: &Address,
+        hash: ContentHash,
+        target: &Path,
+        progress: blobs::Progress<'_>,
+    ) -> Result<(), NodeError> {
+        blobs::fetch(&self.endpoint, &home.join("fetched"), from, hash, target, progress).await?;
+        Ok(())
     }
 
     /// Closes the endpoint in good order.

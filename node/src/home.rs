@@ -71,6 +71,11 @@ impl Home {
         self.programs().join(job.to_string())
     }
 
+    /// Where what came with jobs is kept that auditors may run again, by the hashes of its parts.
+    pub fn kept_programs(&self) -> PathBuf {
+        self.0.join("kept-programs")
+    }
+
     /// Where code lies that components were compiled to.
     pub fn codes(&self) -> PathBuf {
         self.0.join("code")

@@ -16,6 +16,7 @@ pub mod budget;
 pub mod buyer;
 pub mod check;
 pub mod code;
+mod defaults;
 pub mod doctor;
 mod fault;
 pub mod grants;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, Cost, Envelope, Refusal};
+use crate::{ContentHash, Cost, Envelope, Refusal, Sha256Digest};
 
 /// ALPN of the job protocol.
 pub const ALPN: &[u8] = b"tidegate/job/1";
@@ -38,6 +38,13 @@ pub enum Request {
     LogFile {
         /// C2SP tlog-tiles path.
         path: String,
+    },
+    /// What it takes to run a receipt's job again, for an auditor who may.
+    Replay {
+        /// Log index of the receipt.
+        entry: u64,
+        /// Biscuit token, base64.
+        grant: String,
     },
     /// Cosign a checkpoint, as a witness.
     AddCheckpoint {
@@ -76,6 +83,31 @@ pub struct Delivery {
     pub earlier: Option<Envelope>,
 }
 
+/// What it takes to run a receipt's job again over the rows that it read, and to hold the sums against what the receipt commits to.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Opening {
+    /// The buyer's signed job.
+    pub job: Envelope,
+    /// The receipt as logged.
+    pub receipt: Envelope,
+    /// C2SP tlog-proof of it, checkpoint included.
+    pub proof: String,
+    /// Salt of the commitment.
+    pub salt: Sha256Digest,
+    /// Key of the function that chooses among a unit's rows and groups, and lays units into blocks.
+    pub prf: Sha256Digest,
+    /// BLAKE3 of what came with the job, which may be fetched over the blobs protocol; none where nothing came, or it is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<ContentHash>,
+}
+
+impl std::fmt::Debug for Opening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Opening(withheld)")
+    }
+}
+
 /// What the owner answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -88,6 +120,8 @@ pub enum Reply {
     Replicating,
     /// A log file, base64.
     LogFile(String),
+    /// What was asked for to run a job again.
+    Opened(Box<Opening>),
     /// A witness's cosignature lines.
     Cosigned(String),
     /// A witness has another size than the request says that it has: a C2SP conflict.

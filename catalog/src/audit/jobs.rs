@@ -25,6 +25,14 @@ pub(super) fn is_in_time(facts: &JobFacts, now: SystemTime) -> Result<(), Broken
     Ok(())
 }
 
+/// A result commits to what it was made of; where there is none, there is nothing to commit to.
+pub(super) fn commits(outcome: Ending, commitment: Option<Sha256Digest>) -> Result<(), Broken> {
+    if (outcome == Ending::Released) == commitment.is_some() {
+        return Ok(());
+    }
+    Err(("commitment", "a result without a commitment to its sums, or a commitment without a result".into()))
+}
+
 pub(super) fn time(text: &str) -> Result<SystemTime, Broken> {
     text.parse::<jiff::Timestamp>().map(SystemTime::from).map_err(|_| ("time", format!("{text:?} is no RFC 3339 time")))
 }

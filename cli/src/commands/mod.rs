@@ -16,6 +16,7 @@ pub(crate) mod publish;
 pub(crate) mod quarantine;
 pub(crate) mod receipts;
 pub(crate) mod rehearse;
+pub(crate) mod replay;
 pub(crate) mod review;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -1,7 +1,7 @@
 //! The auditor's side: read a log from a folder, a peer or a web server, check all of it, and check receipts against it.
 //!
 //! [`source`] says where from, [`receipts`] checks what buyers hold, [`memory`] keeps what was verified, so that the next audit goes on from there and no
-//! history is accepted that is not the one seen before, [`forks`] keeps what shows that there are two.
+//! history is accepted that is not the one seen before, [`forks`] keeps what shows that there are two. [`replay`] runs a receipt's job again.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +22,7 @@ use crate::{NodeError, file_error, home::Home};
 pub mod forks;
 mod memory;
 mod receipts;
+pub mod replay;
 pub mod source;
 pub mod sql;
 

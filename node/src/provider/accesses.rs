@@ -31,13 +31,13 @@ pub(super) async fn open_store(home: &Home, identity: &Identity) -> Result<Store
     }
 }
 
-fn now() -> String {
+pub(super) fn now() -> String {
     jiff::Timestamp::now().to_string()
 }
 
 impl Provider {
     /// Logs `predicate`, durably.
-    async fn log(&self, name: String, subject: Sha256Digest, predicate: Predicate) -> Result<(), Refusal> {
+    pub(super) async fn log(&self, name: String, subject: Sha256Digest, predicate: Predicate) -> Result<(), Refusal> {
         let store = self.store.clone();
         let logging = tokio::task::spawn_blocking(move || store.record(&name, subject, predicate));
         logging.await.map_err(unavailable)?.map(|_| ()).map_err(unavailable)

@@ -37,6 +37,7 @@ mod accesses;
 mod clock;
 mod hourly;
 mod models;
+mod replays;
 mod run;
 mod slots;
 mod submit;
@@ -142,7 +143,7 @@ impl Provider {
         let access = match action {
             Action::Compute => dataset.policy.body().compute,
             Action::Replicate => dataset.policy.body().replicate,
-            Action::Replay => Access::Granted,
+            Action::Replay => dataset.policy.body().replay,
         };
         if access == Access::Nobody {
             let message = format!("the policy lets nobody {} this dataset", action.word());
@@ -213,6 +214,9 @@ impl Handler for Provider {
                     Ok(Reply::Replicating)
                 }),
                 Request::Replicate { dataset, grant } => self.replicate(peer, dataset, &grant).await,
+                Request::Replay { entry, grant } => {
+                    self.replay(peer, entry, &grant).await.map(|opening| Reply::Opened(Box::new(opening)))
+                }
                 Request::LogFile { path } => self.log_file(&path).map(Reply::LogFile),
                 Request::AddCheckpoint { .. } | Request::LastCheckpoint { .. } => {
                     Err(Refusal::new(Code::NotFound, "this node is no witness").fix("Ask a node that runs `tidegate witness`"))

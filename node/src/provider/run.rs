@@ -4,12 +4,8 @@ use std::{sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
-use tidegate_gate::{GroupSums, Released, Sums};
-use tidegate_protocol::{
-    Code, Job, Refusal, Signed,
-    frame::Delivery,
-    job::{Output, Program, Split},
-};
+use tidegate_gate::{Committing, GateError, GroupSums, Released};
+use tidegate_protocol::{Code, Job, Refusal, Signed, frame::Delivery, policy::Access};
 
 use super::{
     Provider, clock,
@@ -17,7 +13,7 @@ use super::{
     unavailable,
 };
 use crate::{
-    NodeError, fault, quarantine,
+    NodeError, defaults, fault, quarantine,
     running::{self, Running},
     worker::WorkerFailed,
 };
@@ -65,7 +61,7 @@ impl Provider {
         let facts = &reservation.record().facts;
         let slot = running::Slot { start: facts.slot_start.clone(), end: facts.slot_end.clone() };
         let _listed = self.note(&admitted.job, admitted.dataset, Some(slot));
-        let released = if quarantine::holds(&self.home, &admitted.job, &admitted.pattern) {
+        let (released, committing) = if quarantine::holds(&self.home, &admitted.job, &admitted.pattern) {
             tracing::warn!("job {id} is in quarantine and does not run; noise over the default is released");
             default(admitted)?
         } else {
@@ -74,7 +70,7 @@ impl Provider {
                 () = running::told(&self.home, &id) => Err(WorkerFailed::Stopped),
             };
             match noised {
-                Ok(released) => released,
+                Ok(made) => made,
                 Err(e) => {
                     // Nothing of what came before counts.
                     tracing::error!("job {id}: {e}; noise over the default is released");
@@ -89,11 +85,14 @@ impl Provider {
             // Nobody has seen these bytes: a crash before they are durable loses nothing but work.
             clock::until(clock::settled(admitted.slot_end())).await;
         }
-        let store = self.store.clone();
-        let record = tokio::task::spawn_blocking(move || store.finish(reservation, bytes));
+        let (store, commitment) = (self.store.clone(), committing.salted(&self.salt(&id), &id));
+        let record = tokio::task::spawn_blocking(move || store.finish(reservation, bytes, commitment));
         let record = record.await.map_err(unavailable)?.map_err(unavailable)?;
         fault::point("after-finish");
-        self.drop_program(&id);
+        match admitted.work.policy.replay {
+            Access::Granted => self.keep_for_replays(&admitted.job),
+            Access::Nobody => self.drop_program(&id),
+        }
         running::forget(&self.home, &id);
         self.export().await?;
         fault::point("after-export");
@@ -110,17 +109,21 @@ impl Provider {
         }
     }
 
-    /// What the worker's sums come to, released as they come: a thread of its own draws the noise.
-    async fn noised(&self, admitted: &AdmittedJob<'_>) -> Result<Released, WorkerFailed> {
+    /// What the worker's sums come to, released and committed to as they come: a thread of its own draws the noise.
+    async fn noised(&self, admitted: &AdmittedJob<'_>) -> Result<(Released, Committing), WorkerFailed> {
         let (send, mut receive) = tokio::sync::mpsc::channel::<Vec<GroupSums>>(4);
         let (terms, plan, declared) = (admitted.terms.clone(), admitted.plan.clone(), admitted.declared.clone());
         let id = admitted.job.id();
         let releasing = tokio::task::spawn_blocking(move || {
-            let mut release = terms.begin(&plan, &declared)?;
+            let (mut release, mut committing) = (terms.begin(&plan, &declared)?, Committing::default());
             while let Some(groups) = receive.blocking_recv() {
+                if fault::named("other-sums") {
+                    continue;
+                }
                 release.add(&groups)?;
+                committing.add(&groups);
             }
-            release.finish(id)
+            Ok::<_, GateError>((release.finish(id)?, committing))
         });
         let (files, least) = (&admitted.dataset.record.compute, admitted.terms.least(&admitted.plan));
         let ran = self.workers.run(&admitted.work, files, self.home.path(), least, admitted.slot_end(), send).await;
@@ -170,22 +173,10 @@ impl Provider {
     }
 }
 
-/// The release that stands in for one that failed.
-fn default(admitted: &AdmittedJob<'_>) -> Result<Released, Refusal> {
-    admitted.terms.release(&admitted.plan, &admitted.declared, &defaults(admitted), admitted.job.id()).map_err(unavailable)
-}
-
-/// What stands in for a worker's sums: the public default of each block, or nobody.
-fn defaults(admitted: &AdmittedJob<'_>) -> Sums {
-    let Program::Wasm { split: Split::Blocks(blocks), outputs, .. } = &admitted.job.body().program else {
-        return Sums::default();
-    };
-    let values = Output::defaults(outputs);
-    let mut group = admitted.plan.group(vec![]);
-    for _ in 0..blocks.number {
-        if admitted.plan.close_vector(&mut group, &values, &values).is_err() {
-            return Sums::default();
-        }
-    }
-    Sums { groups: vec![group] }
+/// The release that stands in for one that failed, and what it is made of.
+fn default(admitted: &AdmittedJob<'_>) -> Result<(Released, Committing), Refusal> {
+    let AdmittedJob { terms, plan, declared, job, .. } = admitted;
+    let sums = defaults::sums(&job.body().program, plan);
+    let released = terms.release(plan, declared, &sums, job.id()).map_err(unavailable)?;
+    Ok((released, Committing::to(&sums.groups)))
 }

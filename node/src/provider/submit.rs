@@ -270,7 +270,7 @@ impl Provider {
         let first = dataset.record.compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
         let schema = File::open(first).map_err(|e| file_error(first, e)).map_err(unavailable)?;
         let schema = tidegate_sandbox::units::schema(&schema).map_err(unavailable)?;
-        let prf = self.identity.derive(&format!("prf of job {}", job.id()));
+        let prf = self.prf(&job.id());
         let work = Work { job: job.body().clone(), policy: dataset.policy.body().clone(), schema, attachment, prf, place };
         let (work, checked) = models::check(&self.workers, work).await?;
         let inference = checked.runtime.map(|runtime| models::note(work.place, runtime));

@@ -50,6 +50,9 @@ pub struct AccessFile {
     pub compute: Access,
     /// Who may copy the files.
     pub replicate: Access,
+    /// Who may run receipts' jobs again, and learns what the exact sums were.
+    #[serde(default = "Access::nobody")]
+    pub replay: Access,
 }
 
 /// The owner's TOML file.
@@ -165,6 +168,7 @@ impl PolicyFile {
             dangerous_no_tick_for: jobs.dangerous_no_tick_for,
             compute: access.compute,
             replicate: access.replicate,
+            replay: access.replay,
         })
     }
 }

@@ -59,6 +59,16 @@ pub enum Access {
     Granted,
 }
 
+impl Access {
+    pub(crate) fn nobody() -> Self {
+        Self::Nobody
+    }
+
+    fn is_nobody(&self) -> bool {
+        *self == Self::Nobody
+    }
+}
+
 /// `[unit]`: whose privacy is protected and how much one of them may weigh.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,6 +182,9 @@ pub struct Policy {
     pub compute: Access,
     /// Who may copy the files.
     pub replicate: Access,
+    /// Who may run receipts' jobs again, and learns what the exact sums were.
+    #[serde(default = "Access::nobody", skip_serializing_if = "Access::is_nobody")]
+    pub replay: Access,
 }
 
 impl Document for Policy {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::JobFacts;
-use crate::{ContentHash, Cost, MicroRho, PeerId, cost::MicroEpsilon, grant::Action, refusal::Code};
+use crate::{ContentHash, Cost, MicroRho, PeerId, Sha256Digest, cost::MicroEpsilon, grant::Action, refusal::Code};
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,6 +64,10 @@ pub enum Predicate {
         mode: String,
         /// How.
         outcome: Ending,
+        /// Of a result: the salted digest of the exact sums that it was made of (`docs/receipts.md`). Without the salt, which the owner opens to auditors
+        /// who may replay, it tells nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commitment: Option<Sha256Digest>,
     },
     /// A job was turned away before it was charged. Subject: the job.
     Refusal {
@@ -155,10 +159,12 @@ pub enum Predicate {
         /// When, RFC 3339.
         time: String,
     },
-    /// An auditor may run a job again and compare. Subject: the receipt's entry.
+    /// An auditor is told what it takes to run a job again and compare. Subject: the receipt's entry.
     Replay {
         /// Who.
         auditor: PeerId,
+        /// The population.
+        population: ContentHash,
         /// Id of the job.
         job: ContentHash,
         /// Log index of its outcome.

@@ -1,0 +1,79 @@
+//! `tidegate replay`
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use tidegate_node::{
+    Address,
+    auditor::replay::{Ask, Replayed, Verdict, replay},
+    buyer::Buyer,
+    home::Home,
+};
+
+use crate::show::plain;
+
+/// What to replay, with which rows.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The receipt's entry in the owner's log.
+    entry: u64,
+    /// The owner's address.
+    #[arg(long)]
+    to: Address,
+    /// A grant for `replay`.
+    #[arg(long)]
+    grant: PathBuf,
+    /// Folder with the dataset's files, as `tidegate fetch` leaves them.
+    #[arg(long)]
+    data: PathBuf,
+    /// The receipt as its buyer has it (`….dsse.json`): the entry must be it.
+    #[arg(long)]
+    receipt: Option<PathBuf>,
+    /// What came with the job (component with its data, model, public tables), where the owner keeps it no more.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
+    let read = |path: &PathBuf| std::fs::read(path).with_context(|| path.display().to_string());
+    let grant = String::from_utf8(read(&args.grant)?)?;
+    let receipt = args.receipt.as_ref().map(read).transpose()?;
+    let ask = Ask { entry: args.entry, receipt, grant: grant.trim(), data: &args.data, program: args.program.clone() };
+    let buyer = Buyer::bind(home.identity()?, &args.to).await?;
+    let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}, {elapsed}")?);
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    let mut report = |what: &str| bar.set_message(plain(what));
+    let replayed = tokio::select! {
+        replayed = replay(home, &buyer, &args.to, ask, &mut report) => replayed,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped"),
+    };
+    bar.finish_and_clear();
+    buyer.close().await;
+    let replayed = replayed?;
+    if args.json { println!("{}", serde_json::to_string(&replayed)?) } else { page(&replayed) }
+    Ok(if replayed.verdict == Verdict::Different { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn page(replayed: &Replayed) {
+    let Replayed { entry, job, buyer, dataset, .. } = replayed;
+    println!("entry {entry}: job {} of {} on {}", job.short(), buyer.short(), plain(dataset));
+    println!("  the rows are those that were published; noise and price are those that job and policy call for");
+    match replayed.verdict {
+        Verdict::Same => println!("  SAME: the sums that were noised are those that this machine made of them"),
+        Verdict::PublicDefault => {
+            println!("  DEFAULT: the public default was noised, not sums of rows: the job failed at the owner's, or was not run");
+        }
+        Verdict::Different => println!("  DIFFERENT: the receipt commits to other sums than this machine made"),
+    }
+    if let Some(why) = &replayed.failed {
+        println!("  the job did not end here: {}", plain(why));
+    }
+    for other in &replayed.other_here {
+        println!("  may be why: {}", plain(other));
+    }
+    println!("  not proven: that the noise was drawn honestly, nor that the result is these sums with that noise and no other");
+}

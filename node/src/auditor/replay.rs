@@ -1,0 +1,271 @@
+//! A receipt's job, run again over the same rows: its sums must be those that the receipt commits to.
+
+use std::{
+    fs::{self, File},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+use tidegate_catalog::{dataset, note};
+use tidegate_gate::{Committing, GateError, GroupSums, Plan, Terms};
+use tidegate_protocol::{
+    ContentHash, Job, PeerId, Sha256Digest, Signed,
+    device::Place,
+    frame::Opening,
+    manifest::Manifest,
+    policy::Policy,
+    receipt::{JobFacts, Predicate, entry::Ending},
+};
+
+use crate::{
+    Address, NodeError,
+    buyer::{Buyer, Offer},
+    code::Codes,
+    defaults, file_error,
+    home::Home,
+    sample::LaidOut,
+    worker::{Work, Workers},
+};
+
+/// How long a job may take here at least, whatever its slot was: this machine may be slower than the owner's.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// What to replay, and with what.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// Log index of the receipt.
+    pub entry: u64,
+    /// The receipt as it is known already, in DSSE: it must be that entry.
+    pub receipt: Option<Vec<u8>>,
+    /// A grant for replays.
+    pub grant: &'a str,
+    /// Folder with the dataset's files, as `tidegate fetch` leaves them.
+    pub data: &'a Path,
+    /// What came with the job, where the owner has it no more.
+    pub program: Option<PathBuf>,
+}
+
+/// How it came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The sums are those that the receipt commits to.
+    Same,
+    /// The receipt commits to the public default: the job failed at the owner's, or was not run.
+    PublicDefault,
+    /// The receipt commits to other sums.
+    Different,
+}
+
+/// A replayed receipt.
+#[derive(Debug, Clone, Serialize)]
+pub struct Replayed {
+    /// Log index of the receipt.
+    pub entry: u64,
+    /// The job.
+    pub job: ContentHash,
+    /// Its buyer.
+    pub buyer: PeerId,
+    /// The dataset's name.
+    pub dataset: String,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What the receipt commits to.
+    pub committed: Sha256Digest,
+    /// The same of what this machine made.
+    pub made: Option<Sha256Digest>,
+    /// Why the job did not run here, where it did not.
+    pub failed: Option<String>,
+    /// What is other here than at the owner's, and may be why sums differ.
+    pub other_here: Vec<String>,
+}
+
+/// What one is told on the way.
+pub type Report<'a> = &'a mut (dyn FnMut(&str) + Send);
+
+/// Has `owner` open a receipt, runs its job here, and compares.
+///
+/// # Errors
+/// [`NodeError::Refused`] with the owner's reason; [`NodeError::Unverified`] naming what does not hold; [`NodeError::File`] where files are missing.
+pub async fn replay(
+    home: &Home,
+    buyer: &Buyer,
+    owner: &Address,
+    ask: Ask<'_>,
+    report: Report<'_>,
+) -> Result<Replayed, NodeError> {
+    report("asking the owner to open the receipt");
+    let opening = buyer.opening(owner, ask.entry, ask.grant).await?;
+    let Receipt { facts, committed, job } = check(&opening, &owner.peer, &ask)?;
+    let offer = buyer.offer(owner, &facts.dataset.to_string()).await?;
+    if offer.policy.id() != facts.policy {
+        return Err(NodeError::Unverified("the owner shows another policy than the receipt names".into()));
+    }
+    let Offer { manifest, policy } = &offer;
+    let program = match (job.body().program.attachment(), &ask.program) {
+        (None, _) => vec![],
+        (Some(_), Some(path)) => fs::read(path).map_err(|e| file_error(path, e))?,
+        (Some(_), None) => fetch_program(home, buyer, owner, &opening).await?,
+    };
+    let files = files(manifest.body(), policy.body(), ask.data, report)?;
+    report("laying the rows out");
+    let laid = LaidOut::new(home, policy.body(), &files).await?;
+    let workers = Workers::default();
+    let again = Again { home, workers: &workers, policy: policy.body(), files: &laid.files, facts: &facts };
+    let (planned, mut other_here) = again.plan(job.body(), &program, opening.prf.0).await?;
+    report("running the job");
+    let salted = |sums: &Committing| sums.salted(&opening.salt.0, &facts.job);
+    let run = again.run(&planned).await;
+    let default = salted(&Committing::to(&defaults::sums(&job.body().program, &planned.plan).groups));
+    let (made, failed) = match run {
+        Ok(sums) => (Some(salted(&sums)), None),
+        Err(why) => (None, Some(why)),
+    };
+    let verdict = match made {
+        Some(made) if made == committed => Verdict::Same,
+        _ if default == committed => Verdict::PublicDefault,
+        _ => Verdict::Different,
+    };
+    if verdict == Verdict::Same {
+        other_here.clear();
+    }
+    let (job, dataset) = (facts.job, manifest.body().name.clone());
+    Ok(Replayed { entry: ask.entry, job, buyer: facts.buyer, dataset, verdict, committed, made, failed, other_here })
+}
+
+/// A receipt that was opened.
+struct Receipt {
+    facts: Box<JobFacts>,
+    committed: Sha256Digest,
+    job: Signed<Job>,
+}
+
+/// Whether what was opened is the entry that was asked for, and the job the one that it names.
+fn check(opening: &Opening, owner: &PeerId, ask: &Ask<'_>) -> Result<Receipt, NodeError> {
+    let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
+    let entry = opening.receipt.to_canonical()?;
+    if ask.receipt.as_ref().is_some_and(|known| *known != entry) {
+        return wrong("the owner opened another entry than the receipt at hand");
+    }
+    let statement = tidegate_catalog::audit::open_entry(&entry, owner)
+        .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
+    if note::check_proof(&opening.proof, &entry, owner)?.index != ask.entry {
+        return wrong("the receipt is another entry of the log");
+    }
+    let Predicate::Outcome { facts, outcome: Ending::Released, commitment: Some(committed), .. } = statement.predicate else {
+        return wrong("the entry is no receipt of a result");
+    };
+    let job = Signed::<Job>::open(opening.job.clone())?;
+    let signature = job.envelope().signatures.first().map(|s| s.sig.as_str());
+    if job.id() != facts.job || job.signer() != facts.buyer || signature != Some(&facts.buyer_signature) {
+        return wrong("the job is not the one that the receipt names");
+    }
+    if facts.inference.as_ref().is_some_and(|inference| inference.provider != "cpu") {
+        return wrong("its model ran on a GPU, where sums are not the same twice: it cannot be replayed");
+    }
+    Ok(Receipt { facts, committed, job })
+}
+
+async fn fetch_program(home: &Home, buyer: &Buyer, owner: &Address, opening: &Opening) -> Result<Vec<u8>, NodeError> {
+    let Some(hash) = opening.attachment else {
+        return Err(NodeError::File(
+            "the owner has no more what came with this job. Give it with --program FILE, as its buyer sent it".into(),
+        ));
+    };
+    let folder = tempfile::tempdir_in(home.path()).map_err(|e| file_error(home.path(), e))?;
+    let target = folder.path().join("program");
+    buyer.fetch_blob(home.path(), owner, hash, &target, &mut |_| ControlFlow::Continue(())).await?;
+    fs::read(&target).map_err(|e| file_error(&target, e))
+}
+
+/// The dataset's files in `folder`, each with the hash that the manifest names, as [`dataset::tables`] takes them.
+fn files(manifest: &Manifest, policy: &Policy, folder: &Path, report: Report<'_>) -> Result<Vec<PathBuf>, NodeError> {
+    let mut files = Vec::new();
+    for file in &manifest.files {
+        let mut path = folder.to_owned();
+        path.extend(file.table.iter().chain([&file.name]));
+        report(&format!("hashing {}", file.name));
+        let found = dataset::describe(&path, |_| {}).map_err(|e| {
+            NodeError::File(format!("{e}. --data is a folder with the files of this very version, as `tidegate fetch` leaves them"))
+        })?;
+        if found.hash != file.hash {
+            return Err(NodeError::Unverified(format!("{} is not the file that was published", path.display())));
+        }
+        files.push(match &file.table {
+            Some(table) if !policy.tables.is_empty() => PathBuf::from(format!("{table}={}", path.display())),
+            _ => path,
+        });
+    }
+    Ok(files)
+}
+
+/// What a job is run again with.
+struct Again<'a> {
+    home: &'a Home,
+    workers: &'a Workers,
+    policy: &'a Policy,
+    files: &'a [PathBuf],
+    facts: &'a JobFacts,
+}
+
+struct Planned {
+    work: Work,
+    plan: Plan,
+    terms: Terms,
+}
+
+impl Again<'_> {
+    /// Plans as the owner's node does; what it comes to must be what the receipt says of the noise and the price. Also what is other here than there.
+    async fn plan(&self, job: &Job, program: &[u8], prf: [u8; 32]) -> Result<(Planned, Vec<String>), NodeError> {
+        let first = self.files.first().ok_or_else(|| NodeError::File("the dataset has no files".into()))?;
+        let rows = File::open(first).map_err(|e| file_error(first, e))?;
+        let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
+        let attachment = Codes::at(self.home, self.workers).attachment(&job.program, program, self.policy).await?;
+        let mut work = Work { job: job.clone(), policy: self.policy.clone(), schema, attachment, prf, place: Place::Cpu };
+        let checked = self.workers.check(&work).await?;
+        let gate = |e: GateError| NodeError::Unverified(format!("the job cannot be planned: {e}"));
+        let plan = Plan::new(checked.shape).map_err(gate)?;
+        let terms = Terms::of(job, self.policy, &plan).map_err(gate)?;
+        if terms.mechanism(&plan) != self.facts.mechanism || terms.cost() != self.facts.ledger.cost {
+            return Err(NodeError::Unverified(
+                "by job and policy the noise or the price is another than the receipt says".into(),
+            ));
+        }
+        let mut other = Vec::new();
+        let engine = format!("tidegate {}", env!("CARGO_PKG_VERSION"));
+        if engine != self.facts.engine {
+            other.push(format!("this is {engine}, that was {}", self.facts.engine));
+        }
+        if let (Some(runtime), Some(inference)) = (&checked.runtime, &self.facts.inference) {
+            if *runtime != inference.runtime {
+                other.push(format!("the runtime is {runtime}, that was {}", inference.runtime));
+            }
+            let processor = tidegate_gpu_runner::device::processor();
+            if processor != inference.device {
+                other.push(format!("the processor is {processor}, that was {}", inference.device));
+            }
+        }
+        // Which walls its policy wants, and how long it may take, is for where its answer is made.
+        work.policy.limits.slot_ms = work.policy.limits.slot_ms.max(PATIENCE.as_millis() as u64);
+        Ok((Planned { work, plan, terms }, other))
+    }
+
+    /// The sums, or why there are none.
+    async fn run(&self, planned: &Planned) -> Result<Committing, String> {
+        let (send, mut receive) = tokio::sync::mpsc::channel::<Vec<GroupSums>>(4);
+        let take = async {
+            let mut sums = Committing::default();
+            while let Some(groups) = receive.recv().await {
+                sums.add(&groups);
+            }
+            sums
+        };
+        let (work, least) = (&planned.work, planned.terms.least(&planned.plan));
+        let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
+        let run = self.workers.run(work, self.files, self.home.path(), least, deadline, send);
+        let (ran, sums) = tokio::join!(run, take);
+        ran.map(|()| sums).map_err(|e| e.to_string())
+    }
+}

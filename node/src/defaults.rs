@@ -1,0 +1,19 @@
+//! What stands in for a worker's sums when it failed: the public default of each block, or nobody.
+
+use tidegate_gate::{Plan, Sums};
+use tidegate_protocol::job::{Output, Program, Split};
+
+/// Of `program`, whose release is planned as `plan`.
+pub(crate) fn sums(program: &Program, plan: &Plan) -> Sums {
+    let Program::Wasm { split: Split::Blocks(blocks), outputs, .. } = program else {
+        return Sums::default();
+    };
+    let values = Output::defaults(outputs);
+    let mut group = plan.group(vec![]);
+    for _ in 0..blocks.number {
+        if plan.close_vector(&mut group, &values, &values).is_err() {
+            return Sums::default();
+        }
+    }
+    Sums { groups: vec![group] }
+}

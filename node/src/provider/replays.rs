@@ -1,0 +1,120 @@
+//! Auditors who may run a job again: what it takes is opened to them, and that it was is logged first.
+//!
+//! Whoever has the salt of a commitment can try which sums it is of: to open it is to say what the exact sums were.
+
+use std::{fs, path::Path, time::SystemTime};
+
+use tidegate_protocol::{
+    Code, ContentHash, Cost, Job, PeerId, Refusal, Sha256Digest, Signed,
+    frame::Opening,
+    grant::Action,
+    job::Program,
+    receipt::{Predicate, Statement, entry::Ending},
+};
+
+use super::{COPY_TIME, Provider, accesses::now, unavailable};
+
+/// Most bytes of programs that are kept. What was used longest ago goes first.
+const KEPT_BYTES: u64 = 4 << 30;
+
+impl Provider {
+    /// Key of the function that chooses among a unit's rows and groups, and lays units into blocks: one for each job.
+    pub(super) fn prf(&self, job: &ContentHash) -> [u8; 32] {
+        self.identity.derive(&format!("prf of job {job}"))
+    }
+
+    /// What hides the sums that a job's receipt commits to.
+    pub(super) fn salt(&self, job: &ContentHash) -> [u8; 32] {
+        self.identity.derive(&format!("salt of job {job}"))
+    }
+
+    /// Opens the receipt at `entry` to an auditor.
+    pub(super) async fn replay(&self, auditor: PeerId, entry: u64, grant: &str) -> Result<Opening, Refusal> {
+        let none = |why: &str| Refusal::new(Code::NotFound, format!("entry {entry} of the log {why}")).at("entry");
+        if entry >= self.store.published() {
+            return Err(none("is not there yet"));
+        }
+        let (receipt, proof) = self.store.prove(entry).map_err(unavailable)?;
+        let statement = Signed::<Statement>::open(receipt.clone()).map_err(unavailable)?.into_body();
+        let Predicate::Outcome { facts, outcome: Ending::Released, .. } = statement.predicate else {
+            return Err(none("is no receipt of a result").fix("See `tidegate audit` and `tidegate receipts` for what is"));
+        };
+        let dataset = self.dataset(&facts.dataset)?;
+        let grant_ids = self.authorize(dataset, auditor, grant, Action::Replay, Cost::default())?;
+        if facts.inference.as_ref().is_some_and(|inference| inference.provider != "cpu") {
+            return Err(none("is of a job whose model ran on a GPU, where sums are not the same twice"));
+        }
+        if !self.fetched.take(auditor) {
+            return Err(Refusal::new(Code::Busy, "too many replays within an hour").fix("Ask again later"));
+        }
+        let (store, job, buyer) = (self.store.clone(), facts.job, facts.buyer);
+        let record = tokio::task::spawn_blocking(move || store.job_of_id(&buyer, &job)).await.map_err(unavailable)?;
+        let record = record.map_err(unavailable)?.ok_or_else(|| none("is of a job that this node has no more"))?;
+        let program = Signed::<Job>::open(record.job.clone()).map_err(unavailable)?.into_body().program;
+        let bytes = receipt.to_canonical().map_err(unavailable)?;
+        let population = dataset.manifest.body().population;
+        let replay = Predicate::Replay { auditor, population, job, outcome: entry, grant_ids, time: now() };
+        self.log(format!("receipt {entry}"), Sha256Digest::of(&bytes), replay).await?;
+        let attachment = self.offer_program(auditor, &program).await;
+        let (salt, prf) = (Sha256Digest(self.salt(&job)), Sha256Digest(self.prf(&job)));
+        Ok(Opening { job: record.job, receipt, proof, salt, prf, attachment })
+    }
+
+    /// Lets `auditor` fetch what came with a job, where it is kept.
+    async fn offer_program(&self, auditor: PeerId, program: &Program) -> Option<ContentHash> {
+        let path = self.home.kept_programs().join(kept_as(program)?);
+        if !path.exists() {
+            return None;
+        }
+        match self.served.import(&path, &mut |_| {}).await {
+            Ok((hash, _)) => {
+                self.served.access().allow(auditor, [hash], COPY_TIME);
+                Some(hash)
+            }
+            Err(e) => {
+                tracing::warn!("{}: {e}", path.display());
+                None
+            }
+        }
+    }
+
+    /// Keeps what came with a job that is done, for those who may run it again.
+    pub(super) fn keep_for_replays(&self, job: &Signed<Job>) {
+        let Some(name) = kept_as(&job.body().program) else { return };
+        let (from, folder) = (self.home.program(&job.id()), self.home.kept_programs());
+        let to = folder.join(name);
+        let kept = fs::create_dir_all(&folder).and_then(|()| fs::rename(&from, &to)).and_then(|()| {
+            fs::File::open(&to)?.set_modified(SystemTime::now())?;
+            make_room(&folder, &to)
+        });
+        if let Err(e) = kept {
+            tracing::warn!("what came with job {} is not kept for replays: {e}", job.id());
+            self.drop_program(&job.id());
+        }
+    }
+}
+
+/// By the hashes of its parts: what many jobs run is kept once.
+fn kept_as(program: &Program) -> Option<String> {
+    let hash = program.attachment()?;
+    Some(program.data().map_or_else(|| hash.to_string(), |data| format!("{hash}.{}", data.hash)))
+}
+
+/// Removes what was used longest ago until all fits, but `newest`.
+fn make_room(folder: &Path, newest: &Path) -> std::io::Result<()> {
+    let mut files = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let (path, about) = file.and_then(|file| Ok((file.path(), file.metadata()?)))?;
+        files.push((about.modified()?, about.len(), path));
+    }
+    files.sort();
+    let mut bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+    for (_, size, path) in files.iter().filter(|(_, _, path)| path != newest) {
+        if bytes <= KEPT_BYTES {
+            break;
+        }
+        fs::remove_file(path)?;
+        bytes -= size;
+    }
+    Ok(())
+}
