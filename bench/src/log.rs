@@ -40,8 +40,14 @@ fn hash(text: &str) -> ContentHash {
 fn ask(number: usize, envelope: &Envelope) -> Reserve {
     let (buyer, population, job) = (Identity::from_seed([2; 32]).id(), hash("population"), hash(&number.to_string()));
     let zero = Sha256Digest([0; 32]);
-    let column =
-        |name: &str| ColumnNote { name: name.into(), reducer: "sum".into(), lo: 0.0, hi: 100.0, noise_scale: vec![12.5] };
+    let column = |name: &str| ColumnNote {
+        name: name.into(),
+        reducer: "sum".into(),
+        lo: 0.0,
+        hi: 100.0,
+        noise_scale: vec![1e6],
+        moves: vec![100.0],
+    };
     let facts = JobFacts {
         job,
         buyer_signature: envelope.signatures[0].sig.clone(),
@@ -65,6 +71,7 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
             resample: None,
             least_units: None,
             threshold: None,
+            threshold_noise: None,
             columns: vec![column("people"), column("spending")],
         },
         engine: "bench".into(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{SUMS, GRANT, ask, audited, begun, owner, population};
+use crate::common::{GRANT, SUMS, ask, audited, begun, owner, population};
 use tidegate_catalog::{
     Store, StoreError,
     evidence::Evidence,

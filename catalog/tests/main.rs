@@ -4,6 +4,7 @@
 mod common;
 mod faults;
 mod log;
+mod price;
 mod rules;
 mod store;
 mod vectors;

@@ -28,7 +28,13 @@ fn facts(request: u32, after: Option<&JobFacts>) -> JobFacts {
 }
 
 fn outcome(facts: &JobFacts, intent: u64) -> Predicate {
-    Predicate::Outcome { facts: Box::new(facts.clone()), intent, mode: "dp".into(), outcome: Ending::Released, commitment: Some(Sha256Digest([5; 32])) }
+    Predicate::Outcome {
+        facts: Box::new(facts.clone()),
+        intent,
+        mode: "dp".into(),
+        outcome: Ending::Released,
+        commitment: Some(Sha256Digest([5; 32])),
+    }
 }
 
 /// A log of a dataset, a grant, a job that is done and one that runs.

@@ -23,7 +23,9 @@ fn every_kind_of_entry_fits_the_published_schema_and_nothing_else_does() {
 
     let world = World::new();
     let buyer = world.ok("buyer", &["id"]).trim().to_owned();
-    let open = common::POLICY.replace("BUYER", &buyer).replace("replicate = \"nobody\"", "replicate = \"granted\"\nreplay = \"granted\"");
+    let open = common::POLICY
+        .replace("BUYER", &buyer)
+        .replace("replicate = \"nobody\"", "replicate = \"granted\"\nreplay = \"granted\"");
     std::fs::write(world.path("open.toml"), open.replace("[access]", &format!("{REVIEWED}[access]"))).unwrap();
     let (file, policy, copy, grant) = (world.text("data2.csv"), world.text("open.toml"), world.text("copy"), world.text("all"));
     std::fs::write(&file, std::fs::read_to_string(world.path("data.csv")).unwrap() + "70,3,north\n").unwrap();

@@ -13,7 +13,8 @@ const QUERIES: [&str; 3] = [
 
 /// Rows in an order that the owner's node does not run them in, more of each person than count.
 fn rows() -> String {
-    let row = |i: u32| format!("{},{}.25,{}\n", (i * 7) % 50, (i * 13) % 90, ["north", "south", "east", "west"][(i % 4) as usize]);
+    let row =
+        |i: u32| format!("{},{}.25,{}\n", (i * 7) % 50, (i * 13) % 90, ["north", "south", "east", "west"][(i % 4) as usize]);
     format!("person,spend,city\n{}", (0..400).map(row).collect::<String>())
 }
 
@@ -67,7 +68,9 @@ fn every_kind_of_job_comes_to_the_same_sums_again() {
         std::fs::write(world.path(&format!("{guest}.wasm")), tidegate_fixtures::guest(guest).unwrap()).unwrap();
     }
     std::fs::copy(tidegate_fixtures::path("models/heavy_user.onnx"), world.path("model.onnx")).unwrap();
-    let output = |name: &str, lo: &str, hi: &str| format!("{{ name = \"{name}\", lo = {lo}, hi = {hi}, reducer = \"mean\", default = 0 }}");
+    let output = |name: &str, lo: &str, hi: &str| {
+        format!("{{ name = \"{name}\", lo = {lo}, hi = {hi}, reducer = \"mean\", default = 0 }}")
+    };
     let node = world.serve(None);
     let mut jobs: Vec<String> = QUERIES.iter().map(|query| format!("rho = 0.2\n[sql]\nquery = \"{query}\"\n")).collect();
     jobs.push(format!("{}keys = [[\"north\"], [\"nowhere\"]]\n", jobs[0]));

@@ -106,7 +106,8 @@ impl Plan {
                 let (reducer, lo, hi) = column.measure.note(self.shape.frame());
                 let deviation = |part: usize| calibration.noise.deviation(calibration.scales[part]) * self.parts[part].step;
                 let noise_scale = self.parts_of(i).map(deviation).collect();
-                ColumnNote { name: column.name.clone(), reducer: reducer.into(), lo, hi, noise_scale }
+                let moves = self.parts[self.parts_of(i)].iter().map(|part| calibration.noise.moves(part)).collect();
+                ColumnNote { name: column.name.clone(), reducer: reducer.into(), lo, hi, noise_scale, moves }
             })
             .collect();
         Mechanism {
@@ -118,6 +119,7 @@ impl Plan {
             resample: self.shape.blocks.map(|blocks| blocks.resample).filter(|resample| *resample > 1),
             least_units: calibration.threshold.map(|t| t.least),
             threshold: calibration.threshold.map(|t| t.tau),
+            threshold_noise: calibration.threshold.map(|t| calibration.noise.deviation(t.scale)),
             columns,
         }
     }

@@ -36,8 +36,8 @@ mod shape;
 mod terms;
 
 pub use accumulate::{Field, GroupSums, Largest, Sums};
-pub use commitment::Committing;
 pub use calibrate::{Calibration, Split, Threshold};
+pub use commitment::Committing;
 pub use convert::{epsilon_of, rho_of};
 pub use noise::Noise;
 pub use part::{Kind, Part};

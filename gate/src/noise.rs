@@ -53,6 +53,12 @@ impl Noise {
         }
     }
 
+    /// How far the lanes of `part` move in all its moves together, in the column's unit: what receipts say.
+    pub(crate) fn moves(self, part: &Part) -> f64 {
+        let times = f64::from(part.times);
+        self.sensitivity(part) as f64 * part.step * if self == Self::Gaussian { times.sqrt() } else { times }
+    }
+
     /// The smallest scale (in steps) at which OpenDP's own map charges no more than `price` for a move of `sensitivity` steps.
     pub(crate) fn scale_for(self, sensitivity: i64, price: f64) -> Result<f64, GateError> {
         let mut scale = match self {

@@ -41,7 +41,7 @@ impl Plan {
         let note = |column: &crate::Column| {
             let (reducer, lo, hi) = column.measure.note(self.shape.frame());
             let hi = if column.measure == Measure::Count { f64::MAX } else { hi };
-            ColumnNote { name: column.name.clone(), reducer: reducer.into(), lo, hi, noise_scale: vec![] }
+            ColumnNote { name: column.name.clone(), reducer: reducer.into(), lo, hi, noise_scale: vec![], moves: vec![] }
         };
         Mechanism {
             noise: "none".into(),
@@ -52,6 +52,7 @@ impl Plan {
             resample: None,
             least_units: None,
             threshold: Some(i64::from(rules.min_units)),
+            threshold_noise: None,
             columns: self.shape.columns.iter().map(note).collect(),
         }
     }

@@ -7,7 +7,7 @@ use tidegate_protocol::{
     receipt::{JobFacts, entry::Ending},
 };
 
-use super::{Audit, Broken, Intent};
+use super::{Audit, Broken, Intent, price};
 
 /// How long after its slot a job may have no outcome: a node that was cut off finishes it when it runs again.
 const LATE: Duration = Duration::from_secs(24 * 3600);
@@ -42,7 +42,11 @@ impl Audit {
         self.report.intents += 1;
         // What is charged is counted, whatever else is wrong with it; the first broken rule is told.
         let charged = self.charge(&facts);
-        let allowed = self.rights.job(&facts).and_then(|()| self.approval(&facts));
+        let allowed = self
+            .rights
+            .job(&facts)
+            .and_then(|()| self.approval(&facts))
+            .and_then(|()| price::check(&facts.mechanism, facts.ledger.cost));
         let timed = time(&facts.slot_start).and_then(|start| match start < time(&facts.slot_end)? {
             true => Ok(()),
             false => Err(("time", "the slot ends before it begins".into())),

@@ -1,4 +1,4 @@
-//! What an auditor checks in a verified log, offline: each entry by itself ([`entry`]), jobs and charges ([`jobs`]), who was allowed ([`rights`]).
+//! What an auditor checks in a verified log, offline: each entry by itself ([`entry`]), jobs and charges ([`jobs`]), what noise costs ([`price`]), who was allowed ([`rights`]).
 //!
 //! Memory grows with what is open or in force (jobs without an outcome, grants, datasets, populations and their buyers), not with the log. What was seen
 //! so far can be kept ([`Audit`] is written and read as JSON) and the next audit goes on from there.
@@ -16,6 +16,7 @@ use tidegate_protocol::{
 
 pub mod entry;
 mod jobs;
+pub mod price;
 mod rights;
 
 pub use entry::open_entry;

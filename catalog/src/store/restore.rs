@@ -104,7 +104,11 @@ fn take(tx: &WriteTransaction, identity: &Identity, here: u64, all: &[(Vec<u8>, 
         append(
             tx,
             identity,
-            Statement::about(&name, subject, Predicate::Outcome { facts, intent, mode: "none".into(), outcome, commitment: None }),
+            Statement::about(
+                &name,
+                subject,
+                Predicate::Outcome { facts, intent, mode: "none".into(), outcome, commitment: None },
+            ),
         )?;
         restored.closed += 1;
     }

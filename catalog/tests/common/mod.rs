@@ -33,7 +33,7 @@ pub(crate) fn policy() -> ContentHash {
 }
 
 pub(crate) fn column(i: usize) -> ColumnNote {
-    ColumnNote { name: format!("{i:0100}"), reducer: "sum".into(), lo: 0.0, hi: 1.0, noise_scale: vec![1.0] }
+    ColumnNote { name: format!("{i:0100}"), reducer: "sum".into(), lo: 0.0, hi: 1.0, noise_scale: vec![1000.0], moves: vec![1.0] }
 }
 
 pub(crate) fn owner() -> Identity {
@@ -77,6 +77,7 @@ pub(crate) fn ask(request: u32, micro: u64) -> Reserve {
                 resample: None,
                 least_units: None,
                 threshold: None,
+                threshold_noise: None,
                 columns: vec![],
             },
             engine: "test".into(),

@@ -54,7 +54,11 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     buyer.close().await;
     let replayed = replayed?;
-    if args.json { println!("{}", serde_json::to_string(&replayed)?) } else { page(&replayed) }
+    if args.json {
+        println!("{}", serde_json::to_string(&replayed)?)
+    } else {
+        page(&replayed)
+    }
     Ok(if replayed.verdict == Verdict::Different { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -188,7 +188,9 @@ fn files(manifest: &Manifest, policy: &Policy, folder: &Path, report: Report<'_>
         path.extend(file.table.iter().chain([&file.name]));
         report(&format!("hashing {}", file.name));
         let found = dataset::describe(&path, |_| {}).map_err(|e| {
-            NodeError::File(format!("{e}. --data is a folder with the files of this very version, as `tidegate fetch` leaves them"))
+            NodeError::File(format!(
+                "{e}. --data is a folder with the files of this very version, as `tidegate fetch` leaves them"
+            ))
         })?;
         if found.hash != file.hash {
             return Err(NodeError::Unverified(format!("{} is not the file that was published", path.display())));

@@ -48,6 +48,9 @@ pub struct ColumnNote {
     pub hi: f64,
     /// Standard deviation of the noise on each summed lane, in the column's unit.
     pub noise_scale: Vec<f64>,
+    /// How far one unit (one block that changes) moves those sums in one group at most, in the column's unit, in the sense that the noise is paid by:
+    /// Euclidean lengths √(Σ Δ²) for Gaussian noise, lengths added up for Laplace noise, over all moves that come together.
+    pub moves: Vec<f64>,
 }
 
 /// The public parameters of a release.
@@ -74,6 +77,9 @@ pub struct Mechanism {
     /// Threshold on the noisy number of units, where keys are undeclared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<i64>,
+    /// Standard deviation of the noise on that number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_noise: Option<f64>,
     /// Released columns.
     pub columns: Vec<ColumnNote>,
 }

@@ -1,0 +1,106 @@
+//! What the noise that a receipt states costs, worked out anew from its bounds: no code of the gate's is here.
+//!
+//! Gaussian noise of deviation σ on sums that one unit moves by Δ costs ρ = Δ²/(2σ²) (Bun and Steinke 2016, Proposition 1.6), Laplace noise of scale
+//! b = σ/√2 costs ε = Δ/b (Dwork and Roth 2014, Theorem 3.6); a unit is in κ groups at most, and prices add up.
+
+use statrs::distribution::{ContinuousCDF as _, Normal};
+use tidegate_protocol::{
+    Cost,
+    receipt::{ColumnNote, Mechanism},
+};
+
+use super::Broken;
+
+/// Prices are charged in millionths, and rounding in the last places of a float is nobody's fault.
+const SLACK: f64 = 1e-9;
+
+/// Bounds lie on a grid of 2^20 steps over the larger one: half a step may be lost at each end.
+const GRID: f64 = 2e-6;
+
+/// The noise costs no more than was charged, sums move as far as bounds say, and groups of a few units do not appear more often than δ says.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
+    let (laplace, paid) = match (mechanism.noise.as_str(), cost.rho_micro.rho(), cost.epsilon_micro.epsilon()) {
+        ("discrete-gaussian", rho, 0.0) => (false, rho),
+        ("discrete-laplace", 0.0, epsilon) => (true, epsilon),
+        ("none", 0.0, 0.0) if cost.reviewed > 0 => return Ok(()),
+        (noise, ..) => return Err(("price", format!("{cost} does not pay for noise {noise}"))),
+    };
+    let of = |moves: f64, deviation: f64| {
+        let ratio = moves / deviation;
+        if laplace { ratio * std::f64::consts::SQRT_2 } else { ratio * ratio / 2.0 }
+    };
+    let mut price = mechanism.threshold_noise.map_or(0.0, |deviation| of(1.0, deviation));
+    for column in &mechanism.columns {
+        let ColumnNote { name, noise_scale, moves, .. } = column;
+        let positive = |all: &[f64]| all.iter().all(|one| one.is_finite() && *one > 0.0);
+        if noise_scale.is_empty() || noise_scale.len() != moves.len() || !positive(noise_scale) || !positive(moves) {
+            return Err(("price", format!("column {name}: its noise and moves are not of the same sums, or not positive")));
+        }
+        for (i, least) in least(column, mechanism, laplace).into_iter().enumerate() {
+            if moves.get(i).is_none_or(|moves| *moves < least) {
+                return Err(("sensitivity", format!("column {name}: sum {i} moves by {least} at least, by its bounds")));
+            }
+        }
+        price += noise_scale.iter().zip(moves).map(|(deviation, moves)| of(*moves, *deviation)).sum::<f64>();
+    }
+    price *= f64::from(mechanism.max_groups);
+    if price > paid * (1.0 + SLACK) {
+        return Err(("price", format!("its noise costs {price}, and {paid} was charged")));
+    }
+    threshold(mechanism, cost.delta_femto.delta(), laplace)
+}
+
+/// How far a unit moves the sums of a column at least, where its bounds say so; 0 of a sum of which they do not.
+fn least(column: &ColumnNote, mechanism: &Mechanism, laplace: bool) -> Vec<f64> {
+    let (lo, hi) = (column.lo, column.hi);
+    let (half, largest) = ((hi - lo) / 2.0, lo.abs().max(hi.abs()));
+    // A block that changes moves a sum from one end to the other; a unit that comes or goes moves it from nothing.
+    let blocks = mechanism.blocks.is_some();
+    let times = if blocks { f64::from(mechanism.resample.unwrap_or(1)) } else { f64::from(mechanism.max_rows) };
+    let around = |half: f64| if blocks { 2.0 * half } else { half };
+    // One bin loses a block, another gains it.
+    let bins = if blocks { if laplace { 2.0 } else { std::f64::consts::SQRT_2 } } else { 1.0 };
+    let mut least = match column.reducer.as_str() {
+        "units" => return vec![1.0],
+        "count" => vec![1.0],
+        "sum" => vec![if blocks { hi - lo } else { largest } - GRID * largest],
+        "mean" => vec![around(half) - GRID * half],
+        "variance" | "standard-deviation" => [half, half * half / 2.0].map(|half| around(half) - GRID * half).into(),
+        // Its bounds are those of products; the sums before them are of values.
+        "covariance" | "correlation" => vec![0.0, 0.0, around(half) - GRID * half],
+        "vector-sum" => vec![around(half) - GRID * half],
+        "histogram" | "quantiles" | "confusion" | "scores" | "calibration" => vec![bins],
+        _ => vec![],
+    };
+    least.iter_mut().for_each(|moves| *moves *= times);
+    // How many rows there are is noised too.
+    if !blocks && matches!(column.reducer.as_str(), "mean" | "variance" | "standard-deviation") {
+        least.push(times);
+    }
+    least
+}
+
+/// A group appears because of one unit with probability δ/κ at most: from the fewest units that can appear to the threshold is the noise's way.
+fn threshold(mechanism: &Mechanism, delta: f64, laplace: bool) -> Result<(), Broken> {
+    let (Some(tau), Some(least), Some(deviation)) = (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise)
+    else {
+        return match (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise) {
+            (None, None, None) => Ok(()),
+            _ => Err(("threshold", "a threshold without its noise, or the other way round".into())),
+        };
+    };
+    let way = tau.saturating_sub(least) as f64;
+    let chance = if laplace {
+        let b = deviation / std::f64::consts::SQRT_2;
+        (-way / b).exp() / (1.0 + (-1.0 / b).exp())
+    } else {
+        Normal::new(0.0, deviation).map_or(1.0, |normal| normal.sf(way - 1.0))
+    };
+    if chance * f64::from(mechanism.max_groups) > delta * (1.0 + 1e-6) || least < 2 {
+        return Err(("threshold", format!("groups of {least} units pass {tau} more often than δ = {delta} lets them")));
+    }
+    Ok(())
+}
