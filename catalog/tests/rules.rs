@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::common::{GRANT, SUMS, ask, cost, grant, manifest, owner, population, publication, soon};
 use tidegate_catalog::audit::Audit;
 use tidegate_protocol::{
-    ContentHash, Identity, Sha256Digest, Signed,
+    ContentHash, Countersignature, Identity, Sha256Digest, Signed, limits,
     receipt::{JobFacts, Predicate, Statement, entry::Change, entry::Ending},
 };
 
@@ -256,4 +256,42 @@ fn entries_by_themselves() {
     let mut none = statement();
     none.subject.clear();
     is(replaced(signed_by(&owner(), none)), 4, "statement-type");
+}
+
+#[test]
+fn countersignatures() {
+    let buyer = Identity::from_seed([2; 32]);
+    let receipt = Sha256Digest::of(&sign(good()[3].clone()));
+    let word = |by: &Identity, outcome, receipt| {
+        let word = Signed::sign(Countersignature { version: 1, outcome, receipt }, by).unwrap();
+        (word.envelope().signatures[0].sig.clone(), receipt)
+    };
+    let job = facts(1, None).job;
+    let entry = |(signature, receipt): (String, Sha256Digest), by: &Identity, outcome, job| {
+        let predicate = Predicate::Countersignature { buyer: by.id(), job, outcome, signature };
+        signed_by(&owner(), Statement::about("receipt", receipt, predicate))
+    };
+    let log = || good().into_iter().map(sign).collect::<Vec<_>>();
+    let with = |more: Vec<Vec<u8>>| findings(&log().into_iter().chain(more).collect::<Vec<_>>());
+    let fine = entry(word(&buyer, 3, receipt), &buyer, 3, job);
+    assert_eq!(with(vec![fine.clone()]), []);
+    is(with(vec![fine.clone(), fine.clone()]), 6, "countersignature");
+    let stranger = Identity::from_seed([8; 32]);
+    for wrong in [
+        entry(word(&stranger, 3, receipt), &stranger, 3, job),
+        entry(word(&stranger, 3, receipt), &buyer, 3, job),
+        entry(word(&buyer, 3, SUBJECT), &buyer, 3, job),
+        entry((word(&buyer, 3, SUBJECT).0, receipt), &buyer, 3, job),
+        entry(word(&buyer, 2, receipt), &buyer, 2, job),
+        entry(word(&buyer, 9, receipt), &buyer, 9, job),
+        entry(word(&buyer, 3, receipt), &buyer, 3, ContentHash([9; 32])),
+    ] {
+        is(with(vec![wrong]), 5, "countersignature");
+    }
+    // Long after: nobody who goes through the log remembers the receipt.
+    let mut audit = Audit::new(owner().id());
+    audit.bundle(0, &log());
+    audit.bundle(limits::COUNTERSIGN_WITHIN + 4, &[fine]);
+    let found: Vec<_> = audit.report(soon()).findings.into_iter().map(|f| (f.entry, f.rule)).collect();
+    is(found, limits::COUNTERSIGN_WITHIN + 4, "countersignature");
 }

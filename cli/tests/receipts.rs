@@ -41,7 +41,10 @@ fn every_kind_of_entry_fits_the_published_schema_and_nothing_else_does() {
         world.text(name)
     };
     let plain = job("plain.toml", "rho = 0.1\n[sql]\nquery = \"SELECT city, COUNT(*) AS n FROM dataset GROUP BY city\"\n");
-    let said: Value = serde_json::from_str(&world.ok("buyer", &world.run_args(&plain, &node.address, &grant))).unwrap();
+    let mut args = world.run_args(&plain, &node.address, &grant);
+    args.push("--countersign");
+    let said: Value = serde_json::from_str(&world.ok("buyer", &args)).unwrap();
+    assert_eq!(said["countersigned"].as_u64(), said["receipt"]["index"].as_u64().map(|index| index + 1));
     let receipt = said["receipt"]["index"].to_string();
     let refused = job("refused.toml", "rho = 0.1\n[sql]\nquery = \"SELECT spend FROM dataset\"\n");
     world.fails("buyer", &world.run_args(&refused, &node.address, &grant));
@@ -54,6 +57,7 @@ fn every_kind_of_entry_fits_the_published_schema_and_nothing_else_does() {
     world.ok("buyer", &["replay", &receipt, "--to", &node.address, "--grant", &grant, "--data", &world.text("")]);
     world.ok("owner", &["revoke", &grant]);
 
+    assert_eq!(world.audit(&node.address)["countersigned"], 1);
     let mut kinds = std::collections::BTreeSet::new();
     for statement in statements(&world) {
         if let Err(e) = schemas.validate(&statement, compiled) {

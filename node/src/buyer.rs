@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::note;
 use tidegate_exchange::{Address, Endpoint, ask, bind, blobs};
 use tidegate_protocol::{
-    Code, ContentHash, Cost, Identity, Job, PeerId, Sha256Digest, Signed,
+    Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Opening, Reply, Request},
     manifest::Manifest,
     policy::Policy,
@@ -226,6 +226,20 @@ impl Buyer {
             return Err(NodeError::Unverified("the peer answered something else than a log file".into()));
         };
         STANDARD.decode(text).map_err(|e| NodeError::Unverified(e.to_string()))
+    }
+
+    /// Has the owner log that this party has a result and its receipt: the entry that says so, and this party's signed word.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] with the owner's reason.
+    pub async fn countersign(&self, to: &Address, verified: &Verified) -> Result<(u64, Envelope), NodeError> {
+        let receipt = Sha256Digest::of(&verified.delivery.receipt.to_canonical()?);
+        let word = Signed::sign(Countersignature { version: 1, outcome: verified.index, receipt }, &self.identity)?;
+        let word = word.envelope().clone();
+        match self.ask(to, &Request::Countersign { word: word.clone() }, &[]).await? {
+            Reply::Logged(index) => Ok((index, word)),
+            _ => Err(NodeError::Unverified("the peer answered something else than where its log says so".into())),
+        }
     }
 
     /// What it takes to run the job of the receipt at `entry` again.

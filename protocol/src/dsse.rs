@@ -91,6 +91,12 @@ impl Envelope {
         }
     }
 
+    /// Of a payload and what is said to be `signer`'s signature over it (base64).
+    pub fn of_parts(payload_type: &str, payload: &[u8], signer: &PeerId, sig: &str) -> Self {
+        let signature = EnvelopeSignature { keyid: signer.did(), sig: sig.to_owned() };
+        Self { payload: STANDARD.encode(payload), payload_type: payload_type.to_owned(), signatures: vec![signature] }
+    }
+
     /// The canonical bytes (RFC 8785): what the log commits to.
     ///
     /// # Errors

@@ -46,6 +46,11 @@ pub enum Request {
         /// Biscuit token, base64.
         grant: String,
     },
+    /// Log that the buyer has a result and its receipt.
+    Countersign {
+        /// The signed [`crate::Countersignature`].
+        word: Envelope,
+    },
     /// Cosign a checkpoint, as a witness.
     AddCheckpoint {
         /// The body of a C2SP tlog-witness `add-checkpoint` request.
@@ -120,6 +125,8 @@ pub enum Reply {
     Replicating,
     /// A log file, base64.
     LogFile(String),
+    /// What was said is in the log, at this index.
+    Logged(u64),
     /// What was asked for to run a job again.
     Opened(Box<Opening>),
     /// A witness's cosignature lines.

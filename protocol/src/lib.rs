@@ -14,6 +14,7 @@
 
 pub mod approval;
 pub mod cost;
+pub mod countersignature;
 pub mod device;
 pub mod dsse;
 pub mod frame;
@@ -30,6 +31,7 @@ pub mod result;
 
 pub use approval::Approval;
 pub use cost::{Cost, MicroRho};
+pub use countersignature::Countersignature;
 pub use dsse::{Document, Envelope, Signed};
 pub use hash::{ContentHash, Sha256Digest};
 pub use job::Job;

@@ -155,6 +155,9 @@ pub const GRANT_BYTES: usize = 16 << 10;
 /// How often in an hour one buyer's refused jobs are logged: those beyond wait for the next.
 pub const REFUSALS_PER_HOUR: u32 = 200;
 
+/// Entries after a receipt within which its buyer may countersign it: an auditor who goes through the log remembers the receipts of so many.
+pub const COUNTERSIGN_WITHIN: u64 = 4096;
+
 /// How often in an hour one peer may begin to copy a dataset or fetch a part of a file: each is an entry of the log.
 pub const FETCHES_PER_HOUR: u32 = 4000;
 

@@ -1,6 +1,9 @@
 //! One entry by itself: its canonical form, its signature, the types it states.
 
-use tidegate_protocol::{Envelope, PeerId, Signed, receipt::Statement};
+use tidegate_protocol::{
+    Envelope, PeerId, Sha256Digest, Signed,
+    receipt::{Predicate, Statement},
+};
 
 use super::Broken;
 
@@ -25,16 +28,29 @@ pub fn open_entry(entry: &[u8], owner: &PeerId) -> Result<Statement, Broken> {
     Ok(statement)
 }
 
+/// An entry that was opened.
+pub(super) struct Opened {
+    pub(super) statement: Statement,
+    /// SHA-256 of a receipt, of which others may speak.
+    pub(super) receipt: Option<Sha256Digest>,
+}
+
+fn open(entry: &[u8], owner: &PeerId) -> Result<Opened, Broken> {
+    let statement = open_entry(entry, owner)?;
+    let receipt = matches!(statement.predicate, Predicate::Outcome { .. }).then(|| Sha256Digest::of(entry));
+    Ok(Opened { statement, receipt })
+}
+
 /// Opens `entries` on all processors, in order.
-pub(super) fn open_all(entries: &[Vec<u8>], owner: &PeerId) -> Vec<Result<Statement, Broken>> {
+pub(super) fn open_all(entries: &[Vec<u8>], owner: &PeerId) -> Vec<Result<Opened, Broken>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     if threads == 1 || entries.len() < FEW {
-        return entries.iter().map(|entry| open_entry(entry, owner)).collect();
+        return entries.iter().map(|entry| open(entry, owner)).collect();
     }
     std::thread::scope(|scope| {
         let parts: Vec<_> = entries
             .chunks(entries.len().div_ceil(threads))
-            .map(|part| scope.spawn(move || part.iter().map(|entry| open_entry(entry, owner)).collect::<Vec<_>>()))
+            .map(|part| scope.spawn(move || part.iter().map(|entry| open(entry, owner)).collect::<Vec<_>>()))
             .collect();
         let opened = parts.into_iter().flat_map(|part| part.join().unwrap_or_default());
         let mut opened: Vec<_> = opened.collect();

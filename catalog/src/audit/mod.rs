@@ -11,15 +11,18 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
     ContentHash, Cost, PeerId, Sha256Digest,
-    receipt::{JobFacts, LedgerLink, Predicate, Statement, entry::Ending},
+    receipt::{JobFacts, LedgerLink, Predicate, entry::Ending},
 };
 
+mod answered;
 pub mod entry;
 mod jobs;
 pub mod price;
 mod rights;
 
 pub use entry::open_entry;
+
+use entry::Opened;
 
 /// Findings that are told one by one; those beyond are counted.
 const TOLD: usize = 1000;
@@ -63,6 +66,9 @@ pub struct Report {
     pub copies: u64,
     /// Parts of files that were sent.
     pub fetches: u64,
+    /// Receipts that their buyers countersigned.
+    #[serde(default)]
+    pub countersigned: u64,
     /// Replays by auditors.
     pub replays: u64,
     /// Charged jobs without an outcome: running, or lost.
@@ -101,6 +107,8 @@ pub struct Audit {
     rights: rights::Rights,
     /// Jobs that were approved, by their approvals' ids.
     approved: BTreeMap<ContentHash, ContentHash>,
+    /// The last receipts, which their buyers may countersign.
+    answered: answered::Answered,
     /// Who may copy what: peer and population.
     copying: BTreeSet<(PeerId, ContentHash)>,
 }
@@ -116,6 +124,7 @@ impl Audit {
             by_buyer: BTreeMap::new(),
             rights: rights::Rights::default(),
             approved: BTreeMap::new(),
+            answered: answered::Answered::default(),
             copying: BTreeSet::new(),
         }
     }
@@ -134,7 +143,7 @@ impl Audit {
     pub fn bundle(&mut self, index: u64, entries: &[Vec<u8>]) {
         for (index, opened) in (index..).zip(entry::open_all(entries, &self.owner)) {
             self.report.entries += 1;
-            if let Err((rule, detail)) = opened.and_then(|statement| self.entry(index, statement)) {
+            if let Err((rule, detail)) = opened.and_then(|opened| self.entry(index, opened)) {
                 self.finding(index, rule, detail);
             }
         }
@@ -160,7 +169,8 @@ impl Audit {
         audit.report
     }
 
-    fn entry(&mut self, index: u64, statement: Statement) -> Result<(), Broken> {
+    fn entry(&mut self, index: u64, opened: Opened) -> Result<(), Broken> {
+        let Opened { statement, receipt } = opened;
         let subject = statement.subject.first().map(|s| s.digest.sha256);
         match statement.predicate {
             Predicate::Publication { .. } => {
@@ -200,6 +210,10 @@ impl Audit {
                     Err(("fetch-granted", format!("{peer} was sent a file and never allowed to copy")))
                 }
             }
+            Predicate::Countersignature { buyer, job, outcome, signature } => {
+                self.report.countersigned += 1;
+                self.answered.countersigned(index, (buyer, job), outcome, subject, &signature)
+            }
             Predicate::Replay { auditor, population, outcome, grant_ids, time, .. } => {
                 self.report.replays += 1;
                 // What came with the job is sent as a file.
@@ -214,6 +228,9 @@ impl Audit {
                 match outcome {
                     Ending::Released => self.report.outcomes += 1,
                     Ending::SpentNotReleased => self.report.spent_not_released += 1,
+                }
+                if let (Ending::Released, Some(receipt)) = (outcome, receipt) {
+                    self.answered.released(index, receipt, (facts.buyer, facts.job));
                 }
                 let held = self.outcome(*facts, intent, &mode, outcome, subject);
                 held.and_then(|()| jobs::commits(outcome, commitment))

@@ -43,13 +43,14 @@ pub(super) fn once(predicate: &Predicate) -> Option<String> {
         Predicate::Grant { grant, .. } => format!("grant {grant}"),
         Predicate::Revocation { grant } => format!("revocation {grant}"),
         Predicate::Approval { job, .. } => format!("approval {job}"),
+        Predicate::Countersignature { outcome, .. } => format!("countersignature {outcome}"),
         Predicate::Refusal { job, outcome, .. } => format!("refusal {job} {}", matches!(outcome, Turned::RefusedByBudget)),
         _ => return None,
     })
 }
 
 impl Store {
-    /// Logs what is no job's intent or outcome, and exports it. Saying the same grant, revocation, approval or refusal again gives the entry that is there.
+    /// Logs what is no job's intent or outcome, and exports it. Saying the same grant, revocation, approval, refusal or countersignature again gives the entry that is there.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -117,6 +117,7 @@ fn page(name: &str, outcome: &Outcome) {
         (report.spent_not_released, "charged and closed without a result"),
         (report.copies, "copies allowed"),
         (report.fetches, "parts of files sent"),
+        (report.countersigned, "receipts countersigned by their buyers"),
         (report.replays, "replays"),
     ];
     let counts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();

@@ -121,6 +121,7 @@ fn line(statement: Statement) -> String {
         Predicate::Fetch { peer, file, ranges, .. } => {
             format!("sent       {} to {}, {} range(s)", file.short(), peer.short(), ranges.len())
         }
+        Predicate::Countersignature { buyer, outcome, .. } => format!("has it     entry {outcome}, says {}", buyer.short()),
         Predicate::Replay { auditor, job, .. } => format!("replay     {} by {}", job.short(), auditor.short()),
     }
 }

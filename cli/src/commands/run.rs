@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Creation time in seconds since 1970, to send a job again byte for byte.
     #[arg(long)]
     created: Option<i64>,
+    /// Have the owner's log say that this party has the result and its receipt.
+    #[arg(long)]
+    countersign: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -71,13 +74,26 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
     };
     waiting.finish_and_clear();
+    let countersigned = match &outcome {
+        Ok((_, verified, _)) if args.countersign => Some(buyer.countersign(&args.to, verified).await),
+        _ => None,
+    };
     buyer.close().await;
     let (offer, verified, answer) = outcome?;
+    // The result is there whatever becomes of this.
+    let countersigned = countersigned.and_then(|word| {
+        let failed =
+            |e: &dyn std::fmt::Display| eprintln!("the receipt could not be countersigned: {}", show::plain(&e.to_string()));
+        word.inspect_err(|e| failed(e)).ok()
+    });
     if let Some(path) = args.out.as_deref().filter(|path| table::is_table(path)) {
         table::write(&verified.result, answer.as_ref(), path)?;
     } else if let Some(folder) = &args.out {
         let name = args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         save(&verified, &args.to.peer, folder, &name)?;
+        if let Some((_, word)) = &countersigned {
+            std::fs::write(folder.join(format!("receipts/{name}.countersignature.json")), word.to_canonical()?)?;
+        }
     }
     let at = offer.policy.body().delta_femto;
     if args.json {
@@ -85,7 +101,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!(
             "{}",
             serde_json::json!({ "answer": answer.as_ref().map(show::answer_json), "result": verified.result, "receipt": receipt,
-                "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some() })
+                "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some(),
+                "countersigned": countersigned.as_ref().map(|(index, _)| index) })
         );
         return Ok(());
     }
@@ -96,6 +113,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!("this was asked before: the result that was released then, at no further cost. Another price buys fresh noise");
     }
     println!("left for you: {}; receipt {} of the owner's log, verified", show::price(verified.remaining, at), verified.index);
+    if let Some((index, _)) = &countersigned {
+        println!("entry {index} says that you have it");
+    }
     Ok(())
 }
 

@@ -8,10 +8,14 @@ use std::{
 use tidegate_catalog::{Store, StoreError};
 use tidegate_exchange::blobs::ByteRange;
 use tidegate_protocol::{
-    Code, ContentHash, Cost, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
+    Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Reply,
     grant::Action,
-    receipt::{Predicate, entry::Turned},
+    limits,
+    receipt::{
+        Predicate, Statement,
+        entry::{Ending, Turned},
+    },
 };
 
 use super::{COPY_TIME, Provider, unavailable};
@@ -37,10 +41,10 @@ pub(super) fn now() -> String {
 
 impl Provider {
     /// Logs `predicate`, durably.
-    pub(super) async fn log(&self, name: String, subject: Sha256Digest, predicate: Predicate) -> Result<(), Refusal> {
+    pub(super) async fn log(&self, name: String, subject: Sha256Digest, predicate: Predicate) -> Result<u64, Refusal> {
         let store = self.store.clone();
         let logging = tokio::task::spawn_blocking(move || store.record(&name, subject, predicate));
-        logging.await.map_err(unavailable)?.map(|_| ()).map_err(unavailable)
+        logging.await.map_err(unavailable)?.map_err(unavailable)
     }
 
     /// Does what the owner's commands leave for this node, for as long as it runs.
@@ -90,6 +94,29 @@ impl Provider {
         self.log(format!("file {file}"), subject, fetch).await.is_ok()
     }
 
+    /// Logs that a buyer has a result and its receipt.
+    pub(super) async fn countersigned(&self, buyer: PeerId, word: Envelope) -> Result<u64, Refusal> {
+        let bad = |why: &str| Refusal::new(Code::BadRequest, why).at("word");
+        let word = Signed::<Countersignature>::open(word).map_err(|e| bad(&e.to_string()))?;
+        let Countersignature { outcome, receipt, .. } = *word.body();
+        let size = self.store.published();
+        if outcome >= size || outcome.saturating_add(limits::COUNTERSIGN_WITHIN) <= size {
+            return Err(bad("it is of no entry among the last ones: a receipt is countersigned soon, or not at all"));
+        }
+        let (envelope, _) = self.store.prove(outcome).map_err(unavailable)?;
+        let digest = Sha256Digest::of(&envelope.to_canonical().map_err(unavailable)?);
+        let statement = Signed::<Statement>::open(envelope).map_err(unavailable)?.into_body();
+        let Predicate::Outcome { facts, outcome: Ending::Released, .. } = statement.predicate else {
+            return Err(bad("the entry is no receipt of a result"));
+        };
+        if word.signer() != buyer || facts.buyer != buyer || receipt != digest || word.body().version != 1 {
+            return Err(bad("it is not the buyer's, or of another receipt"));
+        }
+        let signature = word.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default();
+        let predicate = Predicate::Countersignature { buyer, job: facts.job, outcome, signature };
+        self.log(format!("receipt {outcome}"), digest, predicate).await
+    }
+
     /// Turns a buyer away who was refused more often within the hour than is logged.
     pub(super) fn may_be_refused(&self, buyer: &PeerId) -> Result<(), Refusal> {
         if self.refused.left(buyer) {
@@ -116,7 +143,7 @@ impl Provider {
             outcome,
         };
         match self.log(format!("job {}", job.id()), job.envelope().payload_sha256(), predicate).await {
-            Ok(()) => refusal,
+            Ok(_) => refusal,
             Err(e) => e,
         }
     }

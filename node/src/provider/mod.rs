@@ -214,6 +214,7 @@ impl Handler for Provider {
                     Ok(Reply::Replicating)
                 }),
                 Request::Replicate { dataset, grant } => self.replicate(peer, dataset, &grant).await,
+                Request::Countersign { word } => self.countersigned(peer, word).await.map(Reply::Logged),
                 Request::Replay { entry, grant } => {
                     self.replay(peer, entry, &grant).await.map(|opening| Reply::Opened(Box::new(opening)))
                 }

@@ -159,6 +159,17 @@ pub enum Predicate {
         /// When, RFC 3339.
         time: String,
     },
+    /// A buyer has a result and its receipt. Subject: the receipt's entry.
+    Countersignature {
+        /// The buyer.
+        buyer: PeerId,
+        /// Id of the job.
+        job: ContentHash,
+        /// Log index of its outcome.
+        outcome: u64,
+        /// The buyer's signature over the [`Countersignature`](crate::Countersignature) of it, base64.
+        signature: String,
+    },
     /// An auditor is told what it takes to run a job again and compare. Subject: the receipt's entry.
     Replay {
         /// Who.
@@ -197,6 +208,8 @@ pub enum Kind {
     Copy,
     /// [`Predicate::Fetch`].
     Fetch,
+    /// [`Predicate::Countersignature`].
+    Countersignature,
     /// [`Predicate::Replay`].
     Replay,
 }
@@ -214,6 +227,7 @@ impl Kind {
             Self::Approval => "https://tidegate.dev/approval/v1",
             Self::Copy => "https://tidegate.dev/copy/v1",
             Self::Fetch => "https://tidegate.dev/fetch/v1",
+            Self::Countersignature => "https://tidegate.dev/countersignature/v1",
             Self::Replay => "https://tidegate.dev/replay/v1",
         }
     }
@@ -232,6 +246,7 @@ impl Predicate {
             Self::Approval { .. } => Kind::Approval,
             Self::Copy { .. } => Kind::Copy,
             Self::Fetch { .. } => Kind::Fetch,
+            Self::Countersignature { .. } => Kind::Countersignature,
             Self::Replay { .. } => Kind::Replay,
         }
     }

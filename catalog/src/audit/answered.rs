@@ -1,0 +1,56 @@
+//! Receipts and their buyers' countersignatures.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::{ContentHash, Countersignature, PeerId, Sha256Digest, limits};
+
+use super::Broken;
+
+/// A receipt whose buyer may countersign it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Receipt {
+    digest: Sha256Digest,
+    /// Buyer and job.
+    of: (PeerId, ContentHash),
+    countersigned: bool,
+}
+
+/// The receipts among the last [`limits::COUNTERSIGN_WITHIN`] entries, by log index.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Answered(BTreeMap<u64, Receipt>);
+
+impl Answered {
+    pub(super) fn released(&mut self, index: u64, digest: Sha256Digest, of: (PeerId, ContentHash)) {
+        self.0.insert(index, Receipt { digest, of, countersigned: false });
+        while self.0.first_key_value().is_some_and(|(first, _)| first + limits::COUNTERSIGN_WITHIN < index) {
+            self.0.pop_first();
+        }
+    }
+
+    /// A countersignature is the buyer's, of that very receipt, in time, and the only one.
+    pub(super) fn countersigned(
+        &mut self,
+        index: u64,
+        of: (PeerId, ContentHash),
+        outcome: u64,
+        subject: Option<Sha256Digest>,
+        signature: &str,
+    ) -> Result<(), Broken> {
+        let wrong = |what: String| Err(("countersignature", what));
+        if outcome.saturating_add(limits::COUNTERSIGN_WITHIN) < index {
+            return wrong(format!("is of entry {outcome}, and comes too late to be checked"));
+        }
+        let Some(receipt) = self.0.get_mut(&outcome) else {
+            return wrong(format!("entry {outcome} is no receipt of a result before it"));
+        };
+        if receipt.of != of || subject != Some(receipt.digest) {
+            return wrong(format!("names another job, buyer or receipt than entry {outcome}"));
+        }
+        if std::mem::replace(&mut receipt.countersigned, true) {
+            return wrong(format!("entry {outcome} was countersigned before"));
+        }
+        let word = Countersignature { version: 1, outcome, receipt: receipt.digest };
+        word.check(&of.0, signature).map_err(|e| ("countersignature", e.to_string()))
+    }
+}
