@@ -59,6 +59,8 @@ def main():
     tidegate("owner", "grant", "rand-hie", "--to", auditor, "--action", "replay", "--out", replays)
     tidegate("witness", "init")
     witness, place = start("witness", "witness", "--for", owner)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "witness.vkey").write_text(tidegate("witness", "witness", "--key"))
     try:
         node, address = start("owner", "serve", "--witness", place)
         shutil.copytree(homes / "owner", homes / "snapshot")

@@ -43,11 +43,26 @@ def python():
         return skip("securesystemslib, in-toto-attestation", "not to be had from a Python package index")
     check("securesystemslib (DSSE)", venv / "bin/python", here / "dsse.py")
     check("in-toto-attestation (statement), jsonschema", venv / "bin/python", here / "statement.py")
-    if sys.version_info < (3, 12):
+
+
+def newer_python():
+    """A Python of 3.12 or more: this one, one on the PATH, or one of pyenv's."""
+    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv"))
+    for one in [sys.executable, *(f"python3.{minor}" for minor in range(19, 11, -1)), *sorted(pyenv.glob("versions/*/bin/python3"))]:
+        if shutil.which(str(one)) and sh(one, "-c", "import sys; sys.exit(sys.version_info < (3, 12))").returncode == 0:
+            return one
+    return None
+
+
+def aics():
+    python, venv = newer_python(), tools / "newer-python"
+    if python is None:
         return skip("aics-tlog", f"needs Python 3.12, this is {sys.version_info.major}.{sys.version_info.minor}")
+    if not (venv / "bin/python").exists() and sh(python, "-m", "venv", venv).returncode != 0:
+        return skip("aics-tlog", "no venv can be made (Debian: python3-venv)")
     if sh(venv / "bin/pip", "install", "--quiet", AICS).returncode != 0:
         return skip("aics-tlog", "not to be had from a Python package index")
-    check("aics-tlog (log)", venv / "bin/python", here / "aics.py")
+    check("aics-tlog (log, cosignatures, proofs)", venv / "bin/python", here / "aics.py")
 
 
 def node():
@@ -89,7 +104,7 @@ def go():
 
 if not (folder / "log/checkpoint").exists():
     sys.exit(f"{folder} has no log: run `make demo` first")
-for part in (python, node, go):
+for part in (python, aics, node, go):
     part()
 if os.environ.get("REQUIRE_INTEROP") and skipped:
     failed += [f"{name} was skipped" for name in skipped]
