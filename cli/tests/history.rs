@@ -150,3 +150,42 @@ fn copies_and_the_parts_that_are_sent_are_entries_before_they_happen() {
     // A client asks again before each file, since a long transfer may outlast a permission.
     assert!(report["copies"].as_u64() >= Some(1) && report["publications"] == 3, "{report}");
 }
+
+/// The log as one file: what it holds is found as in the folder, without unpacking, and so is every change of it.
+#[test]
+fn a_bundle_is_audited_as_the_folder_is() {
+    let world = World::new();
+    let node = world.serve(None);
+    let (job, grant, out) = (world.count_job(), world.text("grant"), world.text("out"));
+    let mut args = world.run_args(&job, &node.address, &grant);
+    args.extend(["--out", &out]);
+    world.ok("buyer", &args);
+    let bundle = world.text("log.tar");
+    // Beside the running node.
+    world.ok("owner", &["log", "bundle", &bundle]);
+    let read = |file: &str| -> Value { serde_json::from_str(&world.ok("buyer", &["audit", file, "--json", "--anew"])).unwrap() };
+    let report = read(&bundle);
+    assert_eq!((&report["entries"], &report["findings"]), (&4.into(), &Value::Array(vec![])), "{report}");
+    // A buyer's folder with the log, packed by hand.
+    world.ok("buyer", &["audit", "--peer", &node.address, "--keep", &out]);
+    let by_hand = world.text("by-hand.tar");
+    let packed = std::process::Command::new("tar").args(["-cf", &by_hand, "-C", &out, "."]).status().unwrap();
+    assert!(packed.success());
+    assert_eq!(read(&by_hand)["receipts"], 1);
+    let good = std::fs::read(&bundle).unwrap();
+    for file in ["owner/log/checkpoint", "owner/log/tile/entries/000.p/4"] {
+        let bytes = std::fs::read(world.path(file)).unwrap();
+        let start = good.windows(bytes.len()).position(|window| window == bytes).unwrap();
+        for at in (0..bytes.len()).step_by(131) {
+            let mut bad = good.clone();
+            bad[start + at] ^= 1;
+            std::fs::write(&bundle, &bad).unwrap();
+            let said = world.fails("buyer", &["audit", &bundle, "--json", "--anew"]);
+            assert!(!said.contains("panicked"), "byte {at} of {file}: {said}");
+        }
+    }
+    for wrong in [&good[..700], b"", b"no archive at all"] {
+        std::fs::write(&bundle, wrong).unwrap();
+        world.fails("buyer", &["audit", &bundle, "--anew"]);
+    }
+}

@@ -33,8 +33,20 @@ fn named(level: &str, n: u64, width: u64) -> String {
 }
 
 /// The full tile or bundle of which `path` is a part, which stands in once it is there: parts may be deleted then.
-pub(crate) fn whole(path: &str) -> Option<&str> {
+pub fn whole(path: &str) -> Option<&str> {
     path.rsplit_once(".p/").map(|(whole, _)| whole)
+}
+
+/// Tiles of hashes of a log of `size` entries, level by level, without its bundles.
+pub fn tiles(size: u64) -> impl Iterator<Item = String> {
+    let hashes = move |level: u32| size.checked_shr(u32::from(TILE_HEIGHT) * level).unwrap_or(0);
+    let levels = (0u8..).map(move |level| (level, hashes(level.into()))).take_while(|(_, hashes)| *hashes > 0);
+    levels.flat_map(|(level, hashes)| (0..hashes.div_ceil(WIDTH)).map(move |n| tile(level, n, WIDTH.min(hashes - n * WIDTH))))
+}
+
+/// Bundles of the entries of a log of `size`.
+pub fn bundles(size: u64) -> impl Iterator<Item = String> {
+    (0..size.div_ceil(WIDTH)).map(move |n| bundle(n, WIDTH.min(size - n * WIDTH)))
 }
 
 /// Whether `path` is one that a log can have: `checkpoint`, or a tile in C2SP's one spelling of it. Nothing else is ever opened.

@@ -21,7 +21,7 @@ use crate::show::plain;
 #[derive(Debug, clap::Args)]
 #[group(id = "what", required = true, multiple = true, args = ["folder", "peer", "url", "evidence"])]
 pub(crate) struct Args {
-    /// A folder with `owner.vkey`, `log/`, `receipts/` and `results/`.
+    /// A folder with `owner.vkey`, `log/`, `receipts/` and `results/`, or a tar archive of one (`tidegate log bundle`).
     folder: Option<PathBuf>,
     /// A peer whose whole log is fetched and checked.
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use tidegate_catalog::{Store, StoreError, log::from_folder, log::fsck::fsck, note::Verifier};
-use tidegate_node::home::Home;
+use tidegate_node::{auditor::bundle, home::Home};
 
 /// What to do with this party's own log.
 #[derive(Debug, clap::Subcommand)]
@@ -19,6 +19,11 @@ pub(crate) enum Args {
     },
     /// Show the log's verifier key.
     Key,
+    /// Write the whole log as one file, which `tidegate audit` takes.
+    Bundle {
+        /// The file: a tar archive.
+        file: PathBuf,
+    },
     /// Bring back entries that the ledger lost (an older backup was put back) from a copy of the log: what they charged is charged.
     Restore {
         /// A folder that has a copy: as `tidegate audit --peer … --keep` leaves it, or the log's folder itself.
@@ -34,6 +39,10 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         Args::Fsck { repair, json } => (repair, json),
         Args::Key => {
             println!("{}", log.vkey());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Args::Bundle { file } => {
+            bundle::write(&identity.id(), &home.path().join("log"), &file)?;
             return Ok(ExitCode::SUCCESS);
         }
         Args::Restore { from } => {

@@ -1,6 +1,6 @@
 //! The auditor's side: read a log from a folder, a peer or a web server, check all of it, and check receipts against it.
 //!
-//! [`source`] says where from, [`receipts`] checks what buyers hold, [`memory`] keeps what was verified, so that the next audit goes on from there and no
+//! [`source`] and [`bundle`] say where from, [`receipts`] checks what buyers hold, [`memory`] keeps what was verified, so that the next audit goes on from there and no
 //! history is accepted that is not the one seen before, [`forks`] keeps what shows that there are two. [`replay`] runs a receipt's job again.
 
 use std::{
@@ -12,13 +12,14 @@ use std::{
 use serde::Serialize;
 use tidegate_catalog::{
     audit::Report,
-    log::{Reader, from_folder, read::Fetch},
+    log::{Reader, path, read::Fetch},
     note::{BadNote, Quorum, Verifier, owner_of_vkey, vkey},
 };
 use tidegate_protocol::PeerId;
 
 use crate::{NodeError, file_error, home::Home};
 
+pub mod bundle;
 pub mod forks;
 mod memory;
 mod receipts;
@@ -70,15 +71,15 @@ impl Outcome {
     }
 }
 
-/// Audits a folder as the demo and `tidegate run --out` leave it: `owner.vkey`, `log/`, and any `receipts/` with their `results/`.
+/// Audits a folder as the demo and `tidegate run --out` leave it: `owner.vkey`, `log/`, and any `receipts/` with their `results/`; or a tar archive of one.
 ///
 /// # Errors
 /// [`NodeError::Unverified`] naming the first file that does not verify; [`NodeError::File`].
 pub fn audit_folder(folder: &Path, ask: Ask<'_>) -> Result<Outcome, NodeError> {
-    let key = folder.join("owner.vkey");
-    let owner = owner_of_vkey(&std::fs::read_to_string(&key).map_err(|e| file_error(&key, e))?)?;
-    let held = receipts::check(folder, &owner)?;
-    audit(&owner, held, &mut from_folder(folder.join("log")), ask, false)
+    let given = bundle::Given::open(folder)?;
+    let owner = owner_of_vkey(&String::from_utf8_lossy(&given.read("owner.vkey")?))?;
+    let held = receipts::check(&given, &owner)?;
+    audit(&owner, held, &mut given.log(), ask, false)
 }
 
 /// Audits a log that is fetched, of which the auditor holds no receipts; keeps a whole copy in `keep` when given, and reads what is there already from it.
@@ -91,6 +92,12 @@ pub fn audit_source(owner: &PeerId, fetch: Fetch<'_>, keep: Option<PathBuf>, ask
     let mut checkpoint = None;
     let mut kept = source::kept(folder.join("log"), fetch, &mut checkpoint);
     let outcome = audit(owner, receipts::Held::default(), &mut kept, ask, true)?;
+    // What shows a fork needs the tiles.
+    for path in path::tiles(outcome.report.entries) {
+        if let Err(e) = kept(&path) {
+            tracing::warn!("the copy lacks {path}: {e}");
+        }
+    }
     drop(kept);
     for (name, bytes) in [("owner.vkey", vkey(owner).into_bytes()), ("log/checkpoint", checkpoint.unwrap_or_default())] {
         let target = folder.join(name);

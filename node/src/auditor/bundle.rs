@@ -1,0 +1,155 @@
+//! What an auditor is handed: a folder, or one file that holds such a folder (a tar archive, which is read in place and never unpacked).
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufWriter, Read as _, Write as _},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use tidegate_catalog::{
+    log::{from_folder, is_log_path, path, read::FILE_BYTES},
+    note::{BadNote, open_checkpoint, vkey},
+};
+use tidegate_protocol::{PeerId, limits};
+
+use crate::{NodeError, file_error};
+
+/// Most files of an archive that are looked at: a log of 2^33 entries has no more.
+const FILES: usize = 1 << 26;
+
+/// Longest file beside the log in bytes: a result.
+const BESIDE_BYTES: u64 = limits::RESULT_BYTES as u64;
+
+/// A folder as the demo and `tidegate run --out` leave it, or an archive of one.
+pub(super) enum Given {
+    Folder(PathBuf),
+    Archive {
+        file: File,
+        name: PathBuf,
+        /// Where each file's bytes begin, and how many they are.
+        files: BTreeMap<String, (u64, u64)>,
+    },
+}
+
+impl Given {
+    /// Of a folder or file.
+    pub(super) fn open(path: &Path) -> Result<Self, NodeError> {
+        if path.is_dir() {
+            return Ok(Self::Folder(path.to_owned()));
+        }
+        let failed =
+            |e: &dyn std::fmt::Display| file_error(path, format!("{e}. A bundle is a tar archive: `tidegate log bundle`"));
+        let file = File::open(path).map_err(|e| file_error(path, e))?;
+        let mut files = BTreeMap::new();
+        let mut archive = tar::Archive::new(file.try_clone().map_err(|e| file_error(path, e))?);
+        for entry in archive.entries_with_seek().map_err(|e| failed(&e))? {
+            let entry = entry.map_err(|e| failed(&e))?;
+            if !entry.header().entry_type().is_file() {
+                continue;
+            }
+            let place = (entry.raw_file_position(), entry.size());
+            let named = entry.path_bytes();
+            let Ok(name) = std::str::from_utf8(&named) else { continue };
+            // The first of a name counts, as whoever packed it saw it.
+            files.entry(name.trim_start_matches("./").to_owned()).or_insert(place);
+            if files.len() > FILES {
+                return Err(failed(&"it holds too many files"));
+            }
+        }
+        if files.is_empty() {
+            return Err(failed(&"it holds no file"));
+        }
+        Ok(Self::Archive { file, name: path.to_owned(), files })
+    }
+
+    /// Names of the files in a folder of it, in order; none where it is not there.
+    pub(super) fn list(&self, folder: &str) -> Vec<String> {
+        let mut names: Vec<String> = match self {
+            Self::Folder(root) => match std::fs::read_dir(root.join(folder)) {
+                Ok(entries) => entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect(),
+                Err(_) => vec![],
+            },
+            Self::Archive { files, .. } => {
+                let start = format!("{folder}/");
+                let within = files.range(start.clone()..).map_while(|(name, _)| name.strip_prefix(&start));
+                within.filter(|name| !name.contains('/')).map(Into::into).collect()
+            }
+        };
+        names.sort();
+        names
+    }
+
+    /// One of its files.
+    pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, NodeError> {
+        match self {
+            Self::Folder(root) => {
+                let path = root.join(name);
+                let file = File::open(&path).map_err(|e| file_error(&path, e))?;
+                let mut bytes = Vec::new();
+                file.take(BESIDE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| file_error(&path, e))?;
+                if bytes.len() as u64 > BESIDE_BYTES { Err(file_error(&path, "is too long")) } else { Ok(bytes) }
+            }
+            Self::Archive { name: archive, .. } => {
+                self.read_at(name, BESIDE_BYTES).map_err(|why| file_error(archive, format!("{name}: {why}")))
+            }
+        }
+    }
+
+    fn read_at(&self, name: &str, most: u64) -> Result<Vec<u8>, String> {
+        let Self::Archive { file, files, .. } = self else { return Err("no archive".into()) };
+        let (start, length) = *files.get(name).ok_or("it is not there")?;
+        if length > most {
+            return Err("is too long".into());
+        }
+        let mut bytes = vec![0; length as usize];
+        file.read_exact_at(&mut bytes, start).map_err(|e| e.to_string())?;
+        Ok(bytes)
+    }
+
+    /// Its log.
+    pub(super) fn log(&self) -> Box<dyn FnMut(&str) -> Result<Vec<u8>, BadNote> + '_> {
+        match self {
+            Self::Folder(root) => Box::new(from_folder(root.join("log"))),
+            Self::Archive { .. } => Box::new(move |path| {
+                if !is_log_path(path) {
+                    return Err(BadNote(format!("{path:?} is no log path")));
+                }
+                self.read_at(&format!("log/{path}"), FILE_BYTES as u64).map_err(|why| BadNote(format!("{path}: {why}")))
+            }),
+        }
+    }
+}
+
+/// Writes the log in `folder` as one file for auditors: what its checkpoint is of, also beside a node that goes on writing.
+///
+/// # Errors
+/// [`NodeError::File`], also where the folder lacks a file: `tidegate log fsck` says more.
+pub fn write(owner: &PeerId, folder: &Path, target: &Path) -> Result<(), NodeError> {
+    let failed = |e: &dyn std::fmt::Display| file_error(target, e);
+    let beside = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(beside).map_err(|e| failed(&e))?;
+    let mut archive = tar::Builder::new(BufWriter::new(&mut file));
+    let mut put = |name: &str, bytes: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, bytes).map_err(|e| failed(&e))
+    };
+    let mut fetch = from_folder(folder.to_owned());
+    let checkpoint = fetch("checkpoint")?;
+    let size = open_checkpoint(&String::from_utf8_lossy(&checkpoint), owner)?.size;
+    put("owner.vkey", vkey(owner).as_bytes())?;
+    put("log/checkpoint", &checkpoint)?;
+    for part in path::tiles(size).chain(path::bundles(size)) {
+        // A part is deleted once the whole is there.
+        let (name, bytes) = match (fetch(&part), path::whole(&part)) {
+            (Err(_), Some(whole)) => (whole.to_owned(), fetch(whole)?),
+            (read, _) => (part.clone(), read?),
+        };
+        put(&format!("log/{name}"), &bytes)?;
+    }
+    archive.into_inner().and_then(|mut rest| rest.flush()).map_err(|e| failed(&e))?;
+    file.persist(target).map(|_| ()).map_err(|e| failed(&e.error))
+}
