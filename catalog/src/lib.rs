@@ -17,6 +17,7 @@
 pub mod audit;
 pub mod dataset;
 pub mod evidence;
+pub mod heard;
 pub mod log;
 pub mod note;
 pub mod query;

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
+mod crash;
 mod faults;
+mod heard;
 mod log;
 mod price;
 mod rules;

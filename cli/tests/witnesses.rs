@@ -48,10 +48,14 @@ fn key(world: &World, who: &str) -> String {
 }
 
 fn witness(world: &World, who: &str, owner: &str) -> Witnessing {
+    witness_with(world, who, owner, &[])
+}
+
+fn witness_with(world: &World, who: &str, owner: &str, more: &[&str]) -> Witnessing {
     let file = world.path(&format!("{who}.places"));
     let _ = std::fs::remove_file(&file);
     let mut command = world.command(who);
-    command.args(["witness", "--for", owner, "--http", "127.0.0.1:0", "--address-file"]).arg(&file);
+    command.args(["witness", "--for", owner, "--http", "127.0.0.1:0", "--address-file"]).arg(&file).args(more);
     // Ended when it is dropped.
     let mut witnessing =
         Witnessing { child: command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), places: vec![] };
@@ -192,6 +196,56 @@ fn an_auditor_who_saw_one_history_takes_no_other() {
     let shown = world.fails("buyer", &["audit", "--evidence"]);
     let owner = world.ok("owner", &["id"]).trim().to_owned();
     assert!(shown.contains(&owner) && shown.contains("signed two histories"), "{shown}");
+}
+
+/// An owner shows two witnesses two histories, and they tell each other: of the same length, and where one is longer.
+#[test]
+fn witnesses_that_were_told_different_histories_find_it_between_them() {
+    for jobs in [1, 3] {
+        let world = World::new();
+        let (job, grant) = (world.count_job(), world.text("grant"));
+        let owner = world.ok("owner", &["id"]).trim().to_owned();
+        key(&world, "w0");
+        key(&world, "w1");
+        let copied = std::process::Command::new("cp").arg("-a").args([world.path("owner"), world.path("fork")]).status().unwrap();
+        assert!(copied.success());
+        let first = witness(&world, "w0", &owner);
+        let node = world.serve_as(&["--witness", &first.places[0]]);
+        world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let seen =
+            |who: &str| std::fs::read_dir(world.path(&format!("{who}/witness"))).is_ok_and(|mut files| files.next().is_some());
+        let size = || {
+            let files = std::fs::read_dir(world.path("w0/witness")).unwrap();
+            let text = files.map(|f| std::fs::read_to_string(f.unwrap().path()).unwrap()).next().unwrap_or_default();
+            text.lines().nth(1).unwrap_or_default().to_owned()
+        };
+        while !seen("w0") || size() != "4" {
+            assert!(Instant::now() < deadline, "w0 does not cosign: {}", size());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        drop(node);
+        std::fs::rename(world.path("owner"), world.path("first")).unwrap();
+        std::fs::rename(world.path("fork"), world.path("owner")).unwrap();
+        let node = world.serve(None);
+        for _ in 0..jobs {
+            world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+        }
+        // It knows where the owner is, and where the other witness is.
+        let second = witness_with(&world, "w1", &node.address, &["--with", &first.places[0]]);
+        let deadline = Instant::now() + Duration::from_secs(90);
+        let found =
+            || ["w0", "w1"].into_iter().find(|who| !world.try_run(who, &["audit", "--evidence", "--json"]).status.success());
+        while found().is_none() {
+            assert!(Instant::now() < deadline, "nobody finds the fork, {jobs} jobs on");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let shown: Value =
+            serde_json::from_str(world.fails(found().unwrap(), &["audit", "--evidence", "--json"]).trim()).unwrap();
+        assert!(shown["wrong"].is_null() && shown["evidence"]["log"].as_str().unwrap().contains(&owner), "{shown}");
+        assert_eq!(shown["evidence"]["prefix"].is_null(), jobs == 1, "{shown}");
+        drop((second, node));
+    }
 }
 
 /// The log's folder as any static web server serves it.

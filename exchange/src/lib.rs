@@ -5,7 +5,7 @@
 //! - A blob is served to a peer only after [`blobs::Access::allow`] named exactly that hash for exactly that peer.
 //!
 //! # Non-goals
-//! - Deciding who may ask (`node`). Listings by gossip and encrypted mirrors: later.
+//! - Deciding who may ask (`node`), or whether what is heard ([`gossip`]) is so. Listings by gossip and encrypted mirrors: later.
 //!
 //! # Path
 //! [`bind`] → [`serve`] with a [`Handler`]; on the other side [`ask`], and [`blobs::fetch`].
@@ -14,6 +14,7 @@
 
 mod address;
 pub mod blobs;
+pub mod gossip;
 mod jobs;
 mod shares;
 pub mod web;
@@ -48,9 +49,22 @@ pub enum NetError {
 
 /// Serves the job protocol, and the blobs of `store` under `access`.
 pub fn serve(endpoint: Endpoint, handler: std::sync::Arc<dyn Handler>, served: &blobs::Served) -> Router {
+    serve_in(endpoint, handler, served, None)
+}
+
+/// As [`serve`], and takes part in a `swarm` where one is given.
+pub fn serve_in(
+    endpoint: Endpoint,
+    handler: std::sync::Arc<dyn Handler>,
+    served: &blobs::Served,
+    swarm: Option<&gossip::Swarm>,
+) -> Router {
     served.ask(handler.clone());
-    Router::builder(endpoint)
+    let mut router = Router::builder(endpoint)
         .accept(tidegate_protocol::frame::ALPN, JobProtocol::new(handler))
-        .accept(iroh_blobs::ALPN, served.protocol())
-        .spawn()
+        .accept(iroh_blobs::ALPN, served.protocol());
+    if let Some(swarm) = swarm {
+        router = router.accept(iroh_gossip::ALPN, swarm.protocol());
+    }
+    router.spawn()
 }

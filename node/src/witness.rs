@@ -1,4 +1,5 @@
-//! A node that witnesses others' logs, over iroh and over HTTP; it also goes and looks itself where it knows an owner's address.
+//! A node that witnesses others' logs, over iroh and over HTTP; it also goes and looks itself where it knows an owner's address, and tells other witnesses
+//! what it saw.
 
 use std::{
     future::Future,
@@ -8,17 +9,21 @@ use std::{
 };
 
 use tidegate_catalog::{
+    evidence::Evidence,
+    heard::{Heard as Heads, Told},
     note::{BadNote, Note, Verifier},
     witness::{NotCosigned, Witness},
 };
 use tidegate_exchange::{
     Handler,
+    gossip::{Heard, Swarm},
     web::{Answer, Cosigner},
 };
 use tidegate_protocol::{
     Code, PeerId, Refusal,
     frame::{Reply, Request},
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -36,6 +41,9 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct WitnessNode {
     home: Home,
     witness: Arc<Witness>,
+    heard: Arc<Heads>,
+    /// Told when there is a new checkpoint.
+    changed: watch::Sender<()>,
 }
 
 impl WitnessNode {
@@ -45,7 +53,7 @@ impl WitnessNode {
     /// [`NodeError`].
     pub fn open(home: Home, logs: Vec<Verifier>) -> Result<Self, NodeError> {
         let witness = Witness::open(&home.path().join("witness"), &home.identity()?, logs)?;
-        Ok(Self { home, witness: Arc::new(witness) })
+        Ok(Self { home, witness: Arc::new(witness), heard: Arc::default(), changed: watch::Sender::new(()) })
     }
 
     /// Its verifier key.
@@ -56,12 +64,16 @@ impl WitnessNode {
     /// Keeps what shows a fork, and says so to the witness's party.
     fn report(&self, e: &NotCosigned) {
         match e {
-            NotCosigned::Forked(fork) => match forks::keep(&self.home, &fork.evidence) {
-                Ok(path) => tracing::error!("{} has forked: what shows it is kept in {}", fork.evidence.log, path.display()),
-                Err(e) => tracing::error!("a fork could not be kept: {e}"),
-            },
+            NotCosigned::Forked(fork) => self.keep(&fork.evidence),
             NotCosigned::Failed(e) => tracing::error!("{e}"),
             other => tracing::debug!("not cosigned: {other}"),
+        }
+    }
+
+    fn keep(&self, evidence: &Evidence) {
+        match forks::keep(&self.home, evidence) {
+            Ok(path) => tracing::error!("{} has forked: what shows it is kept in {}", evidence.log, path.display()),
+            Err(e) => tracing::error!("a fork could not be kept: {e}"),
         }
     }
 
@@ -69,7 +81,7 @@ impl WitnessNode {
         let node = self.clone();
         let added = tokio::task::spawn_blocking(move || {
             let added = node.witness.add(&body, SystemTime::now());
-            added.map(|line| line.line()).inspect_err(|e| node.report(e))
+            added.map(|line| line.line()).inspect(|_| node.changed.send_replace(())).inspect_err(|e| node.report(e))
         });
         added.await.unwrap_or_else(|e| Err(NotCosigned::Failed(std::io::Error::other(e))))
     }
@@ -84,7 +96,14 @@ impl WitnessNode {
         let note = Note::parse(&text)?;
         let met = self.witness.meet(note, &mut fetch, SystemTime::now()).inspect_err(|e| self.report(e));
         met.map_err(|e| NodeError::Unverified(e.to_string()))?;
-        let last = self.witness.last(&Verifier::log(&owner.peer).name);
+        self.changed.send_replace(());
+        let log = Verifier::log(&owner.peer);
+        let last = self.witness.last(&log.name);
+        if let Some(last) = &last
+            && let Some(evidence) = self.heard.settle(&log, last, &mut fetch)
+        {
+            self.keep(&evidence);
+        }
         last.ok_or_else(|| NodeError::Unverified("the owner has another log".into()))
     }
 }
@@ -97,6 +116,54 @@ impl WitnessNode {
                 tracing::warn!("{owner}: {e}");
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// How long checkpoints that follow one another are gathered: the last is told.
+const GATHER: Duration = Duration::from_millis(250);
+/// How often the last is told again.
+const REMIND: Duration = Duration::from_secs(60);
+
+impl WitnessNode {
+    /// Tells the other witnesses of `log` what this one cosigned, and hears what they did, for as long as this is run.
+    ///
+    /// # Errors
+    /// [`NodeError::Net`].
+    pub async fn gossip(self, swarm: Swarm, log: Verifier, with: Vec<Address>) -> Result<(), NodeError> {
+        let (teller, mut listener) = swarm.join(&log.name, &with).await?;
+        let (mut changed, mut told) = (self.changed.subscribe(), None);
+        loop {
+            let again = tokio::select! {
+                heard = listener.next() => match heard {
+                    Some(Heard::Message(message)) => {
+                        self.hear(&log, &message);
+                        continue;
+                    }
+                    Some(Heard::Neighbour) => true,
+                    None => return Err(NodeError::Unverified("gossip has ended".into())),
+                },
+                _ = changed.changed() => false,
+                () = tokio::time::sleep(REMIND) => true,
+            };
+            tokio::time::sleep(GATHER).await;
+            let Some(last) = self.witness.last(&log.name) else { continue };
+            if again || told.as_ref() != Some(&last.text) {
+                if let Err(e) = teller.tell(last.to_text().into_bytes()).await {
+                    tracing::debug!("{e}");
+                }
+                told = Some(last.text);
+            }
+        }
+    }
+
+    fn hear(&self, log: &Verifier, message: &[u8]) {
+        let Ok(text) = std::str::from_utf8(message) else { return };
+        match self.heard.hear(log, text, self.witness.last(&log.name).as_ref()) {
+            Ok(Told::Fork(evidence)) => self.keep(&evidence),
+            Ok(Told::New | Told::Known) => {}
+            // Anybody may say anything.
+            Err(e) => tracing::debug!("heard: {e}"),
         }
     }
 }
@@ -137,7 +204,8 @@ impl Handler for WitnessNode {
                     },
                 },
                 Request::LastCheckpoint { origin } => {
-                    Reply::LastCheckpoint(self.witness.last(&origin).map(|note| note.to_text()))
+                    let last = self.witness.last(&origin).map(|note| self.heard.with_cosignatures(&origin, note));
+                    Reply::LastCheckpoint(last.map(|note| note.to_text()))
                 }
                 _ => Reply::Refused(Refusal::new(Code::NotFound, "this node is a witness, and no owner")),
             }

@@ -7,7 +7,8 @@ use tidegate_catalog::note::Verifier;
 use tidegate_exchange::{
     bind,
     blobs::Served,
-    local_address, serve,
+    gossip::Swarm,
+    local_address, serve_in,
     web::{CancellationToken, Cosigner, serve_witness},
 };
 use tidegate_node::{Address, buyer::Buyer, home::Home, witness::WitnessNode};
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// An owner whose log is witnessed: its key, its log's verifier key, or its address, where it is looked at now and then. May be given more than once.
     #[arg(long = "for", required_unless_present = "key")]
     owners: Vec<Owner>,
+    /// Another witness of the same logs, where `tidegate witness` says that it is: what one saw is told to the other. May be given more than once.
+    #[arg(long = "with")]
+    others: Vec<Other>,
     /// Show this party's verifier key as a witness, and end.
     #[arg(long)]
     key: bool,
@@ -48,10 +52,22 @@ impl std::str::FromStr for Owner {
     }
 }
 
+/// Where another witness is: its address, or its place as `tidegate witness` prints it.
+#[derive(Debug, Clone)]
+struct Other(Address);
+
+impl std::str::FromStr for Other {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = text.find("@did:key:").map_or(text, |at| &text[at + 1..]);
+        address.parse().map(Self).map_err(|_| "write did:key:…@ip:port, or the place that `tidegate witness` prints".into())
+    }
+}
+
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let identity = home.identity()?;
-    let logs = args.owners.iter().map(|Owner(key, _)| Verifier::log(key)).collect();
-    let node = WitnessNode::open(home.clone(), logs)?;
+    let logs: Vec<_> = args.owners.iter().map(|Owner(key, _)| Verifier::log(key)).collect();
+    let node = WitnessNode::open(home.clone(), logs.clone())?;
     if args.key {
         println!("{}", node.vkey());
         return Ok(());
@@ -60,7 +76,17 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let mut places = vec![format!("{}@{}", node.vkey(), local_address(&endpoint, &identity))];
     // A witness has no files to give: nobody is allowed any.
     let served = Served::open(&home.blobs()).await?;
-    let router = serve(endpoint, Arc::new(node.clone()), &served);
+    let swarm = Swarm::new(&endpoint)?;
+    let router = serve_in(endpoint, Arc::new(node.clone()), &served, Some(&swarm));
+    let others: Vec<_> = args.others.iter().map(|Other(address)| address.clone()).collect();
+    for log in logs {
+        let talk = node.clone().gossip(swarm.clone(), log, others.clone());
+        tokio::spawn(async move {
+            if let Err(e) = talk.await {
+                eprintln!("error: {e}");
+            }
+        });
+    }
     let stop = CancellationToken::new();
     if let Some(http) = args.http {
         let listener = tokio::net::TcpListener::bind(http).await.with_context(|| format!("--http {http}"))?;

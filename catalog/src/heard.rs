@@ -1,0 +1,113 @@
+//! Heads of logs that others say they saw, kept until they are known to be of the history that this party saw itself.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    evidence::Evidence,
+    log::{prefix::prefix, read::Fetch},
+    note::{BadNote, Note, NoteSignature, Verifier, checkpoint},
+};
+
+/// Heads of one log that are kept. The log signed each: who makes more than that of them is its owner, and the longest say the most.
+const HEADS: usize = 64;
+/// Others' signatures that are kept of one head.
+const SIGNATURES: usize = 16;
+
+/// What comes of something heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It is kept: nothing was seen yet that it could be held against.
+    New,
+    /// It was known.
+    Known,
+    /// It is of another history than what was seen.
+    Fork(Box<Evidence>),
+}
+
+/// What was heard, by log and size.
+#[derive(Debug, Default)]
+pub struct Heard(Mutex<BTreeMap<String, BTreeMap<u64, Note>>>);
+
+impl Heard {
+    fn heads(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<u64, Note>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a note that somebody says is a head of `log`; `own` is the last that this party saw itself.
+    ///
+    /// # Errors
+    /// [`BadNote`] where the log did not sign it.
+    pub fn hear(&self, log: &Verifier, text: &str, own: Option<&Note>) -> Result<Told, BadNote> {
+        let note = Note::parse(text)?;
+        let head = checkpoint::open(&note, log)?;
+        let mut heads = self.heads();
+        let heads = heads.entry(log.name.clone()).or_default();
+        for seen in heads.get(&head.size).into_iter().chain(own) {
+            let of_same_size = checkpoint::open(seen, log).is_ok_and(|seen| seen.size == head.size && seen.root != head.root);
+            if of_same_size {
+                return Ok(Told::Fork(Box::new(Evidence::of(log, seen, &note)?)));
+            }
+        }
+        if let Some(known) = heads.get_mut(&head.size) {
+            merge(known, note.signatures);
+            return Ok(Told::Known);
+        }
+        let signatures = note.signatures.clone();
+        let mut kept = Note { signatures: vec![], ..note };
+        merge(&mut kept, signatures.into_iter().take(SIGNATURES).collect());
+        heads.insert(head.size, kept);
+        if heads.len() > HEADS {
+            heads.pop_first();
+        }
+        Ok(Told::New)
+    }
+
+    /// Holds what was heard of `log` against `own`, a head that this party has seen, by the log's tiles. What is of its history is forgotten; what is
+    /// longer, or of which tiles are missing, stays.
+    pub fn settle(&self, log: &Verifier, own: &Note, fetch: Fetch<'_>) -> Option<Evidence> {
+        let head = checkpoint::open(own, log).ok()?;
+        let older: Vec<Note> = self.heads().get(&log.name)?.range(..=head.size).map(|(_, note)| note.clone()).collect();
+        for note in older {
+            let Ok(seen) = checkpoint::open(&note, log) else { continue };
+            let mut evidence = Evidence::of(log, &note, own).ok()?;
+            if seen.size < head.size {
+                let Ok(prefix) = prefix(&head, seen.size, fetch) else { continue };
+                evidence = evidence.with(prefix);
+            }
+            if evidence.check().is_ok() {
+                return Some(evidence);
+            }
+            // A head of the same size may have cosignatures that are of use.
+            if seen.size < head.size
+                && let Some(heads) = self.heads().get_mut(&log.name)
+            {
+                heads.remove(&seen.size);
+            }
+        }
+        None
+    }
+
+    /// `note` with the cosignatures on the same text that were heard. Whether they hold is for those who know their keys.
+    #[must_use]
+    pub fn with_cosignatures(&self, log: &str, mut note: Note) -> Note {
+        let heads = self.heads();
+        let same = heads.get(log).into_iter().flat_map(|heads| heads.values()).find(|heard| heard.text == note.text);
+        if let Some(same) = same {
+            merge(&mut note, same.signatures.clone());
+        }
+        note
+    }
+}
+
+/// Adds signatures by those who have none on it yet.
+fn merge(note: &mut Note, signatures: Vec<NoteSignature>) {
+    for signature in signatures {
+        let known = note.signatures.iter().any(|s| (&s.name, s.id) == (&signature.name, signature.id));
+        if !known && note.signatures.len() < SIGNATURES {
+            note.signatures.push(signature);
+        }
+    }
+}

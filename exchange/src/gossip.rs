@@ -1,0 +1,127 @@
+//! What is told to whoever listens, by iroh-gossip: a topic by name, short messages, no word on who said it first or whether it is so.
+
+use std::time::Duration;
+
+use futures_lite::StreamExt as _;
+use iroh::{Endpoint, EndpointId, address_lookup::memory::MemoryLookup};
+use iroh_gossip::{
+    TopicId,
+    api::{Event, GossipReceiver, GossipSender},
+    net::Gossip,
+};
+
+use crate::{Address, NetError};
+
+/// Longest message in bytes: a checkpoint with a few dozen cosignatures.
+pub const MESSAGE_BYTES: usize = 8 << 10;
+
+/// How often those are asked again who were named, where nobody listens.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A node's part in gossip.
+#[derive(Debug, Clone)]
+pub struct Swarm {
+    gossip: Gossip,
+    lookup: MemoryLookup,
+}
+
+fn local(e: impl std::fmt::Display) -> NetError {
+    NetError::Local(format!("gossip: {e}"))
+}
+
+impl Swarm {
+    /// Over an endpoint that is served with [`crate::serve_in`].
+    ///
+    /// # Errors
+    /// [`NetError::Local`] where the endpoint is closed.
+    pub fn new(endpoint: &Endpoint) -> Result<Self, NetError> {
+        let lookup = MemoryLookup::new();
+        endpoint.address_lookup().map_err(local)?.add(lookup.clone());
+        Ok(Self { gossip: Gossip::builder().max_message_size(MESSAGE_BYTES).spawn(endpoint.clone()), lookup })
+    }
+
+    pub(crate) fn protocol(&self) -> Gossip {
+        self.gossip.clone()
+    }
+
+    /// Takes part in the topic of this name, with these peers to begin with.
+    ///
+    /// # Errors
+    /// [`NetError::Local`].
+    pub async fn join(&self, name: &str, with: &[Address]) -> Result<(Teller, Listener), NetError> {
+        let mut peers = Vec::new();
+        for address in with {
+            let place = address.endpoint_addr()?;
+            peers.push(place.id);
+            self.lookup.add_endpoint_info(place);
+        }
+        let topic = TopicId::from_bytes(blake3_of(name));
+        let (sender, receiver) = self.gossip.subscribe(topic, peers.clone()).await.map_err(local)?.split();
+        Ok((Teller(sender.clone()), Listener { receiver, sender, peers }))
+    }
+}
+
+fn blake3_of(name: &str) -> [u8; 32] {
+    tidegate_protocol::ContentHash::of(format!("tidegate gossip of {name}").as_bytes()).0
+}
+
+/// Tells the others.
+#[derive(Debug, Clone)]
+pub struct Teller(GossipSender);
+
+impl Teller {
+    /// Tells everybody who listens, now. What is too long is told to nobody.
+    ///
+    /// # Errors
+    /// [`NetError::Local`].
+    pub async fn tell(&self, message: Vec<u8>) -> Result<(), NetError> {
+        if message.len() > MESSAGE_BYTES / 2 {
+            return Err(local("the message is too long"));
+        }
+        self.0.broadcast(message.into()).await.map_err(local)
+    }
+}
+
+/// What is heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Somebody is there who was not before.
+    Neighbour,
+    /// A message.
+    Message(Vec<u8>),
+}
+
+/// Hears the others.
+#[derive(Debug)]
+pub struct Listener {
+    receiver: GossipReceiver,
+    sender: GossipSender,
+    peers: Vec<EndpointId>,
+}
+
+impl Listener {
+    /// What is heard next; `None` when there will be nothing more.
+    pub async fn next(&mut self) -> Option<Heard> {
+        loop {
+            let alone = self.receiver.neighbors().next().is_none() && !self.peers.is_empty();
+            let event = match tokio::time::timeout(AGAIN, self.receiver.next()).await {
+                Ok(event) => event?,
+                Err(_) => {
+                    if alone {
+                        drop(self.sender.join_peers(self.peers.clone()).await);
+                    }
+                    continue;
+                }
+            };
+            match event {
+                Ok(Event::Received(message)) => return Some(Heard::Message(message.content.to_vec())),
+                Ok(Event::NeighborUp(_)) => return Some(Heard::Neighbour),
+                Ok(Event::NeighborDown(_) | Event::Lagged) => {}
+                Err(e) => {
+                    tracing::debug!("gossip: {e}");
+                    return None;
+                }
+            }
+        }
+    }
+}
