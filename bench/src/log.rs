@@ -51,7 +51,7 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
     let facts = JobFacts {
         job,
         buyer_signature: envelope.signatures[0].sig.clone(),
-        buyer,
+        buyer: buyer.into(),
         dataset: hash("manifest"),
         dataset_sha256: zero,
         previous: None,
@@ -61,7 +61,15 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
         grant: job,
         grant_ids: vec!["aa".repeat(64)],
         approval: None,
-        ledger: LedgerLink { sequence: 0, previous: zero, population, buyer, job, cost: cost(1), cap: cost(1 << 50) },
+        ledger: LedgerLink {
+            sequence: 0,
+            previous: zero,
+            population,
+            buyer: buyer.into(),
+            job,
+            cost: cost(1),
+            cap: cost(1 << 50),
+        },
         mechanism: Mechanism {
             noise: "discrete-gaussian".into(),
             adjacency: "add-remove-one-unit".into(),
@@ -104,7 +112,7 @@ fn begin(store: &Store) -> anyhow::Result<()> {
     store.record("dataset manifest", zero, publication)?;
     let grant = Predicate::Grant {
         grant: "aa".repeat(64),
-        holder: Identity::from_seed([2; 32]).id(),
+        holder: Identity::from_seed([2; 32]).id().into(),
         population,
         actions: vec![Action::Compute],
         rho_ceiling: MicroRho(10),

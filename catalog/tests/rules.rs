@@ -5,8 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::common::{GRANT, SUMS, ask, cost, grant, manifest, owner, population, publication, soon};
 use tidegate_catalog::audit::Audit;
 use tidegate_protocol::{
-    ContentHash, Countersignature, Identity, Sha256Digest, Signed, limits,
-    receipt::{JobFacts, Predicate, Statement, entry::Change, entry::Ending},
+    ContentHash, Countersignature, Identity, Sha256Digest, Signed,
+    grant::Action,
+    limits,
+    receipt::{JobFacts, Party, Predicate, Statement, entry::Change, entry::Ending},
 };
 
 const SUBJECT: Sha256Digest = Sha256Digest([3; 32]);
@@ -95,7 +97,7 @@ fn a_good_log_has_no_findings() {
 
 #[test]
 fn jobs_and_charges() {
-    let other = Identity::from_seed([8; 32]).id();
+    let other = Identity::from_seed([8; 32]).id().into();
     is(job(|f| f.ledger.job = ContentHash([9; 32])), 4, "ledger-binding");
     is(job(|f| f.ledger.buyer = other), 4, "ledger-binding");
     is(job(|f| f.ledger.sequence = 2), 4, "ledger-chain");
@@ -153,7 +155,7 @@ fn an_intent_that_stays_open_and_one_of_the_future_are_named() {
 
 #[test]
 fn rights() {
-    let other = Identity::from_seed([8; 32]).id();
+    let other = Identity::from_seed([8; 32]).id().into();
     is(job(|f| f.dataset = ContentHash([9; 32])), 4, "dataset-published");
     is(job(|f| f.policy = ContentHash([9; 32])), 4, "policy-in-force");
     is(job(|f| f.previous = Some(manifest())), 4, "lineage");
@@ -201,7 +203,20 @@ fn rights() {
         });
         of(log)
     };
-    is(copy(Identity::from_seed([2; 32]).id(), &[GRANT]), 5, "grant-covers");
+    is(copy(Identity::from_seed([2; 32]).id().into(), &[GRANT]), 5, "grant-covers");
+    let replay = |outcome, actions: &[Action]| {
+        let mut log = good();
+        if let Predicate::Grant { actions: granted, .. } = &mut log[1] {
+            granted.extend(actions);
+        }
+        let (auditor, grant_ids) = (Identity::from_seed([2; 32]).id().into(), vec![GRANT.into()]);
+        let (population, job, time) = (population(), facts(1, None).job, "2026-01-01T00:00:00Z".into());
+        log.push(Predicate::Replay { auditor, population, job, outcome, grant_ids, time });
+        of(log)
+    };
+    assert_eq!(replay(3, &[Action::Replay]), []);
+    is(replay(3, &[Action::Replicate]), 5, "grant-covers");
+    is(replay(5, &[Action::Replay]), 5, "replay-of-receipt");
     let mut log = good();
     log.push(Predicate::Fetch { peer: other, file: manifest(), ranges: vec![(0, None)], time: "2026-01-01T00:00:00Z".into() });
     is(of(log), 5, "fetch-granted");
@@ -268,7 +283,7 @@ fn countersignatures() {
     };
     let job = facts(1, None).job;
     let entry = |(signature, receipt): (String, Sha256Digest), by: &Identity, outcome, job| {
-        let predicate = Predicate::Countersignature { buyer: by.id(), job, outcome, signature };
+        let predicate = Predicate::Countersignature { buyer: by.id().into(), job, outcome, signature };
         signed_by(&owner(), Statement::about("receipt", receipt, predicate))
     };
     let log = || good().into_iter().map(sign).collect::<Vec<_>>();
@@ -288,6 +303,38 @@ fn countersignatures() {
     ] {
         is(with(vec![wrong]), 5, "countersignature");
     }
+    // A name that is a commitment: what its party signed can be checked where it was opened.
+    let salt = Sha256Digest([6; 32]);
+    let hidden = Party::hide(&buyer.id(), &salt);
+    let by_nobody = |opened: bool, signature: String| {
+        let mut log = good();
+        for predicate in &mut log {
+            match predicate {
+                Predicate::Grant { holder, .. } => *holder = hidden,
+                Predicate::Intent(facts) | Predicate::Outcome { facts, .. } => {
+                    (facts.buyer, facts.ledger.buyer) = (hidden, hidden);
+                }
+                _ => {}
+            }
+        }
+        // The second link names the first anew.
+        log.pop();
+        let mut log: Vec<_> = log.into_iter().map(sign).collect();
+        let receipt = Sha256Digest::of(&log[3]);
+        let signature = if signature.is_empty() { word(&buyer, 3, receipt).0 } else { signature };
+        let predicate = Predicate::Countersignature { buyer: hidden, job, outcome: 3, signature };
+        log.push(signed_by(&owner(), Statement::about("receipt", receipt, predicate)));
+        let mut audit = Audit::new(owner().id());
+        if opened {
+            audit.open_names([(hidden, buyer.id())].into());
+        }
+        audit.bundle(0, &log);
+        audit.report(soon()).findings.into_iter().map(|f| (f.entry, f.rule)).collect::<Vec<_>>()
+    };
+    let wrong = word(&stranger, 3, receipt).0;
+    assert_eq!((by_nobody(false, String::new()), by_nobody(true, String::new())), (vec![], vec![]));
+    assert_eq!(by_nobody(false, wrong.clone()), []);
+    is(by_nobody(true, wrong), 4, "countersignature");
     // Long after: nobody who goes through the log remembers the receipt.
     let mut audit = Audit::new(owner().id());
     audit.bundle(0, &log());

@@ -189,3 +189,47 @@ fn a_bundle_is_audited_as_the_folder_is() {
         world.fails("buyer", &["audit", &bundle, "--anew"]);
     }
 }
+
+/// Entries name nobody; buyers know themselves in them, caps hold all the same, and an auditor to whom the names were opened sees who is who.
+#[test]
+fn parties_are_named_by_commitments_where_the_policy_says_so() {
+    let world = World::under("[receipts]\nparties = \"hidden\"");
+    let (buyer, owner) = (world.ok("buyer", &["id"]).trim().to_owned(), world.ok("owner", &["id"]).trim().to_owned());
+    let (job, grant) = (world.count_job(), world.text("grant"));
+    let node = world.serve(None);
+    let run = |more: &[&str]| {
+        let mut args = world.run_args(&job, &node.address, &grant);
+        args.extend(more);
+        serde_json::from_str::<Value>(&world.ok("buyer", &args)).unwrap()
+    };
+    let first = run(&["--countersign"]);
+    let party = first["receipt"]["statement"]["predicate"]["facts"]["buyer"].as_str().unwrap().to_owned();
+    assert!(party.starts_with("sha256:"), "{first}");
+    // The same party in all of the log.
+    assert_eq!(run(&[])["receipt"]["statement"]["predicate"]["facts"]["buyer"], party.as_str());
+    let over = world.job("over.toml", "rho = 0.8\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
+    assert!(world.fails("buyer", &world.run_args(&over, &node.address, &grant)).contains("over budget"));
+    for entry in entries(&world) {
+        assert!(!entry.to_string().contains(&buyer), "{entry}");
+    }
+    let report = audited(&world, &node.address);
+    assert_eq!((&report["countersigned"], &report["refusals"]), (&1.into(), &1.into()), "{report}");
+    // Opened to an auditor.
+    let opened = world.ok("owner", &["receipts", "parties"]);
+    let names = world.text("names");
+    std::fs::write(&names, &opened).unwrap();
+    let audit = |who: &str| world.ok(who, &["audit", "--peer", &node.address, "--anew", "--parties", &names]);
+    assert!(audit("buyer").contains(&buyer), "{opened}");
+    // Another's key opens none of them.
+    std::fs::write(&names, opened.replace(&buyer, &owner)).unwrap();
+    let said = world.fails("buyer", &["audit", "--peer", &node.address, "--anew", "--parties", &names]);
+    assert!(said.contains("does not open this name"), "{said}");
+    drop(node);
+    // Versions of one dataset name parties alike: else a buyer would have a cap under each name.
+    let policy = std::fs::read_to_string(world.path("policy.toml")).unwrap();
+    std::fs::write(world.path("policy.toml"), policy.replace("parties = \"hidden\"", "")).unwrap();
+    let dataset = first["receipt"]["statement"]["predicate"]["facts"]["dataset"].as_str().unwrap().to_owned();
+    let (file, policy) = (world.text("data.csv"), world.text("policy.toml"));
+    let publish = ["publish", &file, "--name", "towns", "--unit", "person", "--policy", &policy, "--version-of", &dataset];
+    assert!(world.fails("owner", &publish).contains("receipts.parties"));
+}

@@ -9,8 +9,8 @@ use tidegate_catalog::{
     note::{BadNote, Verifier},
 };
 use tidegate_protocol::{
-    ContentHash, Cost, PeerId,
-    receipt::{JobFacts, LedgerLink, Predicate},
+    ContentHash, Cost,
+    receipt::{JobFacts, LedgerLink, Party, Predicate},
 };
 
 use crate::{NodeError, home::Home};
@@ -36,7 +36,7 @@ pub struct Account {
     /// Of that, for jobs without a result yet.
     pub reserved: Cost,
     /// Spent by each buyer.
-    pub buyers: BTreeMap<PeerId, Cost>,
+    pub buyers: BTreeMap<Party, Cost>,
     /// Every charge, in order.
     pub charges: Vec<Charge>,
 }

@@ -306,7 +306,10 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, policy: &Si
     if receipt.subject[0].digest.sha256 != Sha256Digest::of(&bytes) {
         return wrong("the receipt is for another result");
     }
-    if facts.job != job.id() || facts.buyer != job.signer() || facts.dataset != job.body().dataset {
+    if facts.job != job.id()
+        || !facts.buyer.is(&job.signer(), delivery.buyer_salt.as_ref())
+        || facts.dataset != job.body().dataset
+    {
         return wrong("the receipt is for another job");
     }
     if facts.policy != policy.id() {

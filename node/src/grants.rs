@@ -8,10 +8,11 @@ use tidegate_catalog::{
 use tidegate_protocol::{
     Sha256Digest,
     grant::{self, Issued, Terms},
+    policy::Policy,
     receipt::Predicate,
 };
 
-use crate::{NodeError, home::Home, spool};
+use crate::{NodeError, home::Home, parties::Parties, spool};
 
 /// A grant as the log has it.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -28,13 +29,14 @@ pub struct Logged {
 ///
 /// # Errors
 /// [`NodeError`].
-pub fn issue(home: &Home, terms: &Terms) -> Result<Issued, NodeError> {
+pub fn issue(home: &Home, policy: &Policy, terms: &Terms) -> Result<Issued, NodeError> {
     let failed = |e: &dyn std::fmt::Display| NodeError::File(format!("the grant: {e}"));
-    let issued = grant::issue(&home.identity()?, terms).map_err(|e| failed(&e))?;
+    let identity = home.identity()?;
+    let issued = grant::issue(&identity, terms).map_err(|e| failed(&e))?;
     let expires = jiff::Timestamp::try_from(terms.expires).map_err(|e| failed(&e))?;
     let predicate = Predicate::Grant {
         grant: issued.id.clone(),
-        holder: terms.holder,
+        holder: Parties::open(home, &identity)?.name(policy, terms.holder)?,
         population: terms.population,
         actions: terms.actions.clone(),
         rho_ceiling: terms.rho_ceiling,

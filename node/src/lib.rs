@@ -23,6 +23,7 @@ pub mod grants;
 pub mod home;
 pub mod inspect;
 pub mod jobfile;
+pub mod parties;
 pub mod provider;
 pub mod publish;
 pub mod quarantine;

@@ -103,6 +103,11 @@ pub async fn publish(
             what.name
         )));
     }
+    if before.as_ref().is_some_and(|before| before.policy.body().parties != policy.parties) {
+        return Err(NodeError::File(
+            "policy field `receipts.parties`: versions of one dataset name parties alike, or a buyer's cap would be counted twice. Leave it as it was".into(),
+        ));
+    }
     let tables = dataset::tables(&what.files, &policy)?;
     let described = import_tables(served, &tables, &mut report).await?;
     let lineage = before.as_ref().map(|b| b.manifest.body().population);

@@ -83,6 +83,9 @@ pub struct Delivery {
     pub proof: String,
     /// What is left for this buyer after it.
     pub remaining: Cost,
+    /// Opens the receipt's name of the buyer, where that is a commitment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buyer_salt: Option<Sha256Digest>,
     /// The buyer's earlier job that this is the result of: it asked the same, and the policy has it answered again at no cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Envelope>,
@@ -102,6 +105,9 @@ pub struct Opening {
     pub salt: Sha256Digest,
     /// Key of the function that chooses among a unit's rows and groups, and lays units into blocks.
     pub prf: Sha256Digest,
+    /// Opens the receipt's name of the buyer, where that is a commitment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buyer_salt: Option<Sha256Digest>,
     /// BLAKE3 of what came with the job, which may be fetched over the blobs protocol; none where nothing came, or it is not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<ContentHash>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tidegate_protocol::{ContentHash, Countersignature, PeerId, Sha256Digest, limits};
+use tidegate_protocol::{ContentHash, Countersignature, PeerId, Sha256Digest, limits, receipt::Party};
 
 use super::Broken;
 
@@ -12,7 +12,7 @@ use super::Broken;
 struct Receipt {
     digest: Sha256Digest,
     /// Buyer and job.
-    of: (PeerId, ContentHash),
+    of: (Party, ContentHash),
     countersigned: bool,
 }
 
@@ -21,7 +21,7 @@ struct Receipt {
 pub(super) struct Answered(BTreeMap<u64, Receipt>);
 
 impl Answered {
-    pub(super) fn released(&mut self, index: u64, digest: Sha256Digest, of: (PeerId, ContentHash)) {
+    pub(super) fn released(&mut self, index: u64, digest: Sha256Digest, of: (Party, ContentHash)) {
         self.0.insert(index, Receipt { digest, of, countersigned: false });
         while self.0.first_key_value().is_some_and(|(first, _)| first + limits::COUNTERSIGN_WITHIN < index) {
             self.0.pop_first();
@@ -32,10 +32,11 @@ impl Answered {
     pub(super) fn countersigned(
         &mut self,
         index: u64,
-        of: (PeerId, ContentHash),
+        of: (Party, ContentHash),
         outcome: u64,
         subject: Option<Sha256Digest>,
         signature: &str,
+        opened: &BTreeMap<Party, PeerId>,
     ) -> Result<(), Broken> {
         let wrong = |what: String| Err(("countersignature", what));
         if outcome.saturating_add(limits::COUNTERSIGN_WITHIN) < index {
@@ -50,7 +51,9 @@ impl Answered {
         if std::mem::replace(&mut receipt.countersigned, true) {
             return wrong(format!("entry {outcome} was countersigned before"));
         }
+        // Whose signature it is can be checked by those to whom the name was opened.
+        let Some(buyer) = of.0.peer().or_else(|| opened.get(&of.0).copied()) else { return Ok(()) };
         let word = Countersignature { version: 1, outcome, receipt: receipt.digest };
-        word.check(&of.0, signature).map_err(|e| ("countersignature", e.to_string()))
+        word.check(&buyer, signature).map_err(|e| ("countersignature", e.to_string()))
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
     ContentHash, Cost, PeerId, Sha256Digest,
-    receipt::{JobFacts, LedgerLink, Predicate, entry::Ending},
+    receipt::{JobFacts, LedgerLink, Party, Predicate, entry::Ending},
 };
 
 mod answered;
@@ -110,7 +110,10 @@ pub struct Audit {
     /// The last receipts, which their buyers may countersign.
     answered: answered::Answered,
     /// Who may copy what: peer and population.
-    copying: BTreeSet<(PeerId, ContentHash)>,
+    copying: BTreeSet<(Party, ContentHash)>,
+    /// Whose names were opened to this auditor.
+    #[serde(skip)]
+    opened: BTreeMap<Party, PeerId>,
 }
 
 impl Audit {
@@ -126,7 +129,13 @@ impl Audit {
             approved: BTreeMap::new(),
             answered: answered::Answered::default(),
             copying: BTreeSet::new(),
+            opened: BTreeMap::new(),
         }
+    }
+
+    /// Tells it whom the log's commitments name: what they signed is checked from here on.
+    pub fn open_names(&mut self, opened: BTreeMap<Party, PeerId>) {
+        self.opened = opened;
     }
 
     /// Whose log it is.
@@ -212,7 +221,7 @@ impl Audit {
             }
             Predicate::Countersignature { buyer, job, outcome, signature } => {
                 self.report.countersigned += 1;
-                self.answered.countersigned(index, (buyer, job), outcome, subject, &signature)
+                self.answered.countersigned(index, (buyer, job), outcome, subject, &signature, &self.opened)
             }
             Predicate::Replay { auditor, population, outcome, grant_ids, time, .. } => {
                 self.report.replays += 1;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
-    ContentHash, Cost, MicroRho, PeerId,
+    ContentHash, Cost, MicroRho,
     cost::MicroEpsilon,
     grant::Action,
-    receipt::{JobFacts, Predicate, entry::Change},
+    receipt::{JobFacts, Party, Predicate, entry::Change},
 };
 
 use super::{Broken, jobs::time};
@@ -25,7 +25,7 @@ struct Version {
 /// A grant as it was issued.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Grant {
-    holder: PeerId,
+    holder: Party,
     population: ContentHash,
     actions: Vec<Action>,
     rho_ceiling: MicroRho,
@@ -126,7 +126,7 @@ impl Rights {
     /// A copy is of a published version, by a grant that covers it.
     pub(super) fn copy(
         &self,
-        peer: PeerId,
+        peer: Party,
         manifest: ContentHash,
         population: ContentHash,
         ids: &[String],
@@ -139,11 +139,11 @@ impl Rights {
     }
 
     /// A replay is by a grant that covers it.
-    pub(super) fn replay(&self, peer: PeerId, population: ContentHash, ids: &[String], at: &str) -> Result<(), Broken> {
+    pub(super) fn replay(&self, peer: Party, population: ContentHash, ids: &[String], at: &str) -> Result<(), Broken> {
         self.allows(peer, population, Action::Replay, ids, at).map(|_| ())
     }
 
-    fn allows(&self, peer: PeerId, population: ContentHash, action: Action, ids: &[String], at: &str) -> Result<&Grant, Broken> {
+    fn allows(&self, peer: Party, population: ContentHash, action: Action, ids: &[String], at: &str) -> Result<&Grant, Broken> {
         let Some(grant) = ids.first().and_then(|id| self.grants.get(id)) else {
             return Err(("grant-issued", "the log has no such grant before it".into()));
         };

@@ -1,7 +1,7 @@
 //! Jobs by their request id, by what they ask, and those that a crash cut off.
 
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use tidegate_protocol::{ContentHash, Job, PeerId, Signed};
+use tidegate_protocol::{ContentHash, Job, Signed, receipt::Party};
 
 use super::{JOBS, JobRecord, Reservation, State, Store, StoreError, decode, job_key};
 
@@ -20,7 +20,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn job(&self, buyer: &PeerId, request: &str) -> Result<Option<JobRecord>, StoreError> {
+    pub fn job(&self, buyer: &Party, request: &str) -> Result<Option<JobRecord>, StoreError> {
         let tx = self.db.begin_read()?;
         let jobs = tx.open_table(JOBS)?;
         jobs.get(job_key(buyer, request).as_str())?.map(|v| decode(v.value())).transpose()
@@ -30,7 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn asked(&self, buyer: &PeerId, question: &ContentHash) -> Result<Option<JobRecord>, StoreError> {
+    pub fn asked(&self, buyer: &Party, question: &ContentHash) -> Result<Option<JobRecord>, StoreError> {
         let tx = self.db.begin_read()?;
         let asked = tx.open_table(ASKED)?;
         let Some(key) = asked.get(job_key(buyer, &question.to_string()).as_str())? else { return Ok(None) };
@@ -41,7 +41,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn job_of_id(&self, buyer: &PeerId, id: &ContentHash) -> Result<Option<JobRecord>, StoreError> {
+    pub fn job_of_id(&self, buyer: &Party, id: &ContentHash) -> Result<Option<JobRecord>, StoreError> {
         let tx = self.db.begin_read()?;
         let (first, id_text) = (job_key(buyer, ""), id.to_string());
         for item in tx.open_table(JOBS)?.range(first.as_str()..)? {

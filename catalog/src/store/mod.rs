@@ -14,7 +14,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefin
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tidegate_protocol::{
     ContentHash, Cost, Envelope, Identity, PeerId,
-    receipt::{JobFacts, LedgerLink},
+    receipt::{JobFacts, LedgerLink, Party},
 };
 
 mod append;
@@ -75,6 +75,13 @@ pub struct JobRecord {
     pub state: State,
 }
 
+impl JobRecord {
+    /// Whose job it is: its signer, whatever the log calls that party.
+    pub fn buyer(&self) -> Option<PeerId> {
+        self.job.signatures.first()?.keyid.parse().ok()
+    }
+}
+
 /// What to reserve.
 #[derive(Debug, Clone)]
 pub struct Reserve {
@@ -118,7 +125,7 @@ impl std::fmt::Debug for Store {
     }
 }
 
-fn job_key(buyer: &PeerId, request: &str) -> String {
+fn job_key(buyer: &Party, request: &str) -> String {
     format!("{buyer}/{request}")
 }
 
@@ -180,7 +187,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn spent(&self, population: &ContentHash, buyer: Option<&PeerId>) -> Result<Cost, StoreError> {
+    pub fn spent(&self, population: &ContentHash, buyer: Option<&Party>) -> Result<Cost, StoreError> {
         let tx = self.db.begin_read()?;
         read_cost(&tx.open_table(SPENT)?, &spent_key(population, buyer))
     }
@@ -218,7 +225,7 @@ fn database(folder: &Path) -> Result<Database, StoreError> {
     }
 }
 
-fn spent_key(population: &ContentHash, buyer: Option<&PeerId>) -> String {
+fn spent_key(population: &ContentHash, buyer: Option<&Party>) -> String {
     match buyer {
         Some(buyer) => format!("{population}/{buyer}"),
         None => population.to_string(),

@@ -45,7 +45,7 @@ pub(crate) fn cost(micro: u64) -> Cost {
 }
 
 pub(crate) fn ask(request: u32, micro: u64) -> Reserve {
-    let buyer = Identity::from_seed([2; 32]).id();
+    let buyer = Identity::from_seed([2; 32]).id().into();
     let job = ContentHash::of(format!("{request}-{micro}").as_bytes());
     let (population, zero) = (population(), Sha256Digest([0; 32]));
     let ledger = LedgerLink { sequence: 0, previous: zero, population, buyer, job, cost: cost(micro), cap: cost(1000) };
@@ -104,7 +104,7 @@ pub(crate) fn publication() -> Predicate {
 pub(crate) fn grant() -> Predicate {
     Predicate::Grant {
         grant: GRANT.into(),
-        holder: Identity::from_seed([2; 32]).id(),
+        holder: Identity::from_seed([2; 32]).id().into(),
         population: population(),
         actions: vec![Action::Compute],
         rho_ceiling: MicroRho(500),

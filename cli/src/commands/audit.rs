@@ -11,6 +11,7 @@ use tidegate_node::{
     auditor::{Ask, Outcome, audit_folder, audit_source, forks, source},
     buyer::Buyer,
     home::Home,
+    parties,
 };
 
 use tidegate_protocol::PeerId;
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     /// How many of them must have cosigned the log's checkpoint: all, if not given.
     #[arg(long)]
     quorum: Option<usize>,
+    /// A file in which the owner opens the commitments that name parties (`tidegate receipts parties`): what they signed is checked, and who is who shown.
+    #[arg(long)]
+    parties: Option<PathBuf>,
     /// Oldest cosignature that counts.
     #[arg(long)]
     fresh: Option<humantime::Duration>,
@@ -72,31 +76,37 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         bar.set_position(done);
     };
     let mut sound = true;
+    let opened = args.parties.as_deref().map(parties::opened).transpose()?.unwrap_or_default();
     let fresh = args.fresh.map(|fresh| fresh.as_secs());
     // What an audit remembers needs a home; who has none reads from the start.
     let memory = Some(home).filter(|home| !args.anew && home.path().exists());
     let mut outcomes = Vec::new();
     if let Some(peer) = &args.peer {
         let buyer = Buyer::bind(home.identity()?, peer).await?;
-        let ask = Ask { home: memory, quorum: quorum.clone(), fresh, progress: &mut progress };
+        let ask = Ask { home: memory, quorum: quorum.clone(), opened: opened.clone(), fresh, progress: &mut progress };
         let audited = audit_source(&peer.peer, &mut source::peer(&buyer, peer), args.keep.clone(), ask);
         buyer.close().await;
         outcomes.push((peer.peer.to_string(), audited?));
     }
     if let (Some(url), Some(owner)) = (&args.url, &args.owner) {
         let web = Web::new()?;
-        let ask = Ask { home: memory, quorum: quorum.clone(), fresh, progress: &mut progress };
+        let ask = Ask { home: memory, quorum: quorum.clone(), opened: opened.clone(), fresh, progress: &mut progress };
         let audited = audit_source(owner, &mut source::web(&web, url), args.keep.clone(), ask);
         outcomes.push((url.clone(), audited?));
     }
     if let Some(folder) = &args.folder {
-        let ask = Ask { home: memory, quorum, fresh, progress: &mut progress };
+        let ask = Ask { home: memory, quorum, opened: opened.clone(), fresh, progress: &mut progress };
         outcomes.push((folder.display().to_string(), audit_folder(folder, ask)?));
     }
     bar.finish_and_clear();
     for (name, outcome) in &outcomes {
         sound &= outcome.is_sound();
         if args.json { println!("{}", serde_json::to_string(outcome)?) } else { page(name, outcome) }
+    }
+    if !args.json {
+        for (party, key) in &opened {
+            println!("  {} is {key}", party.short());
+        }
     }
     if args.evidence {
         sound &= evidence(home, args.json)?;

@@ -59,7 +59,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         epsilon_ceiling,
         expires: SystemTime::now() + *args.expires,
     };
-    let issued = grants::issue(home, &terms)?;
+    let issued = grants::issue(home, dataset.policy.body(), &terms)?;
     match args.out {
         Some(path) => std::fs::write(path, issued.token)?,
         None => println!("{}", issued.token),

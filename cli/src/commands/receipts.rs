@@ -8,7 +8,7 @@ use tidegate_catalog::{
     log::{from_folder, scan},
     note::{BadNote, Verifier},
 };
-use tidegate_node::{auditor, home::Home, table};
+use tidegate_node::{auditor, home::Home, parties, table};
 use tidegate_protocol::{
     Cost,
     receipt::{Predicate, Statement, entry::Ending},
@@ -30,6 +30,8 @@ pub(crate) enum Args {
         /// Its index.
         index: u64,
     },
+    /// Open the commitments that name parties, where a policy says `receipts.parties = "hidden"`: a line each, for auditors (`tidegate audit --parties`).
+    Parties,
     /// Answer a query over the table `receipts`, a row an entry, or write all of it to a file.
     Sql {
         /// As `SELECT buyer, SUM(rho) FROM receipts GROUP BY buyer`; all rows where none is given.
@@ -64,6 +66,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if let Args::Sql { query, folder, out } = &args {
         return sql(home, query.as_deref(), folder.as_deref(), out.as_deref()).await;
     }
+    if let Args::Parties = &args {
+        for one in parties::list(home)? {
+            println!("{}", serde_json::to_string(&one)?);
+        }
+        return Ok(());
+    }
     let owner = home.identity()?.id();
     let mut wanted = None;
     // Nothing is shown before all of it is verified.
@@ -73,7 +81,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             open_entry(entry, &owner).map_err(|(rule, detail)| BadNote(format!("entry {index}: {rule}: {detail}")))?;
         match args {
             Args::Show { index: shown } if shown == index => wanted = Some(statement),
-            Args::Show { .. } | Args::Sql { .. } => {}
+            Args::Show { .. } | Args::Sql { .. } | Args::Parties => {}
             Args::List { json: true } => lines.push(serde_json::json!({ "index": index, "statement": statement }).to_string()),
             Args::List { json: false } => lines.push(format!("{index:>6}  {}", line(statement))),
         }

@@ -15,7 +15,7 @@ use tidegate_catalog::{
     log::{Reader, path, read::Fetch},
     note::{BadNote, Quorum, Verifier, owner_of_vkey, vkey},
 };
-use tidegate_protocol::PeerId;
+use tidegate_protocol::{PeerId, receipt::Party};
 
 use crate::{NodeError, file_error, home::Home};
 
@@ -33,6 +33,8 @@ pub struct Ask<'a> {
     pub home: Option<&'a Home>,
     /// Whose cosignatures the checkpoint must have.
     pub quorum: Quorum,
+    /// Whom the log's commitments name, as far as the owner opened them.
+    pub opened: BTreeMap<Party, PeerId>,
     /// Oldest cosignature that counts, in seconds, where there is a limit.
     pub fresh: Option<u64>,
     /// Told the entries that were checked, of how many.
@@ -141,6 +143,7 @@ fn audit(owner: &PeerId, mut held: receipts::Held, fetch: Fetch<'_>, ask: Ask<'_
         memory = memory::Memory { note: memory.note, ..memory::Memory::new(*owner) };
     }
     let known = memory.frontier.size();
+    memory.audit.open_names(ask.opened);
     let (mut audit, progress) = (memory.audit, ask.progress);
     let read = reader.each(&mut memory.frontier, &held.heads, fetch, |start, entries| {
         audit.bundle(start, entries);

@@ -131,8 +131,8 @@ pub async fn replay(
     if verdict == Verdict::Same {
         other_here.clear();
     }
-    let (job, dataset) = (facts.job, manifest.body().name.clone());
-    Ok(Replayed { entry: ask.entry, job, buyer: facts.buyer, dataset, verdict, committed, made, failed, other_here })
+    let (buyer, dataset) = (job.signer(), manifest.body().name.clone());
+    Ok(Replayed { entry: ask.entry, job: facts.job, buyer, dataset, verdict, committed, made, failed, other_here })
 }
 
 /// A receipt that was opened.
@@ -159,7 +159,10 @@ fn check(opening: &Opening, owner: &PeerId, ask: &Ask<'_>) -> Result<Receipt, No
     };
     let job = Signed::<Job>::open(opening.job.clone())?;
     let signature = job.envelope().signatures.first().map(|s| s.sig.as_str());
-    if job.id() != facts.job || job.signer() != facts.buyer || signature != Some(&facts.buyer_signature) {
+    if job.id() != facts.job
+        || !facts.buyer.is(&job.signer(), opening.buyer_salt.as_ref())
+        || signature != Some(&facts.buyer_signature)
+    {
         return wrong("the job is not the one that the receipt names");
     }
     if facts.inference.as_ref().is_some_and(|inference| inference.provider != "cpu") {

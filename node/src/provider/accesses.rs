@@ -12,8 +12,9 @@ use tidegate_protocol::{
     frame::Reply,
     grant::Action,
     limits,
+    policy::Names,
     receipt::{
-        Predicate, Statement,
+        Party, Predicate, Statement,
         entry::{Ending, Turned},
     },
 };
@@ -77,10 +78,16 @@ impl Provider {
         }
         let manifest = dataset.manifest.body();
         let (id, population) = (dataset.manifest.id(), manifest.population);
-        let copy = Predicate::Copy { peer, manifest: id, population, grant_ids, time: now() };
+        let copy = Predicate::Copy { peer: self.party(dataset, peer)?, manifest: id, population, grant_ids, time: now() };
         self.log("dataset manifest".into(), dataset.manifest.envelope().payload_sha256(), copy).await?;
         self.served.access().allow(peer, manifest.files.iter().map(|f| f.hash), COPY_TIME);
         Ok(Reply::Replicating)
+    }
+
+    /// By a commitment where any dataset's policy wants them: of what belongs to none.
+    fn party_by_any(&self, peer: PeerId) -> Result<Party, Refusal> {
+        let hides = self.datasets.iter().find(|d| d.policy.body().parties == Names::Hidden);
+        hides.map_or(Ok(peer.into()), |dataset| self.party(dataset, peer))
     }
 
     /// Whether a part of a file may be sent: it is in the log then.
@@ -90,7 +97,14 @@ impl Provider {
             return false;
         }
         let subject = Sha256Digest::of(file.to_string().as_bytes());
-        let fetch = Predicate::Fetch { peer, file, ranges, time: now() };
+        let of = self.datasets.iter().find(|d| d.manifest.body().files.iter().any(|f| f.hash == file));
+        let party = match of {
+            Some(dataset) => self.party(dataset, peer),
+            // What came with a job, to an auditor who may run it again.
+            None => self.party_by_any(peer),
+        };
+        let Ok(party) = party else { return false };
+        let fetch = Predicate::Fetch { peer: party, file, ranges, time: now() };
         self.log(format!("file {file}"), subject, fetch).await.is_ok()
     }
 
@@ -109,11 +123,12 @@ impl Provider {
         let Predicate::Outcome { facts, outcome: Ending::Released, .. } = statement.predicate else {
             return Err(bad("the entry is no receipt of a result"));
         };
-        if word.signer() != buyer || facts.buyer != buyer || receipt != digest || word.body().version != 1 {
+        let is_buyers = facts.buyer.is(&buyer, self.parties.salt(&facts.buyer, &buyer).as_ref());
+        if word.signer() != buyer || !is_buyers || receipt != digest || word.body().version != 1 {
             return Err(bad("it is not the buyer's, or of another receipt"));
         }
         let signature = word.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default();
-        let predicate = Predicate::Countersignature { buyer, job: facts.job, outcome, signature };
+        let predicate = Predicate::Countersignature { buyer: facts.buyer, job: facts.job, outcome, signature };
         self.log(format!("receipt {outcome}"), digest, predicate).await
     }
 
@@ -133,10 +148,14 @@ impl Provider {
         if !self.refused.take(job.signer()) {
             return refusal;
         }
+        let buyer = match self.party(dataset, job.signer()) {
+            Ok(buyer) => buyer,
+            Err(e) => return e,
+        };
         let predicate = Predicate::Refusal {
             job: job.id(),
             buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
-            buyer: job.signer(),
+            buyer,
             dataset: dataset.manifest.id(),
             policy: dataset.policy.id(),
             grant_ids,

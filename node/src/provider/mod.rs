@@ -22,6 +22,7 @@ use tidegate_protocol::{
     grant::{self, Action, Ask},
     limits,
     policy::Access,
+    receipt::Party,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     NodeError, fault,
     home::Home,
+    parties::Parties,
     running, spool,
     worker::{self, Workers},
 };
@@ -55,6 +57,7 @@ pub struct Provider {
     home: Home,
     identity: Identity,
     store: Arc<Store>,
+    parties: Parties,
     datasets: Vec<Dataset>,
     served: Arc<Served>,
     slots: slots::Slots,
@@ -88,6 +91,7 @@ impl Provider {
         let identity = home.identity()?;
         let store = Arc::new(accesses::open_store(&home, &identity).await?);
         spool::take(&home, &store)?;
+        let parties = Parties::open(&home, &identity)?;
         let datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
         for dataset in &datasets {
             if let Err(e) = dataset.check_unchanged() {
@@ -113,7 +117,22 @@ impl Provider {
         let walls = workers.walls().await.unwrap_or_default();
         let walls = if fault::named("no-walls") { lockdown::Standing::default() } else { walls };
         let (build, witnesses) = (tokio::sync::OnceCell::new(), witnesses::Witnesses::of(known)?);
-        Ok(Self { home, identity, store, datasets, served, slots, turns, refused, fetched, witnesses, build, workers, walls })
+        Ok(Self {
+            home,
+            identity,
+            store,
+            parties,
+            datasets,
+            served,
+            slots,
+            turns,
+            refused,
+            fetched,
+            witnesses,
+            build,
+            workers,
+            walls,
+        })
     }
 
     /// Asks the owner's witnesses what they saw of its log, over `endpoint`, before anything is served.
@@ -158,6 +177,11 @@ impl Provider {
             Standing::Revoked => refused("the owner has revoked this grant"),
             Standing::Unknown => refused("the owner's log does not say that this grant was issued"),
         }
+    }
+
+    /// How the log names `peer` where it is about this dataset.
+    fn party(&self, dataset: &Dataset, peer: PeerId) -> Result<Party, Refusal> {
+        self.parties.name(dataset.policy.body(), peer).map_err(unavailable)
     }
 
     fn log_file(&self, path: &str) -> Result<String, Refusal> {

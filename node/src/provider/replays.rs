@@ -53,11 +53,13 @@ impl Provider {
         let program = Signed::<Job>::open(record.job.clone()).map_err(unavailable)?.into_body().program;
         let bytes = receipt.to_canonical().map_err(unavailable)?;
         let population = dataset.manifest.body().population;
-        let replay = Predicate::Replay { auditor, population, job, outcome: entry, grant_ids, time: now() };
+        let replay =
+            Predicate::Replay { auditor: self.party(dataset, auditor)?, population, job, outcome: entry, grant_ids, time: now() };
         self.log(format!("receipt {entry}"), Sha256Digest::of(&bytes), replay).await?;
         let attachment = self.offer_program(auditor, &program).await;
         let (salt, prf) = (Sha256Digest(self.salt(&job)), Sha256Digest(self.prf(&job)));
-        Ok(Opening { job: record.job, receipt, proof, salt, prf, attachment })
+        let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&facts.buyer, &buyer));
+        Ok(Opening { job: record.job, receipt, proof, salt, prf, buyer_salt, attachment })
     }
 
     /// Lets `auditor` fetch what came with a job, where it is kept.

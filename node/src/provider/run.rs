@@ -27,8 +27,9 @@ impl Provider {
         for reservation in self.store.unfinished()? {
             let record = reservation.record().clone();
             let _turn = self.turns.take(record.facts.job).await;
-            let _slot = self.slots.wait(record.facts.buyer).await;
-            let id = Signed::<Job>::open(record.job.clone())?.body().request.clone();
+            let job = Signed::<Job>::open(record.job.clone())?;
+            let _slot = self.slots.wait(job.signer()).await;
+            let id = job.body().request.clone();
             if self.store.job(&record.facts.buyer, &id)?.is_some_and(|r| matches!(r.state, State::Done { .. })) {
                 // Its buyer came back first.
                 continue;
@@ -169,7 +170,9 @@ impl Provider {
         let (receipt, proof) = self.store.prove(outcome).map_err(unavailable)?;
         let spent = self.store.spent(&dataset.manifest.body().population, Some(&record.facts.buyer)).map_err(unavailable)?;
         let remaining = spent.left_of(dataset.policy.body().per_buyer);
-        Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining, earlier: None })
+        let buyer_salt = record.job.signatures.first().and_then(|s| s.keyid.parse().ok());
+        let buyer_salt = buyer_salt.and_then(|buyer| self.parties.salt(&record.facts.buyer, &buyer));
+        Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining, buyer_salt, earlier: None })
     }
 }
 

@@ -16,7 +16,7 @@ use tidegate_protocol::{
     job::{Mode, Program},
     limits,
     policy::{Policy, Wall},
-    receipt::{InferenceNote, JobFacts, LedgerLink},
+    receipt::{InferenceNote, JobFacts, LedgerLink, Party},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -94,11 +94,12 @@ impl Provider {
     /// The job of the same buyer that asked the same at the same price, where the policy has it answered again. Its result was sent, or may be now.
     fn answered_before(&self, job: &Signed<Job>, dataset: &Dataset) -> Result<Option<JobRecord>, Refusal> {
         let (policy, peer) = (dataset.policy.body(), job.signer());
-        let known = self.store.job(&peer, &job.body().request).map_err(unavailable)?;
+        let party = self.party(dataset, peer)?;
+        let known = self.store.job(&party, &job.body().request).map_err(unavailable)?;
         if !policy.answer_again || job.body().mode != Mode::Dp || known.is_some() {
             return Ok(None);
         }
-        let asked = self.store.asked(&peer, &job.body().question(&dataset.policy.id())).map_err(unavailable)?;
+        let asked = self.store.asked(&party, &job.body().question(&dataset.policy.id())).map_err(unavailable)?;
         let due =
             |record: &JobRecord| clock::reply_time(&record.facts, policy, &peer).is_none_or(|time| time <= SystemTime::now());
         Ok(asked.filter(due))
@@ -135,7 +136,8 @@ impl Provider {
         // Before the slot begins: the first job pays for it with its buyer's time alone.
         let build = self.build().await?;
         let _turn = self.turns.take(job.id()).await;
-        let known = self.store.job(&peer, &job.body().request).map_err(unavailable)?;
+        let party = self.party(dataset, peer)?;
+        let known = self.store.job(&party, &job.body().request).map_err(unavailable)?;
         if let Some(record) = &known
             && record.facts.job != job.id()
         {
@@ -166,7 +168,7 @@ impl Provider {
         };
         fault::point("before-reserve");
         self.keep_program(&admitted.job, attachment).await?;
-        let reserved = self.reserve(&admitted, peer, build).inspect_err(|_| self.drop_program(&admitted.job.id()))?;
+        let reserved = self.reserve(&admitted, party, build).inspect_err(|_| self.drop_program(&admitted.job.id()))?;
         match reserved {
             Ok(reservation) => {
                 fault::point("after-reserve");
@@ -314,7 +316,7 @@ impl Provider {
     fn reserve(
         &self,
         admitted: &AdmittedJob<'_>,
-        buyer: PeerId,
+        buyer: Party,
         build: ContentHash,
     ) -> Result<Result<Reservation, JobRecord>, Refusal> {
         let AdmittedJob { dataset, job, plan, terms, start, .. } = admitted;

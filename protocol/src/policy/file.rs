@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Policy, ResourceLimits, ReviewRules, UnitRule, Wall,
+    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ResourceLimits, ReviewRules, UnitRule, Wall,
     WitnessRule, bad, budget::Caps,
 };
 use crate::{Cost, limits, manifest::ROW_TABLE};
@@ -55,6 +55,15 @@ pub struct AccessFile {
     pub replay: Access,
 }
 
+/// `[receipts]` of the file.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptsFile {
+    /// How entries name parties: `open`, or `hidden`.
+    #[serde(default)]
+    pub parties: Names,
+}
+
 /// The owner's TOML file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +89,9 @@ pub struct PolicyFile {
     pub reviewed: Option<ReviewRules>,
     /// Whose cosignatures a receipt needs before it is handed out.
     pub witnesses: Option<WitnessRule>,
+    /// What receipts say.
+    #[serde(default)]
+    pub receipts: ReceiptsFile,
 }
 
 mod humantime_text {
@@ -104,7 +116,7 @@ impl PolicyFile {
     /// # Errors
     /// [`BadPolicy`] naming the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
-        let Self { unit, budget, jobs, models, access, columns, tables, reviewed, witnesses } = self;
+        let Self { unit, budget, jobs, models, access, columns, tables, reviewed, witnesses, receipts } = self;
         witnesses.as_ref().map_or(Ok(()), WitnessRule::check)?;
         at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
         at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
@@ -163,6 +175,7 @@ impl PolicyFile {
             },
             walls: jobs.walls,
             witnesses,
+            parties: receipts.parties,
             models: models.check()?,
             tick_ms: jobs.tick.as_millis() as u64,
             dangerous_no_tick_for: jobs.dangerous_no_tick_for,

@@ -69,6 +69,23 @@ impl Access {
     }
 }
 
+/// How entries of the log name parties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Names {
+    /// By their keys.
+    #[default]
+    Open,
+    /// By salted commitments, which the owner opens to auditors.
+    Hidden,
+}
+
+impl Names {
+    fn is_open(&self) -> bool {
+        *self == Self::Open
+    }
+}
+
 /// `[unit]`: whose privacy is protected and how much one of them may weigh.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -170,6 +187,9 @@ pub struct Policy {
     /// Whose cosignatures a receipt needs before it is handed out, with its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witnesses: Option<WitnessRule>,
+    /// How entries of the log name buyers and other parties.
+    #[serde(default, skip_serializing_if = "Names::is_open")]
+    pub parties: Names,
     /// Which models are taken.
     #[serde(default, skip_serializing_if = "ModelRules::is_default")]
     pub models: ModelRules,

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::JobFacts;
-use crate::{ContentHash, Cost, MicroRho, PeerId, Sha256Digest, cost::MicroEpsilon, grant::Action, refusal::Code};
+use super::{JobFacts, Party};
+use crate::{ContentHash, Cost, MicroRho, Sha256Digest, cost::MicroEpsilon, grant::Action, refusal::Code};
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub enum Predicate {
         /// The buyer's signature over it, base64.
         buyer_signature: String,
         /// The buyer.
-        buyer: PeerId,
+        buyer: Party,
         /// The manifest that it names.
         dataset: ContentHash,
         /// The policy in force.
@@ -110,7 +110,7 @@ pub enum Predicate {
         /// Revocation id of the owner's block, hexadecimal.
         grant: String,
         /// Who holds it.
-        holder: PeerId,
+        holder: Party,
         /// On which population.
         population: ContentHash,
         /// To do what.
@@ -138,7 +138,7 @@ pub enum Predicate {
     /// A peer may fetch a dataset's files from now on. Subject: the manifest.
     Copy {
         /// Who.
-        peer: PeerId,
+        peer: Party,
         /// Of which manifest.
         manifest: ContentHash,
         /// Its population.
@@ -151,7 +151,7 @@ pub enum Predicate {
     /// A peer is sent a part of a file. Subject: the file's hash as text.
     Fetch {
         /// Who.
-        peer: PeerId,
+        peer: Party,
         /// BLAKE3 of the file.
         file: ContentHash,
         /// From byte to byte, the last excluded; no end where everything to the file's end was asked for.
@@ -162,7 +162,7 @@ pub enum Predicate {
     /// A buyer has a result and its receipt. Subject: the receipt's entry.
     Countersignature {
         /// The buyer.
-        buyer: PeerId,
+        buyer: Party,
         /// Id of the job.
         job: ContentHash,
         /// Log index of its outcome.
@@ -173,7 +173,7 @@ pub enum Predicate {
     /// An auditor is told what it takes to run a job again and compare. Subject: the receipt's entry.
     Replay {
         /// Who.
-        auditor: PeerId,
+        auditor: Party,
         /// The population.
         population: ContentHash,
         /// Id of the job.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, Cost, PeerId, Sha256Digest};
+use super::Party;
+use crate::{ContentHash, Cost, Sha256Digest};
 
 /// One link of the ledger's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +16,7 @@ pub struct LedgerLink {
     /// The population charged.
     pub population: ContentHash,
     /// The buyer charged.
-    pub buyer: PeerId,
+    pub buyer: Party,
     /// The job charged for.
     pub job: ContentHash,
     /// The charge.
@@ -108,7 +109,7 @@ pub struct JobFacts {
     /// The buyer's signature over it, base64: the buyer cannot deny having asked.
     pub buyer_signature: String,
     /// The buyer.
-    pub buyer: PeerId,
+    pub buyer: Party,
     /// The manifest the job names.
     pub dataset: ContentHash,
     /// SHA-256 of the manifest's signed payload, whose BLAKE3 is its id: for tools that know no other.

@@ -9,9 +9,11 @@ use crate::{Sha256Digest, dsse::Document};
 
 pub mod entry;
 pub mod facts;
+pub mod party;
 
 pub use entry::{Kind, Predicate};
 pub use facts::{ColumnNote, InferenceNote, JobFacts, LedgerLink, Mechanism};
+pub use party::Party;
 
 /// in-toto's statement type.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";

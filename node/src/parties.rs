@@ -1,0 +1,119 @@
+//! How the owner's log names parties: by their keys, or by salted commitments where the policy wants that, which are opened to auditors from here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::{
+    Identity, PeerId, Sha256Digest,
+    policy::{Names, Policy},
+    receipt::Party,
+};
+
+use crate::{NodeError, file_error, home::Home};
+
+/// A commitment and what opens it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Opened {
+    /// As the log names the party.
+    pub party: Party,
+    /// Its key.
+    pub key: PeerId,
+    /// The salt.
+    pub salt: Sha256Digest,
+}
+
+/// The names that an owner's log uses.
+pub(crate) struct Parties {
+    home: Home,
+    identity: Identity,
+    /// Those whose keys are noted, so that they can be opened.
+    noted: Mutex<BTreeSet<PeerId>>,
+}
+
+/// Another for each party, and the same in all of the owner's log.
+fn salt(identity: &Identity, peer: &PeerId) -> Sha256Digest {
+    Sha256Digest(identity.derive(&format!("salt of party {}", peer.did())))
+}
+
+fn read(home: &Home) -> Result<BTreeSet<PeerId>, NodeError> {
+    let path = home.parties();
+    match std::fs::read_to_string(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        // A line that a crash cut short names nobody.
+        text => Ok(text.map_err(|e| file_error(&path, e))?.lines().filter_map(|line| line.parse().ok()).collect()),
+    }
+}
+
+impl Parties {
+    pub(crate) fn open(home: &Home, identity: &Identity) -> Result<Self, NodeError> {
+        Ok(Self { home: home.clone(), identity: identity.clone(), noted: Mutex::new(read(home)?) })
+    }
+
+    /// How entries on data under `policy` name `peer`; it is noted whom that is.
+    pub(crate) fn name(&self, policy: &Policy, peer: PeerId) -> Result<Party, NodeError> {
+        if policy.parties == Names::Open {
+            return Ok(peer.into());
+        }
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !noted.contains(&peer) {
+            let path = self.home.parties();
+            let note = || -> std::io::Result<()> {
+                let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+                file.write_all(format!("\n{peer}\n").as_bytes())?;
+                file.sync_all()
+            };
+            note().map_err(|e| file_error(&path, e))?;
+            noted.insert(peer);
+        }
+        Ok(Party::hide(&peer, &salt(&self.identity, &peer)))
+    }
+
+    /// What opens the name of `peer`, where it is a commitment.
+    pub(crate) fn salt(&self, party: &Party, peer: &PeerId) -> Option<Sha256Digest> {
+        matches!(party, Party::Hidden(_)).then(|| salt(&self.identity, peer))
+    }
+}
+
+/// What opens every commitment of the owner's log.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn list(home: &Home) -> Result<Vec<Opened>, NodeError> {
+    let identity = home.identity()?;
+    let opened = |key: PeerId| {
+        let salt = salt(&identity, &key);
+        Opened { party: Party::hide(&key, &salt), key, salt }
+    };
+    Ok(read(home)?.into_iter().map(opened).collect())
+}
+
+/// What an owner opened to this auditor: a file with one [`Opened`] a line.
+///
+/// # Errors
+/// [`NodeError::Unverified`] naming the line that does not open what it says.
+pub fn opened(path: &Path) -> Result<BTreeMap<Party, PeerId>, NodeError> {
+    let text = std::fs::read_to_string(path).map_err(|e| file_error(path, e))?;
+    let mut names = BTreeMap::new();
+    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = |why: String| NodeError::Unverified(format!("{}: line {}: {why}", path.display(), i + 1));
+        let Opened { party, key, salt } = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
+        if Party::hide(&key, &salt) != party {
+            return Err(wrong("the salt does not open this name".into()));
+        }
+        names.insert(party, key);
+    }
+    Ok(names)
+}
+
+impl Home {
+    /// Where those are noted whom the log names by commitments.
+    pub fn parties(&self) -> PathBuf {
+        self.path().join("parties")
+    }
+}
