@@ -48,7 +48,12 @@ impl Heard {
         for seen in heads.get(&head.size).into_iter().chain(own) {
             let of_same_size = checkpoint::open(seen, log).is_ok_and(|seen| seen.size == head.size && seen.root != head.root);
             if of_same_size {
-                return Ok(Told::Fork(Box::new(Evidence::of(log, seen, &note)?)));
+                // What others added to it shows nothing.
+                let own = |note: &Note| {
+                    let signatures = note.signatures.iter().filter(|s| s.name == log.name).cloned().collect();
+                    Note { signatures, ..note.clone() }
+                };
+                return Ok(Told::Fork(Box::new(Evidence::of(log, &own(seen), &own(&note))?)));
             }
         }
         if let Some(known) = heads.get_mut(&head.size) {

@@ -87,6 +87,13 @@ fn every_kind_of_job_comes_to_the_same_sums_again() {
         output("variance", "0", "1000"),
         output("covariance", "0", "1000"),
     ));
+    // Each call has so little of the slot that it runs out of fuel, there as here: blocks that did are the default.
+    jobs.push(format!(
+        "rho = 0.1\n[wasm]\nmodule = \"moments.wasm\"\nselect = \"SELECT spend * 1.0 AS once, spend * 2.0 AS twice FROM dataset\"\nparams = \"plain 4000000\"\nsplit = {{ blocks = 200 }}\noutputs = [{}, {}, {}]\n",
+        output("mean", "0", "100"),
+        output("variance", "0", "1000"),
+        output("covariance", "0", "1000"),
+    ));
     if runtime_is_here() {
         let outputs = "outputs = [{ name = \"risk\", lo = 0, hi = 1, reducer = \"sum\", default = 0 }]";
         jobs.push(format!(

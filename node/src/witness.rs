@@ -122,6 +122,8 @@ impl WitnessNode {
 
 /// How long checkpoints that follow one another are gathered: the last is told.
 const GATHER: Duration = Duration::from_millis(250);
+/// How long it stays away where it could not follow.
+const REJOIN: Duration = Duration::from_secs(2);
 /// How often the last is told again.
 const REMIND: Duration = Duration::from_secs(60);
 
@@ -131,7 +133,7 @@ impl WitnessNode {
     /// # Errors
     /// [`NodeError::Net`].
     pub async fn gossip(self, swarm: Swarm, log: Verifier, with: Vec<Address>) -> Result<(), NodeError> {
-        let (teller, mut listener) = swarm.join(&log.name, &with).await?;
+        let (mut teller, mut listener) = swarm.join(&log.name, &with).await?;
         let (mut changed, mut told) = (self.changed.subscribe(), None);
         loop {
             let again = tokio::select! {
@@ -141,7 +143,12 @@ impl WitnessNode {
                         continue;
                     }
                     Some(Heard::Neighbour) => true,
-                    None => return Err(NodeError::Unverified("gossip has ended".into())),
+                    // Whoever says too much for others to follow must not end this.
+                    None => {
+                        tokio::time::sleep(REJOIN).await;
+                        (teller, listener) = swarm.join(&log.name, &with).await?;
+                        true
+                    }
                 },
                 _ = changed.changed() => false,
                 () = tokio::time::sleep(REMIND) => true,

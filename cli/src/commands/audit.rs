@@ -70,7 +70,8 @@ fn verifier(text: &str) -> Result<Verifier, String> {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let least = args.quorum.unwrap_or(args.witnesses.len());
     let quorum = Quorum::of(args.witnesses.clone(), least).context("--witness, --quorum")?;
-    let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} entries, {eta} left")?);
+    let bar =
+        ProgressBar::no_length().with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} entries, {per_sec}, {eta} left")?);
     let mut progress = |done, all| {
         bar.set_length(all);
         bar.set_position(done);

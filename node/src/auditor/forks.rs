@@ -32,13 +32,25 @@ fn folder(home: &Home) -> PathBuf {
     home.path().join("evidence")
 }
 
-/// Keeps a fork; where.
+/// Forks of one log that are kept: one convinces, and whoever forks a log can make as many as it likes.
+const OF_A_LOG: usize = 16;
+
+/// Keeps a fork; where. Of a log with [`OF_A_LOG`] of them, one that is there already stands for it.
 ///
 /// # Errors
 /// [`NodeError::File`].
 pub fn keep(home: &Home, evidence: &Evidence) -> Result<PathBuf, NodeError> {
     let bytes = serde_json::to_vec_pretty(evidence).map_err(|e| NodeError::File(e.to_string()))?;
-    let path = folder(home).join(format!("{}.json", ContentHash::of(&bytes).short()));
+    let log = ContentHash::of(evidence.log.as_bytes()).short();
+    let path = folder(home).join(format!("{log}-{}.json", ContentHash::of(&bytes).short()));
+    let kept = std::fs::read_dir(folder(home)).into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
+    let of_log = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&log));
+    let kept: Vec<_> = kept.filter(of_log).collect();
+    if kept.len() >= OF_A_LOG
+        && let Some(one) = kept.into_iter().next()
+    {
+        return Ok(one);
+    }
     std::fs::create_dir_all(folder(home)).and_then(|()| std::fs::write(&path, bytes)).map_err(|e| file_error(&path, e))?;
     Ok(path)
 }

@@ -228,7 +228,7 @@ impl Again<'_> {
         let rows = File::open(first).map_err(|e| file_error(first, e))?;
         let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
         let attachment = Codes::at(self.home, self.workers).attachment(&job.program, program, self.policy).await?;
-        let mut work = Work { job: job.clone(), policy: self.policy.clone(), schema, attachment, prf, place: Place::Cpu };
+        let work = Work { job: job.clone(), policy: self.policy.clone(), schema, attachment, prf, place: Place::Cpu };
         let checked = self.workers.check(&work).await?;
         let gate = |e: GateError| NodeError::Unverified(format!("the job cannot be planned: {e}"));
         let plan = Plan::new(checked.shape).map_err(gate)?;
@@ -252,8 +252,6 @@ impl Again<'_> {
                 other.push(format!("the processor is {processor}, that was {}", inference.device));
             }
         }
-        // Which walls its policy wants, and how long it may take, is for where its answer is made.
-        work.policy.limits.slot_ms = work.policy.limits.slot_ms.max(PATIENCE.as_millis() as u64);
         Ok((Planned { work, plan, terms }, other))
     }
 
@@ -268,7 +266,8 @@ impl Again<'_> {
             sums
         };
         let (work, least) = (&planned.work, planned.terms.least(&planned.plan));
-        let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
+        // The slot itself stays: what fuel and work a program has follows from it.
+        let deadline = SystemTime::now() + PATIENCE.max(Duration::from_millis(work.policy.limits.slot_ms));
         let run = self.workers.run(work, self.files, self.home.path(), least, deadline, send);
         let (ran, sums) = tokio::join!(run, take);
         ran.map(|()| sums).map_err(|e| e.to_string())

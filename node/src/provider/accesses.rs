@@ -1,7 +1,7 @@
 //! Accesses that are no jobs, each logged before it happens: copies, parts of files, jobs that were turned away, and the owner's own words.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,6 @@ use tidegate_protocol::{
     frame::Reply,
     grant::Action,
     limits,
-    policy::Names,
     receipt::{
         Party, Predicate, Statement,
         entry::{Ending, Turned},
@@ -84,10 +83,13 @@ impl Provider {
         Ok(Reply::Replicating)
     }
 
-    /// By a commitment where any dataset's policy wants them: of what belongs to none.
-    fn party_by_any(&self, peer: PeerId) -> Result<Party, Refusal> {
-        let hides = self.datasets.iter().find(|d| d.policy.body().parties == Names::Hidden);
-        hides.map_or(Ok(peer.into()), |dataset| self.party(dataset, peer))
+    /// How the log names a peer that is sent a part of a file: as where it was allowed that.
+    fn party_of_fetch(&self, peer: PeerId, file: ContentHash) -> Result<Party, Refusal> {
+        if let Some(party) = self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(&(peer, file)) {
+            return Ok(*party);
+        }
+        let of = self.datasets.iter().find(|d| d.manifest.body().files.iter().any(|f| f.hash == file));
+        self.party(of.ok_or_else(|| unavailable("a file of no dataset"))?, peer)
     }
 
     /// Whether a part of a file may be sent: it is in the log then.
@@ -97,13 +99,7 @@ impl Provider {
             return false;
         }
         let subject = Sha256Digest::of(file.to_string().as_bytes());
-        let of = self.datasets.iter().find(|d| d.manifest.body().files.iter().any(|f| f.hash == file));
-        let party = match of {
-            Some(dataset) => self.party(dataset, peer),
-            // What came with a job, to an auditor who may run it again.
-            None => self.party_by_any(peer),
-        };
-        let Ok(party) = party else { return false };
+        let Ok(party) = self.party_of_fetch(peer, file) else { return false };
         let fetch = Predicate::Fetch { peer: party, file, ranges, time: now() };
         self.log(format!("file {file}"), subject, fetch).await.is_ok()
     }

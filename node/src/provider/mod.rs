@@ -3,9 +3,10 @@
 //! [`submit`] takes a job as far as its reservation, [`run`] from there to its durable receipt, [`clock`] says when anything of it may be seen.
 
 use std::{
+    collections::HashMap,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -64,6 +65,8 @@ pub struct Provider {
     turns: turns::Turns,
     refused: hourly::Hourly,
     fetched: hourly::Hourly,
+    /// What came with jobs and is offered to auditors, and how the log names them.
+    offered: Mutex<HashMap<(PeerId, ContentHash), Party>>,
     witnesses: witnesses::Witnesses,
     build: tokio::sync::OnceCell<ContentHash>,
     workers: Workers,
@@ -116,6 +119,7 @@ impl Provider {
         // Where none can be asked, none counts as standing.
         let walls = workers.walls().await.unwrap_or_default();
         let walls = if fault::named("no-walls") { lockdown::Standing::default() } else { walls };
+        let offered = Mutex::default();
         let (build, witnesses) = (tokio::sync::OnceCell::new(), witnesses::Witnesses::of(known)?);
         Ok(Self {
             home,
@@ -128,6 +132,7 @@ impl Provider {
             turns,
             refused,
             fetched,
+            offered,
             witnesses,
             build,
             workers,

@@ -2,14 +2,14 @@
 //!
 //! Whoever has the salt of a commitment can try which sums it is of: to open it is to say what the exact sums were.
 
-use std::{fs, path::Path, time::SystemTime};
+use std::{fs, path::Path, sync::PoisonError, time::SystemTime};
 
 use tidegate_protocol::{
     Code, ContentHash, Cost, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Opening,
     grant::Action,
     job::Program,
-    receipt::{Predicate, Statement, entry::Ending},
+    receipt::{Party, Predicate, Statement, entry::Ending},
 };
 
 use super::{COPY_TIME, Provider, accesses::now, unavailable};
@@ -53,23 +53,24 @@ impl Provider {
         let program = Signed::<Job>::open(record.job.clone()).map_err(unavailable)?.into_body().program;
         let bytes = receipt.to_canonical().map_err(unavailable)?;
         let population = dataset.manifest.body().population;
-        let replay =
-            Predicate::Replay { auditor: self.party(dataset, auditor)?, population, job, outcome: entry, grant_ids, time: now() };
+        let party = self.party(dataset, auditor)?;
+        let replay = Predicate::Replay { auditor: party, population, job, outcome: entry, grant_ids, time: now() };
         self.log(format!("receipt {entry}"), Sha256Digest::of(&bytes), replay).await?;
-        let attachment = self.offer_program(auditor, &program).await;
+        let attachment = self.offer_program(auditor, party, &program).await;
         let (salt, prf) = (Sha256Digest(self.salt(&job)), Sha256Digest(self.prf(&job)));
         let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&facts.buyer, &buyer));
         Ok(Opening { job: record.job, receipt, proof, salt, prf, buyer_salt, attachment })
     }
 
     /// Lets `auditor` fetch what came with a job, where it is kept.
-    async fn offer_program(&self, auditor: PeerId, program: &Program) -> Option<ContentHash> {
+    async fn offer_program(&self, auditor: PeerId, party: Party, program: &Program) -> Option<ContentHash> {
         let path = self.home.kept_programs().join(kept_as(program)?);
         if !path.exists() {
             return None;
         }
         match self.served.import(&path, &mut |_| {}).await {
             Ok((hash, _)) => {
+                self.offered.lock().unwrap_or_else(PoisonError::into_inner).insert((auditor, hash), party);
                 self.served.access().allow(auditor, [hash], COPY_TIME);
                 Some(hash)
             }

@@ -231,10 +231,15 @@ impl Witnesses {
         };
         let Ok(head) = Checkpoint::of_text(&note.text) else { return };
         let mut lines = Vec::new();
-        for known in &self.known {
+        // All at once: none waits for another that is slow.
+        let asked = self.known.iter().map(|known| {
+            let held = holds.get(&known.verifier.name).copied().unwrap_or(0);
+            tokio::time::timeout(EACH, self.one(store, known, &note, head.size, held))
+        });
+        let said = futures_util::future::join_all(asked).await;
+        for (known, said) in self.known.iter().zip(said) {
             let name = &known.verifier.name;
-            let held = holds.get(name).copied().unwrap_or(0);
-            match tokio::time::timeout(EACH, self.one(store, known, &note, head.size, held)).await {
+            match said {
                 Ok(Ok(line)) => {
                     holds.insert(name.clone(), head.size);
                     lines.push(line);
