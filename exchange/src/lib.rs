@@ -14,6 +14,7 @@
 
 mod address;
 pub mod blobs;
+mod bounded;
 pub mod gossip;
 mod jobs;
 mod shares;

@@ -13,10 +13,14 @@ use axum::{
 use tokio::net::TcpListener;
 pub use tokio_util::sync::CancellationToken;
 
-use crate::NetError;
+use crate::{NetError, bounded::Bounded};
 
 /// How long a web server may take to answer.
 const TIME: Duration = Duration::from_secs(30);
+/// Connections to a witness at a time, and how long one may last.
+const CONNECTIONS: usize = 256;
+/// See [`CONNECTIONS`].
+const CONNECTION_TIME: Duration = Duration::from_secs(60);
 /// Longest body of an `add-checkpoint` request.
 const BODY_BYTES: usize = 64 << 10;
 /// Longest answer of a witness: a line a cosignature.
@@ -55,6 +59,7 @@ pub async fn serve_witness(listener: TcpListener, cosigner: Arc<dyn Cosigner>, s
         .route("/add-checkpoint", post(add_checkpoint))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(cosigner);
+    let listener = Bounded::new(listener, CONNECTIONS, CONNECTION_TIME);
     let serving = axum::serve(listener, routes).with_graceful_shutdown(async move { stop.cancelled().await });
     serving.await.map_err(|e| NetError::Local(e.to_string()))
 }

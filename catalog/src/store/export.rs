@@ -6,7 +6,10 @@ use redb::{ReadableDatabase as _, ReadableTable as _};
 use tidegate_protocol::Envelope;
 use tlog_tiles::{Hash, HashReader, TreeProof};
 
-use super::{ENTRIES, HASHES, META, Store, StoreError, hashes::TableHashes};
+use super::{
+    ENTRIES, HASHES, META, Store, StoreError,
+    hashes::{KeptHashes, TableHashes},
+};
 use crate::{
     log::write,
     note::{self, Checkpoint, Note, NoteSignature, Verifier, checkpoint},
@@ -122,6 +125,17 @@ impl Store {
         Ok(note::sign_checkpoint(&self.identity, size, &root))
     }
 
+    /// Many proofs are of one size: it is signed once.
+    fn checkpoint_for_proofs(&self, size: u64, hashes: &impl HashReader) -> Result<String, StoreError> {
+        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, note)) = signed.as_ref().filter(|(of, _)| *of == size) {
+            return Ok(note.clone());
+        }
+        let note = self.sign_checkpoint(size, hashes)?;
+        *signed = Some((size, note.clone()));
+        Ok(note)
+    }
+
     /// Entries that are exported.
     pub fn published(&self) -> u64 {
         *self.exported.lock().unwrap_or_else(PoisonError::into_inner)
@@ -193,12 +207,12 @@ impl Store {
         let cosigned = self.last_cosigned()?.filter(|(checkpoint, _)| index < checkpoint.size);
         let tx = self.db.begin_read()?;
         let (entries, hashes) = (tx.open_table(ENTRIES)?, tx.open_table(HASHES)?);
-        let reader = TableHashes(&hashes);
+        let reader = KeptHashes(&self.kept, TableHashes(&hashes));
         let (size, note) = match cosigned {
             Some((checkpoint, note)) => (checkpoint.size, note.to_text()),
             None => {
                 let size = entries.last()?.map_or(0, |(k, _)| k.value() + 1);
-                (size, self.sign_checkpoint(size, &reader)?)
+                (size, self.checkpoint_for_proofs(size, &reader)?)
             }
         };
         let path = tlog_tiles::prove_record(size, index, &reader).map_err(tree)?;

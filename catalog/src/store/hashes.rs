@@ -1,5 +1,10 @@
 //! The log's tree hashes, as they lie in redb.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
 use redb::ReadableTable;
 use tlog_tiles::{Hash, HashReader};
 
@@ -16,5 +21,30 @@ impl<T: ReadableTable<u64, &'static [u8]>> HashReader for TableHashes<'_, T> {
                 Ok(Hash(value.value().try_into().map_err(|_| missing(i))?))
             })
             .collect()
+    }
+}
+
+/// Hashes that are kept: some 4 MiB. Those near the root are in every proof.
+const KEPT: usize = 1 << 16;
+
+/// Stored hashes that were read before. None ever changes.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Mutex<HashMap<u64, Hash>>);
+
+/// Stored hashes in a redb table, of which those read before come from memory.
+pub(super) struct KeptHashes<'a, T>(pub(super) &'a Kept, pub(super) TableHashes<'a, T>);
+
+impl<T: ReadableTable<u64, &'static [u8]>> HashReader for KeptHashes<'_, T> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        let mut kept = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing: Vec<u64> = indexes.iter().copied().filter(|i| !kept.contains_key(i)).collect();
+        if kept.len() + missing.len() > KEPT {
+            kept.clear();
+            drop(kept);
+            return self.1.read_hashes(indexes);
+        }
+        let read = self.1.read_hashes(&missing)?;
+        kept.extend(missing.into_iter().zip(read));
+        Ok(indexes.iter().filter_map(|i| kept.get(i).copied()).collect())
     }
 }

@@ -117,6 +117,10 @@ pub struct Store {
     identity: Identity,
     /// Entries that lie in the log's folder.
     exported: Mutex<u64>,
+    /// For proofs.
+    kept: hashes::Kept,
+    /// The last checkpoint that was signed for a proof, and its size.
+    signed: Mutex<Option<(u64, String)>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -175,7 +179,15 @@ impl Store {
         tx.commit()?;
         let db = Arc::new(db);
         let committer = Committer::start(db.clone())?;
-        Ok(Self { db, committer, folder: folder.to_owned(), identity, exported: Mutex::new(0) })
+        Ok(Self {
+            db,
+            committer,
+            folder: folder.to_owned(),
+            identity,
+            exported: Mutex::new(0),
+            kept: hashes::Kept::default(),
+            signed: Mutex::default(),
+        })
     }
 
     /// Where the exported log lies.
