@@ -36,7 +36,7 @@ pub fn issue(home: &Home, policy: &Policy, terms: &Terms) -> Result<Issued, Node
     let expires = jiff::Timestamp::try_from(terms.expires).map_err(|e| failed(&e))?;
     let predicate = Predicate::Grant {
         grant: issued.id.clone(),
-        holder: Parties::open(home, &identity)?.name(policy, terms.holder)?,
+        holder: Parties::open(home)?.name(policy, terms.holder)?,
         population: terms.population,
         actions: terms.actions.clone(),
         rho_ceiling: terms.rho_ceiling,

@@ -30,6 +30,7 @@ pub mod quarantine;
 pub mod rehearse;
 pub mod review;
 pub mod running;
+mod salts;
 pub mod sample;
 mod spool;
 pub mod table;

@@ -9,12 +9,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
-    Identity, PeerId, Sha256Digest,
+    PeerId, Sha256Digest,
     policy::{Names, Policy},
     receipt::Party,
 };
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, file_error, home::Home, salts::Salts};
 
 /// A commitment and what opens it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,14 +31,14 @@ pub struct Opened {
 /// The names that an owner's log uses.
 pub(crate) struct Parties {
     home: Home,
-    identity: Identity,
+    salts: Salts,
     /// Those whose keys are noted, so that they can be opened.
     noted: Mutex<BTreeSet<PeerId>>,
 }
 
 /// Another for each party, and the same in all of the owner's log.
-fn salt(identity: &Identity, peer: &PeerId) -> Sha256Digest {
-    Sha256Digest(identity.derive(&format!("salt of party {}", peer.did())))
+fn salt(salts: &Salts, peer: &PeerId) -> Sha256Digest {
+    Sha256Digest(salts.of(&format!("party {}", peer.did())))
 }
 
 fn read(home: &Home) -> Result<BTreeSet<PeerId>, NodeError> {
@@ -51,8 +51,8 @@ fn read(home: &Home) -> Result<BTreeSet<PeerId>, NodeError> {
 }
 
 impl Parties {
-    pub(crate) fn open(home: &Home, identity: &Identity) -> Result<Self, NodeError> {
-        Ok(Self { home: home.clone(), identity: identity.clone(), noted: Mutex::new(read(home)?) })
+    pub(crate) fn open(home: &Home) -> Result<Self, NodeError> {
+        Ok(Self { home: home.clone(), salts: Salts::open(home)?, noted: Mutex::new(read(home)?) })
     }
 
     /// How entries on data under `policy` name `peer`; it is noted whom that is.
@@ -71,12 +71,12 @@ impl Parties {
             note().map_err(|e| file_error(&path, e))?;
             noted.insert(peer);
         }
-        Ok(Party::hide(&peer, &salt(&self.identity, &peer)))
+        Ok(Party::hide(&peer, &salt(&self.salts, &peer)))
     }
 
     /// What opens the name of `peer`, where it is a commitment.
     pub(crate) fn salt(&self, party: &Party, peer: &PeerId) -> Option<Sha256Digest> {
-        matches!(party, Party::Hidden(_)).then(|| salt(&self.identity, peer))
+        matches!(party, Party::Hidden(_)).then(|| salt(&self.salts, peer))
     }
 }
 
@@ -85,9 +85,9 @@ impl Parties {
 /// # Errors
 /// [`NodeError::File`].
 pub fn list(home: &Home) -> Result<Vec<Opened>, NodeError> {
-    let identity = home.identity()?;
+    let salts = Salts::open(home)?;
     let opened = |key: PeerId| {
-        let salt = salt(&identity, &key);
+        let salt = salt(&salts, &key);
         Opened { party: Party::hide(&key, &salt), key, salt }
     };
     Ok(read(home)?.into_iter().map(opened).collect())

@@ -32,7 +32,9 @@ use crate::{
     NodeError, fault,
     home::Home,
     parties::Parties,
-    running, spool,
+    running,
+    salts::Salts,
+    spool,
     worker::{self, Workers},
 };
 
@@ -59,6 +61,7 @@ pub struct Provider {
     identity: Identity,
     store: Arc<Store>,
     parties: Parties,
+    salts: Salts,
     datasets: Vec<Dataset>,
     served: Arc<Served>,
     slots: slots::Slots,
@@ -94,7 +97,7 @@ impl Provider {
         let identity = home.identity()?;
         let store = Arc::new(accesses::open_store(&home, &identity).await?);
         spool::take(&home, &store)?;
-        let parties = Parties::open(&home, &identity)?;
+        let (parties, salts) = (Parties::open(&home)?, Salts::open(&home)?);
         let datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
         for dataset in &datasets {
             if let Err(e) = dataset.check_unchanged() {
@@ -126,6 +129,7 @@ impl Provider {
             identity,
             store,
             parties,
+            salts,
             datasets,
             served,
             slots,

@@ -9,10 +9,12 @@ use tidegate_protocol::{
     frame::Opening,
     grant::Action,
     job::Program,
+    policy::{Access, Policy},
     receipt::{Party, Predicate, Statement, entry::Ending},
 };
 
 use super::{COPY_TIME, Provider, accesses::now, unavailable};
+use crate::salts;
 
 /// Most bytes of programs that are kept. What was used longest ago goes first.
 const KEPT_BYTES: u64 = 4 << 30;
@@ -23,9 +25,12 @@ impl Provider {
         self.identity.derive(&format!("prf of job {job}"))
     }
 
-    /// What hides the sums that a job's receipt commits to.
-    pub(super) fn salt(&self, job: &ContentHash) -> [u8; 32] {
-        self.identity.derive(&format!("salt of job {job}"))
+    /// What hides the sums that a receipt of `job` commits to. Where the policy lets nobody replay, nobody ever knows it.
+    pub(super) fn salt(&self, policy: &Policy, job: &ContentHash) -> Result<[u8; 32], Refusal> {
+        match policy.replay {
+            Access::Granted => Ok(self.salts.of(&format!("sums of job {job}"))),
+            Access::Nobody => salts::random().map_err(unavailable),
+        }
     }
 
     /// Opens the receipt at `entry` to an auditor.
@@ -57,7 +62,7 @@ impl Provider {
         let replay = Predicate::Replay { auditor: party, population, job, outcome: entry, grant_ids, time: now() };
         self.log(format!("receipt {entry}"), Sha256Digest::of(&bytes), replay).await?;
         let attachment = self.offer_program(auditor, party, &program).await;
-        let (salt, prf) = (Sha256Digest(self.salt(&job)), Sha256Digest(self.prf(&job)));
+        let (salt, prf) = (Sha256Digest(self.salt(dataset.policy.body(), &job)?), Sha256Digest(self.prf(&job)));
         let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&facts.buyer, &buyer));
         Ok(Opening { job: record.job, receipt, proof, salt, prf, buyer_salt, attachment })
     }

@@ -86,7 +86,8 @@ impl Provider {
             // Nobody has seen these bytes: a crash before they are durable loses nothing but work.
             clock::until(clock::settled(admitted.slot_end())).await;
         }
-        let (store, commitment) = (self.store.clone(), committing.salted(&self.salt(&id), &id));
+        let salt = self.salt(&admitted.work.policy, &id)?;
+        let (store, commitment) = (self.store.clone(), committing.salted(&salt, &id));
         let record = tokio::task::spawn_blocking(move || store.finish(reservation, bytes, commitment));
         let record = record.await.map_err(unavailable)?.map_err(unavailable)?;
         fault::point("after-finish");
