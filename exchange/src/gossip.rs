@@ -9,6 +9,7 @@ use iroh_gossip::{
     api::{Event, GossipReceiver, GossipSender},
     net::Gossip,
 };
+use tokio::time::Instant;
 
 use crate::{Address, NetError};
 
@@ -57,7 +58,7 @@ impl Swarm {
         }
         let topic = TopicId::from_bytes(blake3_of(name));
         let (sender, receiver) = self.gossip.subscribe(topic, peers.clone()).await.map_err(local)?.split();
-        Ok((Teller(sender.clone()), Listener { receiver, sender, peers }))
+        Ok((Teller(sender.clone()), Listener { receiver, sender, peers, again: Instant::now() + AGAIN }))
     }
 }
 
@@ -97,17 +98,20 @@ pub struct Listener {
     receiver: GossipReceiver,
     sender: GossipSender,
     peers: Vec<EndpointId>,
+    /// When those who were named are asked again.
+    again: Instant,
 }
 
 impl Listener {
     /// What is heard next; `None` when there will be nothing more.
     pub async fn next(&mut self) -> Option<Heard> {
         loop {
-            let alone = self.receiver.neighbors().next().is_none() && !self.peers.is_empty();
-            let event = match tokio::time::timeout(AGAIN, self.receiver.next()).await {
-                Ok(event) => event?,
-                Err(_) => {
-                    if alone {
+            let event = tokio::select! {
+                event = self.receiver.next() => event?,
+                // Counted through whatever else its caller does meanwhile.
+                () = tokio::time::sleep_until(self.again) => {
+                    self.again = Instant::now() + AGAIN;
+                    if self.receiver.neighbors().next().is_none() && !self.peers.is_empty() {
                         drop(self.sender.join_peers(self.peers.clone()).await);
                     }
                     continue;
