@@ -22,6 +22,9 @@ const FILES: usize = 1 << 26;
 /// Longest file beside the log in bytes: a result.
 const BESIDE_BYTES: u64 = limits::RESULT_BYTES as u64;
 
+/// Gives the bytes at a path of the log.
+pub(super) type Files<'a> = Box<dyn FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a>;
+
 /// A folder as the demo and `tidegate run --out` leave it, or an archive of one.
 pub(super) enum Given {
     Folder(PathBuf),
@@ -109,7 +112,7 @@ impl Given {
     }
 
     /// Its log.
-    pub(super) fn log(&self) -> Box<dyn FnMut(&str) -> Result<Vec<u8>, BadNote> + '_> {
+    pub(super) fn log(&self) -> Files<'_> {
         match self {
             Self::Folder(root) => Box::new(from_folder(root.join("log"))),
             Self::Archive { .. } => Box::new(move |path| {
