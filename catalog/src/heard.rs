@@ -8,10 +8,11 @@ use std::{
 use crate::{
     evidence::Evidence,
     log::{prefix::prefix, read::Fetch},
-    note::{BadNote, Note, NoteSignature, Verifier, checkpoint},
+    note::{BadNote, Note, Verifier, checkpoint},
 };
 
-/// Heads of one log that are kept. The log signed each: who makes more than that of them is its owner, and the longest say the most.
+/// Heads of one log that are kept. The log signed each: who makes more than that of them is its owner. The longest go first: they can be held against
+/// nothing until the log has grown so long, and must not push away those that can.
 const HEADS: usize = 64;
 /// Others' signatures that are kept of one head.
 const SIGNATURES: usize = 16;
@@ -48,24 +49,19 @@ impl Heard {
         for seen in heads.get(&head.size).into_iter().chain(own) {
             let of_same_size = checkpoint::open(seen, log).is_ok_and(|seen| seen.size == head.size && seen.root != head.root);
             if of_same_size {
-                // What others added to it shows nothing.
-                let own = |note: &Note| {
-                    let signatures = note.signatures.iter().filter(|s| s.name == log.name).cloned().collect();
-                    Note { signatures, ..note.clone() }
-                };
-                return Ok(Told::Fork(Box::new(Evidence::of(log, &own(seen), &own(&note))?)));
+                return Ok(Told::Fork(Box::new(Evidence::of(log, &bare(seen, log), &bare(&note, log))?)));
             }
         }
         if let Some(known) = heads.get_mut(&head.size) {
-            merge(known, note.signatures);
+            known.merge(note.signatures, SIGNATURES);
             return Ok(Told::Known);
         }
-        let signatures = note.signatures.clone();
-        let mut kept = Note { signatures: vec![], ..note };
-        merge(&mut kept, signatures.into_iter().take(SIGNATURES).collect());
+        // The log's own signature comes first: no number of others may crowd it out.
+        let mut kept = bare(&note, log);
+        kept.merge(note.signatures, SIGNATURES);
         heads.insert(head.size, kept);
         if heads.len() > HEADS {
-            heads.pop_first();
+            heads.pop_last();
         }
         Ok(Told::New)
     }
@@ -101,18 +97,14 @@ impl Heard {
         let heads = self.heads();
         let same = heads.get(log).into_iter().flat_map(|heads| heads.values()).find(|heard| heard.text == note.text);
         if let Some(same) = same {
-            merge(&mut note, same.signatures.clone());
+            note.merge(same.signatures.clone(), SIGNATURES);
         }
         note
     }
 }
 
-/// Adds signatures by those who have none on it yet.
-fn merge(note: &mut Note, signatures: Vec<NoteSignature>) {
-    for signature in signatures {
-        let known = note.signatures.iter().any(|s| (&s.name, s.id) == (&signature.name, signature.id));
-        if !known && note.signatures.len() < SIGNATURES {
-            note.signatures.push(signature);
-        }
-    }
+/// The note with the log's signature alone: what others added shows nothing.
+fn bare(note: &Note, log: &Verifier) -> Note {
+    let signatures = note.signatures.iter().filter(|s| s.name == log.name && s.id == log.id()).cloned().collect();
+    Note { signatures, ..note.clone() }
 }

@@ -5,7 +5,7 @@ use tidegate_catalog::{
     Store,
     heard::{Heard, Told},
     log::from_folder,
-    note::{Note, Verifier},
+    note::{Note, NoteSignature, Verifier},
     witness::{AddCheckpoint, Witness},
 };
 use tidegate_protocol::{Identity, receipt::Predicate};
@@ -76,9 +76,19 @@ fn cosignatures_are_gathered_and_memory_is_bounded() {
     let all = heard.with_cosignatures(&log().name, own.clone());
     assert!(all.signatures.len() > own.signatures.len() && all.signatures.len() <= 16, "{}", all.signatures.len());
     assert!(all.signatures.starts_with(&own.signatures));
-    // An owner who signs head after head: the newest stay.
+    // However many others have signed before it, the log's signature stays: a head that was heard so still shows a fork.
+    let crowded = grown(&store, 1, 50);
+    let junk = (0..20).map(|i| NoteSignature { name: format!("n{i}"), ..own.signatures[0].clone() });
+    let crowd = Note { signatures: junk.chain(crowded.signatures.clone()).collect(), ..crowded.clone() };
+    let alone = Heard::default();
+    assert_eq!(alone.hear(&log(), &crowd.to_text(), None).unwrap(), Told::New);
+    let other = begun(&dir.path().join("other"));
+    let told = alone.hear(&log(), &grown(&other, 2, 60).to_text(), None).unwrap();
+    assert!(matches!(told, Told::Fork(evidence) if evidence.check().is_ok()));
+    // An owner who signs head after head: those that can be held against what was seen stay.
     for i in 0..100 {
         heard.hear(&log(), &grown(&store, 1, 100 + i).to_text(), None).unwrap();
     }
-    assert_eq!(heard.hear(&log(), &own.to_text(), None).unwrap(), Told::New, "it was forgotten");
+    assert_eq!(heard.hear(&log(), &own.to_text(), None).unwrap(), Told::Known, "it was pushed away");
+    assert_eq!(heard.hear(&log(), &store.checkpoint().unwrap().to_text(), None).unwrap(), Told::New, "it was kept");
 }

@@ -225,6 +225,12 @@ fn parties_are_named_by_commitments_where_the_policy_says_so() {
     let said = world.fails("buyer", &["audit", "--peer", &node.address, "--anew", "--parties", &names]);
     assert!(said.contains("does not open this name"), "{said}");
     drop(node);
+    // Without what the names come from a buyer would have a new one, and a cap anew.
+    std::fs::rename(world.path("owner/party-salts"), world.path("kept")).unwrap();
+    let said = world.fails("owner", &["grant", "towns", "--to", &buyer]);
+    assert!(said.contains("caps would be counted anew"), "{said}");
+    world.fails("owner", &["serve"]);
+    std::fs::rename(world.path("kept"), world.path("owner/party-salts")).unwrap();
     // Versions of one dataset name parties alike: else a buyer would have a cap under each name.
     let policy = std::fs::read_to_string(world.path("policy.toml")).unwrap();
     std::fs::write(world.path("policy.toml"), policy.replace("parties = \"hidden\"", "")).unwrap();

@@ -14,7 +14,11 @@ use tidegate_protocol::{
     receipt::Party,
 };
 
-use crate::{NodeError, file_error, home::Home, salts::Salts};
+use crate::{
+    NodeError, file_error,
+    home::Home,
+    salts::{PARTIES, Salts},
+};
 
 /// A commitment and what opens it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +45,18 @@ fn salt(salts: &Salts, peer: &PeerId) -> Sha256Digest {
     Sha256Digest(salts.of(&format!("party {}", peer.did())))
 }
 
+/// Not made anew where parties have names already.
+fn salts(home: &Home, noted: &BTreeSet<PeerId>) -> Result<Salts, NodeError> {
+    let path = home.path().join(PARTIES);
+    if !noted.is_empty() && !path.exists() {
+        return Err(file_error(
+            &path,
+            "is gone: the log names parties by it, and under new names buyers' caps would be counted anew. Put it back from a backup",
+        ));
+    }
+    Salts::open(home, PARTIES)
+}
+
 fn read(home: &Home) -> Result<BTreeSet<PeerId>, NodeError> {
     let path = home.parties();
     match std::fs::read_to_string(&path) {
@@ -52,7 +68,8 @@ fn read(home: &Home) -> Result<BTreeSet<PeerId>, NodeError> {
 
 impl Parties {
     pub(crate) fn open(home: &Home) -> Result<Self, NodeError> {
-        Ok(Self { home: home.clone(), salts: Salts::open(home)?, noted: Mutex::new(read(home)?) })
+        let noted = read(home)?;
+        Ok(Self { home: home.clone(), salts: salts(home, &noted)?, noted: Mutex::new(noted) })
     }
 
     /// How entries on data under `policy` name `peer`; it is noted whom that is.
@@ -85,12 +102,13 @@ impl Parties {
 /// # Errors
 /// [`NodeError::File`].
 pub fn list(home: &Home) -> Result<Vec<Opened>, NodeError> {
-    let salts = Salts::open(home)?;
+    let noted = read(home)?;
+    let salts = salts(home, &noted)?;
     let opened = |key: PeerId| {
         let salt = salt(&salts, &key);
         Opened { party: Party::hide(&key, &salt), key, salt }
     };
-    Ok(read(home)?.into_iter().map(opened).collect())
+    Ok(noted.into_iter().map(opened).collect())
 }
 
 /// What an owner opened to this auditor: a file with one [`Opened`] a line.

@@ -1,5 +1,5 @@
-//! Salts of what the log commits to. They come out of a secret of their own, `salts` in the owner's folder: the owner's key opens nothing, and once that
-//! file is gone nobody ever does.
+//! Salts of what the log commits to. They come out of secrets of their own, files in the owner's folder: the owner's key opens nothing, and once such a file
+//! is gone nobody ever does.
 
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _};
 
@@ -9,6 +9,11 @@ use crate::{NodeError, file_error, home::Home};
 #[derive(Clone)]
 pub(crate) struct Salts([u8; 32]);
 
+/// Of the sums that receipts commit to: whoever removes it makes that final.
+pub(crate) const SUMS: &str = "salts";
+/// Of parties' names: it must be kept, or a buyer would have a new name, and a cap anew.
+pub(crate) const PARTIES: &str = "party-salts";
+
 /// 32 bytes that nobody knows.
 pub(crate) fn random() -> Result<[u8; 32], NodeError> {
     let mut bytes = [0; 32];
@@ -17,9 +22,9 @@ pub(crate) fn random() -> Result<[u8; 32], NodeError> {
 }
 
 impl Salts {
-    /// Of the party at `home`; made where there are none yet.
-    pub(crate) fn open(home: &Home) -> Result<Self, NodeError> {
-        let path = home.path().join("salts");
+    /// Of the party at `home`, out of the file of this name; made where there is none yet.
+    pub(crate) fn open(home: &Home, name: &str) -> Result<Self, NodeError> {
+        let path = home.path().join(name);
         let read = || -> std::io::Result<Option<Self>> {
             match fs::read_to_string(&path) {
                 Ok(text) => {
@@ -33,7 +38,7 @@ impl Salts {
         if let Some(salts) = read().map_err(|e| file_error(&path, e))? {
             return Ok(salts);
         }
-        let (secret, made) = (random()?, home.path().join(format!("salts.{}.new", std::process::id())));
+        let (secret, made) = (random()?, home.path().join(format!("{name}.{}.new", std::process::id())));
         let make = || -> std::io::Result<()> {
             let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&made)?;
             file.write_all(hex::encode(secret).as_bytes())?;
@@ -64,12 +69,12 @@ mod tests {
     fn they_stay_the_same_and_each_purpose_has_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
-        let (one, two) = (Salts::open(&home).unwrap(), Salts::open(&home).unwrap());
+        let (one, two) = (Salts::open(&home, SUMS).unwrap(), Salts::open(&home, SUMS).unwrap());
         assert_eq!(one.of("a"), two.of("a"));
         assert_ne!(one.of("a"), one.of("b"));
         fs::remove_file(dir.path().join("salts")).unwrap();
-        assert_ne!(Salts::open(&home).unwrap().of("a"), one.of("a"), "what was committed to is opened by nobody now");
+        assert_ne!(Salts::open(&home, SUMS).unwrap().of("a"), one.of("a"), "what was committed to is opened by nobody now");
         fs::write(dir.path().join("salts"), "half").unwrap();
-        assert!(Salts::open(&home).is_err(), "damaged ones are not made anew in silence");
+        assert!(Salts::open(&home, SUMS).is_err(), "damaged ones are not made anew in silence");
     }
 }

@@ -33,7 +33,7 @@ fn named(level: &str, n: u64, width: u64) -> String {
 }
 
 /// The full tile or bundle of which `path` is a part, which stands in once it is there: parts may be deleted then.
-pub fn whole(path: &str) -> Option<&str> {
+pub(crate) fn whole(path: &str) -> Option<&str> {
     path.rsplit_once(".p/").map(|(whole, _)| whole)
 }
 

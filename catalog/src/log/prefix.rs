@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tlog_tiles::{Hash, Tile, TileHashReader, TileReader, TreeProof, check_tree};
 
-use super::{Fetch, path};
+use super::{Fetch, path, read::part_or_whole};
 use crate::note::{BadNote, Checkpoint};
 
 /// How a later checkpoint stands to an earlier one.
@@ -71,8 +71,8 @@ impl TileReader for Tiles<'_> {
         let read = |tile: &Tile| {
             let width = u64::from(tile.width());
             let part = path::tile(tile.level(), tile.level_index(), width);
-            let bytes = fetch(&part).or_else(|e| path::whole(&part).map_or(Err(e), &mut **fetch));
-            let mut bytes = bytes.map_err(|BadNote(e)| tlog_tiles::Error::InvalidInput(e))?;
+            let read = part_or_whole(&part, &mut **fetch);
+            let (_, mut bytes) = read.map_err(|BadNote(e)| tlog_tiles::Error::InvalidInput(e))?;
             bytes.truncate(width as usize * 32);
             if bytes.len() < width as usize * 32 {
                 return Err(tlog_tiles::Error::InvalidInput(format!("{part} is cut short")));

@@ -97,16 +97,21 @@ pub fn scan(
     Ok(reader)
 }
 
+/// A file of the log, and its name: a part of a tile, or the whole one where the part was deleted since.
+///
+/// # Errors
+/// [`BadNote`] of the part, where neither is there.
+pub fn part_or_whole(part: &str, fetch: Fetch<'_>) -> Result<(String, Vec<u8>), BadNote> {
+    match (fetch(part), path::whole(part)) {
+        (Err(e), Some(whole)) => Ok((whole.to_owned(), fetch(whole).map_err(|_| e)?)),
+        (read, _) => Ok((part.to_owned(), read?)),
+    }
+}
+
 /// The first `width` entries of bundle `n`: of the partial bundle, or of the full one where the partial one was deleted since.
 fn entries(n: u64, width: u64, fetch: Fetch<'_>) -> Result<Vec<Vec<u8>>, BadNote> {
     let part = path::bundle(n, width);
-    let (path, bytes) = match fetch(&part) {
-        Ok(bytes) => (part.as_str(), bytes),
-        Err(e) => match path::whole(&part) {
-            Some(whole) => (whole, fetch(whole).map_err(|_| e)?),
-            None => return Err(e),
-        },
-    };
+    let (path, bytes) = part_or_whole(&part, fetch)?;
     let mut rest = bytes.as_slice();
     let mut entries = Vec::with_capacity(width as usize);
     for _ in 0..width {

@@ -96,6 +96,16 @@ impl Note {
         Ok(Self { text: format!("{text}\n"), signatures })
     }
 
+    /// Adds signatures of those who have none on it yet, until it has `most`.
+    pub fn merge(&mut self, signatures: impl IntoIterator<Item = NoteSignature>, most: usize) {
+        for signature in signatures {
+            let known = self.signatures.iter().any(|s| (&s.name, s.id) == (&signature.name, signature.id));
+            if !known && self.signatures.len() < most {
+                self.signatures.push(signature);
+            }
+        }
+    }
+
     /// The note as text.
     pub fn to_text(&self) -> String {
         let lines: String = self.signatures.iter().map(NoteSignature::line).collect();

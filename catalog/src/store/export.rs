@@ -171,9 +171,7 @@ impl Store {
                 Some((older, _)) if older.size > size => return Ok(None),
                 // Those who cosigned it before and do not answer now have cosigned it all the same.
                 Some((_, before)) if before.text == note.text => {
-                    let news = |s: &NoteSignature| !note.signatures.iter().any(|n| (&n.name, n.id) == (&s.name, s.id));
-                    let others: Vec<_> = before.signatures.into_iter().filter(news).collect();
-                    note.signatures.extend(others);
+                    note.merge(before.signatures, usize::MAX);
                 }
                 _ => {}
             }

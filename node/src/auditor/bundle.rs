@@ -9,7 +9,10 @@ use std::{
 };
 
 use tidegate_catalog::{
-    log::{from_folder, is_log_path, path, read::FILE_BYTES},
+    log::{
+        from_folder, is_log_path, path,
+        read::{FILE_BYTES, part_or_whole},
+    },
     note::{BadNote, open_checkpoint, vkey},
 };
 use tidegate_protocol::{PeerId, limits};
@@ -19,8 +22,8 @@ use crate::{NodeError, file_error};
 /// Most files of an archive that are looked at: a log of 2^33 entries has no more.
 const FILES: usize = 1 << 26;
 
-/// Longest file beside the log in bytes: a result.
-const BESIDE_BYTES: u64 = limits::RESULT_BYTES as u64;
+/// Longest file beside the log in bytes: a result, which came in a frame.
+const BESIDE_BYTES: u64 = limits::FRAME_BYTES as u64;
 
 /// Gives the bytes at a path of the log.
 pub(super) type Files<'a> = Box<dyn FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a>;
@@ -146,11 +149,7 @@ pub fn write(owner: &PeerId, folder: &Path, target: &Path) -> Result<(), NodeErr
     put("owner.vkey", vkey(owner).as_bytes())?;
     put("log/checkpoint", &checkpoint)?;
     for part in path::tiles(size).chain(path::bundles(size)) {
-        // A part is deleted once the whole is there.
-        let (name, bytes) = match (fetch(&part), path::whole(&part)) {
-            (Err(_), Some(whole)) => (whole.to_owned(), fetch(whole)?),
-            (read, _) => (part.clone(), read?),
-        };
+        let (name, bytes) = part_or_whole(&part, &mut fetch)?;
         put(&format!("log/{name}"), &bytes)?;
     }
     archive.into_inner().and_then(|mut rest| rest.flush()).map_err(|e| failed(&e))?;

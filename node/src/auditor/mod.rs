@@ -12,7 +12,10 @@ use std::{
 use serde::Serialize;
 use tidegate_catalog::{
     audit::Report,
-    log::{Reader, path, read::Fetch},
+    log::{
+        Reader, path,
+        read::{Fetch, part_or_whole},
+    },
     note::{BadNote, Quorum, Verifier, owner_of_vkey, vkey},
 };
 use tidegate_protocol::{PeerId, receipt::Party};
@@ -96,7 +99,7 @@ pub fn audit_source(owner: &PeerId, fetch: Fetch<'_>, keep: Option<PathBuf>, ask
     let outcome = audit(owner, receipts::Held::default(), &mut kept, ask, true)?;
     // What shows a fork needs the tiles.
     for path in path::tiles(outcome.report.entries) {
-        if let Err(e) = kept(&path) {
+        if let Err(e) = part_or_whole(&path, &mut kept) {
             tracing::warn!("the copy lacks {path}: {e}");
         }
     }

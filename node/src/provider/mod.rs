@@ -33,7 +33,7 @@ use crate::{
     home::Home,
     parties::Parties,
     running,
-    salts::Salts,
+    salts::{self, Salts},
     spool,
     worker::{self, Workers},
 };
@@ -97,7 +97,7 @@ impl Provider {
         let identity = home.identity()?;
         let store = Arc::new(accesses::open_store(&home, &identity).await?);
         spool::take(&home, &store)?;
-        let (parties, salts) = (Parties::open(&home)?, Salts::open(&home)?);
+        let (parties, salts) = (Parties::open(&home)?, Salts::open(&home, salts::SUMS)?);
         let datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
         for dataset in &datasets {
             if let Err(e) = dataset.check_unchanged() {

@@ -156,6 +156,7 @@ impl Provider {
     }
 
     pub(super) async fn deliver(&self, dataset: &Dataset, record: JobRecord) -> Result<Delivery, Refusal> {
+        let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&record.facts.buyer, &buyer));
         let (result, outcome) = match record.state {
             State::Done { result, outcome } => (result, outcome),
             State::Closed { outcome } => {
@@ -171,8 +172,6 @@ impl Provider {
         let (receipt, proof) = self.store.prove(outcome).map_err(unavailable)?;
         let spent = self.store.spent(&dataset.manifest.body().population, Some(&record.facts.buyer)).map_err(unavailable)?;
         let remaining = spent.left_of(dataset.policy.body().per_buyer);
-        let buyer_salt = record.job.signatures.first().and_then(|s| s.keyid.parse().ok());
-        let buyer_salt = buyer_salt.and_then(|buyer| self.parties.salt(&record.facts.buyer, &buyer));
         Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining, buyer_salt, earlier: None })
     }
 }
