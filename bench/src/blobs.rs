@@ -51,7 +51,7 @@ async fn measure(mib: usize) -> anyhow::Result<()> {
     let start = Instant::now();
     served.add(&path, hash).await?;
     let import = start.elapsed().as_secs_f64();
-    served.access().allow(peer.id(), [hash], std::time::Duration::from_secs(3600));
+    served.access().allow(peer.id(), [hash], std::time::Duration::from_secs(3600), &[]);
     let endpoint = bind(&owner, (Ipv4Addr::LOCALHOST, 0).into()).await?;
     let address = local_address(&endpoint, &owner);
     let _router = serve(endpoint, Arc::new(Silent), &served);

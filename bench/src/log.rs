@@ -1,7 +1,7 @@
 //! The receipt log: appends by many writers against raw fsyncs, a proof out of a long log, an audit of it against raw signature checks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
@@ -18,7 +18,7 @@ use tidegate_catalog::{
 use tidegate_protocol::{
     ContentHash, Cost, Envelope, Identity, MicroRho, Sha256Digest,
     cost::{FemtoDelta, MicroEpsilon},
-    grant::Action,
+    grant::{Action, Scope},
     receipt::{ColumnNote, JobFacts, LedgerLink, Mechanism, Predicate},
 };
 
@@ -52,6 +52,7 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
         job,
         buyer_signature: envelope.signatures[0].sig.clone(),
         buyer: buyer.into(),
+        holder: None,
         dataset: hash("manifest"),
         dataset_sha256: zero,
         previous: None,
@@ -114,10 +115,15 @@ fn begin(store: &Store) -> anyhow::Result<()> {
         grant: "aa".repeat(64),
         holder: Identity::from_seed([2; 32]).id().into(),
         population,
-        actions: vec![Action::Compute],
-        rho_ceiling: MicroRho(10),
-        epsilon_ceiling: MicroEpsilon(0),
-        expires: "2027-01-01T00:00:00Z".into(),
+        scope: Box::new(Scope {
+            actions: vec![Action::Compute],
+            rho_ceiling: MicroRho(10),
+            epsilon_ceiling: MicroEpsilon(0),
+            expires: "2027-01-01T00:00:00Z".into(),
+            programs: BTreeSet::new(),
+            reducers: BTreeSet::new(),
+            per_hour: None,
+        }),
     };
     store.record("grant", zero, grant)?;
     Ok(())

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::common::{GRANT, SUMS, ask, cost, grant, manifest, owner, population, publication, soon};
+use crate::common::{GRANT, SUMS, ask, column, cost, grant, granted, manifest, owner, population, publication, scope, soon};
 use tidegate_catalog::audit::Audit;
 use tidegate_protocol::{
     ContentHash, Countersignature, Identity, Sha256Digest, Signed,
-    grant::Action,
+    grant::{Action, Scope},
     limits,
     receipt::{JobFacts, Party, Predicate, Statement, entry::Change, entry::Ending},
 };
@@ -154,6 +154,43 @@ fn an_intent_that_stays_open_and_one_of_the_future_are_named() {
 }
 
 #[test]
+fn what_a_grant_says_of_jobs() {
+    let under = |scope: Scope, change: &dyn Fn(&mut JobFacts)| {
+        let mut log = good();
+        log[1] = granted(scope);
+        let Predicate::Intent(facts) = &mut log[4] else { unreachable!() };
+        change(facts);
+        // Its slot begins after the time of this audit: another rule.
+        of(log).into_iter().filter(|(_, rule)| rule != "time").collect::<Vec<_>>()
+    };
+    let first = facts(1, None).program;
+    let programs = |of: &[ContentHash]| Scope { programs: of.iter().copied().collect(), ..scope() };
+    assert_eq!(under(programs(&[first, facts(2, None).program]), &|_| ()), []);
+    is(under(programs(&[first]), &|_| ()), 4, "grant-program");
+    let reducers = |name: &str| Scope { reducers: [name.to_owned()].into(), ..scope() };
+    let one_column = |facts: &mut JobFacts| facts.mechanism.columns.push(column(1));
+    assert!(!under(reducers("sum"), &one_column).iter().any(|(_, rule)| rule == "grant-reducer"));
+    is(under(reducers("mean"), &one_column), 4, "grant-reducer");
+    // Within an hour of the first, and an hour after it.
+    let rate = |per_hour| Scope { per_hour: Some(per_hour), ..scope() };
+    let at = |start: &str, end: &str| {
+        let (start, end) = (start.to_owned(), end.to_owned());
+        move |facts: &mut JobFacts| (facts.slot_start, facts.slot_end) = (start.clone(), end.clone())
+    };
+    assert_eq!(under(rate(2), &|_| ()), []);
+    is(under(rate(1), &at("2026-01-01T00:59:59Z", "2026-01-01T01:00:00Z")), 4, "grant-rate");
+    assert_eq!(under(rate(1), &at("2026-01-01T01:00:00Z", "2026-01-01T01:00:01Z")), []);
+}
+
+#[test]
+fn a_colleague_s_job_is_on_the_holder_s_account() {
+    let (holder, colleague) = (Identity::from_seed([2; 32]).id().into(), Identity::from_seed([8; 32]).id().into());
+    assert_eq!(job(|f| (f.buyer, f.holder) = (colleague, Some(holder))), []);
+    is(job(|f| (f.buyer, f.holder, f.ledger.buyer) = (colleague, Some(holder), colleague)), 4, "ledger-binding");
+    is(job(|f| (f.holder, f.ledger.buyer) = (Some(colleague), colleague)), 4, "grant-covers");
+}
+
+#[test]
 fn rights() {
     let other = Identity::from_seed([8; 32]).id().into();
     is(job(|f| f.dataset = ContentHash([9; 32])), 4, "dataset-published");
@@ -181,8 +218,8 @@ fn rights() {
     assert_eq!(of(later), []);
     is(
         with(1, |p| {
-            if let Predicate::Grant { expires, .. } = p {
-                *expires = "never".into();
+            if let Predicate::Grant { scope, .. } = p {
+                scope.expires = "never".into();
             }
         })
         .into_iter()
@@ -196,6 +233,7 @@ fn rights() {
         let grant_ids = ids.iter().map(|id| (*id).to_owned()).collect();
         log.push(Predicate::Copy {
             peer,
+            holder: None,
             manifest: manifest(),
             population: population(),
             grant_ids,
@@ -206,12 +244,12 @@ fn rights() {
     is(copy(Identity::from_seed([2; 32]).id().into(), &[GRANT]), 5, "grant-covers");
     let replay = |outcome, actions: &[Action]| {
         let mut log = good();
-        if let Predicate::Grant { actions: granted, .. } = &mut log[1] {
-            granted.extend(actions);
+        if let Predicate::Grant { scope, .. } = &mut log[1] {
+            scope.actions.extend(actions);
         }
         let (auditor, grant_ids) = (Identity::from_seed([2; 32]).id().into(), vec![GRANT.into()]);
         let (population, job, time) = (population(), facts(1, None).job, "2026-01-01T00:00:00Z".into());
-        log.push(Predicate::Replay { auditor, population, job, outcome, grant_ids, time });
+        log.push(Predicate::Replay { auditor, holder: None, population, job, outcome, grant_ids, time });
         of(log)
     };
     assert_eq!(replay(3, &[Action::Replay]), []);

@@ -1,12 +1,16 @@
 //! The ledger and the log: charged once, never over the cap, never lost, never altered unnoticed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
 };
 
-use crate::common::{SUMS, ask, audited, begun, column, cost, owner, population};
-use tidegate_catalog::{ReserveError, State, Store, note};
+use crate::common::{GRANT, SUMS, ask, audited, begun, column, cost, granted, owner, population, scope};
+use tidegate_catalog::{ReserveError, State, Store, note, store::Standing};
+use tidegate_protocol::{Identity, Sha256Digest, grant::Scope};
 
 #[test]
 fn the_same_request_is_charged_once_and_another_body_is_a_conflict() {
@@ -47,6 +51,31 @@ fn sixty_four_writers_cannot_overspend() {
     });
     assert_eq!(granted, 9, "900 for one buyer at 100 each");
     assert_eq!(store.spent(&population(), None).unwrap(), cost(900));
+}
+
+#[test]
+fn a_grant_s_jobs_are_counted_within_the_hour_and_its_holder_s_account_is_charged() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), owner()).unwrap();
+    store.record("grant", Sha256Digest([0; 32]), granted(Scope { per_hour: Some(2), ..scope() })).unwrap();
+    let at = |request, start: &str| {
+        let mut ask = ask(request, if request < 4 { 300 } else { 50 });
+        ask.facts.slot_start = start.into();
+        (ask.facts.holder, ask.facts.buyer) = (Some(ask.facts.buyer), Identity::from_seed([8 + request as u8; 32]).id().into());
+        ask
+    };
+    let now = UNIX_EPOCH + Duration::from_secs(1_767_225_600 + 3000);
+    store.reserve(at(1, "2026-01-01T00:00:00Z")).unwrap().unwrap();
+    store.reserve(at(2, "2026-01-01T00:30:00Z")).unwrap().unwrap();
+    assert_eq!(store.used(GRANT, now).unwrap(), 2);
+    assert!(matches!(store.reserve(at(3, "2026-01-01T00:50:00Z")), Err(ReserveError::Rate)));
+    assert!(store.reserve(at(1, "2026-01-01T00:50:00Z")).unwrap().is_ok(), "the same job again is no further one");
+    store.reserve(at(3, "2026-01-01T01:00:00Z")).unwrap().unwrap();
+    // Whoever works on it, one account has one cap.
+    assert!(matches!(store.reserve(at(4, "2026-01-02T00:00:00Z")), Err(ReserveError::Buyer { .. })));
+    assert_eq!(store.spent(&population(), Some(&Identity::from_seed([2; 32]).id().into())).unwrap(), cost(900));
+    assert!(matches!(store.standing(&[GRANT.into()]).unwrap(), Standing::Good(_)));
+    assert_eq!(store.standing(&["bb".into()]).unwrap(), Standing::Unknown);
 }
 
 #[test]

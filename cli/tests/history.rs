@@ -82,10 +82,15 @@ fn a_grant_that_the_log_does_not_name_is_refused() {
     let terms = tidegate_protocol::grant::Terms {
         holder: world.ok("buyer", &["id"]).trim().parse().unwrap(),
         population: dataset.manifest.body().population,
-        actions: vec![tidegate_protocol::grant::Action::Compute],
-        rho_ceiling: tidegate_protocol::MicroRho(1_000_000),
-        epsilon_ceiling: tidegate_protocol::cost::MicroEpsilon(0),
-        expires: std::time::SystemTime::now() + std::time::Duration::from_secs(600),
+        scope: tidegate_protocol::grant::Scope {
+            actions: vec![tidegate_protocol::grant::Action::Compute],
+            rho_ceiling: tidegate_protocol::MicroRho(1_000_000),
+            epsilon_ceiling: tidegate_protocol::cost::MicroEpsilon(0),
+            expires: "2100-01-01T00:00:00Z".into(),
+            programs: Default::default(),
+            reducers: Default::default(),
+            per_hour: None,
+        },
     };
     let issued = tidegate_protocol::grant::issue(&home.identity().unwrap(), &terms).unwrap();
     std::fs::write(&grant, issued.token).unwrap();

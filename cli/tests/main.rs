@@ -8,6 +8,7 @@ mod crash;
 mod device;
 mod documents;
 mod escape;
+mod grants;
 mod history;
 mod inspect;
 mod interop;

@@ -159,7 +159,7 @@ fn receipts_of_neighbouring_data_differ_in_the_data_s_hash_and_in_time_alone() {
         ".predicate.commitment",
         ".predicate.dataset",
         ".predicate.dataset_sha256",
-        ".predicate.expires",
+        ".predicate.scope.expires",
         ".predicate.facts.buyer_signature",
         ".predicate.facts.dataset",
         ".predicate.facts.dataset_sha256",

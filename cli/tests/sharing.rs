@@ -60,7 +60,9 @@ fn a_job_signed_by_another_or_changed_is_refused() {
     let [buyer, thief] = ["buyer", "thief"].map(|who| Home::at(world.path(who)).identity().unwrap());
     let to: Address = node.address.trim().parse().unwrap();
     let grant = std::fs::read_to_string(world.path("grant")).unwrap().trim().to_owned();
-    let Reply::Listings(listings) = submit(&buyer, &to, &Request::Listings) else { panic!("no listings") };
+    let Reply::Listings(listings) = submit(&buyer, &to, &Request::Listings { grant: String::new() }) else {
+        panic!("no listings")
+    };
     let dataset = Signed::<tidegate_protocol::manifest::Manifest>::open(listings[0].manifest.clone()).unwrap().id();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
     let job = |created: i64| Job {

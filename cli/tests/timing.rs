@@ -33,7 +33,9 @@ async fn neither_the_log_nor_a_repeated_request_tells_when_a_job_was_done() {
     let node = world.serve(None);
     let to: Address = node.address.trim().parse().unwrap();
     let endpoint = bind(&buyer, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
-    let Reply::Listings(listings) = ask(&endpoint, &to, &Request::Listings, &[]).await.unwrap() else { panic!("no listings") };
+    let Reply::Listings(listings) = ask(&endpoint, &to, &Request::Listings { grant: String::new() }, &[]).await.unwrap() else {
+        panic!("no listings")
+    };
     let manifests = listings.into_iter().map(|l| Signed::<Manifest>::open(l.manifest).unwrap());
     let dataset = manifests.into_iter().find(|m| m.body().name == "held").unwrap().id();
     let job = Job {

@@ -63,7 +63,7 @@ pub fn serve_in(
     served.ask(handler.clone());
     let mut router = Router::builder(endpoint)
         .accept(tidegate_protocol::frame::ALPN, JobProtocol::new(handler))
-        .accept(iroh_blobs::ALPN, served.protocol());
+        .accept(iroh_blobs::ALPN, served.governed());
     if let Some(swarm) = swarm {
         router = router.accept(iroh_gossip::ALPN, swarm.protocol());
     }

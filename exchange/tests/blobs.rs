@@ -63,6 +63,11 @@ async fn owner(folder: &Path) -> Owner {
 
 const LONG: Duration = Duration::from_secs(3600);
 
+/// The revocation ids of a grant.
+fn by() -> Vec<String> {
+    vec!["owner".into(), "block".into()]
+}
+
 /// Writes `bytes` to a file, serves it, and says its hash.
 async fn add(owner: &Owner, folder: &Path, name: &str, bytes: &[u8]) -> ContentHash {
     let (path, hash) = (folder.join(name), ContentHash::of(bytes));
@@ -131,17 +136,50 @@ async fn a_grantee_gets_exactly_the_allowed_blob_and_loses_it_when_revoked() {
     // A granted blob whose bytes are the hash of one that is not: as a hash sequence it would open the other.
     let trojan = add(&owner, dir.path(), "trojan", &secret.0).await;
     let grantee = Identity::from_seed([3; 32]);
-    owner.served.access().allow(grantee.id(), [trojan], LONG);
+    owner.served.access().allow(grantee.id(), [trojan], LONG, &by());
     let got = everything(&grantee, &owner.address, trojan).await;
     assert!(got.contains(&"get blob"), "{got:?}");
     assert!(!got.contains(&"get as hash sequence") && !got.contains(&"observe") && !got.contains(&"get many"), "{got:?}");
     assert_eq!(everything(&grantee, &owner.address, secret).await, Vec::<&str>::new());
     // Another peer gains nothing from it.
     assert_eq!(everything(&Identity::from_seed([4; 32]), &owner.address, trojan).await, Vec::<&str>::new());
-    owner.served.access().revoke(&grantee.id());
+    owner.served.access().revoke("block");
     assert_eq!(everything(&grantee, &owner.address, trojan).await, Vec::<&str>::new());
-    owner.served.access().allow(grantee.id(), [trojan], Duration::ZERO);
+    owner.served.access().allow(grantee.id(), [trojan], Duration::ZERO, &by());
     assert_eq!(everything(&grantee, &owner.address, trojan).await, Vec::<&str>::new(), "what was allowed runs out");
+}
+
+#[tokio::test]
+async fn a_transfer_is_cut_where_its_grant_is_revoked_in_the_middle_and_others_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(dir.path()).await;
+    let bytes: Vec<u8> = (0..4_000_000u32).flat_map(u32::to_le_bytes).collect();
+    let hash = add(&owner, dir.path(), "data", &bytes).await;
+    let copy = |seed: u8, revoked: Option<&'static str>| {
+        let (access, target) = (owner.served.access().clone(), dir.path().join(format!("copy {seed}")));
+        let (cache, address) = (dir.path().join(format!("cache {seed}")), owner.address.clone());
+        async move {
+            let grantee = Identity::from_seed([seed; 32]);
+            access.allow(grantee.id(), [hash], LONG, &[format!("grant {seed}"), "narrowed".into()]);
+            let mut revoke = |got| {
+                if let Some(id) = revoked.filter(|_| got > 1_000_000) {
+                    access.revoke(id);
+                }
+                ControlFlow::Continue(())
+            };
+            let endpoint = loopback(&grantee).await;
+            let fetched = blobs::fetch(&endpoint, &cache, &address, hash, &target, &mut revoke).await;
+            (fetched, target.exists())
+        }
+    };
+    // Another's grant is no concern of this one.
+    let (whole, there) = copy(2, Some("grant 9")).await;
+    assert!(whole.is_ok() && there, "{whole:?}");
+    let (cut, there) = copy(3, Some("grant 3")).await;
+    assert!(matches!(cut, Err(NetError::Peer(_))) && !there, "{cut:?}");
+    assert_eq!(everything(&Identity::from_seed([3; 32]), &owner.address, hash).await, Vec::<&str>::new());
+    let (again, there) = copy(4, None).await;
+    assert!(again.is_ok() && there, "{again:?}");
 }
 
 #[tokio::test]
@@ -151,7 +189,7 @@ async fn nobody_can_push() {
     let pusher = Identity::from_seed([5; 32]);
     let bytes = vec![1; 20_000];
     let hash = ContentHash::of(&bytes);
-    owner.served.access().allow(pusher.id(), [hash], LONG);
+    owner.served.access().allow(pusher.id(), [hash], LONG, &by());
     let endpoint = loopback(&pusher).await;
     let id = iroh::EndpointId::from_bytes(owner.address.peer.as_bytes()).unwrap();
     let addr = iroh::EndpointAddr { id, addrs: owner.address.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
@@ -181,7 +219,7 @@ async fn fetch_verifies_and_writes_the_file() {
     let mut go = |_| ControlFlow::Continue(());
     assert!(blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.is_err());
     assert!(!target.exists(), "nothing half-written");
-    owner.served.access().allow(grantee.id(), [hash], LONG);
+    owner.served.access().allow(grantee.id(), [hash], LONG, &by());
     // Stopped in the middle, then resumed: what had come is not sent again.
     let mut stop = |bytes| if bytes > 400_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let stopped = blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut stop).await;
@@ -207,7 +245,7 @@ async fn a_file_is_imported_by_reference_and_not_served_once_changed() {
     let kept: u64 = walk(&dir.path().join("blobs")).iter().map(|p| std::fs::metadata(p).unwrap().len()).sum();
     assert!(kept < bytes.len() as u64 / 2, "{kept} bytes are kept beside a file of {}", bytes.len());
     let grantee = Identity::from_seed([3; 32]);
-    owner.served.access().allow(grantee.id(), [hash], LONG);
+    owner.served.access().allow(grantee.id(), [hash], LONG, &by());
     let mut changed = bytes.clone();
     changed[4_000_000] ^= 1;
     std::fs::write(&path, &changed).unwrap();

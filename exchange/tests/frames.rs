@@ -32,7 +32,7 @@ impl Handler for Echo {
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(async move {
             match request {
-                Request::Listings => Reply::Listings(vec![]),
+                Request::Listings { .. } => Reply::Listings(vec![]),
                 _ => Reply::LogFile(attachment.len().to_string()),
             }
         })
@@ -77,7 +77,7 @@ async fn broken_frames_are_turned_away_and_others_are_served() {
         assert!(String::from_utf8_lossy(&reply).contains("bad-request"), "{json}");
     }
     raw(&client, &address, &[0, 0, 0, 200, b'{'], false).await;
-    let reply = ask(&client, &address, &Request::Listings, &[]).await.unwrap();
+    let reply = ask(&client, &address, &Request::Listings { grant: String::new() }, &[]).await.unwrap();
     assert!(matches!(reply, Reply::Listings(_)));
 }
 
@@ -143,7 +143,10 @@ async fn a_bounded_number_of_attachments_is_held() {
     let other = bind(&Identity::from_seed([77; 32]), (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
     let reply = ask(&other, &address, &submit(3), b"abc").await.unwrap();
     assert!(matches!(&reply, Reply::LogFile(length) if length == "3"), "the other half is for others");
-    assert!(matches!(ask(&client, &address, &Request::Listings, &[]).await.unwrap(), Reply::Listings(_)));
+    assert!(matches!(
+        ask(&client, &address, &Request::Listings { grant: String::new() }, &[]).await.unwrap(),
+        Reply::Listings(_)
+    ));
     connection.close(0u32.into(), b"gone");
     let mut served = false;
     for _ in 0..100 {

@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::note;
-use tidegate_exchange::{Address, Endpoint, ask, bind, blobs};
+use tidegate_exchange::{Address, Endpoint, NetError, ask, bind, blobs};
 use tidegate_protocol::{
     Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Opening, Reply, Request},
@@ -52,6 +52,8 @@ pub struct Verified {
 pub struct Buyer {
     identity: Identity,
     endpoint: Endpoint,
+    /// What it shows where not everybody may see what there is.
+    grant: String,
 }
 
 /// An id for a request.
@@ -78,7 +80,12 @@ impl Buyer {
     /// [`NodeError::Net`].
     pub async fn bind(identity: Identity, to: &Address) -> Result<Self, NodeError> {
         let endpoint = bind(&identity, loopback_or_any(to)).await?;
-        Ok(Self { identity, endpoint })
+        Ok(Self { identity, endpoint, grant: String::new() })
+    }
+
+    /// Shows this grant where it asks what there is, and for mock rows.
+    pub fn showing(self, grant: impl Into<String>) -> Self {
+        Self { grant: grant.into(), ..self }
     }
 
     /// The datasets a peer offers; each must be signed by that peer.
@@ -86,7 +93,7 @@ impl Buyer {
     /// # Errors
     /// [`NodeError`].
     pub async fn offers(&self, to: &Address) -> Result<Vec<Offer>, NodeError> {
-        let Reply::Listings(listings) = self.ask(to, &Request::Listings, &[]).await? else {
+        let Reply::Listings(listings) = self.ask(to, &Request::Listings { grant: self.grant.clone() }, &[]).await? else {
             return Err(NodeError::Unverified("the peer answered something else than listings".into()));
         };
         listings
@@ -193,7 +200,12 @@ impl Buyer {
             // Permission runs out, and files before this one may have taken long.
             self.ask(to, &permission, &[]).await?;
             let mut report = |bytes| progress(&file.name, bytes, file.bytes);
-            blobs::fetch(&self.endpoint, &home.join("fetched"), to, file.hash, &target, &mut report).await?;
+            let came = blobs::fetch(&self.endpoint, &home.join("fetched"), to, file.hash, &target, &mut report).await;
+            if let Err(NetError::Peer(_)) = &came {
+                // Why, the owner may say: a grant that was revoked in the middle.
+                self.ask(to, &permission, &[]).await?;
+            }
+            came?;
             fetched.push(target);
         }
         Ok(fetched)
@@ -209,7 +221,7 @@ impl Buyer {
         };
         let target = home.join(format!("mocks/{}.parquet", mock.hash));
         if !target.exists() {
-            self.ask(to, &Request::Mock { dataset: offer.manifest.id() }, &[]).await?;
+            self.ask(to, &Request::Mock { dataset: offer.manifest.id(), grant: self.grant.clone() }, &[]).await?;
             std::fs::create_dir_all(home.join("mocks")).map_err(|e| file_error(home, e))?;
             blobs::fetch(&self.endpoint, &home.join("fetched"), to, mock.hash, &target, &mut |_| ControlFlow::Continue(()))
                 .await?;

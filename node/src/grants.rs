@@ -33,15 +33,11 @@ pub fn issue(home: &Home, policy: &Policy, terms: &Terms) -> Result<Issued, Node
     let failed = |e: &dyn std::fmt::Display| NodeError::File(format!("the grant: {e}"));
     let identity = home.identity()?;
     let issued = grant::issue(&identity, terms).map_err(|e| failed(&e))?;
-    let expires = jiff::Timestamp::try_from(terms.expires).map_err(|e| failed(&e))?;
     let predicate = Predicate::Grant {
         grant: issued.id.clone(),
         holder: Parties::open(home)?.name(policy, terms.holder)?,
         population: terms.population,
-        actions: terms.actions.clone(),
-        rho_ceiling: terms.rho_ceiling,
-        epsilon_ceiling: terms.epsilon_ceiling,
-        expires: expires.to_string(),
+        scope: Box::new(terms.scope.clone()),
     };
     spool::say(home, &spool::Word::record("grant", Sha256Digest::of(issued.token.as_bytes()), predicate))?;
     Ok(issued)

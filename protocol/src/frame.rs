@@ -11,8 +11,12 @@ pub const ALPN: &[u8] = b"tidegate/job/1";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// Which datasets are here? Answered with signed manifests and policies.
-    Listings,
+    /// Which datasets are here that this peer may see? Answered with signed manifests and policies.
+    Listings {
+        /// Biscuit token, base64; empty where there is none.
+        #[serde(default)]
+        grant: String,
+    },
     /// Run a job. The attachment, if any, follows as raw bytes of the length given.
     Submit {
         /// The signed job.
@@ -33,6 +37,9 @@ pub enum Request {
     Mock {
         /// Id of the manifest.
         dataset: ContentHash,
+        /// Biscuit token, base64; empty where there is none.
+        #[serde(default)]
+        grant: String,
     },
     /// One file of the receipt log: `checkpoint`, `tile/…`.
     LogFile {

@@ -151,6 +151,8 @@ pub const PARAMS_BYTES: usize = 16 << 10;
 
 /// Longest grant token in bytes, several narrowings included.
 pub const GRANT_BYTES: usize = 16 << 10;
+/// Most jobs an hour that a grant counts.
+pub const GRANT_PER_HOUR: u32 = 10_000;
 
 /// How often in an hour one buyer's refused jobs are logged: those beyond wait for the next.
 pub const REFUSALS_PER_HOUR: u32 = 200;

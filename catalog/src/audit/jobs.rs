@@ -57,7 +57,7 @@ impl Audit {
 
     fn charge(&mut self, facts: &JobFacts) -> Result<(), Broken> {
         let link = &facts.ledger;
-        if link.job != facts.job || link.buyer != facts.buyer {
+        if link.job != facts.job || link.buyer != facts.account() {
             return Err(("ledger-binding", "the charge names another job or buyer".into()));
         }
         let (sequence, previous) = match self.last.get(&link.population) {

@@ -206,10 +206,10 @@ impl Audit {
                 self.report.refusals += 1;
                 Ok(())
             }
-            Predicate::Copy { peer, manifest, population, grant_ids, time } => {
+            Predicate::Copy { peer, holder, manifest, population, grant_ids, time } => {
                 self.report.copies += 1;
                 self.copying.insert((peer, population));
-                self.rights.copy(peer, manifest, population, &grant_ids, &time)
+                self.rights.copy(holder.unwrap_or(peer), manifest, population, &grant_ids, &time)
             }
             Predicate::Fetch { peer, .. } => {
                 self.report.fetches += 1;
@@ -223,14 +223,14 @@ impl Audit {
                 self.report.countersigned += 1;
                 self.answered.countersigned(index, (buyer, job), outcome, subject, &signature, &self.opened)
             }
-            Predicate::Replay { auditor, population, outcome, grant_ids, time, .. } => {
+            Predicate::Replay { auditor, holder, population, outcome, grant_ids, time, .. } => {
                 self.report.replays += 1;
                 // What came with the job is sent as a file.
                 self.copying.insert((auditor, population));
                 if outcome >= index {
                     return Err(("replay-of-receipt", format!("is of entry {outcome}, which comes after it")));
                 }
-                self.rights.replay(auditor, population, &grant_ids, &time)
+                self.rights.replay(holder.unwrap_or(auditor), population, &grant_ids, &time)
             }
             Predicate::Intent(facts) => self.intent(index, facts, subject),
             Predicate::Outcome { facts, intent, mode, outcome, commitment } => {

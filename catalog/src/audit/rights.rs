@@ -1,12 +1,15 @@
 //! Who was allowed what, as the log itself says: datasets and policies in force, grants issued and revoked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::SystemTime,
+};
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
-    ContentHash, Cost, MicroRho,
-    cost::MicroEpsilon,
-    grant::Action,
+    ContentHash, Cost,
+    grant::{self, Action, Ask, Scope},
+    limits,
     receipt::{JobFacts, Party, Predicate, entry::Change},
 };
 
@@ -27,13 +30,27 @@ struct Version {
 struct Grant {
     holder: Party,
     population: ContentHash,
-    actions: Vec<Action>,
-    rho_ceiling: MicroRho,
-    epsilon_ceiling: MicroEpsilon,
-    expires: String,
+    scope: Scope,
+    /// Where it bounds how often it is used: when the slots of the last jobs began, as many as may begin within an hour.
+    starts: VecDeque<SystemTime>,
 }
 
-/// What is in force.
+impl Grant {
+    /// How many jobs began within the hour before `start`, as far as that bounds it.
+    fn used(&self, start: SystemTime) -> u32 {
+        grant::within_hour(self.starts.iter().rev().copied(), start)
+    }
+
+    fn count(&mut self, start: SystemTime) {
+        let Some(most) = self.scope.per_hour else { return };
+        self.starts.push_back(start);
+        while self.starts.len() > most.min(limits::GRANT_PER_HOUR) as usize {
+            self.starts.pop_front();
+        }
+    }
+}
+
+/// Ask is in force.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Rights {
     versions: BTreeMap<ContentHash, Version>,
@@ -70,20 +87,14 @@ impl Rights {
     }
 
     pub(super) fn grant(&mut self, grant: &Predicate) -> Result<(), Broken> {
-        let Predicate::Grant { grant, holder, population, actions, rho_ceiling, epsilon_ceiling, expires } = grant else {
+        let Predicate::Grant { grant, holder, population, scope } = grant else {
             return Ok(());
         };
-        let issued = Grant {
-            holder: *holder,
-            population: *population,
-            actions: actions.clone(),
-            rho_ceiling: *rho_ceiling,
-            epsilon_ceiling: *epsilon_ceiling,
-            expires: expires.clone(),
-        };
+        let starts = VecDeque::new();
+        let issued = Grant { holder: *holder, population: *population, scope: (**scope).clone(), starts };
         self.grants.insert(grant.clone(), issued);
         if self.versions.values().any(|v| v.population == *population) {
-            return time(expires).map(|_| ());
+            return time(&scope.expires).map(|_| ());
         }
         Err(("grant-population", format!("the log has no dataset of population {}", population.short())))
     }
@@ -92,13 +103,13 @@ impl Rights {
         self.revoked.insert(grant);
     }
 
-    /// What one buyer may spend by the policy of this manifest.
+    /// Ask one buyer may spend by the policy of this manifest.
     pub(super) fn per_buyer(&self, manifest: &ContentHash) -> Option<Cost> {
         self.versions.get(manifest).map(|version| version.per_buyer)
     }
 
     /// A job is on a published version, under its policy and cap, by a grant that covers it.
-    pub(super) fn job(&self, facts: &JobFacts) -> Result<(), Broken> {
+    pub(super) fn job(&mut self, facts: &JobFacts) -> Result<(), Broken> {
         let Some(version) = self.versions.get(&facts.dataset) else {
             return Err(("dataset-published", format!("the log has no manifest {} before it", facts.dataset.short())));
         };
@@ -115,12 +126,21 @@ impl Rights {
         if link.cap != version.cap {
             return Err(("cap-in-force", format!("names a cap of {}, published was {}", link.cap, version.cap)));
         }
-        let grant = self.allows(facts.buyer, version.population, Action::Compute, &facts.grant_ids, &facts.slot_start)?;
-        let Cost { rho_micro, epsilon_micro, .. } = link.cost;
-        if rho_micro > grant.rho_ceiling || epsilon_micro > grant.epsilon_ceiling {
-            return Err(("grant-ceiling", format!("{} is more than the grant lets one job cost", link.cost)));
+        let (population, start) = (version.population, time(&facts.slot_start)?);
+        let ask = Ask {
+            cost: link.cost,
+            program: Some(facts.program),
+            reducers: facts.mechanism.columns.iter().map(|column| column.reducer.clone()).collect(),
+            ..Ask::of(Action::Compute, start)
+        };
+        let id = facts.grant_ids.first();
+        let used = id.and_then(|id| self.grants.get(id)).map_or(0, |grant| grant.used(start));
+        let allowed = self.allows(facts.account(), population, &Ask { used, ..ask }, &facts.grant_ids);
+        // A job counts, whatever is wrong with it.
+        if let Some(grant) = id.and_then(|id| self.grants.get_mut(id)) {
+            grant.count(start);
         }
-        Ok(())
+        allowed
     }
 
     /// A copy is of a published version, by a grant that covers it.
@@ -135,27 +155,25 @@ impl Rights {
         if self.versions.get(&manifest).is_none_or(|version| version.population != population) {
             return Err(("dataset-published", format!("the log has no manifest {} of this population", manifest.short())));
         }
-        self.allows(peer, population, Action::Replicate, ids, at).map(|_| ())
+        self.allows(peer, population, &Ask::of(Action::Replicate, time(at)?), ids)
     }
 
     /// A replay is by a grant that covers it.
     pub(super) fn replay(&self, peer: Party, population: ContentHash, ids: &[String], at: &str) -> Result<(), Broken> {
-        self.allows(peer, population, Action::Replay, ids, at).map(|_| ())
+        self.allows(peer, population, &Ask::of(Action::Replay, time(at)?), ids)
     }
 
-    fn allows(&self, peer: Party, population: ContentHash, action: Action, ids: &[String], at: &str) -> Result<&Grant, Broken> {
+    fn allows(&self, holder: Party, population: ContentHash, ask: &Ask, ids: &[String]) -> Result<(), Broken> {
         let Some(grant) = ids.first().and_then(|id| self.grants.get(id)) else {
             return Err(("grant-issued", "the log has no such grant before it".into()));
         };
         if let Some(id) = ids.iter().find(|id| self.revoked.contains(*id)) {
             return Err(("grant-revoked", format!("its grant {}… had been revoked", id.get(..10).unwrap_or_default())));
         }
-        if grant.holder != peer || grant.population != population || !grant.actions.contains(&action) {
-            return Err(("grant-covers", format!("the grant does not let {peer} {} this population", action.word())));
+        if grant.holder != holder || grant.population != population {
+            return Err(("grant-covers", format!("the grant does not let {holder} {} this population", ask.action.word())));
         }
-        if time(at)? >= time(&grant.expires)? {
-            return Err(("grant-expired", format!("at {at}, and the grant was good until {}", grant.expires)));
-        }
-        Ok(grant)
+        time(&grant.scope.expires)?;
+        grant.scope.covers(ask).map_err(|why| (why.rule(), why.to_string()))
     }
 }

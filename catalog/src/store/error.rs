@@ -83,6 +83,9 @@ pub enum ReserveError {
         /// What was asked.
         asked: Cost,
     },
+    /// The grant lets fewer jobs begin within an hour.
+    #[error("the grant lets fewer jobs begin within an hour")]
+    Rate,
     /// The job's receipt would not fit an entry of the log.
     #[error("the receipt would have {bytes} bytes, and an entry of the log can hold {most}")]
     Oversized {

@@ -1,20 +1,27 @@
-//! Which grants were issued and which revoked: as the log says, so that none is good that it does not name.
+//! Which grants were issued, which revoked and how often each was used: as the log says, so that none is good that it does not name.
 
-use redb::{ReadableDatabase as _, TableDefinition, WriteTransaction};
-use tidegate_protocol::receipt::Predicate;
+use std::time::SystemTime;
 
-use super::{Store, StoreError};
+use redb::{ReadableDatabase as _, ReadableTable, TableDefinition, WriteTransaction};
+use tidegate_protocol::{
+    grant::{Scope, within_hour},
+    receipt::{JobFacts, Predicate},
+};
 
-/// Revocation ids of owners' blocks.
-pub(super) const GRANTS: TableDefinition<'_, &str, ()> = TableDefinition::new("grants");
+use super::{Store, StoreError, decode};
+
+/// What owners' blocks grant, by their revocation ids.
+pub(super) const GRANTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("granted");
 /// Revocation ids of any block that was revoked.
 pub(super) const REVOKED: TableDefinition<'_, &str, ()> = TableDefinition::new("revoked");
+/// When the slots of jobs began, of each grant in the order of the log: nanoseconds since 1970.
+pub(super) const USES: TableDefinition<'_, (&str, u64), i64> = TableDefinition::new("uses");
 
 /// How a token stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// Issued, and not revoked.
-    Good,
+    /// Issued with this scope, and not revoked.
+    Good(Box<Scope>),
     /// The log does not say that it was issued.
     Unknown,
     /// It, or what it was narrowed from, was revoked.
@@ -22,13 +29,56 @@ pub enum Standing {
 }
 
 pub(super) fn remember(tx: &WriteTransaction, predicate: &Predicate) -> Result<(), StoreError> {
-    let (table, id) = match predicate {
-        Predicate::Grant { grant, .. } => (GRANTS, grant),
-        Predicate::Revocation { grant } => (REVOKED, grant),
-        _ => return Ok(()),
-    };
-    tx.open_table(table)?.insert(id.as_str(), ())?;
+    match predicate {
+        Predicate::Grant { grant, scope, .. } => {
+            tx.open_table(GRANTS)?.insert(grant.as_str(), serde_json::to_vec(scope)?.as_slice())?;
+        }
+        Predicate::Revocation { grant } => drop(tx.open_table(REVOKED)?.insert(grant.as_str(), ())?),
+        _ => {}
+    }
     Ok(())
+}
+
+/// Counts a job that is charged.
+pub(super) fn count(tx: &WriteTransaction, facts: &JobFacts) -> Result<(), StoreError> {
+    let (Some(id), Some(start)) = (facts.grant_ids.first(), start(facts)) else { return Ok(()) };
+    let mut uses = tx.open_table(USES)?;
+    let next =
+        uses.range((id.as_str(), 0)..=(id.as_str(), u64::MAX))?.next_back().transpose()?.map_or(0, |(key, _)| key.value().1 + 1);
+    uses.insert((id.as_str(), next), start)?;
+    Ok(())
+}
+
+/// Whether one job more may begin, where the log's grant says how many may within an hour.
+pub(super) fn may_begin(tx: &WriteTransaction, facts: &JobFacts) -> Result<bool, StoreError> {
+    let Some(id) = facts.grant_ids.first() else { return Ok(true) };
+    let most = match tx.open_table(GRANTS)?.get(id.as_str())? {
+        Some(scope) => decode::<Scope>(scope.value())?.per_hour,
+        None => None,
+    };
+    let (Some(most), Some(start)) = (most, start(facts)) else { return Ok(true) };
+    Ok(used(&tx.open_table(USES)?, id, time(start))? < most)
+}
+
+fn start(facts: &JobFacts) -> Option<i64> {
+    i64::try_from(facts.slot_start.parse::<jiff::Timestamp>().ok()?.as_nanosecond()).ok()
+}
+
+fn time(nanoseconds: i64) -> SystemTime {
+    jiff::Timestamp::from_nanosecond(nanoseconds.into()).map_or(SystemTime::UNIX_EPOCH, SystemTime::from)
+}
+
+fn used(uses: &impl ReadableTable<(&'static str, u64), i64>, id: &str, start: SystemTime) -> Result<u32, StoreError> {
+    let mut failed = None;
+    let starts = uses.range((id, 0)..=(id, u64::MAX))?.rev().map_while(|item| match item {
+        Ok((_, begun)) => Some(time(begun.value())),
+        Err(e) => {
+            failed = Some(e);
+            None
+        }
+    });
+    let used = within_hour(starts, start);
+    failed.map_or(Ok(used), |e| Err(e.into()))
 }
 
 impl Store {
@@ -44,10 +94,27 @@ impl Store {
                 return Ok(Standing::Revoked);
             }
         }
-        let issued = match ids.first() {
-            Some(id) => grants.get(id.as_str())?.is_some(),
-            None => false,
-        };
-        Ok(if issued { Standing::Good } else { Standing::Unknown })
+        let Some(id) = ids.first() else { return Ok(Standing::Unknown) };
+        match grants.get(id.as_str())? {
+            Some(scope) => Ok(Standing::Good(Box::new(decode(scope.value())?))),
+            None => Ok(Standing::Unknown),
+        }
+    }
+
+    /// How many jobs that came with this grant (the owner's block's revocation id) began within the hour before `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn used(&self, id: &str, now: SystemTime) -> Result<u32, StoreError> {
+        used(&self.db.begin_read()?.open_table(USES)?, id, now)
+    }
+
+    /// The revocation ids that are good for nothing any more, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn revoked(&self) -> Result<Vec<String>, StoreError> {
+        let tx = self.db.begin_read()?;
+        tx.open_table(REVOKED)?.iter()?.map(|item| Ok(item?.0.value().to_owned())).collect()
     }
 }

@@ -11,7 +11,7 @@ use tidegate_protocol::{
 
 use super::{
     JOBS, JobRecord, LAST, LINKS, Reservation, Reserve, ReserveError, SPENT, State, Store, StoreError, append::append_bytes,
-    decode, find, job_key, read_cost, spent_key,
+    decode, find, grants, job_key, read_cost, spent_key,
 };
 
 impl Store {
@@ -86,9 +86,12 @@ fn charge(tx: &WriteTransaction, identity: &Identity, key: &str, ask: Reserve) -
     let (asked, cap) = (facts.ledger.cost, facts.ledger.cap);
     // All is looked at before anything is written.
     let mut charges = Vec::new();
+    if !grants::may_begin(tx, &facts)? {
+        return Err(ReserveError::Rate);
+    }
     {
         let spent = tx.open_table(SPENT).map_err(StoreError::from)?;
-        for (buyer, cap) in [(None, cap), (Some(&facts.buyer), per_buyer)] {
+        for (buyer, cap) in [(None, cap), (Some(&facts.ledger.buyer), per_buyer)] {
             let key = spent_key(&population, buyer);
             let before = read_cost(&spent, &key)?;
             let after = before.plus(asked).filter(|after| after.within(cap));
@@ -111,6 +114,7 @@ fn charge(tx: &WriteTransaction, identity: &Identity, key: &str, ask: Reserve) -
         tx.open_table(SPENT).map_err(StoreError::from)?.insert(key.as_str(), after.as_slice()).map_err(StoreError::from)?;
     }
     keep(tx, &facts.ledger)?;
+    grants::count(tx, &facts)?;
     let intent = append_bytes(tx, &entry)?;
     let record = JobRecord { job, facts, intent, state: State::Reserved };
     put(tx, key, &record)?;

@@ -175,6 +175,7 @@ impl Store {
         tx.open_table(find::ASKED)?;
         tx.open_table(grants::GRANTS)?;
         tx.open_table(grants::REVOKED)?;
+        tx.open_table(grants::USES)?;
         tx.open_table(append::ONCE)?;
         tx.commit()?;
         let db = Arc::new(db);

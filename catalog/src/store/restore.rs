@@ -117,12 +117,13 @@ fn take(tx: &WriteTransaction, identity: &Identity, here: u64, all: &[(Vec<u8>, 
 
 fn charge(tx: &WriteTransaction, facts: &JobFacts) -> Result<(), StoreError> {
     let mut spent = tx.open_table(SPENT)?;
-    for buyer in [None, Some(&facts.buyer)] {
+    for buyer in [None, Some(&facts.ledger.buyer)] {
         let key = spent_key(&facts.ledger.population, buyer);
         let sum = read_cost(&spent, &key)?.plus(facts.ledger.cost);
         let sum = sum.ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
         spent.insert(key.as_str(), serde_json::to_vec(&sum)?.as_slice())?;
     }
     drop(spent);
+    grants::count(tx, facts)?;
     jobs::keep(tx, &facts.ledger)
 }

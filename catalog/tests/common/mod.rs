@@ -1,6 +1,7 @@
 //! An owner's store as a node would fill it: a published dataset, a grant, jobs.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -14,7 +15,7 @@ use tidegate_catalog::{
 use tidegate_protocol::{
     ContentHash, Cost, Envelope, Identity, MicroRho, Sha256Digest,
     cost::{FemtoDelta, MicroEpsilon},
-    grant::Action,
+    grant::{Action, Scope},
     receipt::{ColumnNote, JobFacts, LedgerLink, Mechanism, Predicate},
 };
 
@@ -58,6 +59,7 @@ pub(crate) fn ask(request: u32, micro: u64) -> Reserve {
             job,
             buyer_signature: envelope.signatures[0].sig.clone(),
             buyer,
+            holder: None,
             dataset: manifest(),
             policy: policy(),
             kind: "sql".into(),
@@ -101,16 +103,25 @@ pub(crate) fn publication() -> Predicate {
     }
 }
 
-pub(crate) fn grant() -> Predicate {
-    Predicate::Grant {
-        grant: GRANT.into(),
-        holder: Identity::from_seed([2; 32]).id().into(),
-        population: population(),
+pub(crate) fn scope() -> Scope {
+    Scope {
         actions: vec![Action::Compute],
         rho_ceiling: MicroRho(500),
         epsilon_ceiling: MicroEpsilon(0),
         expires: "2027-01-01T00:00:00Z".into(),
+        programs: BTreeSet::new(),
+        reducers: BTreeSet::new(),
+        per_hour: None,
     }
+}
+
+pub(crate) fn granted(scope: Scope) -> Predicate {
+    let holder = Identity::from_seed([2; 32]).id().into();
+    Predicate::Grant { grant: GRANT.into(), holder, population: population(), scope: Box::new(scope) }
+}
+
+pub(crate) fn grant() -> Predicate {
+    granted(scope())
 }
 
 /// A store whose log has a dataset and a grant: entries 0 and 1.

@@ -1,26 +1,36 @@
-//! `tidegate grant`, `grants`, `revoke`
+//! `tidegate grant`, `grant narrow`, `grant show`, `grants`, `revoke`
 
-use std::{path::PathBuf, time::SystemTime};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
+use anyhow::Context as _;
 use tidegate_node::{grants, home::Home, publish::find};
 use tidegate_protocol::{
-    MicroRho, PeerId,
+    ContentHash, MicroRho, PeerId,
     cost::MicroEpsilon,
-    grant::{Action, Terms},
+    grant::{self, Action, Issued, Narrowing, Scope, Terms},
     receipt::Predicate,
 };
 
+use crate::show::plain;
+
 /// What to grant, to whom.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    offline: Option<Offline>,
     /// The dataset's name or manifest id.
-    dataset: String,
+    #[arg(required = true)]
+    dataset: Option<String>,
     /// The peer's key (`tidegate id` shows it).
-    #[arg(long)]
-    to: PeerId,
-    /// `compute`, `replicate`, `replay`, or several of them.
+    #[arg(long, required = true)]
+    to: Option<PeerId>,
+    /// `list`, `rehearse`, `compute`, `replicate`, `mirror`, `replay`, or several of them.
     #[arg(long, value_delimiter = ',', default_value = "compute")]
-    action: Vec<String>,
+    action: Vec<Action>,
     /// Most ρ one job may cost.
     #[arg(long, default_value_t = 1.0)]
     rho: f64,
@@ -30,39 +40,173 @@ pub(crate) struct Args {
     /// How long it is good for.
     #[arg(long, default_value = "30days")]
     expires: humantime::Duration,
+    #[command(flatten)]
+    jobs: JobArgs,
     /// Write the token to this file instead of showing it.
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let actions = args
-        .action
-        .iter()
-        .map(|word| match word.as_str() {
-            "compute" => Ok(Action::Compute),
-            "replicate" => Ok(Action::Replicate),
-            "replay" => Ok(Action::Replay),
-            other => Err(anyhow::anyhow!("--action {other}: write compute, replicate or replay")),
-        })
-        .collect::<anyhow::Result<_>>()?;
-    let (rho, epsilon) = (args.rho, args.epsilon);
-    let rho_ceiling = MicroRho::ceil(rho).ok_or_else(|| anyhow::anyhow!("--rho {rho} must be a positive number"))?;
-    let epsilon_ceiling =
-        MicroEpsilon::floor(epsilon).ok_or_else(|| anyhow::anyhow!("--epsilon {epsilon} must be a positive number"))?;
-    let dataset = find(home, &args.dataset)?;
-    let terms = Terms {
-        holder: args.to,
-        population: dataset.manifest.body().population,
-        actions,
-        rho_ceiling,
-        epsilon_ceiling,
-        expires: SystemTime::now() + *args.expires,
-    };
-    let issued = grants::issue(home, dataset.policy.body(), &terms)?;
-    match args.out {
-        Some(path) => std::fs::write(path, issued.token)?,
+/// Which jobs, and how often.
+#[derive(Debug, clap::Args)]
+struct JobArgs {
+    /// Only jobs with this program: a file (the SQL text, the component, the model), or its BLAKE3. May be given again.
+    #[arg(long, value_name = "FILE|HASH")]
+    program: Vec<String>,
+    /// Only jobs with these reducers, by the names that receipts give them: `count`, `mean`, …
+    #[arg(long, value_delimiter = ',')]
+    reducer: Vec<String>,
+    /// Most jobs within an hour.
+    #[arg(long)]
+    per_hour: Option<u32>,
+}
+
+/// What a holder does without the owner.
+#[derive(Debug, clap::Subcommand)]
+enum Offline {
+    /// Take rights away from a grant, for yourself or for a colleague who then works on your account.
+    Narrow(NarrowArgs),
+    /// Show what a grant says, and with which blocks it was narrowed.
+    Show(ShowArgs),
+}
+
+/// What is to be left.
+#[derive(Debug, clap::Args)]
+struct NarrowArgs {
+    /// The file with the grant.
+    grant: PathBuf,
+    /// The colleague's key. The grant's holder alone can do this.
+    #[arg(long)]
+    to: Option<PeerId>,
+    /// Only these actions.
+    #[arg(long, value_delimiter = ',')]
+    action: Vec<Action>,
+    /// Most ρ one job may cost.
+    #[arg(long)]
+    rho: Option<f64>,
+    /// Most pure ε one job may cost.
+    #[arg(long)]
+    epsilon: Option<f64>,
+    /// How long it is good for.
+    #[arg(long)]
+    expires: Option<humantime::Duration>,
+    #[command(flatten)]
+    jobs: JobArgs,
+    /// Write the token to this file instead of showing it.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// What to show.
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// The file with the grant.
+    grant: PathBuf,
+    /// The owner's grant key (`grant_key` of the manifest, hexadecimal): its signature is checked.
+    #[arg(long)]
+    key: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn rho(rho: f64) -> anyhow::Result<MicroRho> {
+    MicroRho::ceil(rho).ok_or_else(|| anyhow::anyhow!("--rho {rho} must be a positive number"))
+}
+
+fn epsilon(epsilon: f64) -> anyhow::Result<MicroEpsilon> {
+    MicroEpsilon::floor(epsilon).ok_or_else(|| anyhow::anyhow!("--epsilon {epsilon} must be a positive number"))
+}
+
+fn until(time: humantime::Duration) -> anyhow::Result<String> {
+    SystemTime::now().checked_add(*time).and_then(grant::ends).context("--expires is too long")
+}
+
+/// A program's hash, or that of the file of this name. A text that ends in a newline is hashed as jobs have it.
+fn program(word: &String) -> anyhow::Result<ContentHash> {
+    match word.parse() {
+        Ok(hash) => Ok(hash),
+        Err(_) => Ok(ContentHash::of(
+            &std::fs::read(word).with_context(|| format!("--program {word}: neither a BLAKE3 hash nor a file"))?,
+        )),
+    }
+}
+
+fn write(issued: &Issued, out: Option<&Path>) -> anyhow::Result<()> {
+    match out {
+        Some(path) => std::fs::write(path, &issued.token).with_context(|| path.display().to_string())?,
         None => println!("{}", issued.token),
+    }
+    Ok(())
+}
+
+fn token(path: &Path) -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned())
+}
+
+pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    match args.offline {
+        Some(Offline::Narrow(args)) => return narrow(home, &args),
+        Some(Offline::Show(args)) => return show(&args),
+        None => {}
+    }
+    let (Some(dataset), Some(holder)) = (args.dataset, args.to) else { anyhow::bail!("give a dataset and --to KEY") };
+    let dataset = find(home, &dataset)?;
+    let scope = Scope {
+        actions: args.action,
+        rho_ceiling: rho(args.rho)?,
+        epsilon_ceiling: epsilon(args.epsilon)?,
+        expires: until(args.expires)?,
+        programs: args.jobs.program.iter().map(program).collect::<anyhow::Result<_>>()?,
+        reducers: args.jobs.reducer.into_iter().collect(),
+        per_hour: args.jobs.per_hour,
+    };
+    let terms = Terms { holder, population: dataset.manifest.body().population, scope };
+    write(&grants::issue(home, dataset.policy.body(), &terms)?, args.out.as_deref())
+}
+
+fn narrow(home: &Home, args: &NarrowArgs) -> anyhow::Result<()> {
+    let narrowing = Narrowing {
+        to: args.to,
+        actions: Some(args.action.clone()).filter(|actions| !actions.is_empty()),
+        rho_ceiling: args.rho.map(rho).transpose()?,
+        epsilon_ceiling: args.epsilon.map(epsilon).transpose()?,
+        expires: args.expires.map(until).transpose()?,
+        programs: args.jobs.program.iter().map(program).collect::<anyhow::Result<_>>()?,
+        reducers: args.jobs.reducer.iter().cloned().collect(),
+        per_hour: args.jobs.per_hour,
+    };
+    write(&grant::narrow(&token(&args.grant)?, &narrowing, &home.identity()?)?, args.out.as_deref())
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<()> {
+    let shown = grant::show(&token(&args.grant)?, args.key.as_deref())?;
+    if args.json {
+        println!("{}", serde_json::to_string(&shown)?);
+        return Ok(());
+    }
+    let unknown = || "nobody".to_owned();
+    println!("holder      {}", plain(&shown.holder.unwrap_or_else(unknown)));
+    println!("population  {}", plain(&shown.population.unwrap_or_else(unknown)));
+    println!("actions     {}", plain(&shown.actions.into_iter().collect::<Vec<_>>().join(", ")));
+    println!(
+        "signature   {}",
+        match shown.signed {
+            Some(true) => "the owner's",
+            Some(false) => "NOT by this key",
+            None => "not checked: give --key, the manifest's grant_key",
+        }
+    );
+    for (i, block) in shown.blocks.iter().enumerate() {
+        let what = match (i, &block.by) {
+            (0, _) => "granted by the owner".to_owned(),
+            (_, Some(by)) => format!("narrowed for another by {}", plain(by)),
+            (_, None) => "narrowed".to_owned(),
+        };
+        println!("\n{what}, revocation id {}", block.id.get(..16).unwrap_or(&block.id));
+        for line in block.datalog.lines() {
+            println!("  {}", plain(line));
+        }
     }
     Ok(())
 }
@@ -81,8 +225,8 @@ pub(crate) fn list(home: &Home, args: &ListArgs) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string(&one)?);
             continue;
         }
-        let Predicate::Grant { holder, actions, expires, .. } = &one.grant else { continue };
-        let actions: Vec<_> = actions.iter().map(|action| action.word()).collect();
+        let Predicate::Grant { holder, scope, .. } = &one.grant else { continue };
+        let (actions, expires) = (scope.actions.iter().map(|action| action.word()).collect::<Vec<_>>(), &scope.expires);
         let id = one.id.get(..16).unwrap_or(&one.id);
         let revoked = if one.revoked { ", revoked" } else { "" };
         println!("{id}  {} for {holder} until {expires}{revoked}", actions.join(", "));

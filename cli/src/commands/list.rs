@@ -1,5 +1,7 @@
 //! `tidegate list`
 
+use std::path::PathBuf;
+
 use tidegate_node::{Address, buyer::Buyer, home::Home};
 
 use crate::show::price;
@@ -10,13 +12,17 @@ pub(crate) struct Args {
     /// The peer's address, as `tidegate serve` prints it.
     #[arg(long)]
     to: Address,
+    /// A grant, where the owner does not show everybody what there is.
+    #[arg(long)]
+    grant: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let buyer = Buyer::bind(home.identity()?, &args.to).await?;
+    let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+    let buyer = Buyer::bind(home.identity()?, &args.to).await?.showing(grant.trim());
     for offer in buyer.offers(&args.to).await? {
         let (manifest, policy) = (offer.manifest.body(), offer.policy.body());
         if args.json {

@@ -116,10 +116,10 @@ fn line(statement: Statement) -> String {
         Predicate::Refusal { job, buyer, outcome, .. } => {
             format!("refused    {} by {}: {}", job.short(), buyer.short(), format!("{outcome:?}").to_lowercase())
         }
-        Predicate::Grant { grant, holder, actions, rho_ceiling, epsilon_ceiling, expires, .. } => {
-            let actions: Vec<_> = actions.iter().map(|action| action.word()).collect();
-            let most = Cost { rho_micro: rho_ceiling, epsilon_micro: epsilon_ceiling, ..Cost::default() };
-            let id = grant.get(..10).unwrap_or_default();
+        Predicate::Grant { grant, holder, scope, .. } => {
+            let actions: Vec<_> = scope.actions.iter().map(|action| action.word()).collect();
+            let most = Cost { rho_micro: scope.rho_ceiling, epsilon_micro: scope.epsilon_ceiling, ..Cost::default() };
+            let (id, expires) = (grant.get(..10).unwrap_or_default(), &scope.expires);
             format!("granted    {id} to {}: {} for {most} a job until {expires}", holder.short(), actions.join(", "))
         }
         Predicate::Revocation { grant } => format!("revoked    {}", grant.get(..10).unwrap_or_default()),

@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// The policy, TOML.
     #[arg(long, requires = "mock")]
     policy: Option<PathBuf>,
+    /// A grant, where the owner does not give mock rows to everybody.
+    #[arg(long)]
+    grant: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -39,7 +42,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let file = JobFile::read(&args.job)?;
     let (policy, shown) = match (&args.to, &args.policy) {
         (Some(to), _) => {
-            let buyer = Buyer::bind(home.identity()?, to).await?;
+            let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+            let buyer = Buyer::bind(home.identity()?, to).await?.showing(grant.trim());
             let offer = buyer.offer(to, &file.dataset).await?;
             let mock = buyer.mock(home.path(), to, &offer).await;
             buyer.close().await;

@@ -2,15 +2,15 @@
 
 use std::{
     sync::{Arc, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use tidegate_catalog::{Store, StoreError};
+use tidegate_catalog::{Store, StoreError, store::Standing};
 use tidegate_exchange::blobs::ByteRange;
 use tidegate_protocol::{
-    Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
+    Code, ContentHash, Countersignature, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Reply,
-    grant::Action,
+    grant::{Action, Ask, Authority},
     limits,
     receipt::{
         Party, Predicate, Statement,
@@ -18,7 +18,7 @@ use tidegate_protocol::{
     },
 };
 
-use super::{COPY_TIME, Provider, unavailable};
+use super::{COPY_TIME, Provider, submit::Shown, unavailable};
 use crate::{NodeError, home::Home, spool};
 
 /// How long a node that starts waits for a command that has the ledger open just now.
@@ -53,10 +53,12 @@ impl Provider {
             let (home, store) = (self.home.clone(), self.store.clone());
             match tokio::task::spawn_blocking(move || spool::take(&home, &store)).await {
                 Ok(Ok(words)) => {
-                    let revokes = |word: &spool::Word| matches!(word, spool::Word::Record { predicate, .. } if matches!(**predicate, Predicate::Revocation { .. }));
-                    if words.iter().any(revokes) {
-                        // Who holds a grant that is still good asks again.
-                        self.served.access().clear();
+                    for word in &words {
+                        if let spool::Word::Record { predicate, .. } = word
+                            && let Predicate::Revocation { grant } = &**predicate
+                        {
+                            self.served.access().revoke(grant);
+                        }
                     }
                 }
                 Ok(Err(e)) => tracing::error!("what the owner's commands left: {e}"),
@@ -71,16 +73,34 @@ impl Provider {
     /// Lets a peer fetch a dataset's files.
     pub(super) async fn replicate(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
         let dataset = self.dataset(&dataset)?;
-        let grant_ids = self.authorize(dataset, peer, token, Action::Replicate, Cost::default())?;
-        if !self.fetched.take(peer) {
+        let Authority { ids: grant_ids, holder } =
+            self.authorize(dataset, peer, token, &Ask::of(Action::Replicate, SystemTime::now()))?;
+        if !self.fetched.take(holder) {
             return Err(Refusal::new(Code::Busy, "too many copies within an hour").fix("Ask again later"));
         }
         let manifest = dataset.manifest.body();
         let (id, population) = (dataset.manifest.id(), manifest.population);
-        let copy = Predicate::Copy { peer: self.party(dataset, peer)?, manifest: id, population, grant_ids, time: now() };
+        let copy = Predicate::Copy {
+            peer: self.party(dataset, peer)?,
+            holder: self.holder(dataset, peer, holder)?,
+            manifest: id,
+            population,
+            grant_ids: grant_ids.clone(),
+            time: now(),
+        };
         self.log("dataset manifest".into(), dataset.manifest.envelope().payload_sha256(), copy).await?;
-        self.served.access().allow(peer, manifest.files.iter().map(|f| f.hash), COPY_TIME);
+        self.served.access().allow(peer, manifest.files.iter().map(|f| f.hash), COPY_TIME, &grant_ids);
+        self.still_good(&grant_ids)?;
         Ok(Reply::Replicating)
+    }
+
+    /// Takes back what a grant was just found to allow, where it was revoked meanwhile.
+    pub(super) fn still_good(&self, ids: &[String]) -> Result<(), Refusal> {
+        if matches!(self.store.standing(ids).map_err(unavailable)?, Standing::Good(_)) {
+            return Ok(());
+        }
+        ids.iter().for_each(|id| self.served.access().revoke(id));
+        Err(Refusal::new(Code::NotGranted, "the owner has revoked this grant").at("grant"))
     }
 
     /// How the log names a peer that is sent a part of a file: as where it was allowed that.
@@ -138,10 +158,10 @@ impl Provider {
     }
 
     /// Logs that a job was turned away, where the reason is the policy or a budget; what is sent to its buyer.
-    pub(super) async fn log_refusal(&self, job: &Signed<Job>, grant_ids: Vec<String>, refusal: Refusal) -> Refusal {
+    pub(super) async fn log_refusal(&self, job: &Signed<Job>, grant: Shown, refusal: Refusal) -> Refusal {
         let Some(outcome) = Turned::of(refusal.code) else { return refusal };
         let Ok(dataset) = self.dataset(&job.body().dataset) else { return refusal };
-        if !self.refused.take(job.signer()) {
+        if !self.refused.take(grant.holder) {
             return refusal;
         }
         let buyer = match self.party(dataset, job.signer()) {
@@ -154,7 +174,7 @@ impl Provider {
             buyer,
             dataset: dataset.manifest.id(),
             policy: dataset.policy.id(),
-            grant_ids,
+            grant_ids: grant.ids,
             outcome,
         };
         match self.log(format!("job {}", job.id()), job.envelope().payload_sha256(), predicate).await {

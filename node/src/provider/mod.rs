@@ -18,9 +18,9 @@ use tidegate_exchange::{
 };
 use tidegate_lockdown as lockdown;
 use tidegate_protocol::{
-    Code, ContentHash, Cost, Identity, PeerId, Refusal,
+    Code, ContentHash, Identity, PeerId, Refusal,
     frame::{Listing, Reply, Request},
-    grant::{self, Action, Ask},
+    grant::{self, Action, Ask, Authority},
     limits,
     policy::Access,
     receipt::Party,
@@ -159,38 +159,68 @@ impl Provider {
         })
     }
 
-    /// The revocation ids of a token that allows this, was logged when it was issued, and is not revoked.
-    fn authorize(
-        &self,
-        dataset: &Dataset,
-        peer: PeerId,
-        token: &str,
-        action: Action,
-        cost: Cost,
-    ) -> Result<Vec<String>, Refusal> {
-        let access = match action {
-            Action::Compute => dataset.policy.body().compute,
-            Action::Replicate => dataset.policy.body().replicate,
-            Action::Replay => dataset.policy.body().replay,
-        };
-        if access == Access::Nobody {
-            let message = format!("the policy lets nobody {} this dataset", action.word());
-            return Err(Refusal::new(Code::Policy, message).at(format!("access.{}", action.word())));
+    /// What a token gives to `peer`: it allows this, was logged when it was issued, and is not revoked.
+    fn authorize(&self, dataset: &Dataset, peer: PeerId, token: &str, ask: &Ask) -> Result<Authority, Refusal> {
+        let action = ask.action.word();
+        if dataset.policy.body().access(ask.action) == Access::Nobody {
+            let message = format!("the policy lets nobody {action} this dataset");
+            return Err(Refusal::new(Code::Policy, message).at(format!("access.{action}")));
         }
         let manifest = dataset.manifest.body();
-        let ask = Ask { peer, population: manifest.population, action, cost, now: SystemTime::now() };
-        let ids = grant::authorize(token, &manifest.grant_key, &ask)?;
-        let refused = |why: &str| Err(Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant"));
-        match self.store.standing(&ids).map_err(unavailable)? {
-            Standing::Good => Ok(ids),
-            Standing::Revoked => refused("the owner has revoked this grant"),
-            Standing::Unknown => refused("the owner's log does not say that this grant was issued"),
+        let authority = grant::authorize(token, &manifest.grant_key, peer, manifest.population, ask)?;
+        let refused = |why: String| Err(Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant"));
+        match self.store.standing(&authority.ids).map_err(unavailable)? {
+            Standing::Good(scope) => match scope.covers(ask) {
+                Ok(()) => Ok(authority),
+                Err(why) => refused(why.to_string()),
+            },
+            Standing::Revoked => refused("the owner has revoked this grant".into()),
+            Standing::Unknown => refused("the owner's log does not say that this grant was issued".into()),
         }
+    }
+
+    /// Whether `peer` may do this: as anybody may, or by a token for this, or for one of the `greater` actions that it is a part of.
+    fn admits(&self, dataset: &Dataset, peer: PeerId, token: &str, action: Action, greater: &[Action]) -> Result<(), Refusal> {
+        let now = SystemTime::now();
+        match dataset.policy.body().access(action) {
+            Access::Anybody => return Ok(()),
+            Access::Granted if !token.is_empty() => {
+                let other = |greater: &Action| self.authorize(dataset, peer, token, &Ask::of(*greater, now)).is_ok();
+                if greater.iter().any(other) {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        self.authorize(dataset, peer, token, &Ask::of(action, now)).map(|_| ())
+    }
+
+    /// The datasets that `peer` may see.
+    fn listings(&self, peer: PeerId, token: &str) -> Vec<Listing> {
+        let may = |d: &&Dataset| self.admits(d, peer, token, Action::List, &Action::ALL).is_ok();
+        let shown = self.datasets.iter().filter(may);
+        shown.map(|d| Listing { manifest: d.record.manifest.clone(), policy: d.record.policy.clone() }).collect()
+    }
+
+    /// Lets `peer` fetch a dataset's mock rows.
+    fn mock(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
+        let dataset = self.dataset(&dataset)?;
+        self.admits(dataset, peer, token, Action::Rehearse, &[Action::Compute])?;
+        let none =
+            || Refusal::new(Code::NotFound, "this dataset has no mock rows").fix("Rehearse with --mock FILE --policy FILE");
+        let mock = dataset.manifest.body().mock.as_ref().ok_or_else(none)?;
+        self.served.access().allow_freely(peer, [mock.hash], COPY_TIME);
+        Ok(Reply::Replicating)
     }
 
     /// How the log names `peer` where it is about this dataset.
     fn party(&self, dataset: &Dataset, peer: PeerId) -> Result<Party, Refusal> {
         self.parties.name(dataset.policy.body(), peer).map_err(unavailable)
+    }
+
+    /// How the log names the one who was granted what `peer` shows, where that is another.
+    fn holder(&self, dataset: &Dataset, peer: PeerId, holder: PeerId) -> Result<Option<Party>, Refusal> {
+        if holder == peer { Ok(None) } else { self.party(dataset, holder).map(Some) }
     }
 
     fn log_file(&self, path: &str) -> Result<String, Refusal> {
@@ -228,24 +258,11 @@ impl Handler for Provider {
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
         Box::pin(async move {
             let reply = match request {
-                Request::Listings => Ok(Reply::Listings(
-                    self.datasets
-                        .iter()
-                        .map(|d| Listing { manifest: d.record.manifest.clone(), policy: d.record.policy.clone() })
-                        .collect(),
-                )),
+                Request::Listings { grant } => Ok(Reply::Listings(self.listings(peer, &grant))),
                 Request::Submit { job, grant, .. } => {
                     self.submit(peer, job, &grant, attachment, gone).await.map(|d| Reply::Delivered(Box::new(d)))
                 }
-                Request::Mock { dataset } => self.dataset(&dataset).and_then(|d| {
-                    // Mock rows are the owner's to give away; everybody may rehearse.
-                    let mock = d.manifest.body().mock.as_ref().ok_or_else(|| {
-                        Refusal::new(Code::NotFound, "this dataset has no mock rows")
-                            .fix("Rehearse with --mock FILE --policy FILE")
-                    })?;
-                    self.served.access().allow_freely(peer, [mock.hash], COPY_TIME);
-                    Ok(Reply::Replicating)
-                }),
+                Request::Mock { dataset, grant } => self.mock(peer, dataset, &grant),
                 Request::Replicate { dataset, grant } => self.replicate(peer, dataset, &grant).await,
                 Request::Countersign { word } => self.countersigned(peer, word).await.map(Reply::Logged),
                 Request::Replay { entry, grant } => {

@@ -5,9 +5,9 @@
 use std::{fs, path::Path, sync::PoisonError, time::SystemTime};
 
 use tidegate_protocol::{
-    Code, ContentHash, Cost, Job, PeerId, Refusal, Sha256Digest, Signed,
+    Code, ContentHash, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Opening,
-    grant::Action,
+    grant::{Action, Ask, Authority},
     job::Program,
     policy::{Access, Policy},
     receipt::{Party, Predicate, Statement, entry::Ending},
@@ -28,7 +28,7 @@ impl Provider {
     /// What hides the sums that a receipt of `job` commits to. Where the policy lets nobody replay, nobody ever knows it.
     pub(super) fn salt(&self, policy: &Policy, job: &ContentHash) -> Result<[u8; 32], Refusal> {
         match policy.replay {
-            Access::Granted => Ok(self.salts.of(&format!("sums of job {job}"))),
+            Access::Granted | Access::Anybody => Ok(self.salts.of(&format!("sums of job {job}"))),
             Access::Nobody => salts::random().map_err(unavailable),
         }
     }
@@ -45,11 +45,12 @@ impl Provider {
             return Err(none("is no receipt of a result").fix("See `tidegate audit` and `tidegate receipts` for what is"));
         };
         let dataset = self.dataset(&facts.dataset)?;
-        let grant_ids = self.authorize(dataset, auditor, grant, Action::Replay, Cost::default())?;
+        let Authority { ids: grant_ids, holder } =
+            self.authorize(dataset, auditor, grant, &Ask::of(Action::Replay, SystemTime::now()))?;
         if facts.inference.as_ref().is_some_and(|inference| inference.provider != "cpu") {
             return Err(none("is of a job whose model ran on a GPU, where sums are not the same twice"));
         }
-        if !self.fetched.take(auditor) {
+        if !self.fetched.take(holder) {
             return Err(Refusal::new(Code::Busy, "too many replays within an hour").fix("Ask again later"));
         }
         let (store, job, buyer) = (self.store.clone(), facts.job, facts.buyer);
@@ -59,16 +60,25 @@ impl Provider {
         let bytes = receipt.to_canonical().map_err(unavailable)?;
         let population = dataset.manifest.body().population;
         let party = self.party(dataset, auditor)?;
-        let replay = Predicate::Replay { auditor: party, population, job, outcome: entry, grant_ids, time: now() };
+        let replay = Predicate::Replay {
+            auditor: party,
+            holder: self.holder(dataset, auditor, holder)?,
+            population,
+            job,
+            outcome: entry,
+            grant_ids: grant_ids.clone(),
+            time: now(),
+        };
         self.log(format!("receipt {entry}"), Sha256Digest::of(&bytes), replay).await?;
-        let attachment = self.offer_program(auditor, party, &program).await;
+        let attachment = self.offer_program((auditor, &grant_ids), party, &program).await;
+        self.still_good(&grant_ids)?;
         let (salt, prf) = (Sha256Digest(self.salt(dataset.policy.body(), &job)?), Sha256Digest(self.prf(&job)));
         let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&facts.buyer, &buyer));
         Ok(Opening { job: record.job, receipt, proof, salt, prf, buyer_salt, attachment })
     }
 
     /// Lets `auditor` fetch what came with a job, where it is kept.
-    async fn offer_program(&self, auditor: PeerId, party: Party, program: &Program) -> Option<ContentHash> {
+    async fn offer_program(&self, (auditor, ids): (PeerId, &[String]), party: Party, program: &Program) -> Option<ContentHash> {
         let path = self.home.kept_programs().join(kept_as(program)?);
         if !path.exists() {
             return None;
@@ -76,7 +86,7 @@ impl Provider {
         match self.served.import(&path, &mut |_| {}).await {
             Ok((hash, _)) => {
                 self.offered.lock().unwrap_or_else(PoisonError::into_inner).insert((auditor, hash), party);
-                self.served.access().allow(auditor, [hash], COPY_TIME);
+                self.served.access().allow(auditor, [hash], COPY_TIME, ids);
                 Some(hash)
             }
             Err(e) => {

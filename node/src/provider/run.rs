@@ -52,7 +52,8 @@ impl Provider {
             None => None,
             Some(_) => Some(Arc::new(std::fs::read(self.home.program(&job.id())).map_err(unavailable)?)),
         };
-        let grant = Shown { token: record.facts.grant, ids: record.facts.grant_ids.clone() };
+        // It is charged: whose account that was is in its facts.
+        let grant = Shown { token: record.facts.grant, ids: record.facts.grant_ids.clone(), holder: job.signer() };
         self.plan(job, attachment, grant).await
     }
 
@@ -92,7 +93,7 @@ impl Provider {
         let record = record.await.map_err(unavailable)?.map_err(unavailable)?;
         fault::point("after-finish");
         match admitted.work.policy.replay {
-            Access::Granted => self.keep_for_replays(&admitted.job),
+            Access::Granted | Access::Anybody => self.keep_for_replays(&admitted.job),
             Access::Nobody => self.drop_program(&id),
         }
         running::forget(&self.home, &id);
@@ -170,7 +171,8 @@ impl Provider {
             self.witnesses.cosigned(&self.store, rule, outcome).await?;
         }
         let (receipt, proof) = self.store.prove(outcome).map_err(unavailable)?;
-        let spent = self.store.spent(&dataset.manifest.body().population, Some(&record.facts.buyer)).map_err(unavailable)?;
+        let spent =
+            self.store.spent(&dataset.manifest.body().population, Some(&record.facts.ledger.buyer)).map_err(unavailable)?;
         let remaining = spent.left_of(dataset.policy.body().per_buyer);
         Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining, buyer_salt, earlier: None })
     }

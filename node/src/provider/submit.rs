@@ -12,7 +12,7 @@ use tidegate_lockdown::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Delivery,
-    grant::Action,
+    grant::{self, Action, Ask, Authority},
     job::{Mode, Program},
     limits,
     policy::{Policy, Wall},
@@ -54,6 +54,8 @@ pub(super) struct Shown {
     pub(super) token: ContentHash,
     /// Revocation ids of its blocks.
     pub(super) ids: Vec<String>,
+    /// To whom it was granted: whose account is charged.
+    pub(super) holder: PeerId,
 }
 
 impl AdmittedJob<'_> {
@@ -73,17 +75,17 @@ impl Provider {
         gone: CancellationToken,
     ) -> Result<Delivery, Refusal> {
         self.witnesses.stopped()?;
-        let (job, dataset, ids) = self.granted(peer, job, token)?;
-        let grant = Shown { token: ContentHash::of(token.as_bytes()), ids };
+        let (job, dataset, authority) = self.granted(peer, job, token)?;
+        let grant = Shown { token: ContentHash::of(token.as_bytes()), ids: authority.ids, holder: authority.holder };
         let policy = dataset.policy.body();
         if let Some(record) = self.answered_before(&job, dataset)? {
             let earlier = Some(record.job.clone());
             return Ok(Delivery { earlier, ..self.deliver(dataset, record).await? });
         }
-        self.may_be_refused(&peer)?;
-        let record = match self.answer(job.clone(), dataset, &grant, attachment, &gone).await {
+        self.may_be_refused(&grant.holder)?;
+        let record = match self.answer(job.clone(), dataset, (&grant, token), attachment, &gone).await {
             Ok(record) => record,
-            Err(refusal) => return Err(self.log_refusal(&job, grant.ids, refusal).await),
+            Err(refusal) => return Err(self.log_refusal(&job, grant, refusal).await),
         };
         if let Some(time) = clock::reply_time(&record.facts, policy, &peer) {
             clock::until(time).await;
@@ -111,7 +113,7 @@ impl Provider {
         peer: PeerId,
         job: Envelope,
         token: &str,
-    ) -> Result<(Signed<Job>, &Dataset, Vec<String>), Refusal> {
+    ) -> Result<(Signed<Job>, &Dataset, Authority), Refusal> {
         let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("job");
         let job = Signed::<Job>::open(job).map_err(|e| bad(&e))?;
         if job.signer() != peer {
@@ -119,8 +121,19 @@ impl Provider {
         }
         job.body().check()?;
         let dataset = self.dataset(&job.body().dataset)?;
-        let ids = self.authorize(dataset, peer, token, Action::Compute, job.body().cost)?;
-        Ok((job, dataset, ids))
+        let ask = self.asked(&job, dataset, token, SystemTime::now())?;
+        let authority = self.authorize(dataset, peer, token, &ask)?;
+        Ok((job, dataset, authority))
+    }
+
+    /// What a job asks of its grant, before it is planned.
+    fn asked(&self, job: &Signed<Job>, dataset: &Dataset, token: &str, now: SystemTime) -> Result<Ask, Refusal> {
+        let known = self.store.job(&self.party(dataset, job.signer())?, &job.body().request).map_err(unavailable)?;
+        // What is charged already is no further job.
+        let again = known.is_some_and(|record| record.facts.job == job.id());
+        let id = grant::ids(token).ok().and_then(|ids| ids.into_iter().next()).filter(|_| !again);
+        let used = id.map_or(Ok(0), |id| self.store.used(&id, now)).map_err(unavailable)?;
+        Ok(Ask { cost: job.body().cost, program: Some(program(job.body())), used, ..Ask::of(Action::Compute, now) })
     }
 
     /// The record of a finished job: what is there already, or what a run now makes. Until it is charged, a job whose buyer has hung up is dropped.
@@ -128,7 +141,7 @@ impl Provider {
         &self,
         job: Signed<Job>,
         dataset: &Dataset,
-        grant: &Shown,
+        (grant, token): (&Shown, &str),
         attachment: Vec<u8>,
         gone: &CancellationToken,
     ) -> Result<JobRecord, Refusal> {
@@ -152,7 +165,7 @@ impl Provider {
         let (id, _listed) = (job.id(), self.note(&job, dataset, None));
         let prepare = async {
             // What is paid for waits its turn, and is not turned away.
-            let slot = if charged { self.slots.wait(peer).await } else { None };
+            let slot = if charged { self.slots.wait(grant.holder).await } else { None };
             self.prepare(job, dataset, grant, attachment.clone(), slot).await
         };
         let (admitted, _slot) = tokio::select! {
@@ -166,6 +179,13 @@ impl Provider {
                 return Err(Refusal::new(Code::Unavailable, "the buyer has left"));
             }
         };
+        if !charged {
+            // By now its reducers are known, and its slot has begun.
+            let ask = self.asked(&admitted.job, dataset, token, admitted.start)?;
+            let columns = admitted.terms.mechanism(&admitted.plan).columns;
+            let reducers = columns.into_iter().map(|column| column.reducer).collect();
+            self.authorize(dataset, peer, token, &Ask { reducers, ..ask })?;
+        }
         fault::point("before-reserve");
         self.keep_program(&admitted.job, attachment).await?;
         let reserved = self.reserve(&admitted, party, build).inspect_err(|_| self.drop_program(&admitted.job.id()))?;
@@ -203,7 +223,7 @@ impl Provider {
         }
         let slot = match slot {
             Some(slot) => slot,
-            None => self.slots.take(job.signer()).await?,
+            None => self.slots.take(grant.holder).await?,
         };
         let checked = dataset.clone();
         let unchanged = tokio::task::spawn_blocking(move || checked.check_unchanged());
@@ -322,15 +342,14 @@ impl Provider {
         let AdmittedJob { dataset, job, plan, terms, start, .. } = admitted;
         let policy = dataset.policy.body();
         let population = dataset.manifest.body().population;
-        let program = match &job.body().program {
-            Program::Sql { query, .. } => ContentHash::of(query.as_bytes()),
-            other => other.attachment().unwrap_or(ContentHash([0; 32])),
-        };
+        let program = program(job.body());
+        let holder = self.holder(dataset, job.signer(), admitted.grant.holder)?;
         let end = admitted.slot_end();
         let facts = JobFacts {
             job: job.id(),
             buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
             buyer,
+            holder,
             dataset: dataset.manifest.id(),
             dataset_sha256: dataset.manifest.envelope().payload_sha256(),
             previous: dataset.manifest.body().previous,
@@ -344,7 +363,7 @@ impl Provider {
                 sequence: 0,
                 previous: Sha256Digest([0; 32]),
                 population,
-                buyer,
+                buyer: holder.unwrap_or(buyer),
                 job: job.id(),
                 cost: terms.cost(),
                 cap: policy.budget,
@@ -361,6 +380,7 @@ impl Provider {
         self.store.reserve(ask).map_err(|e| match e {
             ReserveError::Conflict(request) => conflict(&request),
             ReserveError::Store(e) => unavailable(e),
+            ReserveError::Rate => Refusal::new(Code::NotGranted, e.to_string()).at("grant").fix("Send it again later"),
             ReserveError::Oversized { .. } => {
                 Refusal::new(Code::Program, e.to_string()).at("program").fix("Ask for fewer columns, or give them shorter names")
             }
@@ -371,6 +391,14 @@ impl Provider {
             }
             other => unavailable(other),
         })
+    }
+}
+
+/// BLAKE3 of a job's program: the SQL text, the component or the model.
+fn program(job: &Job) -> ContentHash {
+    match &job.program {
+        Program::Sql { query, .. } => ContentHash::of(query.as_bytes()),
+        other => other.attachment().unwrap_or(ContentHash([0; 32])),
     }
 }
 

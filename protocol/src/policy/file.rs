@@ -53,6 +53,15 @@ pub struct AccessFile {
     /// Who may run receipts' jobs again, and learns what the exact sums were.
     #[serde(default = "Access::nobody")]
     pub replay: Access,
+    /// Who may keep the encrypted files and serve them; nobody, if not given.
+    #[serde(default = "Access::nobody")]
+    pub mirror: Access,
+    /// Who may see that the dataset is there, its schema and its policy; anybody, if not given.
+    #[serde(default = "Access::anybody")]
+    pub list: Access,
+    /// Who may copy the mock rows; anybody, if not given.
+    #[serde(default = "Access::anybody")]
+    pub rehearse: Access,
 }
 
 /// `[receipts]` of the file.
@@ -133,6 +142,15 @@ impl PolicyFile {
         if !tables.is_empty() && !columns.is_empty() {
             return Err(bad("columns", "is given beside tables", "Move each column to its table: [tables.NAME]"));
         }
+        let rows =
+            [("compute", access.compute), ("replicate", access.replicate), ("replay", access.replay), ("mirror", access.mirror)];
+        if let Some((what, _)) = rows.into_iter().find(|(_, access)| *access == Access::Anybody) {
+            return Err(bad(
+                &format!("access.{what}"),
+                "is not for anybody",
+                "Write \"granted\", and grant it to whom you trust",
+            ));
+        }
         let mut columns = columns;
         for (table, of_table) in &tables {
             check_table(table, tables.len())?;
@@ -182,6 +200,9 @@ impl PolicyFile {
             compute: access.compute,
             replicate: access.replicate,
             replay: access.replay,
+            mirror: access.mirror,
+            list: access.list,
+            rehearse: access.rehearse,
         })
     }
 }
@@ -320,6 +341,7 @@ mod tests {
             ("max_groups = 2", "max_groups = 0", "unit.max_groups"),
             ("min_units = 10", "min_units = 0", "jobs.min_units"),
             ("tick = \"1s\"", "tick = \"0s\"", "jobs.tick"),
+            ("compute = \"granted\"", "compute = \"anybody\"", "access.compute"),
             ("[access]", "[models]\ngflops = 0\n[access]", "models.gflops"),
             ("[access]", "[models]\ngflops = nan\n[access]", "models.gflops"),
             ("[access]", "[models]\nthreads = 0\n[access]", "models.threads"),

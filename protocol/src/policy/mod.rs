@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cost, cost::FemtoDelta, dsse::Document, limits};
+use crate::{Cost, cost::FemtoDelta, dsse::Document, grant::Action, limits};
 
 mod budget;
 mod file;
@@ -57,11 +57,21 @@ pub enum Access {
     Nobody,
     /// Whoever shows a grant that the owner signed.
     Granted,
+    /// Whoever asks. Not for rows, or what is made of them.
+    Anybody,
 }
 
 impl Access {
     pub(crate) fn nobody() -> Self {
         Self::Nobody
+    }
+
+    pub(crate) fn anybody() -> Self {
+        Self::Anybody
+    }
+
+    fn is_anybody(&self) -> bool {
+        *self == Self::Anybody
     }
 
     fn is_nobody(&self) -> bool {
@@ -205,6 +215,15 @@ pub struct Policy {
     /// Who may run receipts' jobs again, and learns what the exact sums were.
     #[serde(default = "Access::nobody", skip_serializing_if = "Access::is_nobody")]
     pub replay: Access,
+    /// Who may keep the encrypted files and serve them.
+    #[serde(default = "Access::nobody", skip_serializing_if = "Access::is_nobody")]
+    pub mirror: Access,
+    /// Who may see that the dataset is there, its schema and this policy.
+    #[serde(default = "Access::anybody", skip_serializing_if = "Access::is_anybody")]
+    pub list: Access,
+    /// Who may copy the mock rows.
+    #[serde(default = "Access::anybody", skip_serializing_if = "Access::is_anybody")]
+    pub rehearse: Access,
 }
 
 impl Document for Policy {
@@ -212,6 +231,18 @@ impl Document for Policy {
 }
 
 impl Policy {
+    /// Who may do this.
+    pub fn access(&self, action: Action) -> Access {
+        match action {
+            Action::List => self.list,
+            Action::Rehearse => self.rehearse,
+            Action::Compute => self.compute,
+            Action::Replicate => self.replicate,
+            Action::Mirror => self.mirror,
+            Action::Replay => self.replay,
+        }
+    }
+
     /// Fuel of one guest call when there are `calls` of them: public numbers alone, and all calls together fit the slot.
     pub fn fuel_per_call(&self, calls: u64) -> u64 {
         let slot = self.limits.slot_ms.saturating_mul(limits::FUEL_PER_MS);

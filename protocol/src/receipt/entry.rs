@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{JobFacts, Party};
-use crate::{ContentHash, Cost, MicroRho, Sha256Digest, cost::MicroEpsilon, grant::Action, refusal::Code};
+use crate::{ContentHash, Cost, Sha256Digest, grant::Scope, refusal::Code};
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -113,14 +113,8 @@ pub enum Predicate {
         holder: Party,
         /// On which population.
         population: ContentHash,
-        /// To do what.
-        actions: Vec<Action>,
-        /// Most ρ one job may cost.
-        rho_ceiling: MicroRho,
-        /// Most pure ε one job may cost.
-        epsilon_ceiling: MicroEpsilon,
-        /// Until when, RFC 3339.
-        expires: String,
+        /// To do what, how much of it and until when.
+        scope: Box<Scope>,
     },
     /// A grant, or one that was narrowed from it, is good for nothing any more. Subject: the id.
     Revocation {
@@ -139,6 +133,9 @@ pub enum Predicate {
     Copy {
         /// Who.
         peer: Party,
+        /// Who was granted it, where that is another than the peer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<Party>,
         /// Of which manifest.
         manifest: ContentHash,
         /// Its population.
@@ -174,6 +171,9 @@ pub enum Predicate {
     Replay {
         /// Who.
         auditor: Party,
+        /// Who was granted it, where that is another than the auditor.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<Party>,
         /// The population.
         population: ContentHash,
         /// Id of the job.

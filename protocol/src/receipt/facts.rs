@@ -15,7 +15,7 @@ pub struct LedgerLink {
     pub previous: Sha256Digest,
     /// The population charged.
     pub population: ContentHash,
-    /// The buyer charged.
+    /// Whose account is charged: the buyer's, or the holder's who narrowed a grant for it.
     pub buyer: Party,
     /// The job charged for.
     pub job: ContentHash,
@@ -23,6 +23,13 @@ pub struct LedgerLink {
     pub cost: Cost,
     /// The cap in force.
     pub cap: Cost,
+}
+
+impl JobFacts {
+    /// Who was granted what it came with, and whose account is charged.
+    pub fn account(&self) -> Party {
+        self.holder.unwrap_or(self.buyer)
+    }
 }
 
 impl LedgerLink {
@@ -110,6 +117,9 @@ pub struct JobFacts {
     pub buyer_signature: String,
     /// The buyer.
     pub buyer: Party,
+    /// On whose account it is, where that is another than the buyer: who was granted what it came with, and narrowed that for the buyer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Party>,
     /// The manifest the job names.
     pub dataset: ContentHash,
     /// SHA-256 of the manifest's signed payload, whose BLAKE3 is its id: for tools that know no other.

@@ -1,0 +1,124 @@
+//! Grants in the hands of real parties: narrowed for a colleague, for one program, for so many jobs an hour; and what anybody may see.
+
+use crate::common::{self, World};
+
+/// The id of a home's party.
+fn id(world: &World, who: &str) -> String {
+    world.ok(who, &["id"]).split_whitespace().find(|w| w.starts_with("did:key:")).unwrap().to_owned()
+}
+
+#[test]
+fn a_colleague_works_on_the_holder_s_account_until_the_owner_revokes_that() {
+    let world = World::new();
+    world.ok("colleague", &["init"]);
+    let (buyer, colleague) = (id(&world, "buyer"), id(&world, "colleague"));
+    let (grant, given, job) = (world.text("grant"), world.text("given"), world.count_job());
+    world.ok("buyer", &["grant", "narrow", &grant, "--to", &colleague, "--rho", "0.1", "--out", &given]);
+    let said = world.fails("colleague", &["grant", "narrow", &grant, "--to", &colleague, "--out", &given]);
+    assert!(said.contains("only its holder narrows it for others"), "{said}");
+    let shown = world.ok("colleague", &["grant", "show", &given]);
+    assert!(shown.contains(&format!("holder      {buyer}")) && shown.contains("narrowed for another by"), "{shown}");
+    let node = world.serve(None);
+    let result = world.ok("colleague", &world.run_args(&job, &node.address, &given));
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    assert!(result.to_string().contains(&colleague), "{result}");
+    // In no other hands, and not for more.
+    for (who, grant) in [("buyer", &given), ("colleague", &grant)] {
+        let said = world.fails(who, &world.run_args(&job, &node.address, grant));
+        assert!(said.contains("not granted"), "{who}: {said}");
+    }
+    let dear = world.job("dear.toml", "rho = 0.2\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
+    let said = world.fails("colleague", &world.run_args(&dear, &node.address, &given));
+    assert!(said.contains("not granted"), "{said}");
+    // One account: 0.1 of 0.9 is gone for its holder too.
+    let rest = world.job("rest.toml", "rho = 0.85\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
+    let said = world.fails("buyer", &world.run_args(&rest, &node.address, &grant));
+    assert!(said.contains("this buyer has"), "{said}");
+    world.ok("owner", &["revoke", &given]);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let tried = world.try_run("colleague", &world.run_args(&job, &node.address, &given));
+        if common::text(&tried).contains("has revoked this grant") {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "{}", common::text(&tried));
+    }
+    world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+    let report = world.audit(&node.address);
+    assert_eq!(report["findings"].as_array().map(Vec::len), Some(0), "{report}");
+}
+
+#[test]
+fn programs_reducers_and_rates_are_bounds() {
+    let world = World::new();
+    let (buyer, job) = (id(&world, "buyer"), world.count_job());
+    let query = "SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset";
+    std::fs::write(world.path("query.sql"), query).unwrap();
+    let grant = |name: &str, more: &[&str]| {
+        let out = world.text(name);
+        let mut args = vec!["grant", "towns", "--to", &buyer, "--out", &out];
+        args.extend(more);
+        world.ok("owner", &args);
+        out.clone()
+    };
+    let (program, sums) = (grant("program", &["--program", &world.text("query.sql")]), grant("sums", &["--reducer", "sum"]));
+    let (both, once) = (grant("both", &["--reducer", "sum,count"]), grant("once", &["--per-hour", "1"]));
+    let node = world.serve(None);
+    let other = world.job("other.toml", "rho = 0.1\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
+    let refused = |job: &str, grant: &str, why: &str| {
+        let said = world.fails("buyer", &world.run_args(job, &node.address, grant));
+        assert!(said.contains(why), "{grant}: {said}");
+    };
+    world.ok("buyer", &world.run_args(&job, &node.address, &program));
+    refused(&other, &program, "not granted");
+    refused(&job, &sums, "not granted");
+    world.ok("buyer", &world.run_args(&job, &node.address, &both));
+    // A job that is sent again is no further one.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+    let mut same = world.run_args(&other, &node.address, &once);
+    same.extend(["--request", "00112233445566778899aabbccddeeff", "--created", &now]);
+    assert_eq!(world.ok("buyer", &same), world.ok("buyer", &same));
+    refused(&other, &once, "not granted");
+    let report = world.audit(&node.address);
+    assert_eq!(report["findings"].as_array().map(Vec::len), Some(0), "{report}");
+}
+
+#[test]
+fn what_not_everybody_may_see_is_shown_to_those_with_a_grant() {
+    let world = World::new();
+    let (buyer, mock) = (id(&world, "buyer"), world.text("mock.csv"));
+    let closed =
+        common::POLICY.replace("BUYER", &buyer).replace("[access]", "[access]\nlist = \"granted\"\nrehearse = \"granted\"");
+    std::fs::write(world.path("closed.toml"), closed).unwrap();
+    std::fs::write(world.path("closed.csv"), "person,spend,city\n1,2,north\n2,3,south\n").unwrap();
+    std::fs::write(&mock, "person,spend,city\n8,2,north\n9,3,south\n").unwrap();
+    let (file, policy) = (world.text("closed.csv"), world.text("closed.toml"));
+    let args = ["publish", &file, "--name", "closed", "--unit", "person", "--policy", &policy, "--mock", &mock];
+    world.ok("owner", &args);
+    let grants = ["list", "rehearse", "compute"].map(|action| {
+        let out = world.text(action);
+        world.ok("owner", &["grant", "closed", "--to", &buyer, "--action", action, "--out", &out]);
+        out.clone()
+    });
+    let node = world.serve(None);
+    let listed = |args: &[&str]| world.ok("buyer", &[&["list", "--to", node.address.as_str()], args].concat());
+    assert!(!listed(&[]).contains("closed") && listed(&[]).contains("towns"));
+    assert!(!listed(&["--grant", &world.text("grant")]).contains("closed"), "a grant of another dataset");
+    for grant in &grants {
+        assert!(listed(&["--grant", grant]).contains("closed"), "{grant}");
+    }
+    let job = world.path("closed-job.toml");
+    std::fs::write(&job, "dataset = \"closed\"\nrho = 0.1\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n").unwrap();
+    let job = job.display().to_string();
+    let rehearse = |grant: &'_ str| {
+        vec!["rehearse".to_owned(), job.clone(), "--to".into(), node.address.clone(), "--grant".into(), grant.into()]
+    };
+    let run = |grant: &str| world.try_run("buyer", &rehearse(grant).iter().map(String::as_str).collect::<Vec<_>>());
+    let said = common::text(&run(&grants[0]));
+    assert!(said.contains("not granted"), "{said}");
+    for grant in &grants[1..] {
+        let done = run(grant);
+        assert!(done.status.success(), "{grant}: {}", common::text(&done));
+        std::fs::remove_dir_all(world.path("buyer/mocks")).unwrap();
+    }
+}

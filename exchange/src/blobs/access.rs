@@ -1,0 +1,120 @@
+//! Who may fetch what, until when and by which grant; and the connections of those who do, which are cut when that grant is revoked.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use iroh::endpoint::Connection;
+use tidegate_protocol::{ContentHash, PeerId};
+
+/// What a peer whose grant was revoked in the middle of a transfer is told: QUIC's application error code.
+const REVOKED: u32 = 1;
+
+/// Who may fetch what. Empty at first: nobody, nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Access(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    peers: HashMap<PeerId, HashMap<ContentHash, Allowed>>,
+    /// Those that are open, by a number of their own.
+    open: HashMap<PeerId, HashMap<u64, Connection>>,
+    next: u64,
+}
+
+/// A file that a peer may fetch.
+#[derive(Debug, Clone)]
+pub(super) struct Allowed {
+    until: Instant,
+    /// Revocation ids of the grant that allows it; nothing of what anybody may have, about which nobody is asked.
+    by: Option<Arc<[String]>>,
+}
+
+impl Allowed {
+    pub(super) fn is_free(&self) -> bool {
+        self.by.is_none()
+    }
+}
+
+/// An open connection; it is known until this is dropped.
+#[derive(Debug)]
+pub(super) struct Opened {
+    access: Access,
+    peer: PeerId,
+    number: u64,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let mut state = self.access.state();
+        if let Some(of_peer) = state.open.get_mut(&self.peer) {
+            of_peer.remove(&self.number);
+            if of_peer.is_empty() {
+                state.open.remove(&self.peer);
+            }
+        }
+    }
+}
+
+impl Access {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets `peer` begin to fetch `hashes` for so long, by a grant whose blocks have these revocation ids. A transfer that has begun goes on, until
+    /// [`Access::revoke`].
+    pub fn allow(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration, by: &[String]) {
+        self.add(peer, hashes, time, Some(by.into()));
+    }
+
+    /// As [`Access::allow`], of what anybody may have: [`Handler::fetching`](crate::Handler::fetching) is not asked.
+    pub fn allow_freely(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration) {
+        self.add(peer, hashes, time, None);
+    }
+
+    fn add(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration, by: Option<Arc<[String]>>) {
+        let now = Instant::now();
+        let mut state = self.state();
+        // Strangers may ask for mock rows: what has run out must not pile up.
+        state.peers.retain(|_, hashes| {
+            hashes.retain(|_, allowed| allowed.until > now);
+            !hashes.is_empty()
+        });
+        let allowed = Allowed { until: now + time, by };
+        state.peers.entry(peer).or_default().extend(hashes.into_iter().map(|hash| (hash, allowed.clone())));
+    }
+
+    /// Takes what a grant allowed, by the revocation id of one of its blocks, from whoever had it, and cuts the connections of those in the middle of it.
+    pub fn revoke(&self, id: &str) {
+        let mut state = self.state();
+        let mut cut = Vec::new();
+        for (peer, hashes) in &mut state.peers {
+            let before = hashes.len();
+            hashes.retain(|_, allowed| allowed.by.as_ref().is_none_or(|ids| !ids.iter().any(|of| of == id)));
+            if hashes.len() < before {
+                cut.push(*peer);
+            }
+        }
+        for connection in cut.iter().filter_map(|peer| state.open.get(peer)).flat_map(HashMap::values) {
+            connection.close(REVOKED.into(), b"revoked");
+        }
+    }
+
+    pub(super) fn may(&self, peer: &PeerId, hash: &ContentHash) -> Option<Allowed> {
+        let state = self.state();
+        let allowed = state.peers.get(peer).and_then(|hashes| hashes.get(hash)).cloned();
+        allowed.filter(|allowed| allowed.until > Instant::now())
+    }
+
+    /// Remembers an open connection of `peer`.
+    pub(super) fn opened(&self, peer: PeerId, connection: Connection) -> Opened {
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        state.open.entry(peer).or_default().insert(number, connection);
+        drop(state);
+        Opened { access: self.clone(), peer, number }
+    }
+}

@@ -1,0 +1,81 @@
+//! The other side: a verified copy of what a peer lets this party have.
+
+use std::{ops::ControlFlow, path::Path};
+
+use futures_lite::StreamExt as _;
+use iroh::Endpoint;
+use iroh_blobs::{
+    Hash,
+    api::{
+        blobs::{ExportMode, ExportOptions},
+        remote::GetProgressItem,
+    },
+    store::fs::FsStore,
+};
+use tidegate_protocol::ContentHash;
+
+use super::local;
+use crate::{Address, NetError};
+
+/// What a caller says to each report of progress: [`ControlFlow::Break`] stops the transfer in good order, to be resumed later.
+pub type Progress<'a> = &'a mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
+
+/// Fetches `hash` from `from` into `target`, verified. What has come stays in `folder` until it is whole, so the next call resumes;
+/// `progress` is told the bytes that came in this call. Returns the payload bytes that came.
+///
+/// # Errors
+/// [`NetError`], [`NetError::Stopped`] where `progress` said so; nothing appears at `target` then.
+pub async fn fetch(
+    endpoint: &Endpoint,
+    folder: &Path,
+    from: &Address,
+    hash: ContentHash,
+    target: &Path,
+    progress: Progress<'_>,
+) -> Result<u64, NetError> {
+    let folder = folder.join(hash.to_string());
+    let store = FsStore::load(&folder).await.map_err(local)?;
+    let outcome = transfer(endpoint, &store, from, Hash::from_bytes(hash.0), target, progress).await;
+    let _ = store.shutdown().await;
+    if outcome.is_ok() {
+        // The copy at `target` is whole: what was kept for resuming is not needed twice.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    outcome
+}
+
+async fn transfer(
+    endpoint: &Endpoint,
+    store: &FsStore,
+    from: &Address,
+    hash: Hash,
+    target: &Path,
+    progress: Progress<'_>,
+) -> Result<u64, NetError> {
+    let connection = endpoint
+        .connect(from.endpoint_addr()?, iroh_blobs::ALPN)
+        .await
+        .map_err(|e| NetError::Unreachable { peer: from.to_string(), why: e.to_string() })?;
+    let mut received = 0;
+    {
+        let mut items = std::pin::pin!(store.remote().fetch(connection, hash).stream());
+        while let Some(item) = items.next().await {
+            match item {
+                GetProgressItem::Progress(bytes) => {
+                    received = bytes;
+                    if progress(bytes).is_break() {
+                        return Err(NetError::Stopped);
+                    }
+                }
+                GetProgressItem::Done(stats) => received = stats.payload_bytes_read,
+                GetProgressItem::Error(e) => return Err(NetError::Peer(e.to_string())),
+            }
+        }
+    }
+    if !store.blobs().has(hash).await.map_err(local)? {
+        return Err(NetError::Peer("the transfer ended before it was whole".into()));
+    }
+    let options = ExportOptions { hash, mode: ExportMode::Copy, target: target.to_owned() };
+    store.blobs().export_with_opts(options).finish().await.map_err(local)?;
+    Ok(received)
+}

@@ -1,0 +1,14 @@
+//! Grants: biscuit tokens (<https://www.biscuitsec.org>) bound to the holder's key.
+//!
+//! The owner's grant key signs. A token says: this holder may take these actions on this population, within this [`Scope`]. A holder can [`narrow()`] it
+//! offline, for itself or for a colleague; every added block can only take rights away.
+//!
+//! What the owner's block says is in the owner's log too, and [`Scope::covers`] decides there: at the owner, and again in every audit.
+
+mod narrow;
+mod scope;
+mod token;
+
+pub use narrow::{BadGrant, Narrowing, Shown, narrow, show};
+pub use scope::{Action, Ask, Scope, Uncovered, ends, within_hour};
+pub use token::{Authority, Issued, Terms, authorize, ids, issue, public_key};

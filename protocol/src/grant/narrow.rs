@@ -1,0 +1,312 @@
+//! What a holder does with a token offline: show what it says, and take rights away from it, for itself or for a colleague.
+
+use std::collections::BTreeSet;
+
+use biscuit_auth::{
+    AuthorizerBuilder, PrivateKey, UnverifiedBiscuit,
+    builder::{Algorithm, BlockBuilder, Term},
+};
+use serde::Serialize;
+
+use super::{
+    Action, Issued, Scope,
+    token::{LIMITS, checks, fact, public},
+};
+use crate::{ContentHash, Identity, MicroRho, PeerId, cost::MicroEpsilon, limits};
+
+/// What is left of a grant. What is not said stays as it was.
+#[derive(Debug, Clone, Default)]
+pub struct Narrowing {
+    /// Whose it is from now on; it is used on the holder's account.
+    pub to: Option<PeerId>,
+    /// Only these actions.
+    pub actions: Option<Vec<Action>>,
+    /// Most ρ one job may cost.
+    pub rho_ceiling: Option<MicroRho>,
+    /// Most pure ε one job may cost.
+    pub epsilon_ceiling: Option<MicroEpsilon>,
+    /// Until when, RFC 3339.
+    pub expires: Option<String>,
+    /// Only these programs, where there are any.
+    pub programs: BTreeSet<ContentHash>,
+    /// Only these reducers, where there are any.
+    pub reducers: BTreeSet<String>,
+    /// Most jobs whose slots begin within one hour.
+    pub per_hour: Option<u32>,
+}
+
+impl From<&Scope> for Narrowing {
+    fn from(scope: &Scope) -> Self {
+        Self {
+            to: None,
+            actions: Some(scope.actions.clone()),
+            rho_ceiling: Some(scope.rho_ceiling),
+            epsilon_ceiling: Some(scope.epsilon_ceiling),
+            expires: Some(scope.expires.clone()),
+            programs: scope.programs.clone(),
+            reducers: scope.reducers.clone(),
+            per_hour: scope.per_hour,
+        }
+    }
+}
+
+/// A token could not be read, made or narrowed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadGrant {
+    /// Not a token.
+    #[error("this is no grant: {0}")]
+    Token(#[from] biscuit_auth::error::Token),
+    /// Longer than a node reads.
+    #[error("the grant would be longer than {} bytes: narrow it less often", limits::GRANT_BYTES)]
+    TooLong,
+    /// Somebody else's.
+    #[error("this grant is {holder}'s: only its holder narrows it for others")]
+    NotHolder {
+        /// Whose.
+        holder: String,
+    },
+    /// A field that cannot be.
+    #[error("{0}")]
+    Field(&'static str),
+}
+
+/// A token whose added block takes rights away. Signatures are not checked: whoever gets it checks them.
+///
+/// # Errors
+/// [`BadGrant`].
+pub fn narrow(token: &str, narrowing: &Narrowing, holder: &Identity) -> Result<Issued, BadGrant> {
+    let before = UnverifiedBiscuit::from_base64(token.trim())?;
+    let mut block = BlockBuilder::new();
+    for check in checks(narrowing)? {
+        block = block.check(check.as_str())?;
+    }
+    let after = match narrowing.to {
+        None => before.append(block)?,
+        Some(to) => {
+            let shown = show(token, None)?;
+            if shown.holder.as_deref() != Some(&holder.id().did()) {
+                return Err(BadGrant::NotHolder { holder: shown.holder.unwrap_or_else(|| "nobody".into()) });
+            }
+            block = block.fact(fact("delegate", [Term::Str(to.did())]))?;
+            block = block.check(format!("check if peer({:?})", to.did()).as_str())?;
+            // What biscuit has signed by others' keys begins with another word than any document or handshake.
+            let key = PrivateKey::from_bytes(&holder.seed(), Algorithm::Ed25519).map_err(biscuit_auth::error::Token::from)?;
+            let signed = before.third_party_request()?.create_block(&key, block)?;
+            before.append_third_party(&signed.serialize()?)?
+        }
+    };
+    let token = after.to_base64()?;
+    if token.len() > limits::GRANT_BYTES {
+        return Err(BadGrant::TooLong);
+    }
+    let id = after.revocation_identifiers().last().map(hex::encode).unwrap_or_default();
+    Ok(Issued { token, id })
+}
+
+/// One block of a token.
+#[derive(Debug, Clone, Serialize)]
+pub struct Block {
+    /// Its revocation id, hexadecimal.
+    pub id: String,
+    /// Whose key signed it, where the holder narrowed the grant for another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What it says, in biscuit's Datalog.
+    pub datalog: String,
+}
+
+/// What a token says.
+#[derive(Debug, Clone, Serialize)]
+pub struct Shown {
+    /// To whom the owner granted it.
+    pub holder: Option<String>,
+    /// On which population.
+    pub population: Option<String>,
+    /// To do what, before it was narrowed.
+    pub actions: BTreeSet<String>,
+    /// Whether the owner's grant key signed it; nothing where that key was not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<bool>,
+    /// The owner's block, then one for each time that it was narrowed.
+    pub blocks: Vec<Block>,
+}
+
+/// What a token says, and whether `grant_key` (hexadecimal) signed it.
+///
+/// # Errors
+/// [`BadGrant`] where it is no token.
+pub fn show(token: &str, grant_key: Option<&str>) -> Result<Shown, BadGrant> {
+    let token = token.trim();
+    if token.len() > limits::GRANT_BYTES {
+        return Err(BadGrant::TooLong);
+    }
+    let biscuit = UnverifiedBiscuit::from_base64(token)?;
+    let (ids, keys) = (biscuit.revocation_identifiers(), biscuit.external_public_keys());
+    let blocks = ids.iter().zip(keys).enumerate().map(|(i, (id, key))| {
+        let key = key.and_then(|key| <[u8; 32]>::try_from(key.to_bytes()).ok()).and_then(|key| PeerId::from_bytes(key).ok());
+        Ok::<_, BadGrant>(Block { id: hex::encode(id), by: key.map(|key| key.did()), datalog: biscuit.print_block_source(i)? })
+    });
+    let blocks = blocks.collect::<Result<Vec<_>, _>>()?;
+    let owners = blocks.first().map(|block| block.datalog.clone()).unwrap_or_default();
+    // Only what it states is looked at; rules and checks of a stranger's token are not run.
+    let facts: String = owners.lines().filter(|l| l.starts_with("right(") || l.starts_with("holder(")).collect();
+    let mut said = AuthorizerBuilder::new().set_limits(LIMITS).code(&facts)?.build_unauthenticated()?;
+    let holders: Vec<(String,)> = said.query("held($p) <- holder($p)")?;
+    let rights: Vec<(String, String)> = said.query("may($d, $a) <- right($d, $a)")?;
+    let signed = grant_key.map(|key| public(key).is_some_and(|key| UnverifiedBiscuit::verify(biscuit, key).is_ok()));
+    Ok(Shown {
+        holder: holders.into_iter().next().map(|(holder,)| holder),
+        population: rights.first().map(|(population, _)| population.clone()),
+        actions: rights.into_iter().map(|(_, action)| action).collect(),
+        signed,
+        blocks,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::grant::{Ask, Authority, Terms, authorize, issue, public_key};
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn me(seed: u8) -> Identity {
+        Identity::from_seed([seed; 32])
+    }
+
+    fn population() -> ContentHash {
+        ContentHash::of(b"p")
+    }
+
+    /// Of owner 1 for holder 2.
+    fn token() -> String {
+        let scope = Scope {
+            actions: vec![Action::Compute, Action::Replicate],
+            rho_ceiling: MicroRho(10),
+            epsilon_ceiling: MicroEpsilon(10),
+            expires: jiff::Timestamp::try_from(at(2000)).unwrap().to_string(),
+            programs: BTreeSet::new(),
+            reducers: BTreeSet::new(),
+            per_hour: None,
+        };
+        issue(&me(1), &Terms { holder: me(2).id(), population: population(), scope }).unwrap().token
+    }
+
+    fn ask(action: Action) -> Ask {
+        Ask::of(action, at(1000))
+    }
+
+    fn decide(token: &str, peer: u8, ask: &Ask) -> Option<Authority> {
+        authorize(token, &public_key(&me(1)).unwrap(), me(peer).id(), population(), ask).ok()
+    }
+
+    #[test]
+    fn each_part_of_a_narrowing_takes_something_away() {
+        let other = ContentHash::of(b"q");
+        let narrowed = |narrowing: Narrowing| narrow(&token(), &narrowing, &me(2)).unwrap();
+        let compute = || Ask { program: Some(population()), ..ask(Action::Compute) };
+        let rho = |micro| crate::Cost::dp(MicroRho(micro), crate::cost::FemtoDelta(0));
+        let none = Narrowing::default;
+        for (narrowing, good, bad) in [
+            (Narrowing { actions: Some(vec![Action::Compute]), ..none() }, compute(), ask(Action::Replicate)),
+            (
+                Narrowing { rho_ceiling: Some(MicroRho(3)), ..none() },
+                Ask { cost: rho(3), ..compute() },
+                Ask { cost: rho(4), ..compute() },
+            ),
+            (
+                Narrowing { expires: Some("1970-01-01T00:20:00Z".into()), ..none() },
+                Ask { now: at(1199), ..compute() },
+                Ask { now: at(1200), ..compute() },
+            ),
+            (Narrowing { programs: [population()].into(), ..none() }, compute(), Ask { program: Some(other), ..compute() }),
+            (
+                Narrowing { reducers: ["count".into(), "mean".into()].into(), ..none() },
+                Ask { reducers: ["mean".into()].into(), ..compute() },
+                Ask { reducers: ["mean".into(), "sum".into()].into(), ..compute() },
+            ),
+            (Narrowing { per_hour: Some(5), ..none() }, Ask { used: 4, ..compute() }, Ask { used: 5, ..compute() }),
+        ] {
+            let Issued { token: after, id } = narrowed(narrowing.clone());
+            assert_eq!(decide(&after, 2, &good).unwrap().ids.last(), Some(&id), "{narrowing:?}");
+            assert!(decide(&after, 2, &bad).is_none(), "{narrowing:?}");
+            assert!(decide(&token(), 2, &bad).is_some(), "{narrowing:?}: it was allowed before");
+        }
+    }
+
+    #[test]
+    fn a_colleague_uses_what_the_holder_narrowed_and_nobody_else_does() {
+        let to = |seed: u8, by: u8, token: &str| {
+            narrow(token, &Narrowing { to: Some(me(seed).id()), ..Narrowing::default() }, &me(by))
+        };
+        let given = to(3, 2, &token()).unwrap().token;
+        assert_eq!(decide(&given, 3, &ask(Action::Compute)).unwrap().holder, me(2).id());
+        for stranger in [1, 2, 4] {
+            assert!(decide(&given, stranger, &ask(Action::Compute)).is_none(), "{stranger}");
+        }
+        // The colleague takes away, but hands nothing on: neither does one who never held it.
+        assert!(matches!(to(4, 3, &given), Err(BadGrant::NotHolder { .. })));
+        let less =
+            narrow(&given, &Narrowing { actions: Some(vec![Action::Compute]), ..Narrowing::default() }, &me(3)).unwrap().token;
+        assert!(decide(&less, 3, &ask(Action::Compute)).is_some());
+        assert!(decide(&less, 3, &ask(Action::Replicate)).is_none());
+        let shown = show(&given, Some(&public_key(&me(1)).unwrap())).unwrap();
+        assert_eq!((shown.holder, shown.signed), (Some(me(2).id().did()), Some(true)));
+        assert_eq!(shown.blocks[1].by, Some(me(2).id().did()));
+        assert_eq!(show(&given, Some(&public_key(&me(9)).unwrap())).unwrap().signed, Some(false));
+    }
+
+    /// A token with a block that `by` signed, written as it likes.
+    fn forged(by: u8, block: &str) -> String {
+        let before = UnverifiedBiscuit::from_base64(token()).unwrap();
+        let key = PrivateKey::from_bytes(&me(by).seed(), Algorithm::Ed25519).unwrap();
+        let block = BlockBuilder::new().code(block).unwrap();
+        let signed = before.third_party_request().unwrap().create_block(&key, block).unwrap();
+        before.append_third_party(&signed.serialize().unwrap()).unwrap().to_base64().unwrap()
+    }
+
+    #[test]
+    fn blocks_written_by_hand_widen_nothing() {
+        let (three, four) = (me(3).id().did(), me(4).id().did());
+        // The form itself is good.
+        assert!(decide(&forged(2, &format!("delegate(\"{three}\");")), 3, &ask(Action::Compute)).is_some());
+        for (what, token) in [
+            ("another's delegation", forged(3, &format!("delegate(\"{three}\");"))),
+            ("the owner's own key is not its grant key", forged(1, &format!("delegate(\"{three}\");"))),
+            ("any hands", forged(2, &format!("delegate(\"{four}\"); peer(\"{four}\");"))),
+            ("several hands", forged(2, &format!("delegate(\"{four}\"); delegate(\"{three}\");"))),
+            ("a holder of its own", forged(3, &format!("holder(\"{three}\");"))),
+            ("a rule", forged(2, "delegate($p) <- peer($p);")),
+        ] {
+            assert!(decide(&token, 3, &ask(Action::Compute)).is_none(), "{what}");
+        }
+        let block = format!("delegate(\"{three}\"); right(\"{}\", \"mirror\"); action(\"compute\");", population());
+        assert!(decide(&forged(2, &block), 3, &ask(Action::Mirror)).is_none());
+        let unsigned = BlockBuilder::new().code(format!("delegate(\"{three}\");")).unwrap();
+        let unsigned = UnverifiedBiscuit::from_base64(token()).unwrap().append(unsigned).unwrap().to_base64().unwrap();
+        assert!(decide(&unsigned, 3, &ask(Action::Compute)).is_none());
+    }
+
+    #[test]
+    fn what_is_no_token_is_said_to_be_none() {
+        for bad in ["", "garbage", "En0KEwoE"] {
+            assert!(matches!(show(bad, None), Err(BadGrant::Token(_))), "{bad:?}");
+        }
+        assert!(matches!(show(&"A".repeat(limits::GRANT_BYTES + 1), None), Err(BadGrant::TooLong)));
+        let odd = Narrowing { reducers: ["\"]; right(\"x\"".into()].into(), ..Narrowing::default() };
+        assert!(matches!(narrow(&token(), &odd, &me(2)), Err(BadGrant::Field(_))));
+        let mut token = token();
+        for _ in 0..100 {
+            match narrow(&token, &Narrowing { per_hour: Some(1), ..Narrowing::default() }, &me(2)) {
+                Ok(after) => token = after.token,
+                Err(e) => return assert!(matches!(e, BadGrant::TooLong)),
+            }
+        }
+        panic!("{} bytes", token.len());
+    }
+}
