@@ -1,4 +1,4 @@
-//! What an owner keeps: datasets, the privacy ledger and the receipt log.
+//! What an owner keeps: datasets, the privacy ledger and the receipt log; and what is heard of others': [`listings`], checkpoints ([`heard`]).
 //!
 //! # Goals
 //! - Budget is reserved durably, and the INTENT logged in the same transaction, before a row is read ([`Store::reserve`]).
@@ -18,6 +18,7 @@ pub mod audit;
 pub mod dataset;
 pub mod evidence;
 pub mod heard;
+pub mod listings;
 pub mod log;
 pub mod note;
 pub mod query;

@@ -154,9 +154,17 @@ pub fn table(log: &Verifier, fetch: Fetch<'_>) -> Result<Vec<RecordBatch>, Query
 /// # Errors
 /// [`QueryError::Sql`], also for anything but a query.
 pub async fn sql(batches: Vec<RecordBatch>, query: &str) -> Result<Vec<RecordBatch>, QueryError> {
+    over(TABLE, schema(), batches, query).await
+}
+
+/// Answers `query` over a table of this name.
+///
+/// # Errors
+/// [`QueryError::Sql`], also for anything but a query.
+pub async fn over(name: &str, schema: SchemaRef, batches: Vec<RecordBatch>, query: &str) -> Result<Vec<RecordBatch>, QueryError> {
     let context = SessionContext::new();
-    let table = datafusion::datasource::MemTable::try_new(schema(), vec![batches])?;
-    context.register_table(TABLE, Arc::new(table))?;
+    let table = datafusion::datasource::MemTable::try_new(schema, vec![batches])?;
+    context.register_table(name, Arc::new(table))?;
     let queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let answer = context.sql_with_options(query, queries).await?;
     let schema: SchemaRef = Arc::new(answer.schema().as_arrow().clone());

@@ -55,6 +55,11 @@ enum Command {
     Revoke(commands::grant::RevokeArgs),
     /// List the datasets a peer offers.
     List(commands::list::Args),
+    /// Find datasets among all that this party has heard of.
+    #[command(subcommand)]
+    Catalog(commands::catalog::Args),
+    /// Names for others' keys.
+    Peers(commands::peers::Args),
     /// Run a job at a peer and verify what comes back.
     Run(commands::run::Args),
     /// Say whether a job would be admitted, at what price: from schema and policy alone.
@@ -148,6 +153,8 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Grants(args) => commands::grant::list(&home, &args).map(done),
             Command::Revoke(args) => commands::grant::revoke(&home, &args).map(done),
             Command::Log(args) => commands::log::run(&home, args),
+            Command::Catalog(args) => commands::catalog::run(&home, args).await.map(done),
+            Command::Peers(args) => commands::peers::run(&home, args).map(done),
             Command::List(args) => commands::list::run(&home, args).await.map(done),
             Command::Run(args) => commands::run::run(&home, args).await.map(done),
             Command::Check(args) => commands::check::run(&home, args).await,

@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_gate::{Noise, Split};
-use tidegate_node::answer::Answer;
+use tidegate_node::{answer::Answer, table};
 use tidegate_protocol::{
     Cost,
     cost::FemtoDelta,
@@ -78,6 +78,23 @@ pub(crate) fn report(bar: &ProgressBar, name: &str, done: u64, total: u64) {
 /// A peer's text for a terminal: control characters could repaint it.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+/// A query's answer, as a table on the terminal or in a file.
+pub(crate) fn batches(batches: &[table::RecordBatch], out: Option<&std::path::Path>) -> anyhow::Result<()> {
+    if let Some(out) = out {
+        return Ok(table::write_batches(batches, out)?);
+    }
+    let mut shown = Table::new();
+    shown.load_preset(UTF8_FULL_CONDENSED);
+    if let Some(batch) = batches.first() {
+        shown.set_header(batch.schema().fields().iter().map(|field| plain(field.name())));
+    }
+    for row in table::texts(batches)? {
+        shown.add_row(row.iter().map(|text| plain(text)));
+    }
+    println!("{shown}");
+    Ok(())
 }
 
 pub(crate) fn key(key: &Key) -> String {

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::{Address, NetError};
 
-/// Longest message in bytes: a checkpoint with a few dozen cosignatures.
-pub const MESSAGE_BYTES: usize = 8 << 10;
+/// Longest message in bytes. What is told is half of that at most: a listing, or a checkpoint with cosignatures.
+pub const MESSAGE_BYTES: usize = 64 << 10;
 
 /// How often those are asked again who were named, where nobody listens.
 const AGAIN: Duration = Duration::from_secs(5);

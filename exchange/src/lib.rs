@@ -5,7 +5,7 @@
 //! - A blob is served to a peer only after [`blobs::Access::allow`] named exactly that hash for exactly that peer.
 //!
 //! # Non-goals
-//! - Deciding who may ask (`node`), or whether what is heard ([`gossip`]) is so. Listings by gossip and encrypted mirrors: later.
+//! - Deciding who may ask (`node`), or whether what is heard ([`gossip`]) is so. Encrypted mirrors: later.
 //!
 //! # Path
 //! [`bind`] → [`serve`] with a [`Handler`]; on the other side [`ask`], and [`blobs::fetch`].

@@ -12,6 +12,7 @@
 
 pub mod answer;
 pub mod auditor;
+pub mod book;
 pub mod budget;
 pub mod buyer;
 pub mod check;
@@ -19,6 +20,7 @@ pub mod code;
 mod defaults;
 pub mod doctor;
 mod fault;
+pub mod finding;
 pub mod grants;
 pub mod home;
 pub mod inspect;

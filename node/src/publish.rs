@@ -9,6 +9,7 @@ use tidegate_catalog::{
 use tidegate_exchange::blobs::Served;
 use tidegate_protocol::{
     ContentHash, Identity, Signed, grant, limits,
+    listing::About,
     manifest::{DataFile, Layout, Manifest},
     policy::{Policy, PolicyFile},
     receipt::{Predicate, entry::Change},
@@ -35,6 +36,8 @@ pub struct Publication {
     pub mock: Vec<PathBuf>,
     /// Manifest id of the version this one follows: the budget is shared.
     pub version_of: Option<ContentHash>,
+    /// What people are told of it.
+    pub about: About,
 }
 
 /// How far a publication is.
@@ -92,6 +95,7 @@ pub async fn publish(
     if what.name.is_empty() || what.name.len() > limits::NAME_BYTES {
         return Err(NodeError::File(format!("--name must have 1 to {} bytes", limits::NAME_BYTES)));
     }
+    what.about.check().map_err(|e| NodeError::File(e.to_string()))?;
     let before = match what.version_of {
         None => None,
         Some(id) => Some(find(home, &id.to_string())?),
@@ -142,6 +146,7 @@ pub async fn publish(
     let mut draft = Manifest {
         version: 1,
         name: what.name.clone(),
+        about: what.about.clone(),
         population: ContentHash([0; 32]),
         previous: before.as_ref().map(|b| b.manifest.id()),
         files: described,

@@ -2,8 +2,9 @@
 
 use std::{fs::File, path::Path, sync::Arc};
 
+pub use arrow::array::RecordBatch;
 use arrow::{
-    array::{ArrayRef, Float64Array, RecordBatch, StringArray},
+    array::{ArrayRef, Float64Array, StringArray},
     datatypes::{DataType, Field, Schema},
     util::display::{ArrayFormatter, FormatOptions},
 };

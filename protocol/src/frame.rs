@@ -41,6 +41,16 @@ pub enum Request {
         #[serde(default)]
         grant: String,
     },
+    /// Which listings one side has and the other lacks: a message of range-based set reconciliation.
+    Reconcile {
+        /// The message (negentropy's protocol 1), base64.
+        message: String,
+    },
+    /// Listings by their ids, as many of them as a reply has room for.
+    Catalogue {
+        /// Ids of the listings.
+        ids: Vec<ContentHash>,
+    },
     /// One file of the receipt log: `checkpoint`, `tile/…`.
     LogFile {
         /// C2SP tlog-tiles path.
@@ -72,7 +82,7 @@ pub enum Request {
 
 /// A published dataset as its owner shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Listing {
+pub struct Published {
     /// The signed manifest.
     pub manifest: Envelope,
     /// The signed policy.
@@ -131,7 +141,11 @@ impl std::fmt::Debug for Opening {
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
     /// The datasets here.
-    Listings(Vec<Listing>),
+    Listings(Vec<Published>),
+    /// The next message of the reconciliation, base64.
+    Reconciled(String),
+    /// Signed listings.
+    Catalogue(Vec<Envelope>),
     /// The result.
     Delivered(Box<Delivery>),
     /// The files named in the manifest may be fetched now.

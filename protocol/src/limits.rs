@@ -142,6 +142,20 @@ pub const RESAMPLE: u32 = 16;
 
 /// Longest name (dataset, column, output) in bytes.
 pub const NAME_BYTES: usize = 128;
+/// Longest signed listing.
+pub const LISTING_BYTES: usize = 16 << 10;
+/// Longest description of a dataset.
+pub const DESCRIPTION_BYTES: usize = 4 << 10;
+/// Most keywords of a dataset.
+pub const KEYWORDS: usize = 16;
+/// Most sockets at which a peer says that it can be reached.
+pub const SOCKETS: usize = 8;
+/// Most listings that a node keeps of one owner.
+pub const LISTINGS_PER_OWNER: usize = 64;
+/// Most listings that a node keeps.
+pub const LISTINGS: usize = 200_000;
+/// Most listings of one reply.
+pub const LISTINGS_PER_REPLY: usize = 500;
 
 /// Most files in one dataset version. Their list is part of the manifest, which must fit in a document.
 pub const FILES: usize = 200;

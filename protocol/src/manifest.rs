@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, dsse::Document};
+use crate::{ContentHash, dsse::Document, listing::About};
 
 /// The column of the rows that jobs read which says of which table a row is, by its place in the policy's list: where a dataset has several. No
 /// table's column can have this name.
@@ -51,6 +51,9 @@ pub struct Manifest {
     pub version: u32,
     /// The name the owner gave.
     pub name: String,
+    /// What people are told of it, in words.
+    #[serde(default, skip_serializing_if = "About::is_empty")]
+    pub about: About,
     /// The population: id of the lineage's first manifest draft. The budget hangs on it.
     pub population: ContentHash,
     /// The manifest this one follows.

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod budget;
+pub(crate) mod catalog;
 pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod fetch;
@@ -12,6 +13,7 @@ pub(crate) mod jobs;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod new;
+pub(crate) mod peers;
 pub(crate) mod publish;
 pub(crate) mod quarantine;
 pub(crate) mod receipts;

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use tidegate_catalog::Store;
+use anyhow::Context as _;
+use tidegate_catalog::{Store, listings::croissant};
 use tidegate_exchange::blobs::Served;
 use tidegate_node::{
     home::Home,
     publish::{Progress, Publication, publish},
 };
-use tidegate_protocol::ContentHash;
+use tidegate_protocol::{ContentHash, listing::About};
 
 use crate::show::{bytes_bar, report};
 
@@ -33,6 +34,18 @@ pub(crate) struct Args {
     /// Manifest id of the version this one follows: the budget is shared.
     #[arg(long)]
     version_of: Option<ContentHash>,
+    /// What it is, in words: others find it by them (`tidegate catalog search`).
+    #[arg(long, default_value = "")]
+    description: String,
+    /// A word to find it by. May be given again.
+    #[arg(long)]
+    keyword: Vec<String>,
+    /// Under which licence results may be used: a name or an address.
+    #[arg(long, default_value = "")]
+    license: String,
+    /// A Croissant file (JSON-LD) that says these things.
+    #[arg(long, conflicts_with_all = ["description", "keyword", "license"])]
+    croissant: Option<PathBuf>,
     /// Print the manifest id as JSON.
     #[arg(long)]
     json: bool,
@@ -41,6 +54,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let identity = home.identity()?;
     let store = Store::open(home.path(), identity.clone())?;
+    let about = match &args.croissant {
+        None => About { description: args.description, keywords: args.keyword, license: args.license },
+        Some(path) => {
+            croissant::about(&serde_json::from_slice(&std::fs::read(path).with_context(|| path.display().to_string())?)?)
+        }
+    };
     let what = Publication {
         files: args.files,
         name: args.name,
@@ -48,6 +67,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         policy: args.policy,
         mock: args.mock,
         version_of: args.version_of,
+        about,
     };
     let bar = bytes_bar()?;
     let shown = bar.clone();

@@ -2,19 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use tidegate_catalog::{
     audit::open_entry,
     log::{from_folder, scan},
     note::{BadNote, Verifier},
 };
-use tidegate_node::{auditor, home::Home, parties, table};
+use tidegate_node::{auditor, home::Home, parties};
 use tidegate_protocol::{
     Cost,
     receipt::{Predicate, Statement, entry::Ending},
 };
 
-use crate::show::plain;
+use crate::show::batches;
 
 /// What to show of this party's own log.
 #[derive(Debug, clap::Subcommand)]
@@ -46,20 +45,7 @@ pub(crate) enum Args {
 }
 
 async fn sql(home: &Home, query: Option<&str>, folder: Option<&Path>, out: Option<&Path>) -> anyhow::Result<()> {
-    let batches = auditor::sql::sql(home, folder, query).await?;
-    if let Some(out) = out {
-        return Ok(table::write_batches(&batches, out)?);
-    }
-    let mut shown = Table::new();
-    shown.load_preset(UTF8_FULL_CONDENSED);
-    if let Some(batch) = batches.first() {
-        shown.set_header(batch.schema().fields().iter().map(|field| plain(field.name())));
-    }
-    for row in table::texts(&batches)? {
-        shown.add_row(row.iter().map(|text| plain(text)));
-    }
-    println!("{shown}");
-    Ok(())
+    batches(&auditor::sql::sql(home, folder, query).await?, out)
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {

@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use tidegate_exchange::{bind, blobs::Served, local_address, serve};
+use tidegate_exchange::{Address, bind, blobs::Served, gossip::Swarm, local_address, serve_in};
 use tidegate_node::{
     doctor::missing_walls,
+    finding::{self, Talk},
     home::Home,
     provider::{Known, Provider, Wishes, remembered},
 };
@@ -34,6 +35,15 @@ pub(crate) struct Args {
     /// given more than once.
     #[arg(long = "witness")]
     witnesses: Vec<Known>,
+    /// A peer to hear listings of datasets from, and to tell this owner's to: DID@ip:port. May be given more than once.
+    #[arg(long)]
+    with: Vec<Address>,
+    /// Where others can reach this node, as listings say it: ip:port. If not given: where it listens. May be given more than once.
+    #[arg(long)]
+    reached_at: Vec<SocketAddr>,
+    /// Keep the listings of owners in the address book alone (`tidegate peers`).
+    #[arg(long)]
+    only_known: bool,
 }
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
@@ -45,11 +55,21 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let wishes = Wishes { jobs: args.jobs, per_buyer: args.jobs_per_buyer, queue: args.queue, unwalled: args.without_walls };
     let served = Arc::new(Served::open(&home.blobs()).await?);
     let known = remembered(&home, &args.witnesses)?;
-    let provider = Arc::new(Provider::open(home, served.clone(), wishes, known).await?);
+    let catalogue = Arc::new(finding::open(&home, args.only_known)?);
+    let provider = Arc::new(Provider::open(home, served.clone(), catalogue.clone(), wishes, known).await?);
     let endpoint = bind(&identity, args.listen).await?;
     provider.meet_witnesses(endpoint.clone()).await?;
     let address = local_address(&endpoint, &identity);
-    let router = serve(endpoint, provider.clone(), &served);
+    let swarm = Swarm::new(&endpoint)?;
+    let router = serve_in(endpoint.clone(), provider.clone(), &served, Some(&swarm));
+    let reached = if args.reached_at.is_empty() { address.sockets.clone() } else { args.reached_at };
+    let sockets: Vec<String> = reached.iter().filter(|s| !s.ip().is_unspecified()).map(ToString::to_string).collect();
+    let (talk, owner) = (Talk { catalogue, endpoint, with: args.with }, provider.clone());
+    tokio::spawn(async move {
+        if let Err(e) = talk.run(swarm, || owner.own_listings(&sockets)).await {
+            eprintln!("error: listings are not told any more: {e}");
+        }
+    });
     tokio::spawn(provider.clone().tend());
     tokio::spawn(async move {
         if let Err(e) = provider.recover().await {

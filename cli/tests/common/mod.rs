@@ -137,17 +137,21 @@ impl World {
     }
 
     pub(crate) fn serve_with(&self, environment: &[(&str, &str)]) -> Serving {
-        self.start(environment, &[])
+        self.start("owner", environment, &[])
     }
 
     pub(crate) fn serve_as(&self, args: &[&str]) -> Serving {
-        self.start(&[], args)
+        self.serve_by("owner", args)
     }
 
-    fn start(&self, environment: &[(&str, &str)], args: &[&str]) -> Serving {
-        let file = self.path("address");
+    pub(crate) fn serve_by(&self, who: &str, args: &[&str]) -> Serving {
+        self.start(who, &[], args)
+    }
+
+    fn start(&self, who: &str, environment: &[(&str, &str)], args: &[&str]) -> Serving {
+        let file = self.path(if who == "owner" { "address" } else { "address of another" });
         let _ = std::fs::remove_file(&file);
-        let mut command = self.command("owner");
+        let mut command = self.command(who);
         command.args(["serve", "--address-file"]).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
         command.args(args).envs(environment.iter().copied());
         let mut child = command.spawn().unwrap();

@@ -11,15 +11,15 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::{Store, dataset::Dataset, log, store::Standing};
+use tidegate_catalog::{Store, dataset::Dataset, listings::Catalogue, log, store::Standing};
 use tidegate_exchange::{
     Handler,
     blobs::{ByteRange, Served},
 };
 use tidegate_lockdown as lockdown;
 use tidegate_protocol::{
-    Code, ContentHash, Identity, PeerId, Refusal,
-    frame::{Listing, Reply, Request},
+    Code, ContentHash, Identity, Listing, PeerId, Refusal, Signed,
+    frame::{Published, Reply, Request},
     grant::{self, Action, Ask, Authority},
     limits,
     policy::Access,
@@ -29,7 +29,7 @@ use tidegate_protocol::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    NodeError, fault,
+    NodeError, fault, finding,
     home::Home,
     parties::Parties,
     running,
@@ -63,6 +63,8 @@ pub struct Provider {
     parties: Parties,
     salts: Salts,
     datasets: Vec<Dataset>,
+    /// Others' listings, and this owner's.
+    catalogue: Arc<Catalogue>,
     served: Arc<Served>,
     slots: slots::Slots,
     turns: turns::Turns,
@@ -93,7 +95,13 @@ impl Provider {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub async fn open(home: Home, served: Arc<Served>, wishes: Wishes, known: Vec<Known>) -> Result<Self, NodeError> {
+    pub async fn open(
+        home: Home,
+        served: Arc<Served>,
+        catalogue: Arc<Catalogue>,
+        wishes: Wishes,
+        known: Vec<Known>,
+    ) -> Result<Self, NodeError> {
         let identity = home.identity()?;
         let store = Arc::new(accesses::open_store(&home, &identity).await?);
         spool::take(&home, &store)?;
@@ -131,6 +139,7 @@ impl Provider {
             parties,
             salts,
             datasets,
+            catalogue,
             served,
             slots,
             turns,
@@ -151,6 +160,14 @@ impl Provider {
     pub async fn meet_witnesses(&self, endpoint: tidegate_exchange::Endpoint) -> Result<(), NodeError> {
         self.witnesses.connect(endpoint);
         self.witnesses.meet(&self.store).await
+    }
+
+    /// What this owner tells everybody about its datasets.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn own_listings(&self, sockets: &[String]) -> Result<Vec<Signed<Listing>>, NodeError> {
+        finding::own(&self.datasets, &self.identity, sockets)
     }
 
     fn dataset(&self, id: &ContentHash) -> Result<&Dataset, Refusal> {
@@ -196,10 +213,10 @@ impl Provider {
     }
 
     /// The datasets that `peer` may see.
-    fn listings(&self, peer: PeerId, token: &str) -> Vec<Listing> {
+    fn listings(&self, peer: PeerId, token: &str) -> Vec<Published> {
         let may = |d: &&Dataset| self.admits(d, peer, token, Action::List, &Action::ALL).is_ok();
         let shown = self.datasets.iter().filter(may);
-        shown.map(|d| Listing { manifest: d.record.manifest.clone(), policy: d.record.policy.clone() }).collect()
+        shown.map(|d| Published { manifest: d.record.manifest.clone(), policy: d.record.policy.clone() }).collect()
     }
 
     /// Lets `peer` fetch a dataset's mock rows.
@@ -267,6 +284,9 @@ impl Handler for Provider {
                 Request::Countersign { word } => self.countersigned(peer, word).await.map(Reply::Logged),
                 Request::Replay { entry, grant } => {
                     self.replay(peer, entry, &grant).await.map(|opening| Reply::Opened(Box::new(opening)))
+                }
+                request @ (Request::Reconcile { .. } | Request::Catalogue { .. }) => {
+                    finding::answer(&self.catalogue, request).await.map_err(unavailable)
                 }
                 Request::LogFile { path } => self.log_file(&path).map(Reply::LogFile),
                 Request::AddCheckpoint { .. } | Request::LastCheckpoint { .. } => {

@@ -1,0 +1,160 @@
+//! Listings as other tools read them: MLCommons Croissant 1.0 (<https://docs.mlcommons.org/croissant/docs/croissant-spec.html>), JSON-LD. What Croissant has no
+//! words for is said in `tidegate:` terms, and the signed listing itself is inside, so that what was exported can be taken in again and is checked then.
+
+use serde_json::{Value, json};
+use tidegate_protocol::{Envelope, listing::About};
+
+use super::{CatalogueError, Kept};
+
+/// The record set that a dataset of one table has.
+const ROWS: &str = "dataset";
+
+/// Croissant's own context of version 1.0, and ours.
+fn context() -> Value {
+    json!({
+        "@language": "en",
+        "@vocab": "https://schema.org/",
+        "citeAs": "cr:citeAs",
+        "column": "cr:column",
+        "conformsTo": "dct:conformsTo",
+        "cr": "http://mlcommons.org/croissant/",
+        "data": { "@id": "cr:data", "@type": "@json" },
+        "dataType": { "@id": "cr:dataType", "@type": "@vocab" },
+        "dct": "http://purl.org/dc/terms/",
+        "equivalentProperty": "cr:equivalentProperty",
+        "examples": { "@id": "cr:examples", "@type": "@json" },
+        "extract": "cr:extract",
+        "field": "cr:field",
+        "fileObject": "cr:fileObject",
+        "fileProperty": "cr:fileProperty",
+        "fileSet": "cr:fileSet",
+        "format": "cr:format",
+        "includes": "cr:includes",
+        "isLiveDataset": "cr:isLiveDataset",
+        "jsonPath": "cr:jsonPath",
+        "key": "cr:key",
+        "md5": "cr:md5",
+        "parentField": "cr:parentField",
+        "path": "cr:path",
+        "rai": "http://mlcommons.org/croissant/RAI/",
+        "recordSet": "cr:recordSet",
+        "references": "cr:references",
+        "regex": "cr:regex",
+        "repeated": "cr:repeated",
+        "replace": "cr:replace",
+        "samplingRate": "cr:samplingRate",
+        "sc": "https://schema.org/",
+        "separator": "cr:separator",
+        "source": "cr:source",
+        "subField": "cr:subField",
+        "tidegate": "https://tidegate.dev/ns#",
+        "transform": "cr:transform",
+    })
+}
+
+/// Croissant's type for an Arrow type.
+fn data_type(arrow: &str) -> &'static str {
+    match arrow {
+        "Boolean" => "sc:Boolean",
+        t if t.starts_with("Int") || t.starts_with("UInt") => "sc:Integer",
+        t if t.starts_with("Float") || t.starts_with("Decimal") => "sc:Float",
+        t if t.starts_with("Date") || t.starts_with("Timestamp") => "sc:Date",
+        _ => "sc:Text",
+    }
+}
+
+/// A dataset as Croissant describes it. Nothing of it can be downloaded without a grant: its files are those of a live dataset, without sums.
+///
+/// # Errors
+/// [`CatalogueError`] where the signed listing cannot be written.
+pub fn export(one: &Kept) -> Result<Value, CatalogueError> {
+    let listing = &one.listing;
+    let mut fields = Vec::new();
+    for column in &listing.columns {
+        let bounds =
+            column.lo.zip(column.hi).map(|(lo, hi)| format!("in [{lo}, {hi}]; values outside count as the nearest bound"));
+        let mut field = json!({
+            "@type": "cr:Field",
+            "@id": format!("{ROWS}/{}", column.name),
+            "name": column.name,
+            "description": bounds.unwrap_or_else(|| "no public bounds".into()),
+            "dataType": data_type(&column.arrow),
+            "source": { "fileObject": { "@id": "rows" }, "extract": { "column": column.name } },
+            "tidegate:arrow": column.arrow,
+        });
+        if let Some((lo, hi)) = column.lo.zip(column.hi) {
+            (field["tidegate:lo"], field["tidegate:hi"]) = (json!(lo), json!(hi));
+        }
+        fields.push(field);
+    }
+    let description = match listing.about.description.as_str() {
+        "" => format!("{}, protected by {}: answers are aggregates with differential privacy.", listing.name, listing.unit),
+        text => text.to_owned(),
+    };
+    let mut exported = json!({
+        "@context": context(),
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": listing.name,
+        "description": description,
+        "url": format!("tidegate:{}", listing.population),
+        "identifier": listing.manifest,
+        "version": "1.0.0",
+        "datePublished": listing.published,
+        "dateModified": listing.issued,
+        "expires": listing.expires,
+        "isLiveDataset": true,
+        "creator": { "@type": "sc:Organization", "name": one.owner, "identifier": one.owner },
+        "distribution": [{
+            "@type": "cr:FileObject",
+            "@id": "rows",
+            "name": "rows",
+            "description": "Where the owner's node runs jobs; nobody downloads it without a grant",
+            "contentUrl": format!("tidegate:{}", listing.manifest),
+            "contentSize": format!("{} B", listing.bytes),
+            "encodingFormat": "application/x-parquet",
+        }],
+        "recordSet": [{ "@type": "cr:RecordSet", "@id": ROWS, "name": ROWS, "field": fields }],
+        "tidegate:unit": listing.unit,
+        "tidegate:maxUnits": listing.max_units,
+        "tidegate:kinds": listing.kinds,
+        "tidegate:rho": listing.budget.rho_micro.0 as f64 / 1e6,
+        "tidegate:rhoPerBuyer": listing.per_buyer.rho_micro.0 as f64 / 1e6,
+        "tidegate:sockets": listing.sockets,
+        "tidegate:listing": serde_json::to_string(&one.envelope).map_err(|e| CatalogueError::Query(e.to_string()))?,
+    });
+    if !listing.about.keywords.is_empty() {
+        exported["keywords"] = json!(listing.about.keywords);
+    }
+    if !listing.about.license.is_empty() {
+        exported["license"] = json!(listing.about.license);
+    }
+    Ok(exported)
+}
+
+/// The signed listing inside of what was exported. It is not checked here.
+///
+/// # Errors
+/// [`CatalogueError::Query`] where there is none.
+pub fn import(croissant: &Value) -> Result<Envelope, CatalogueError> {
+    let none = || {
+        CatalogueError::Query("no `tidegate:listing` inside: only what was exported from a catalogue can be taken in; to publish your own rows with this description use `publish --croissant`".into())
+    };
+    serde_json::from_str(croissant["tidegate:listing"].as_str().ok_or_else(none)?)
+        .map_err(|e| CatalogueError::Query(format!("`tidegate:listing`: {e}")))
+}
+
+/// What any Croissant file says in words, for a dataset that is to be published.
+pub fn about(croissant: &Value) -> About {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Array(several) => several.first().and_then(Value::as_str).unwrap_or_default().to_owned(),
+        other => other["@id"].as_str().or(other["url"].as_str()).unwrap_or_default().to_owned(),
+    };
+    let keywords = match &croissant["keywords"] {
+        Value::Array(words) => words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::String(words) => words.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect(),
+        _ => vec![],
+    };
+    About { description: text(&croissant["description"]), keywords, license: text(&croissant["license"]) }
+}

@@ -1,0 +1,320 @@
+//! The catalogue: others' listings, as many as were heard and are still good, so that data is found without a server.
+//!
+//! One SQLite file, which a running node and its owner's commands share. Every listing that goes in is signed by the owner that it names and checked
+//! ([`tidegate_protocol::Listing::check`]); of one owner and population the latest counts, one owner has a bounded number, and so has the whole.
+//! [`reconcile`] brings two catalogues together, [`croissant`] writes and reads listings as other tools do, [`query`] is SQL over them.
+
+pub mod croissant;
+pub mod query;
+pub mod reconcile;
+mod search;
+
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tidegate_protocol::{
+    ContentHash, Envelope, PeerId, Signed,
+    dsse::BadDocument,
+    limits,
+    listing::{BadListing, Listing},
+};
+
+/// Form of the file. A file of another form is begun anew: what is lost is heard again.
+const FORM: i64 = 1;
+
+/// A listing was not taken, or the catalogue failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogueError {
+    /// Its signature or form.
+    #[error(transparent)]
+    Document(#[from] BadDocument),
+    /// A field.
+    #[error(transparent)]
+    Listing(#[from] BadListing),
+    /// Its owner has as many as one may have.
+    #[error("{0} has as many listings here as one owner may have")]
+    Quota(PeerId),
+    /// Owners that are not on the list of those who are heard.
+    #[error("{0} is not among the owners whose listings are kept here")]
+    NotHeard(PeerId),
+    /// There are as many as are kept.
+    #[error("the catalogue is full")]
+    Full,
+    /// Not found.
+    #[error("no listing {0:?} here. See `tidegate catalog search`, or hear more with `tidegate catalog sync --from PEER`")]
+    None(String),
+    /// The file.
+    #[error("the catalogue's file: {0}")]
+    File(#[from] rusqlite::Error),
+    /// A message of another's reconciliation.
+    #[error("the reconciliation: {0}")]
+    Reconciliation(String),
+    /// Arrow or a query.
+    #[error("{0}")]
+    Query(String),
+}
+
+/// A listing that is kept: its signature was checked when it came.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Whose dataset it is.
+    pub owner: PeerId,
+    /// Its id.
+    pub id: ContentHash,
+    /// What it says.
+    pub listing: Listing,
+    /// As it was signed.
+    pub envelope: Envelope,
+}
+
+/// The listings that this party has heard.
+pub struct Catalogue {
+    db: Mutex<Connection>,
+    /// What is answered to those who reconcile, made anew now and then.
+    ids: Mutex<Option<reconcile::Ids>>,
+    /// The only owners whose listings are kept; everybody's, where it is empty.
+    heard: Vec<PeerId>,
+}
+
+impl std::fmt::Debug for Catalogue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Catalogue")
+    }
+}
+
+const TABLES: &str = "
+    CREATE TABLE listings (
+        row INTEGER PRIMARY KEY,
+        id BLOB NOT NULL UNIQUE,
+        owner BLOB NOT NULL,
+        population BLOB NOT NULL,
+        manifest BLOB NOT NULL,
+        name TEXT NOT NULL,
+        issued INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        envelope TEXT NOT NULL,
+        UNIQUE (owner, population)
+    );
+    CREATE INDEX by_end ON listings (expires);
+    CREATE VIRTUAL TABLE words USING fts5(name, keywords, description, columns, content = '', contentless_delete = 1, prefix = '2 3');
+";
+
+impl Catalogue {
+    /// Opens (or makes) the file at `path`, for the listings of `heard` alone, or of everybody where that is empty.
+    ///
+    /// # Errors
+    /// [`CatalogueError::File`].
+    pub fn open(path: &Path, heard: Vec<PeerId>) -> Result<Self, CatalogueError> {
+        let mut db = Connection::open(path)?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        // What a crash loses is heard again: it need not be durable, only whole.
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "OFF")?;
+        let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        if tx.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? != FORM {
+            tx.execute_batch("DROP TABLE IF EXISTS listings; DROP TABLE IF EXISTS words;")?;
+            tx.execute_batch(TABLES)?;
+            tx.pragma_update(None, "user_version", FORM)?;
+        }
+        tx.commit()?;
+        Ok(Self { db: Mutex::new(db), ids: Mutex::default(), heard })
+    }
+
+    fn db(&self) -> MutexGuard<'_, Connection> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks a listing, as it was heard at `now`.
+    ///
+    /// # Errors
+    /// [`CatalogueError`].
+    pub fn check(&self, envelope: Envelope, now: SystemTime) -> Result<Signed<Listing>, CatalogueError> {
+        if envelope.payload.len() > limits::LISTING_BYTES * 3 / 2 {
+            return Err(BadListing { field: "listing", why: "is too long" }.into());
+        }
+        let listing = Signed::<Listing>::open(envelope)?;
+        listing.body().check(now)?;
+        if !self.heard.is_empty() && !self.heard.contains(&listing.signer()) {
+            return Err(CatalogueError::NotHeard(listing.signer()));
+        }
+        Ok(listing)
+    }
+
+    /// Takes checked listings, all at once; says how many were new, and why the first of those that were not taken was not.
+    ///
+    /// # Errors
+    /// [`CatalogueError::File`]; nothing was taken then.
+    pub fn take(&self, listings: &[Signed<Listing>], now: SystemTime) -> Result<(u64, Option<CatalogueError>), CatalogueError> {
+        let mut db = self.db();
+        let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        expire(&tx, now)?;
+        let mut all: i64 = tx.query_row("SELECT count(*) FROM listings", [], |row| row.get(0))?;
+        let (mut new, mut refused) = (0, None);
+        for listing in listings {
+            match put(&tx, listing, all) {
+                Ok(0) => {}
+                Ok(more) => (new, all) = (new + 1, all + more - 1),
+                Err(CatalogueError::File(e)) => return Err(e.into()),
+                Err(e) => refused = refused.or(Some(e)),
+            }
+        }
+        tx.commit()?;
+        Ok((new, refused))
+    }
+
+    /// Forgets what is over.
+    ///
+    /// # Errors
+    /// [`CatalogueError::File`].
+    pub fn expire(&self, now: SystemTime) -> Result<(), CatalogueError> {
+        expire(&self.db(), now)
+    }
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// [`CatalogueError::File`].
+    pub fn len(&self) -> Result<u64, CatalogueError> {
+        Ok(self.db().query_row("SELECT count(*) FROM listings", [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// Whether there are none.
+    ///
+    /// # Errors
+    /// [`CatalogueError::File`].
+    pub fn is_empty(&self) -> Result<bool, CatalogueError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Those that are still good at `now`, by their ids, in no order; others are left out.
+    ///
+    /// # Errors
+    /// [`CatalogueError::File`].
+    pub fn of(&self, ids: &[ContentHash], now: SystemTime) -> Result<Vec<Envelope>, CatalogueError> {
+        let db = self.db();
+        let mut found = db.prepare_cached("SELECT envelope FROM listings WHERE id = ?1 AND expires > ?2")?;
+        let mut envelopes = Vec::new();
+        for id in ids {
+            let text: Option<String> = found.query_row(params![id.0, nanoseconds(now)], |row| row.get(0)).optional()?;
+            envelopes.extend(text.and_then(|text| serde_json::from_str(&text).ok()));
+        }
+        Ok(envelopes)
+    }
+
+    /// Each that is still good at `now`.
+    ///
+    /// # Errors
+    /// [`CatalogueError`], or what `each` returns.
+    pub fn each(&self, now: SystemTime, mut each: impl FnMut(Kept) -> Result<(), CatalogueError>) -> Result<(), CatalogueError> {
+        let db = self.db();
+        let mut all = db.prepare("SELECT owner, id, envelope FROM listings WHERE expires > ?1 ORDER BY issued DESC, id")?;
+        let rows = all.query_map(params![nanoseconds(now)], row)?;
+        rows.into_iter().try_for_each(|row| each(kept(row?)?))
+    }
+
+    /// The one of this name, or of whose id, manifest's or population's this is the beginning; of several the latest.
+    ///
+    /// # Errors
+    /// [`CatalogueError::None`].
+    pub fn find(&self, word: &str, now: SystemTime) -> Result<Kept, CatalogueError> {
+        let none = || CatalogueError::None(word.chars().take(80).collect());
+        // A few characters begin too many of them.
+        let is_id = word.len() >= 6 && word.len() <= 64 && word.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
+        let beginning = if is_id { format!("{word}%") } else { String::new() };
+        let db = self.db();
+        let mut found = db.prepare_cached(
+            "SELECT owner, id, envelope FROM listings WHERE expires > ?1 AND (name = ?2 OR lower(hex(id)) LIKE ?3
+             OR lower(hex(manifest)) LIKE ?3 OR lower(hex(population)) LIKE ?3) ORDER BY issued DESC, id LIMIT 1",
+        )?;
+        let row = found.query_row(params![nanoseconds(now), word, beginning], row).optional()?;
+        kept(row.ok_or_else(none)?)
+    }
+}
+
+/// Owner, id and envelope.
+type Row = (PeerId, ContentHash, String);
+
+fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let owner = PeerId::from_bytes(row.get(0)?)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, e.into()))?;
+    Ok((owner, ContentHash(row.get(1)?), row.get(2)?))
+}
+
+/// A listing that lies in the file: it was checked when it came, and whoever can write there can do worse.
+fn kept((owner, id, text): Row) -> Result<Kept, CatalogueError> {
+    let form = |e: &dyn std::fmt::Display| BadDocument::Form(e.to_string());
+    let envelope: Envelope = serde_json::from_str(&text).map_err(|e| form(&e))?;
+    let payload = STANDARD.decode(&envelope.payload).map_err(|e| form(&e))?;
+    Ok(Kept { owner, id, listing: serde_json::from_slice(&payload).map_err(|e| form(&e))?, envelope })
+}
+
+fn nanoseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn remove(db: &Connection, row: i64) -> Result<(), CatalogueError> {
+    db.prepare_cached("DELETE FROM words WHERE rowid = ?1")?.execute(params![row])?;
+    db.prepare_cached("DELETE FROM listings WHERE row = ?1")?.execute(params![row])?;
+    Ok(())
+}
+
+fn expire(db: &Connection, now: SystemTime) -> Result<(), CatalogueError> {
+    let over: Vec<i64> = {
+        let mut over = db.prepare_cached("SELECT row FROM listings WHERE expires <= ?1")?;
+        over.query_map(params![nanoseconds(now)], |row| row.get(0))?.collect::<Result<_, _>>()?
+    };
+    over.into_iter().try_for_each(|row| remove(db, row))
+}
+
+/// Puts a listing in: 0 where it is no news, 1 where it takes another's place, 2 where it is one more.
+fn put(db: &Connection, listing: &Signed<Listing>, all: i64) -> Result<i64, CatalogueError> {
+    let (owner, body) = (listing.signer(), listing.body());
+    let before: Option<(i64, i64)> = db
+        .prepare_cached("SELECT row, issued FROM listings WHERE owner = ?1 AND population = ?2")?
+        .query_row(params![owner.as_bytes(), body.population.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if before.is_some_and(|(_, issued)| issued >= body.order()) {
+        return Ok(0);
+    }
+    match before {
+        Some((row, _)) => remove(db, row)?,
+        None => {
+            let of_owner: i64 = db
+                .prepare_cached("SELECT count(*) FROM listings WHERE owner = ?1")?
+                .query_row(params![owner.as_bytes()], |row| row.get(0))?;
+            if of_owner >= limits::LISTINGS_PER_OWNER as i64 {
+                return Err(CatalogueError::Quota(owner));
+            }
+            if all >= limits::LISTINGS as i64 {
+                return Err(CatalogueError::Full);
+            }
+        }
+    }
+    let envelope = listing.envelope().to_canonical()?;
+    let envelope = String::from_utf8(envelope).map_err(|e| BadDocument::Form(e.to_string()))?;
+    db.prepare_cached(
+        "INSERT INTO listings (id, owner, population, manifest, name, issued, expires, envelope) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        listing.id().0,
+        owner.as_bytes(),
+        body.population.0,
+        body.manifest.0,
+        body.name,
+        body.order(),
+        body.ends(),
+        envelope
+    ])?;
+    let columns: Vec<&str> = body.columns.iter().map(|column| column.name.as_str()).collect();
+    db.prepare_cached("INSERT INTO words (rowid, name, keywords, description, columns) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
+        params![db.last_insert_rowid(), body.name, body.about.keywords.join(" "), body.about.description, columns.join(" "),],
+    )?;
+    Ok(if before.is_some() { 1 } else { 2 })
+}

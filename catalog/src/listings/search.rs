@@ -1,0 +1,54 @@
+//! Words: listings that have all of them, the best match first (BM25, as SQLite's FTS5 has it; a name counts most, then keywords).
+
+use std::time::SystemTime;
+
+use rusqlite::params;
+
+use super::{Catalogue, CatalogueError, Kept, kept, nanoseconds, row};
+
+/// Most words of a search.
+const WORDS: usize = 16;
+
+/// A text of words as FTS5 takes it: each word quoted, so that none is an operator, and taken as the beginning of one.
+fn expression(words: &str) -> String {
+    let words = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(WORDS);
+    words.map(|word| format!("\"{word}\"*")).collect::<Vec<_>>().join(" ")
+}
+
+impl Catalogue {
+    /// The listings, good at `now`, that have all of these words or words that begin like them; the best first, `most` at most. Where no word is
+    /// given, the latest.
+    ///
+    /// # Errors
+    /// [`CatalogueError`].
+    pub fn search(&self, words: &str, now: SystemTime, most: usize) -> Result<Vec<Kept>, CatalogueError> {
+        let (expression, most) = (expression(words), i64::try_from(most).unwrap_or(i64::MAX));
+        let db = self.db();
+        let rows: Vec<_> = if expression.is_empty() {
+            let mut all = db.prepare_cached(
+                "SELECT owner, id, envelope FROM listings WHERE expires > ?1 ORDER BY issued DESC, id LIMIT ?2",
+            )?;
+            all.query_map(params![nanoseconds(now), most], row)?.collect::<Result<_, _>>()?
+        } else {
+            let mut found = db.prepare_cached(
+                "SELECT owner, id, envelope FROM words JOIN listings ON listings.row = words.rowid
+                 WHERE words MATCH ?1 AND expires > ?2 ORDER BY bm25(words, 8.0, 4.0, 1.0, 2.0), id LIMIT ?3",
+            )?;
+            found.query_map(params![expression, nanoseconds(now), most], row)?.collect::<Result<_, _>>()?
+        };
+        rows.into_iter().map(kept).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_is_an_operator() {
+        assert_eq!(expression("heart failure"), "\"heart\"* \"failure\"*");
+        assert_eq!(expression("a\" OR NOT (b) NEAR:c* ^x --"), "\"a\"* \"OR\"* \"NOT\"* \"b\"* \"NEAR\"* \"c\"* \"x\"*");
+        assert_eq!(expression(" \"*\" "), "");
+        assert_eq!(expression(&"w ".repeat(100)).matches('w').count(), WORDS);
+    }
+}

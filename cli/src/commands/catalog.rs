@@ -1,0 +1,218 @@
+//! `tidegate catalog`
+
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use tidegate_catalog::{
+    listings::{Catalogue, Kept, croissant, query},
+    query::over,
+};
+use tidegate_exchange::bind;
+use tidegate_node::{Address, book::Book, finding, home::Home};
+use tidegate_protocol::Envelope;
+
+use crate::show::{batches, plain, price};
+
+/// What this party has heard of. A node hears more while it runs (`tidegate serve --with PEER`); `sync` asks one peer.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Args {
+    /// Datasets with all of these words in name, keywords, description or columns; the best match first, the latest where no word is given.
+    Search {
+        /// Words, or how they begin.
+        words: Vec<String>,
+        /// Most that are shown.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// Print JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One of them, whole: columns and bounds, price, where it is.
+    Show {
+        /// Its name, or how its id or its manifest's begins.
+        dataset: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Answer a query over the table `listings`, a row a column of a dataset; or write all of it to a file.
+    Sql {
+        /// As `SELECT DISTINCT name, rho_per_buyer FROM listings WHERE column = 'age'`; all rows where none is given.
+        query: Option<String>,
+        /// Write the answer to a file that ends in .parquet, .arrow, .csv or .json, for other tools.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Ask a peer for what it has and this party lacks.
+    Sync {
+        /// The peer's address, as `tidegate serve` prints it, or its name in the address book.
+        #[arg(long)]
+        from: String,
+        /// Keep the listings of owners in the address book alone.
+        #[arg(long)]
+        only_known: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write one of them for others: as it was signed, or as MLCommons Croissant.
+    Export {
+        /// Its name, or how its id or its manifest's begins.
+        dataset: String,
+        /// JSON-LD, which other tools read.
+        #[arg(long)]
+        croissant: bool,
+        /// The file; the terminal, if not given.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Take in what was exported, after its signature was checked.
+    Import {
+        /// The file, of either form.
+        file: PathBuf,
+    },
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let now = SystemTime::now();
+    let catalogue = |only_known| finding::open(home, only_known);
+    match args {
+        Args::Search { words, limit, json } => {
+            let (catalogue, book) = (catalogue(false)?, Book::open(home)?);
+            let found = catalogue.search(&words.join(" "), now, limit)?;
+            for one in &found {
+                if json {
+                    println!("{}", serde_json::json!({ "owner": one.owner, "id": one.id, "listing": one.listing }));
+                } else {
+                    line(one, &book);
+                }
+            }
+            if found.is_empty() && !json {
+                println!("nothing found among {} listings; hear more with `tidegate catalog sync --from PEER`", catalogue.len()?);
+            }
+        }
+        Args::Show { dataset, json } => {
+            let one = catalogue(false)?.find(&dataset, now)?;
+            if json {
+                println!("{}", serde_json::json!({ "owner": one.owner, "id": one.id, "listing": one.listing }));
+            } else {
+                whole(&one, &Book::open(home)?);
+            }
+        }
+        Args::Sql { query, out } => {
+            let mut found = vec![query::table(&catalogue(false)?, now)?];
+            if let Some(query) = query {
+                found = over(query::TABLE, query::schema(), found, &query).await?;
+            }
+            batches(&found, out.as_deref())?;
+        }
+        Args::Sync { from, only_known, json } => {
+            let from = Book::open(home)?.address(&from)?;
+            sync(home, catalogue(only_known)?, &from, json).await?;
+        }
+        Args::Export { dataset, croissant, out } => {
+            let one = catalogue(false)?.find(&dataset, now)?;
+            let text = match croissant {
+                true => serde_json::to_string_pretty(&croissant::export(&one)?)?,
+                false => serde_json::to_string_pretty(&one.envelope)?,
+            };
+            match out {
+                Some(path) => std::fs::write(&path, text).with_context(|| path.display().to_string())?,
+                None => println!("{text}"),
+            }
+        }
+        Args::Import { file } => {
+            let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            let value: serde_json::Value = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+            let envelope = match serde_json::from_value::<Envelope>(value.clone()) {
+                Ok(envelope) => envelope,
+                Err(_) => croissant::import(&value)?,
+            };
+            let catalogue = catalogue(false)?;
+            let listing = catalogue.check(envelope, now)?;
+            let (new, refused) = catalogue.take(std::slice::from_ref(&listing), now)?;
+            if let Some(why) = refused {
+                return Err(why.into());
+            }
+            let what = if new > 0 { "taken in" } else { "nothing new" };
+            println!("{}, signed by {}: {what}", plain(&listing.body().name), listing.signer());
+        }
+    }
+    Ok(())
+}
+
+async fn sync(home: &Home, catalogue: Catalogue, from: &Address, json: bool) -> anyhow::Result<()> {
+    let place = if from.sockets.iter().all(|s| s.ip().is_loopback()) { "127.0.0.1:0" } else { "0.0.0.0:0" };
+    let endpoint = bind(&home.identity()?, place.parse()?).await?;
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} listings, {elapsed}")?);
+    let mut report = |came, all| {
+        bar.set_length(all);
+        bar.set_position(came);
+    };
+    let catalogue = Arc::new(catalogue);
+    let synced = tokio::select! {
+        synced = finding::sync(&endpoint, &catalogue, from, &mut report) => synced,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped; what came is kept, and the same command goes on"),
+    };
+    bar.finish_and_clear();
+    endpoint.close().await;
+    let synced = synced?;
+    if json {
+        println!("{}", serde_json::to_string(&synced)?);
+    } else {
+        println!("{} listings were lacking here, {} are kept; {} in all", synced.asked, synced.new, catalogue.len()?);
+    }
+    Ok(())
+}
+
+fn owner(one: &Kept, book: &Book) -> String {
+    book.name_of(&one.owner).map_or_else(|| one.owner.to_string(), |name| format!("{name} ({})", one.owner.short()))
+}
+
+fn line(one: &Kept, book: &Book) {
+    let listing = &one.listing;
+    println!("{}  {}  of {}", plain(&listing.name), listing.manifest.short(), owner(one, book));
+    let description: String = listing.about.description.chars().take(160).collect();
+    if !description.is_empty() {
+        println!("  {}", plain(&description));
+    }
+    let columns: Vec<_> = listing.columns.iter().take(12).map(|column| plain(&column.name)).collect();
+    let more = if listing.columns.len() > columns.len() { ", …" } else { "" };
+    println!("  {}{more}; one buyer may spend {}", columns.join(", "), price(listing.per_buyer, listing.delta_femto));
+}
+
+fn whole(one: &Kept, book: &Book) {
+    let listing = &one.listing;
+    println!("{}", plain(&listing.name));
+    for (what, text) in [
+        ("owner", owner(one, book)),
+        ("address", listing.address(&one.owner).unwrap_or_else(|| "not said".into())),
+        ("about", listing.about.description.clone()),
+        ("keywords", listing.about.keywords.join(", ")),
+        ("licence", listing.about.license.clone()),
+        ("manifest", listing.manifest.to_string()),
+        ("population", listing.population.to_string()),
+        ("published", listing.published.clone()),
+        ("good until", listing.expires.clone()),
+        ("unit", format!("{}, at most {} of them, {} rows each in a group", listing.unit, listing.max_units, listing.max_rows)),
+        ("jobs", format!("{:?}", listing.kinds).to_lowercase()),
+        (
+            "budget",
+            format!(
+                "{}, of which one buyer may spend {}",
+                price(listing.budget, listing.delta_femto),
+                price(listing.per_buyer, listing.delta_femto)
+            ),
+        ),
+        ("mock rows", listing.mock.as_ref().map_or_else(|| "none".into(), |mock| format!("{} bytes", mock.bytes))),
+    ] {
+        if !text.is_empty() {
+            println!("  {what:<11}{}", plain(&text));
+        }
+    }
+    for column in &listing.columns {
+        let bounds = column.lo.zip(column.hi).map(|(lo, hi)| format!(" in [{lo}, {hi}]"));
+        println!("  column     {}: {}{}", plain(&column.name), plain(&column.arrow), bounds.unwrap_or_default());
+    }
+}

@@ -1,0 +1,269 @@
+//! Finding data: this party's catalogue, what it tells of its own datasets, and how it hears of others'.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::{StreamExt as _, stream};
+use tidegate_catalog::{
+    dataset::Dataset,
+    listings::{Catalogue, CatalogueError},
+};
+use tidegate_exchange::{
+    Address, Endpoint, NetError, ask,
+    gossip::{Heard, Swarm},
+};
+use tidegate_protocol::{
+    ContentHash, Envelope, Identity, Listing, Signed,
+    frame::{Reply, Request},
+    limits,
+    listing::LIFETIME,
+    policy::Access,
+};
+
+use crate::{NodeError, book::Book, home::Home};
+
+/// The gossip that listings are told in.
+const TOPIC: &str = "listings";
+/// How often listings are signed anew: several times within their lifetime.
+const RENEW: Duration = Duration::from_secs(LIFETIME.as_secs() / 4);
+/// How often the peers that were named are asked for what was missed.
+const CATCH_UP: Duration = Duration::from_secs(600);
+/// How long it stays away where it could not follow.
+const REJOIN: Duration = Duration::from_secs(2);
+/// Requests for listings that are under way at the same time.
+const AT_ONCE: usize = 4;
+
+impl From<CatalogueError> for NodeError {
+    fn from(e: CatalogueError) -> Self {
+        Self::File(e.to_string())
+    }
+}
+
+/// Where the catalogue lies.
+fn path(home: &Home) -> PathBuf {
+    home.path().join("catalogue.sqlite")
+}
+
+/// This party's catalogue; of owners in its address book alone, where that is wanted.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn open(home: &Home, only_known: bool) -> Result<Catalogue, NodeError> {
+    let heard = match only_known {
+        false => vec![],
+        true => {
+            let known: Vec<_> = Book::open(home)?.keys().collect();
+            if known.is_empty() {
+                return Err(NodeError::File("the address book is empty: nobody would be heard. See `tidegate peers add`".into()));
+            }
+            known
+        }
+    };
+    Ok(Catalogue::open(&path(home), heard)?)
+}
+
+/// The listings of an owner's datasets that everybody may see: of each population the latest version.
+///
+/// # Errors
+/// [`NodeError`] where one cannot be signed.
+pub fn own(datasets: &[Dataset], identity: &Identity, sockets: &[String]) -> Result<Vec<Signed<Listing>>, NodeError> {
+    let now = SystemTime::now();
+    let last = |d: &&Dataset| {
+        let later = datasets.iter().rev().find(|other| other.manifest.body().population == d.manifest.body().population);
+        later.is_some_and(|later| later.manifest.id() == d.manifest.id())
+    };
+    let open = |d: &&Dataset| d.policy.body().list == Access::Anybody && d.manifest.signer() == identity.id();
+    let listed = datasets.iter().filter(open).filter(last);
+    let sign = |d: &Dataset| {
+        let listing = Listing::of(&d.manifest, d.policy.body(), sockets.to_vec(), now);
+        listing.check(now).map_err(|e| NodeError::File(format!("{}: {e}", d.manifest.body().name)))?;
+        Ok(Signed::sign(listing, identity)?)
+    };
+    listed.map(sign).collect()
+}
+
+/// What came of asking a peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Synced {
+    /// Listings that were lacking here.
+    pub asked: u64,
+    /// Of those, how many are kept now.
+    pub new: u64,
+}
+
+/// Asks `from` for the listings that it has and this party lacks. `report` is told how many of them came.
+///
+/// # Errors
+/// [`NodeError`]; what came before stays.
+pub async fn sync(
+    endpoint: &Endpoint,
+    catalogue: &Arc<Catalogue>,
+    from: &Address,
+    report: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<Synced, NodeError> {
+    let unexpected = || NodeError::Unverified("the peer answered something else than what was asked".into());
+    let asking = catalogue.clone();
+    let begun = blocking(move || asking.reconcile(SystemTime::now())).await?;
+    let (mut reconciliation, mut next) = (begun.0, Some(begun.1));
+    let mut lacking: Vec<ContentHash> = Vec::new();
+    while let Some(message) = next.take() {
+        let message = STANDARD.encode(message);
+        let Reply::Reconciled(reply) = answered(ask(endpoint, from, &Request::Reconcile { message }, &[]).await?)? else {
+            return Err(unexpected());
+        };
+        let reply = STANDARD.decode(reply).map_err(|_| unexpected())?;
+        let (more, following) = reconciliation.read(&reply)?;
+        lacking.extend(more);
+        if lacking.len() > limits::LISTINGS {
+            return Err(NodeError::Unverified("the peer has more listings than are kept anywhere".into()));
+        }
+        next = following;
+    }
+    let mut synced = Synced { asked: lacking.len() as u64, new: 0 };
+    let batches = lacking.chunks(limits::LISTINGS_PER_REPLY).map(<[ContentHash]>::to_vec).collect::<Vec<_>>();
+    let mut coming = stream::iter(batches)
+        .map(|ids| async move {
+            let reply = answered(ask(endpoint, from, &Request::Catalogue { ids }, &[]).await?)?;
+            let Reply::Catalogue(envelopes) = reply else { return Err(unexpected()) };
+            if envelopes.len() > limits::LISTINGS_PER_REPLY {
+                return Err(unexpected());
+            }
+            let catalogue = catalogue.clone();
+            // Signatures of one batch are checked while others come.
+            blocking(move || Ok(checked(&catalogue, envelopes))).await
+        })
+        .buffer_unordered(AT_ONCE);
+    let mut came = 0;
+    while let Some(batch) = coming.next().await {
+        let (batch, catalogue) = (batch?, catalogue.clone());
+        came += batch.len() as u64;
+        let (new, refused) = blocking(move || catalogue.take(&batch, SystemTime::now())).await?;
+        if let Some(why) = refused {
+            tracing::debug!("of {from}: {why}");
+        }
+        synced.new += new;
+        report(came, synced.asked);
+    }
+    Ok(synced)
+}
+
+/// Those that are what they say; others are a peer's mistake, or its mischief, and are left out.
+fn checked(catalogue: &Catalogue, envelopes: Vec<Envelope>) -> Vec<Signed<Listing>> {
+    let now = SystemTime::now();
+    let check = |envelope| catalogue.check(envelope, now).inspect_err(|e| tracing::debug!("heard: {e}")).ok();
+    envelopes.into_iter().filter_map(check).collect()
+}
+
+fn answered(reply: Reply) -> Result<Reply, NodeError> {
+    match reply {
+        Reply::Refused(refusal) => Err(NodeError::Refused(refusal)),
+        reply => Ok(reply),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, CatalogueError> + Send + 'static) -> Result<T, NodeError> {
+    Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)
+}
+
+/// Answers others' questions about this party's catalogue.
+pub(crate) async fn answer(catalogue: &Arc<Catalogue>, request: Request) -> Result<Reply, NodeError> {
+    let (catalogue, now) = (catalogue.clone(), SystemTime::now());
+    match request {
+        Request::Reconcile { message } => {
+            let message = STANDARD.decode(message).unwrap_or_default();
+            blocking(move || catalogue.answer(&message, now)).await.map(|reply| Reply::Reconciled(STANDARD.encode(reply)))
+        }
+        Request::Catalogue { mut ids } => {
+            ids.truncate(limits::LISTINGS_PER_REPLY);
+            blocking(move || catalogue.of(&ids, now)).await.map(Reply::Catalogue)
+        }
+        _ => Err(NodeError::Unverified("no question about the catalogue".into())),
+    }
+}
+
+/// A node's part in the gossip of listings.
+#[derive(Debug)]
+pub struct Talk {
+    /// This party's catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// Over which it asks peers.
+    pub endpoint: Endpoint,
+    /// Whom to begin with.
+    pub with: Vec<Address>,
+}
+
+impl Talk {
+    /// Tells what `own` gives, again and again, and hears what others tell, for as long as this is run.
+    ///
+    /// # Errors
+    /// [`NodeError::Net`] where there is no gossip to take part in.
+    pub async fn run(self, swarm: Swarm, own: impl Fn() -> Result<Vec<Signed<Listing>>, NodeError>) -> Result<(), NodeError> {
+        let (mut teller, mut listener) = swarm.join(TOPIC, &self.with).await?;
+        let mut renew = tokio::time::interval(RENEW);
+        let mut catch_up = tokio::time::interval(CATCH_UP);
+        let mut mine = Vec::new();
+        loop {
+            let tell = tokio::select! {
+                heard = listener.next() => match heard {
+                    Some(Heard::Message(message)) => {
+                        self.hear(&message).await;
+                        false
+                    }
+                    Some(Heard::Neighbour) => true,
+                    // Whoever says too much for others to follow must not end this.
+                    None => {
+                        tokio::time::sleep(REJOIN).await;
+                        (teller, listener) = swarm.join(TOPIC, &self.with).await?;
+                        true
+                    }
+                },
+                _ = renew.tick() => {
+                    mine = own()?;
+                    let (catalogue, listings) = (self.catalogue.clone(), mine.clone());
+                    blocking(move || catalogue.take(&listings, SystemTime::now())).await?;
+                    true
+                }
+                _ = catch_up.tick() => {
+                    self.catch_up().await;
+                    false
+                }
+            };
+            for listing in mine.iter().filter(|_| tell) {
+                match listing.envelope().to_canonical() {
+                    Ok(message) => drop(teller.tell(message).await.inspect_err(|e| tracing::debug!("{e}"))),
+                    Err(e) => tracing::error!("a listing cannot be told: {e}"),
+                }
+            }
+        }
+    }
+
+    async fn catch_up(&self) {
+        for peer in &self.with {
+            match sync(&self.endpoint, &self.catalogue, peer, &mut |_, _| {}).await {
+                Ok(synced) => {
+                    tracing::info!("{peer} had {} listings that were lacking here, {} are kept", synced.asked, synced.new)
+                }
+                Err(NodeError::Net(NetError::Unreachable { .. })) => tracing::debug!("{peer} is not there"),
+                Err(e) => tracing::warn!("{peer}: {e}"),
+            }
+        }
+    }
+
+    async fn hear(&self, message: &[u8]) {
+        // Anybody may say anything.
+        let Ok(envelope) = Envelope::from_canonical_unchecked(message) else { return };
+        let catalogue = self.catalogue.clone();
+        let heard = blocking(move || {
+            let now = SystemTime::now();
+            let listing = catalogue.check(envelope, now)?;
+            catalogue.take(&[listing], now).and_then(|(new, refused)| refused.map_or(Ok(new), Err))
+        });
+        if let Err(e) = heard.await {
+            tracing::debug!("heard: {e}");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! A listing: what an owner tells everybody about a dataset, so that it is found. Signed, and good for a while only.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ContentHash, Cost, PeerId, Signed,
+    cost::FemtoDelta,
+    dsse::Document,
+    limits,
+    manifest::{DataFile, Manifest},
+    policy::{Access, JobKind, Policy},
+};
+
+/// How long a listing is good for. Its owner signs another long before.
+pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// What people are told of a dataset, in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// What it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<String>,
+    /// Under which licence results may be used: a name or an address.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub license: String,
+}
+
+impl About {
+    /// Whether nothing is told.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Sizes, and no characters that lie about what is shown.
+    ///
+    /// # Errors
+    /// [`BadListing`] naming the field.
+    pub fn check(&self) -> Result<(), BadListing> {
+        text("description", &self.description, limits::DESCRIPTION_BYTES)?;
+        text("license", &self.license, limits::NAME_BYTES)?;
+        if self.keywords.len() > limits::KEYWORDS {
+            return Err(BadListing { field: "keywords", why: "there are too many" });
+        }
+        self.keywords.iter().try_for_each(|word| text("keywords", word, limits::NAME_BYTES))
+    }
+}
+
+/// A column as a listing has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListedColumn {
+    /// Name, with the table's before it where there are several.
+    pub name: String,
+    /// Arrow data type in arrow-rs's text form.
+    pub arrow: String,
+    /// Public lower bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lo: Option<f64>,
+    /// Public upper bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hi: Option<f64>,
+}
+
+/// What an owner tells everybody about a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listing {
+    /// Version of this format.
+    pub version: u32,
+    /// The dataset's name.
+    pub name: String,
+    /// In words.
+    #[serde(default, skip_serializing_if = "About::is_empty")]
+    pub about: About,
+    /// Id of the manifest.
+    pub manifest: ContentHash,
+    /// Its population.
+    pub population: ContentHash,
+    /// When that version was published, RFC 3339.
+    pub published: String,
+    /// When this listing was signed, RFC 3339. A later one of the same owner and population takes its place.
+    pub issued: String,
+    /// Until when it is good, RFC 3339.
+    pub expires: String,
+    /// Whose privacy is protected: the unit's column.
+    pub unit: String,
+    /// Most units there can be: public, whatever the rows are.
+    pub max_units: u64,
+    /// Most rows of one of them that count in a group.
+    pub max_rows: u32,
+    /// The columns that jobs see, as many as there is room for.
+    pub columns: Vec<ListedColumn>,
+    /// Engines.
+    pub kinds: Vec<JobKind>,
+    /// The population's budget.
+    pub budget: Cost,
+    /// What one buyer may spend of it.
+    pub per_buyer: Cost,
+    /// The δ at which ε is shown to people.
+    pub delta_femto: FemtoDelta,
+    /// Who may send jobs.
+    pub compute: Access,
+    /// Who may copy the files.
+    pub replicate: Access,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// The mock rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mock: Option<DataFile>,
+    /// Where the owner's node can be reached: `ip:port`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<String>,
+}
+
+impl Document for Listing {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.listing.v1+json";
+}
+
+/// A listing was turned down.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("listing field `{field}`: {why}")]
+pub struct BadListing {
+    /// The field.
+    pub field: &'static str,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// Characters that are not seen, or change how others are: controls, formats, and marks of direction (Unicode's general categories Cc and Cf, and what
+/// Unicode Technical Report 36 warns of).
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{AD}' | '\u{600}'..='\u{605}' | '\u{61C}' | '\u{6DD}' | '\u{70F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{110BD}' | '\u{110CD}' | '\u{13430}'..='\u{1345F}' | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+fn text(field: &'static str, text: &str, most: usize) -> Result<(), BadListing> {
+    if text.len() > most {
+        return Err(BadListing { field, why: "is too long" });
+    }
+    if text.chars().any(is_hidden) {
+        return Err(BadListing { field, why: "has characters that are not seen, or change how others are" });
+    }
+    Ok(())
+}
+
+fn time(field: &'static str, text: &str) -> Result<SystemTime, BadListing> {
+    let time: jiff::Timestamp = text.parse().map_err(|_| BadListing { field, why: "is no RFC 3339 time" })?;
+    Ok(time.into())
+}
+
+impl Listing {
+    /// Of a dataset, from now on.
+    pub fn of(manifest: &Signed<Manifest>, policy: &Policy, sockets: Vec<String>, now: SystemTime) -> Self {
+        let (id, manifest) = (manifest.id(), manifest.body());
+        let columns = manifest.schema.iter().map(|column| {
+            let rule = policy.columns.get(&column.name);
+            let (lo, hi) = (rule.and_then(|rule| rule.lo), rule.and_then(|rule| rule.hi));
+            ListedColumn { name: column.name.clone(), arrow: column.arrow.clone(), lo, hi }
+        });
+        let text = |time: SystemTime| jiff::Timestamp::try_from(time).map(|t| t.to_string()).unwrap_or_default();
+        let mut listing = Self {
+            version: 1,
+            name: manifest.name.clone(),
+            about: manifest.about.clone(),
+            manifest: id,
+            population: manifest.population,
+            published: manifest.published.clone(),
+            issued: text(now),
+            expires: text(now + LIFETIME),
+            unit: policy.unit.column.clone(),
+            max_units: policy.unit.max_units,
+            max_rows: policy.unit.max_rows,
+            columns: columns.collect(),
+            kinds: policy.kinds.clone(),
+            budget: policy.budget,
+            per_buyer: policy.per_buyer,
+            delta_femto: policy.delta_femto,
+            compute: policy.compute,
+            replicate: policy.replicate,
+            bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+            mock: manifest.mock.clone(),
+            sockets,
+        };
+        // Of a wide table, what there is room for.
+        while serde_json::to_vec(&listing).is_ok_and(|bytes| bytes.len() > limits::LISTING_BYTES) && !listing.columns.is_empty() {
+            listing.columns.truncate(listing.columns.len() / 2);
+        }
+        listing
+    }
+
+    /// What can be shown, and is good at `now`.
+    ///
+    /// # Errors
+    /// [`BadListing`] naming the field.
+    pub fn check(&self, now: SystemTime) -> Result<(), BadListing> {
+        if self.version != 1 {
+            return Err(BadListing { field: "version", why: "is not known here" });
+        }
+        if self.name.is_empty() {
+            return Err(BadListing { field: "name", why: "is empty" });
+        }
+        text("name", &self.name, limits::NAME_BYTES)?;
+        text("unit", &self.unit, limits::NAME_BYTES)?;
+        self.about.check()?;
+        for column in &self.columns {
+            text("columns", &column.name, 2 * limits::NAME_BYTES)?;
+            text("columns", &column.arrow, limits::DESCRIPTION_BYTES)?;
+        }
+        if let Some(mock) = &self.mock {
+            text("mock", &mock.name, limits::NAME_BYTES)?;
+        }
+        if self.sockets.len() > limits::SOCKETS || self.sockets.iter().any(|s| s.parse::<std::net::SocketAddr>().is_err()) {
+            return Err(BadListing { field: "sockets", why: "are too many, or not each an ip:port" });
+        }
+        time("published", &self.published)?;
+        let (issued, expires) = (time("issued", &self.issued)?, time("expires", &self.expires)?);
+        if issued > now + Duration::from_secs(limits::CLOCK_SKEW_SECONDS as u64) {
+            return Err(BadListing { field: "issued", why: "is in the future" });
+        }
+        if expires <= now {
+            return Err(BadListing { field: "expires", why: "is over" });
+        }
+        if expires > issued + LIFETIME {
+            return Err(BadListing { field: "expires", why: "is too long after it was issued" });
+        }
+        Ok(())
+    }
+
+    /// When it was signed, in nanoseconds since 1970: which of two is later.
+    pub fn order(&self) -> i64 {
+        nanoseconds(&self.issued)
+    }
+
+    /// When it ends, in nanoseconds since 1970.
+    pub fn ends(&self) -> i64 {
+        nanoseconds(&self.expires)
+    }
+
+    /// Where its owner can be reached, as commands take it.
+    pub fn address(&self, owner: &PeerId) -> Option<String> {
+        (!self.sockets.is_empty()).then(|| format!("{owner}@{}", self.sockets.join(",")))
+    }
+}
+
+fn nanoseconds(text: &str) -> i64 {
+    text.parse::<jiff::Timestamp>().ok().and_then(|t| i64::try_from(t.as_nanosecond()).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing() -> Listing {
+        let (id, cost) = (ContentHash::of(b"m"), Cost::default());
+        Listing {
+            version: 1,
+            name: "towns".into(),
+            about: About {
+                description: "Zürich, 東京 and others".into(),
+                keywords: vec!["spend".into()],
+                license: "CC0-1.0".into(),
+            },
+            manifest: id,
+            population: id,
+            published: "2026-01-01T00:00:00Z".into(),
+            issued: "2026-01-02T00:00:00Z".into(),
+            expires: "2026-01-03T00:00:00Z".into(),
+            unit: "person".into(),
+            max_units: 100,
+            max_rows: 2,
+            columns: vec![ListedColumn { name: "spend".into(), arrow: "Int64".into(), lo: Some(0.0), hi: Some(1.0) }],
+            kinds: vec![JobKind::Sql],
+            budget: cost,
+            per_buyer: cost,
+            delta_femto: FemtoDelta(0),
+            compute: Access::Granted,
+            replicate: Access::Nobody,
+            bytes: 10,
+            mock: None,
+            sockets: vec!["192.0.2.7:4433".into()],
+        }
+    }
+
+    fn at(text: &str) -> SystemTime {
+        text.parse::<jiff::Timestamp>().unwrap().into()
+    }
+
+    #[test]
+    fn a_listing_is_good_in_its_time() {
+        let good = |now: &str| listing().check(at(now)).map_err(|e| e.field);
+        assert_eq!(good("2026-01-02T00:00:00Z"), Ok(()));
+        assert_eq!(good("2026-01-01T23:55:00Z"), Ok(()));
+        assert_eq!(good("2026-01-01T23:54:59Z"), Err("issued"));
+        assert_eq!(good("2026-01-02T23:59:59Z"), Ok(()));
+        assert_eq!(good("2026-01-03T00:00:00Z"), Err("expires"));
+    }
+
+    #[test]
+    fn each_field_has_its_bounds() {
+        let bad: [(&str, fn(&mut Listing)); 14] = [
+            ("version", |l| l.version = 2),
+            ("name", |l| l.name.clear()),
+            ("name", |l| l.name = "n".repeat(limits::NAME_BYTES + 1)),
+            ("name", |l| l.name = "\u{202e}snwot".into()),
+            ("description", |l| l.about.description = "x".repeat(1 << 20)),
+            ("description", |l| l.about.description = "a\u{200b}b".into()),
+            ("description", |l| l.about.description = "a\u{1b}[2J".into()),
+            ("license", |l| l.about.license = "\u{feff}MIT".into()),
+            ("keywords", |l| l.about.keywords = vec!["k".into(); limits::KEYWORDS + 1]),
+            ("columns", |l| l.columns[0].name = "sp\u{ad}end".into()),
+            ("sockets", |l| l.sockets = vec!["example.org:1".into()]),
+            ("published", |l| l.published = "yesterday".into()),
+            ("expires", |l| l.expires = "2026-01-03T00:00:00.001Z".into()),
+            ("issued", |l| l.issued.clear()),
+        ];
+        for (field, change) in bad {
+            let mut listing = listing();
+            change(&mut listing);
+            assert_eq!(listing.check(at("2026-01-02T00:00:00Z")).unwrap_err().field, field);
+        }
+    }
+}
