@@ -1,11 +1,12 @@
 //! Side-by-side measurements. Each prints a ratio against a floor of the same run; never compare the seconds of two machines.
 //!
-//! `tidegate-bench [sql|lineitem|cluster|wasm|rows|blocks|onnx|blobs|log]…`, all where none is named. `TIDEGATE_BENCH_ROWS`, `TIDEGATE_BENCH_UNITS`, `TIDEGATE_BENCH_ENTRIES` and `TIDEGATE_BENCH_MIB` scale it down.
+//! `tidegate-bench [sql|lineitem|cluster|wasm|rows|blocks|onnx|blobs|log|listings]…`, all where none is named. `TIDEGATE_BENCH_ROWS`, `TIDEGATE_BENCH_UNITS`, `TIDEGATE_BENCH_ENTRIES`, `TIDEGATE_BENCH_LISTINGS` and `TIDEGATE_BENCH_MIB` scale it down.
 //! `tidegate-bench generate ROWS FILE` writes rows whose units lie anywhere, for `large.py`.
 
 mod blobs;
 mod cluster;
 mod lineitem;
+mod listings;
 mod log;
 mod native;
 mod networks;
@@ -58,6 +59,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("log") {
         log::run(number("TIDEGATE_BENCH_ENTRIES", 1_000_000)?)?;
+    }
+    if wanted("listings") {
+        listings::run(number("TIDEGATE_BENCH_LISTINGS", 100_000)?)?;
     }
     Ok(())
 }

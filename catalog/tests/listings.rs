@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidegate_catalog::listings::{Catalogue, CatalogueError, croissant};
+use tidegate_catalog::listings::{Catalogue, CatalogueError, Heard, croissant};
 use tidegate_protocol::{
     ContentHash, Cost, Identity, Listing, MicroRho, Signed,
     cost::FemtoDelta,
@@ -63,7 +63,7 @@ fn signed(seed: u8, listing: Listing) -> Signed<Listing> {
 }
 
 fn catalogue(dir: &tempfile::TempDir, name: &str) -> Catalogue {
-    Catalogue::open(&dir.path().join(name), vec![]).unwrap()
+    Catalogue::open(&dir.path().join(name), Heard::everybody(vec![])).unwrap()
 }
 
 fn names(found: &[tidegate_catalog::listings::Kept]) -> Vec<&str> {
@@ -140,9 +140,31 @@ fn what_is_forged_late_or_too_much_is_refused_by_name() {
     assert!(matches!(refused, Some(CatalogueError::Quota(key)) if key == owner(1).id()));
     assert_eq!(ours.take(&[signed(2, listing("other", now()))], now()).unwrap().0, 1, "others are not held up");
     // Of those in an address book alone.
-    let known = Catalogue::open(&dir.path().join("known"), vec![owner(2).id()]).unwrap();
+    let known =
+        Catalogue::open(&dir.path().join("known"), Heard { only_known: true, ..Heard::everybody(vec![owner(2).id()]) }).unwrap();
     assert!(matches!(known.check(good.envelope().clone(), now()), Err(CatalogueError::NotHeard(_))));
     assert!(known.check(signed(2, listing("theirs", now())).envelope().clone(), now()).is_ok());
+}
+
+#[test]
+fn a_catalogue_that_strangers_filled_has_room_for_those_who_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let heard = Heard { most: 3, ..Heard::everybody(vec![owner(1).id()]) };
+    let ours = Catalogue::open(&dir.path().join("ours"), heard).unwrap();
+    let later = |seconds| now() + Duration::from_secs(seconds);
+    let strangers: Vec<_> = (2..7).map(|i: u8| signed(i, listing(&format!("d{i}"), later(u64::from(i))))).collect();
+    let (new, refused) = ours.take(&strangers, later(60)).unwrap();
+    assert!(new == 3 && matches!(refused, Some(CatalogueError::Full)), "{new} {refused:?}");
+    for (i, name) in ["a", "b", "c"].into_iter().enumerate() {
+        assert_eq!(ours.take(&[signed(1, listing(name, later(i as u64)))], later(60)).unwrap().0, 1);
+    }
+    assert_eq!(names(&ours.search("", later(60), 9).unwrap()), ["c", "b", "a"]);
+    assert!(matches!(ours.take(&[signed(1, listing("d", now()))], later(60)).unwrap(), (0, Some(CatalogueError::Full))));
+    assert_eq!(
+        ours.take(&[signed(1, listing("a", later(30)))], later(60)).unwrap().0,
+        1,
+        "what takes another's place needs none"
+    );
 }
 
 /// Takes what `theirs` has and `ours` lacks; how many bytes the messages had.

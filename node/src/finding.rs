@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::{StreamExt as _, stream};
 use tidegate_catalog::{
     dataset::Dataset,
-    listings::{Catalogue, CatalogueError},
+    listings::{Catalogue, CatalogueError, Heard as HeardOf},
 };
 use tidegate_exchange::{
     Address, Endpoint, NetError, ask,
@@ -53,17 +53,11 @@ fn path(home: &Home) -> PathBuf {
 /// # Errors
 /// [`NodeError::File`].
 pub fn open(home: &Home, only_known: bool) -> Result<Catalogue, NodeError> {
-    let heard = match only_known {
-        false => vec![],
-        true => {
-            let known: Vec<_> = Book::open(home)?.keys().collect();
-            if known.is_empty() {
-                return Err(NodeError::File("the address book is empty: nobody would be heard. See `tidegate peers add`".into()));
-            }
-            known
-        }
-    };
-    Ok(Catalogue::open(&path(home), heard)?)
+    let known: Vec<_> = Book::open(home)?.keys().collect();
+    if only_known && known.is_empty() {
+        return Err(NodeError::File("the address book is empty: nobody would be heard. See `tidegate peers add`".into()));
+    }
+    Ok(Catalogue::open(&path(home), HeardOf { only_known, ..HeardOf::everybody(known) })?)
 }
 
 /// The listings of an owner's datasets that everybody may see: of each population the latest version.
@@ -170,7 +164,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, CatalogueE
 }
 
 /// Answers others' questions about this party's catalogue.
-pub(crate) async fn answer(catalogue: &Arc<Catalogue>, request: Request) -> Result<Reply, NodeError> {
+///
+/// # Errors
+/// [`NodeError`] for what is no such question.
+pub async fn answer(catalogue: &Arc<Catalogue>, request: Request) -> Result<Reply, NodeError> {
     let (catalogue, now) = (catalogue.clone(), SystemTime::now());
     match request {
         Request::Reconcile { message } => {

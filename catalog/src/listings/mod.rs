@@ -73,13 +73,30 @@ pub struct Kept {
     pub envelope: Envelope,
 }
 
+/// Whose listings are kept.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// Owners that this party knows: a catalogue that others have filled makes room for theirs.
+    pub known: Vec<PeerId>,
+    /// Only theirs.
+    pub only_known: bool,
+    /// How many are kept at most.
+    pub most: usize,
+}
+
+impl Heard {
+    /// Everybody's, and room for these.
+    pub fn everybody(known: Vec<PeerId>) -> Self {
+        Self { known, only_known: false, most: limits::LISTINGS }
+    }
+}
+
 /// The listings that this party has heard.
 pub struct Catalogue {
     db: Mutex<Connection>,
     /// What is answered to those who reconcile, made anew now and then.
     ids: Mutex<Option<reconcile::Ids>>,
-    /// The only owners whose listings are kept; everybody's, where it is empty.
-    heard: Vec<PeerId>,
+    heard: Heard,
 }
 
 impl std::fmt::Debug for Catalogue {
@@ -106,11 +123,11 @@ const TABLES: &str = "
 ";
 
 impl Catalogue {
-    /// Opens (or makes) the file at `path`, for the listings of `heard` alone, or of everybody where that is empty.
+    /// Opens (or makes) the file at `path`.
     ///
     /// # Errors
     /// [`CatalogueError::File`].
-    pub fn open(path: &Path, heard: Vec<PeerId>) -> Result<Self, CatalogueError> {
+    pub fn open(path: &Path, heard: Heard) -> Result<Self, CatalogueError> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(10))?;
         // What a crash loses is heard again: it need not be durable, only whole.
@@ -140,7 +157,7 @@ impl Catalogue {
         }
         let listing = Signed::<Listing>::open(envelope)?;
         listing.body().check(now)?;
-        if !self.heard.is_empty() && !self.heard.contains(&listing.signer()) {
+        if self.heard.only_known && !self.heard.known.contains(&listing.signer()) {
             return Err(CatalogueError::NotHeard(listing.signer()));
         }
         Ok(listing)
@@ -157,9 +174,9 @@ impl Catalogue {
         let mut all: i64 = tx.query_row("SELECT count(*) FROM listings", [], |row| row.get(0))?;
         let (mut new, mut refused) = (0, None);
         for listing in listings {
-            match put(&tx, listing, all) {
-                Ok(0) => {}
-                Ok(more) => (new, all) = (new + 1, all + more - 1),
+            match put(&tx, listing, all, &self.heard) {
+                Ok(None) => {}
+                Ok(Some(more)) => (new, all) = (new + 1, all + more),
                 Err(CatalogueError::File(e)) => return Err(e.into()),
                 Err(e) => refused = refused.or(Some(e)),
             }
@@ -273,16 +290,30 @@ fn expire(db: &Connection, now: SystemTime) -> Result<(), CatalogueError> {
     over.into_iter().try_for_each(|row| remove(db, row))
 }
 
-/// Puts a listing in: 0 where it is no news, 1 where it takes another's place, 2 where it is one more.
-fn put(db: &Connection, listing: &Signed<Listing>, all: i64) -> Result<i64, CatalogueError> {
+/// Forgets the one that ends first of owners who are not known.
+fn make_room(db: &Connection, heard: &Heard) -> Result<(), CatalogueError> {
+    let mut all = db.prepare_cached("SELECT row, owner FROM listings ORDER BY expires")?;
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        let owner: [u8; 32] = row.get(1)?;
+        if !heard.known.iter().any(|known| *known.as_bytes() == owner) {
+            return remove(db, row.get(0)?);
+        }
+    }
+    Err(CatalogueError::Full)
+}
+
+/// Puts a listing in, where there are `all`: how many more there are then; nothing where it is no news.
+fn put(db: &Connection, listing: &Signed<Listing>, all: i64, heard: &Heard) -> Result<Option<i64>, CatalogueError> {
     let (owner, body) = (listing.signer(), listing.body());
     let before: Option<(i64, i64)> = db
         .prepare_cached("SELECT row, issued FROM listings WHERE owner = ?1 AND population = ?2")?
         .query_row(params![owner.as_bytes(), body.population.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if before.is_some_and(|(_, issued)| issued >= body.order()) {
-        return Ok(0);
+        return Ok(None);
     }
+    let mut more = 0;
     match before {
         Some((row, _)) => remove(db, row)?,
         None => {
@@ -292,8 +323,13 @@ fn put(db: &Connection, listing: &Signed<Listing>, all: i64) -> Result<i64, Cata
             if of_owner >= limits::LISTINGS_PER_OWNER as i64 {
                 return Err(CatalogueError::Quota(owner));
             }
-            if all >= limits::LISTINGS as i64 {
-                return Err(CatalogueError::Full);
+            more = 1;
+            if all.unsigned_abs() >= heard.most as u64 {
+                if !heard.known.contains(&owner) {
+                    return Err(CatalogueError::Full);
+                }
+                make_room(db, heard)?;
+                more = 0;
             }
         }
     }
@@ -316,5 +352,5 @@ fn put(db: &Connection, listing: &Signed<Listing>, all: i64) -> Result<i64, Cata
     db.prepare_cached("INSERT INTO words (rowid, name, keywords, description, columns) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
         params![db.last_insert_rowid(), body.name, body.about.keywords.join(" "), body.about.description, columns.join(" "),],
     )?;
-    Ok(if before.is_some() { 1 } else { 2 })
+    Ok(Some(more))
 }
