@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod place;
 mod show;
 
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ enum Command {
     Catalog(commands::catalog::Args),
     /// Names for others' keys.
     Peers(commands::peers::Args),
+    /// Ask whether a peer is there, and how soon it answers.
+    Ping(commands::ping::Args),
     /// Run a job at a peer and verify what comes back.
     Run(commands::run::Args),
     /// Say whether a job would be admitted, at what price: from schema and policy alone.
@@ -155,6 +158,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Log(args) => commands::log::run(&home, args),
             Command::Catalog(args) => commands::catalog::run(&home, args).await.map(done),
             Command::Peers(args) => commands::peers::run(&home, args).map(done),
+            Command::Ping(args) => commands::ping::run(&home, args).await.map(done),
             Command::List(args) => commands::list::run(&home, args).await.map(done),
             Command::Run(args) => commands::run::run(&home, args).await.map(done),
             Command::Check(args) => commands::check::run(&home, args).await,

@@ -60,10 +60,47 @@ fn listings_are_told_caught_up_with_and_kept_to_their_owners() {
     assert!(answer.contains("towns") && answer.contains("0.9"), "{answer}");
     let said = world.fails("late", &["catalog", "sql", "DROP TABLE listings"]);
     assert!(said.contains("DDL"), "{said}");
-    // From what was found to an answer.
-    let grant = world.text("grant");
-    let place = shown.lines().find_map(|l| l.trim().strip_prefix("address")).unwrap().trim().to_owned();
-    world.ok("buyer", &world.run_args(&world.count_job(), &place, &grant));
+    // From what was found to an answer: the listing says where.
+    let (grant, job) = (world.text("grant"), world.count_job());
+    let said = world.fails("buyer", &["run", &job, "--grant", &grant]);
+    assert!(said.contains("no --to was given") && said.contains("catalog sync"), "{said}");
+    world.ok("buyer", &["catalog", "sync", "--from", &friend.address]);
+    world.ok("buyer", &["run", &job, "--grant", &grant]);
+    assert!(world.ok("late", &["ping", "friend", "--times", "1"]).contains("answers after"));
+    assert!(world.fails("late", &["ping", "nobody"]).contains("nobody is called that here"));
+    world.fails("late", &["peers", "add", "friend", buyer.trim()]);
+    world.ok("late", &["peers", "remove", "friend"]);
+    assert_eq!(world.ok("late", &["peers"]), "");
+}
+
+#[test]
+fn versions_and_what_changed_between_them_are_shown() {
+    let world = World::new();
+    let rows = |n: i32| (0..n).map(|i| format!("{i},{i},north\n")).collect::<String>();
+    let id = |said: &str| serde_json::from_str::<Value>(said).unwrap()["dataset"].as_str().unwrap().to_owned();
+    for (folder, files) in
+        [("one", vec![("a.csv", 20), ("b.csv", 10)]), ("two", vec![("a.csv", 20), ("b.csv", 10), ("c.csv", 30)])]
+    {
+        std::fs::create_dir(world.path(folder)).unwrap();
+        for (file, n) in files {
+            std::fs::write(world.path(folder).join(file), format!("person,spend,city\n{}", rows(n))).unwrap();
+        }
+    }
+    let first = id(&world.publish("one", &["--name", "parts"]));
+    let second = id(&world.publish("two", &["--name", "parts", "--version-of", &first]));
+    let node = world.serve(None);
+    for (who, place) in [("owner", &[][..]), ("buyer", &["--to", &node.address])] {
+        let said = world.ok(who, &[&["catalog", "history", "parts", "--json"], place].concat());
+        let history: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!([&history[0]["id"], &history[1]["id"]], [&first, &second]);
+        let changed = &history[1]["difference"];
+        assert_eq!(changed["files_added"].as_object().unwrap().keys().collect::<Vec<_>>(), ["c.csv"], "{changed}");
+        let kept = ["a.csv", "b.csv"].map(|file| std::fs::metadata(world.path("two").join(file)).unwrap().len());
+        assert_eq!(changed["bytes_shared"], kept.iter().sum::<u64>(), "{changed}");
+        let back = world.ok(who, &[&["catalog", "diff", &second, &first], place].concat());
+        assert!(back.contains("- file c.csv") && !back.contains("+ file"), "{back}");
+    }
+    assert!(world.fails("owner", &["catalog", "history", "nothing"]).contains("parts"));
 }
 
 #[test]

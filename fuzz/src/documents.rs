@@ -1,6 +1,6 @@
 //! Frames and signed documents: whatever comes, an error or a document that reads back the same.
 use tidegate_protocol::{
-    Countersignature, Envelope, Job, dsse::Signed, frame, manifest::Manifest, policy::Policy, receipt::Statement,
+    Countersignature, Envelope, Job, Listing, dsse::Signed, frame, manifest::Manifest, policy::Policy, receipt::Statement,
     result::ResultDoc,
 };
 
@@ -12,6 +12,7 @@ pub fn run(bytes: &[u8]) {
         let _ = Signed::<Job>::open(envelope.clone());
         let _ = Signed::<Manifest>::open(envelope.clone());
         let _ = Signed::<Policy>::open(envelope.clone());
+        let _ = Signed::<Listing>::open(envelope.clone());
         let _ = Signed::<Countersignature>::open(envelope.clone());
         let _ = Signed::<Statement>::open(envelope);
     }

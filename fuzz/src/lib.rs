@@ -4,6 +4,7 @@
 
 pub mod components;
 pub mod documents;
+pub mod listings;
 pub mod models;
 pub mod notes;
 pub mod queries;

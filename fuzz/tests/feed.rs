@@ -1,6 +1,6 @@
 //! Each module is fed its seeds, pieces of what it would like, and bytes of all kinds.
 
-use tidegate_fuzz::{components, documents, models, notes, queries, rows, sql, tables, tokens};
+use tidegate_fuzz::{components, documents, listings, models, notes, queries, rows, sql, tables, tokens};
 
 /// Bytes that are the same in every run.
 fn bytes(seed: u64, length: usize) -> Vec<u8> {
@@ -30,9 +30,17 @@ fn feed(name: &str, run: fn(&[u8]), likes: &[&[u8]]) {
 }
 
 #[test]
+fn the_seed_of_listings_is_a_listing() {
+    let seed = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/seeds/listings/towns.json")).unwrap();
+    let listing: tidegate_protocol::Listing = serde_json::from_slice(&seed).unwrap();
+    listing.check(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_767_225_600)).unwrap();
+}
+
+#[test]
 fn every_module_takes_whatever_comes() {
     feed("components", components::run, &[b"\0asm\x0d\0\x01\0", b"\0asm\x01\0\0\0"]);
     feed("documents", documents::run, &[b"{\"payload\":\"e30=\",\"payloadType\":\"a\",\"signatures\":[]}"]);
+    feed("listings", listings::run, &[b"{\"tidegate:listing\":\"{}\"}", b"\x61\x00\x00\x02\x00"]);
     feed("models", models::run, &[b"\x08\x08\x12\x00\x3a\x04\x0a\x02\x0a\x00"]);
     feed("notes", notes::run, &[b"origin\n1\nAAAA\n\n\xe2\x80\x94 a b\n", &[0; 64]]);
     feed("queries", queries::run, &[&[0; 40], &[255; 40]]);

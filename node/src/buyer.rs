@@ -211,6 +211,15 @@ impl Buyer {
         Ok(fetched)
     }
 
+    /// Whether the peer is there: one short question and its answer.
+    ///
+    /// # Errors
+    /// [`NodeError::Net`] where it is not.
+    pub async fn ping(&self, to: &Address) -> Result<(), NodeError> {
+        ask(&self.endpoint, to, &Request::Catalogue { ids: vec![] }, &[]).await?;
+        Ok(())
+    }
+
     /// A dataset's mock rows, fetched once and kept in `home`.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ pub mod doctor;
 mod fault;
 pub mod finding;
 pub mod grants;
+pub mod history;
 pub mod home;
 pub mod inspect;
 pub mod jobfile;

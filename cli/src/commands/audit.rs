@@ -7,7 +7,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_catalog::note::{Quorum, Verifier, owner_of_vkey};
 use tidegate_exchange::web::Web;
 use tidegate_node::{
-    Address,
     auditor::{Ask, Outcome, audit_folder, audit_source, forks, source},
     buyer::Buyer,
     home::Home,
@@ -16,7 +15,7 @@ use tidegate_node::{
 
 use tidegate_protocol::PeerId;
 
-use crate::show::plain;
+use crate::{place::Place, show::plain};
 
 /// What to audit.
 #[derive(Debug, clap::Args)]
@@ -26,7 +25,7 @@ pub(crate) struct Args {
     folder: Option<PathBuf>,
     /// A peer whose whole log is fetched and checked.
     #[arg(long)]
-    peer: Option<Address>,
+    peer: Option<Place>,
     /// A web server that serves a log's folder, for whose owner --owner says.
     #[arg(long, requires = "owner")]
     url: Option<String>,
@@ -83,6 +82,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let memory = Some(home).filter(|home| !args.anew && home.path().exists());
     let mut outcomes = Vec::new();
     if let Some(peer) = &args.peer {
+        let peer = &peer.at(home)?;
         let buyer = Buyer::bind(home.identity()?, peer).await?;
         let ask = Ask { home: memory, quorum: quorum.clone(), opened: opened.clone(), fresh, progress: &mut progress };
         let audited = audit_source(&peer.peer, &mut source::peer(&buyer, peer), args.keep.clone(), ask);

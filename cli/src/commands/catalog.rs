@@ -12,7 +12,11 @@ use tidegate_exchange::bind;
 use tidegate_node::{Address, book::Book, finding, home::Home};
 use tidegate_protocol::Envelope;
 
-use crate::show::{batches, plain, price};
+use super::history;
+use crate::{
+    place::Place,
+    show::{batches, plain, price},
+};
 
 /// What this party has heard of. A node hears more while it runs (`tidegate serve --with PEER`); `sync` asks one peer.
 #[derive(Debug, clap::Subcommand)]
@@ -48,7 +52,7 @@ pub(crate) enum Args {
     Sync {
         /// The peer's address, as `tidegate serve` prints it, or its name in the address book.
         #[arg(long)]
-        from: String,
+        from: Place,
         /// Keep the listings of owners in the address book alone.
         #[arg(long)]
         only_known: bool,
@@ -66,6 +70,15 @@ pub(crate) enum Args {
         /// The file; the terminal, if not given.
         #[arg(long)]
         out: Option<PathBuf>,
+    },
+    /// The versions of a dataset, and what changed from each to the next.
+    History(history::Of),
+    /// What differs between two versions, by schema and files.
+    Diff {
+        #[command(flatten)]
+        before: history::Of,
+        /// Manifest id of the other version; of a name, the latest counts.
+        after: String,
     },
     /// Take in what was exported, after its signature was checked.
     Import {
@@ -108,7 +121,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             batches(&found, out.as_deref())?;
         }
         Args::Sync { from, only_known, json } => {
-            let from = Book::open(home)?.address(&from)?;
+            let from = from.at(home)?;
             sync(home, catalogue(only_known)?, &from, json).await?;
         }
         Args::Export { dataset, croissant, out } => {
@@ -122,6 +135,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 None => println!("{text}"),
             }
         }
+        Args::History(of) => history::history(home, &of).await?,
+        Args::Diff { before, after } => history::diff(home, &before, &after).await?,
         Args::Import { file } => {
             let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             let value: serde_json::Value = serde_json::from_str(&text).with_context(|| file.display().to_string())?;

@@ -9,18 +9,21 @@ use std::{
     },
 };
 
-use tidegate_node::{Address, buyer::Buyer, home::Home};
+use tidegate_node::{buyer::Buyer, home::Home};
 
-use crate::show::{bytes_bar, report};
+use crate::{
+    place::{self, Place},
+    show::{bytes_bar, report},
+};
 
 /// What to copy, from whom.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The dataset's name or manifest id.
     dataset: String,
-    /// The owner's address.
+    /// The owner's address, or its name in the address book; if not given, where its listing in the catalogue says that it is.
     #[arg(long)]
-    to: Address,
+    to: Option<Place>,
     /// The owner's grant.
     #[arg(long)]
     grant: Option<PathBuf>,
@@ -31,7 +34,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let grant = args.grant.map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let buyer = Buyer::bind(home.identity()?, &args.to).await?.showing(grant.trim());
+    let to = place::of(home, args.to.as_ref(), &args.dataset)?;
+    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
     let bar = bytes_bar()?;
     // Ctrl-C stops in good order: what has come is kept and the same command resumes.
     let stop = Arc::new(AtomicBool::new(false));
@@ -40,7 +44,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let _ = tokio::signal::ctrl_c().await;
         asked.store(true, Ordering::Relaxed);
     });
-    let fetched = buyer.fetch(home.path(), &args.to, &args.dataset, grant.trim(), &args.out, |name, done, total| {
+    let fetched = buyer.fetch(home.path(), &to, &args.dataset, grant.trim(), &args.out, |name, done, total| {
         report(&bar, name, done, total);
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use tidegate_node::{Address, buyer::Buyer, home::Home};
+use tidegate_node::{buyer::Buyer, home::Home};
 
-use crate::show::price;
+use crate::{place::Place, show::price};
 
 /// Whom to ask.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The peer's address, as `tidegate serve` prints it.
+    /// The peer's address, as `tidegate serve` prints it, or its name in the address book.
     #[arg(long)]
-    to: Address,
+    to: Place,
     /// A grant, where the owner does not show everybody what there is.
     #[arg(long)]
     grant: Option<PathBuf>,
@@ -22,8 +22,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let buyer = Buyer::bind(home.identity()?, &args.to).await?.showing(grant.trim());
-    for offer in buyer.offers(&args.to).await? {
+    let to = args.to.at(home)?;
+    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
+    for offer in buyer.offers(&to).await? {
         let (manifest, policy) = (offer.manifest.body(), offer.policy.body());
         if args.json {
             println!("{}", serde_json::json!({ "id": offer.manifest.id(), "manifest": manifest, "policy": policy }));

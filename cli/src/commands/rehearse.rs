@@ -3,7 +3,6 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use tidegate_node::{
-    Address,
     buyer::Buyer,
     home::Home,
     jobfile::JobFile,
@@ -11,7 +10,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::policy::PolicyFile;
 
-use crate::show;
+use crate::{place::Place, show};
 
 /// Most different lines of the program that are shown; `--json` has all.
 const MOST_LINES: usize = 40;
@@ -23,7 +22,7 @@ pub(crate) struct Args {
     job: PathBuf,
     /// Fetch policy and mock rows from this owner.
     #[arg(long, conflicts_with_all = ["mock", "policy"], required_unless_present = "mock")]
-    to: Option<Address>,
+    to: Option<Place>,
     /// Mock rows of one's own: any files that could be published; where the policy has tables, TABLE=FILE, once for each.
     #[arg(long, requires = "policy")]
     mock: Vec<PathBuf>,
@@ -42,6 +41,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let file = JobFile::read(&args.job)?;
     let (policy, shown) = match (&args.to, &args.policy) {
         (Some(to), _) => {
+            let to = &to.at(home)?;
             let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
             let buyer = Buyer::bind(home.identity()?, to).await?.showing(grant.trim());
             let offer = buyer.offer(to, &file.dataset).await?;

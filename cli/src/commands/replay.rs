@@ -5,22 +5,21 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_node::{
-    Address,
     auditor::replay::{Ask, Replayed, Verdict, replay},
     buyer::Buyer,
     home::Home,
 };
 
-use crate::show::plain;
+use crate::{place::Place, show::plain};
 
 /// What to replay, with which rows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The receipt's entry in the owner's log.
     entry: u64,
-    /// The owner's address.
+    /// The owner's address, or its name in the address book.
     #[arg(long)]
-    to: Address,
+    to: Place,
     /// A grant for `replay`.
     #[arg(long)]
     grant: PathBuf,
@@ -43,12 +42,13 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let grant = String::from_utf8(read(&args.grant)?)?;
     let receipt = args.receipt.as_ref().map(read).transpose()?;
     let ask = Ask { entry: args.entry, receipt, grant: grant.trim(), data: &args.data, program: args.program.clone() };
-    let buyer = Buyer::bind(home.identity()?, &args.to).await?.showing(grant.trim());
+    let to = args.to.at(home)?;
+    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
     let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}, {elapsed}")?);
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
     let mut report = |what: &str| bar.set_message(plain(what));
     let replayed = tokio::select! {
-        replayed = replay(home, &buyer, &args.to, ask, &mut report) => replayed,
+        replayed = replay(home, &buyer, &to, ask, &mut report) => replayed,
         _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped"),
     };
     bar.finish_and_clear();

@@ -12,16 +12,19 @@ use tidegate_node::{
     training::Run,
 };
 
-use crate::show;
+use crate::{
+    place::{self, Place},
+    show,
+};
 
 /// What to run, where.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The job file.
     job: PathBuf,
-    /// The owner's address.
+    /// The owner's address, or its name in the address book; if not given, where its listing in the catalogue says that it is.
     #[arg(long)]
-    to: Address,
+    to: Option<Place>,
     /// The owner's grant.
     #[arg(long)]
     grant: Option<PathBuf>,
@@ -45,12 +48,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let file = JobFile::read(&args.job)?;
     let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let buyer = Buyer::bind(home.identity()?, &args.to).await?.showing(grant.trim());
+    let to = place::of(home, args.to.as_ref(), &file.dataset)?;
+    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
     let waiting = ProgressBar::new_spinner().with_message("the job is at the owner's node; replies leave at public ticks");
     waiting.enable_steady_tick(Duration::from_millis(200));
     if file.training.is_some() {
         let trained = tokio::select! {
-            trained = train(&buyer, &file, grant.trim(), &args, &waiting) => trained,
+            trained = train((&buyer, &to), &file, grant.trim(), &args, &waiting) => trained,
             interrupted = tokio::signal::ctrl_c() => {
                 waiting.finish_and_clear();
                 interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted")))
@@ -62,7 +66,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let request = args.request.clone().map_or_else(fresh_request, Ok)?;
     let created = args.created.unwrap_or_else(now);
     let outcome = tokio::select! {
-        outcome = buyer.run(&args.to, &file, grant.trim(), Some(request.clone()), Some(created)) => outcome,
+        outcome = buyer.run(&to, &file, grant.trim(), Some(request.clone()), Some(created)) => outcome,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
             waiting.finish_and_clear();
@@ -75,7 +79,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     waiting.finish_and_clear();
     let countersigned = match &outcome {
-        Ok((_, verified, _)) if args.countersign => Some(buyer.countersign(&args.to, verified).await),
+        Ok((_, verified, _)) if args.countersign => Some(buyer.countersign(&to, verified).await),
         _ => None,
     };
     buyer.close().await;
@@ -90,7 +94,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         table::write(&verified.result, answer.as_ref(), path)?;
     } else if let Some(folder) = &args.out {
         let name = args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        save(&verified, &args.to.peer, folder, &name)?;
+        save(&verified, &to.peer, folder, &name)?;
         if let Some((_, word)) = &countersigned {
             std::fs::write(folder.join(format!("receipts/{name}.countersignature.json")), word.to_canonical()?)?;
         }
@@ -120,7 +124,13 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
 }
 
 /// A training run: a line a round, the weights at the end.
-async fn train(buyer: &Buyer, file: &JobFile, grant: &str, args: &Args, waiting: &ProgressBar) -> anyhow::Result<()> {
+async fn train(
+    (buyer, to): (&Buyer, &Address),
+    file: &JobFile,
+    grant: &str,
+    args: &Args,
+    waiting: &ProgressBar,
+) -> anyhow::Result<()> {
     let rounds = file.training.as_ref().map_or(0, |training| training.rounds);
     let run = Run::new(args.request.clone(), args.created)?;
     if !args.json {
@@ -132,11 +142,10 @@ async fn train(buyer: &Buyer, file: &JobFile, grant: &str, args: &Args, waiting:
     let (mut at, mut left, mut unsaved) = (None, None, None);
     let stem = args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let trained = buyer
-        .train(&args.to, file, grant, &run, |round, offer, verified, _| {
+        .train(to, file, grant, &run, |round, offer, verified, _| {
             waiting.set_message(format!("round {} of {rounds} is done, receipt {}", round + 1, verified.index));
             (at, left) = (Some(offer.policy.body().delta_femto), Some(verified.remaining));
-            let saved =
-                args.out.as_ref().map(|folder| save(verified, &args.to.peer, folder, &format!("{stem}-{:04}", round + 1)));
+            let saved = args.out.as_ref().map(|folder| save(verified, &to.peer, folder, &format!("{stem}-{:04}", round + 1)));
             match saved {
                 Some(Err(e)) => {
                     unsaved = Some(e);

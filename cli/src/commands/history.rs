@@ -1,0 +1,96 @@
+//! `tidegate catalog history`, `catalog diff`
+
+use tidegate_node::{
+    buyer::Buyer,
+    history::{Difference, difference, versions},
+    home::Home,
+};
+use tidegate_protocol::{Signed, manifest::Manifest};
+
+use crate::{place::Place, show::plain};
+
+/// Whose dataset.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Of {
+    /// Its name, or the id of one of its manifests.
+    dataset: String,
+    /// The owner's address, or its name in the address book; this party's own datasets, if not given.
+    #[arg(long)]
+    to: Option<Place>,
+    /// A grant, where the owner does not show everybody what there is.
+    #[arg(long)]
+    grant: Option<std::path::PathBuf>,
+    /// Print JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+async fn all(home: &Home, of: &Of) -> anyhow::Result<Vec<Signed<Manifest>>> {
+    let Some(place) = &of.to else {
+        let own = tidegate_catalog::dataset::load_all(&home.datasets())?;
+        return Ok(own.into_iter().map(|d| d.manifest).collect());
+    };
+    let to = place.at(home)?;
+    let grant = of.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
+    let offers = buyer.offers(&to).await;
+    buyer.close().await;
+    Ok(offers?.into_iter().map(|offer| offer.manifest).collect())
+}
+
+pub(crate) async fn history(home: &Home, of: &Of) -> anyhow::Result<()> {
+    let mut before: Option<Signed<Manifest>> = None;
+    for version in versions(all(home, of).await?, &of.dataset)? {
+        let manifest = version.body();
+        let changed = before.as_ref().map(|before| difference(before.body(), manifest));
+        if of.json {
+            println!("{}", serde_json::json!({ "id": version.id(), "manifest": manifest, "difference": changed }));
+        } else {
+            println!("{}  {}  {}", version.id(), manifest.published, plain(&manifest.name));
+            if let Some(changed) = changed {
+                tell(&changed);
+            }
+        }
+        before = Some(version);
+    }
+    Ok(())
+}
+
+pub(crate) async fn diff(home: &Home, of: &Of, after: &str) -> anyhow::Result<()> {
+    let all = all(home, of).await?;
+    let one = |word: &str| {
+        let found = versions(all.clone(), word)?;
+        let by_id = found.iter().find(|version| version.id().to_string() == word).or(found.last()).cloned();
+        by_id.ok_or_else(|| anyhow::anyhow!("no version {word:?}"))
+    };
+    let changed = difference(one(&of.dataset)?.body(), one(after)?.body());
+    match of.json {
+        true => println!("{}", serde_json::to_string(&changed)?),
+        false => tell(&changed),
+    }
+    Ok(())
+}
+
+fn tell(changed: &Difference) {
+    for (name, kind) in &changed.columns_added {
+        println!("  + column {}: {}", plain(name), plain(kind));
+    }
+    for (name, kind) in &changed.columns_removed {
+        println!("  - column {}: {}", plain(name), plain(kind));
+    }
+    for (name, (was, is)) in &changed.columns_changed {
+        println!("  ~ column {}: {} was {}", plain(name), plain(is), plain(was));
+    }
+    for (name, bytes) in &changed.files_added {
+        println!("  + file {}: {bytes} bytes", plain(name));
+    }
+    for (name, bytes) in &changed.files_removed {
+        println!("  - file {}: {bytes} bytes", plain(name));
+    }
+    for (changed, what) in [(changed.policy_changed, "policy"), (changed.mock_changed, "mock rows")] {
+        if changed {
+            println!("  ~ {what}");
+        }
+    }
+    println!("  {} of {} bytes are the same files", changed.bytes_shared, changed.bytes);
+}

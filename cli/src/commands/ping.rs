@@ -1,0 +1,36 @@
+//! `tidegate ping`
+
+use std::time::Instant;
+
+use tidegate_node::{buyer::Buyer, home::Home};
+
+use crate::place::Place;
+
+/// Whom to ask.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The peer's address, as `tidegate serve` prints it, or its name in the address book.
+    peer: Place,
+    /// How often.
+    #[arg(long, default_value_t = 3)]
+    times: u32,
+    /// Print JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let to = args.peer.at(home)?;
+    let buyer = Buyer::bind(home.identity()?, &to).await?;
+    for _ in 0..args.times {
+        let start = Instant::now();
+        buyer.ping(&to).await?;
+        let took = start.elapsed().as_secs_f64() * 1e3;
+        match args.json {
+            true => println!("{}", serde_json::json!({ "peer": to.peer, "milliseconds": took })),
+            false => println!("{to} answers after {took:.1} ms, connection and all"),
+        }
+    }
+    buyer.close().await;
+    Ok(())
+}
