@@ -7,7 +7,7 @@ use std::{
 
 use tidegate_catalog::listings::{Catalogue, CatalogueError, Heard, croissant};
 use tidegate_protocol::{
-    ContentHash, Cost, Identity, Listing, MicroRho, Signed,
+    ContentHash, Cost, Envelope, Identity, Listing, MicroRho, Signed,
     cost::FemtoDelta,
     limits,
     listing::{About, LIFETIME, ListedColumn},
@@ -196,12 +196,8 @@ fn two_catalogues_come_together_with_little_said() {
     let wanted: BTreeSet<_> = all.iter().skip(7).step_by(100).map(Signed::id).collect();
     assert_eq!(lacking, wanted);
     assert!(bytes < 3000 * 32 / 2, "{bytes} bytes for {} ids of {}", lacking.len(), all.len());
-    let came: Vec<_> = theirs
-        .of(&lacking.into_iter().collect::<Vec<_>>(), later)
-        .unwrap()
-        .into_iter()
-        .map(|e| ours.check(e, later).unwrap())
-        .collect();
+    let read = |text: &String| ours.check(Envelope::from_canonical_unchecked(text.as_bytes()).unwrap(), later).unwrap();
+    let came: Vec<_> = theirs.of(&lacking.into_iter().collect::<Vec<_>>(), later).unwrap().iter().map(read).collect();
     let (new, refused) = ours.take(&came, later).unwrap();
     assert!(new == 30 && refused.is_none(), "{new} {refused:?}");
     assert_eq!(reconcile(&ours, &theirs, later).0, BTreeSet::new());

@@ -24,6 +24,11 @@ use crate::{
 
 /// How long a peer may take to send a whole request.
 const REQUEST_TIME: Duration = Duration::from_secs(60);
+/// How long a connection is kept on which nothing is asked.
+const IDLE_TIME: Duration = Duration::from_secs(60);
+/// Why a connection is closed: QUIC's application error codes.
+const TOO_MANY: u32 = 2;
+const IDLE: u32 = 3;
 
 /// Answers requests. Implemented by `node`.
 pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
@@ -61,28 +66,46 @@ pub struct JobProtocol {
     handler: Arc<dyn Handler>,
     /// Attachments that may lie in memory at the same time.
     attachments: Arc<Shares>,
+    /// Connections that may be open at the same time.
+    connections: Arc<Shares>,
 }
 
 impl JobProtocol {
     /// Over `handler`.
     pub fn new(handler: Arc<dyn Handler>) -> Self {
-        Self { handler, attachments: Shares::new(limits::ATTACHMENTS) }
+        let attachments = Shares::new(limits::ATTACHMENTS, limits::ATTACHMENTS.div_ceil(2));
+        Self { handler, attachments, connections: Shares::new(limits::CONNECTIONS, limits::CONNECTIONS_PER_PEER) }
     }
 }
 
 impl ProtocolHandler for JobProtocol {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
-        while let Ok((send, recv)) = connection.accept_bi().await {
-            let (protocol, connection) = (self.clone(), connection.clone());
+        let Some(_share) = self.connections.take(peer) else {
+            connection.close(TOO_MANY.into(), b"too many connections");
+            return Ok(());
+        };
+        let asked = Arc::new(());
+        loop {
+            let (send, recv) = match tokio::time::timeout(IDLE_TIME, connection.accept_bi()).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(_)) => return Ok(()),
+                // Jobs may run for long.
+                Err(_) if Arc::strong_count(&asked) > 1 => continue,
+                Err(_) => {
+                    connection.close(IDLE.into(), b"idle");
+                    return Ok(());
+                }
+            };
+            let (protocol, connection, asked) = (self.clone(), connection.clone(), asked.clone());
             // A job that is paid for goes on when its buyer hangs up: the result waits under the request id.
             tokio::spawn(async move {
+                let _asked = asked;
                 if let Err(e) = protocol.answer(peer, &connection, send, recv).await {
                     tracing::debug!(%peer, "request broke off: {e}");
                 }
             });
         }
-        Ok(())
     }
 }
 

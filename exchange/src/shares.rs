@@ -1,4 +1,4 @@
-//! A bounded number of things that peers may have here at the same time, and of one peer no more than half.
+//! A bounded number of things that peers may have here at the same time, and of one peer a part of them at most.
 
 use std::{
     collections::HashMap,
@@ -11,6 +11,7 @@ use tidegate_protocol::PeerId;
 #[derive(Debug)]
 pub(crate) struct Shares {
     all: usize,
+    of_one: usize,
     held: Mutex<HashMap<PeerId, usize>>,
 }
 
@@ -22,19 +23,19 @@ pub(crate) struct Share {
 }
 
 impl Shares {
-    pub(crate) fn new(all: usize) -> Arc<Self> {
-        Arc::new(Self { all, held: Mutex::default() })
+    pub(crate) fn new(all: usize, of_one: usize) -> Arc<Self> {
+        Arc::new(Self { all, of_one, held: Mutex::default() })
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<PeerId, usize>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One for `peer`, where one is free and it has not its half yet.
+    /// One for `peer`, where one is free and it has not its part yet.
     pub(crate) fn take(self: &Arc<Self>, peer: PeerId) -> Option<Share> {
         let mut held = self.held();
         let mine = held.get(&peer).copied().unwrap_or_default();
-        if mine >= self.all.div_ceil(2) || held.values().sum::<usize>() >= self.all {
+        if mine >= self.of_one || held.values().sum::<usize>() >= self.all {
             return None;
         }
         held.insert(peer, mine + 1);
@@ -59,9 +60,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_peer_has_more_than_half() {
+    fn no_peer_has_more_than_its_part() {
         let peer = |seed: u8| tidegate_protocol::Identity::from_seed([seed; 32]).id();
-        let shares = Shares::new(4);
+        let shares = Shares::new(4, 2);
         let mine: Vec<_> = (0..2).map(|_| shares.take(peer(1)).unwrap()).collect();
         assert!(shares.take(peer(1)).is_none());
         let others = [shares.take(peer(2)).unwrap(), shares.take(peer(3)).unwrap()];

@@ -120,15 +120,18 @@ pub async fn sync(
     let mut synced = Synced { asked: lacking.len() as u64, new: 0 };
     let batches = lacking.chunks(limits::LISTINGS_PER_REPLY).map(<[ContentHash]>::to_vec).collect::<Vec<_>>();
     let mut coming = stream::iter(batches)
-        .map(|ids| async move {
-            let reply = answered(ask(endpoint, from, &Request::Catalogue { ids }, &[]).await?)?;
-            let Reply::Catalogue(envelopes) = reply else { return Err(unexpected()) };
-            if envelopes.len() > limits::LISTINGS_PER_REPLY {
-                return Err(unexpected());
-            }
-            let catalogue = catalogue.clone();
-            // Signatures of one batch are checked while others come.
-            blocking(move || Ok(checked(&catalogue, envelopes))).await
+        .map(|ids| {
+            let (endpoint, from, catalogue) = (endpoint.clone(), from.clone(), catalogue.clone());
+            // A task of its own: signatures of one batch are checked while others come and are taken in.
+            let coming = tokio::spawn(async move {
+                let reply = answered(ask(&endpoint, &from, &Request::Catalogue { ids }, &[]).await?)?;
+                let Reply::Catalogue(envelopes) = reply else { return Err(unexpected()) };
+                if envelopes.len() > limits::LISTINGS_PER_REPLY {
+                    return Err(unexpected());
+                }
+                blocking(move || Ok(checked(&catalogue, &envelopes))).await
+            });
+            async move { coming.await.map_err(|e| NodeError::File(e.to_string()))? }
         })
         .buffer_unordered(AT_ONCE);
     let mut came = 0;
@@ -146,10 +149,13 @@ pub async fn sync(
 }
 
 /// Those that are what they say; others are a peer's mistake, or its mischief, and are left out.
-fn checked(catalogue: &Catalogue, envelopes: Vec<Envelope>) -> Vec<Signed<Listing>> {
+fn checked(catalogue: &Catalogue, envelopes: &[String]) -> Vec<Signed<Listing>> {
     let now = SystemTime::now();
-    let check = |envelope| catalogue.check(envelope, now).inspect_err(|e| tracing::debug!("heard: {e}")).ok();
-    envelopes.into_iter().filter_map(check).collect()
+    let check = |text: &String| {
+        let envelope = Envelope::from_canonical_unchecked(text.as_bytes())?;
+        catalogue.check(envelope, now)
+    };
+    envelopes.iter().filter_map(|text| check(text).inspect_err(|e| tracing::debug!("heard: {e}")).ok()).collect()
 }
 
 fn answered(reply: Reply) -> Result<Reply, NodeError> {

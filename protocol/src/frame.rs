@@ -144,8 +144,8 @@ pub enum Reply {
     Listings(Vec<Published>),
     /// The next message of the reconciliation, base64.
     Reconciled(String),
-    /// Signed listings.
-    Catalogue(Vec<Envelope>),
+    /// Signed listings, each an envelope in canonical form.
+    Catalogue(Vec<String>),
     /// The result.
     Delivered(Box<Delivery>),
     /// The files named in the manifest may be fetched now.

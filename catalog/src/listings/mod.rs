@@ -120,6 +120,7 @@ const TABLES: &str = "
     );
     CREATE INDEX by_end ON listings (expires);
     CREATE VIRTUAL TABLE words USING fts5(name, keywords, description, columns, content = '', contentless_delete = 1, prefix = '2 3');
+    INSERT INTO words (words, rank) VALUES ('rank', 'bm25(8.0, 4.0, 1.0, 2.0)');
 ";
 
 impl Catalogue {
@@ -209,17 +210,17 @@ impl Catalogue {
         Ok(self.len()? == 0)
     }
 
-    /// Those that are still good at `now`, by their ids, in no order; others are left out.
+    /// Those that are still good at `now`, by their ids, in no order, as they were signed (canonical form); others are left out.
     ///
     /// # Errors
     /// [`CatalogueError::File`].
-    pub fn of(&self, ids: &[ContentHash], now: SystemTime) -> Result<Vec<Envelope>, CatalogueError> {
+    pub fn of(&self, ids: &[ContentHash], now: SystemTime) -> Result<Vec<String>, CatalogueError> {
         let db = self.db();
         let mut found = db.prepare_cached("SELECT envelope FROM listings WHERE id = ?1 AND expires > ?2")?;
         let mut envelopes = Vec::new();
         for id in ids {
             let text: Option<String> = found.query_row(params![id.0, nanoseconds(now)], |row| row.get(0)).optional()?;
-            envelopes.extend(text.and_then(|text| serde_json::from_str(&text).ok()));
+            envelopes.extend(text);
         }
         Ok(envelopes)
     }

@@ -9,6 +9,9 @@ use super::{Catalogue, CatalogueError, Kept, kept, nanoseconds, row};
 /// Most words of a search.
 const WORDS: usize = 16;
 
+/// Most listings of an answer.
+const MOST: usize = 10_000;
+
 /// A text of words as FTS5 takes it: each word quoted, so that none is an operator, and taken as the beginning of one.
 fn expression(words: &str) -> String {
     let words = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(WORDS);
@@ -22,7 +25,7 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError`].
     pub fn search(&self, words: &str, now: SystemTime, most: usize) -> Result<Vec<Kept>, CatalogueError> {
-        let (expression, most) = (expression(words), i64::try_from(most).unwrap_or(i64::MAX));
+        let (expression, most) = (expression(words), i64::try_from(most.min(MOST)).unwrap_or(i64::MAX));
         let db = self.db();
         let rows: Vec<_> = if expression.is_empty() {
             let mut all = db.prepare_cached(
@@ -30,9 +33,10 @@ impl Catalogue {
             )?;
             all.query_map(params![nanoseconds(now), most], row)?.collect::<Result<_, _>>()?
         } else {
+            // The best are chosen before their texts are read; some room for those that are over and not forgotten yet.
             let mut found = db.prepare_cached(
-                "SELECT owner, id, envelope FROM words JOIN listings ON listings.row = words.rowid
-                 WHERE words MATCH ?1 AND expires > ?2 ORDER BY bm25(words, 8.0, 4.0, 1.0, 2.0), id LIMIT ?3",
+                "SELECT owner, id, envelope FROM (SELECT rowid, rank FROM words WHERE words MATCH ?1 ORDER BY rank LIMIT ?3 + 50) AS best
+                 JOIN listings ON listings.row = best.rowid WHERE expires > ?2 ORDER BY best.rank, id LIMIT ?3",
             )?;
             found.query_map(params![expression, nanoseconds(now), most], row)?.collect::<Result<_, _>>()?
         };

@@ -7,10 +7,12 @@ use std::{
 };
 
 use iroh::endpoint::Connection;
-use tidegate_protocol::{ContentHash, PeerId};
+use tidegate_protocol::{ContentHash, PeerId, limits};
 
 /// What a peer whose grant was revoked in the middle of a transfer is told: QUIC's application error code.
 const REVOKED: u32 = 1;
+/// What one is told who may have nothing.
+const REFUSED: u32 = 2;
 
 /// Who may fetch what. Empty at first: nobody, nothing.
 #[derive(Debug, Clone, Default)]
@@ -108,13 +110,19 @@ impl Access {
         allowed.filter(|allowed| allowed.until > Instant::now())
     }
 
-    /// Remembers an open connection of `peer`.
-    pub(super) fn opened(&self, peer: PeerId, connection: Connection) -> Opened {
+    /// Remembers an open connection of `peer`; one of those who may have nothing here, or have enough of them, is not kept.
+    pub(super) fn opened(&self, peer: PeerId, connection: Connection) -> Option<Opened> {
         let mut state = self.state();
+        let now = Instant::now();
+        let may = state.peers.get(&peer).is_some_and(|hashes| hashes.values().any(|allowed| allowed.until > now));
+        if !may || state.open.get(&peer).is_some_and(|open| open.len() >= limits::CONNECTIONS_PER_PEER) {
+            connection.close(REFUSED.into(), b"permission");
+            return None;
+        }
         let number = state.next;
         state.next += 1;
         state.open.entry(peer).or_default().insert(number, connection);
         drop(state);
-        Opened { access: self.clone(), peer, number }
+        Some(Opened { access: self.clone(), peer, number })
     }
 }

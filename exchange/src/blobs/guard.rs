@@ -41,7 +41,7 @@ pub(crate) struct Governed {
 impl ProtocolHandler for Governed {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
-        let _known = self.access.opened(peer, connection.clone());
+        let Some(_known) = self.access.opened(peer, connection.clone()) else { return Ok(()) };
         self.protocol.accept(connection).await
     }
 
