@@ -4,7 +4,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     ops::ControlFlow,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -20,6 +20,10 @@ use tidegate_protocol::{
 };
 
 use crate::{NodeError, answer::Answer, check, file_error, jobfile::JobFile, provider::witnesses::quorum};
+
+/// How often a transfer that broke off goes on by itself, and how much later each time.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A dataset as its owner shows it, signatures checked.
 #[derive(Debug, Clone)]
@@ -200,12 +204,18 @@ impl Buyer {
             // Permission runs out, and files before this one may have taken long.
             self.ask(to, &permission, &[]).await?;
             let mut report = |bytes| progress(&file.name, bytes, file.bytes);
-            let came = blobs::fetch(&self.endpoint, &home.join("fetched"), to, file.hash, &target, &mut report).await;
-            if let Err(NetError::Peer(_)) = &came {
-                // Why, the owner may say: a grant that was revoked in the middle.
+            let mut broken = 0;
+            while let Err(e) = blobs::fetch(&self.endpoint, &home.join("fetched"), to, file.hash, &target, &mut report).await {
+                let NetError::Peer(why) = &e else { return Err(e.into()) };
+                // The owner may say why: a grant that was revoked in the middle.
                 self.ask(to, &permission, &[]).await?;
+                broken += 1;
+                if broken > TRIES {
+                    return Err(e.into());
+                }
+                tracing::info!("{}: {why}; it goes on where it was", file.name);
+                tokio::time::sleep(broken * PAUSE).await;
             }
-            came?;
             fetched.push(target);
         }
         Ok(fetched)
