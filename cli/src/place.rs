@@ -2,7 +2,9 @@
 
 use std::{convert::Infallible, str::FromStr, time::SystemTime};
 
+use anyhow::Context as _;
 use tidegate_node::{Address, book::Book, finding, home::Home};
+use tidegate_protocol::{PeerId, grant};
 
 /// An address (`did:key:…@ip:port`, as `tidegate serve` prints it), or a name in the address book (`tidegate peers`).
 #[derive(Debug, Clone)]
@@ -22,14 +24,26 @@ impl Place {
     }
 }
 
-/// Where it was said to be; if nowhere, where the owner of the dataset of this name or id says that its node is.
-pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str) -> anyhow::Result<Address> {
+/// Where it was said to be; if nowhere, where the owner of the dataset of this name or id says that its node is. What is shown there is a grant of that owner,
+/// where there is one: it says itself whose it is, and anybody may call a dataset anything.
+pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) -> anyhow::Result<Address> {
+    let granted_by = match grant {
+        "" => None,
+        token => grant::show(token, None).context("--grant")?.owner,
+    };
+    let is_theirs = |owner: &PeerId| granted_by.as_ref().is_none_or(|by| *by == owner.did());
     if let Some(place) = to {
-        return place.at(home);
+        let to = place.at(home)?;
+        anyhow::ensure!(is_theirs(&to.peer), "the grant is {}'s, and --to is {}", granted_by.unwrap_or_default(), to.peer);
+        return Ok(to);
     }
-    let found = finding::open(home, false)?
-        .find(dataset, SystemTime::now())
-        .map_err(|e| anyhow::anyhow!("no --to was given, and {e}"))?;
+    let (catalogue, now) = (finding::open(home, false)?, SystemTime::now());
+    let found = match &granted_by {
+        None => catalogue.find(dataset, now).map_err(|e| anyhow::anyhow!("no --to was given, and {e}"))?,
+        Some(by) => catalogue.named(dataset, now)?.into_iter().find(|one| is_theirs(&one.owner)).with_context(|| {
+            format!("no --to was given, and no listing {dataset:?} of {by} is here: hear more with `tidegate catalog sync --from PEER`")
+        })?,
+    };
     let address = found.listing.address(&found.owner);
     let address = address.ok_or_else(|| anyhow::anyhow!("the listing of {dataset:?} does not say where it is: give --to"))?;
     Ok(address.parse()?)

@@ -66,6 +66,19 @@ fn listings_are_told_caught_up_with_and_kept_to_their_owners() {
     assert!(said.contains("no --to was given") && said.contains("catalog sync"), "{said}");
     world.ok("buyer", &["catalog", "sync", "--from", &friend.address]);
     world.ok("buyer", &["run", &job, "--grant", &grant]);
+    // Another owner calls its own by that name, later: the grant says whose it is, and without one it is asked which.
+    std::fs::create_dir(world.path("thief")).unwrap();
+    world.ok("thief", &["init"]);
+    let args = ["publish", &file, "--name", "towns", "--unit", "person", "--policy", &world.text("policy.toml")];
+    world.ok("thief", &args);
+    let thief = world.serve_by("thief", &["--with", &friend.address]);
+    searched(&world, "friend", "towns", |found| found.len() == 2);
+    world.ok("buyer", &["catalog", "sync", "--from", &friend.address]);
+    world.ok("buyer", &["run", &job, "--grant", &grant]);
+    let said = world.fails("buyer", &["catalog", "show", "towns"]);
+    assert!(said.contains("several owners have a dataset"), "{said}");
+    let said = world.fails("buyer", &world.run_args(&job, &thief.address, &grant));
+    assert!(said.contains("and --to is"), "{said}");
     assert!(world.ok("late", &["ping", "friend", "--times", "1"]).contains("answers after"));
     assert!(world.fails("late", &["ping", "nobody"]).contains("nobody is called that here"));
     world.fails("late", &["peers", "add", "friend", buyer.trim()]);

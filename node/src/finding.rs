@@ -60,11 +60,8 @@ pub fn open(home: &Home, only_known: bool) -> Result<Catalogue, NodeError> {
     Ok(Catalogue::open(&path(home), HeardOf { only_known, ..HeardOf::everybody(known) })?)
 }
 
-/// The listings of an owner's datasets that everybody may see: of each population the latest version.
-///
-/// # Errors
-/// [`NodeError`] where one cannot be signed.
-pub fn own(datasets: &[Dataset], identity: &Identity, sockets: &[String]) -> Result<Vec<Signed<Listing>>, NodeError> {
+/// The listings of an owner's datasets that everybody may see: of each population the latest version. One that nobody would keep is not told.
+pub fn own(datasets: &[Dataset], identity: &Identity, sockets: &[String]) -> Vec<Signed<Listing>> {
     let now = SystemTime::now();
     let last = |d: &&Dataset| {
         let later = datasets.iter().rev().find(|other| other.manifest.body().population == d.manifest.body().population);
@@ -74,10 +71,11 @@ pub fn own(datasets: &[Dataset], identity: &Identity, sockets: &[String]) -> Res
     let listed = datasets.iter().filter(open).filter(last);
     let sign = |d: &Dataset| {
         let listing = Listing::of(&d.manifest, d.policy.body(), sockets.to_vec(), now);
-        listing.check(now).map_err(|e| NodeError::File(format!("{}: {e}", d.manifest.body().name)))?;
-        Ok(Signed::sign(listing, identity)?)
+        listing.check(now)?;
+        Ok::<_, CatalogueError>(Signed::sign(listing, identity)?)
     };
-    listed.map(sign).collect()
+    let told = |d: &Dataset| sign(d).inspect_err(|e| tracing::error!("{} is not listed: {e}", d.manifest.body().name)).ok();
+    listed.filter_map(told).collect()
 }
 
 /// What came of asking a peer.
@@ -204,7 +202,7 @@ impl Talk {
     ///
     /// # Errors
     /// [`NodeError::Net`] where there is no gossip to take part in.
-    pub async fn run(self, swarm: Swarm, own: impl Fn() -> Result<Vec<Signed<Listing>>, NodeError>) -> Result<(), NodeError> {
+    pub async fn run(self, swarm: Swarm, own: impl Fn() -> Vec<Signed<Listing>>) -> Result<(), NodeError> {
         let (mut teller, mut listener) = swarm.join(TOPIC, &self.with).await?;
         let mut renew = tokio::time::interval(RENEW);
         let mut catch_up = tokio::time::interval(CATCH_UP);
@@ -225,7 +223,7 @@ impl Talk {
                     }
                 },
                 _ = renew.tick() => {
-                    mine = own()?;
+                    mine = own();
                     let (catalogue, listings) = (self.catalogue.clone(), mine.clone());
                     blocking(move || catalogue.take(&listings, SystemTime::now())).await?;
                     true

@@ -24,6 +24,9 @@ use tidegate_protocol::{
     listing::{BadListing, Listing},
 };
 
+/// Most listings of one name that are looked at.
+const NAMED: i64 = 20;
+
 /// Form of the file. A file of another form is begun anew: what is lost is heard again.
 const FORM: i64 = 1;
 
@@ -49,6 +52,14 @@ pub enum CatalogueError {
     /// Not found.
     #[error("no listing {0:?} here. See `tidegate catalog search`, or hear more with `tidegate catalog sync --from PEER`")]
     None(String),
+    /// Several owners have one of that name.
+    #[error("several owners have a dataset {word:?}: {owners}. Say which by how its id or its manifest's begins")]
+    Several {
+        /// The name.
+        word: String,
+        /// Manifests and owners.
+        owners: String,
+    },
     /// The file.
     #[error("the catalogue's file: {0}")]
     File(#[from] rusqlite::Error),
@@ -236,22 +247,37 @@ impl Catalogue {
         rows.into_iter().try_for_each(|row| each(kept(row?)?))
     }
 
-    /// The one of this name, or of whose id, manifest's or population's this is the beginning; of several the latest.
+    /// The one of this name, or of whose id, manifest's or population's this is the beginning; of several of one owner the latest.
     ///
     /// # Errors
-    /// [`CatalogueError::None`].
+    /// [`CatalogueError::None`]; [`CatalogueError::Several`] where several owners have one: anybody may call a dataset anything.
     pub fn find(&self, word: &str, now: SystemTime) -> Result<Kept, CatalogueError> {
-        let none = || CatalogueError::None(word.chars().take(80).collect());
+        let mut found = self.named(word, now)?.into_iter();
+        let word: String = word.chars().take(80).collect();
+        let Some(first) = found.next() else { return Err(CatalogueError::None(word)) };
+        let others: Vec<_> = found.filter(|other| other.owner != first.owner).collect();
+        if others.is_empty() {
+            return Ok(first);
+        }
+        let all = std::iter::once(&first).chain(&others).map(|one| format!("{} of {}", one.listing.manifest.short(), one.owner));
+        Err(CatalogueError::Several { word, owners: all.collect::<Vec<_>>().join(", ") })
+    }
+
+    /// Those of this name, or of whose id, manifest's or population's this is the beginning, the latest first.
+    ///
+    /// # Errors
+    /// [`CatalogueError`].
+    pub fn named(&self, word: &str, now: SystemTime) -> Result<Vec<Kept>, CatalogueError> {
         // A few characters begin too many of them.
         let is_id = word.len() >= 6 && word.len() <= 64 && word.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
         let beginning = if is_id { format!("{word}%") } else { String::new() };
         let db = self.db();
         let mut found = db.prepare_cached(
             "SELECT owner, id, envelope FROM listings WHERE expires > ?1 AND (name = ?2 OR lower(hex(id)) LIKE ?3
-             OR lower(hex(manifest)) LIKE ?3 OR lower(hex(population)) LIKE ?3) ORDER BY issued DESC, id LIMIT 1",
+             OR lower(hex(manifest)) LIKE ?3 OR lower(hex(population)) LIKE ?3) ORDER BY issued DESC, id LIMIT ?4",
         )?;
-        let row = found.query_row(params![nanoseconds(now), word, beginning], row).optional()?;
-        kept(row.ok_or_else(none)?)
+        let rows = found.query_map(params![nanoseconds(now), word, beginning, NAMED], row)?;
+        rows.map(|row| kept(row?)).collect()
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let grant = args.grant.map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let to = place::of(home, args.to.as_ref(), &args.dataset)?;
+    let to = place::of(home, args.to.as_ref(), &args.dataset, grant.trim())?;
     let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
     let bar = bytes_bar()?;
     // Ctrl-C stops in good order: what has come is kept and the same command resumes.

@@ -186,6 +186,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let unknown = || "nobody".to_owned();
+    println!("owner       {}", plain(&shown.owner.unwrap_or_else(unknown)));
     println!("holder      {}", plain(&shown.holder.unwrap_or_else(unknown)));
     println!("population  {}", plain(&shown.population.unwrap_or_else(unknown)));
     println!("actions     {}", plain(&shown.actions.into_iter().collect::<Vec<_>>().join(", ")));

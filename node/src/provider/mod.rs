@@ -163,10 +163,7 @@ impl Provider {
     }
 
     /// What this owner tells everybody about its datasets.
-    ///
-    /// # Errors
-    /// [`NodeError`].
-    pub fn own_listings(&self, sockets: &[String]) -> Result<Vec<Signed<Listing>>, NodeError> {
+    pub fn own_listings(&self, sockets: &[String]) -> Vec<Signed<Listing>> {
         finding::own(&self.datasets, &self.identity, sockets)
     }
 

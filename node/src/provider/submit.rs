@@ -12,7 +12,7 @@ use tidegate_lockdown::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Delivery,
-    grant::{self, Action, Ask, Authority},
+    grant::{Action, Ask, Authority},
     job::{Mode, Program},
     limits,
     policy::{Policy, Wall},
@@ -121,18 +121,24 @@ impl Provider {
         }
         job.body().check()?;
         let dataset = self.dataset(&job.body().dataset)?;
-        let ask = self.asked(&job, dataset, token, SystemTime::now())?;
-        let authority = self.authorize(dataset, peer, token, &ask)?;
+        let now = SystemTime::now();
+        let first = Ask { cost: job.body().cost, program: Some(program(job.body())), ..Ask::of(Action::Compute, now) };
+        let authority = self.authorize(dataset, peer, token, &first)?;
+        // Nothing is looked up, or noted, of one who has no grant.
+        let ask = self.asked(&job, dataset, &authority.ids, now)?;
+        if ask.used > 0 {
+            self.authorize(dataset, peer, token, &ask)?;
+        }
         Ok((job, dataset, authority))
     }
 
     /// What a job asks of its grant, before it is planned.
-    fn asked(&self, job: &Signed<Job>, dataset: &Dataset, token: &str, now: SystemTime) -> Result<Ask, Refusal> {
+    fn asked(&self, job: &Signed<Job>, dataset: &Dataset, ids: &[String], now: SystemTime) -> Result<Ask, Refusal> {
         let known = self.store.job(&self.party(dataset, job.signer())?, &job.body().request).map_err(unavailable)?;
         // What is charged already is no further job.
         let again = known.is_some_and(|record| record.facts.job == job.id());
-        let id = grant::ids(token).ok().and_then(|ids| ids.into_iter().next()).filter(|_| !again);
-        let used = id.map_or(Ok(0), |id| self.store.used(&id, now)).map_err(unavailable)?;
+        let id = ids.first().filter(|_| !again);
+        let used = id.map_or(Ok(0), |id| self.store.used(id, now)).map_err(unavailable)?;
         Ok(Ask { cost: job.body().cost, program: Some(program(job.body())), used, ..Ask::of(Action::Compute, now) })
     }
 
@@ -181,7 +187,7 @@ impl Provider {
         };
         if !charged {
             // By now its reducers are known, and its slot has begun.
-            let ask = self.asked(&admitted.job, dataset, token, admitted.start)?;
+            let ask = self.asked(&admitted.job, dataset, &grant.ids, admitted.start)?;
             let columns = admitted.terms.mechanism(&admitted.plan).columns;
             let reducers = columns.into_iter().map(|column| column.reducer).collect();
             self.authorize(dataset, peer, token, &Ask { reducers, ..ask })?;

@@ -121,6 +121,8 @@ pub struct Block {
 pub struct Shown {
     /// To whom the owner granted it.
     pub holder: Option<String>,
+    /// The owner who granted it: nobody else's node is shown it.
+    pub owner: Option<String>,
     /// On which population.
     pub population: Option<String>,
     /// To do what, before it was narrowed.
@@ -150,13 +152,16 @@ pub fn show(token: &str, grant_key: Option<&str>) -> Result<Shown, BadGrant> {
     let blocks = blocks.collect::<Result<Vec<_>, _>>()?;
     let owners = blocks.first().map(|block| block.datalog.clone()).unwrap_or_default();
     // Only what it states is looked at; rules and checks of a stranger's token are not run.
-    let facts: String = owners.lines().filter(|l| l.starts_with("right(") || l.starts_with("holder(")).collect();
+    let facts: String =
+        owners.lines().filter(|l| ["right(", "holder(", "owner("].iter().any(|fact| l.starts_with(fact))).collect();
     let mut said = AuthorizerBuilder::new().set_limits(LIMITS).code(&facts)?.build_unauthenticated()?;
     let holders: Vec<(String,)> = said.query("held($p) <- holder($p)")?;
+    let owners: Vec<(String,)> = said.query("granted($p) <- owner($p)")?;
     let rights: Vec<(String, String)> = said.query("may($d, $a) <- right($d, $a)")?;
     let signed = grant_key.map(|key| public(key).is_some_and(|key| UnverifiedBiscuit::verify(biscuit, key).is_ok()));
     Ok(Shown {
         holder: holders.into_iter().next().map(|(holder,)| holder),
+        owner: owners.into_iter().next().map(|(owner,)| owner),
         population: rights.first().map(|(population, _)| population.clone()),
         actions: rights.into_iter().map(|(_, action)| action).collect(),
         signed,
@@ -256,7 +261,7 @@ mod tests {
         assert!(decide(&less, 3, &ask(Action::Compute)).is_some());
         assert!(decide(&less, 3, &ask(Action::Replicate)).is_none());
         let shown = show(&given, Some(&public_key(&me(1)).unwrap())).unwrap();
-        assert_eq!((shown.holder, shown.signed), (Some(me(2).id().did()), Some(true)));
+        assert_eq!((shown.owner, shown.holder, shown.signed), (Some(me(1).id().did()), Some(me(2).id().did()), Some(true)));
         assert_eq!(shown.blocks[1].by, Some(me(2).id().did()));
         assert_eq!(show(&given, Some(&public_key(&me(9)).unwrap())).unwrap().signed, Some(false));
     }

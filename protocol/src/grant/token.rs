@@ -57,7 +57,7 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, BadGrant> {
     for action in &terms.scope.actions {
         builder = builder.fact(fact("right", [text(terms.population), Term::Str(action.word().into())]))?;
     }
-    builder = builder.fact(fact("holder", [text(terms.holder)]))?;
+    builder = builder.fact(fact("holder", [text(terms.holder)]))?.fact(fact("owner", [text(owner.id())]))?;
     // A colleague's key is what the holder's own key says in a block of its own.
     let holder = hex::encode(terms.holder.as_bytes());
     let bound = format!("check if peer($p), holder($p) or peer($p), delegate($p) trusting ed25519/{holder}");
