@@ -34,6 +34,8 @@ const RENEW: Duration = Duration::from_secs(LIFETIME.as_secs() / 4);
 const CATCH_UP: Duration = Duration::from_secs(600);
 /// How long it stays away where it could not follow.
 const REJOIN: Duration = Duration::from_secs(2);
+/// So many listings are taken in at the same time.
+const TOGETHER: usize = 4096;
 /// Requests for listings that are under way at the same time.
 const AT_ONCE: usize = 4;
 
@@ -132,18 +134,27 @@ pub async fn sync(
             async move { coming.await.map_err(|e| NodeError::File(e.to_string()))? }
         })
         .buffer_unordered(AT_ONCE);
-    let mut came = 0;
-    while let Some(batch) = coming.next().await {
-        let (batch, catalogue) = (batch?, catalogue.clone());
+    let (mut came, mut gathered) = (0, Vec::new());
+    loop {
+        let next = coming.next().await.transpose()?;
+        let is_last = next.is_none();
+        let batch = next.unwrap_or_default();
         came += batch.len() as u64;
-        let (new, refused) = blocking(move || catalogue.take(&batch, SystemTime::now())).await?;
-        if let Some(why) = refused {
-            tracing::debug!("of {from}: {why}");
-        }
-        synced.new += new;
+        gathered.extend(batch);
         report(came, synced.asked);
+        // Many at a time: each time costs.
+        if is_last || gathered.len() >= TOGETHER {
+            let (batch, catalogue) = (std::mem::take(&mut gathered), catalogue.clone());
+            let (new, refused) = blocking(move || catalogue.take(&batch, SystemTime::now())).await?;
+            if let Some(why) = refused {
+                tracing::debug!("of {from}: {why}");
+            }
+            synced.new += new;
+        }
+        if is_last {
+            return Ok(synced);
+        }
     }
-    Ok(synced)
 }
 
 /// Those that are what they say; others are a peer's mistake, or its mischief, and are left out.

@@ -27,8 +27,11 @@ use tidegate_protocol::{
 /// Most listings of one name that are looked at.
 const NAMED: i64 = 20;
 
+/// Memory for the file's pages.
+const CACHE_KIB: i64 = 32 << 10;
+
 /// Form of the file. A file of another form is begun anew: what is lost is heard again.
-const FORM: i64 = 1;
+const FORM: i64 = 2;
 
 /// A listing was not taken, or the catalogue failed.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +133,7 @@ const TABLES: &str = "
         UNIQUE (owner, population)
     );
     CREATE INDEX by_end ON listings (expires);
-    CREATE VIRTUAL TABLE words USING fts5(name, keywords, description, columns, content = '', contentless_delete = 1, prefix = '2 3');
+    CREATE VIRTUAL TABLE words USING fts5(name, keywords, description, columns, content = '', contentless_delete = 1);
     INSERT INTO words (words, rank) VALUES ('rank', 'bm25(8.0, 4.0, 1.0, 2.0)');
 ";
 
@@ -145,6 +148,7 @@ impl Catalogue {
         // What a crash loses is heard again: it need not be durable, only whole.
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "OFF")?;
+        db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         if tx.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? != FORM {
             tx.execute_batch("DROP TABLE IF EXISTS listings; DROP TABLE IF EXISTS words;")?;
