@@ -145,7 +145,7 @@ pub const NAME_BYTES: usize = 128;
 /// Most connections that are open at the same time.
 pub const CONNECTIONS: usize = 4096;
 /// Of those, most of one peer.
-pub const CONNECTIONS_PER_PEER: usize = 32;
+pub const CONNECTIONS_PER_PEER: usize = 64;
 /// Longest signed listing.
 pub const LISTING_BYTES: usize = 16 << 10;
 /// Longest description of a dataset.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tidegate_catalog::{Store, StoreError, store::Standing};
+use tidegate_catalog::{Store, StoreError};
 use tidegate_exchange::blobs::ByteRange;
 use tidegate_protocol::{
     Code, ContentHash, Countersignature, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
@@ -18,7 +18,7 @@ use tidegate_protocol::{
     },
 };
 
-use super::{COPY_TIME, Provider, submit::Shown, unavailable};
+use super::{COPY_TIME, Provider, rights::Shown, unavailable};
 use crate::{NodeError, home::Home, spool};
 
 /// How long a node that starts waits for a command that has the ledger open just now.
@@ -92,15 +92,6 @@ impl Provider {
         self.served.access().allow(peer, manifest.files.iter().map(|f| f.hash), COPY_TIME, &grant_ids);
         self.still_good(&grant_ids)?;
         Ok(Reply::Replicating)
-    }
-
-    /// Takes back what a grant was just found to allow, where it was revoked meanwhile.
-    pub(super) fn still_good(&self, ids: &[String]) -> Result<(), Refusal> {
-        if matches!(self.store.standing(ids).map_err(unavailable)?, Standing::Good(_)) {
-            return Ok(());
-        }
-        ids.iter().for_each(|id| self.served.access().revoke(id));
-        Err(Refusal::new(Code::NotGranted, "the owner has revoked this grant").at("grant"))
     }
 
     /// How the log names a peer that is sent a part of a file: as where it was allowed that.

@@ -7,11 +7,11 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::{Store, dataset::Dataset, listings::Catalogue, log, store::Standing};
+use tidegate_catalog::{Store, dataset::Dataset, listings::Catalogue, log};
 use tidegate_exchange::{
     Handler,
     blobs::{ByteRange, Served},
@@ -20,7 +20,7 @@ use tidegate_lockdown as lockdown;
 use tidegate_protocol::{
     Code, ContentHash, Identity, Listing, PeerId, Refusal, Signed,
     frame::{Published, Reply, Request},
-    grant::{self, Action, Ask, Authority},
+    grant::Action,
     limits,
     policy::Access,
     receipt::Party,
@@ -43,6 +43,7 @@ mod clock;
 mod hourly;
 mod models;
 mod replays;
+mod rights;
 mod run;
 mod slots;
 mod submit;
@@ -171,42 +172,6 @@ impl Provider {
         self.datasets.iter().find(|d| d.manifest.id() == *id).ok_or_else(|| {
             Refusal::new(Code::NotFound, format!("no dataset {} here", id.short())).at("dataset").fix("See `tidegate list`")
         })
-    }
-
-    /// What a token gives to `peer`: it allows this, was logged when it was issued, and is not revoked.
-    fn authorize(&self, dataset: &Dataset, peer: PeerId, token: &str, ask: &Ask) -> Result<Authority, Refusal> {
-        let action = ask.action.word();
-        if dataset.policy.body().access(ask.action) == Access::Nobody {
-            let message = format!("the policy lets nobody {action} this dataset");
-            return Err(Refusal::new(Code::Policy, message).at(format!("access.{action}")));
-        }
-        let manifest = dataset.manifest.body();
-        let authority = grant::authorize(token, &manifest.grant_key, peer, manifest.population, ask)?;
-        let refused = |why: String| Err(Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant"));
-        match self.store.standing(&authority.ids).map_err(unavailable)? {
-            Standing::Good(scope) => match scope.covers(ask) {
-                Ok(()) => Ok(authority),
-                Err(why) => refused(why.to_string()),
-            },
-            Standing::Revoked => refused("the owner has revoked this grant".into()),
-            Standing::Unknown => refused("the owner's log does not say that this grant was issued".into()),
-        }
-    }
-
-    /// Whether `peer` may do this: as anybody may, or by a token for this, or for one of the `greater` actions that it is a part of.
-    fn admits(&self, dataset: &Dataset, peer: PeerId, token: &str, action: Action, greater: &[Action]) -> Result<(), Refusal> {
-        let now = SystemTime::now();
-        match dataset.policy.body().access(action) {
-            Access::Anybody => return Ok(()),
-            Access::Granted if !token.is_empty() => {
-                let other = |greater: &Action| self.authorize(dataset, peer, token, &Ask::of(*greater, now)).is_ok();
-                if greater.iter().any(other) {
-                    return Ok(());
-                }
-            }
-            _ => {}
-        }
-        self.authorize(dataset, peer, token, &Ask::of(action, now)).map(|_| ())
     }
 
     /// The datasets that `peer` may see.

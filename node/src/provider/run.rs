@@ -7,11 +7,7 @@ use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
 use tidegate_gate::{Committing, GateError, GroupSums, Released};
 use tidegate_protocol::{Code, Job, Refusal, Signed, frame::Delivery, policy::Access};
 
-use super::{
-    Provider, clock,
-    submit::{AdmittedJob, Shown},
-    unavailable,
-};
+use super::{Provider, clock, rights::Shown, submit::AdmittedJob, unavailable};
 use crate::{
     NodeError, defaults, fault, quarantine,
     running::{self, Running},

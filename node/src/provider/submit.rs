@@ -12,8 +12,8 @@ use tidegate_lockdown::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::Delivery,
-    grant::{Action, Ask, Authority},
-    job::{Mode, Program},
+    grant::Ask,
+    job::Mode,
     limits,
     policy::{Policy, Wall},
     receipt::{InferenceNote, JobFacts, LedgerLink, Party},
@@ -21,7 +21,12 @@ use tidegate_protocol::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Provider, clock, models, slots::Slot, unavailable};
+use super::{
+    Provider, clock, models,
+    rights::{Shown, program},
+    slots::Slot,
+    unavailable,
+};
 use crate::{
     code::Codes,
     fault, file_error,
@@ -45,17 +50,6 @@ pub(super) struct AdmittedJob<'a> {
     inference: Option<InferenceNote>,
     grant: Shown,
     start: SystemTime,
-}
-
-/// The grant that a job came with.
-#[derive(Debug, Clone)]
-pub(super) struct Shown {
-    /// BLAKE3 of the token.
-    pub(super) token: ContentHash,
-    /// Revocation ids of its blocks.
-    pub(super) ids: Vec<String>,
-    /// To whom it was granted: whose account is charged.
-    pub(super) holder: PeerId,
 }
 
 impl AdmittedJob<'_> {
@@ -105,41 +99,6 @@ impl Provider {
         let due =
             |record: &JobRecord| clock::reply_time(&record.facts, policy, &peer).is_none_or(|time| time <= SystemTime::now());
         Ok(asked.filter(due))
-    }
-
-    /// A job that `peer` signed, of a form and size that can be run, and that its grant covers.
-    pub(super) fn granted(
-        &self,
-        peer: PeerId,
-        job: Envelope,
-        token: &str,
-    ) -> Result<(Signed<Job>, &Dataset, Authority), Refusal> {
-        let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("job");
-        let job = Signed::<Job>::open(job).map_err(|e| bad(&e))?;
-        if job.signer() != peer {
-            return Err(bad(&format!("signed by {}, sent by {}", job.signer(), peer)));
-        }
-        job.body().check()?;
-        let dataset = self.dataset(&job.body().dataset)?;
-        let now = SystemTime::now();
-        let first = Ask { cost: job.body().cost, program: Some(program(job.body())), ..Ask::of(Action::Compute, now) };
-        let authority = self.authorize(dataset, peer, token, &first)?;
-        // Nothing is looked up, or noted, of one who has no grant.
-        let ask = self.asked(&job, dataset, &authority.ids, now)?;
-        if ask.used > 0 {
-            self.authorize(dataset, peer, token, &ask)?;
-        }
-        Ok((job, dataset, authority))
-    }
-
-    /// What a job asks of its grant, before it is planned.
-    fn asked(&self, job: &Signed<Job>, dataset: &Dataset, ids: &[String], now: SystemTime) -> Result<Ask, Refusal> {
-        let known = self.store.job(&self.party(dataset, job.signer())?, &job.body().request).map_err(unavailable)?;
-        // What is charged already is no further job.
-        let again = known.is_some_and(|record| record.facts.job == job.id());
-        let id = ids.first().filter(|_| !again);
-        let used = id.map_or(Ok(0), |id| self.store.used(id, now)).map_err(unavailable)?;
-        Ok(Ask { cost: job.body().cost, program: Some(program(job.body())), used, ..Ask::of(Action::Compute, now) })
     }
 
     /// The record of a finished job: what is there already, or what a run now makes. Until it is charged, a job whose buyer has hung up is dropped.
@@ -397,14 +356,6 @@ impl Provider {
             }
             other => unavailable(other),
         })
-    }
-}
-
-/// BLAKE3 of a job's program: the SQL text, the component or the model.
-fn program(job: &Job) -> ContentHash {
-    match &job.program {
-        Program::Sql { query, .. } => ContentHash::of(query.as_bytes()),
-        other => other.attachment().unwrap_or(ContentHash([0; 32])),
     }
 }
 

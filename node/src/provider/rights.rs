@@ -1,0 +1,121 @@
+//! Who may do what: a grant's signature and rules, and what the log says of it.
+
+use std::time::SystemTime;
+
+use tidegate_catalog::{dataset::Dataset, store::Standing};
+use tidegate_protocol::{
+    Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed,
+    grant::{self, Action, Ask, Authority},
+    job::Program,
+    policy::Access,
+};
+
+use super::{Provider, unavailable};
+
+/// The grant that a job came with.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    /// BLAKE3 of the token.
+    pub(super) token: ContentHash,
+    /// Revocation ids of its blocks.
+    pub(super) ids: Vec<String>,
+    /// To whom it was granted: whose account is charged.
+    pub(super) holder: PeerId,
+}
+
+impl Provider {
+    /// What a token gives to `peer`: it allows this, was logged when it was issued, and is not revoked.
+    pub(super) fn authorize(&self, dataset: &Dataset, peer: PeerId, token: &str, ask: &Ask) -> Result<Authority, Refusal> {
+        let action = ask.action.word();
+        if dataset.policy.body().access(ask.action) == Access::Nobody {
+            let message = format!("the policy lets nobody {action} this dataset");
+            return Err(Refusal::new(Code::Policy, message).at(format!("access.{action}")));
+        }
+        let manifest = dataset.manifest.body();
+        let authority = grant::authorize(token, &manifest.grant_key, peer, manifest.population, ask)?;
+        let refused = |why: String| Err(Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant"));
+        match self.store.standing(&authority.ids).map_err(unavailable)? {
+            Standing::Good(scope) => match scope.covers(ask) {
+                Ok(()) => Ok(authority),
+                Err(why) => refused(why.to_string()),
+            },
+            Standing::Revoked => refused("the owner has revoked this grant".into()),
+            Standing::Unknown => refused("the owner's log does not say that this grant was issued".into()),
+        }
+    }
+
+    /// Whether `peer` may do this: as anybody may, or by a token for this, or for one of the `greater` actions that it is a part of.
+    pub(super) fn admits(
+        &self,
+        dataset: &Dataset,
+        peer: PeerId,
+        token: &str,
+        action: Action,
+        greater: &[Action],
+    ) -> Result<(), Refusal> {
+        let now = SystemTime::now();
+        match dataset.policy.body().access(action) {
+            Access::Anybody => return Ok(()),
+            Access::Granted if !token.is_empty() => {
+                let other = |greater: &Action| self.authorize(dataset, peer, token, &Ask::of(*greater, now)).is_ok();
+                if greater.iter().any(other) {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        self.authorize(dataset, peer, token, &Ask::of(action, now)).map(|_| ())
+    }
+
+    /// A job that `peer` signed, of a form and size that can be run, and that its grant covers.
+    pub(super) fn granted(
+        &self,
+        peer: PeerId,
+        job: Envelope,
+        token: &str,
+    ) -> Result<(Signed<Job>, &Dataset, Authority), Refusal> {
+        let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("job");
+        let job = Signed::<Job>::open(job).map_err(|e| bad(&e))?;
+        if job.signer() != peer {
+            return Err(bad(&format!("signed by {}, sent by {}", job.signer(), peer)));
+        }
+        job.body().check()?;
+        let dataset = self.dataset(&job.body().dataset)?;
+        let now = SystemTime::now();
+        let first = Ask { cost: job.body().cost, program: Some(program(job.body())), ..Ask::of(Action::Compute, now) };
+        let authority = self.authorize(dataset, peer, token, &first)?;
+        // Nothing is looked up, or noted, of one who has no grant.
+        let ask = self.asked(&job, dataset, &authority.ids, now)?;
+        if ask.used > 0 {
+            self.authorize(dataset, peer, token, &ask)?;
+        }
+        Ok((job, dataset, authority))
+    }
+
+    /// What a job asks of its grant, before it is planned.
+    pub(super) fn asked(&self, job: &Signed<Job>, dataset: &Dataset, ids: &[String], now: SystemTime) -> Result<Ask, Refusal> {
+        let known = self.store.job(&self.party(dataset, job.signer())?, &job.body().request).map_err(unavailable)?;
+        // What is charged already is no further job.
+        let again = known.is_some_and(|record| record.facts.job == job.id());
+        let id = ids.first().filter(|_| !again);
+        let used = id.map_or(Ok(0), |id| self.store.used(id, now)).map_err(unavailable)?;
+        Ok(Ask { cost: job.body().cost, program: Some(program(job.body())), used, ..Ask::of(Action::Compute, now) })
+    }
+
+    /// Takes back what a grant was just found to allow, where it was revoked meanwhile.
+    pub(super) fn still_good(&self, ids: &[String]) -> Result<(), Refusal> {
+        if matches!(self.store.standing(ids).map_err(unavailable)?, Standing::Good(_)) {
+            return Ok(());
+        }
+        ids.iter().for_each(|id| self.served.access().revoke(id));
+        Err(Refusal::new(Code::NotGranted, "the owner has revoked this grant").at("grant"))
+    }
+}
+
+/// BLAKE3 of a job's program: the SQL text, the component or the model.
+pub(super) fn program(job: &Job) -> ContentHash {
+    match &job.program {
+        Program::Sql { query, .. } => ContentHash::of(query.as_bytes()),
+        other => other.attachment().unwrap_or(ContentHash([0; 32])),
+    }
+}
