@@ -160,9 +160,13 @@ async fn a_transfer_is_cut_where_its_grant_is_revoked_in_the_middle_and_others_g
         let (cache, address) = (dir.path().join(format!("cache {seed}")), owner.address.clone());
         async move {
             let grantee = Identity::from_seed([seed; 32]);
-            access.allow(grantee.id(), [hash], LONG, &[format!("grant {seed}"), "narrowed".into()]);
+            let by = [format!("grant {seed}"), "narrowed".into()];
+            access.allow(grantee.id(), [hash], LONG, &by);
             let mut revoke = |got| {
                 if let Some(id) = revoked.filter(|_| got > 1_000_000) {
+                    // The time in which it could begin is over, and is forgotten.
+                    access.allow(grantee.id(), [hash], Duration::ZERO, &by);
+                    access.allow(Identity::from_seed([99; 32]).id(), [hash], LONG, &[]);
                     access.revoke(id);
                 }
                 ControlFlow::Continue(())

@@ -1,7 +1,7 @@
 //! Who may fetch what, until when and by which grant; and the connections of those who do, which are cut when that grant is revoked.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -21,9 +21,17 @@ pub struct Access(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     peers: HashMap<PeerId, HashMap<ContentHash, Allowed>>,
-    /// Those that are open, by a number of their own.
-    open: HashMap<PeerId, HashMap<u64, Connection>>,
+    open: HashMap<PeerId, Open>,
     next: u64,
+}
+
+/// What a peer has open.
+#[derive(Debug, Default)]
+struct Open {
+    /// By a number of their own.
+    connections: HashMap<u64, Connection>,
+    /// Revocation ids of the grants by which it was sent anything over them: longer than it may begin to fetch, and whatever it was allowed since.
+    by: HashSet<String>,
 }
 
 /// A file that a peer may fetch.
@@ -52,8 +60,8 @@ impl Drop for Opened {
     fn drop(&mut self) {
         let mut state = self.access.state();
         if let Some(of_peer) = state.open.get_mut(&self.peer) {
-            of_peer.remove(&self.number);
-            if of_peer.is_empty() {
+            of_peer.connections.remove(&self.number);
+            if of_peer.connections.is_empty() {
                 state.open.remove(&self.peer);
             }
         }
@@ -91,23 +99,23 @@ impl Access {
     /// Takes what a grant allowed, by the revocation id of one of its blocks, from whoever had it, and cuts the connections of those in the middle of it.
     pub fn revoke(&self, id: &str) {
         let mut state = self.state();
-        let mut cut = Vec::new();
-        for (peer, hashes) in &mut state.peers {
-            let before = hashes.len();
+        for hashes in state.peers.values_mut() {
             hashes.retain(|_, allowed| allowed.by.as_ref().is_none_or(|ids| !ids.iter().any(|of| of == id)));
-            if hashes.len() < before {
-                cut.push(*peer);
-            }
         }
-        for connection in cut.iter().filter_map(|peer| state.open.get(peer)).flat_map(HashMap::values) {
+        for connection in state.open.values().filter(|open| open.by.contains(id)).flat_map(|open| open.connections.values()) {
             connection.close(REVOKED.into(), b"revoked");
         }
     }
 
-    pub(super) fn may(&self, peer: &PeerId, hash: &ContentHash) -> Option<Allowed> {
-        let state = self.state();
+    /// Whether `peer` may begin to fetch `hash` now; by which grant is remembered for as long as it has a connection.
+    pub(super) fn begins(&self, peer: &PeerId, hash: &ContentHash) -> Option<Allowed> {
+        let mut state = self.state();
         let allowed = state.peers.get(peer).and_then(|hashes| hashes.get(hash)).cloned();
-        allowed.filter(|allowed| allowed.until > Instant::now())
+        let allowed = allowed.filter(|allowed| allowed.until > Instant::now())?;
+        // One that has none any more is sent nothing.
+        let open = state.open.get_mut(peer)?;
+        open.by.extend(allowed.by.iter().flat_map(|ids| ids.iter().cloned()));
+        Some(allowed)
     }
 
     /// Remembers an open connection of `peer`; one of those who may have nothing here, or have enough of them, is not kept.
@@ -115,13 +123,13 @@ impl Access {
         let mut state = self.state();
         let now = Instant::now();
         let may = state.peers.get(&peer).is_some_and(|hashes| hashes.values().any(|allowed| allowed.until > now));
-        if !may || state.open.get(&peer).is_some_and(|open| open.len() >= limits::CONNECTIONS_PER_PEER) {
+        if !may || state.open.get(&peer).is_some_and(|open| open.connections.len() >= limits::CONNECTIONS_PER_PEER) {
             connection.close(REFUSED.into(), b"permission");
             return None;
         }
         let number = state.next;
         state.next += 1;
-        state.open.entry(peer).or_default().insert(number, connection);
+        state.open.entry(peer).or_default().connections.insert(number, connection);
         drop(state);
         Some(Opened { access: self.clone(), peer, number })
     }

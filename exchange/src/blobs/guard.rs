@@ -78,7 +78,7 @@ pub(super) async fn guard(mut messages: tokio::sync::mpsc::Receiver<ProviderMess
                 let request = &message.inner.request;
                 let hash = ContentHash(*request.hash.as_bytes());
                 let peer = peers.get(&message.inner.connection_id).copied();
-                let allowed = peer.and_then(|peer| Some((peer, access.may(&peer, &hash)?, byte_ranges(&request.ranges)?)));
+                let allowed = peer.and_then(|peer| Some((peer, access.begins(&peer, &hash)?, byte_ranges(&request.ranges)?)));
                 let handler = handler.get().cloned();
                 // Others do not wait for what is written down about this one.
                 tokio::spawn(async move {
