@@ -1,5 +1,5 @@
 //! Peers that take what they can get: idle, slow and many of them. Others are served meanwhile, and memory is bounded.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     future::Future,

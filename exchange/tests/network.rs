@@ -1,7 +1,7 @@
 //! The network as it is: a wire that loses, delays, is cut and gives one side another address. The owner has an IPv6 socket alone and the grantee one of IPv4,
 //! so that no datagram finds another way than through the wire between; that they went through it is counted. No privilege is needed. Where a machine has
 //! no IPv6 of its own, this is skipped aloud, and fails under `REQUIRE_IPV6=1`.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
     future::Future,

@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn each_field_has_its_bounds() {
-        let bad: [(&str, fn(&mut Listing)); 14] = [
+        type Change = fn(&mut Listing);
+        let bad: [(&str, Change); 14] = [
             ("version", |l| l.version = 2),
             ("name", |l| l.name.clear()),
             ("name", |l| l.name = "n".repeat(limits::NAME_BYTES + 1)),

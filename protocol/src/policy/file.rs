@@ -145,11 +145,7 @@ impl PolicyFile {
         let rows =
             [("compute", access.compute), ("replicate", access.replicate), ("replay", access.replay), ("mirror", access.mirror)];
         if let Some((what, _)) = rows.into_iter().find(|(_, access)| *access == Access::Anybody) {
-            return Err(bad(
-                &format!("access.{what}"),
-                "is not for anybody",
-                "Write \"granted\", and grant it to whom you trust",
-            ));
+            return Err(bad(format!("access.{what}"), "is not for anybody", "Write \"granted\", and grant it to whom you trust"));
         }
         let mut columns = columns;
         for (table, of_table) in &tables {
