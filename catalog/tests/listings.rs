@@ -94,6 +94,14 @@ fn the_latest_of_an_owner_s_population_counts_until_it_is_over() {
 }
 
 #[test]
+fn a_damaged_file_is_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ours"), [7; 9000]).unwrap();
+    let ours = catalogue(&dir, "ours");
+    assert_eq!(ours.take(&[signed(1, listing("towns", now()))], now()).unwrap().0, 1);
+}
+
+#[test]
 fn words_find_names_first_and_nothing_is_an_operator() {
     let dir = tempfile::tempdir().unwrap();
     let ours = catalogue(&dir, "ours");

@@ -16,7 +16,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use tidegate_protocol::{
     ContentHash, Envelope, PeerId, Signed,
     dsse::BadDocument,
@@ -138,11 +138,27 @@ const TABLES: &str = "
 ";
 
 impl Catalogue {
-    /// Opens (or makes) the file at `path`.
+    /// Opens (or makes) the file at `path`; a damaged one is begun anew, since what was in it is heard again.
     ///
     /// # Errors
     /// [`CatalogueError::File`].
     pub fn open(path: &Path, heard: Heard) -> Result<Self, CatalogueError> {
+        match Self::open_whole(path, heard.clone()) {
+            Err(CatalogueError::File(rusqlite::Error::SqliteFailure(e, _)))
+                if matches!(e.code, ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) =>
+            {
+                for end in ["", "-wal", "-shm"] {
+                    let mut name = path.as_os_str().to_owned();
+                    name.push(end);
+                    drop(std::fs::remove_file(name));
+                }
+                Self::open_whole(path, heard)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_whole(path: &Path, heard: Heard) -> Result<Self, CatalogueError> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(10))?;
         // What a crash loses is heard again: it need not be durable, only whole.
