@@ -1,48 +1,23 @@
 //! Peers that take what they can get: idle, slow and many of them. Others are served meanwhile, and memory is bounded.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::{
-    future::Future,
     net::Ipv4Addr,
     ops::ControlFlow,
-    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use common::Files;
 use iroh::{Endpoint, EndpointAddr, EndpointId, TransportAddr, endpoint::Connection, protocol::Router};
-use tidegate_exchange::{Address, Handler, ask, bind, blobs, local_address, serve};
+use tidegate_exchange::{Address, ask, bind, blobs, local_address, serve};
 use tidegate_protocol::{
-    ContentHash, Identity, PeerId, Refusal,
+    Identity, PeerId,
     frame::{self, Reply, Request},
     limits,
 };
-use tokio_util::sync::CancellationToken;
-
-#[derive(Debug)]
-struct Lists;
-impl Handler for Lists {
-    fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn fetching<'a>(
-        &'a self,
-        _: PeerId,
-        _: ContentHash,
-        _: Vec<blobs::ByteRange>,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-        Box::pin(async { true })
-    }
-    fn handle<'a>(
-        &'a self,
-        _: PeerId,
-        _: Request,
-        _: Vec<u8>,
-        _: CancellationToken,
-    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
-        Box::pin(async { Reply::Listings(vec![]) })
-    }
-}
 
 struct Owner {
     address: Address,
@@ -62,7 +37,7 @@ async fn owner() -> Owner {
     let served = blobs::Served::open(&dir.path().join("blobs")).await.unwrap();
     let endpoint = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
     let address = local_address(&endpoint, &identity);
-    let _router = serve(endpoint, Arc::new(Lists), &served);
+    let _router = serve(endpoint, Arc::new(Files), &served);
     Owner { address, served, _router, _dir: dir }
 }
 

@@ -1,46 +1,19 @@
 //! No byte of a dataset is served to anybody who was not allowed exactly it, by any request that iroh-blobs knows.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{future::Future, net::Ipv4Addr, ops::ControlFlow, path::Path, pin::Pin, sync::Arc, time::Duration};
+mod common;
 
+use std::{net::Ipv4Addr, ops::ControlFlow, path::Path, sync::Arc, time::Duration};
+
+use common::Files;
 use iroh::{Endpoint, protocol::Router};
 use iroh_blobs::{
     Hash,
     protocol::{ChunkRangesSeq, GetManyRequest, GetRequest, ObserveRequest, PushRequest},
     store::mem::MemStore,
 };
-use tidegate_exchange::{Address, Handler, NetError, bind, blobs, local_address, serve};
-use tidegate_protocol::{
-    Code, ContentHash, Identity, PeerId, Refusal,
-    frame::{Reply, Request},
-};
-use tokio_util::sync::CancellationToken;
-
-#[derive(Debug)]
-struct Silent;
-impl Handler for Silent {
-    fn fetching<'a>(
-        &'a self,
-        _: PeerId,
-        _: ContentHash,
-        _: Vec<blobs::ByteRange>,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-        Box::pin(async { true })
-    }
-
-    fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn handle<'a>(
-        &'a self,
-        _: PeerId,
-        _: Request,
-        _: Vec<u8>,
-        _: CancellationToken,
-    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
-        Box::pin(async { Reply::Refused(Refusal::new(Code::NotFound, "nothing")) })
-    }
-}
+use tidegate_exchange::{Address, NetError, bind, blobs, local_address, serve};
+use tidegate_protocol::{ContentHash, Identity};
 
 struct Owner {
     address: Address,
@@ -57,7 +30,7 @@ async fn owner(folder: &Path) -> Owner {
     let served = blobs::Served::open(&folder.join("blobs")).await.unwrap();
     let endpoint = loopback(&identity).await;
     let address = local_address(&endpoint, &identity);
-    let _router = serve(endpoint, Arc::new(Silent), &served);
+    let _router = serve(endpoint, Arc::new(Files), &served);
     Owner { address, served, _router }
 }
 

@@ -3,12 +3,12 @@
 //! no IPv6 of its own, this is skipped aloud, and fails under `REQUIRE_IPV6=1`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::{
-    future::Future,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::ControlFlow,
     path::Path,
-    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,39 +16,11 @@ use std::{
     time::Duration,
 };
 
+use common::Files;
 use iroh::protocol::Router;
-use tidegate_exchange::{Address, Handler, bind, blobs, local_address, serve};
-use tidegate_protocol::{
-    Code, ContentHash, Identity, PeerId, Refusal,
-    frame::{Reply, Request},
-};
+use tidegate_exchange::{Address, bind, blobs, local_address, serve};
+use tidegate_protocol::{ContentHash, Identity};
 use tokio::net::UdpSocket;
-use tokio_util::sync::CancellationToken;
-
-#[derive(Debug)]
-struct Files;
-impl Handler for Files {
-    fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn fetching<'a>(
-        &'a self,
-        _: PeerId,
-        _: ContentHash,
-        _: Vec<blobs::ByteRange>,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-        Box::pin(async { true })
-    }
-    fn handle<'a>(
-        &'a self,
-        _: PeerId,
-        _: Request,
-        _: Vec<u8>,
-        _: CancellationToken,
-    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
-        Box::pin(async { Reply::Refused(Refusal::new(Code::NotFound, "nothing")) })
-    }
-}
 
 /// How a wire is.
 #[derive(Debug, Clone, Copy, Default)]

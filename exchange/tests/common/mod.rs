@@ -1,0 +1,38 @@
+//! A node that shows nothing, and sends what was allowed.
+
+use std::{future::Future, pin::Pin};
+
+use tidegate_exchange::{Handler, blobs};
+use tidegate_protocol::{
+    ContentHash, PeerId, Refusal,
+    frame::{Reply, Request},
+};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug)]
+pub(crate) struct Files;
+
+impl Handler for Files {
+    fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn fetching<'a>(
+        &'a self,
+        _: PeerId,
+        _: ContentHash,
+        _: Vec<blobs::ByteRange>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(async { true })
+    }
+
+    fn handle<'a>(
+        &'a self,
+        _: PeerId,
+        _: Request,
+        _: Vec<u8>,
+        _: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
+        Box::pin(async { Reply::Listings(vec![]) })
+    }
+}
