@@ -58,7 +58,7 @@ const TEXTS: [Column; 18] = [
     ("engine", &["/engine", "/facts/engine"]),
     ("time", &["/slot_start", "/facts/slot_start", "/time"]),
     ("slot_end", &["/slot_end", "/facts/slot_end"]),
-    ("expires", &["/expires"]),
+    ("expires", &["/scope/expires"]),
 ];
 /// What was charged, of intents alone: a sum over all entries counts each charge once. Divided to ρ, ε and δ.
 const CHARGES: [(&str, &str, f64); 4] = [

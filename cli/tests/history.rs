@@ -57,6 +57,8 @@ fn a_revoked_grant_is_good_for_nothing_from_then_on() {
     assert!((line["rho"].as_f64().unwrap() - 0.2).abs() < 1e-12, "{line}");
     let all = world.path("all.parquet");
     world.ok("owner", &["receipts", "sql", "--out", &all.display().to_string()]);
+    let ends = world.ok("owner", &["receipts", "sql", "SELECT entry FROM receipts WHERE expires > '2026'"]);
+    assert!(ends.contains("grant"), "a grant's end is a column: {ends}");
     let (schema, rows) = tidegate_fixtures::second::read_parquet(&all).unwrap();
     assert_eq!(rows.iter().map(|chunk| chunk.len()).sum::<usize>(), 8);
     assert!(schema.fields.iter().any(|f| f.name == "statement"));

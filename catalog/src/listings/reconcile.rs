@@ -10,7 +10,7 @@ use negentropy::{Id, Negentropy, NegentropyStorageBase as _, NegentropyStorageVe
 use rusqlite::params;
 use tidegate_protocol::ContentHash;
 
-use super::{Catalogue, CatalogueError, nanoseconds};
+use super::{Catalogue, CatalogueError, rows::nanoseconds};
 
 /// Longest message in bytes.
 pub const MESSAGE_BYTES: usize = 64 << 10;

@@ -4,7 +4,10 @@ use std::time::SystemTime;
 
 use rusqlite::params;
 
-use super::{Catalogue, CatalogueError, Kept, kept, nanoseconds, row};
+use super::{
+    Catalogue, CatalogueError, Kept,
+    rows::{kept, nanoseconds, row},
+};
 
 /// Most words of a search.
 const WORDS: usize = 16;

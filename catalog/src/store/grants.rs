@@ -108,13 +108,4 @@ impl Store {
     pub fn used(&self, id: &str, now: SystemTime) -> Result<u32, StoreError> {
         used(&self.db.begin_read()?.open_table(USES)?, id, now)
     }
-
-    /// The revocation ids that are good for nothing any more, in their order.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn revoked(&self) -> Result<Vec<String>, StoreError> {
-        let tx = self.db.begin_read()?;
-        tx.open_table(REVOKED)?.iter()?.map(|item| Ok(item?.0.value().to_owned())).collect()
-    }
 }

@@ -122,7 +122,7 @@ fn until(time: humantime::Duration) -> anyhow::Result<String> {
     SystemTime::now().checked_add(*time).and_then(grant::ends).context("--expires is too long")
 }
 
-/// A program's hash, or that of the file of this name. A text that ends in a newline is hashed as jobs have it.
+/// A program's hash, or that of the file of this name, byte for byte as jobs have it: a query's file ends in no newline that the query has not.
 fn program(word: &String) -> anyhow::Result<ContentHash> {
     match word.parse() {
         Ok(hash) => Ok(hash),
