@@ -22,6 +22,7 @@ pub mod listings;
 pub mod log;
 pub mod note;
 pub mod query;
+pub mod sealed;
 pub mod store;
 pub mod witness;
 

@@ -228,12 +228,13 @@ fn rights() {
         1,
         "time",
     );
-    let copy = |peer, ids: &[&str]| {
+    let copy = |peer, sealed, ids: &[&str]| {
         let mut log = good();
         let grant_ids = ids.iter().map(|id| (*id).to_owned()).collect();
         log.push(Predicate::Copy {
             peer,
             holder: None,
+            sealed,
             manifest: manifest(),
             population: population(),
             grant_ids,
@@ -241,7 +242,9 @@ fn rights() {
         });
         of(log)
     };
-    is(copy(Identity::from_seed([2; 32]).id().into(), &[GRANT]), 5, "grant-covers");
+    let buyer = || Identity::from_seed([2; 32]).id().into();
+    is(copy(buyer(), false, &[GRANT]), 5, "grant-covers");
+    is(copy(buyer(), true, &[GRANT]), 5, "grant-covers");
     let replay = |outcome, actions: &[Action]| {
         let mut log = good();
         if let Predicate::Grant { scope, .. } = &mut log[1] {

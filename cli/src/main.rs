@@ -30,6 +30,11 @@ enum Command {
     Id,
     /// Publish a dataset version under a policy.
     Publish(commands::publish::Args),
+    /// Encrypt a dataset for mirrors, which hold and serve what they cannot read.
+    Seal(commands::seal::Args),
+    /// Hold others' encrypted datasets, and serve them to those who may copy them.
+    #[command(subcommand)]
+    Mirror(commands::mirror::Args),
     /// Answer jobs over the network until stopped.
     Serve(commands::serve::Args),
     /// Show what has been spent and what is left.
@@ -54,6 +59,8 @@ enum Command {
     Grants(commands::grant::ListArgs),
     /// Revoke a grant: no job, copy or replay is allowed by it any more.
     Revoke(commands::grant::RevokeArgs),
+    /// Show which grants an owner says are revoked, and whether that is what its log says.
+    Revocations(commands::revocations::Args),
     /// List the datasets a peer offers.
     List(commands::list::Args),
     /// Find datasets among all that this party has heard of.
@@ -144,6 +151,9 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
                 Ok(std::process::ExitCode::SUCCESS)
             }
             Command::Publish(args) => commands::publish::run(&home, args).await.map(done),
+            Command::Seal(args) => commands::seal::run(&home, args).await.map(done),
+            Command::Mirror(args) => commands::mirror::run(home, args).await.map(done),
+            Command::Revocations(args) => commands::revocations::run(&home, args).await,
             Command::Serve(args) => commands::serve::run(home, args).await.map(done),
             Command::Budget(args) => commands::budget::run(&home, args).map(done),
             Command::Pending(args) => commands::review::pending(&home, args).map(done),

@@ -93,6 +93,7 @@ fn a_grant_that_the_log_does_not_name_is_refused() {
             reducers: Default::default(),
             per_hour: None,
         },
+        files_key: None,
     };
     let issued = tidegate_protocol::grant::issue(&home.identity().unwrap(), &terms).unwrap();
     std::fs::write(&grant, issued.token).unwrap();

@@ -16,6 +16,7 @@ mod interop;
 mod jobs;
 mod journey;
 mod laplace;
+mod mirrors;
 mod new;
 mod node_tests;
 mod programs;

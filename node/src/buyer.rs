@@ -2,14 +2,13 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    ops::ControlFlow,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::note;
-use tidegate_exchange::{Address, Endpoint, NetError, ask, bind, blobs};
+use tidegate_exchange::{Address, Endpoint, ask, bind};
 use tidegate_protocol::{
     Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Opening, Reply, Request},
@@ -20,10 +19,6 @@ use tidegate_protocol::{
 };
 
 use crate::{NodeError, answer::Answer, check, file_error, jobfile::JobFile, provider::witnesses::quorum};
-
-/// How often a transfer that broke off goes on by itself, and how much later each time.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// A dataset as its owner shows it, signatures checked.
 #[derive(Debug, Clone)]
@@ -72,8 +67,8 @@ pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
-fn loopback_or_any(to: &Address) -> SocketAddr {
-    let loopback = to.sockets.iter().all(|s| s.ip().is_loopback());
+fn loopback_or_any(to: &[Address]) -> SocketAddr {
+    let loopback = to.iter().flat_map(|to| &to.sockets).all(|s| s.ip().is_loopback());
     (if loopback { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }, 0).into()
 }
 
@@ -83,8 +78,33 @@ impl Buyer {
     /// # Errors
     /// [`NodeError::Net`].
     pub async fn bind(identity: Identity, to: &Address) -> Result<Self, NodeError> {
+        Self::bind_to(identity, std::slice::from_ref(to)).await
+    }
+
+    /// Binds an endpoint that can reach all of these.
+    ///
+    /// # Errors
+    /// [`NodeError::Net`].
+    pub async fn bind_to(identity: Identity, to: &[Address]) -> Result<Self, NodeError> {
         let endpoint = bind(&identity, loopback_or_any(to)).await?;
-        Ok(Self { identity, endpoint, grant: String::new() })
+        Ok(Self::over(identity, endpoint))
+    }
+
+    /// Over an endpoint of this identity's.
+    pub fn over(identity: Identity, endpoint: Endpoint) -> Self {
+        Self { identity, endpoint, grant: String::new() }
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) fn grant(&self) -> &str {
+        &self.grant
     }
 
     /// Shows this grant where it asks what there is, and for mock rows.
@@ -123,7 +143,7 @@ impl Buyer {
         found.ok_or_else(|| NodeError::File(format!("the peer has no dataset {name:?}. It offers: {}", known.join(", "))))
     }
 
-    async fn ask(&self, to: &Address, request: &Request, attachment: &[u8]) -> Result<Reply, NodeError> {
+    pub(crate) async fn ask(&self, to: &Address, request: &Request, attachment: &[u8]) -> Result<Reply, NodeError> {
         match ask(&self.endpoint, to, request, attachment).await? {
             Reply::Refused(refusal) => Err(NodeError::Refused(refusal)),
             reply => Ok(reply),
@@ -171,56 +191,6 @@ impl Buyer {
         Ok((offer, verified, answer))
     }
 
-    /// Copies a dataset's files into `folder`, resuming what an earlier call left. `progress` is told file name, bytes that came in this call
-    /// and the file's size.
-    ///
-    /// # Errors
-    /// [`NodeError::Refused`] where policy or grant does not allow it.
-    pub async fn fetch(
-        &self,
-        home: &Path,
-        to: &Address,
-        name: &str,
-        grant: &str,
-        folder: &Path,
-        mut progress: impl FnMut(&str, u64, u64) -> ControlFlow<()> + Send,
-    ) -> Result<Vec<PathBuf>, NodeError> {
-        let offer = self.offer(to, name).await?;
-        let permission = Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() };
-        self.ask(to, &permission, &[]).await?;
-        std::fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
-        let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
-        let mut fetched = Vec::new();
-        for file in &offer.manifest.body().files {
-            let mut target = folder.clone();
-            // Each table's in a folder of its own: they may be called alike.
-            for name in file.table.iter().chain([&file.name]) {
-                if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
-                    return Err(NodeError::Unverified(format!("the manifest names a file {name:?}")));
-                }
-                std::fs::create_dir_all(&target).map_err(|e| file_error(&target, e))?;
-                target.push(name);
-            }
-            // Permission runs out, and files before this one may have taken long.
-            self.ask(to, &permission, &[]).await?;
-            let mut report = |bytes| progress(&file.name, bytes, file.bytes);
-            let mut broken = 0;
-            while let Err(e) = blobs::fetch(&self.endpoint, &home.join("fetched"), to, file.hash, &target, &mut report).await {
-                let NetError::Peer(why) = &e else { return Err(e.into()) };
-                // The owner may say why: a grant that was revoked in the middle.
-                self.ask(to, &permission, &[]).await?;
-                broken += 1;
-                if broken > TRIES {
-                    return Err(e.into());
-                }
-                tracing::info!("{}: {why}; it goes on where it was", file.name);
-                tokio::time::sleep(broken * PAUSE).await;
-            }
-            fetched.push(target);
-        }
-        Ok(fetched)
-    }
-
     /// Whether the peer is there: one short question and its answer.
     ///
     /// # Errors
@@ -228,24 +198,6 @@ impl Buyer {
     pub async fn ping(&self, to: &Address) -> Result<(), NodeError> {
         ask(&self.endpoint, to, &Request::Catalogue { ids: vec![] }, &[]).await?;
         Ok(())
-    }
-
-    /// A dataset's mock rows, fetched once and kept in `home`.
-    ///
-    /// # Errors
-    /// [`NodeError::Refused`] where there are none.
-    pub async fn mock(&self, home: &Path, to: &Address, offer: &Offer) -> Result<PathBuf, NodeError> {
-        let Some(mock) = &offer.manifest.body().mock else {
-            return Err(NodeError::File("this dataset has no mock rows. Rehearse with --mock FILE --policy FILE".into()));
-        };
-        let target = home.join(format!("mocks/{}.parquet", mock.hash));
-        if !target.exists() {
-            self.ask(to, &Request::Mock { dataset: offer.manifest.id(), grant: self.grant.clone() }, &[]).await?;
-            std::fs::create_dir_all(home.join("mocks")).map_err(|e| file_error(home, e))?;
-            blobs::fetch(&self.endpoint, &home.join("fetched"), to, mock.hash, &target, &mut |_| ControlFlow::Continue(()))
-                .await?;
-        }
-        Ok(target)
     }
 
     /// One file of a peer's receipt log.
@@ -282,22 +234,6 @@ impl Buyer {
             return Err(NodeError::Unverified("the peer answered something else than an opened receipt".into()));
         };
         Ok(*opening)
-    }
-
-    /// Fetches what the peer lets this party have by its hash.
-    ///
-    /// # Errors
-    /// [`NodeError::Net`].
-    pub async fn fetch_blob(
-        &self,
-        home: &Path,
-        from: &Address,
-        hash: ContentHash,
-        target: &Path,
-        progress: blobs::Progress<'_>,
-    ) -> Result<(), NodeError> {
-        blobs::fetch(&self.endpoint, &home.join("fetched"), from, hash, target, progress).await?;
-        Ok(())
     }
 
     /// Closes the endpoint in good order.

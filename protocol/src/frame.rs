@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, Cost, Envelope, Refusal, Sha256Digest};
+use crate::{ContentHash, Cost, Envelope, PeerId, Refusal, Sha256Digest};
 
 /// ALPN of the job protocol.
 pub const ALPN: &[u8] = b"tidegate/job/1";
@@ -32,6 +32,21 @@ pub enum Request {
         dataset: ContentHash,
         /// Biscuit token, base64.
         grant: String,
+    },
+    /// The latest version of a population as it is encrypted, and permission to copy its encrypted files: from its owner, or from who mirrors it.
+    Sealed {
+        /// The population.
+        population: ContentHash,
+        /// Biscuit token, base64.
+        grant: String,
+        /// Id of the [`crate::Sealed`] that is here already: where there is no later one, permission is not asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        known: Option<ContentHash>,
+    },
+    /// The latest list of the grants that an owner revoked.
+    Revocations {
+        /// Whose.
+        owner: PeerId,
     },
     /// Permission to copy a dataset's mock rows.
     Mock {
@@ -150,6 +165,10 @@ pub enum Reply {
     Delivered(Box<Delivery>),
     /// The files named in the manifest may be fetched now.
     Replicating,
+    /// A signed [`crate::Sealed`]; its files may be fetched now, where that was asked for.
+    Sealed(Box<Envelope>),
+    /// A signed [`crate::Revocations`].
+    Revocations(Box<Envelope>),
     /// A log file, base64.
     LogFile(String),
     /// What was said is in the log, at this index.

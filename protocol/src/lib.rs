@@ -29,6 +29,8 @@ pub mod policy;
 pub mod receipt;
 pub mod refusal;
 pub mod result;
+pub mod revocations;
+pub mod sealed;
 
 pub use approval::Approval;
 pub use cost::{Cost, MicroRho};
@@ -39,3 +41,5 @@ pub use job::Job;
 pub use key::{Identity, PeerId};
 pub use listing::Listing;
 pub use refusal::{Code, Refusal, Shorten};
+pub use revocations::Revocations;
+pub use sealed::Sealed;

@@ -163,6 +163,8 @@ pub const LISTINGS_PER_REPLY: usize = 500;
 
 /// Most files in one dataset version. Their list is part of the manifest, which must fit in a document.
 pub const FILES: usize = 200;
+/// Largest encrypted manifest and policy, in bytes.
+pub const INDEX_BYTES: u64 = 256 << 10;
 
 /// Longest parameter blob of a job in bytes; it is signed with the job and must fit in the document.
 pub const PARAMS_BYTES: usize = 16 << 10;

@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
     ContentHash, Cost, PeerId, Sha256Digest,
+    grant::Action,
     receipt::{JobFacts, LedgerLink, Party, Predicate, entry::Ending},
 };
 
@@ -206,10 +207,11 @@ impl Audit {
                 self.report.refusals += 1;
                 Ok(())
             }
-            Predicate::Copy { peer, holder, manifest, population, grant_ids, time } => {
+            Predicate::Copy { peer, holder, sealed, manifest, population, grant_ids, time } => {
                 self.report.copies += 1;
                 self.copying.insert((peer, population));
-                self.rights.copy(holder.unwrap_or(peer), manifest, population, &grant_ids, &time)
+                let what = if sealed { &[Action::Mirror, Action::Replicate][..] } else { &[Action::Replicate] };
+                self.rights.copy(holder.unwrap_or(peer), (manifest, population), what, &grant_ids, &time)
             }
             Predicate::Fetch { peer, .. } => {
                 self.report.fetches += 1;

@@ -143,19 +143,22 @@ impl Rights {
         allowed
     }
 
-    /// A copy is of a published version, by a grant that covers it.
+    /// A copy is of a published version, by a grant that covers one of these actions.
     pub(super) fn copy(
         &self,
         peer: Party,
-        manifest: ContentHash,
-        population: ContentHash,
+        (manifest, population): (ContentHash, ContentHash),
+        what: &[Action],
         ids: &[String],
         at: &str,
     ) -> Result<(), Broken> {
         if self.versions.get(&manifest).is_none_or(|version| version.population != population) {
             return Err(("dataset-published", format!("the log has no manifest {} of this population", manifest.short())));
         }
-        self.allows(peer, population, &Ask::of(Action::Replicate, time(at)?), ids)
+        let at = time(at)?;
+        let mut tried = what.iter().map(|action| self.allows(peer, population, &Ask::of(*action, at), ids));
+        let first = tried.next().unwrap_or(Ok(()));
+        if tried.any(|other| other.is_ok()) { Ok(()) } else { first }
     }
 
     /// A replay is by a grant that covers it.

@@ -1,10 +1,14 @@
 //! Which grants were issued, which revoked and how often each was used: as the log says, so that none is good that it does not name.
 
-use std::time::SystemTime;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use redb::{ReadableDatabase as _, ReadableTable, TableDefinition, WriteTransaction};
 use tidegate_protocol::{
-    grant::{Scope, within_hour},
+    Revocations,
+    grant::{Action, Scope, within_hour},
     receipt::{JobFacts, Predicate},
 };
 
@@ -60,6 +64,12 @@ pub(super) fn may_begin(tx: &WriteTransaction, facts: &JobFacts) -> Result<bool,
     Ok(used(&tx.open_table(USES)?, id, time(start))? < most)
 }
 
+/// Whether files could be copied by a grant at `now` and later. Of a block that was narrowed, nobody can say.
+fn copies(scope: &Scope, now: SystemTime) -> bool {
+    let ends = scope.expires.parse::<jiff::Timestamp>().map(SystemTime::from);
+    scope.actions.iter().any(|action| matches!(action, Action::Mirror | Action::Replicate)) && ends.is_ok_and(|ends| ends > now)
+}
+
 fn start(facts: &JobFacts) -> Option<i64> {
     i64::try_from(facts.slot_start.parse::<jiff::Timestamp>().ok()?.as_nanosecond()).ok()
 }
@@ -99,6 +109,27 @@ impl Store {
             Some(scope) => Ok(Standing::Good(Box::new(decode(scope.value())?))),
             None => Ok(Standing::Unknown),
         }
+    }
+
+    /// What those are told who hold this owner's encrypted files, as the log has it at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn revocations(&self, now: SystemTime, lifetime: Duration) -> Result<Revocations, StoreError> {
+        let tx = self.db.begin_read()?;
+        let (grants, revoked) = (tx.open_table(GRANTS)?, tx.open_table(REVOKED)?);
+        let mut ids = BTreeSet::new();
+        let mut over = BTreeSet::new();
+        for item in revoked.iter()? {
+            let id = item?.0.value().to_owned();
+            if let Some(scope) = grants.get(id.as_str())?
+                && !copies(&decode(scope.value())?, now)
+            {
+                over.insert(id.clone());
+            }
+            ids.insert(id);
+        }
+        Ok(Revocations::of(&ids, |id| !over.contains(id), now, lifetime))
     }
 
     /// How many jobs that came with this grant (the owner's block's revocation id) began within the hour before `now`.

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// The owner's address, or its name in the address book; if not given, where its listing in the catalogue says that it is.
     #[arg(long)]
     to: Option<Place>,
+    /// Who holds it encrypted: a mirror's address, or its name in the address book. May be given more than once; the owner, where it is given, is one more.
+    #[arg(long)]
+    from: Vec<Place>,
     /// The owner's grant.
     #[arg(long)]
     grant: Option<PathBuf>,
@@ -34,8 +37,13 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let grant = args.grant.map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let to = place::of(home, args.to.as_ref(), &args.dataset, grant.trim())?;
-    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
+    let grant = grant.trim();
+    let mut sources = args.from.iter().map(|place| place.at(home)).collect::<anyhow::Result<Vec<_>>>()?;
+    let is_sealed = !sources.is_empty();
+    if args.to.is_some() || !is_sealed {
+        sources.push(place::of(home, args.to.as_ref(), &args.dataset, grant)?);
+    }
+    let buyer = Buyer::bind_to(home.identity()?, &sources).await?.showing(grant);
     let bar = bytes_bar()?;
     // Ctrl-C stops in good order: what has come is kept and the same command resumes.
     let stop = Arc::new(AtomicBool::new(false));
@@ -44,11 +52,17 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let _ = tokio::signal::ctrl_c().await;
         asked.store(true, Ordering::Relaxed);
     });
-    let fetched = buyer.fetch(home.path(), &to, &args.dataset, grant.trim(), &args.out, |name, done, total| {
+    let mut progress = |name: &str, done, total| {
         report(&bar, name, done, total);
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    let fetched = fetched.await;
+    };
+    let fetched = match sources.as_slice() {
+        [owner] if !is_sealed => buyer.fetch(home.path(), owner, &args.dataset, grant, &args.out, progress).await,
+        sources => {
+            let asked = (args.dataset.as_str(), grant);
+            buyer.fetch_sealed(home.path(), sources, asked, &args.out, &mut progress).await.map(|(_, files)| files)
+        }
+    };
     bar.finish_and_clear();
     buyer.close().await;
     for path in fetched? {

@@ -6,7 +6,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tidegate_node::{grants, home::Home, publish::find};
+use tidegate_node::{
+    grants,
+    home::Home,
+    mirror::{fetch::pass_on, seal::files_key},
+    publish::find,
+};
 use tidegate_protocol::{
     ContentHash, MicroRho, PeerId,
     cost::MicroEpsilon,
@@ -161,13 +166,17 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         reducers: args.jobs.reducer.into_iter().collect(),
         per_hour: args.jobs.per_hour,
     };
-    let terms = Terms { holder, population: dataset.manifest.body().population, scope };
+    let (population, policy) = (dataset.manifest.body().population, dataset.policy.body());
+    let files_key = files_key(home, policy, &population, &scope.actions, &holder)?;
+    let terms = Terms { holder, population, scope, files_key };
     write(&grants::issue(home, dataset.policy.body(), &terms)?, args.out.as_deref())
 }
 
 fn narrow(home: &Home, args: &NarrowArgs) -> anyhow::Result<()> {
+    let before = token(&args.grant)?;
     let narrowing = Narrowing {
         to: args.to,
+        files_key: args.to.map(|to| pass_on(&before, &home.identity()?, &to)).transpose()?.flatten(),
         actions: Some(args.action.clone()).filter(|actions| !actions.is_empty()),
         rho_ceiling: args.rho.map(rho).transpose()?,
         epsilon_ceiling: args.epsilon.map(epsilon).transpose()?,
@@ -176,7 +185,7 @@ fn narrow(home: &Home, args: &NarrowArgs) -> anyhow::Result<()> {
         reducers: args.jobs.reducer.iter().cloned().collect(),
         per_hour: args.jobs.per_hour,
     };
-    write(&grant::narrow(&token(&args.grant)?, &narrowing, &home.identity()?)?, args.out.as_deref())
+    write(&grant::narrow(&before, &narrowing, &home.identity()?)?, args.out.as_deref())
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {

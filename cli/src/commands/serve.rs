@@ -41,6 +41,10 @@ pub(crate) struct Args {
     /// Where others can reach this node, as listings say it: ip:port. If not given: where it listens. May be given more than once.
     #[arg(long)]
     reached_at: Vec<SocketAddr>,
+    /// How long mirrors may serve after they last heard from this node which grants are revoked: a day, if not given. Until then, one that hears nothing
+    /// does not know of later revocations.
+    #[arg(long)]
+    revocations_last: Option<humantime::Duration>,
     /// Keep the listings of owners in the address book alone (`tidegate peers`).
     #[arg(long)]
     only_known: bool,
@@ -52,7 +56,13 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     if !missing.is_empty() && !args.without_walls {
         anyhow::bail!("this kernel lacks {}: give --without-walls to serve all the same", missing.join(", "));
     }
-    let wishes = Wishes { jobs: args.jobs, per_buyer: args.jobs_per_buyer, queue: args.queue, unwalled: args.without_walls };
+    let wishes = Wishes {
+        jobs: args.jobs,
+        per_buyer: args.jobs_per_buyer,
+        queue: args.queue,
+        unwalled: args.without_walls,
+        revocations_last: args.revocations_last.map(|time| *time),
+    };
     let served = Arc::new(Served::open(&home.blobs()).await?);
     let known = remembered(&home, &args.witnesses)?;
     let catalogue = Arc::new(finding::open(&home, args.only_known)?);
@@ -64,6 +74,12 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let router = serve_in(endpoint.clone(), provider.clone(), &served, Some(&swarm));
     let reached = if args.reached_at.is_empty() { address.sockets.clone() } else { args.reached_at };
     let sockets: Vec<String> = reached.iter().filter(|s| !s.ip().is_unspecified()).map(ToString::to_string).collect();
+    let (teller, to, lists) = (provider.clone(), args.with.clone(), swarm.clone());
+    tokio::spawn(async move {
+        if let Err(e) = teller.tell_revocations(lists, to).await {
+            eprintln!("error: mirrors are not told any more which grants are revoked: {e}");
+        }
+    });
     let (talk, owner) = (Talk { catalogue, endpoint, with: args.with }, provider.clone());
     tokio::spawn(async move {
         if let Err(e) = talk.run(swarm, || owner.own_listings(&sockets)).await {

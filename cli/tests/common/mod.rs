@@ -137,7 +137,7 @@ impl World {
     }
 
     pub(crate) fn serve_with(&self, environment: &[(&str, &str)]) -> Serving {
-        self.start("owner", environment, &[])
+        self.start("owner", &["serve"], environment, &[])
     }
 
     pub(crate) fn serve_as(&self, args: &[&str]) -> Serving {
@@ -145,14 +145,18 @@ impl World {
     }
 
     pub(crate) fn serve_by(&self, who: &str, args: &[&str]) -> Serving {
-        self.start(who, &[], args)
+        self.start(who, &["serve"], &[], args)
     }
 
-    fn start(&self, who: &str, environment: &[(&str, &str)], args: &[&str]) -> Serving {
-        let file = self.path(if who == "owner" { "address" } else { "address of another" });
+    pub(crate) fn mirror(&self, who: &str, args: &[&str]) -> Serving {
+        self.start(who, &["mirror", "serve"], &[], args)
+    }
+
+    fn start(&self, who: &str, what: &[&str], environment: &[(&str, &str)], args: &[&str]) -> Serving {
+        let file = self.path(&if who == "owner" { "address".to_owned() } else { format!("address of {who}") });
         let _ = std::fs::remove_file(&file);
         let mut command = self.command(who);
-        command.args(["serve", "--address-file"]).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(what).arg("--address-file").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
         command.args(args).envs(environment.iter().copied());
         let mut child = command.spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);

@@ -98,11 +98,17 @@ impl Access {
 
     /// Takes what a grant allowed, by the revocation id of one of its blocks, from whoever had it, and cuts the connections of those in the middle of it.
     pub fn revoke(&self, id: &str) {
+        self.revoke_those(|of| of == id);
+    }
+
+    /// As [`Access::revoke`], by each revocation id that `is_revoked`.
+    pub fn revoke_those(&self, is_revoked: impl Fn(&str) -> bool) {
         let mut state = self.state();
         for hashes in state.peers.values_mut() {
-            hashes.retain(|_, allowed| allowed.by.as_ref().is_none_or(|ids| !ids.iter().any(|of| of == id)));
+            hashes.retain(|_, allowed| allowed.by.as_ref().is_none_or(|ids| !ids.iter().any(|id| is_revoked(id))));
         }
-        for connection in state.open.values().filter(|open| open.by.contains(id)).flat_map(|open| open.connections.values()) {
+        let cut = state.open.values().filter(|open| open.by.iter().any(|id| is_revoked(id)));
+        for connection in cut.flat_map(|open| open.connections.values()) {
             connection.close(REVOKED.into(), b"revoked");
         }
     }

@@ -75,7 +75,13 @@ async fn transfer(
     if !store.blobs().has(hash).await.map_err(local)? {
         return Err(NetError::Peer("the transfer ended before it was whole".into()));
     }
+    export(store, hash, target).await?;
+    Ok(received)
+}
+
+/// Writes a file that is whole to `target`.
+pub(super) async fn export(store: &FsStore, hash: Hash, target: &Path) -> Result<(), NetError> {
     let options = ExportOptions { hash, mode: ExportMode::Copy, target: target.to_owned() };
     store.blobs().export_with_opts(options).finish().await.map_err(local)?;
-    Ok(received)
+    Ok(())
 }

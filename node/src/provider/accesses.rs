@@ -58,6 +58,7 @@ impl Provider {
                             && let Predicate::Revocation { grant } = &**predicate
                         {
                             self.served.access().revoke(grant);
+                            self.lists.revised();
                         }
                     }
                 }
@@ -83,6 +84,7 @@ impl Provider {
         let copy = Predicate::Copy {
             peer: self.party(dataset, peer)?,
             holder: self.holder(dataset, peer, holder)?,
+            sealed: false,
             manifest: id,
             population,
             grant_ids: grant_ids.clone(),

@@ -24,6 +24,7 @@ use tidegate_protocol::{
     limits,
     policy::Access,
     receipt::Party,
+    revocations,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     NodeError, fault, finding,
     home::Home,
+    mirror::lists,
     parties::Parties,
     running,
     salts::{self, Salts},
@@ -41,6 +43,7 @@ use crate::{
 mod accesses;
 mod clock;
 mod hourly;
+mod mirrored;
 mod models;
 mod replays;
 mod rights;
@@ -74,6 +77,8 @@ pub struct Provider {
     /// What came with jobs and is offered to auditors, and how the log names them.
     offered: Mutex<HashMap<(PeerId, ContentHash), Party>>,
     witnesses: witnesses::Witnesses,
+    /// What mirrors are told of revoked grants.
+    lists: lists::Own,
     build: tokio::sync::OnceCell<ContentHash>,
     workers: Workers,
     /// The walls around them.
@@ -148,6 +153,7 @@ impl Provider {
             fetched,
             offered,
             witnesses,
+            lists: lists::Own::lasting(wishes.revocations_last.unwrap_or(revocations::LIFETIME)),
             build,
             workers,
             walls,
@@ -243,6 +249,8 @@ impl Handler for Provider {
                 }
                 Request::Mock { dataset, grant } => self.mock(peer, dataset, &grant),
                 Request::Replicate { dataset, grant } => self.replicate(peer, dataset, &grant).await,
+                Request::Sealed { population, grant, known } => self.sealed(peer, population, &grant, known).await,
+                Request::Revocations { owner } => self.revocations(owner),
                 Request::Countersign { word } => self.countersigned(peer, word).await.map(Reply::Logged),
                 Request::Replay { entry, grant } => {
                     self.replay(peer, entry, &grant).await.map(|opening| Reply::Opened(Box::new(opening)))

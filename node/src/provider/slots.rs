@@ -23,6 +23,8 @@ pub struct Wishes {
     pub queue: Option<usize>,
     /// Also where walls are missing.
     pub unwalled: bool,
+    /// How long a list of revoked grants is good for, at those who hold encrypted files.
+    pub revocations_last: Option<Duration>,
 }
 
 /// What a node lets run and wait at the same time.

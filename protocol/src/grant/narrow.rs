@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     Action, Issued, Scope,
-    token::{LIMITS, checks, fact, public},
+    token::{FILES_KEY, LIMITS, checks, fact, public},
 };
 use crate::{ContentHash, Identity, MicroRho, PeerId, cost::MicroEpsilon, limits};
 
@@ -19,6 +19,8 @@ use crate::{ContentHash, Identity, MicroRho, PeerId, cost::MicroEpsilon, limits}
 pub struct Narrowing {
     /// Whose it is from now on; it is used on the holder's account.
     pub to: Option<PeerId>,
+    /// The keys of the encrypted files, encrypted to whose it is from now on.
+    pub files_key: Option<String>,
     /// Only these actions.
     pub actions: Option<Vec<Action>>,
     /// Most ρ one job may cost.
@@ -39,6 +41,7 @@ impl From<&Scope> for Narrowing {
     fn from(scope: &Scope) -> Self {
         Self {
             to: None,
+            files_key: None,
             actions: Some(scope.actions.clone()),
             rho_ceiling: Some(scope.rho_ceiling),
             epsilon_ceiling: Some(scope.epsilon_ceiling),
@@ -90,6 +93,9 @@ pub fn narrow(token: &str, narrowing: &Narrowing, holder: &Identity) -> Result<I
             }
             block = block.fact(fact("delegate", [Term::Str(to.did())]))?;
             block = block.check(format!("check if peer({:?})", to.did()).as_str())?;
+            if let Some(key) = &narrowing.files_key {
+                block = block.fact(fact(FILES_KEY, [Term::Str(key.clone())]))?;
+            }
             // What biscuit has signed by others' keys begins with another word than any document or handshake.
             let key = PrivateKey::from_bytes(&holder.seed(), Algorithm::Ed25519).map_err(biscuit_auth::error::Token::from)?;
             let signed = before.third_party_request()?.create_block(&key, block)?;
@@ -127,6 +133,9 @@ pub struct Shown {
     pub population: Option<String>,
     /// To do what, before it was narrowed.
     pub actions: BTreeSet<String>,
+    /// The keys of the encrypted files, encrypted to whose it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_key: Option<String>,
     /// Whether the owner's grant key signed it; nothing where that key was not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<bool>,
@@ -151,6 +160,9 @@ pub fn show(token: &str, grant_key: Option<&str>) -> Result<Shown, BadGrant> {
     });
     let blocks = blocks.collect::<Result<Vec<_>, _>>()?;
     let owners = blocks.first().map(|block| block.datalog.clone()).unwrap_or_default();
+    // Base64 has nothing that Datalog would write otherwise.
+    let key = |line: &str| Some(line.strip_prefix(FILES_KEY)?.strip_prefix("(\"")?.strip_suffix("\");")?.to_owned());
+    let files_key = blocks.iter().rev().find_map(|block| block.datalog.lines().find_map(key));
     // Only what it states is looked at; rules and checks of a stranger's token are not run.
     let facts: String =
         owners.lines().filter(|l| ["right(", "holder(", "owner("].iter().any(|fact| l.starts_with(fact))).collect();
@@ -164,6 +176,7 @@ pub fn show(token: &str, grant_key: Option<&str>) -> Result<Shown, BadGrant> {
         owner: owners.into_iter().next().map(|(owner,)| owner),
         population: rights.first().map(|(population, _)| population.clone()),
         actions: rights.into_iter().map(|(_, action)| action).collect(),
+        files_key,
         signed,
         blocks,
     })
@@ -199,7 +212,7 @@ mod tests {
             reducers: BTreeSet::new(),
             per_hour: None,
         };
-        issue(&me(1), &Terms { holder: me(2).id(), population: population(), scope }).unwrap().token
+        issue(&me(1), &Terms { holder: me(2).id(), population: population(), scope, files_key: None }).unwrap().token
     }
 
     fn ask(action: Action) -> Ask {

@@ -23,6 +23,8 @@ pub struct Terms {
     pub population: ContentHash,
     /// To do what.
     pub scope: Scope,
+    /// The keys of the encrypted files, encrypted to the holder, where it may copy them.
+    pub files_key: Option<String>,
 }
 
 /// The key that signs grants: derived from the identity, so that biscuit's signatures and DSSE's never share a key.
@@ -38,6 +40,9 @@ fn grant_keypair(owner: &Identity) -> Result<KeyPair, biscuit_auth::error::Forma
 pub fn public_key(owner: &Identity) -> Result<String, biscuit_auth::error::Format> {
     Ok(hex::encode(grant_keypair(owner)?.public().to_bytes()))
 }
+
+/// The fact that has the keys of encrypted files, themselves encrypted to the party whose grant it is from that block on.
+pub(super) const FILES_KEY: &str = "files_key";
 
 /// A signed grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +63,9 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, BadGrant> {
         builder = builder.fact(fact("right", [text(terms.population), Term::Str(action.word().into())]))?;
     }
     builder = builder.fact(fact("holder", [text(terms.holder)]))?.fact(fact("owner", [text(owner.id())]))?;
+    if let Some(key) = &terms.files_key {
+        builder = builder.fact(fact(FILES_KEY, [text(key)]))?;
+    }
     // A colleague's key is what the holder's own key says in a block of its own.
     let holder = hex::encode(terms.holder.as_bytes());
     let bound = format!("check if peer($p), holder($p) or peer($p), delegate($p) trusting ed25519/{holder}");
@@ -233,7 +241,7 @@ mod tests {
             reducers: ["mean".into()].into(),
             per_hour: Some(3),
         };
-        let terms = Terms { holder, population, scope: scope.clone() };
+        let terms = Terms { holder, population, scope: scope.clone(), files_key: None };
         let Issued { token, id } = issue(&owner, &terms).unwrap();
         assert_eq!(ids(&token).unwrap(), [id]);
         let key = public_key(&owner).unwrap();

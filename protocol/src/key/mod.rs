@@ -65,6 +65,11 @@ impl PeerId {
         known::of(&self.0, || decode(&self.0), |known| known.did.clone()).unwrap_or_else(|| did_of(&self.0))
     }
 
+    /// The X25519 public key of this ed25519 key, to encrypt to it: its u-coordinate (RFC 7748, section 4.1); `None` for bytes that are no key.
+    pub fn agreement_key(&self) -> Option<[u8; 32]> {
+        known::of(&self.0, || decode(&self.0), |known| known.key.to_montgomery().to_bytes())
+    }
+
     /// The last eight characters of the `did:key`, for tables.
     pub fn short(&self) -> String {
         let did = self.did();
@@ -148,6 +153,11 @@ impl Identity {
     /// An ed25519 signature over `message`, 64 bytes.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
+    }
+
+    /// The X25519 secret that [`PeerId::agreement_key`] is the public half of (RFC 8032, section 5.1.5, steps 1 and 2).
+    pub fn agreement_secret(&self) -> [u8; 32] {
+        self.0.to_scalar_bytes()
     }
 
     /// 32 secret bytes for one `purpose`, independent of the signing key (BLAKE3 key derivation).

@@ -133,6 +133,9 @@ pub enum Predicate {
     Copy {
         /// Who.
         peer: Party,
+        /// Whether they are the encrypted ones, which who mirrors them may have too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sealed: bool,
         /// Who was granted it, where that is another than the peer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holder: Option<Party>,

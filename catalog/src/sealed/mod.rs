@@ -1,0 +1,258 @@
+//! Datasets as mirrors hold them: encrypted files, and the keys that open them.
+//!
+//! A population has an age key pair (<https://age-encryption.org/v1>, X25519). Its files are encrypted to it, in chunks of 64 KiB of which each is
+//! authenticated, and are named by the hash of what is encrypted. Whoever is granted a copy gets the secret half, encrypted to the key that is the party:
+//! an ed25519 key is an X25519 key too ([`PeerId::agreement_key`]).
+//!
+//! # Path
+//! [`Keys::generate`] → [`seal`] → (mirrors) → [`Keys::unwrap`] of what [`Keys::wrap`] made → [`open`].
+
+use std::io::{self, BufReader, BufWriter, Read, Write};
+
+use age::{Decryptor, Encryptor, secrecy::ExposeSecret as _, x25519};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use tidegate_protocol::{ContentHash, Identity, PeerId, sealed::SealedFile};
+
+/// Most keys that one population's files were encrypted to, one after the other.
+const KEYS: usize = 16;
+/// Bytes that are read at a time.
+const BUFFER: usize = 1 << 20;
+
+/// Nothing was encrypted or opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// Not a file of keys.
+    #[error("these are no keys: {0}")]
+    Keys(&'static str),
+    /// Encrypted to others, or changed since.
+    #[error("it cannot be opened: {0}")]
+    Open(String),
+    /// The files themselves.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The keys that a population's files are encrypted to, the one in use first. `Debug` shows how many there are.
+#[derive(Clone)]
+pub struct Keys(Vec<x25519::Identity>);
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keys({})", self.0.len())
+    }
+}
+
+/// age's text form of raw X25519 keys: Bech32 (BIP 173).
+fn bech32(kind: &str, key: &[u8; 32]) -> Option<String> {
+    bech32::encode::<bech32::Bech32>(bech32::Hrp::parse(kind).ok()?, key).ok()
+}
+
+fn recipient(of: &PeerId) -> Option<x25519::Recipient> {
+    bech32("age", &of.agreement_key()?)?.parse().ok()
+}
+
+fn identity(of: &Identity) -> Option<x25519::Identity> {
+    bech32("age-secret-key-", &of.agreement_secret())?.to_uppercase().parse().ok()
+}
+
+impl Keys {
+    /// A fresh one.
+    pub fn generate() -> Self {
+        Self(vec![x25519::Identity::generate()])
+    }
+
+    /// A fresh one before those there are, of which the oldest is forgotten where there are too many.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        let older = self.0.iter().take(KEYS - 1).cloned();
+        Self(std::iter::once(x25519::Identity::generate()).chain(older).collect())
+    }
+
+    /// As age's own tools read them: a secret key a line.
+    pub fn to_text(&self) -> String {
+        self.0.iter().map(|key| format!("{}\n", key.to_string().expose_secret())).collect()
+    }
+
+    /// The public half of the one in use.
+    pub fn in_use(&self) -> String {
+        self.0.first().map(|key| key.to_public().to_string()).unwrap_or_default()
+    }
+
+    /// Reads what [`Keys::to_text`] wrote.
+    ///
+    /// # Errors
+    /// [`SealError::Keys`].
+    pub fn from_text(text: &str) -> Result<Self, SealError> {
+        let keys =
+            text.lines().take(KEYS + 1).map(str::parse).collect::<Result<Vec<x25519::Identity>, _>>().map_err(SealError::Keys)?;
+        if keys.is_empty() || keys.len() > KEYS {
+            return Err(SealError::Keys("there are none, or too many"));
+        }
+        Ok(Self(keys))
+    }
+
+    /// Encrypts them to a party, base64.
+    ///
+    /// # Errors
+    /// [`SealError`] where its key cannot be encrypted to.
+    pub fn wrap(&self, to: &PeerId) -> Result<String, SealError> {
+        let to = recipient(to).ok_or(SealError::Keys("the party's key cannot be encrypted to"))?;
+        let wrapped = age::encrypt(&to, self.to_text().as_bytes()).map_err(|e| SealError::Open(e.to_string()))?;
+        Ok(STANDARD.encode(wrapped))
+    }
+
+    /// Opens what was encrypted to this party.
+    ///
+    /// # Errors
+    /// [`SealError`] where it was encrypted to another, or changed.
+    pub fn unwrap(wrapped: &str, party: &Identity) -> Result<Self, SealError> {
+        let wrapped = STANDARD.decode(wrapped).map_err(|_| SealError::Keys("no base64"))?;
+        let own = identity(party).ok_or(SealError::Keys("this party's key cannot open anything"))?;
+        let text = age::decrypt(&own, &wrapped).map_err(|e| SealError::Open(e.to_string()))?;
+        Self::from_text(std::str::from_utf8(&text).map_err(|_| SealError::Keys("no text"))?)
+    }
+}
+
+/// Hashes and counts what goes through.
+struct Hashing<W> {
+    inner: W,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<W> Hashing<W> {
+    fn over(inner: W) -> Self {
+        Self { inner, hasher: blake3::Hasher::new(), bytes: 0 }
+    }
+
+    fn file(&self) -> SealedFile {
+        SealedFile { hash: ContentHash(*self.hasher.finalize().as_bytes()), bytes: self.bytes }
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(buf)?;
+        self.hasher.update(&buf[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn copy(from: &mut impl Read, to: &mut impl Write, progress: &mut dyn FnMut(u64)) -> io::Result<()> {
+    let (mut buffer, mut done) = (vec![0; BUFFER], 0);
+    loop {
+        let read = match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        to.write_all(&buffer[..read])?;
+        done += read as u64;
+        progress(done);
+    }
+}
+
+/// Encrypts what `from` gives to the key in use. Hash and size of what is encrypted; `progress` is told the bytes read.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal(keys: &Keys, from: &mut impl Read, to: impl Write, progress: &mut dyn FnMut(u64)) -> Result<SealedFile, SealError> {
+    let recipient = keys.0.first().map(x25519::Identity::to_public).ok_or(SealError::Keys("there are none"))?;
+    let encryptor = Encryptor::with_recipients(std::iter::once(&recipient as _)).map_err(|e| SealError::Open(e.to_string()))?;
+    let mut writer = encryptor.wrap_output(BufWriter::with_capacity(BUFFER, Hashing::over(to)))?;
+    copy(from, &mut writer, progress)?;
+    let hashing = writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok(hashing.file())
+}
+
+/// Opens what [`seal`] encrypted to one of the keys. Hash and size of what was encrypted; `progress` is told the bytes written.
+///
+/// # Errors
+/// [`SealError::Open`] where it was encrypted to others, was changed or is cut off: what was written then is not to be used.
+pub fn open(keys: &Keys, from: impl Read, to: impl Write, progress: &mut dyn FnMut(u64)) -> Result<SealedFile, SealError> {
+    let failed = |e: &dyn std::fmt::Display| SealError::Open(e.to_string());
+    let decryptor = Decryptor::new(BufReader::with_capacity(BUFFER, from)).map_err(|e| failed(&e))?;
+    let mut reader = decryptor.decrypt(keys.0.iter().map(|key| key as _)).map_err(|e| failed(&e))?;
+    let mut to = Hashing::over(to);
+    copy(&mut reader, &mut to, progress).map_err(|e| match e.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => failed(&e),
+        _ => e.into(),
+    })?;
+    to.flush()?;
+    Ok(to.file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(seed: u8) -> Identity {
+        Identity::from_seed([seed; 32])
+    }
+
+    fn sealed(keys: &Keys, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let file = seal(keys, &mut &*bytes, &mut out, &mut |_| {}).unwrap();
+        assert_eq!((file.hash, file.bytes), (ContentHash::of(&out), out.len() as u64));
+        out
+    }
+
+    fn opened(keys: &Keys, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut out = Vec::new();
+        let file = open(keys, sealed, &mut out, &mut |_| {})?;
+        assert_eq!(file.hash, ContentHash::of(&out));
+        Ok(out)
+    }
+
+    #[test]
+    fn keys_are_for_the_party_they_were_wrapped_to() {
+        let keys = Keys::generate().renewed();
+        for seed in 1..20 {
+            let wrapped = keys.wrap(&party(seed).id()).unwrap();
+            assert_eq!(Keys::unwrap(&wrapped, &party(seed)).unwrap().to_text(), keys.to_text());
+            assert!(Keys::unwrap(&wrapped, &party(seed + 1)).is_err());
+        }
+        for bad in ["", "AAAA", "?", &"A".repeat(1 << 16)] {
+            assert!(Keys::unwrap(bad, &party(1)).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_opens_with_its_keys_and_as_a_whole() {
+        let (keys, plain) = (Keys::generate(), vec![7; (3 << 16) + 5]);
+        let mut bytes = sealed(&keys, &plain);
+        assert_eq!(opened(&keys, &bytes).unwrap(), plain);
+        assert_eq!(opened(&keys, &sealed(&keys, &[])).unwrap(), [0; 0]);
+        assert!(!bytes.windows(16).any(|w| w == [7; 16]), "something of it is there to read");
+        assert!(opened(&Keys::generate(), &bytes).is_err());
+        // Of an older key too, as long as it is kept.
+        let mut newer = keys.renewed();
+        assert_eq!(opened(&newer, &bytes).unwrap(), plain);
+        assert!(opened(&keys, &sealed(&newer, &plain)).is_err(), "who has the old key alone");
+        for _ in 0..KEYS {
+            newer = newer.renewed();
+        }
+        assert_eq!(newer.0.len(), KEYS);
+        assert!(opened(&newer, &bytes).is_err());
+        // Cut at a chunk's end too.
+        for end in [0, 10, 200, bytes.len() - 1, bytes.len() - 5 - 16, bytes.len() - 5 - 16 - (1 << 16) - 16] {
+            assert!(opened(&keys, &bytes[..end]).is_err(), "{end}");
+        }
+        for at in [50, 180, bytes.len() / 2, bytes.len() - 1] {
+            bytes[at] ^= 1;
+            assert!(opened(&keys, &bytes).is_err(), "{at}");
+            bytes[at] ^= 1;
+        }
+        assert_eq!(Keys::from_text(&newer.to_text()).unwrap().to_text(), newer.to_text());
+        for bad in ["", "AGE-SECRET-KEY-1", &keys.to_text().repeat(KEYS + 1)] {
+            assert!(Keys::from_text(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `tidegate mirror`
+
+use std::{net::SocketAddr, ops::ControlFlow, path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use tidegate_exchange::{Address, bind, blobs::Served, gossip::Swarm, local_address, serve_in};
+use tidegate_node::{
+    buyer::Buyer,
+    home::Home,
+    mirror::{keep, serve::MirrorNode},
+};
+use tidegate_protocol::{ContentHash, Signed};
+
+use crate::{
+    place::Place,
+    show::{bytes_bar, report},
+};
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Args {
+    /// Begin to hold an encrypted dataset: copy it once, from its owner.
+    Keep(Keep),
+    /// Serve what is held, and ask its owners for new versions, until stopped.
+    Serve(Serve),
+    /// Show what is held.
+    List(List),
+    /// Hold a dataset no more.
+    Drop(Drop),
+}
+
+/// What to hold.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keep {
+    /// The owner's address, or its name in the address book.
+    #[arg(long)]
+    to: Place,
+    /// The owner's grant, which has `mirror`: it says which dataset.
+    #[arg(long)]
+    grant: PathBuf,
+    /// Most that is held of it, in MiB.
+    #[arg(long, default_value_t = 64 << 10)]
+    most_mib: u64,
+}
+
+/// Where to listen.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Socket to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Another mirror, to hear from it which grants are revoked where the owner is not there. May be given more than once.
+    #[arg(long)]
+    with: Vec<Address>,
+    /// Also write the address to this file, for scripts.
+    #[arg(long)]
+    address_file: Option<PathBuf>,
+}
+
+/// How to show it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Print JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to hold no more.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Drop {
+    /// The population (`tidegate mirror list` shows it).
+    population: ContentHash,
+}
+
+pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
+    match args {
+        Args::Keep(args) => begin(&home, args).await,
+        Args::Serve(args) => serve(home, args).await,
+        Args::List(args) => list(&home, &args),
+        Args::Drop(args) => {
+            keep::forget(&home, &args.population)?;
+            println!("dropped {}", args.population);
+            Ok(())
+        }
+    }
+}
+
+async fn begin(home: &Home, args: Keep) -> anyhow::Result<()> {
+    let owner = args.to.at(home)?;
+    let token = std::fs::read_to_string(&args.grant).with_context(|| args.grant.display().to_string())?;
+    let mut kept = keep::begin(home, &owner, &token, args.most_mib.saturating_mul(1 << 20))?;
+    let buyer = Buyer::bind(home.identity()?, &owner).await?;
+    let bar = bytes_bar()?;
+    let mut progress = |name: &str, done, total| {
+        report(&bar, name, done, total);
+        ControlFlow::Continue(())
+    };
+    let refreshed = kept.refresh(home, &buyer, &mut progress).await;
+    bar.finish_and_clear();
+    buyer.close().await;
+    refreshed.context("nothing is held yet: the same command goes on where it was")?;
+    println!("holding {}: {} files. Serve them with `tidegate mirror serve`", kept.population, kept.files().count());
+    Ok(())
+}
+
+async fn serve(home: Home, args: Serve) -> anyhow::Result<()> {
+    let identity = home.identity()?;
+    let served = Arc::new(Served::open(&home.blobs()).await?);
+    let node = MirrorNode::open(home, served.clone()).await?;
+    let endpoint = bind(&identity, args.listen).await?;
+    let (address, swarm) = (local_address(&endpoint, &identity), Swarm::new(&endpoint)?);
+    let router = serve_in(endpoint.clone(), Arc::new(node.clone()), &served, Some(&swarm));
+    println!("mirroring {} datasets at {address}", node.len());
+    tokio::spawn(node.tend(endpoint, swarm, args.with));
+    if let Some(path) = args.address_file {
+        std::fs::write(path, address.to_string())?;
+    }
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => stopped?,
+        _ = terminate.recv() => {}
+    }
+    println!("shutting down");
+    router.shutdown().await?;
+    served.shutdown().await;
+    Ok(())
+}
+
+fn list(home: &Home, args: &List) -> anyhow::Result<()> {
+    for one in keep::load_all(home)? {
+        let bytes: u64 = one.sealed.iter().flat_map(|sealed| sealed.body().all()).map(|file| file.bytes).sum();
+        let fresh = one.list.as_ref().map(|list| list.body().expires.clone());
+        if args.json {
+            let sealed = one.sealed.as_ref().map(Signed::id);
+            println!(
+                "{}",
+                serde_json::json!({ "population": one.population, "owner": one.place.owner, "sealed": sealed, "bytes": bytes, "served_until": fresh })
+            );
+            continue;
+        }
+        println!("{}  {bytes} bytes of {}", one.population, one.place.owner);
+        println!("  served until {}, if nothing more is heard of the owner", fresh.as_deref().unwrap_or("(not at all)"));
+    }
+    Ok(())
+}

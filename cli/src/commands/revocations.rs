@@ -1,0 +1,59 @@
+//! `tidegate revocations`
+
+use std::process::ExitCode;
+
+use tidegate_node::{
+    buyer::Buyer,
+    home::Home,
+    mirror::{audit, lists},
+};
+use tidegate_protocol::PeerId;
+
+use crate::place::Place;
+
+/// Whose list, and from whom.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Who is asked: the owner, or who mirrors its datasets.
+    #[arg(long)]
+    to: Place,
+    /// The owner's key, where another is asked.
+    #[arg(long)]
+    owner: Option<PeerId>,
+    /// The owner's node: its log is read, and the list held against it.
+    #[arg(long)]
+    against: Option<Place>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
+    let to = args.to.at(home)?;
+    let owner = args.owner.unwrap_or(to.peer);
+    let log = args.against.map(|place| place.at(home)).transpose()?;
+    let all: Vec<_> = std::iter::once(&to).chain(&log).cloned().collect();
+    let buyer = Buyer::bind_to(home.identity()?, &all).await?;
+    let list = lists::opened(buyer.revocations(&to, owner).await?, &owner)?;
+    let wrong = match &log {
+        None => None,
+        Some(log) => Some(audit::against(&buyer, log, &list)?),
+    };
+    buyer.close().await;
+    let body = list.body();
+    if args.json {
+        println!(
+            "{}",
+            serde_json::json!({ "owner": owner, "list": body, "fits": wrong.as_ref().map(Option::is_none), "why": wrong.clone().flatten() })
+        );
+    } else {
+        println!("{} revocations in all, {} by which something could still be copied", body.number, body.revoked.len());
+        println!("signed {}, good until {}", body.issued, body.expires);
+        match &wrong {
+            None => {}
+            Some(None) => println!("it is what the log says"),
+            Some(Some(why)) => println!("it is NOT what the log says: {why}"),
+        }
+    }
+    Ok(if wrong.flatten().is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

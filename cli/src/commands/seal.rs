@@ -1,0 +1,47 @@
+//! `tidegate seal`
+
+use tidegate_node::{home::Home, mirror::seal};
+
+use crate::show::{bytes_bar, report};
+
+/// What to encrypt.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The dataset's name or manifest id.
+    dataset: String,
+    /// Under a fresh key: grants that were given before do not open what is encrypted from now on, and are to be given again.
+    #[arg(long)]
+    new_key: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let bar = bytes_bar()?;
+    let (home, shown) = (home.clone(), bar.clone());
+    let (name, new_key) = (args.dataset, args.new_key);
+    let sealing = tokio::task::spawn_blocking(move || {
+        seal::seal(&home, &name, new_key, &mut |file, done, total| report(&shown, file, done, total))
+    });
+    let sealed = sealing.await;
+    bar.finish_and_clear();
+    let (dataset, sealed) = sealed??;
+    let (manifest, body) = (dataset.manifest.body(), sealed.body());
+    let bytes: u64 = body.all().map(|file| file.bytes).sum();
+    if args.json {
+        let files: Vec<_> = body.files.iter().map(|file| file.hash).collect();
+        println!(
+            "{}",
+            serde_json::json!({ "dataset": body.manifest, "population": body.population, "sealed": sealed.id(), "bytes": bytes, "files": files })
+        );
+        return Ok(());
+    }
+    println!(
+        "encrypted {} ({bytes} bytes in {} files and an index): mirrors get it from `tidegate serve`",
+        manifest.name,
+        body.files.len()
+    );
+    println!("who is granted `mirror` may hold it, who is granted `replicate` may copy it from there and open it");
+    Ok(())
+}

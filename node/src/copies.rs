@@ -1,0 +1,154 @@
+//! Files: a dataset's, its mock rows, what came with a job. Each verified, and resumed where it broke off.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tidegate_exchange::{Address, NetError, blobs};
+use tidegate_protocol::{
+    ContentHash, Envelope, PeerId,
+    frame::{Reply, Request},
+    manifest::DataFile,
+};
+
+use crate::{
+    NodeError,
+    buyer::{Buyer, Offer},
+    file_error,
+};
+
+/// How often a transfer that broke off goes on by itself, and how much later each time.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where a manifest's file goes in `folder`, whose subfolders are made: nowhere else, whatever the manifest says.
+pub(crate) fn placed(folder: &Path, file: &DataFile) -> Result<PathBuf, NodeError> {
+    let mut target = folder.to_owned();
+    // Each table's in a folder of its own: they may be called alike.
+    for name in file.table.iter().chain([&file.name]) {
+        if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
+            return Err(NodeError::Unverified(format!("the manifest names a file {name:?}")));
+        }
+        std::fs::create_dir_all(&target).map_err(|e| file_error(&target, e))?;
+        target.push(name);
+    }
+    Ok(target)
+}
+
+fn unexpected() -> NodeError {
+    NodeError::Unverified("the peer answered something else than what was asked".into())
+}
+
+impl Buyer {
+    /// Copies a dataset's files into `folder`, resuming what an earlier call left. `progress` is told file name, bytes that came in this call
+    /// and the file's size.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] where policy or grant does not allow it.
+    pub async fn fetch(
+        &self,
+        home: &Path,
+        to: &Address,
+        name: &str,
+        grant: &str,
+        folder: &Path,
+        mut progress: impl FnMut(&str, u64, u64) -> ControlFlow<()> + Send,
+    ) -> Result<Vec<PathBuf>, NodeError> {
+        let offer = self.offer(to, name).await?;
+        let permission = Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() };
+        self.ask(to, &permission, &[]).await?;
+        std::fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
+        let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
+        let mut fetched = Vec::new();
+        for file in &offer.manifest.body().files {
+            let target = placed(&folder, file)?;
+            let mut report = |bytes| progress(&file.name, bytes, file.bytes);
+            self.copy(home, to, &permission, file.hash, &target, &mut report).await?;
+            fetched.push(target);
+        }
+        Ok(fetched)
+    }
+
+    /// Copies one file, having asked for `permission`, which runs out. Going on where it broke off, it asks again.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] where the peer says why it broke off: a grant that was revoked in the middle.
+    pub(crate) async fn copy(
+        &self,
+        home: &Path,
+        from: &Address,
+        permission: &Request,
+        hash: ContentHash,
+        target: &Path,
+        progress: blobs::Progress<'_>,
+    ) -> Result<(), NodeError> {
+        self.ask(from, permission, &[]).await?;
+        let mut broken = 0;
+        while let Err(e) = blobs::fetch(self.endpoint(), &home.join("fetched"), from, hash, target, progress).await {
+            let NetError::Peer(why) = &e else { return Err(e.into()) };
+            self.ask(from, permission, &[]).await?;
+            broken += 1;
+            if broken > TRIES {
+                return Err(e.into());
+            }
+            tracing::info!("{}: {why}; it goes on where it was", target.display());
+            tokio::time::sleep(broken * PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// What names a population's encrypted files, as a peer has it; whose it is, is for the caller to check.
+    pub(crate) async fn sealed(&self, from: &Address, request: &Request) -> Result<Envelope, NodeError> {
+        match self.ask(from, request, &[]).await? {
+            Reply::Sealed(envelope) => Ok(*envelope),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// An owner's list of revoked grants, as a peer has it; whose it is, is for the caller to check.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn revocations(&self, from: &Address, owner: PeerId) -> Result<Envelope, NodeError> {
+        match self.ask(from, &Request::Revocations { owner }, &[]).await? {
+            Reply::Revocations(envelope) => Ok(*envelope),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// A dataset's mock rows, fetched once and kept in `home`.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] where there are none.
+    pub async fn mock(&self, home: &Path, to: &Address, offer: &Offer) -> Result<PathBuf, NodeError> {
+        let Some(mock) = &offer.manifest.body().mock else {
+            return Err(NodeError::File("this dataset has no mock rows. Rehearse with --mock FILE --policy FILE".into()));
+        };
+        let target = home.join(format!("mocks/{}.parquet", mock.hash));
+        if !target.exists() {
+            self.ask(to, &Request::Mock { dataset: offer.manifest.id(), grant: self.grant().to_owned() }, &[]).await?;
+            std::fs::create_dir_all(home.join("mocks")).map_err(|e| file_error(home, e))?;
+            blobs::fetch(self.endpoint(), &home.join("fetched"), to, mock.hash, &target, &mut |_| ControlFlow::Continue(()))
+                .await?;
+        }
+        Ok(target)
+    }
+
+    /// Fetches what the peer lets this party have by its hash.
+    ///
+    /// # Errors
+    /// [`NodeError::Net`].
+    pub async fn fetch_blob(
+        &self,
+        home: &Path,
+        from: &Address,
+        hash: ContentHash,
+        target: &Path,
+        progress: blobs::Progress<'_>,
+    ) -> Result<(), NodeError> {
+        blobs::fetch(self.endpoint(), &home.join("fetched"), from, hash, target, progress).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! Whether an owner's list of revoked grants is what its log says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_catalog::{audit::open_entry, log::scan, note::Verifier};
+use tidegate_exchange::Address;
+use tidegate_protocol::{
+    Revocations, Signed,
+    grant::{Action, Scope},
+    receipt::Predicate,
+    revocations::{digest, name},
+};
+
+use crate::{NodeError, auditor::source, buyer::Buyer};
+
+/// Reads the owner's log, checked, and says what of the list is not as it says.
+///
+/// # Errors
+/// [`NodeError`] where the log cannot be had or does not verify.
+pub fn against(buyer: &Buyer, log: &Address, list: &Signed<Revocations>) -> Result<Option<String>, NodeError> {
+    let owner = list.signer();
+    let (mut grants, mut revoked) = (BTreeMap::new(), BTreeSet::new());
+    let mut said: Option<(u64, BTreeSet<String>)> = None;
+    scan(&Verifier::log(&owner), &mut source::peer(buyer, log), |_, entry| {
+        match open_entry(entry, &owner).map(|statement| statement.predicate) {
+            Ok(Predicate::Revocation { grant }) => drop(revoked.insert(grant)),
+            Ok(Predicate::Grant { grant, scope, .. }) => drop(grants.insert(grant, *scope)),
+            _ => {}
+        }
+        // What the log had when the list was made.
+        if revoked.len() as u64 == list.body().number && said.is_none() {
+            said = Some((list.body().number, revoked.clone()));
+        }
+        Ok(())
+    })?;
+    Ok(compare(list.body(), said.map(|(_, ids)| ids).as_ref(), &grants))
+}
+
+fn compare(list: &Revocations, said: Option<&BTreeSet<String>>, grants: &BTreeMap<String, Scope>) -> Option<String> {
+    let none = BTreeSet::new();
+    let said = match said {
+        Some(said) => said,
+        None if list.number == 0 => &none,
+        None => return Some(format!("it counts {} revocations, and the log has fewer", list.number)),
+    };
+    if digest(said.iter().map(String::as_str)) != list.digest {
+        return Some(format!("the first {} revocations in the log are others", list.number));
+    }
+    let over = |id: &String| {
+        grants.get(id).is_some_and(|scope| {
+            let copies = scope.actions.iter().any(|action| matches!(action, Action::Mirror | Action::Replicate));
+            !copies || time(&scope.expires) <= time(&list.issued)
+        })
+    };
+    let missing = said.iter().find(|id| !over(id) && !list.revoked.contains(&name(id)));
+    if let Some(id) = missing {
+        return Some(format!("it leaves out {}…, by which something could be copied", id.get(..16).unwrap_or(id)));
+    }
+    let names: BTreeSet<_> = said.iter().map(|id| name(id)).collect();
+    list.revoked.difference(&names).next().map(|name| format!("it has {name}, which the log does not revoke"))
+}
+
+fn time(text: &str) -> Option<jiff::Timestamp> {
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use tidegate_protocol::{MicroRho, cost::MicroEpsilon};
+
+    use super::*;
+
+    #[test]
+    fn a_list_is_what_the_log_says() {
+        let scope = |action, expires: &str| Scope {
+            actions: vec![action],
+            rho_ceiling: MicroRho(1),
+            epsilon_ceiling: MicroEpsilon(0),
+            expires: expires.into(),
+            programs: BTreeSet::new(),
+            reducers: BTreeSet::new(),
+            per_hour: None,
+        };
+        let grants = [
+            ("copy".to_owned(), scope(Action::Replicate, "2100-01-01T00:00:00Z")),
+            ("job".to_owned(), scope(Action::Compute, "2100-01-01T00:00:00Z")),
+            ("old".to_owned(), scope(Action::Mirror, "2001-01-01T00:00:00Z")),
+        ];
+        let grants: BTreeMap<_, _> = grants.into();
+        let said: BTreeSet<String> = ["copy", "job", "old", "block"].map(str::to_owned).into();
+        let of = |matters: &[&str]| {
+            Revocations::of(
+                &said,
+                |id| matters.contains(&id),
+                SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+                Duration::from_secs(9),
+            )
+        };
+        let good = of(&["copy", "block"]);
+        assert_eq!(compare(&good, Some(&said), &grants), None);
+        assert_eq!(compare(&of(&["copy", "block", "old"]), Some(&said), &grants), None);
+        let why = |list: &Revocations, said: Option<&BTreeSet<String>>| compare(list, said, &grants).unwrap();
+        assert!(why(&of(&["copy"]), Some(&said)).contains("leaves out block"));
+        assert!(why(&of(&["block"]), Some(&said)).contains("leaves out copy"));
+        assert!(why(&good, None).contains("fewer"));
+        assert!(why(&good, Some(&["copy".to_owned()].into())).contains("are others"));
+        let mut more = good;
+        more.revoked.insert(name("other"));
+        assert!(why(&more, Some(&said)).contains("does not revoke"));
+    }
+}

@@ -1,0 +1,195 @@
+//! A grantee's side: the encrypted files from whoever has them, opened here with the keys that came with the grant.
+
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use tidegate_catalog::sealed::{self, Keys};
+use tidegate_exchange::{Address, blobs};
+use tidegate_protocol::{
+    ContentHash, Envelope, Identity, Sealed, Signed,
+    frame::{Published, Request},
+    grant,
+    manifest::{DataFile, Manifest},
+    policy::Policy,
+};
+
+use super::keep;
+use crate::{
+    NodeError,
+    buyer::{Buyer, Offer},
+    copies::placed,
+    file_error,
+};
+
+/// How far it is: a file's name, bytes that came in this call, its size. [`ControlFlow::Break`] stops in good order.
+pub type Report<'a> = &'a mut (dyn FnMut(&str, u64, u64) -> ControlFlow<()> + Send);
+
+/// What a grant says of encrypted files.
+struct Granted<'a> {
+    token: &'a str,
+    owner: tidegate_protocol::PeerId,
+    population: ContentHash,
+    keys: Keys,
+}
+
+fn granted<'a>(token: &'a str, me: &Identity) -> Result<Granted<'a>, NodeError> {
+    let bad = |why: String| NodeError::File(format!("--grant: {why}"));
+    let shown = grant::show(token, None).map_err(|e| bad(e.to_string()))?;
+    let owner = shown.owner.and_then(|owner| owner.parse().ok()).ok_or_else(|| bad("it does not say whose it is".into()))?;
+    let population = shown.population.and_then(|text| text.parse().ok()).ok_or_else(|| bad("it names no population".into()))?;
+    let key = shown.files_key.ok_or_else(|| {
+        bad("it came without the keys of encrypted files: ask the owner for one with `replicate`, once the policy lets somebody mirror the dataset".into())
+    })?;
+    let keys = Keys::unwrap(&key, me).map_err(|e| bad(format!("the keys of the encrypted files: {e}")))?;
+    Ok(Granted { token, owner, population, keys })
+}
+
+/// The keys of encrypted files that came with a grant of this party's, encrypted to another.
+///
+/// # Errors
+/// [`NodeError`] where they are not this party's.
+pub fn pass_on(token: &str, me: &Identity, to: &tidegate_protocol::PeerId) -> Result<Option<String>, NodeError> {
+    let shown = grant::show(token, None).map_err(|e| NodeError::File(e.to_string()))?;
+    if shown.files_key.is_none() {
+        return Ok(None);
+    }
+    let Granted { keys, .. } = granted(token, me)?;
+    keys.wrap(to).map(Some).map_err(|e| NodeError::File(e.to_string()))
+}
+
+impl Buyer {
+    /// Copies a dataset's files into `folder` out of their encrypted form, each from as many of `sources` as have it: the owner, and mirrors. What a source
+    /// has wrong the others send.
+    ///
+    /// # Errors
+    /// [`NodeError`] naming what each source said, where none has it; nothing half-written appears.
+    pub async fn fetch_sealed(
+        &self,
+        home: &Path,
+        sources: &[Address],
+        (name, token): (&str, &str),
+        folder: &Path,
+        progress: Report<'_>,
+    ) -> Result<(Offer, Vec<PathBuf>), NodeError> {
+        let granted = granted(token, self.identity())?;
+        let (sealed, mut from) = self.latest(sources, &granted).await?;
+        if from.len() < sources.len() {
+            tracing::warn!("{} of {} sources have the latest version", from.len(), sources.len());
+        }
+        fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
+        let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
+        let waiting = home.join("fetched");
+        fs::create_dir_all(&waiting).map_err(|e| file_error(&waiting, e))?;
+        let index = sealed.body().index;
+        let at = waiting.join(format!("{}.index", index.hash));
+        blobs::fetch_from(self.endpoint(), &waiting, &from, (index.hash, index.bytes), &at, &mut |_| ControlFlow::Continue(()))
+            .await?;
+        let offer = self.index(&at, &sealed, &granted);
+        drop(fs::remove_file(&at));
+        let offer = offer?;
+        if name != offer.manifest.body().name && name != offer.manifest.id().to_string() {
+            let is = &offer.manifest.body().name;
+            return Err(NodeError::File(format!(
+                "the grant is for {is:?}, version {}, and not for {name:?}",
+                offer.manifest.id()
+            )));
+        }
+        let mut fetched = Vec::new();
+        for (file, sealed_file) in offer.manifest.body().files.iter().zip(&sealed.body().files) {
+            let target = placed(&folder, file)?;
+            let mut report = |bytes| progress(&file.name, bytes, sealed_file.bytes);
+            let at = waiting.join(format!("{}.age", sealed_file.hash));
+            if !at.exists() {
+                // Permission runs out, and files before this one may have taken long.
+                if !fetched.is_empty() {
+                    from = self.holders(&from, &granted, &sealed.id()).await?;
+                }
+                blobs::fetch_from(self.endpoint(), &waiting, &from, (sealed_file.hash, sealed_file.bytes), &at, &mut report)
+                    .await?;
+            }
+            let (keys, into, of) = (granted.keys.clone(), target.clone(), file.clone());
+            let opening = tokio::task::spawn_blocking(move || {
+                let opened = open(&keys, &at, &into, &of);
+                drop(fs::remove_file(&at));
+                opened
+            });
+            opening.await.map_err(|e| NodeError::File(e.to_string()))??;
+            fetched.push(target);
+        }
+        Ok((offer, fetched))
+    }
+
+    /// What each of the sources has: each was asked for permission. Why the others have nothing.
+    async fn offered(&self, sources: &[Address], granted: &Granted<'_>) -> (Vec<(Signed<Sealed>, Address)>, String) {
+        let (mut found, mut failed) = (Vec::new(), Vec::new());
+        for source in sources {
+            let request = Request::Sealed { population: granted.population, grant: granted.token.to_owned(), known: None };
+            let asked = self.sealed(source, &request).await;
+            match asked.and_then(|envelope| keep::opened(envelope, &granted.owner, &granted.population)) {
+                Ok(sealed) => found.push((sealed, source.clone())),
+                Err(e) => {
+                    tracing::warn!("{}: {e}", source.peer.short());
+                    failed.push(format!("{}: {e}", source.peer.short()));
+                }
+            }
+        }
+        (found, format!("nobody has the encrypted files. {}", failed.join("; ")))
+    }
+
+    /// The latest of what the sources have, and which of them have it.
+    async fn latest(&self, sources: &[Address], granted: &Granted<'_>) -> Result<(Signed<Sealed>, Vec<Address>), NodeError> {
+        let (found, nobody) = self.offered(sources, granted).await;
+        let last = found.iter().map(|(sealed, _)| sealed).max_by_key(|sealed| sealed.body().order()).cloned();
+        let last = last.ok_or(NodeError::File(nobody))?;
+        let have = found.into_iter().filter(|(sealed, _)| sealed.id() == last.id()).map(|(_, source)| source).collect();
+        Ok((last, have))
+    }
+
+    /// Those of the sources that have this one.
+    async fn holders(&self, sources: &[Address], granted: &Granted<'_>, id: &ContentHash) -> Result<Vec<Address>, NodeError> {
+        let (found, nobody) = self.offered(sources, granted).await;
+        let have: Vec<_> = found.into_iter().filter(|(sealed, _)| sealed.id() == *id).map(|(_, source)| source).collect();
+        if have.is_empty() { Err(NodeError::File(nobody)) } else { Ok(have) }
+    }
+
+    /// Manifest and policy, which the owner signed.
+    fn index(&self, at: &Path, sealed: &Signed<Sealed>, granted: &Granted<'_>) -> Result<Offer, NodeError> {
+        let mut bytes = Vec::new();
+        let file = fs::File::open(at).map_err(|e| file_error(at, e))?;
+        sealed::open(&granted.keys, file, &mut bytes, &mut |_| {}).map_err(|e| {
+            NodeError::Unverified(format!("the encrypted manifest: {e}. Where the owner changed the key, ask for a new grant"))
+        })?;
+        let published: Published = serde_json::from_slice(&bytes).map_err(|e| NodeError::Unverified(e.to_string()))?;
+        let open = |envelope: Envelope| Signed::<Manifest>::open(envelope);
+        let (manifest, policy) = (open(published.manifest)?, Signed::<Policy>::open(published.policy)?);
+        let owner = granted.owner;
+        let whole = manifest.signer() == owner
+            && policy.signer() == owner
+            && manifest.id() == sealed.body().manifest
+            && manifest.body().policy == policy.id()
+            && manifest.body().population == granted.population
+            && manifest.body().files.len() == sealed.body().files.len();
+        if !whole {
+            return Err(NodeError::Unverified("the encrypted manifest is not the one that the owner's signature names".into()));
+        }
+        Ok(Offer { manifest, policy })
+    }
+}
+
+/// Opens one file into `target`, which appears whole and as the manifest says, or not at all.
+fn open(keys: &Keys, at: &Path, target: &Path, of: &DataFile) -> Result<(), NodeError> {
+    let parent = target.parent().unwrap_or(target);
+    let mut part = tempfile::NamedTempFile::new_in(parent).map_err(|e| file_error(target, e))?;
+    let from = fs::File::open(at).map_err(|e| file_error(at, e))?;
+    let opened = sealed::open(keys, from, part.as_file_mut(), &mut |_| {});
+    let opened = opened.map_err(|e| NodeError::Unverified(format!("{}: {e}", of.name)))?;
+    if (opened.hash, opened.bytes) != (of.hash, of.bytes) {
+        return Err(NodeError::Unverified(format!("{}: what was encrypted is not what the manifest names", of.name)));
+    }
+    part.as_file().sync_all().map_err(|e| file_error(target, e))?;
+    part.persist(target).map_err(|e| file_error(target, e.error))?;
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! A mirror's node: encrypted files for those whom the owner granted a copy, as long as the owner's word on revoked grants is fresh.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use tidegate_exchange::{
+    Address, Endpoint, Handler,
+    blobs::{ByteRange, Served},
+    gossip::Swarm,
+};
+use tidegate_protocol::{
+    Code, ContentHash, PeerId, Refusal, Revocations, Signed,
+    frame::{Reply, Request},
+    grant::{self, Action, Ask},
+    revocations::NotGood,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    keep::{self, Kept},
+    lists,
+};
+use crate::{NodeError, buyer::Buyer, home::Home};
+
+/// How often owners are asked for what is new, and this party's folder for what it holds.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long a peer that was allowed files may begin to fetch one.
+const COPY_TIME: Duration = Duration::from_secs(3600);
+
+/// A mirror as its party runs it.
+#[derive(Debug, Clone)]
+pub struct MirrorNode {
+    home: Home,
+    served: Arc<Served>,
+    kept: Arc<Mutex<BTreeMap<ContentHash, Kept>>>,
+}
+
+impl MirrorNode {
+    /// Of the party at `home`, with what it holds.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn open(home: Home, served: Arc<Served>) -> Result<Self, NodeError> {
+        let node = Self { home, served, kept: Arc::default() };
+        node.look().await?;
+        Ok(node)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<ContentHash, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many populations are held.
+    pub fn len(&self) -> usize {
+        self.kept().len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in what this party's commands began to hold, or hold no more.
+    async fn look(&self) -> Result<(), NodeError> {
+        let found = keep::load_all(&self.home)?;
+        let populations: BTreeSet<_> = found.iter().map(|one| one.population).collect();
+        self.kept().retain(|population, _| populations.contains(population));
+        for one in found {
+            self.take(one).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&self, mut one: Kept) -> Result<(), NodeError> {
+        for (hash, path) in one.files().collect::<Vec<_>>() {
+            self.served.add(&path, hash).await?;
+        }
+        let heard = self.kept().get(&one.population).and_then(|before| before.list.clone());
+        if let Some(list) = heard {
+            one.hear(list)?;
+        }
+        self.enforce(&one);
+        self.kept().insert(one.population, one);
+        Ok(())
+    }
+
+    /// Cuts off those whose grants the list revokes.
+    fn enforce(&self, one: &Kept) {
+        if let Some(list) = &one.list {
+            self.served.access().revoke_those(|id| list.body().revoked.contains(&tidegate_protocol::revocations::name(id)));
+        }
+    }
+
+    fn hear(&self, population: &ContentHash, list: Option<Signed<Revocations>>) -> Option<Signed<Revocations>> {
+        let mut kept = self.kept();
+        let one = kept.get_mut(population)?;
+        if let Some(list) = list {
+            match one.hear(list) {
+                Ok(true) => {
+                    tracing::info!(
+                        "a list of {} revocations of {}",
+                        one.list.as_ref().map_or(0, |l| l.body().number),
+                        one.place.owner
+                    );
+                    self.enforce(one);
+                }
+                Ok(false) => {}
+                Err(e) => tracing::error!("{e}"),
+            }
+        }
+        one.list.clone()
+    }
+
+    /// Asks owners for what is new, and hears what they tell, for as long as this is run.
+    pub async fn tend(self, endpoint: Endpoint, swarm: Swarm, with: Vec<Address>) {
+        let mut listening = BTreeSet::new();
+        let Ok(identity) = self.home.identity() else { return };
+        let buyer = Buyer::over(identity, endpoint);
+        loop {
+            if let Err(e) = self.look().await {
+                tracing::error!("{e}");
+            }
+            let all: Vec<_> = self.kept().values().cloned().collect();
+            for mut one in all {
+                if let Ok(owner) = one.owner()
+                    && listening.insert(one.population)
+                {
+                    let (node, swarm, with, population) = (self.clone(), swarm.clone(), with.clone(), one.population);
+                    tokio::spawn(async move {
+                        if let Err(e) = lists::listen(&owner, &swarm, &with, |list| node.hear(&population, list)).await {
+                            tracing::error!("lists of revoked grants are not heard any more: {e}");
+                        }
+                    });
+                }
+                match one.refresh(&self.home, &buyer, &mut |_, _, _| std::ops::ControlFlow::Continue(())).await {
+                    Ok(new) => {
+                        if new {
+                            tracing::info!("another version of {} is held", one.population.short());
+                        }
+                    }
+                    Err(NodeError::Net(e)) => tracing::debug!("{e}"),
+                    Err(e) => tracing::warn!("{}: {e}", one.population.short()),
+                }
+                if let Err(e) = self.take(one).await {
+                    tracing::error!("{e}");
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What names a population's files, for one who may copy them or mirror them too.
+    fn sealed(&self, peer: PeerId, population: ContentHash, token: &str, known: Option<ContentHash>) -> Result<Reply, Refusal> {
+        let kept = self.kept();
+        let none = || Refusal::new(Code::NotFound, "nothing of this population is held here").at("population");
+        let one = kept.get(&population).ok_or_else(none)?;
+        let sealed = one.sealed.as_ref().ok_or_else(none)?;
+        let now = SystemTime::now();
+        let may = |action| grant::authorize(token, &sealed.body().grant_key, peer, population, &Ask::of(action, now));
+        let authority = may(Action::Replicate).or_else(|_| may(Action::Mirror))?;
+        let good = one.list.as_ref().map_or(Err(NotGood::Stale), |list| list.body().good(&authority.ids, now));
+        good.map_err(|why| match why {
+            NotGood::Revoked => Refusal::new(Code::NotGranted, why.to_string()).at("grant"),
+            NotGood::Stale => Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another mirror, or later"),
+        })?;
+        if known != Some(sealed.id()) {
+            self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), COPY_TIME, &authority.ids);
+        }
+        Ok(Reply::Sealed(Box::new(sealed.envelope().clone())))
+    }
+
+    fn list(&self, owner: &PeerId) -> Result<Reply, Refusal> {
+        let kept = self.kept();
+        let lists = kept.values().filter(|one| one.place.owner == *owner).filter_map(|one| one.list.as_ref());
+        let last = lists.max_by_key(|list| list.body().order());
+        let none = || Refusal::new(Code::NotFound, "no list of this owner's is here").at("owner");
+        last.map(|list| Reply::Revocations(Box::new(list.envelope().clone()))).ok_or_else(none)
+    }
+}
+
+impl Handler for MirrorNode {
+    fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
+        Err(Refusal::new(Code::BadRequest, "a mirror takes no attachment"))
+    }
+
+    fn fetching<'a>(
+        &'a self,
+        peer: PeerId,
+        file: ContentHash,
+        _: Vec<ByteRange>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        // The list may have run out since this was allowed.
+        let fresh = self.kept().values().any(|one| {
+            let good = one.list.as_ref().is_some_and(|list| list.body().good(&[], SystemTime::now()).is_ok());
+            good && one.files().any(|(hash, _)| hash == file)
+        });
+        tracing::info!("{peer} is sent a part of {}: {fresh}", file.short());
+        Box::pin(std::future::ready(fresh))
+    }
+
+    fn handle<'a>(
+        &'a self,
+        peer: PeerId,
+        request: Request,
+        _: Vec<u8>,
+        _: CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>> {
+        let reply = match request {
+            Request::Sealed { population, grant, known } => self.sealed(peer, population, &grant, known),
+            Request::Revocations { owner } => self.list(&owner),
+            // How `tidegate ping` asks.
+            Request::Catalogue { .. } => Ok(Reply::Catalogue(vec![])),
+            _ => Err(Refusal::new(Code::NotFound, "this node is a mirror, and no owner")),
+        };
+        Box::pin(std::future::ready(reply.unwrap_or_else(Reply::Refused)))
+    }
+}

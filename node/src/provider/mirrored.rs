@@ -1,0 +1,80 @@
+//! What this owner tells its mirrors, and those who copy from them: the encrypted files, and which grants are revoked.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::SystemTime,
+};
+
+use tidegate_exchange::{Address, gossip::Swarm};
+use tidegate_protocol::{
+    Code, ContentHash, PeerId, Refusal,
+    frame::Reply,
+    grant::{Action, Ask, Authority},
+    receipt::Predicate,
+};
+
+use super::{COPY_TIME, Provider, accesses::now, unavailable};
+use crate::{NodeError, mirror::seal};
+
+impl Provider {
+    /// What names a population's encrypted files; where `peer` does not have it, its files may be fetched.
+    pub(super) async fn sealed(
+        &self,
+        peer: PeerId,
+        population: ContentHash,
+        token: &str,
+        known: Option<ContentHash>,
+    ) -> Result<Reply, Refusal> {
+        let none = || Refusal::new(Code::NotFound, "no such dataset is encrypted here").at("population");
+        let dataset = self.datasets.iter().rev().find(|d| d.manifest.body().population == population).ok_or_else(none)?;
+        let may = |action| self.authorize(dataset, peer, token, &Ask::of(action, SystemTime::now()));
+        let Authority { ids: grant_ids, holder } = may(Action::Mirror).or_else(|_| may(Action::Replicate))?;
+        let sealed = seal::latest(&self.home, &population).map_err(unavailable)?.ok_or_else(none)?;
+        let reply = Reply::Sealed(Box::new(sealed.envelope().clone()));
+        if known == Some(sealed.id()) {
+            return Ok(reply);
+        }
+        if !self.fetched.take(holder) {
+            return Err(Refusal::new(Code::Busy, "too many copies within an hour").fix("Ask again later"));
+        }
+        for file in sealed.body().all() {
+            let at = seal::file(&self.home, &population, &file.hash);
+            self.served.add(&at, file.hash).await.map_err(unavailable)?;
+        }
+        let party = self.party(dataset, peer)?;
+        let copy = Predicate::Copy {
+            peer: party,
+            holder: self.holder(dataset, peer, holder)?,
+            sealed: true,
+            manifest: sealed.body().manifest,
+            population,
+            grant_ids: grant_ids.clone(),
+            time: now(),
+        };
+        self.log("encrypted dataset".into(), sealed.envelope().payload_sha256(), copy).await?;
+        {
+            let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+            offered.extend(sealed.body().all().map(|file| ((peer, file.hash), party)));
+        }
+        self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), COPY_TIME, &grant_ids);
+        self.still_good(&grant_ids)?;
+        Ok(reply)
+    }
+
+    /// Which of this owner's grants are revoked.
+    pub(super) fn revocations(&self, owner: PeerId) -> Result<Reply, Refusal> {
+        if owner != self.identity.id() {
+            return Err(Refusal::new(Code::NotFound, "no list of this owner's is here").at("owner"));
+        }
+        let list = self.lists.now(&self.store, &self.identity).map_err(unavailable)?;
+        Ok(Reply::Revocations(Box::new(list.envelope().clone())))
+    }
+
+    /// Tells mirrors which grants are revoked, for as long as this is run.
+    ///
+    /// # Errors
+    /// [`NodeError`] where there is no gossip to take part in.
+    pub async fn tell_revocations(self: Arc<Self>, swarm: Swarm, with: Vec<Address>) -> Result<(), NodeError> {
+        self.lists.tell(&self.store, &self.identity, &swarm, &with).await
+    }
+}

@@ -1,0 +1,170 @@
+//! Which grants an owner has revoked, for those who hold its encrypted files: signed, numbered, and good for a while only.
+//!
+//! The list's number and digest are of all that the owner's log revokes: so two lists of one number that differ show an owner who tells one mirror
+//! another thing than the next, and a list that leaves a revocation out does not fit the log.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContentHash, dsse::Document, limits};
+
+/// How long a list is good for, where its owner says nothing else.
+pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Longest that one may be good for.
+pub const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Characters of a revoked block's name.
+const NAME: usize = 32;
+
+/// A list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocations {
+    /// Version of this format.
+    pub version: u32,
+    /// How many revocation ids the owner's log has revoked in all.
+    pub number: u64,
+    /// Which ones ([`digest`]).
+    pub digest: ContentHash,
+    /// Of those, by [`name`], each by which something could be copied that is not over by itself.
+    pub revoked: BTreeSet<String>,
+    /// When it was signed, RFC 3339.
+    pub issued: String,
+    /// Until when it is good, RFC 3339: whoever has no later one lets nobody have anything from then on.
+    pub expires: String,
+}
+
+impl Document for Revocations {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.revocations.v1+json";
+}
+
+/// Why nothing may be had by a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotGood {
+    /// One of its blocks was revoked.
+    #[error("the owner has revoked this grant")]
+    Revoked,
+    /// Nobody here knows whether it was.
+    #[error("the owner's list of revoked grants is not fresh here: whether this one still holds is not known")]
+    Stale,
+}
+
+/// How a list has the block of this revocation id.
+pub fn name(id: &str) -> String {
+    let mut name = ContentHash::of(id.as_bytes()).to_string();
+    name.truncate(NAME);
+    name
+}
+
+/// BLAKE3 of revocation ids in their order, each followed by a newline.
+pub fn digest<'a>(ids: impl Iterator<Item = &'a str>) -> ContentHash {
+    let mut hasher = blake3::Hasher::new();
+    for id in ids {
+        hasher.update(id.as_bytes()).update(b"\n");
+    }
+    ContentHash(*hasher.finalize().as_bytes())
+}
+
+impl Revocations {
+    /// Of all ids that the log revokes, of which those that `matters` are listed.
+    pub fn of(ids: &BTreeSet<String>, matters: impl Fn(&str) -> bool, now: SystemTime, lifetime: Duration) -> Self {
+        let text = |time: SystemTime| jiff::Timestamp::try_from(time).map(|t| t.to_string()).unwrap_or_default();
+        Self {
+            version: 1,
+            number: ids.len() as u64,
+            digest: digest(ids.iter().map(String::as_str)),
+            revoked: ids.iter().filter(|id| matters(id)).map(|id| name(id)).collect(),
+            issued: text(now),
+            expires: text(now + lifetime.min(LONGEST)),
+        }
+    }
+
+    /// Whether it can be a list at `now`.
+    ///
+    /// # Errors
+    /// Which field cannot.
+    pub fn check(&self, now: SystemTime) -> Result<(), &'static str> {
+        if self.version != 1 {
+            return Err("version");
+        }
+        if self.revoked.len() as u64 > self.number || self.revoked.iter().any(|name| name.len() != NAME) {
+            return Err("revoked");
+        }
+        let skew = Duration::from_secs(limits::CLOCK_SKEW_SECONDS as u64);
+        let issued = time(&self.issued).filter(|issued| *issued <= now + skew).ok_or("issued")?;
+        let lasts = time(&self.expires).and_then(|expires| expires.duration_since(issued).ok());
+        lasts.filter(|lasts| *lasts <= LONGEST).map(|_| ()).ok_or("expires")
+    }
+
+    /// Whether something may be had at `now` by a grant whose blocks have these revocation ids.
+    ///
+    /// # Errors
+    /// [`NotGood`].
+    pub fn good(&self, ids: &[String], now: SystemTime) -> Result<(), NotGood> {
+        if ids.iter().any(|id| self.revoked.contains(&name(id))) {
+            return Err(NotGood::Revoked);
+        }
+        if time(&self.expires).is_none_or(|expires| expires <= now) {
+            return Err(NotGood::Stale);
+        }
+        Ok(())
+    }
+
+    /// Which of two is later: by what it knows, then by when it was signed.
+    pub fn order(&self) -> (u64, Option<SystemTime>) {
+        (self.number, time(&self.issued))
+    }
+}
+
+fn time(text: &str) -> Option<SystemTime> {
+    text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds)
+    }
+
+    fn list() -> Revocations {
+        Revocations::of(&["a".to_owned(), "b".into()].into(), |id| id == "a", at(0), Duration::from_secs(60))
+    }
+
+    #[test]
+    fn what_is_revoked_and_what_nobody_can_know_is_not_good() {
+        let good = |ids: &[&str], seconds| list().good(&ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(), at(seconds));
+        assert_eq!(good(&["c", "d"], 59), Ok(()));
+        assert_eq!(good(&["c", "d"], 60), Err(NotGood::Stale));
+        assert_eq!(good(&["c", "a"], 0), Err(NotGood::Revoked));
+        assert_eq!(good(&["b"], 0), Ok(()), "nothing could be copied by it");
+        let unreadable = Revocations { expires: "later".into(), ..list() };
+        assert_eq!(unreadable.good(&["c".into()], at(0)), Err(NotGood::Stale));
+    }
+
+    #[test]
+    fn each_field_has_its_bounds() {
+        assert_eq!(list().check(at(0)), Ok(()));
+        assert_eq!(list().check(at(1_000)), Ok(()), "an old one is one");
+        assert_eq!(Revocations { version: 2, ..list() }.check(at(0)), Err("version"));
+        assert_eq!(Revocations { number: 0, ..list() }.check(at(0)), Err("revoked"));
+        assert_eq!(Revocations { revoked: ["x".into()].into(), ..list() }.check(at(0)), Err("revoked"));
+        assert_eq!(list().check(at(0) - Duration::from_secs(301)), Err("issued"));
+        let text = |seconds| jiff::Timestamp::try_from(at(seconds)).unwrap().to_string();
+        assert_eq!(Revocations { expires: text(LONGEST.as_secs() + 1), ..list() }.check(at(0)), Err("expires"));
+        let before = jiff::Timestamp::try_from(at(0) - Duration::from_secs(1)).unwrap().to_string();
+        assert_eq!(Revocations { expires: before, ..list() }.check(at(0)), Err("expires"));
+        let forever = Revocations::of(&BTreeSet::new(), |_| true, at(0), LONGEST * 5);
+        assert_eq!(forever.check(at(0)), Ok(()));
+    }
+
+    #[test]
+    fn the_digest_is_of_which_ids_they_are() {
+        assert_ne!(digest(["ab", "c"].into_iter()), digest(["a", "bc"].into_iter()));
+        assert!(list().order() > Revocations::of(&["a".to_owned()].into(), |_| true, at(9), LIFETIME).order());
+    }
+}
