@@ -53,7 +53,7 @@ async fn measure(mib: usize) -> anyhow::Result<()> {
     let import = start.elapsed().as_secs_f64();
     served.access().allow(peer.id(), [hash], std::time::Duration::from_secs(3600), &[]);
     let endpoint = bind(&owner, (Ipv4Addr::LOCALHOST, 0).into()).await?;
-    let address = local_address(&endpoint, &owner);
+    let address = local_address(&endpoint, &owner, &Default::default());
     let _router = serve(endpoint, Arc::new(Silent), &served);
     let client = bind(&peer, (Ipv4Addr::LOCALHOST, 0).into()).await?;
     let start = Instant::now();
@@ -79,7 +79,7 @@ async fn raw_stream(bytes: Vec<u8>) -> anyhow::Result<f64> {
     let identity = Identity::from_seed([3; 32]);
     let from = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await?;
     from.set_alpns(vec![ALPN.to_vec()]);
-    let address = local_address(&from, &identity);
+    let address = local_address(&from, &identity, &Default::default());
     let addr = iroh::EndpointAddr {
         id: iroh::EndpointId::from_bytes(address.peer.as_bytes())?,
         addrs: address.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect(),

@@ -93,6 +93,7 @@ fn listing(number: usize, now: SystemTime) -> Listing {
         bytes: number as u64,
         mock: None,
         sockets: vec!["192.0.2.7:4433".into()],
+        relay: None,
     }
 }
 
@@ -148,7 +149,7 @@ fn checks(all: &[Signed<Listing>]) -> anyhow::Result<f64> {
 async fn join(folder: &std::path::Path, ours: Arc<Catalogue>, count: u64) -> anyhow::Result<f64> {
     let (owner, fresh) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
     let endpoint = bind(&owner, (Ipv4Addr::LOCALHOST, 0).into()).await?;
-    let address = local_address(&endpoint, &owner);
+    let address = local_address(&endpoint, &owner, &Default::default());
     let served = blobs::Served::open(&folder.join("blobs")).await?;
     let router = serve(endpoint, Arc::new(Node(ours)), &served);
     let theirs = Arc::new(Catalogue::open(&folder.join("theirs"), Heard::everybody(vec![]))?);

@@ -55,6 +55,7 @@ fn listing(name: &str, issued: SystemTime) -> Listing {
         bytes: 10,
         mock: None,
         sockets: vec!["192.0.2.7:4433".into()],
+        relay: None,
     }
 }
 

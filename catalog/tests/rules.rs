@@ -228,8 +228,11 @@ fn rights() {
         1,
         "time",
     );
-    let copy = |peer, sealed, ids: &[&str]| {
+    let copy_by = |actions: &[Action], peer, sealed, ids: &[&str]| {
         let mut log = good();
+        if let Predicate::Grant { scope, .. } = &mut log[1] {
+            scope.actions.extend(actions);
+        }
         let grant_ids = ids.iter().map(|id| (*id).to_owned()).collect();
         log.push(Predicate::Copy {
             peer,
@@ -242,9 +245,15 @@ fn rights() {
         });
         of(log)
     };
-    let buyer = || Identity::from_seed([2; 32]).id().into();
-    is(copy(buyer(), false, &[GRANT]), 5, "grant-covers");
-    is(copy(buyer(), true, &[GRANT]), 5, "grant-covers");
+    let copy = |actions: &[Action], sealed| copy_by(actions, Identity::from_seed([2; 32]).id().into(), sealed, &[GRANT]);
+    is(copy(&[], false), 5, "grant-covers");
+    is(copy(&[], true), 5, "grant-covers");
+    // Who mirrors has the encrypted files, and no others.
+    is(copy(&[Action::Mirror], false), 5, "grant-covers");
+    assert_eq!(copy(&[Action::Mirror], true), []);
+    assert_eq!(copy(&[Action::Replicate], true), []);
+    assert_eq!(copy(&[Action::Replicate], false), []);
+    is(copy_by(&[Action::Replicate], Identity::from_seed([2; 32]).id().into(), true, &["unknown"]), 5, "grant-issued");
     let replay = |outcome, actions: &[Action]| {
         let mut log = good();
         if let Predicate::Grant { scope, .. } = &mut log[1] {

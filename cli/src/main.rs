@@ -66,6 +66,8 @@ enum Command {
     /// Find datasets among all that this party has heard of.
     #[command(subcommand)]
     Catalog(commands::catalog::Args),
+    /// How this party is reached beyond its addresses: over a relay, on the local network, by its key.
+    Network(commands::network::Args),
     /// Names for others' keys.
     Peers(commands::peers::Args),
     /// Ask whether a peer is there, and how soon it answers.
@@ -167,6 +169,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Revoke(args) => commands::grant::revoke(&home, &args).map(done),
             Command::Log(args) => commands::log::run(&home, args),
             Command::Catalog(args) => commands::catalog::run(&home, args).await.map(done),
+            Command::Network(args) => commands::network::run(&home, args).map(done),
             Command::Peers(args) => commands::peers::run(&home, args).map(done),
             Command::Ping(args) => commands::ping::run(&home, args).await.map(done),
             Command::List(args) => commands::list::run(&home, args).await.map(done),

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tidegate_node::{Address, book::Book, finding, home::Home};
 use tidegate_protocol::{PeerId, grant};
 
-/// An address (`did:key:…@ip:port`, as `tidegate serve` prints it), or a name in the address book (`tidegate peers`).
+/// An address (`did:key:…@ip:port`, as `tidegate serve` prints it, or the key alone where it is looked up), or a name in the address book.
 #[derive(Debug, Clone)]
 pub(crate) struct Place(String);
 
@@ -44,7 +44,5 @@ pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) ->
             format!("no --to was given, and no listing {dataset:?} of {by} is here: hear more with `tidegate catalog sync --from PEER`")
         })?,
     };
-    let address = found.listing.address(&found.owner);
-    let address = address.ok_or_else(|| anyhow::anyhow!("the listing of {dataset:?} does not say where it is: give --to"))?;
-    Ok(address.parse()?)
+    Ok(found.listing.address(&found.owner).parse()?)
 }

@@ -155,3 +155,26 @@ fn what_is_exported_passes_mlcommons_validator_and_is_taken_in_by_others() {
     }
     assert!(validated.status.success(), "{}", common::text(&validated));
 }
+
+#[test]
+fn how_a_party_is_reached_is_off_until_it_says_otherwise() {
+    let world = World::new();
+    let key = world.ok("owner", &["id"]).trim().to_owned();
+    let said = world.ok("buyer", &["network", "--json"]);
+    assert_eq!(said.trim(), r#"{"local":false}"#);
+    let said = world.fails("buyer", &["ping", &key]);
+    assert!(said.contains("looks nobody up") && said.contains("network --local on"), "{said}");
+    for bad in ["relay.example", "ftp://relay.example/", "https://"] {
+        world.fails("buyer", &["network", "--relay", bad]);
+    }
+    let said = world.ok("buyer", &["network", "--relay", "https://relay.example", "--lookup", "https://pkarr.example/pkarr"]);
+    assert!(said.contains("relay   https://relay.example/") && said.contains("lookup  https://pkarr.example/pkarr"), "{said}");
+    let said = world.ok("buyer", &["network", "--relay", "off", "--lookup", "off", "--json"]);
+    assert_eq!(said.trim(), r#"{"local":false}"#);
+    // A relay is part of an address, and a name has it.
+    world.ok("buyer", &["peers", "add", "hospital", &format!("{key}@https://relay.example/")]);
+    world.ok("buyer", &["network", "--relay", "https://relay.example"]);
+    std::fs::write(world.path("buyer").join("network.toml"), "relay = 5\n").unwrap();
+    let said = world.fails("buyer", &["ping", "hospital"]);
+    assert!(said.contains("network.toml"), "{said}");
+}

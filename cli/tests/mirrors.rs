@@ -176,7 +176,9 @@ fn what_is_revoked_or_may_have_been_is_not_served() {
     };
     assert_eq!((list(from[0])["list"]["number"].as_u64(), list(&of_owner)["fits"].as_bool()), (Some(0), Some(true)));
     world.ok("owner", &["revoke", &world.text("buyer.grant")]);
-    until("the revocation", || held.fetch("buyer", "buyer.grant", &from).is_err_and(|said| said.contains("has revoked this grant")));
+    until("the revocation", || {
+        held.fetch("buyer", "buyer.grant", &from).is_err_and(|said| said.contains("has revoked this grant"))
+    });
     let heard = list(from[0]);
     assert_eq!((heard["list"]["number"].as_u64(), heard["fits"].as_bool()), (Some(1), Some(true)), "{heard}");
     // Another that holds; then nobody hears of the owner any more.
@@ -186,7 +188,9 @@ fn what_is_revoked_or_may_have_been_is_not_served() {
     assert_eq!(report["findings"].as_array().map(Vec::len), Some(0), "{report}");
     assert!(report["copies"].as_u64() >= Some(2), "{report}");
     drop(owner);
-    until("the end of the list", || held.fetch("colleague", "colleague.grant", &from).is_err_and(|said| said.contains("not fresh")));
+    until("the end of the list", || {
+        held.fetch("colleague", "colleague.grant", &from).is_err_and(|said| said.contains("not fresh"))
+    });
 }
 
 #[test]

@@ -1,12 +1,9 @@
-//! Where a peer is: `did:key:…@ip:port`.
+//! Where a peer is: `did:key:…@ip:port`, a relay's address among them; or its key alone, where it is looked up.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
-use iroh::{
-    Endpoint, EndpointAddr, EndpointId, RelayMode, SecretKey, TransportAddr,
-    endpoint::{PortmapperConfig, presets},
-};
-use tidegate_protocol::{Identity, PeerId};
+use iroh::{EndpointAddr, EndpointId, RelayUrl, TransportAddr};
+use tidegate_protocol::PeerId;
 
 use crate::NetError;
 
@@ -17,17 +14,22 @@ pub struct Address {
     pub peer: PeerId,
     /// Socket addresses it can be reached at.
     pub sockets: Vec<SocketAddr>,
+    /// The relay it can be reached over.
+    pub relay: Option<RelayUrl>,
 }
 
 /// An address could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a peer address: write did:key:…@ip:port, as `tidegate serve` prints it")]
+#[error(
+    "{0:?} is not a peer address: write did:key:…@ip:port, as `tidegate serve` prints it, or the key alone where it is looked up"
+)]
 pub struct BadAddress(String);
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sockets: Vec<_> = self.sockets.iter().map(ToString::to_string).collect();
-        write!(f, "{}@{}", self.peer, sockets.join(","))
+        let places = self.sockets.iter().map(ToString::to_string).chain(self.relay.iter().map(ToString::to_string));
+        let places: Vec<_> = places.collect();
+        write!(f, "{}{}{}", self.peer, if places.is_empty() { "" } else { "@" }, places.join(","))
     }
 }
 
@@ -35,16 +37,28 @@ impl FromStr for Address {
     type Err = BadAddress;
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         let bad = || BadAddress(text.chars().take(120).collect());
-        let (peer, sockets) = text.trim().split_once('@').ok_or_else(bad)?;
-        let sockets = sockets.split(',').map(|s| s.parse().map_err(|_| bad())).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { peer: peer.parse().map_err(|_| bad())?, sockets })
+        let Some((peer, places)) = text.trim().split_once('@') else {
+            return Ok(Self { peer: text.trim().parse().map_err(|_| bad())?, sockets: vec![], relay: None });
+        };
+        let (mut sockets, mut relay) = (vec![], None);
+        for place in places.split(',') {
+            match place.parse() {
+                Ok(socket) => sockets.push(socket),
+                Err(_) if relay.is_none() && (place.starts_with("https://") || place.starts_with("http://")) => {
+                    relay = Some(place.parse::<RelayUrl>().map_err(|_| bad())?);
+                }
+                Err(_) => return Err(bad()),
+            }
+        }
+        Ok(Self { peer: peer.parse().map_err(|_| bad())?, sockets, relay })
     }
 }
 
 impl Address {
     pub(crate) fn endpoint_addr(&self) -> Result<EndpointAddr, NetError> {
         let id = EndpointId::from_bytes(self.peer.as_bytes()).map_err(|e| NetError::Local(e.to_string()))?;
-        Ok(EndpointAddr { id, addrs: self.sockets.iter().map(|s| TransportAddr::Ip(*s)).collect() })
+        let direct = self.sockets.iter().map(|socket| TransportAddr::Ip(*socket));
+        Ok(EndpointAddr { id, addrs: direct.chain(self.relay.clone().map(TransportAddr::Relay)).collect() })
     }
 }
 
@@ -52,25 +66,32 @@ pub(crate) fn peer_of(id: EndpointId) -> Option<PeerId> {
     PeerId::from_bytes(*id.as_bytes()).ok()
 }
 
-/// Binds an endpoint of this identity to `listen`. No relay, no port mapping, no address published: peers need the [`Address`].
-///
-/// # Errors
-/// [`NetError::Local`] when the socket cannot be bound.
-pub async fn bind(identity: &Identity, listen: SocketAddr) -> Result<Endpoint, NetError> {
-    let local = |e: &dyn fmt::Display| NetError::Local(format!("cannot listen on {listen}: {e}"));
-    Endpoint::builder(presets::Minimal)
-        .relay_mode(RelayMode::Disabled)
-        .clear_ip_transports()
-        .bind_addr(listen)
-        .map_err(|e| local(&e))?
-        .portmapper_config(PortmapperConfig::Disabled)
-        .secret_key(SecretKey::from_bytes(&identity.seed()))
-        .bind()
-        .await
-        .map_err(|e| local(&e))
-}
+#[cfg(test)]
+mod tests {
+    use tidegate_protocol::Identity;
 
-/// The address others can dial `endpoint` at.
-pub fn local_address(endpoint: &Endpoint, identity: &Identity) -> Address {
-    Address { peer: identity.id(), sockets: endpoint.bound_sockets() }
+    use super::*;
+
+    #[test]
+    fn an_address_is_what_it_is_written_as() {
+        let key = Identity::from_seed([1; 32]).id();
+        for rest in
+            ["", "@127.0.0.1:5", "@[2001:db8::1]:7,192.0.2.1:9", "@https://relay.example/", "@192.0.2.1:9,http://192.0.2.1:81/"]
+        {
+            let text = format!("{key}{rest}");
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for rest in [
+            "@",
+            "@127.0.0.1",
+            "@relay.example",
+            "@ftp://relay.example/",
+            "@http://a/,http://b/",
+            "@127.0.0.1:5,",
+            "@x@127.0.0.1:5",
+        ] {
+            assert!(format!("{key}{rest}").parse::<Address>().is_err(), "{rest}");
+        }
+        assert!("127.0.0.1:5".parse::<Address>().is_err());
+    }
 }

@@ -5,7 +5,7 @@
 //! - A blob is served to a peer only after [`blobs::Access::allow`] named exactly that hash for exactly that peer.
 //!
 //! # Non-goals
-//! - Deciding who may ask (`node`), or whether what is heard ([`gossip`]) is so. Encrypted mirrors: later.
+//! - Deciding who may ask (`node`), or whether what is heard ([`gossip`]) is so.
 //!
 //! # Path
 //! [`bind`] → [`serve`] with a [`Handler`]; on the other side [`ask`], and [`blobs::fetch`].
@@ -17,13 +17,15 @@ pub mod blobs;
 mod bounded;
 pub mod gossip;
 mod jobs;
+mod reach;
 mod shares;
 pub mod web;
 
-pub use address::{Address, BadAddress, bind, local_address};
+pub use address::{Address, BadAddress};
 pub use jobs::{Handler, JobProtocol, ask};
+pub use reach::{Reach, bind, bind_reaching, listening_for, local_address};
 
-pub use iroh::{Endpoint, protocol::Router};
+pub use iroh::{Endpoint, RelayUrl, protocol::Router};
 
 /// The network failed, or a peer broke the protocol.
 #[derive(Debug, thiserror::Error)]

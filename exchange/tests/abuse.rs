@@ -36,7 +36,7 @@ async fn owner() -> Owner {
     let (identity, dir) = (Identity::from_seed([1; 32]), tempfile::tempdir().unwrap());
     let served = blobs::Served::open(&dir.path().join("blobs")).await.unwrap();
     let endpoint = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
-    let address = local_address(&endpoint, &identity);
+    let address = local_address(&endpoint, &identity, &Default::default());
     let _router = serve(endpoint, Arc::new(Files), &served);
     Owner { address, served, _router, _dir: dir }
 }

@@ -29,7 +29,7 @@ async fn owner(folder: &Path) -> Owner {
     let identity = Identity::from_seed([1; 32]);
     let served = blobs::Served::open(&folder.join("blobs")).await.unwrap();
     let endpoint = loopback(&identity).await;
-    let address = local_address(&endpoint, &identity);
+    let address = local_address(&endpoint, &identity, &Default::default());
     let _router = serve(endpoint, Arc::new(Files), &served);
     Owner { address, served, _router }
 }

@@ -44,7 +44,7 @@ async fn setup() -> (tempfile::TempDir, Address, iroh::protocol::Router, Endpoin
     let identity = Identity::from_seed([1; 32]);
     let served = Served::open(dir.path()).await.unwrap();
     let endpoint = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
-    let address = local_address(&endpoint, &identity);
+    let address = local_address(&endpoint, &identity, &Default::default());
     let router = serve(endpoint, Arc::new(Echo), &served);
     let client = bind(&Identity::from_seed([2; 32]), (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
     (dir, address, router, client)

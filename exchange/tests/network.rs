@@ -140,7 +140,7 @@ async fn world(size: u32) -> World {
     let (identity, dir) = (Identity::from_seed([1; 32]), tempfile::tempdir().unwrap());
     let served = blobs::Served::open(&dir.path().join("blobs")).await.unwrap();
     let endpoint = bind(&identity, (Ipv6Addr::LOCALHOST, 0).into()).await.unwrap();
-    let address = local_address(&endpoint, &identity);
+    let address = local_address(&endpoint, &identity, &Default::default());
     let bytes: Vec<u8> = (0..size / 4).flat_map(u32::to_le_bytes).collect();
     let path = dir.path().join("data");
     std::fs::write(&path, &bytes).unwrap();
@@ -153,7 +153,7 @@ async fn world(size: u32) -> World {
 impl World {
     async fn fetch(&self, wire: &Wire, mut progress: impl FnMut(u64) + Send) -> Result<u64, tidegate_exchange::NetError> {
         let endpoint = bind(&grantee(), (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
-        let through = Address { peer: self.address.peer, sockets: vec![wire.near.local_addr().unwrap()] };
+        let through = Address { peer: self.address.peer, sockets: vec![wire.near.local_addr().unwrap()], relay: None };
         let (cache, target): (&Path, _) = (&self.dir.path().join("cache"), self.dir.path().join("copy"));
         let mut report = |bytes| {
             progress(bytes);

@@ -1,8 +1,15 @@
 //! Frames and signed documents: whatever comes, an error or a document that reads back the same.
+use std::time::SystemTime;
+
+use tidegate_catalog::sealed::{self, Keys};
 use tidegate_protocol::{
-    Countersignature, Envelope, Job, Listing, dsse::Signed, frame, manifest::Manifest, policy::Policy, receipt::Statement,
-    result::ResultDoc,
+    Countersignature, Envelope, Identity, Job, Listing, Revocations, Sealed, dsse::Signed, frame, limits, manifest::Manifest,
+    policy::Policy, receipt::Statement, result::ResultDoc, revocations,
 };
+
+thread_local! {
+    static KEYS: Keys = Keys::generate();
+}
 
 /// One input.
 pub fn run(bytes: &[u8]) {
@@ -13,12 +20,24 @@ pub fn run(bytes: &[u8]) {
         let _ = Signed::<Manifest>::open(envelope.clone());
         let _ = Signed::<Policy>::open(envelope.clone());
         let _ = Signed::<Listing>::open(envelope.clone());
+        let _ = Signed::<Sealed>::open(envelope.clone()).map(|sealed| sealed.body().check());
+        let _ = Signed::<Revocations>::open(envelope.clone());
         let _ = Signed::<Countersignature>::open(envelope.clone());
         let _ = Signed::<Statement>::open(envelope);
     }
     let _ = serde_json::from_slice::<frame::Request>(bytes);
     let _ = serde_json::from_slice::<frame::Reply>(bytes);
     let _ = serde_json::from_slice::<ResultDoc>(bytes);
+    if let Ok(sealed) = serde_json::from_slice::<Sealed>(bytes) {
+        assert!(sealed.check().is_err() || sealed.all().count() <= limits::FILES + 1);
+    }
+    if let Ok(list) = serde_json::from_slice::<Revocations>(bytes) {
+        let (now, ids) = (SystemTime::UNIX_EPOCH, [String::from_utf8_lossy(bytes).into_owned()]);
+        assert!(list.check(now).is_err() || list.good(&ids, now + revocations::LONGEST * 2).is_err(), "no list is good for ever");
+    }
+    // What a mirror sends, and what comes with a grant.
+    KEYS.with(|keys| assert!(sealed::open(keys, bytes, Vec::new(), &mut |_| {}).is_err(), "nobody else can write it"));
+    let _ = Keys::unwrap(&String::from_utf8_lossy(bytes), &Identity::from_seed([1; 32]));
     let _ = serde_json::from_slice::<Statement>(bytes);
     if let Ok(job) = serde_json::from_slice::<Job>(bytes) {
         let _ = job.check();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidegate_exchange::Address;
+use tidegate_exchange::{Address, RelayUrl};
 use tidegate_protocol::{PeerId, limits};
 
 use crate::{NodeError, file_error, home::Home};
@@ -17,6 +17,9 @@ pub struct Entry {
     /// Where it can be reached: `ip:port`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sockets: Vec<std::net::SocketAddr>,
+    /// The relay it can be reached over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayUrl>,
 }
 
 /// The address book.
@@ -98,10 +101,7 @@ impl Book {
     /// [`NodeError::File`] where it is neither.
     pub fn address(&self, word: &str) -> Result<Address, NodeError> {
         match self.names.get(word) {
-            Some(entry) if entry.sockets.is_empty() => Err(NodeError::File(format!(
-                "where {word:?} can be reached is not known here: `tidegate peers add {word} KEY@ip:port`"
-            ))),
-            Some(entry) => Ok(Address { peer: entry.key, sockets: entry.sockets.clone() }),
+            Some(entry) => Ok(Address { peer: entry.key, sockets: entry.sockets.clone(), relay: entry.relay.clone() }),
             None => word.parse().map_err(|e| NodeError::File(format!("{e}; and nobody is called that here (`tidegate peers`)"))),
         }
     }

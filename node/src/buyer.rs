@@ -1,14 +1,13 @@
 //! The buyer's side: sign, send, and verify everything before a number is shown.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::note;
-use tidegate_exchange::{Address, Endpoint, ask, bind};
+use tidegate_exchange::{Address, Endpoint, ask, bind_reaching, listening_for};
 use tidegate_protocol::{
     Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Opening, Reply, Request},
@@ -18,7 +17,7 @@ use tidegate_protocol::{
     result::ResultDoc,
 };
 
-use crate::{NodeError, answer::Answer, check, file_error, jobfile::JobFile, provider::witnesses::quorum};
+use crate::{NodeError, answer::Answer, check, file_error, home::Home, jobfile::JobFile, provider::witnesses::quorum};
 
 /// A dataset as its owner shows it, signatures checked.
 #[derive(Debug, Clone)]
@@ -67,26 +66,29 @@ pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
-fn loopback_or_any(to: &[Address]) -> SocketAddr {
-    let loopback = to.iter().flat_map(|to| &to.sockets).all(|s| s.ip().is_loopback());
-    (if loopback { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }, 0).into()
-}
-
 impl Buyer {
-    /// Binds an endpoint that can reach `to`.
+    /// Binds an endpoint of the party at `home` that can reach `to`.
     ///
     /// # Errors
     /// [`NodeError::Net`].
-    pub async fn bind(identity: Identity, to: &Address) -> Result<Self, NodeError> {
-        Self::bind_to(identity, std::slice::from_ref(to)).await
+    pub async fn bind(home: &Home, to: &Address) -> Result<Self, NodeError> {
+        Self::bind_to(home, std::slice::from_ref(to)).await
     }
 
-    /// Binds an endpoint that can reach all of these.
+    /// Binds one that can reach all of these.
     ///
     /// # Errors
-    /// [`NodeError::Net`].
-    pub async fn bind_to(identity: Identity, to: &[Address]) -> Result<Self, NodeError> {
-        let endpoint = bind(&identity, loopback_or_any(to)).await?;
+    /// [`NodeError::Net`]; [`NodeError::File`] where one of them is a key that nobody looks up.
+    pub async fn bind_to(home: &Home, to: &[Address]) -> Result<Self, NodeError> {
+        let (identity, reach) = (home.identity()?, home.reach()?);
+        let nowhere = to.iter().find(|to| to.sockets.is_empty() && to.relay.is_none());
+        if let Some(nowhere) = nowhere.filter(|_| !reach.finds()) {
+            return Err(NodeError::File(format!(
+                "where {} is, is not known, and this party looks nobody up: give its address, or `tidegate network --local on`",
+                nowhere.peer
+            )));
+        }
+        let endpoint = bind_reaching(&identity, &listening_for(to), &reach).await?;
         Ok(Self::over(identity, endpoint))
     }
 

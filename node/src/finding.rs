@@ -63,7 +63,7 @@ pub fn open(home: &Home, only_known: bool) -> Result<Catalogue, NodeError> {
 }
 
 /// The listings of an owner's datasets that everybody may see: of each population the latest version. One that nobody would keep is not told.
-pub fn own(datasets: &[Dataset], identity: &Identity, sockets: &[String]) -> Vec<Signed<Listing>> {
+pub fn own(datasets: &[Dataset], identity: &Identity, (sockets, relay): (&[String], Option<&str>)) -> Vec<Signed<Listing>> {
     let now = SystemTime::now();
     let last = |d: &&Dataset| {
         let later = datasets.iter().rev().find(|other| other.manifest.body().population == d.manifest.body().population);
@@ -72,7 +72,7 @@ pub fn own(datasets: &[Dataset], identity: &Identity, sockets: &[String]) -> Vec
     let open = |d: &&Dataset| d.policy.body().list == Access::Anybody && d.manifest.signer() == identity.id();
     let listed = datasets.iter().filter(open).filter(last);
     let sign = |d: &Dataset| {
-        let listing = Listing::of(&d.manifest, d.policy.body(), sockets.to_vec(), now);
+        let listing = Listing::of(&d.manifest, d.policy.body(), (sockets.to_vec(), relay.map(str::to_owned)), now);
         listing.check(now)?;
         Ok::<_, CatalogueError>(Signed::sign(listing, identity)?)
     };

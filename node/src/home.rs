@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tidegate_exchange::Reach;
 use tidegate_protocol::{ContentHash, Identity};
 
 use crate::{NodeError, file_error};
@@ -54,6 +55,30 @@ impl Home {
             .map_err(|e| NodeError::File(format!("{}: {e}. Run `tidegate init` first", path.display())))?;
         let seed = hex::decode(text.trim()).ok().and_then(|b| b.try_into().ok());
         seed.map(Identity::from_seed).ok_or_else(|| file_error(&path, "is not a key"))
+    }
+
+    /// How this party is reached, and reaches others: by addresses alone, where nothing else was said.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] naming what is wrong in it.
+    pub fn reach(&self) -> Result<Reach, NodeError> {
+        let path = self.0.join("network.toml");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|e| file_error(&path, e)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Reach::default()),
+            Err(e) => Err(file_error(&path, e)),
+        }
+    }
+
+    /// Says how this party is reached from now on.
+    ///
+    /// # Errors
+    /// [`NodeError::File`].
+    pub fn set_reach(&self, reach: &Reach) -> Result<(), NodeError> {
+        let path = self.0.join("network.toml");
+        let text = toml::to_string(reach).map_err(|e| file_error(&path, e))?;
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path)).map_err(|e| file_error(&path, e))
     }
 
     /// Where dataset records lie.

@@ -116,6 +116,9 @@ pub struct Listing {
     /// Where the owner's node can be reached: `ip:port`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sockets: Vec<String>,
+    /// The relay it can be reached over: `https://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<String>,
 }
 
 impl Document for Listing {
@@ -159,7 +162,12 @@ fn time(field: &'static str, text: &str) -> Result<SystemTime, BadListing> {
 
 impl Listing {
     /// Of a dataset, from now on.
-    pub fn of(manifest: &Signed<Manifest>, policy: &Policy, sockets: Vec<String>, now: SystemTime) -> Self {
+    pub fn of(
+        manifest: &Signed<Manifest>,
+        policy: &Policy,
+        (sockets, relay): (Vec<String>, Option<String>),
+        now: SystemTime,
+    ) -> Self {
         let (id, manifest) = (manifest.id(), manifest.body());
         let columns = manifest.schema.iter().map(|column| {
             let rule = policy.columns.get(&column.name);
@@ -189,6 +197,7 @@ impl Listing {
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
             mock: manifest.mock.clone(),
             sockets,
+            relay,
         };
         // Of a wide table, what there is room for.
         while serde_json::to_vec(&listing).is_ok_and(|bytes| bytes.len() > limits::LISTING_BYTES) && !listing.columns.is_empty() {
@@ -221,6 +230,13 @@ impl Listing {
         if self.sockets.len() > limits::SOCKETS || self.sockets.iter().any(|s| s.parse::<std::net::SocketAddr>().is_err()) {
             return Err(BadListing { field: "sockets", why: "are too many, or not each an ip:port" });
         }
+        if let Some(relay) = &self.relay {
+            text("relay", relay, limits::NAME_BYTES)?;
+            let plain = relay.bytes().all(|b| b.is_ascii_graphic() && b != b',' && b != b'@');
+            if !plain || !(relay.starts_with("https://") || relay.starts_with("http://")) {
+                return Err(BadListing { field: "relay", why: "is no https://…" });
+            }
+        }
         time("published", &self.published)?;
         let (issued, expires) = (time("issued", &self.issued)?, time("expires", &self.expires)?);
         if issued > now + Duration::from_secs(limits::CLOCK_SKEW_SECONDS as u64) {
@@ -245,9 +261,10 @@ impl Listing {
         nanoseconds(&self.expires)
     }
 
-    /// Where its owner can be reached, as commands take it.
-    pub fn address(&self, owner: &PeerId) -> Option<String> {
-        (!self.sockets.is_empty()).then(|| format!("{owner}@{}", self.sockets.join(",")))
+    /// Where its owner can be reached, as commands take it; its key alone, where nothing is said.
+    pub fn address(&self, owner: &PeerId) -> String {
+        let places: Vec<_> = self.sockets.iter().chain(&self.relay).map(String::as_str).collect();
+        format!("{owner}{}{}", if places.is_empty() { "" } else { "@" }, places.join(","))
     }
 }
 
@@ -287,6 +304,7 @@ mod tests {
             bytes: 10,
             mock: None,
             sockets: vec!["192.0.2.7:4433".into()],
+            relay: Some("https://relay.example/".into()),
         }
     }
 
@@ -307,7 +325,7 @@ mod tests {
     #[test]
     fn each_field_has_its_bounds() {
         type Change = fn(&mut Listing);
-        let bad: [(&str, Change); 14] = [
+        let bad: [(&str, Change); 17] = [
             ("version", |l| l.version = 2),
             ("name", |l| l.name.clear()),
             ("name", |l| l.name = "n".repeat(limits::NAME_BYTES + 1)),
@@ -319,6 +337,9 @@ mod tests {
             ("keywords", |l| l.about.keywords = vec!["k".into(); limits::KEYWORDS + 1]),
             ("columns", |l| l.columns[0].name = "sp\u{ad}end".into()),
             ("sockets", |l| l.sockets = vec!["example.org:1".into()]),
+            ("relay", |l| l.relay = Some("relay.example".into())),
+            ("relay", |l| l.relay = Some("https://relay.example/,127.0.0.1:1".into())),
+            ("relay", |l| l.relay = Some(format!("https://{}/", "r".repeat(limits::NAME_BYTES)))),
             ("published", |l| l.published = "yesterday".into()),
             ("expires", |l| l.expires = "2026-01-03T00:00:00.001Z".into()),
             ("issued", |l| l.issued.clear()),

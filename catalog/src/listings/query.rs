@@ -56,7 +56,7 @@ impl Rows {
         let of_dataset = [
             Some(listing.name.clone()),
             Some(one.owner.to_string()),
-            listing.address(&one.owner),
+            Some(listing.address(&one.owner)),
             Some(listing.about.description.clone()).filter(|text| !text.is_empty()),
             Some(listing.about.keywords.join(", ")).filter(|text| !text.is_empty()),
             Some(listing.about.license.clone()).filter(|text| !text.is_empty()),

@@ -83,7 +83,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let mut outcomes = Vec::new();
     if let Some(peer) = &args.peer {
         let peer = &peer.at(home)?;
-        let buyer = Buyer::bind(home.identity()?, peer).await?;
+        let buyer = Buyer::bind(home, peer).await?;
         let ask = Ask { home: memory, quorum: quorum.clone(), opened: opened.clone(), fresh, progress: &mut progress };
         let audited = audit_source(&peer.peer, &mut source::peer(&buyer, peer), args.keep.clone(), ask);
         buyer.close().await;

@@ -8,7 +8,7 @@ use tidegate_catalog::{
     listings::{Catalogue, Kept, croissant, query},
     query::over,
 };
-use tidegate_exchange::bind;
+use tidegate_exchange::{bind_reaching, listening_for};
 use tidegate_node::{Address, book::Book, finding, home::Home};
 use tidegate_protocol::Envelope;
 
@@ -158,8 +158,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
 }
 
 async fn sync(home: &Home, catalogue: Catalogue, from: &Address, json: bool) -> anyhow::Result<()> {
-    let place = if from.sockets.iter().all(|s| s.ip().is_loopback()) { "127.0.0.1:0" } else { "0.0.0.0:0" };
-    let endpoint = bind(&home.identity()?, place.parse()?).await?;
+    let endpoint = bind_reaching(&home.identity()?, &listening_for(std::slice::from_ref(from)), &home.reach()?).await?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} listings, {elapsed}")?);
     let mut report = |came, all| {
         bar.set_length(all);
@@ -202,7 +201,7 @@ fn whole(one: &Kept, book: &Book) {
     println!("{}", plain(&listing.name));
     for (what, text) in [
         ("owner", owner(one, book)),
-        ("address", listing.address(&one.owner).unwrap_or_else(|| "not said".into())),
+        ("address", listing.address(&one.owner)),
         ("about", listing.about.description.clone()),
         ("keywords", listing.about.keywords.join(", ")),
         ("licence", listing.about.license.clone()),

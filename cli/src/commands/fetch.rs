@@ -43,7 +43,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if args.to.is_some() || !is_sealed {
         sources.push(place::of(home, args.to.as_ref(), &args.dataset, grant)?);
     }
-    let buyer = Buyer::bind_to(home.identity()?, &sources).await?.showing(grant);
+    let buyer = Buyer::bind_to(home, &sources).await?.showing(grant);
     let bar = bytes_bar()?;
     // Ctrl-C stops in good order: what has come is kept and the same command resumes.
     let stop = Arc::new(AtomicBool::new(false));

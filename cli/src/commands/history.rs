@@ -32,7 +32,7 @@ async fn all(home: &Home, of: &Of) -> anyhow::Result<Vec<Signed<Manifest>>> {
     };
     let to = place.at(home)?;
     let grant = of.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
+    let buyer = Buyer::bind(home, &to).await?.showing(grant.trim());
     let offers = buyer.offers(&to).await;
     buyer.close().await;
     Ok(offers?.into_iter().map(|offer| offer.manifest).collect())

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
     let to = args.to.at(home)?;
-    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
+    let buyer = Buyer::bind(home, &to).await?.showing(grant.trim());
     for offer in buyer.offers(&to).await? {
         let (manifest, policy) = (offer.manifest.body(), offer.policy.body());
         if args.json {

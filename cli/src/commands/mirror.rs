@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
-use tidegate_exchange::{Address, bind, blobs::Served, gossip::Swarm, local_address, serve_in};
+use tidegate_exchange::{Address, bind_reaching, blobs::Served, gossip::Swarm, local_address, serve_in};
 use tidegate_node::{
     buyer::Buyer,
     home::Home,
@@ -89,7 +89,7 @@ async fn begin(home: &Home, args: Keep) -> anyhow::Result<()> {
     let owner = args.to.at(home)?;
     let token = std::fs::read_to_string(&args.grant).with_context(|| args.grant.display().to_string())?;
     let mut kept = keep::begin(home, &owner, &token, args.most_mib.saturating_mul(1 << 20))?;
-    let buyer = Buyer::bind(home.identity()?, &owner).await?;
+    let buyer = Buyer::bind(home, &owner).await?;
     let bar = bytes_bar()?;
     let mut progress = |name: &str, done, total| {
         report(&bar, name, done, total);
@@ -104,11 +104,11 @@ async fn begin(home: &Home, args: Keep) -> anyhow::Result<()> {
 }
 
 async fn serve(home: Home, args: Serve) -> anyhow::Result<()> {
-    let identity = home.identity()?;
+    let (identity, reach) = (home.identity()?, home.reach()?);
     let served = Arc::new(Served::open(&home.blobs()).await?);
     let node = MirrorNode::open(home, served.clone()).await?;
-    let endpoint = bind(&identity, args.listen).await?;
-    let (address, swarm) = (local_address(&endpoint, &identity), Swarm::new(&endpoint)?);
+    let endpoint = bind_reaching(&identity, &[args.listen], &reach).await?;
+    let (address, swarm) = (local_address(&endpoint, &identity, &reach), Swarm::new(&endpoint)?);
     let router = serve_in(endpoint.clone(), Arc::new(node.clone()), &served, Some(&swarm));
     println!("mirroring {} datasets at {address}", node.len());
     tokio::spawn(node.tend(endpoint, swarm, args.with));

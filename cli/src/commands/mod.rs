@@ -14,6 +14,7 @@ pub(crate) mod jobs;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod mirror;
+pub(crate) mod network;
 pub(crate) mod new;
 pub(crate) mod peers;
 pub(crate) mod ping;

@@ -37,8 +37,8 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     match args.change {
         Some(Change::Add { name, peer }) => {
             let entry = match peer.parse() {
-                Ok(tidegate_node::Address { peer, sockets }) => Entry { key: peer, sockets },
-                Err(e) => Entry { key: peer.parse().map_err(|_| e)?, sockets: vec![] },
+                Ok(tidegate_node::Address { peer, sockets, relay }) => Entry { key: peer, sockets, relay },
+                Err(e) => Entry { key: peer.parse().map_err(|_| e)?, sockets: vec![], relay: None },
             };
             book.add(&name, entry)?;
         }

@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let to = args.peer.at(home)?;
-    let buyer = Buyer::bind(home.identity()?, &to).await?;
+    let buyer = Buyer::bind(home, &to).await?;
     for _ in 0..args.times {
         let start = Instant::now();
         buyer.ping(&to).await?;

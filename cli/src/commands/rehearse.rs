@@ -43,7 +43,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         (Some(to), _) => {
             let to = &to.at(home)?;
             let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-            let buyer = Buyer::bind(home.identity()?, to).await?.showing(grant.trim());
+            let buyer = Buyer::bind(home, to).await?.showing(grant.trim());
             let offer = buyer.offer(to, &file.dataset).await?;
             let mock = buyer.mock(home.path(), to, &offer).await;
             buyer.close().await;

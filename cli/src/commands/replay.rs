@@ -43,7 +43,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let receipt = args.receipt.as_ref().map(read).transpose()?;
     let ask = Ask { entry: args.entry, receipt, grant: grant.trim(), data: &args.data, program: args.program.clone() };
     let to = args.to.at(home)?;
-    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
+    let buyer = Buyer::bind(home, &to).await?.showing(grant.trim());
     let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}, {elapsed}")?);
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
     let mut report = |what: &str| bar.set_message(plain(what));

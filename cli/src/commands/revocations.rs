@@ -33,7 +33,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let owner = args.owner.unwrap_or(to.peer);
     let log = args.against.map(|place| place.at(home)).transpose()?;
     let all: Vec<_> = std::iter::once(&to).chain(&log).cloned().collect();
-    let buyer = Buyer::bind_to(home.identity()?, &all).await?;
+    let buyer = Buyer::bind_to(home, &all).await?;
     let list = lists::opened(buyer.revocations(&to, owner).await?, &owner)?;
     let wrong = match &log {
         None => None,

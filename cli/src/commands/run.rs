@@ -49,7 +49,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let file = JobFile::read(&args.job)?;
     let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
     let to = place::of(home, args.to.as_ref(), &file.dataset, grant.trim())?;
-    let buyer = Buyer::bind(home.identity()?, &to).await?.showing(grant.trim());
+    let buyer = Buyer::bind(home, &to).await?.showing(grant.trim());
     let waiting = ProgressBar::new_spinner().with_message("the job is at the owner's node; replies leave at public ticks");
     waiting.enable_steady_tick(Duration::from_millis(200));
     if file.training.is_some() {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use tidegate_exchange::{Address, bind, blobs::Served, gossip::Swarm, local_address, serve_in};
+use tidegate_exchange::{Address, bind_reaching, blobs::Served, gossip::Swarm, local_address, serve_in};
 use tidegate_node::{
     doctor::missing_walls,
     finding::{self, Talk},
@@ -51,7 +51,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
-    let identity = home.identity()?;
+    let (identity, reach) = (home.identity()?, home.reach()?);
     let missing = missing_walls().await;
     if !missing.is_empty() && !args.without_walls {
         anyhow::bail!("this kernel lacks {}: give --without-walls to serve all the same", missing.join(", "));
@@ -67,12 +67,13 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let known = remembered(&home, &args.witnesses)?;
     let catalogue = Arc::new(finding::open(&home, args.only_known)?);
     let provider = Arc::new(Provider::open(home, served.clone(), catalogue.clone(), wishes, known).await?);
-    let endpoint = bind(&identity, args.listen).await?;
+    let endpoint = bind_reaching(&identity, &[args.listen], &reach).await?;
     provider.meet_witnesses(endpoint.clone()).await?;
-    let address = local_address(&endpoint, &identity);
+    let address = local_address(&endpoint, &identity, &reach);
     let swarm = Swarm::new(&endpoint)?;
     let router = serve_in(endpoint.clone(), provider.clone(), &served, Some(&swarm));
     let reached = if args.reached_at.is_empty() { address.sockets.clone() } else { args.reached_at };
+    let relay = reach.relay.as_ref().map(ToString::to_string);
     let sockets: Vec<String> = reached.iter().filter(|s| !s.ip().is_unspecified()).map(ToString::to_string).collect();
     let (teller, to, lists) = (provider.clone(), args.with.clone(), swarm.clone());
     tokio::spawn(async move {
@@ -82,7 +83,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     });
     let (talk, owner) = (Talk { catalogue, endpoint, with: args.with }, provider.clone());
     tokio::spawn(async move {
-        if let Err(e) = talk.run(swarm, || owner.own_listings(&sockets)).await {
+        if let Err(e) = talk.run(swarm, || owner.own_listings(&sockets, relay.as_deref())).await {
             eprintln!("error: listings are not told any more: {e}");
         }
     });

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use anyhow::Context as _;
 use tidegate_catalog::note::Verifier;
 use tidegate_exchange::{
-    bind,
+    bind_reaching,
     blobs::Served,
     gossip::Swarm,
     local_address, serve_in,
@@ -65,15 +65,15 @@ impl std::str::FromStr for Other {
 }
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
-    let identity = home.identity()?;
+    let (identity, reach) = (home.identity()?, home.reach()?);
     let logs: Vec<_> = args.owners.iter().map(|Owner(key, _)| Verifier::log(key)).collect();
     let node = WitnessNode::open(home.clone(), logs.clone())?;
     if args.key {
         println!("{}", node.vkey());
         return Ok(());
     }
-    let endpoint = bind(&identity, args.listen).await?;
-    let mut places = vec![format!("{}@{}", node.vkey(), local_address(&endpoint, &identity))];
+    let endpoint = bind_reaching(&identity, &[args.listen], &reach).await?;
+    let mut places = vec![format!("{}@{}", node.vkey(), local_address(&endpoint, &identity, &reach))];
     // A witness has no files to give: nobody is allowed any.
     let served = Served::open(&home.blobs()).await?;
     let swarm = Swarm::new(&endpoint)?;
@@ -100,7 +100,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     }
     for Owner(_, address) in &args.owners {
         let Some(address) = address.clone() else { continue };
-        let buyer = Buyer::bind(identity.clone(), &address).await?;
+        let buyer = Buyer::bind(&home, &address).await?;
         tokio::spawn(node.clone().watch(buyer, address));
     }
     for place in &places {

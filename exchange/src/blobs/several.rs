@@ -48,7 +48,7 @@ fn parts(queue: &Queue) -> std::sync::MutexGuard<'_, Parts> {
 /// What is lacking of a file of so many bytes, cut for so many peers.
 fn lacking(present: &ChunkRanges, bytes: u64, peers: usize) -> VecDeque<(u64, u64)> {
     let all = ChunkRanges::bytes(..bytes.max(1));
-    let part = PART.max(bytes / (PARTS * peers as u64)).next_multiple_of(PART) / 1024;
+    let part = PART.max(bytes / (PARTS * peers.max(1) as u64)).next_multiple_of(PART) / 1024;
     let missing = &all - &(present & &all);
     let bounds = missing.boundaries();
     let runs = bounds.chunks(2).map(|pair| (pair[0].0, pair.get(1).map_or(u64::MAX, |end| end.0)));

@@ -170,8 +170,8 @@ impl Provider {
     }
 
     /// What this owner tells everybody about its datasets.
-    pub fn own_listings(&self, sockets: &[String]) -> Vec<Signed<Listing>> {
-        finding::own(&self.datasets, &self.identity, sockets)
+    pub fn own_listings(&self, sockets: &[String], relay: Option<&str>) -> Vec<Signed<Listing>> {
+        finding::own(&self.datasets, &self.identity, (sockets, relay))
     }
 
     fn dataset(&self, id: &ContentHash) -> Result<&Dataset, Refusal> {
