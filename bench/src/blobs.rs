@@ -1,8 +1,14 @@
-//! A governed fetch over loopback against a raw iroh stream of the same bytes.
+//! Files over loopback: a governed fetch, from one and from two peers, against iroh-blobs by itself, a raw iroh stream and a copy on this machine; and
+//! publishing against hashing alone.
 
-use std::{future::Future, net::Ipv4Addr, ops::ControlFlow, pin::Pin, sync::Arc, time::Instant};
+use std::{future::Future, net::Ipv4Addr, ops::ControlFlow, path::Path, pin::Pin, sync::Arc, time::Instant};
 
-use tidegate_exchange::{Handler, bind, blobs, local_address, serve};
+use iroh_blobs::{
+    BlobFormat, BlobsProtocol,
+    api::blobs::{AddPathOptions, ImportMode},
+    store::fs::FsStore,
+};
+use tidegate_exchange::{Address, Handler, Router, bind, blobs, local_address, serve};
 use tidegate_protocol::{
     Code, ContentHash, Identity, PeerId, Refusal,
     frame::{Reply, Request},
@@ -45,32 +51,111 @@ async fn measure(mib: usize) -> anyhow::Result<()> {
     let bytes: Vec<u8> =
         (0..(mib << 20) / 8).flat_map(|i| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect();
     std::fs::write(&path, &bytes)?;
-    let hash = ContentHash::of(&bytes);
-    let (owner, peer) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
-    let served = blobs::Served::open(&dir.path().join("blobs")).await?;
+    let rate = |seconds: f64| mib as f64 / seconds;
     let start = Instant::now();
-    served.add(&path, hash).await?;
-    let import = start.elapsed().as_secs_f64();
-    served.access().allow(peer.id(), [hash], std::time::Duration::from_secs(3600), &[]);
-    let endpoint = bind(&owner, (Ipv4Addr::LOCALHOST, 0).into()).await?;
-    let address = local_address(&endpoint, &owner, &Default::default());
-    let _router = serve(endpoint, Arc::new(Silent), &served);
-    let client = bind(&peer, (Ipv4Addr::LOCALHOST, 0).into()).await?;
-    let start = Instant::now();
-    blobs::fetch(&client, &dir.path().join("fetched"), &address, hash, &dir.path().join("copy"), &mut |_| {
-        ControlFlow::Continue(())
-    })
-    .await?;
-    let fetch = start.elapsed().as_secs_f64();
-    let raw = raw_stream(bytes).await?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_mmap_rayon(&path)?;
+    let (hashing, hash) = (start.elapsed().as_secs_f64(), ContentHash(*hasher.finalize().as_bytes()));
+    let (one, two) = (source(dir.path(), 1, &path).await?, source(dir.path(), 5, &path).await?);
     println!(
-        "blobs: {mib} MiB: import by reference {:.0} MiB/s, governed fetch to a file {:.0} MiB/s, raw iroh stream {:.0} MiB/s: {:.2}×",
-        mib as f64 / import,
-        mib as f64 / fetch,
-        mib as f64 / raw,
-        raw / fetch
+        "publish: {mib} MiB: hash and import by reference {:.0} MiB/s, hashing with all processors (as b3sum does) {:.0} MiB/s: {:.2}×",
+        rate(one.import),
+        rate(hashing),
+        hashing / one.import
+    );
+    let start = Instant::now();
+    std::fs::copy(&path, dir.path().join("cp"))?;
+    let cp = start.elapsed().as_secs_f64();
+    let client = bind(&peer(), (Ipv4Addr::LOCALHOST, 0).into()).await?;
+    let (mut fetch, mut both, mut bare, mut raw) = (vec![], vec![], vec![], vec![]);
+    for turn in 0..TURNS {
+        let (cache, target) = (dir.path().join("fetched"), dir.path().join(format!("copy {turn}")));
+        let start = Instant::now();
+        blobs::fetch(&client, &cache, &one.address, hash, &target, &mut |_| ControlFlow::Continue(())).await?;
+        fetch.push(start.elapsed().as_secs_f64());
+        std::fs::remove_file(&target)?;
+        let (from, what) = ([one.address.clone(), two.address.clone()], (hash, bytes.len() as u64));
+        let start = Instant::now();
+        blobs::fetch_from(&client, &cache, &from, what, &target, &mut |_| ControlFlow::Continue(())).await?;
+        both.push(start.elapsed().as_secs_f64());
+        std::fs::remove_file(&target)?;
+        bare.push(bare_blobs(dir.path(), &path, turn).await?);
+        raw.push(raw_stream(bytes.clone()).await?);
+    }
+    let (fetch, both, bare, raw) = (median(fetch), median(both), median(bare), median(raw));
+    println!(
+        "fetch: {mib} MiB to a file, median of {TURNS}: governed {:.0} MiB/s, from two peers {:.0}; bare iroh-blobs {:.0} ({:.2}×), raw iroh stream {:.0} ({:.2}×), cp {:.0} ({:.2}×)",
+        rate(fetch),
+        rate(both),
+        rate(bare),
+        bare / fetch,
+        rate(raw),
+        raw / fetch,
+        rate(cp),
+        cp / fetch,
     );
     Ok(())
+}
+
+/// So often, in turns.
+const TURNS: usize = 5;
+
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+fn peer() -> Identity {
+    Identity::from_seed([2; 32])
+}
+
+struct Source {
+    address: Address,
+    import: f64,
+    _serving: (Router, blobs::Served),
+}
+
+/// A peer that has the file, and lets [`peer`] have it.
+async fn source(folder: &Path, seed: u8, path: &Path) -> anyhow::Result<Source> {
+    let owner = Identity::from_seed([seed; 32]);
+    let served = blobs::Served::open(&folder.join(format!("blobs {seed}"))).await?;
+    let start = Instant::now();
+    let (hash, _) = served.import(path, &mut |_| {}).await?;
+    let import = start.elapsed().as_secs_f64();
+    served.access().allow(peer().id(), [hash], std::time::Duration::from_secs(3600), &[]);
+    let endpoint = bind(&owner, (Ipv4Addr::LOCALHOST, 0).into()).await?;
+    let address = local_address(&endpoint, &owner, &Default::default());
+    let router = serve(endpoint, Arc::new(Silent), &served);
+    Ok(Source { address, import, _serving: (router, served) })
+}
+
+/// Seconds that iroh-blobs takes by itself, from file store to file store and out of it, as its own documentation does it.
+async fn bare_blobs(folder: &Path, path: &Path, turn: usize) -> anyhow::Result<f64> {
+    let from = FsStore::load(folder.join("bare from")).await?;
+    let options = AddPathOptions { path: path.to_owned(), format: BlobFormat::Raw, mode: ImportMode::TryReference };
+    let tag = from.blobs().add_path_with_opts(options).await?;
+    let endpoint = bind(&Identity::from_seed([6; 32]), (Ipv4Addr::LOCALHOST, 0).into()).await?;
+    let address = local_address(&endpoint, &Identity::from_seed([6; 32]), &Default::default());
+    let router = Router::builder(endpoint).accept(iroh_blobs::ALPN, BlobsProtocol::new(&from, None)).spawn();
+    let to = bind(&Identity::from_seed([7; 32]), (Ipv4Addr::LOCALHOST, 0).into()).await?;
+    let store = FsStore::load(folder.join(format!("bare to {turn}"))).await?;
+    let target = folder.join("bare copy");
+    let start = Instant::now();
+    let connection = to.connect(place(&address)?, iroh_blobs::ALPN).await?;
+    store.remote().fetch(connection, tag.hash_and_format()).await?;
+    store.blobs().export(tag.hash, &target).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    store.shutdown().await?;
+    router.shutdown().await?;
+    from.shutdown().await?;
+    std::fs::remove_file(target)?;
+    std::fs::remove_dir_all(folder.join(format!("bare to {turn}")))?;
+    Ok(seconds)
+}
+
+fn place(address: &Address) -> anyhow::Result<iroh::EndpointAddr> {
+    let id = iroh::EndpointId::from_bytes(address.peer.as_bytes())?;
+    Ok(iroh::EndpointAddr { id, addrs: address.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() })
 }
 
 /// Seconds to send `bytes` over one iroh stream on loopback and drop them.
@@ -80,10 +165,7 @@ async fn raw_stream(bytes: Vec<u8>) -> anyhow::Result<f64> {
     let from = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await?;
     from.set_alpns(vec![ALPN.to_vec()]);
     let address = local_address(&from, &identity, &Default::default());
-    let addr = iroh::EndpointAddr {
-        id: iroh::EndpointId::from_bytes(address.peer.as_bytes())?,
-        addrs: address.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect(),
-    };
+    let addr = place(&address)?;
     let length = bytes.len();
     let sender = tokio::spawn(async move {
         let Some(incoming) = from.accept().await else { return };

@@ -35,13 +35,27 @@ pub async fn fetch(
 ) -> Result<u64, NetError> {
     let folder = folder.join(hash.to_string());
     let store = FsStore::load(&folder).await.map_err(local)?;
-    let outcome = transfer(endpoint, &store, from, Hash::from_bytes(hash.0), target, progress).await;
+    let came = transfer(endpoint, &store, from, Hash::from_bytes(hash.0), progress).await;
+    finish(store, &folder, came, Hash::from_bytes(hash.0), target).await
+}
+
+/// Hands on what is whole; what is not is kept for the next call.
+pub(super) async fn finish(
+    store: FsStore,
+    folder: &Path,
+    came: Result<u64, NetError>,
+    hash: Hash,
+    target: &Path,
+) -> Result<u64, NetError> {
+    let exported = match &came {
+        Ok(_) => export(&store, hash, target).await,
+        Err(_) => Ok(()),
+    };
     let _ = store.shutdown().await;
-    if outcome.is_ok() {
-        // The copy at `target` is whole: what was kept for resuming is not needed twice.
-        let _ = std::fs::remove_dir_all(&folder);
+    if came.is_ok() {
+        let _ = std::fs::remove_dir_all(folder);
     }
-    outcome
+    exported.and(came)
 }
 
 async fn transfer(
@@ -49,7 +63,6 @@ async fn transfer(
     store: &FsStore,
     from: &Address,
     hash: Hash,
-    target: &Path,
     progress: Progress<'_>,
 ) -> Result<u64, NetError> {
     let connection = endpoint
@@ -75,13 +88,16 @@ async fn transfer(
     if !store.blobs().has(hash).await.map_err(local)? {
         return Err(NetError::Peer("the transfer ended before it was whole".into()));
     }
-    export(store, hash, target).await?;
     Ok(received)
 }
 
-/// Writes a file that is whole to `target`.
-pub(super) async fn export(store: &FsStore, hash: Hash, target: &Path) -> Result<(), NetError> {
-    let options = ExportOptions { hash, mode: ExportMode::Copy, target: target.to_owned() };
+/// Moves a file that is whole out of the store to `target`, which appears at once. The store is of no use afterwards.
+async fn export(store: &FsStore, hash: Hash, target: &Path) -> Result<(), NetError> {
+    let failed = |e: std::io::Error| local(format!("{}: {e}", target.display()));
+    let parent = target.parent().unwrap_or(target);
+    let part = tempfile::Builder::new().prefix(".part-").tempfile_in(parent).map_err(failed)?.into_temp_path();
+    // By reference: moved where it is the same file system, and copied where not.
+    let options = ExportOptions { hash, mode: ExportMode::TryReference, target: part.to_path_buf() };
     store.blobs().export_with_opts(options).finish().await.map_err(local)?;
-    Ok(())
+    part.persist(target).map_err(|e| failed(e.error))
 }

@@ -19,7 +19,7 @@ use tidegate_protocol::ContentHash;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    fetch::{Progress, export},
+    fetch::{Progress, finish},
     local,
 };
 use crate::{Address, NetError};
@@ -70,16 +70,9 @@ pub async fn fetch_from(
 ) -> Result<u64, NetError> {
     let folder = folder.join(hash.to_string());
     let store = FsStore::load(&folder).await.map_err(local)?;
-    let outcome = gather(endpoint, &store, sources, (Hash::from_bytes(hash.0), bytes), progress).await;
-    let outcome = match outcome {
-        Ok(came) => export(&store, Hash::from_bytes(hash.0), target).await.map(|()| came),
-        Err(e) => Err(e),
-    };
-    let _ = store.shutdown().await;
-    if outcome.is_ok() {
-        let _ = std::fs::remove_dir_all(&folder);
-    }
-    outcome
+    let hash = Hash::from_bytes(hash.0);
+    let came = gather(endpoint, &store, sources, (hash, bytes), progress).await;
+    finish(store, &folder, came, hash, target).await
 }
 
 async fn gather(
