@@ -102,9 +102,34 @@ def go():
     check("golang.org/x/mod/sumdb/{note,tlog} (log, proofs)", home / "verify")
 
 
+def age():
+    home, sealed = tools / "age", root / "fixtures/sealed"
+    (home / "deb").mkdir(parents=True, exist_ok=True)
+    tool = shutil.which("age") or home / "usr/bin/age"
+    if not pathlib.Path(tool).exists():
+        if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+            return skip("age", "no Debian packages here")
+        if sh("apt-get", "download", "age", cwd=home / "deb").returncode != 0:
+            return skip("age", "Debian package not to be had")
+        for package in (home / "deb").glob("*.deb"):
+            sh("dpkg-deb", "-x", package, home)
+    good = (sealed / "rows.csv.age").read_bytes()
+
+    def opens(data):
+        done = subprocess.run([str(tool), "--decrypt", "-i", str(sealed / "keys")], input=data, capture_output=True)
+        return done.stdout if done.returncode == 0 else None
+
+    rows = "person,spend\n" + "".join(f"{person},{person % 50}\n" for person in range(10_000))
+    flipped = [good[:at] + bytes([good[at] ^ 1]) + good[at + 1:] for at in (30, 120, len(good) // 2, len(good) - 1)]
+    bad = [*flipped, good[:-1], good[:len(good) // 2], good + b"x"]
+    if opens(good) != rows.encode() or any(opens(data) is not None for data in bad):
+        failed.append("age on fixtures/sealed")
+    print(f"age (encrypted files): opened one, refused {len(bad)} that were changed" if not failed else "age (encrypted files): see below")
+
+
 if not (folder / "log/checkpoint").exists():
     sys.exit(f"{folder} has no log: run `make demo` first")
-for part in (python, aics, node, go):
+for part in (python, aics, node, go, age):
     part()
 if os.environ.get("REQUIRE_INTEROP") and skipped:
     failed += [f"{name} was skipped" for name in skipped]

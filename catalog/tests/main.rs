@@ -9,6 +9,7 @@ mod listings;
 mod log;
 mod price;
 mod rules;
+mod sealed;
 mod store;
 mod vectors;
 mod witness;

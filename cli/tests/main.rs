@@ -5,6 +5,7 @@ mod catalog;
 mod check;
 mod code;
 mod common;
+mod copies;
 mod crash;
 mod device;
 mod documents;

@@ -1,11 +1,14 @@
 //! Files: a dataset's, its mock rows, what came with a job. Each verified, and resumed where it broke off.
 
 use std::{
+    io::Seek as _,
     ops::ControlFlow,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use tidegate_catalog::dataset::pieces::{apart, pieces};
 use tidegate_exchange::{Address, NetError, blobs};
 use tidegate_protocol::{
     ContentHash, Envelope, PeerId,
@@ -22,6 +25,17 @@ use crate::{
 /// How often a transfer that broke off goes on by itself, and how much later each time.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// A file that is here now.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Copied {
+    /// Where.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// How many came in this call: what was here already did not.
+    pub came: u64,
+}
 
 /// Where a manifest's file goes in `folder`, whose subfolders are made: nowhere else, whatever the manifest says.
 pub(crate) fn placed(folder: &Path, file: &DataFile) -> Result<PathBuf, NodeError> {
@@ -42,8 +56,8 @@ fn unexpected() -> NodeError {
 }
 
 impl Buyer {
-    /// Copies a dataset's files into `folder`, resuming what an earlier call left. `progress` is told file name, bytes that came in this call
-    /// and the file's size.
+    /// Copies a dataset's files into `folder`, resuming what an earlier call left. Of a file that is there in an earlier version, only what is new comes.
+    /// `progress` is told file name, bytes that came in this call and the file's size.
     ///
     /// # Errors
     /// [`NodeError::Refused`] where policy or grant does not allow it.
@@ -55,7 +69,7 @@ impl Buyer {
         grant: &str,
         folder: &Path,
         mut progress: impl FnMut(&str, u64, u64) -> ControlFlow<()> + Send,
-    ) -> Result<Vec<PathBuf>, NodeError> {
+    ) -> Result<Vec<Copied>, NodeError> {
         let offer = self.offer(to, name).await?;
         let permission = Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() };
         self.ask(to, &permission, &[]).await?;
@@ -64,11 +78,78 @@ impl Buyer {
         let mut fetched = Vec::new();
         for file in &offer.manifest.body().files {
             let target = placed(&folder, file)?;
-            let mut report = |bytes| progress(&file.name, bytes, file.bytes);
-            self.copy(home, to, &permission, file.hash, &target, &mut report).await?;
-            fetched.push(target);
+            let mut came = 0;
+            let mut report = |bytes| {
+                came = bytes;
+                progress(&file.name, bytes, file.bytes)
+            };
+            let pieces = Request::Pieces { dataset: offer.manifest.id(), file: file.hash, grant: grant.into() };
+            if !self.patch(home, to, &pieces, file, &target, &mut report).await? {
+                self.copy(home, to, &permission, file.hash, &target, &mut report).await?;
+            }
+            fetched.push(Copied { path: target, bytes: file.bytes, came });
         }
         Ok(fetched)
+    }
+
+    /// Makes a file out of the earlier version at `target` and what is new in it. Says whether that was worth it.
+    async fn patch(
+        &self,
+        home: &Path,
+        from: &Address,
+        request: &Request,
+        file: &DataFile,
+        target: &Path,
+        progress: blobs::Progress<'_>,
+    ) -> Result<bool, NodeError> {
+        let failed = |e: std::io::Error| file_error(target, e);
+        let Ok(old) = std::fs::File::open(target) else { return Ok(false) };
+        let before = old.try_clone().map_err(failed)?;
+        let cut = tokio::task::spawn_blocking(move || -> std::io::Result<_> {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(&before)?;
+            (&before).rewind()?;
+            Ok((ContentHash(*hasher.finalize().as_bytes()), pieces(before)?))
+        });
+        let (hash, has) = cut.await.map_err(|e| NodeError::File(e.to_string()))?.map_err(failed)?;
+        if hash == file.hash {
+            return Ok(true);
+        }
+        let Some(has) = has else { return Ok(false) };
+        let Reply::Pieces(wants) = self.ask(from, request, &[]).await? else { return Err(unexpected()) };
+        let Ok(apart) = apart(&has, &wants, file.bytes) else { return Ok(false) };
+        if apart.here.is_empty() {
+            return Ok(false);
+        }
+        let part = tempfile::NamedTempFile::new_in(target.parent().unwrap_or(target)).map_err(failed)?;
+        let into = part.as_file();
+        into.set_len(file.bytes).map_err(failed)?;
+        let mut write = |at: u64, bytes: &[u8]| into.write_all_at(bytes, at);
+        let (folder, from, what) = (home.join("fetched"), [from.clone()], (file.hash, file.bytes));
+        let mut broken = 0;
+        while let Err(e) = blobs::fetch_ranges(self.endpoint(), &folder, &from, what, &apart.lacking, &mut write, progress).await
+        {
+            self.goes_on(&from[0], request, e, &mut broken).await?;
+        }
+        let into = into.try_clone().map_err(failed)?;
+        let joined = tokio::task::spawn_blocking(move || -> std::io::Result<ContentHash> {
+            let mut buffer = Vec::new();
+            for (from, to, bytes) in apart.here {
+                buffer.resize(bytes as usize, 0);
+                old.read_exact_at(&mut buffer, from)?;
+                into.write_all_at(&buffer, to)?;
+            }
+            let mut hasher = blake3::Hasher::new();
+            (&into).rewind()?;
+            hasher.update_reader(&into)?;
+            Ok(ContentHash(*hasher.finalize().as_bytes()))
+        });
+        // Whatever the pieces were said to be, it is the file that the manifest names, or it is fetched as a whole.
+        if joined.await.map_err(|e| NodeError::File(e.to_string()))?.map_err(failed)? != file.hash {
+            return Ok(false);
+        }
+        part.persist(target).map_err(|e| failed(e.error))?;
+        Ok(true)
     }
 
     /// Copies one file, having asked for `permission`, which runs out. Going on where it broke off, it asks again.
@@ -87,15 +168,21 @@ impl Buyer {
         self.ask(from, permission, &[]).await?;
         let mut broken = 0;
         while let Err(e) = blobs::fetch(self.endpoint(), &home.join("fetched"), from, hash, target, progress).await {
-            let NetError::Peer(why) = &e else { return Err(e.into()) };
-            self.ask(from, permission, &[]).await?;
-            broken += 1;
-            if broken > TRIES {
-                return Err(e.into());
-            }
-            tracing::info!("{}: {why}; it goes on where it was", target.display());
-            tokio::time::sleep(broken * PAUSE).await;
+            self.goes_on(from, permission, e, &mut broken).await?;
         }
+        Ok(())
+    }
+
+    /// Waits a while after a transfer broke off, and asks for permission again: the owner may say why it broke off.
+    async fn goes_on(&self, from: &Address, permission: &Request, e: NetError, broken: &mut u32) -> Result<(), NodeError> {
+        let NetError::Peer(why) = &e else { return Err(e.into()) };
+        self.ask(from, permission, &[]).await?;
+        *broken += 1;
+        if *broken > TRIES {
+            return Err(e.into());
+        }
+        tracing::info!("{why}; it goes on where it was");
+        tokio::time::sleep(*broken * PAUSE).await;
         Ok(())
     }
 

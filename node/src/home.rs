@@ -121,6 +121,11 @@ impl Home {
         self.0.join("witnesses")
     }
 
+    /// Where it is noted of which pieces a file is made.
+    pub fn pieces(&self, file: &ContentHash) -> PathBuf {
+        self.0.join("pieces").join(file.to_string())
+    }
+
     /// Where iroh-blobs keeps its store.
     pub fn blobs(&self) -> PathBuf {
         self.0.join("blobs")

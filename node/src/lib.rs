@@ -17,7 +17,7 @@ pub mod budget;
 pub mod buyer;
 pub mod check;
 pub mod code;
-mod copies;
+pub mod copies;
 mod defaults;
 pub mod doctor;
 mod fault;

@@ -33,6 +33,16 @@ pub enum Request {
         /// Biscuit token, base64.
         grant: String,
     },
+    /// Permission to copy a dataset's files as for [`Request::Replicate`], and of which pieces one of them is made: whoever has an earlier version needs
+    /// only those that are new.
+    Pieces {
+        /// Id of the manifest.
+        dataset: ContentHash,
+        /// The file.
+        file: ContentHash,
+        /// Biscuit token, base64.
+        grant: String,
+    },
     /// The latest version of a population as it is encrypted, and permission to copy its encrypted files: from its owner, or from who mirrors it.
     Sealed {
         /// The population.
@@ -93,6 +103,16 @@ pub enum Request {
         /// The log's origin.
         origin: String,
     },
+}
+
+/// A piece of a file, cut where its content says so: where something is put in or taken out, the pieces after it stay as they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Piece {
+    /// Its size in bytes; it begins where the one before it ends.
+    pub bytes: u32,
+    /// Its BLAKE3.
+    pub hash: ContentHash,
 }
 
 /// A published dataset as its owner shows it.
@@ -165,6 +185,8 @@ pub enum Reply {
     Delivered(Box<Delivery>),
     /// The files named in the manifest may be fetched now.
     Replicating,
+    /// A file's pieces.
+    Pieces(Vec<Piece>),
     /// A signed [`crate::Sealed`]; its files may be fetched now, where that was asked for.
     Sealed(Box<Envelope>),
     /// A signed [`crate::Revocations`].

@@ -163,6 +163,8 @@ pub const LISTINGS_PER_REPLY: usize = 500;
 
 /// Most files in one dataset version. Their list is part of the manifest, which must fit in a document.
 pub const FILES: usize = 200;
+/// Most pieces of one file that are told: of larger files, nobody is spared what did not change.
+pub const PIECES: usize = 1 << 18;
 /// Largest encrypted manifest and policy, in bytes.
 pub const INDEX_BYTES: u64 = 256 << 10;
 

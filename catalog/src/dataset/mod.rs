@@ -7,6 +7,7 @@ use std::path::Path;
 
 mod cluster;
 mod layout;
+pub mod pieces;
 mod read;
 mod record;
 

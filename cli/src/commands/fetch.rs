@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Where to put the files.
     #[arg(long, default_value = ".")]
     out: PathBuf,
+    /// Print JSON lines.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -65,8 +68,16 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     bar.finish_and_clear();
     buyer.close().await;
-    for path in fetched? {
-        println!("{}", path.display());
+    for file in fetched? {
+        if args.json {
+            println!("{}", serde_json::to_string(&file)?);
+            continue;
+        }
+        // What is printed is files' names, for other programs.
+        println!("{}", file.path.display());
+        if file.came < file.bytes {
+            eprintln!("{} of {} bytes came: the rest was here", file.came, file.bytes);
+        }
     }
     Ok(())
 }

@@ -51,8 +51,10 @@ pub(super) async fn finish(
         Ok(_) => export(&store, hash, target).await,
         Err(_) => Ok(()),
     };
+    // What could not be handed on, the disk being full there, is still here; unless it was moved already.
+    let kept = exported.is_err() && store.blobs().export_ranges(hash, 0..1).concatenate().await.is_ok();
     let _ = store.shutdown().await;
-    if came.is_ok() {
+    if came.is_ok() && !kept {
         let _ = std::fs::remove_dir_all(folder);
     }
     exported.and(came)

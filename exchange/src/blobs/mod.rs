@@ -28,7 +28,7 @@ mod several;
 pub use access::Access;
 pub use fetch::{Progress, fetch};
 pub(crate) use guard::Governed;
-pub use several::fetch_from;
+pub use several::{fetch_from, fetch_ranges};
 
 /// A part of a file, from byte to byte, the last excluded; without an end where everything to the file's end is asked for.
 pub type ByteRange = (u64, Option<u64>);

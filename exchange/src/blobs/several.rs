@@ -1,4 +1,4 @@
-//! One file from several peers at the same time: each is asked for other parts, and what one does not have right the others send.
+//! One file, or parts of it, from several peers at the same time: each is asked for other parts, and what one does not have right the others send.
 
 use std::{
     collections::VecDeque,
@@ -27,6 +27,12 @@ use crate::{Address, NetError};
 /// Smallest part that is asked for, in bytes; of a large file as much as makes [`PARTS`] a peer.
 const PART: u64 = 8 << 20;
 const PARTS: u64 = 32;
+/// Most separate ranges that are asked for at once: a peer takes no more of them in one request.
+const RANGES: usize = 32;
+/// Bytes of a BLAKE3 chunk, in which ranges are counted.
+const CHUNK: u64 = 1024;
+/// Bytes that are handed on at a time.
+const PIECE: u64 = 4 << 20;
 /// How often in a row a peer may fail before it is asked for nothing more.
 const FAILURES: u32 = 2;
 /// How long one waits that has nothing to ask for while others are under way: theirs may come back.
@@ -35,7 +41,7 @@ const WAIT: Duration = Duration::from_millis(20);
 /// The parts that nobody was asked for yet, and how many are under way.
 #[derive(Debug, Default)]
 struct Parts {
-    left: VecDeque<(u64, u64)>,
+    left: VecDeque<ChunkRanges>,
     under_way: usize,
 }
 
@@ -45,14 +51,72 @@ fn parts(queue: &Queue) -> std::sync::MutexGuard<'_, Parts> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is lacking of a file of so many bytes, cut for so many peers.
-fn lacking(present: &ChunkRanges, bytes: u64, peers: usize) -> VecDeque<(u64, u64)> {
-    let all = ChunkRanges::bytes(..bytes.max(1));
-    let part = PART.max(bytes / (PARTS * peers.max(1) as u64)).next_multiple_of(PART) / 1024;
-    let missing = &all - &(present & &all);
-    let bounds = missing.boundaries();
-    let runs = bounds.chunks(2).map(|pair| (pair[0].0, pair.get(1).map_or(u64::MAX, |end| end.0)));
-    runs.flat_map(|(from, to)| (from..to).step_by(part as usize).map(move |at| (at, to.min(at + part)))).collect()
+/// What is lacking of what is wanted, cut for so many peers.
+fn lacking(wanted: &ChunkRanges, present: &ChunkRanges, peers: usize) -> VecDeque<ChunkRanges> {
+    let missing = wanted - &(present & wanted);
+    let runs = |ranges: &ChunkRanges| -> Vec<(u64, u64)> {
+        ranges.boundaries().chunks(2).map(|pair| (pair[0].0, pair.get(1).map_or(u64::MAX, |end| end.0))).collect()
+    };
+    let bytes = runs(&missing).iter().map(|(from, to)| (to - from).saturating_mul(CHUNK)).fold(0, u64::saturating_add);
+    let most = (bytes / (PARTS * peers.max(1) as u64)).max(PART).next_multiple_of(PART) / CHUNK;
+    let (mut parts, mut part, mut size, mut count) = (VecDeque::new(), ChunkRanges::empty(), 0, 0);
+    for (from, to) in runs(&missing) {
+        let mut at = from;
+        while at < to {
+            let end = to.min(at + most - size);
+            part |= ChunkRanges::chunks(at..end);
+            (size, count, at) = (size + end - at, count + 1, end);
+            if size == most || count == RANGES {
+                parts.push_back(std::mem::take(&mut part));
+                (size, count) = (0, 0);
+            }
+        }
+    }
+    if count > 0 {
+        parts.push_back(part);
+    }
+    parts
+}
+
+/// Fetches parts of `hash`, a file of so many `bytes`, from byte to byte, verified, and hands them to `write` with where they belong. Otherwise as
+/// [`fetch_from`]; what came is kept in `folder` only until it is all written.
+///
+/// # Errors
+/// As [`fetch_from`], and what `write` returns.
+pub async fn fetch_ranges(
+    endpoint: &Endpoint,
+    folder: &Path,
+    sources: &[Address],
+    (hash, bytes): (ContentHash, u64),
+    ranges: &[(u64, u64)],
+    write: &mut (dyn FnMut(u64, &[u8]) -> std::io::Result<()> + Send),
+    progress: Progress<'_>,
+) -> Result<u64, NetError> {
+    let folder = folder.join(format!("{hash} in part"));
+    let store = FsStore::load(&folder).await.map_err(local)?;
+    let mut wanted = ChunkRanges::empty();
+    for (from, to) in ranges {
+        wanted |= ChunkRanges::bytes(*from..(*to).min(bytes));
+    }
+    let iroh = Hash::from_bytes(hash.0);
+    let came = gather(endpoint, &store, sources, iroh, &wanted, progress).await;
+    let mut written = Ok(());
+    if came.is_ok() {
+        for (from, to) in ranges {
+            let mut at = *from;
+            while at < (*to).min(bytes) && written.is_ok() {
+                let end = (*to).min(bytes).min(at + PIECE);
+                let piece = store.blobs().export_ranges(iroh, at..end).concatenate().await;
+                written = piece.map_err(local).and_then(|piece| write(at, &piece).map_err(local));
+                at = end;
+            }
+        }
+    }
+    let _ = store.shutdown().await;
+    if came.is_ok() {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    written.and(came)
 }
 
 /// Fetches `hash`, a file of so many `bytes`, from whichever of `sources` has it, into `target`, verified. What has come stays in `folder` until it is
@@ -71,7 +135,7 @@ pub async fn fetch_from(
     let folder = folder.join(hash.to_string());
     let store = FsStore::load(&folder).await.map_err(local)?;
     let hash = Hash::from_bytes(hash.0);
-    let came = gather(endpoint, &store, sources, (hash, bytes), progress).await;
+    let came = gather(endpoint, &store, sources, hash, &ChunkRanges::bytes(..bytes.max(1)), progress).await;
     finish(store, &folder, came, hash, target).await
 }
 
@@ -79,14 +143,16 @@ async fn gather(
     endpoint: &Endpoint,
     store: &FsStore,
     sources: &[Address],
-    (hash, bytes): (Hash, u64),
+    hash: Hash,
+    wanted: &ChunkRanges,
     progress: Progress<'_>,
 ) -> Result<u64, NetError> {
-    if store.blobs().has(hash).await.map_err(local)? {
+    let present = store.blobs().observe(hash).await.map_err(local)?.ranges;
+    let left = lacking(wanted, &present, sources.len());
+    if left.is_empty() {
         return Ok(0);
     }
-    let present = store.blobs().observe(hash).await.map_err(local)?.ranges;
-    let queue = Queue::new(Mutex::new(Parts { left: lacking(&present, bytes, sources.len()), under_way: 0 }));
+    let queue = Queue::new(Mutex::new(Parts { left, under_way: 0 }));
     let (told, mut tells) = mpsc::channel(64);
     let mut asking = JoinSet::new();
     for source in sources {
@@ -108,7 +174,8 @@ async fn gather(
             failed = e;
         }
     }
-    if store.blobs().has(hash).await.map_err(local)? { Ok(came) } else { Err(failed) }
+    let present = store.blobs().observe(hash).await.map_err(local)?.ranges;
+    if lacking(wanted, &present, 1).is_empty() { Ok(came) } else { Err(failed) }
 }
 
 /// Asks one peer for one part after the other, until none is left or it has failed too often.
@@ -132,7 +199,7 @@ async fn ask_for_parts(
             }
             next
         };
-        let Some((from, to)) = next else {
+        let Some(ranges) = next else {
             tokio::time::sleep(WAIT).await;
             continue;
         };
@@ -146,7 +213,7 @@ async fn ask_for_parts(
                         .map_err(|e| NetError::Unreachable { peer: source.to_string(), why: e.to_string() })?,
                 ),
             };
-            let ranges = ChunkRanges::chunks(from..to);
+            let ranges = ranges.clone();
             let mut items =
                 std::pin::pin!(store.remote().execute_get(connection.clone(), GetRequest::blob_ranges(hash, ranges)).stream());
             let mut came = 0;
@@ -171,7 +238,7 @@ async fn ask_for_parts(
             failures = 0;
             continue;
         };
-        parts.left.push_front((from, to));
+        parts.left.push_front(ranges);
         connection = None;
         failures += 1;
         if failures >= FAILURES {
@@ -185,17 +252,26 @@ async fn ask_for_parts(
 mod tests {
     use super::*;
 
+    fn runs(parts: &VecDeque<ChunkRanges>) -> Vec<(u64, u64)> {
+        parts.iter().flat_map(|part| part.boundaries().chunks(2).map(|pair| (pair[0].0, pair[1].0)).collect::<Vec<_>>()).collect()
+    }
+
     #[test]
     fn what_is_lacking_is_cut_without_gaps() {
-        let chunks = |bytes: u64| bytes.div_ceil(1024);
-        for (bytes, peers) in [(0, 1), (1, 2), (PART, 1), (PART + 1, 2), (5 << 30, 3)] {
-            let parts = lacking(&ChunkRanges::empty(), bytes, peers);
-            assert!(parts.iter().zip(parts.iter().skip(1)).all(|(a, b)| a.1 == b.0), "{bytes}");
-            assert_eq!((parts.front().unwrap().0, parts.back().unwrap().1), (0, chunks(bytes.max(1))), "{bytes}");
-            assert!(parts.len() as u64 <= PARTS * peers as u64 + 1, "{bytes}: {}", parts.len());
+        for (bytes, peers) in [(1, 0), (1, 2), (PART, 1), (PART + 1, 2), (5 << 30, 3)] {
+            let parts = lacking(&ChunkRanges::bytes(..bytes), &ChunkRanges::empty(), peers);
+            let runs = runs(&parts);
+            assert!(runs.windows(2).all(|pair| pair[0].1 == pair[1].0), "{bytes}");
+            assert_eq!((runs[0].0, runs[runs.len() - 1].1), (0, bytes.div_ceil(CHUNK)), "{bytes}");
+            assert!(parts.len() as u64 <= PARTS * peers.max(1) as u64 + 1, "{bytes}: {}", parts.len());
         }
-        let present = ChunkRanges::chunks(16..32);
-        assert_eq!(lacking(&present, 64 << 10, 1), [(0, 16), (32, 64)]);
-        assert_eq!(lacking(&ChunkRanges::all(), 64 << 10, 1), []);
+        let all = ChunkRanges::bytes(..64 << 10);
+        assert_eq!(runs(&lacking(&all, &ChunkRanges::chunks(16..32), 1)), [(0, 16), (32, 64)]);
+        assert!(lacking(&all, &ChunkRanges::all(), 1).is_empty());
+        // Many small ones are asked for together, and no more of them than a peer takes.
+        let mut wanted = ChunkRanges::empty();
+        (0..100).for_each(|i| wanted |= ChunkRanges::chunks(i * 32..i * 32 + 16));
+        let parts = lacking(&wanted, &ChunkRanges::empty(), 1);
+        assert_eq!((parts.len(), runs(&parts).len()), (4, 100));
     }
 }

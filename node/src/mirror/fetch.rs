@@ -1,10 +1,6 @@
 //! A grantee's side: the encrypted files from whoever has them, opened here with the keys that came with the grant.
 
-use std::{
-    fs,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::{fs, ops::ControlFlow, path::Path};
 
 use tidegate_catalog::sealed::{self, Keys};
 use tidegate_exchange::{Address, blobs};
@@ -20,7 +16,7 @@ use super::keep;
 use crate::{
     NodeError,
     buyer::{Buyer, Offer},
-    copies::placed,
+    copies::{Copied, placed},
     file_error,
 };
 
@@ -73,7 +69,7 @@ impl Buyer {
         (name, token): (&str, &str),
         folder: &Path,
         progress: Report<'_>,
-    ) -> Result<(Offer, Vec<PathBuf>), NodeError> {
+    ) -> Result<(Offer, Vec<Copied>), NodeError> {
         let granted = granted(token, self.identity())?;
         let (sealed, mut from) = self.latest(sources, &granted).await?;
         if from.len() < sources.len() {
@@ -100,7 +96,11 @@ impl Buyer {
         let mut fetched = Vec::new();
         for (file, sealed_file) in offer.manifest.body().files.iter().zip(&sealed.body().files) {
             let target = placed(&folder, file)?;
-            let mut report = |bytes| progress(&file.name, bytes, sealed_file.bytes);
+            let mut came = 0;
+            let mut report = |bytes| {
+                came = bytes;
+                progress(&file.name, bytes, sealed_file.bytes)
+            };
             let at = waiting.join(format!("{}.age", sealed_file.hash));
             if !at.exists() {
                 // Permission runs out, and files before this one may have taken long.
@@ -117,7 +117,7 @@ impl Buyer {
                 opened
             });
             opening.await.map_err(|e| NodeError::File(e.to_string()))??;
-            fetched.push(target);
+            fetched.push(Copied { path: target, bytes: file.bytes, came });
         }
         Ok((offer, fetched))
     }

@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tidegate_catalog::{Store, StoreError};
+use tidegate_catalog::{Store, StoreError, dataset::pieces};
 use tidegate_exchange::blobs::ByteRange;
 use tidegate_protocol::{
     Code, ContentHash, Countersignature, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
-    frame::Reply,
+    frame::{Piece, Reply},
     grant::{Action, Ask, Authority},
     limits,
     receipt::{
@@ -94,6 +94,36 @@ impl Provider {
         self.served.access().allow(peer, manifest.files.iter().map(|f| f.hash), COPY_TIME, &grant_ids);
         self.still_good(&grant_ids)?;
         Ok(Reply::Replicating)
+    }
+
+    /// As [`Provider::replicate`], and of which pieces one of the files is made.
+    pub(super) async fn pieces(
+        &self,
+        peer: PeerId,
+        dataset: ContentHash,
+        file: ContentHash,
+        token: &str,
+    ) -> Result<Reply, Refusal> {
+        self.replicate(peer, dataset, token).await?;
+        let dataset = self.dataset(&dataset)?;
+        let files = dataset.record.files.iter().zip(&dataset.manifest.body().files);
+        let none = || Refusal::new(Code::NotFound, "the dataset has no such file").at("file");
+        let path = files.into_iter().find(|(_, of)| of.hash == file).map(|(path, _)| path.clone()).ok_or_else(none)?;
+        let kept = self.home.pieces(&file);
+        let _one = self.cutting.lock().await;
+        let cut = tokio::task::spawn_blocking(move || -> std::io::Result<Vec<Piece>> {
+            if let Ok(bytes) = std::fs::read(&kept) {
+                return Ok(serde_json::from_slice(&bytes)?);
+            }
+            // Of none, where there would be too many: then nothing is seen to be the same.
+            let pieces = pieces::pieces(std::fs::File::open(path)?)?.unwrap_or_default();
+            std::fs::create_dir_all(kept.parent().unwrap_or(&kept))?;
+            let new = kept.with_extension("new");
+            std::fs::write(&new, serde_json::to_vec(&pieces)?)?;
+            std::fs::rename(new, kept)?;
+            Ok(pieces)
+        });
+        cut.await.map_err(unavailable)?.map(Reply::Pieces).map_err(unavailable)
     }
 
     /// How the log names a peer that is sent a part of a file: as where it was allowed that.

@@ -77,6 +77,8 @@ pub struct Provider {
     /// What came with jobs and is offered to auditors, and how the log names them.
     offered: Mutex<HashMap<(PeerId, ContentHash), Party>>,
     witnesses: witnesses::Witnesses,
+    /// Held while a file is cut into pieces: one at a time.
+    cutting: tokio::sync::Mutex<()>,
     /// What mirrors are told of revoked grants.
     lists: lists::Own,
     build: tokio::sync::OnceCell<ContentHash>,
@@ -153,6 +155,7 @@ impl Provider {
             fetched,
             offered,
             witnesses,
+            cutting: tokio::sync::Mutex::new(()),
             lists: lists::Own::lasting(wishes.revocations_last.unwrap_or(revocations::LIFETIME)),
             build,
             workers,
@@ -249,6 +252,7 @@ impl Handler for Provider {
                 }
                 Request::Mock { dataset, grant } => self.mock(peer, dataset, &grant),
                 Request::Replicate { dataset, grant } => self.replicate(peer, dataset, &grant).await,
+                Request::Pieces { dataset, file, grant } => self.pieces(peer, dataset, file, &grant).await,
                 Request::Sealed { population, grant, known } => self.sealed(peer, population, &grant, known).await,
                 Request::Revocations { owner } => self.revocations(owner),
                 Request::Countersign { word } => self.countersigned(peer, word).await.map(Reply::Logged),
