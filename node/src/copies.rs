@@ -51,6 +51,24 @@ pub(crate) fn placed(folder: &Path, file: &DataFile) -> Result<PathBuf, NodeErro
     Ok(target)
 }
 
+/// So many bytes free are too few to go on.
+const FULL: u64 = 1 << 20;
+
+/// That a disk is full, where one of these folders (or files to be) is on one that is.
+fn full(folders: [&Path; 2]) -> Option<NodeError> {
+    let places = [folders[0].join("fetched"), folders[1].parent().unwrap_or(folders[1]).to_owned()];
+    places.into_iter().find_map(|folder| {
+        let stat = rustix::fs::statvfs(&folder).ok()?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        (free < FULL).then(|| {
+            file_error(
+                &folder,
+                format!("the disk is full: {free} bytes are free. What came is kept; make room and run the same command again"),
+            )
+        })
+    })
+}
+
 fn unexpected() -> NodeError {
     NodeError::Unverified("the peer answered something else than what was asked".into())
 }
@@ -129,7 +147,7 @@ impl Buyer {
         let mut broken = 0;
         while let Err(e) = blobs::fetch_ranges(self.endpoint(), &folder, &from, what, &apart.lacking, &mut write, progress).await
         {
-            self.goes_on(&from[0], request, e, &mut broken).await?;
+            self.goes_on([home, target], (&from[0], request), e, &mut broken).await?;
         }
         let into = into.try_clone().map_err(failed)?;
         let joined = tokio::task::spawn_blocking(move || -> std::io::Result<ContentHash> {
@@ -168,14 +186,20 @@ impl Buyer {
         self.ask(from, permission, &[]).await?;
         let mut broken = 0;
         while let Err(e) = blobs::fetch(self.endpoint(), &home.join("fetched"), from, hash, target, progress).await {
-            self.goes_on(from, permission, e, &mut broken).await?;
+            self.goes_on([home, target], (from, permission), e, &mut broken).await?;
         }
         Ok(())
     }
 
     /// Waits a while after a transfer broke off, and asks for permission again: the owner may say why it broke off.
-    async fn goes_on(&self, from: &Address, permission: &Request, e: NetError, broken: &mut u32) -> Result<(), NodeError> {
-        let NetError::Peer(why) = &e else { return Err(e.into()) };
+    async fn goes_on(
+        &self,
+        folders: [&Path; 2],
+        (from, permission): (&Address, &Request),
+        e: NetError,
+        broken: &mut u32,
+    ) -> Result<(), NodeError> {
+        let NetError::Peer(why) = &e else { return Err(full(folders).unwrap_or_else(|| e.into())) };
         self.ask(from, permission, &[]).await?;
         *broken += 1;
         if *broken > TRIES {
@@ -237,5 +261,29 @@ impl Buyer {
     ) -> Result<(), NodeError> {
         blobs::fetch(self.endpoint(), &home.join("fetched"), from, hash, target, progress).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_s_files_go_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |table: Option<&str>, name: &str| DataFile {
+            name: name.into(),
+            table: table.map(str::to_owned),
+            bytes: 1,
+            hash: ContentHash([0; 32]),
+        };
+        assert_eq!(placed(dir.path(), &file(None, "a.csv")).unwrap(), dir.path().join("a.csv"));
+        assert_eq!(placed(dir.path(), &file(Some("visits"), "a.csv")).unwrap(), dir.path().join("visits/a.csv"));
+        for bad in ["", ".", "..", "../a", "/etc/passwd", "a/b", "a\\b", ".ssh", "a\0b"] {
+            assert!(placed(dir.path(), &file(None, bad)).is_err(), "{bad:?}");
+            assert!(placed(dir.path(), &file(Some(bad), "a.csv")).is_err(), "{bad:?}");
+        }
+        let nowhere = full([Path::new("/nowhere"), Path::new("/nowhere/a")]);
+        assert!(nowhere.is_none());
     }
 }

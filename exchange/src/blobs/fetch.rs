@@ -14,7 +14,7 @@ use iroh_blobs::{
 };
 use tidegate_protocol::ContentHash;
 
-use super::local;
+use super::{chain, failed, local};
 use crate::{Address, NetError};
 
 /// What a caller says to each report of progress: [`ControlFlow::Break`] stops the transfer in good order, to be resumed later.
@@ -83,7 +83,7 @@ async fn transfer(
                     }
                 }
                 GetProgressItem::Done(stats) => received = stats.payload_bytes_read,
-                GetProgressItem::Error(e) => return Err(NetError::Peer(e.to_string())),
+                GetProgressItem::Error(e) => return Err(failed(&e, "")),
             }
         }
     }
@@ -95,11 +95,11 @@ async fn transfer(
 
 /// Moves a file that is whole out of the store to `target`, which appears at once. The store is of no use afterwards.
 async fn export(store: &FsStore, hash: Hash, target: &Path) -> Result<(), NetError> {
-    let failed = |e: std::io::Error| local(format!("{}: {e}", target.display()));
+    let here = |e: &dyn std::error::Error| local(format!("{}: {}", target.display(), chain(e)));
     let parent = target.parent().unwrap_or(target);
-    let part = tempfile::Builder::new().prefix(".part-").tempfile_in(parent).map_err(failed)?.into_temp_path();
+    let part = tempfile::Builder::new().prefix(".part-").tempfile_in(parent).map_err(|e| here(&e))?.into_temp_path();
     // By reference: moved where it is the same file system, and copied where not.
     let options = ExportOptions { hash, mode: ExportMode::TryReference, target: part.to_path_buf() };
-    store.blobs().export_with_opts(options).finish().await.map_err(local)?;
-    part.persist(target).map_err(|e| failed(e.error))
+    store.blobs().export_with_opts(options).finish().await.map_err(|e| here(&e))?;
+    part.persist(target).map_err(|e| here(&e.error))
 }

@@ -49,6 +49,28 @@ fn local(e: impl std::fmt::Display) -> NetError {
     NetError::Local(e.to_string())
 }
 
+/// An error and what it came of.
+fn chain(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut at = e.source();
+    while let Some(source) = at {
+        let more = source.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        at = source.source();
+    }
+    text
+}
+
+/// Why a transfer failed: this machine's own disk, or the peer, of which `whose` says which.
+fn failed(e: &iroh_blobs::get::GetError, whose: &str) -> NetError {
+    match e {
+        iroh_blobs::get::GetError::LocalFailure { .. } => NetError::Local(format!("what came could not be kept: {}", chain(e))),
+        other => NetError::Peer(format!("{whose}{}", chain(other))),
+    }
+}
+
 impl Served {
     /// Opens the store in `folder`.
     ///

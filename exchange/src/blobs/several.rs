@@ -19,6 +19,7 @@ use tidegate_protocol::ContentHash;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
+    failed,
     fetch::{Progress, finish},
     local,
 };
@@ -187,7 +188,6 @@ async fn ask_for_parts(
     queue: Queue,
     told: mpsc::Sender<u64>,
 ) -> Result<(), NetError> {
-    let failed = |why: &dyn std::fmt::Display| NetError::Peer(format!("{source}: {why}"));
     let (mut failures, mut last, mut connection) = (0, None, None);
     loop {
         let next = {
@@ -221,7 +221,7 @@ async fn ask_for_parts(
                 let (now, done) = match item {
                     GetProgressItem::Progress(bytes) => (bytes, false),
                     GetProgressItem::Done(stats) => (stats.payload_bytes_read, true),
-                    GetProgressItem::Error(e) => return Err(failed(&e)),
+                    GetProgressItem::Error(e) => return Err(failed(&e, &format!("{source}: "))),
                 };
                 let _ = told.send(now.saturating_sub(came)).await;
                 came = came.max(now);
@@ -229,7 +229,7 @@ async fn ask_for_parts(
                     return Ok(());
                 }
             }
-            Err(failed(&"it broke off"))
+            Err(NetError::Peer(format!("{source}: it broke off")))
         };
         let outcome = asked.await;
         let mut parts = parts(&queue);
