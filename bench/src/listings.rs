@@ -94,6 +94,7 @@ fn listing(number: usize, now: SystemTime) -> Listing {
         mock: None,
         sockets: vec!["192.0.2.7:4433".into()],
         relay: None,
+        mirrors: vec![],
     }
 }
 

@@ -56,6 +56,7 @@ fn listing(name: &str, issued: SystemTime) -> Listing {
         mock: None,
         sockets: vec!["192.0.2.7:4433".into()],
         relay: None,
+        mirrors: vec![],
     }
 }
 

@@ -46,3 +46,10 @@ pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) ->
     };
     Ok(found.listing.address(&found.owner).parse()?)
 }
+
+/// Where the owner whose grant this is says that a dataset is held encrypted; nowhere, where its listing is not here.
+pub(crate) fn mirrors(home: &Home, dataset: &str, grant: &str) -> anyhow::Result<Vec<Address>> {
+    let Some(owner) = grant::show(grant, None).ok().and_then(|shown| shown.owner) else { return Ok(vec![]) };
+    let found = finding::open(home, false)?.named(dataset, SystemTime::now())?.into_iter().find(|one| one.owner.did() == owner);
+    Ok(found.into_iter().flat_map(|one| one.listing.mirrors).filter_map(|mirror| mirror.parse().ok()).collect())
+}

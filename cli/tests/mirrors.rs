@@ -124,8 +124,13 @@ fn who_may_copy_has_it_from_mirrors_that_cannot_read_it_and_nobody_else_has() {
     }
     let (north, south) = (world.mirror("north", &[]), world.mirror("south", &[]));
     drop(owner);
-    // The owner is gone.
     let both = [north.address.as_str(), south.address.as_str()];
+    // Whoever heard the owner's listing knows where they are, and is sent there when the owner is gone.
+    let owner = world.serve_as(&["--mirror", both[0], "--mirror", both[1]]);
+    world.ok("buyer", &["catalog", "sync", "--from", &owner.address]);
+    drop(owner);
+    assert_eq!(held.fetch("buyer", "buyer.grant", &[]).unwrap().len(), 2);
+    assert!(world.ok("buyer", &["catalog", "show", "held"]).contains(both[1]));
     assert_eq!(held.fetch("buyer", "buyer.grant", &both).unwrap().len(), 2);
     assert_eq!(held.fetch("buyer", "buyer.grant", &both[..1]).unwrap().len(), 2);
     // A colleague, for whom the holder narrowed it.

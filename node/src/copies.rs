@@ -26,6 +26,9 @@ use crate::{
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How far it is: a file's name, bytes that came in this call, its size. [`ControlFlow::Break`] stops in good order.
+pub type Report<'a> = &'a mut (dyn FnMut(&str, u64, u64) -> ControlFlow<()> + Send);
+
 /// A file that is here now.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Copied {
@@ -83,10 +86,9 @@ impl Buyer {
         &self,
         home: &Path,
         to: &Address,
-        name: &str,
-        grant: &str,
+        (name, grant): (&str, &str),
         folder: &Path,
-        mut progress: impl FnMut(&str, u64, u64) -> ControlFlow<()> + Send,
+        progress: Report<'_>,
     ) -> Result<Vec<Copied>, NodeError> {
         let offer = self.offer(to, name).await?;
         let permission = Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() };

@@ -20,7 +20,7 @@ use tidegate_protocol::{
     ContentHash, Envelope, Identity, Listing, Signed,
     frame::{Reply, Request},
     limits,
-    listing::LIFETIME,
+    listing::{LIFETIME, Reached},
     policy::Access,
 };
 
@@ -63,7 +63,7 @@ pub fn open(home: &Home, only_known: bool) -> Result<Catalogue, NodeError> {
 }
 
 /// The listings of an owner's datasets that everybody may see: of each population the latest version. One that nobody would keep is not told.
-pub fn own(datasets: &[Dataset], identity: &Identity, (sockets, relay): (&[String], Option<&str>)) -> Vec<Signed<Listing>> {
+pub fn own(datasets: &[Dataset], identity: &Identity, reached: &Reached) -> Vec<Signed<Listing>> {
     let now = SystemTime::now();
     let last = |d: &&Dataset| {
         let later = datasets.iter().rev().find(|other| other.manifest.body().population == d.manifest.body().population);
@@ -72,7 +72,9 @@ pub fn own(datasets: &[Dataset], identity: &Identity, (sockets, relay): (&[Strin
     let open = |d: &&Dataset| d.policy.body().list == Access::Anybody && d.manifest.signer() == identity.id();
     let listed = datasets.iter().filter(open).filter(last);
     let sign = |d: &Dataset| {
-        let listing = Listing::of(&d.manifest, d.policy.body(), (sockets.to_vec(), relay.map(str::to_owned)), now);
+        // Nobody is sent to a mirror for what nobody may mirror.
+        let mirrors = if d.policy.body().mirror == Access::Nobody { vec![] } else { reached.mirrors.clone() };
+        let listing = Listing::of(&d.manifest, d.policy.body(), Reached { mirrors, ..reached.clone() }, now);
         listing.check(now)?;
         Ok::<_, CatalogueError>(Signed::sign(listing, identity)?)
     };

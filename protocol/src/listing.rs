@@ -67,6 +67,17 @@ pub struct ListedColumn {
     pub hi: Option<f64>,
 }
 
+/// Where a dataset can be had, as its owner says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Sockets of the owner's node: `ip:port`.
+    pub sockets: Vec<String>,
+    /// The relay that it can be reached over.
+    pub relay: Option<String>,
+    /// Addresses of those who hold it encrypted.
+    pub mirrors: Vec<String>,
+}
+
 /// What an owner tells everybody about a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +130,9 @@ pub struct Listing {
     /// The relay it can be reached over: `https://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<String>,
+    /// Where those are who hold it encrypted, as commands take it: `did:key:…@ip:port`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<String>,
 }
 
 impl Document for Listing {
@@ -162,12 +176,7 @@ fn time(field: &'static str, text: &str) -> Result<SystemTime, BadListing> {
 
 impl Listing {
     /// Of a dataset, from now on.
-    pub fn of(
-        manifest: &Signed<Manifest>,
-        policy: &Policy,
-        (sockets, relay): (Vec<String>, Option<String>),
-        now: SystemTime,
-    ) -> Self {
+    pub fn of(manifest: &Signed<Manifest>, policy: &Policy, reached: Reached, now: SystemTime) -> Self {
         let (id, manifest) = (manifest.id(), manifest.body());
         let columns = manifest.schema.iter().map(|column| {
             let rule = policy.columns.get(&column.name);
@@ -196,8 +205,9 @@ impl Listing {
             replicate: policy.replicate,
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
             mock: manifest.mock.clone(),
-            sockets,
-            relay,
+            sockets: reached.sockets,
+            relay: reached.relay,
+            mirrors: reached.mirrors,
         };
         // Of a wide table, what there is room for.
         while serde_json::to_vec(&listing).is_ok_and(|bytes| bytes.len() > limits::LISTING_BYTES) && !listing.columns.is_empty() {
@@ -236,6 +246,14 @@ impl Listing {
             if !plain || !(relay.starts_with("https://") || relay.starts_with("http://")) {
                 return Err(BadListing { field: "relay", why: "is no https://…" });
             }
+        }
+        let addresses = |mirror: &String| {
+            mirror.len() <= 2 * limits::NAME_BYTES
+                && mirror.starts_with("did:key:")
+                && mirror.bytes().all(|b| b.is_ascii_graphic())
+        };
+        if self.mirrors.len() > limits::SOCKETS || !self.mirrors.iter().all(addresses) {
+            return Err(BadListing { field: "mirrors", why: "are too many, or not each an address" });
         }
         time("published", &self.published)?;
         let (issued, expires) = (time("issued", &self.issued)?, time("expires", &self.expires)?);
@@ -305,6 +323,7 @@ mod tests {
             mock: None,
             sockets: vec!["192.0.2.7:4433".into()],
             relay: Some("https://relay.example/".into()),
+            mirrors: vec!["did:key:z6Mk@192.0.2.7:4433".into()],
         }
     }
 
@@ -325,7 +344,7 @@ mod tests {
     #[test]
     fn each_field_has_its_bounds() {
         type Change = fn(&mut Listing);
-        let bad: [(&str, Change); 17] = [
+        let bad: [(&str, Change); 20] = [
             ("version", |l| l.version = 2),
             ("name", |l| l.name.clear()),
             ("name", |l| l.name = "n".repeat(limits::NAME_BYTES + 1)),
@@ -340,6 +359,9 @@ mod tests {
             ("relay", |l| l.relay = Some("relay.example".into())),
             ("relay", |l| l.relay = Some("https://relay.example/,127.0.0.1:1".into())),
             ("relay", |l| l.relay = Some(format!("https://{}/", "r".repeat(limits::NAME_BYTES)))),
+            ("mirrors", |l| l.mirrors = vec!["192.0.2.7:4433".into()]),
+            ("mirrors", |l| l.mirrors = vec!["did:key:z6Mk @192.0.2.7:4433".into()]),
+            ("mirrors", |l| l.mirrors = vec![l.mirrors[0].clone(); limits::SOCKETS + 1]),
             ("published", |l| l.published = "yesterday".into()),
             ("expires", |l| l.expires = "2026-01-03T00:00:00.001Z".into()),
             ("issued", |l| l.issued.clear()),

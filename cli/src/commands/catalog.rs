@@ -202,6 +202,7 @@ fn whole(one: &Kept, book: &Book) {
     for (what, text) in [
         ("owner", owner(one, book)),
         ("address", listing.address(&one.owner)),
+        ("mirrors", listing.mirrors.join(" ")),
         ("about", listing.about.description.clone()),
         ("keywords", listing.about.keywords.join(", ")),
         ("licence", listing.about.license.clone()),

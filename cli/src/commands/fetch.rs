@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use tidegate_node::{buyer::Buyer, home::Home};
+use tidegate_exchange::NetError;
+use tidegate_node::{NodeError, buyer::Buyer, home::Home};
 
 use crate::{
     place::{self, Place},
@@ -46,7 +47,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if args.to.is_some() || !is_sealed {
         sources.push(place::of(home, args.to.as_ref(), &args.dataset, grant)?);
     }
-    let buyer = Buyer::bind_to(home, &sources).await?.showing(grant);
+    let mirrors = if is_sealed { vec![] } else { place::mirrors(home, &args.dataset, grant)? };
+    let all = [sources.as_slice(), &mirrors].concat();
+    let buyer = Buyer::bind_to(home, &all).await?.showing(grant);
     let bar = bytes_bar()?;
     // Ctrl-C stops in good order: what has come is kept and the same command resumes.
     let stop = Arc::new(AtomicBool::new(false));
@@ -59,12 +62,16 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         report(&bar, name, done, total);
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
+    let asked = (args.dataset.as_str(), grant);
     let fetched = match sources.as_slice() {
-        [owner] if !is_sealed => buyer.fetch(home.path(), owner, &args.dataset, grant, &args.out, progress).await,
-        sources => {
-            let asked = (args.dataset.as_str(), grant);
-            buyer.fetch_sealed(home.path(), sources, asked, &args.out, &mut progress).await.map(|(_, files)| files)
-        }
+        [owner] if !is_sealed => match buyer.fetch(home.path(), owner, asked, &args.out, &mut progress).await {
+            Err(NodeError::Net(NetError::Unreachable { .. })) if !mirrors.is_empty() => {
+                eprintln!("{} is not there: it comes from its mirrors", owner.peer.short());
+                buyer.fetch_sealed(home.path(), &mirrors, asked, &args.out, &mut progress).await.map(|(_, files)| files)
+            }
+            fetched => fetched,
+        },
+        sources => buyer.fetch_sealed(home.path(), sources, asked, &args.out, &mut progress).await.map(|(_, files)| files),
     };
     bar.finish_and_clear();
     buyer.close().await;

@@ -9,6 +9,7 @@ use tidegate_node::{
     home::Home,
     provider::{Known, Provider, Wishes, remembered},
 };
+use tidegate_protocol::listing::Reached;
 
 /// Where to listen.
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,9 @@ pub(crate) struct Args {
     /// Where others can reach this node, as listings say it: ip:port. If not given: where it listens. May be given more than once.
     #[arg(long)]
     reached_at: Vec<SocketAddr>,
+    /// Who holds this owner's datasets encrypted, as listings say it: DID@ip:port. May be given more than once.
+    #[arg(long = "mirror")]
+    mirrors: Vec<Address>,
     /// How long mirrors may serve after they last heard from this node which grants are revoked: a day, if not given. Until then, one that hears nothing
     /// does not know of later revocations.
     #[arg(long)]
@@ -72,9 +76,12 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     let address = local_address(&endpoint, &identity, &reach);
     let swarm = Swarm::new(&endpoint)?;
     let router = serve_in(endpoint.clone(), provider.clone(), &served, Some(&swarm));
-    let reached = if args.reached_at.is_empty() { address.sockets.clone() } else { args.reached_at };
-    let relay = reach.relay.as_ref().map(ToString::to_string);
-    let sockets: Vec<String> = reached.iter().filter(|s| !s.ip().is_unspecified()).map(ToString::to_string).collect();
+    let sockets = if args.reached_at.is_empty() { address.sockets.clone() } else { args.reached_at };
+    let reached = Reached {
+        sockets: sockets.iter().filter(|s| !s.ip().is_unspecified()).map(ToString::to_string).collect(),
+        relay: reach.relay.as_ref().map(ToString::to_string),
+        mirrors: args.mirrors.iter().map(ToString::to_string).collect(),
+    };
     let (teller, to, lists) = (provider.clone(), args.with.clone(), swarm.clone());
     tokio::spawn(async move {
         if let Err(e) = teller.tell_revocations(lists, to).await {
@@ -83,7 +90,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     });
     let (talk, owner) = (Talk { catalogue, endpoint, with: args.with }, provider.clone());
     tokio::spawn(async move {
-        if let Err(e) = talk.run(swarm, || owner.own_listings(&sockets, relay.as_deref())).await {
+        if let Err(e) = talk.run(swarm, || owner.own_listings(&reached)).await {
             eprintln!("error: listings are not told any more: {e}");
         }
     });

@@ -16,12 +16,9 @@ use super::keep;
 use crate::{
     NodeError,
     buyer::{Buyer, Offer},
-    copies::{Copied, placed},
+    copies::{Copied, Report, placed},
     file_error,
 };
-
-/// How far it is: a file's name, bytes that came in this call, its size. [`ControlFlow::Break`] stops in good order.
-pub type Report<'a> = &'a mut (dyn FnMut(&str, u64, u64) -> ControlFlow<()> + Send);
 
 /// What a grant says of encrypted files.
 struct Granted<'a> {

@@ -22,6 +22,7 @@ use tidegate_protocol::{
     frame::{Published, Reply, Request},
     grant::Action,
     limits,
+    listing::Reached,
     policy::Access,
     receipt::Party,
     revocations,
@@ -173,8 +174,8 @@ impl Provider {
     }
 
     /// What this owner tells everybody about its datasets.
-    pub fn own_listings(&self, sockets: &[String], relay: Option<&str>) -> Vec<Signed<Listing>> {
-        finding::own(&self.datasets, &self.identity, (sockets, relay))
+    pub fn own_listings(&self, reached: &Reached) -> Vec<Signed<Listing>> {
+        finding::own(&self.datasets, &self.identity, reached)
     }
 
     fn dataset(&self, id: &ContentHash) -> Result<&Dataset, Refusal> {
