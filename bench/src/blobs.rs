@@ -146,8 +146,8 @@ async fn bare_blobs(folder: &Path, path: &Path, turn: usize) -> anyhow::Result<f
     store.blobs().export(tag.hash, &target).await?;
     let seconds = start.elapsed().as_secs_f64();
     store.shutdown().await?;
+    // It shuts the store that it serves.
     router.shutdown().await?;
-    from.shutdown().await?;
     std::fs::remove_file(target)?;
     std::fs::remove_dir_all(folder.join(format!("bare to {turn}")))?;
     Ok(seconds)
