@@ -137,6 +137,15 @@ fn who_may_copy_has_it_from_mirrors_that_cannot_read_it_and_nobody_else_has() {
     let (grant, given) = (world.text("buyer.grant"), world.text("given"));
     world.ok("buyer", &["grant", "narrow", &grant, "--to", &held.keys["colleague"], "--action", "replicate", "--out", &given]);
     assert_eq!(held.fetch("colleague", "given", &both).unwrap().len(), 2);
+    let listing = world.text("only listing");
+    world.ok("buyer", &["grant", "narrow", &grant, "--to", &held.keys["colleague"], "--action", "list", "--out", &listing]);
+    let shown = world.ok("colleague", &["grant", "show", &listing, "--json"]);
+    let keys = |shown: &str| serde_json::from_str::<serde_json::Value>(shown).unwrap()["files_key"].clone();
+    assert_eq!(
+        keys(&shown),
+        keys(&world.ok("buyer", &["grant", "show", &grant, "--json"])),
+        "the keys went on to who may not copy"
+    );
     // Nobody else.
     for (who, grant, why) in [
         ("north", "north.grant", "without the keys"),
@@ -189,6 +198,16 @@ fn what_is_revoked_or_may_have_been_is_not_served() {
     // Another that holds; then nobody hears of the owner any more.
     held.grant("colleague", "replicate");
     held.fetch("colleague", "colleague.grant", &from).unwrap();
+    // A mirror that may hold it no more serves nobody.
+    held.grant("south", "mirror");
+    held.keep("south", &of_owner);
+    let south = world.mirror("south", &["--with", &of_owner]);
+    held.fetch("colleague", "colleague.grant", &[&south.address]).unwrap();
+    world.ok("owner", &["revoke", &world.text("south.grant")]);
+    until("the mirror's revocation", || {
+        held.fetch("colleague", "colleague.grant", &[&south.address])
+            .is_err_and(|said| said.contains("nothing of this population"))
+    });
     let report = world.audit(&of_owner);
     assert_eq!(report["findings"].as_array().map(Vec::len), Some(0), "{report}");
     assert!(report["copies"].as_u64() >= Some(2), "{report}");

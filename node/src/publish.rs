@@ -11,7 +11,7 @@ use tidegate_protocol::{
     ContentHash, Identity, Signed, grant, limits,
     listing::About,
     manifest::{DataFile, Layout, Manifest},
-    policy::{Policy, PolicyFile},
+    policy::{Access, Policy, PolicyFile},
     receipt::{Predicate, entry::Change},
 };
 
@@ -67,7 +67,7 @@ pub enum Progress {
 /// Who is told.
 pub type Report = Box<dyn FnMut(Progress) + Send>;
 
-/// Publishes a dataset version: its files stay where they are, `served` holds them by reference and nobody may fetch them yet.
+/// Publishes a dataset version: its files stay where they are. `served` holds by reference what may be copied; nobody may fetch it yet.
 ///
 /// # Errors
 /// [`NodeError`]; nothing is published then.
@@ -113,7 +113,9 @@ pub async fn publish(
         ));
     }
     let tables = dataset::tables(&what.files, &policy)?;
-    let described = import_tables(served, &tables, &mut report).await?;
+    // What nobody may copy need not be made ready to be served: its hash is all.
+    let copied = Some(served).filter(|_| policy.replicate == Access::Granted);
+    let described = import_tables(copied, &tables, &mut report).await?;
     let lineage = before.as_ref().map(|b| b.manifest.body().population);
     for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage) {
         if let Some(file) = described.iter().find(|f| other.manifest.body().files.iter().any(|o| o.hash == f.hash)) {
@@ -128,18 +130,18 @@ pub async fn publish(
     let (profile, mut report) = lay_out(home, &tables, &described, &policy, "clustered", report).await?;
     let derived = match profile.layout {
         Layout::AsPublished => vec![],
-        Layout::Clustered => import_all(served, &profile.compute, &mut report).await?,
+        Layout::Clustered => import_all(None, &profile.compute, &mut report).await?,
     };
     // Mock rows go through the same door: same columns, ordered by unit, so that a rehearsal runs as the job will.
     let (mut mock, mut mock_file) = (None, None);
     if !what.mock.is_empty() {
         let tables = dataset::tables(&what.mock, &policy)?;
-        let published = import_tables(served, &tables, &mut report).await?;
+        let published = import_tables(None, &tables, &mut report).await?;
         let (profile, mut report) = lay_out(home, &tables, &published, &policy, "mock", report).await?;
         let [file] = profile.compute.as_slice() else {
             return Err(NodeError::File("--mock: give one file, or a folder of files that are not ordered by unit".into()));
         };
-        mock_file = import_all(served, std::slice::from_ref(file), &mut report).await?.pop();
+        mock_file = import_all(Some(served), std::slice::from_ref(file), &mut report).await?.pop();
         mock = Some(file.clone());
     }
     let policy = Signed::sign(policy, identity)?;
@@ -199,7 +201,7 @@ fn changes(before: &dataset::Dataset, manifest: &Signed<Manifest>, policy: &Sign
     seen.into_iter().filter(|(changed, _)| *changed).map(|(_, change)| change).collect()
 }
 
-async fn import_tables(served: &Served, tables: &[TableFiles], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
+async fn import_tables(served: Option<&Served>, tables: &[TableFiles], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
     let mut described = Vec::new();
     for TableFiles { table, files } in tables {
         let of_table = import_all(served, files, report).await?;
@@ -208,7 +210,8 @@ async fn import_tables(served: &Served, tables: &[TableFiles], report: &mut Repo
     Ok(described)
 }
 
-async fn import_all(served: &Served, files: &[PathBuf], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
+/// Hashes files; where they are to be served, the store is made ready for that.
+async fn import_all(served: Option<&Served>, files: &[PathBuf], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
     let mut described = Vec::new();
     for path in files {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -217,7 +220,10 @@ async fn import_all(served: &Served, files: &[PathBuf], report: &mut Report) -> 
         }
         let total = std::fs::metadata(path).map_or(0, |m| m.len());
         let mut progress = |done| report(Progress::Hashing { file: name.clone(), done, total });
-        let (hash, bytes) = served.import(path, &mut progress).await?;
+        let (hash, bytes) = match served {
+            Some(served) => served.import(path, &mut progress).await?,
+            None => tokio::task::block_in_place(|| dataset::hash(path, &mut progress)).map_err(|e| file_error(path, e))?,
+        };
         described.push(DataFile { name, table: None, bytes, hash });
     }
     Ok(described)

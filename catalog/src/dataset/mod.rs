@@ -6,11 +6,13 @@
 use std::path::Path;
 
 mod cluster;
+mod hash;
 mod layout;
 pub mod pieces;
 mod read;
 mod record;
 
+pub use hash::hash;
 pub use layout::{OrderCheck, Phase, Profile, profile, schema};
 pub use read::{TableFiles, describe, expand, open, tables};
 pub use record::{Dataset, DatasetRecord, Stamp, load_all, save};

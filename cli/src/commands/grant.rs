@@ -174,9 +174,11 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
 
 fn narrow(home: &Home, args: &NarrowArgs) -> anyhow::Result<()> {
     let before = token(&args.grant)?;
+    // Who may not copy gets no keys either.
+    let copies = args.action.is_empty() || args.action.contains(&Action::Replicate);
     let narrowing = Narrowing {
         to: args.to,
-        files_key: args.to.map(|to| pass_on(&before, &home.identity()?, &to)).transpose()?.flatten(),
+        files_key: args.to.filter(|_| copies).map(|to| pass_on(&before, &home.identity()?, &to)).transpose()?.flatten(),
         actions: Some(args.action.clone()).filter(|actions| !actions.is_empty()),
         rho_ceiling: args.rho.map(rho).transpose()?,
         epsilon_ceiling: args.epsilon.map(epsilon).transpose()?,

@@ -45,7 +45,9 @@ impl std::str::FromStr for Owner {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(address) = text.parse::<Address>() {
-            return Ok(Self(address.peer, Some(address)));
+            // Of a key alone it is not known where its node is: it is not looked at.
+            let is_somewhere = !address.sockets.is_empty() || address.relay.is_some();
+            return Ok(Self(address.peer, Some(address).filter(|_| is_somewhere)));
         }
         let key = text.parse().ok().or_else(|| tidegate_catalog::note::owner_of_vkey(text).ok());
         key.map(|key| Self(key, None)).ok_or_else(|| "write an owner's key, verifier key or address".into())

@@ -36,6 +36,8 @@ const CHUNK: u64 = 1024;
 const PIECE: u64 = 4 << 20;
 /// How often in a row a peer may fail before it is asked for nothing more.
 const FAILURES: u32 = 2;
+/// How long a peer may send nothing.
+const STALL: Duration = Duration::from_secs(30);
 /// How long one waits that has nothing to ask for while others are under way: theirs may come back.
 const WAIT: Duration = Duration::from_millis(20);
 
@@ -217,7 +219,9 @@ async fn ask_for_parts(
             let mut items =
                 std::pin::pin!(store.remote().execute_get(connection.clone(), GetRequest::blob_ranges(hash, ranges)).stream());
             let mut came = 0;
-            while let Some(item) = items.next().await {
+            // Whoever sends nothing must not keep the part from the others.
+            let stalled = |_| NetError::Peer(format!("{source}: nothing came for {} s", STALL.as_secs()));
+            while let Some(item) = tokio::time::timeout(STALL, items.next()).await.map_err(stalled)? {
                 let (now, done) = match item {
                     GetProgressItem::Progress(bytes) => (bytes, false),
                     GetProgressItem::Done(stats) => (stats.payload_bytes_read, true),

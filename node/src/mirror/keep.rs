@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -152,7 +153,7 @@ impl Kept {
         &mut self,
         home: &Home,
         buyer: &Buyer,
-        report: &mut (dyn FnMut(&str, u64, u64) -> std::ops::ControlFlow<()> + Send),
+        report: &mut (dyn FnMut(&str, u64, u64) -> ControlFlow<()> + Send),
     ) -> Result<bool, NodeError> {
         let owner = self.owner()?;
         self.hear(lists::opened(buyer.revocations(&owner, owner.peer).await?, &owner.peer)?)?;
@@ -177,8 +178,17 @@ impl Kept {
                 continue;
             }
             let name = if i == 0 { "index".to_owned() } else { format!("file {i}") };
-            let mut progress = |done| report(&name, done, file.bytes);
-            buyer.copy(home.path(), &owner, &permission, file.hash, &target, &mut progress).await?;
+            // No more than was said, whatever its hash is of.
+            let mut more = false;
+            let mut progress = |done| {
+                more = done > file.bytes;
+                if more { ControlFlow::Break(()) } else { report(&name, done, file.bytes) }
+            };
+            let copied = buyer.copy(home.path(), &owner, &permission, file.hash, &target, &mut progress).await;
+            if more {
+                return Err(NodeError::Unverified(format!("{name} of the encrypted files has more bytes than its owner signed")));
+            }
+            copied?;
         }
         put(&self.folder.join("sealed.json"), &sealed.envelope().to_canonical()?)?;
         let before = self.sealed.replace(sealed);

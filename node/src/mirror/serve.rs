@@ -36,8 +36,16 @@ const COPY_TIME: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone)]
 pub struct MirrorNode {
     home: Home,
+    me: PeerId,
     served: Arc<Served>,
     kept: Arc<Mutex<BTreeMap<ContentHash, Kept>>>,
+}
+
+fn refused(why: NotGood) -> Refusal {
+    match why {
+        NotGood::Revoked => Refusal::new(Code::NotGranted, why.to_string()).at("grant"),
+        NotGood::Stale => Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another mirror, or later"),
+    }
 }
 
 impl MirrorNode {
@@ -46,7 +54,8 @@ impl MirrorNode {
     /// # Errors
     /// [`NodeError`].
     pub async fn open(home: Home, served: Arc<Served>) -> Result<Self, NodeError> {
-        let node = Self { home, served, kept: Arc::default() };
+        let me = home.identity()?.id();
+        let node = Self { home, me, served, kept: Arc::default() };
         node.look().await?;
         Ok(node)
     }
@@ -156,17 +165,23 @@ impl MirrorNode {
 
     /// What names a population's files, for one who may copy them or mirror them too.
     fn sealed(&self, peer: PeerId, population: ContentHash, token: &str, known: Option<ContentHash>) -> Result<Reply, Refusal> {
-        let kept = self.kept();
         let none = || Refusal::new(Code::NotFound, "nothing of this population is held here").at("population");
-        let one = kept.get(&population).ok_or_else(none)?;
+        let one = self.kept().get(&population).cloned().ok_or_else(none)?;
         let sealed = one.sealed.as_ref().ok_or_else(none)?;
         let now = SystemTime::now();
-        let may = |action| grant::authorize(token, &sealed.body().grant_key, peer, population, &Ask::of(action, now));
-        let authority = may(Action::Replicate).or_else(|_| may(Action::Mirror))?;
-        let good = one.list.as_ref().map_or(Err(NotGood::Stale), |list| list.body().good(&authority.ids, now));
-        good.map_err(|why| match why {
-            NotGood::Revoked => Refusal::new(Code::NotGranted, why.to_string()).at("grant"),
-            NotGood::Stale => Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another mirror, or later"),
+        let may = |token: &str, who, action| {
+            let authority = grant::authorize(token, &sealed.body().grant_key, who, population, &Ask::of(action, now))?;
+            let good = one.list.as_ref().map_or(Err(NotGood::Stale), |list| list.body().good(&authority.ids, now));
+            good.map(|()| authority).map_err(refused)
+        };
+        // Whoever may not hold it any more serves it no more.
+        may(&one.place.grant, self.me, Action::Mirror).map_err(|why| match why.code {
+            Code::Unavailable => why,
+            _ => none(),
+        })?;
+        let authority = may(token, peer, Action::Replicate).or_else(|why| match why.code {
+            Code::NotGranted => may(token, peer, Action::Mirror).map_err(|_| why),
+            _ => Err(why),
         })?;
         if known != Some(sealed.id()) {
             self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), COPY_TIME, &authority.ids);
