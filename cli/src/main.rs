@@ -5,6 +5,7 @@
 mod commands;
 mod place;
 mod show;
+mod stop;
 
 use std::path::PathBuf;
 

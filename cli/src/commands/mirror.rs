@@ -14,6 +14,7 @@ use tidegate_protocol::{ContentHash, Signed};
 use crate::{
     place::Place,
     show::{bytes_bar, report},
+    stop,
 };
 
 /// What to do.
@@ -115,11 +116,7 @@ async fn serve(home: Home, args: Serve) -> anyhow::Result<()> {
     if let Some(path) = args.address_file {
         std::fs::write(path, address.to_string())?;
     }
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        stopped = tokio::signal::ctrl_c() => stopped?,
-        _ = terminate.recv() => {}
-    }
+    stop::asked().await?;
     println!("shutting down");
     router.shutdown().await?;
     served.shutdown().await;

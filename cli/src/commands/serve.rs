@@ -11,6 +11,8 @@ use tidegate_node::{
 };
 use tidegate_protocol::listing::Reached;
 
+use crate::stop;
+
 /// Where to listen.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -104,11 +106,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     if let Some(path) = args.address_file {
         std::fs::write(path, address.to_string())?;
     }
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        stopped = tokio::signal::ctrl_c() => stopped?,
-        _ = terminate.recv() => {}
-    }
+    stop::asked().await?;
     println!("shutting down");
     router.shutdown().await?;
     served.shutdown().await;

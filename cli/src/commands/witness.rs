@@ -14,6 +14,8 @@ use tidegate_exchange::{
 use tidegate_node::{Address, buyer::Buyer, home::Home, witness::WitnessNode};
 use tidegate_protocol::PeerId;
 
+use crate::stop;
+
 /// For whom, and where to be asked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -89,13 +91,13 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
             }
         });
     }
-    let stop = CancellationToken::new();
+    let ended = CancellationToken::new();
     if let Some(http) = args.http {
         let listener = tokio::net::TcpListener::bind(http).await.with_context(|| format!("--http {http}"))?;
         places.push(format!("{}@http://{}", node.vkey(), listener.local_addr()?));
-        let (cosigner, stop) = (Arc::new(node.clone()) as Arc<dyn Cosigner>, stop.clone());
+        let (cosigner, ended) = (Arc::new(node.clone()) as Arc<dyn Cosigner>, ended.clone());
         tokio::spawn(async move {
-            if let Err(e) = serve_witness(listener, cosigner, stop).await {
+            if let Err(e) = serve_witness(listener, cosigner, ended).await {
                 eprintln!("error: {e}");
             }
         });
@@ -111,12 +113,8 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     if let Some(path) = args.address_file {
         std::fs::write(path, places.join("\n"))?;
     }
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        stopped = tokio::signal::ctrl_c() => stopped?,
-        _ = terminate.recv() => {}
-    }
-    stop.cancel();
+    stop::asked().await?;
+    ended.cancel();
     router.shutdown().await?;
     served.shutdown().await;
     Ok(())
