@@ -89,12 +89,13 @@ impl MirrorNode {
         for (hash, path) in one.files().collect::<Vec<_>>() {
             self.served.add(&path, hash).await?;
         }
-        let heard = self.kept().get(&one.population).and_then(|before| before.list.clone());
-        if let Some(list) = heard {
+        // Nothing is heard meanwhile.
+        let mut kept = self.kept();
+        if let Some(list) = kept.get(&one.population).and_then(|before| before.list.clone()) {
             one.hear(list)?;
         }
         self.enforce(&one);
-        self.kept().insert(one.population, one);
+        kept.insert(one.population, one);
         Ok(())
     }
 
@@ -185,6 +186,8 @@ impl MirrorNode {
         })?;
         if known != Some(sealed.id()) {
             self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), COPY_TIME, &authority.ids);
+            // A list that came meanwhile did not find it yet.
+            self.kept().get(&population).inspect(|one| self.enforce(one));
         }
         Ok(Reply::Sealed(Box::new(sealed.envelope().clone())))
     }
