@@ -8,7 +8,7 @@ use std::{
 use redb::{ReadableDatabase as _, ReadableTable, TableDefinition, WriteTransaction};
 use tidegate_protocol::{
     Revocations,
-    grant::{Action, Scope, within_hour},
+    grant::{Scope, within_hour},
     receipt::{JobFacts, Predicate},
 };
 
@@ -64,12 +64,6 @@ pub(super) fn may_begin(tx: &WriteTransaction, facts: &JobFacts) -> Result<bool,
     Ok(used(&tx.open_table(USES)?, id, time(start))? < most)
 }
 
-/// Whether files could be copied by a grant at `now` and later. Of a block that was narrowed, nobody can say.
-fn copies(scope: &Scope, now: SystemTime) -> bool {
-    let ends = scope.expires.parse::<jiff::Timestamp>().map(SystemTime::from);
-    scope.actions.iter().any(|action| matches!(action, Action::Mirror | Action::Replicate)) && ends.is_ok_and(|ends| ends > now)
-}
-
 fn start(facts: &JobFacts) -> Option<i64> {
     i64::try_from(facts.slot_start.parse::<jiff::Timestamp>().ok()?.as_nanosecond()).ok()
 }
@@ -122,8 +116,9 @@ impl Store {
         let mut over = BTreeSet::new();
         for item in revoked.iter()? {
             let id = item?.0.value().to_owned();
+            // Of a block that was narrowed, nobody can say.
             if let Some(scope) = grants.get(id.as_str())?
-                && !copies(&decode(scope.value())?, now)
+                && !decode::<Scope>(scope.value())?.copies_after(now)
             {
                 over.insert(id.clone());
             }

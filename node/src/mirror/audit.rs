@@ -6,7 +6,7 @@ use tidegate_catalog::{audit::open_entry, log::scan, note::Verifier};
 use tidegate_exchange::Address;
 use tidegate_protocol::{
     Revocations, Signed,
-    grant::{Action, Scope},
+    grant::Scope,
     receipt::Predicate,
     revocations::{digest, name},
 };
@@ -20,7 +20,7 @@ use crate::{NodeError, auditor::source, buyer::Buyer};
 pub fn against(buyer: &Buyer, log: &Address, list: &Signed<Revocations>) -> Result<Option<String>, NodeError> {
     let owner = list.signer();
     let (mut grants, mut revoked) = (BTreeMap::new(), BTreeSet::new());
-    let mut said: Option<(u64, BTreeSet<String>)> = None;
+    let mut said: Option<BTreeSet<String>> = None;
     scan(&Verifier::log(&owner), &mut source::peer(buyer, log), |_, entry| {
         match open_entry(entry, &owner).map(|statement| statement.predicate) {
             Ok(Predicate::Revocation { grant }) => drop(revoked.insert(grant)),
@@ -29,11 +29,11 @@ pub fn against(buyer: &Buyer, log: &Address, list: &Signed<Revocations>) -> Resu
         }
         // What the log had when the list was made.
         if revoked.len() as u64 == list.body().number && said.is_none() {
-            said = Some((list.body().number, revoked.clone()));
+            said = Some(revoked.clone());
         }
         Ok(())
     })?;
-    Ok(compare(list.body(), said.map(|(_, ids)| ids).as_ref(), &grants))
+    Ok(compare(list.body(), said.as_ref(), &grants))
 }
 
 fn compare(list: &Revocations, said: Option<&BTreeSet<String>>, grants: &BTreeMap<String, Scope>) -> Option<String> {
@@ -46,12 +46,8 @@ fn compare(list: &Revocations, said: Option<&BTreeSet<String>>, grants: &BTreeMa
     if digest(said.iter().map(String::as_str)) != list.digest {
         return Some(format!("the first {} revocations in the log are others", list.number));
     }
-    let over = |id: &String| {
-        grants.get(id).is_some_and(|scope| {
-            let copies = scope.actions.iter().any(|action| matches!(action, Action::Mirror | Action::Replicate));
-            !copies || time(&scope.expires) <= time(&list.issued)
-        })
-    };
+    let Ok(issued) = list.issued.parse::<jiff::Timestamp>() else { return Some("it does not say when it was signed".into()) };
+    let over = |id: &String| grants.get(id).is_some_and(|scope| !scope.copies_after(issued.into()));
     let missing = said.iter().find(|id| !over(id) && !list.revoked.contains(&name(id)));
     if let Some(id) = missing {
         return Some(format!("it leaves out {}…, by which something could be copied", id.get(..16).unwrap_or(id)));
@@ -60,15 +56,11 @@ fn compare(list: &Revocations, said: Option<&BTreeSet<String>>, grants: &BTreeMa
     list.revoked.difference(&names).next().map(|name| format!("it has {name}, which the log does not revoke"))
 }
 
-fn time(text: &str) -> Option<jiff::Timestamp> {
-    text.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use tidegate_protocol::{MicroRho, cost::MicroEpsilon};
+    use tidegate_protocol::{MicroRho, cost::MicroEpsilon, grant::Action};
 
     use super::*;
 

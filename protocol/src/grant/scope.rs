@@ -168,6 +168,13 @@ pub fn within_hour(starts: impl Iterator<Item = SystemTime>, start: SystemTime) 
 }
 
 impl Scope {
+    /// Whether files, encrypted or not, could be copied by it after `now`.
+    pub fn copies_after(&self, now: SystemTime) -> bool {
+        let ends = self.expires.parse::<jiff::Timestamp>().map(SystemTime::from);
+        let copies = self.actions.iter().any(|action| matches!(action, Action::Mirror | Action::Replicate));
+        copies && ends.is_ok_and(|ends| ends > now)
+    }
+
     /// Whether it lets this happen. Who asks, and of which population, is for the caller to say.
     ///
     /// # Errors
