@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Models on an NVIDIA GPU: builds, compares numbers with the processor's, and times the runner against ONNX Runtime with IoBinding, and PyTorch where it is.
+# Models on an NVIDIA GPU: builds, compares numbers with the processor's, times the runner against ONNX Runtime with IoBinding, and PyTorch where it is, and runs a job from Parquet to receipt.
 # Without a GPU it says so and ends well; REQUIRE_GPU=1 makes that a failure. The runtime for GPUs: scripts/fetch_ort.py --cuda, or TIDEGATE_ORT_CUDA_DYLIB;
 # CUDA's own libraries where the system's linker finds them, or TIDEGATE_CUDA_LIBRARIES, or those that PyTorch brings.
 set -euo pipefail
@@ -19,7 +19,8 @@ if [ -z "${TIDEGATE_CUDA_LIBRARIES:-}" ]; then
   libraries=$("$python" -c 'import glob, sysconfig; print(":".join(sorted(glob.glob(sysconfig.get_path("purelib") + "/nvidia/*/lib"))))' 2>/dev/null || true)
   if [ -n "$libraries" ]; then export TIDEGATE_CUDA_LIBRARIES=$libraries; fi
 fi
-if command -v cargo >/dev/null; then cargo build --release --locked --workspace --bin tidegate-gpu; fi
+if command -v cargo >/dev/null; then cargo build --release --locked --workspace --bin tidegate-gpu --bin tidegate; fi
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null || true
 target/release/tidegate-gpu
 "$python" bench/gpu_torch.py || echo "PyTorch: not measured"
+"$python" bench/gpu_job.py target/release/tidegate

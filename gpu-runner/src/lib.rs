@@ -17,7 +17,6 @@
 #[cfg(test)]
 extern crate self as tidegate_gpu_runner;
 
-mod bound;
 pub mod client;
 pub mod device;
 pub mod layout;

@@ -79,7 +79,7 @@ impl Runtime {
         let (queue, to) = (Queue::default(), Mutex::new(to));
         let standing = match model.cuda {
             None => enter(Who::Runner, &walls).map_err(failed)?,
-            Some(_) => match self.enter_with_device(&walls, &model) {
+            Some(_) => match self.enter_with_device(&walls, &model, &shared) {
                 Ok(standing) => standing,
                 Err(e) => return answer(&to, &Loaded::Refused(e.0)),
             },
@@ -119,11 +119,12 @@ impl Runtime {
 
 impl Runtime {
     /// Makes the device ready between the walls that can stand before and those that can after.
-    fn enter_with_device(&self, walls: &Walls, model: &Model) -> Result<Standing, InferenceFailed> {
+    fn enter_with_device(&self, walls: &Walls, model: &Model, shared: &Shared) -> Result<Standing, InferenceFailed> {
         let walls = Walls { memory_bytes: walls.memory_bytes.saturating_add(DEVICE_MEMORY), ..*walls };
         let before = device::prepare(&walls, &libraries()).map_err(failed)?;
         // The device and the libraries for it are made ready by a model of our own.
         warm_up(&self.environment, model.cuda)?;
+        shared.pin();
         let standing = Standing { calls: device::close(), ..before };
         // The list of calls lets files be opened, which landlock alone then holds back.
         if model.unwalled || (standing.calls && standing.landlock) {

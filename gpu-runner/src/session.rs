@@ -3,7 +3,6 @@
 use ort::{
     environment::Environment,
     ep::{self, ArenaExtendStrategy, cuda::ConvAlgorithmSearch},
-    memory::AllocationDevice,
     session::{
         Session, SessionInputValue,
         builder::{GraphOptimizationLevel, SessionBuilder},
@@ -13,7 +12,6 @@ use ort::{
 
 use crate::{
     InferenceFailed,
-    bound::Bound,
     failed,
     layout::Layout,
     shared::Shared,
@@ -30,8 +28,6 @@ const WARM_UP: &[u8] = b"\x08\x08\x3a\x2c\
 
 pub(crate) struct Scorer<'a> {
     session: Session,
-    /// What a device copies rows from, and the last runs' tensors there; on the processor they are read where they lie.
-    device: Option<(AllocationDevice<'static>, Option<Bound>)>,
     model: &'a Model,
     layout: &'a Layout,
     memory: &'a Shared,
@@ -53,8 +49,7 @@ impl<'a> Scorer<'a> {
         if !session.outputs().iter().any(|o| o.name() == model.output) {
             return Err(failed("the model has no output of that name"));
         }
-        let device = model.cuda.is_some().then_some((AllocationDevice::CUDA_PINNED, None));
-        let mut scorer = Self { session, device, model, layout, memory };
+        let mut scorer = Self { session, model, layout, memory };
         // Over nothing but zeros: whatever the runtime does not do of a model it says now, and what is made ready once is ready.
         let rows = if model.batched { model.rows as usize } else { 1 };
         let wanted = if model.by_row { rows } else { 1 } * model.numbers as usize;
@@ -76,25 +71,12 @@ impl<'a> Scorer<'a> {
     }
 
     fn run(&mut self, slot: usize, row: usize, rows: usize, out: usize, wanted: usize) -> Result<(), InferenceFailed> {
-        let Self { session, device, model, layout, memory } = self;
-        let at = |i: usize| layout.row(slot, i, row);
-        let outputs = match device {
-            None => {
-                let input = |(i, input): (usize, &'a Input)| Ok((input.name.as_str(), tensor(input, rows, memory, at(i))?));
-                let inputs = model.inputs.iter().enumerate().map(input).collect::<Result<Vec<_>, InferenceFailed>>()?;
-                session.run(inputs).map_err(failed)?
-            }
-            Some((device, bound)) => {
-                let bound = match bound {
-                    Some(bound) if bound.is_for(rows) => bound,
-                    other => other.insert(Bound::new(session, model, rows, device)?),
-                };
-                for (i, input) in model.inputs.iter().enumerate() {
-                    bound.fill(i, input, memory, at(i))?;
-                }
-                bound.run(session)?
-            }
-        };
+        let Self { session, model, layout, memory } = self;
+        let input =
+            |(i, input): (usize, &'a Input)| Ok((input.name.as_str(), tensor(input, rows, memory, layout.row(slot, i, row))?));
+        let inputs = model.inputs.iter().enumerate().map(input).collect::<Result<Vec<_>, InferenceFailed>>()?;
+        // Read where they lie, by a device too: its copy is the runtime's, in the order of the session's own stream.
+        let outputs = session.run(inputs).map_err(failed)?;
         let output = outputs.get(model.output.as_str()).ok_or_else(|| failed("no such output"))?;
         if let Ok((_, data)) = output.try_extract_tensor::<f32>() {
             return keep(memory, out, wanted, data);

@@ -6,6 +6,7 @@
 
 use std::{fs::File, ptr::NonNull};
 
+use libloading::os::unix::{Library, RTLD_NOW};
 use rustix::{
     fs::{SealFlags, fcntl_add_seals, fstat, ftruncate},
     mm::{MapFlags, ProtFlags, mmap, munmap},
@@ -109,6 +110,21 @@ impl Shared {
         assert!(bytes.iter().all(|b| *b <= 1), "no truth values");
         // SAFETY: each byte is 0 or 1, as just checked, and stays so while the slot is run.
         unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), many) }
+    }
+
+    /// Has the device's driver keep the pages where they are (page-locked), so that the device copies from and to them by itself, beside its other work.
+    /// For a thread in which the driver is at work. Whether it does: where not, everything is as before, and slower.
+    pub(crate) fn pin(&self) -> bool {
+        // int cuMemHostRegister_v2(void *p, size_t bytes, unsigned flags), CUDA driver API, 6.13 Memory Management.
+        type Register = unsafe extern "C" fn(*mut std::ffi::c_void, usize, std::ffi::c_uint) -> std::ffi::c_int;
+        const PORTABLE: std::ffi::c_uint = 1;
+        // SAFETY: nothing is loaded that is not there already; the call has this signature; the mapping lives as long as this process serves, and the driver lets go of it at the end.
+        unsafe {
+            Library::open(Some("libcuda.so.1"), RTLD_NOW | libc::RTLD_NOLOAD).is_ok_and(|driver| {
+                let register = driver.get::<Register>(b"cuMemHostRegister_v2");
+                register.is_ok_and(|register| register(self.start.as_ptr().cast(), self.bytes, PORTABLE) == 0)
+            })
+        }
     }
 }
 

@@ -35,6 +35,9 @@ const READ: [(&str, &str); 16] = [
     ("/sys/devices", "where devices and processors are"),
 ];
 
+/// Where its threads' names are written: the driver names those that it starts, and gives up where it cannot. The rest of what lies there concerns this process alone.
+const THREADS: &str = "/proc/self/task";
+
 /// Device files that may be used, with the prefix that those of all GPUs share.
 const DEVICES: [(&str, &str); 5] = [
     ("/dev/nvidia", "the driver, its memory manager, GPUs"),
@@ -111,13 +114,14 @@ fn beginning(prefix: &str) -> Vec<PathBuf> {
 fn landlock_but(libraries: &[PathBuf]) -> bool {
     let read = AccessFs::from_read(ABI::V5);
     let used = read | AccessFs::WriteFile | AccessFs::IoctlDev;
+    let named = present(THREADS.into(), read | AccessFs::WriteFile | AccessFs::Truncate);
     let read =
         READ.iter().map(|(path, _)| PathBuf::from(path)).chain(libraries.iter().cloned()).filter_map(|path| present(path, read));
     let used = DEVICES.iter().flat_map(|(prefix, _)| beginning(prefix)).filter_map(|path| present(path, used));
     let restrict = || -> Result<_, landlock::RulesetError> {
         let handled =
             Ruleset::default().handle_access(AccessFs::from_all(ABI::V5))?.handle_access(AccessNet::from_all(ABI::V5))?;
-        handled.create()?.add_rules(read.chain(used).map(Ok::<_, landlock::RulesetError>))?.restrict_self()
+        handled.create()?.add_rules(read.chain(named).chain(used).map(Ok::<_, landlock::RulesetError>))?.restrict_self()
     };
     restrict().is_ok_and(|status| status.ruleset != RulesetStatus::NotEnforced)
 }

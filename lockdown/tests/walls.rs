@@ -147,6 +147,7 @@ fn behind_the_walls_around_a_device_there_are_libraries_and_no_more() {
         ("make a file", "failed: Permission denied"),
         ("list a folder", "failed: Permission denied"),
         ("open what it was given", "done"),
+        ("name a thread", "done"),
         ("remove a file", "failed: Operation not permitted"),
         ("connect", "failed: Operation not permitted"),
         ("make a pair of sockets", "failed: Operation not permitted"),

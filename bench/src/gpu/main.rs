@@ -109,6 +109,8 @@ impl Case {
             }
             let slot = client.wait()?;
             client.read(slot, &mut numbers);
+            // The same rows again: the same numbers, to the last bit.
+            anyhow::ensure!(numbers == first, "{}: other numbers of the same rows", self.name);
             free.push(slot);
             done += 1;
         }

@@ -131,6 +131,10 @@ fn main() {
         "be a thread that was there before" => early.expect("there is one"),
         "make memory that is code" => try_code(),
         "open a library" => File::open(std::fs::read_link("/proc/self/exe").unwrap_or_default()).map(|_| ()),
+        "name a thread" => {
+            let name = format!("/proc/self/task/{}/comm", rustix::thread::gettid().as_raw_nonzero());
+            File::create(name).and_then(|mut name| name.write_all(b"cuda"))
+        }
         "open what it was given" => File::open(path("held")).map(|_| ()),
         "everything that is not listed" => {
             let listed = |number: &i64| rules(who).any(|call| call.number == *number) || *number == libc::SYS_clone3;
