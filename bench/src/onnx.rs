@@ -111,7 +111,7 @@ fn starts(tidegate: &Path) -> anyhow::Result<()> {
     let workers = Workers::of(tidegate.to_owned());
     let mut warm = f64::INFINITY;
     for _ in 0..5 {
-        workers.refill_runners();
+        workers.refill_runners(Place::Cpu);
         std::thread::sleep(Duration::from_millis(500));
         warm = warm.min(best(1, || Ok(workers.infer(&model)?))?);
     }

@@ -109,6 +109,9 @@ enum Command {
     Runner {
         /// ONNX Runtime's shared library.
         library: PathBuf,
+        /// For models on the GPU that it sees.
+        #[arg(long)]
+        device: bool,
     },
 }
 
@@ -117,7 +120,7 @@ fn main() -> std::process::ExitCode {
     // The worker holds rows: it gets neither a runtime, nor logging, nor a home.
     let inside = match &cli.command {
         Command::Worker => Some(tidegate_node::worker::main()),
-        Command::Runner { library } => Some(tidegate_node::worker::runner_main(library)),
+        Command::Runner { library, device } => Some(tidegate_node::worker::runner_main(library, *device)),
         _ => None,
     };
     if let Some(outcome) = inside {

@@ -17,13 +17,15 @@ use crate::{
     library::{QUIET, is_quiet, version},
     session::{Scorer, warm_up},
     shared::Shared,
-    wire::{Loaded, Model, number, read, write},
+    wire::{Cuda, Loaded, Model, number, read, write},
 };
 
 /// Private memory of the runner in bytes, beside what its sessions take.
 const MEMORY: u64 = 1 << 30;
 /// Host memory that a device's driver and libraries take, in bytes.
 pub const DEVICE_MEMORY: u64 = 16 << 30;
+/// Of a device's own memory, what making it ready may take, in bytes.
+const WARM_UP_MEMORY: u64 = 256 << 20;
 /// Processor seconds of a runner.
 const CPU_SECONDS: u64 = 3600;
 /// Most threads.
@@ -41,6 +43,8 @@ pub struct Runtime {
     environment: Environment,
     /// Its name, version and build.
     version: String,
+    /// Of a device that is ready: the walls that stand so far, or why it is not.
+    device: Option<Result<Standing, InferenceFailed>>,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -50,17 +54,18 @@ impl std::fmt::Debug for Runtime {
 }
 
 impl Runtime {
-    /// Loads the library.
+    /// Loads the library, and for a `device` raises the walls that can stand before it is made ready, and makes it ready. Takes a while, and can be done before there is a task.
     ///
     /// # Errors
     /// [`InferenceFailed`] where it cannot be, or would report to its makers.
-    pub fn load(library: &Path) -> Result<Self, InferenceFailed> {
+    pub fn load(library: &Path, device: bool) -> Result<Self, InferenceFailed> {
         if !is_quiet() {
             return Err(failed(format!("start it with {}={}: the runtime must not report to anybody", QUIET.0, QUIET.1)));
         }
         let environment = ort::init_from(library).map_err(failed)?.with_telemetry(false).build().map_err(failed)?;
         warm_up(&environment, None)?;
-        Ok(Self { environment, version: version(library) })
+        let device = device.then(|| ready(&environment));
+        Ok(Self { environment, version: version(library), device })
     }
 
     /// Serves one model over `from` and `to`, with rows in `memory`. Returns when `from` ends.
@@ -73,16 +78,23 @@ impl Runtime {
         let layout = Layout::of(&model);
         let shared = Shared::open(memory, layout.bytes())?;
         let threads = model.threads.clamp(1, THREADS);
-        let memory_bytes = private_memory(model.working, model.bytes.len() as u64, threads);
-        // The runtime is loaded and has its threads: from here on nothing can be opened, also not by the model.
-        let walls = Walls { memory_bytes, cpu_seconds: CPU_SECONDS, file_bytes: 0 };
         let (queue, to) = (Queue::default(), Mutex::new(to));
-        let standing = match model.cuda {
-            None => enter(Who::Runner, &walls).map_err(failed)?,
-            Some(_) => match self.enter_with_device(&walls, &model, &shared) {
-                Ok(standing) => standing,
-                Err(e) => return answer(&to, &Loaded::Refused(e.0)),
-            },
+        // The runtime is loaded and has its threads: from here on nothing can be opened, also not by the model.
+        let standing = match (model.cuda, &self.device) {
+            (None, None) => {
+                let memory_bytes = private_memory(model.working, model.bytes.len() as u64, threads);
+                enter(Who::Runner, &Walls { memory_bytes, cpu_seconds: CPU_SECONDS, file_bytes: 0 }).map_err(failed)
+            }
+            (Some(_), Some(Ok(before))) => {
+                shared.pin();
+                close(before, model.unwalled)
+            }
+            (Some(_), Some(Err(e))) => Err(failed(e)),
+            _ => Err(failed("it was started for a model in another place")),
+        };
+        let standing = match standing {
+            Ok(standing) => standing,
+            Err(e) => return answer(&to, &Loaded::Refused(e.0)),
         };
         let (loaded, all_loaded) = channel();
         std::thread::scope(|scope| {
@@ -117,21 +129,22 @@ impl Runtime {
     }
 }
 
-impl Runtime {
-    /// Makes the device ready between the walls that can stand before and those that can after.
-    fn enter_with_device(&self, walls: &Walls, model: &Model, shared: &Shared) -> Result<Standing, InferenceFailed> {
-        let walls = Walls { memory_bytes: walls.memory_bytes.saturating_add(DEVICE_MEMORY), ..*walls };
-        let before = device::prepare(&walls, &libraries()).map_err(failed)?;
-        // The device and the libraries for it are made ready by a model of our own.
-        warm_up(&self.environment, model.cuda)?;
-        shared.pin();
-        let standing = Standing { calls: device::close(), ..before };
-        // The list of calls lets files be opened, which landlock alone then holds back.
-        if model.unwalled || (standing.calls && standing.landlock) {
-            return Ok(standing);
-        }
-        Err(failed("not all walls around a GPU stand on the owner's machine"))
+/// Makes the device ready, behind the walls that can stand before: it and the libraries for it, by a model of our own.
+fn ready(environment: &Environment) -> Result<Standing, InferenceFailed> {
+    let walls = Walls { memory_bytes: DEVICE_MEMORY + MEMORY, cpu_seconds: CPU_SECONDS, file_bytes: 0 };
+    let before = device::prepare(&walls, &libraries()).map_err(failed)?;
+    warm_up(environment, Some(Cuda { memory: WARM_UP_MEMORY, tf32: false }))?;
+    Ok(before)
+}
+
+/// Raises the last wall around a device that is ready, with whatever is held by now.
+fn close(before: &Standing, unwalled: bool) -> Result<Standing, InferenceFailed> {
+    let standing = Standing { calls: device::close(), ..*before };
+    // The list of calls lets files be opened, which landlock alone then holds back.
+    if unwalled || (standing.calls && standing.landlock) {
+        return Ok(standing);
     }
+    Err(failed("not all walls around a GPU stand on the owner's machine"))
 }
 
 /// Folders of the runtime for a device and of its libraries: those that this process was started with.

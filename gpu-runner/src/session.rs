@@ -11,8 +11,7 @@ use ort::{
 };
 
 use crate::{
-    InferenceFailed,
-    failed,
+    InferenceFailed, failed,
     layout::Layout,
     shared::Shared,
     wire::{Cuda, Input, Model},

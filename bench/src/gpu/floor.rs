@@ -25,6 +25,12 @@ pub(super) fn of(me: &Path, name: &str) -> anyhow::Result<f64> {
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
+/// A batch, as its tensor has it.
+enum Rows {
+    Numbers(Vec<f32>),
+    Words(Vec<i64>),
+}
+
 /// Runs all rows of a case and prints the seconds.
 pub(super) fn run(case: Case) -> anyhow::Result<()> {
     let library = library::find_cuda().context("the runtime for GPUs")?;
@@ -33,6 +39,12 @@ pub(super) fn run(case: Case) -> anyhow::Result<()> {
     let kind = if case.input.elem == 7 { TensorElementType::Int64 } else { TensorElementType::Float32 };
     let shape: Vec<usize> = std::iter::once(case.batch).chain(case.input.row.iter().map(|n| *n as usize)).collect();
     let batch = case.batch();
+    let rows = match kind {
+        TensorElementType::Int64 => {
+            Rows::Words(batch.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap_or_default())).collect())
+        }
+        _ => Rows::Numbers(batch.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap_or_default())).collect()),
+    };
     let host = |kind| MemoryInfo::new(AllocationDevice::CUDA_PINNED, 0, AllocatorType::Device, kind);
     let work = |runs: &Mutex<usize>, ready: &std::sync::Barrier| -> anyhow::Result<f64> {
         let provider = ep::CUDA::default().with_tf32(false).build().error_on_failure();
@@ -47,19 +59,9 @@ pub(super) fn run(case: Case) -> anyhow::Result<()> {
         let mut binding = session.create_binding()?;
         let output = host(MemoryType::CPUOutput)?;
         let mut run = || -> anyhow::Result<f32> {
-            match kind {
-                TensorElementType::Int64 => {
-                    let (_, into) = input.try_extract_tensor_mut::<i64>()?;
-                    into.iter_mut()
-                        .zip(batch.chunks_exact(8))
-                        .for_each(|(v, b)| *v = i64::from_le_bytes(b.try_into().unwrap_or_default()));
-                }
-                _ => {
-                    let (_, into) = input.try_extract_tensor_mut::<f32>()?;
-                    into.iter_mut()
-                        .zip(batch.chunks_exact(4))
-                        .for_each(|(v, b)| *v = f32::from_le_bytes(b.try_into().unwrap_or_default()));
-                }
+            match &rows {
+                Rows::Words(rows) => input.try_extract_tensor_mut::<i64>()?.1.copy_from_slice(rows),
+                Rows::Numbers(rows) => input.try_extract_tensor_mut::<f32>()?.1.copy_from_slice(rows),
             }
             // To bind is to copy; what is bound for the output takes one run.
             binding.bind_input("x", &input)?;

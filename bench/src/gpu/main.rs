@@ -8,7 +8,11 @@ mod floor;
 #[path = "../networks.rs"]
 mod networks;
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    sync::{Mutex, Once},
+    time::Instant,
+};
 
 use anyhow::Context as _;
 use tidegate_fixtures::models::weights;
@@ -18,6 +22,8 @@ use tidegate_node::worker::{Workers, runner_main, usable_gpus};
 /// Largest relative difference ‖a − b‖ / ‖b‖ from the processor's numbers, in float32 and with products in TensorFloat-32.
 const NEAR: f64 = 1e-4;
 const NEAR_TF32: f64 = 1e-2;
+/// Turns of each case, of which the best counts.
+const TURNS: usize = 3;
 
 pub(crate) struct Case {
     name: &'static str,
@@ -36,7 +42,7 @@ fn cases() -> Vec<Case> {
     let case = |name, onnx, (input, numbers), (batch, rows)| Case { name, onnx, output: "y", input, numbers, batch, rows };
     let words = || input(7, 8, &[128]);
     let mut cases = vec![
-        Case { output: "y2", ..case("MLP 8-64-64-1", networks::mlp().bytes(), (features(), 1), (1 << 14, 1 << 22)) },
+        Case { output: "y2", ..case("MLP 8-64-64-1", networks::mlp().bytes(), (features(), 1), (1 << 14, 1 << 24)) },
         case("100 trees of depth 6", networks::trees().bytes(), (features(), 1), (1 << 14, 1 << 20)),
         case("ResNet-18's layers", networks::resnet().bytes(), (input(1, 4, &[3, 224, 224]), 10), (16, 2048)),
         case("6-layer encoder", networks::encoder().bytes(), (words(), 384), (64, 8192)),
@@ -62,7 +68,7 @@ impl Case {
             working: 1 << 30,
             threads,
             cuda,
-            // What stands is printed.
+            // What stands is printed, once.
             unwalled: true,
         })
     }
@@ -80,40 +86,58 @@ impl Case {
     /// All rows through a runner: seconds, and what came of the first batch.
     fn through(&self, workers: &Workers, model: &Model) -> anyhow::Result<(f64, Vec<f32>)> {
         let (_runner, client) = workers.infer(model)?;
+        static WALLS: Once = Once::new();
+        if model.cuda.is_some() {
+            WALLS.call_once(|| eprintln!("{}, {:?}", client.runtime(), client.walls()));
+        }
         let (batch, width) = (self.batch(), self.input.bytes());
         let fill = |slot: usize| {
             batch.chunks_exact(width).enumerate().for_each(|(row, bytes)| {
                 client.write_row(0, (slot * self.batch + row) as u32, bytes);
             });
         };
-        let slots = client.slots().min(8);
-        let (mut first, mut numbers) = (vec![], vec![]);
+        let mut first = vec![];
         // Once for everything to be where it will be.
         fill(0);
-        if model.cuda.is_some() {
-            eprintln!("{}: {}, {:?}", self.name, client.runtime(), client.walls());
-        }
         client.submit(0, &[self.batch as u32])?;
         client.read(client.wait()?, &mut first);
-        let start = Instant::now();
         let all = self.rows / self.batch;
-        let (mut sent, mut done) = (0, 0);
-        let mut free: Vec<usize> = (0..slots).collect();
-        while done < all {
-            while sent < all
-                && let Some(slot) = free.pop()
-            {
-                fill(slot);
-                client.submit(slot, &[self.batch as u32])?;
-                sent += 1;
+        // What is free, what is still to send, what is still to come back.
+        let state = Mutex::new(((0..client.slots().min(8)).collect::<Vec<_>>(), all, all));
+        let work = || -> anyhow::Result<()> {
+            let mut numbers = vec![];
+            loop {
+                let slot = {
+                    let (free, to_send, to_come) = &mut *state.lock().map_err(|_| anyhow::anyhow!("a thread died"))?;
+                    match free.pop_if(|_| *to_send > 0) {
+                        Some(slot) => {
+                            *to_send -= 1;
+                            Some(slot)
+                        }
+                        None if *to_come == 0 => return Ok(()),
+                        None => {
+                            *to_come -= 1;
+                            None
+                        }
+                    }
+                };
+                if let Some(slot) = slot {
+                    fill(slot);
+                    client.submit(slot, &[self.batch as u32])?;
+                    continue;
+                }
+                let slot = client.wait()?;
+                client.read(slot, &mut numbers);
+                // The same rows again: the same numbers, to the last bit.
+                anyhow::ensure!(numbers == first, "{}: other numbers of the same rows", self.name);
+                state.lock().map_err(|_| anyhow::anyhow!("a thread died"))?.0.push(slot);
             }
-            let slot = client.wait()?;
-            client.read(slot, &mut numbers);
-            // The same rows again: the same numbers, to the last bit.
-            anyhow::ensure!(numbers == first, "{}: other numbers of the same rows", self.name);
-            free.push(slot);
-            done += 1;
-        }
+        };
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            let threads = [0, 1].map(|_| scope.spawn(work));
+            threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread died")).flatten())
+        })?;
         Ok((start.elapsed().as_secs_f64(), first))
     }
 }
@@ -128,7 +152,7 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["runner", library] => return Ok(runner_main(Path::new(library))?),
+        ["runner", library, ref device @ ..] => return Ok(runner_main(Path::new(library), !device.is_empty())?),
         ["floor", name] => return floor::run(cases().into_iter().find(|case| case.name == name).context("a case")?),
         _ => {}
     }
@@ -160,10 +184,23 @@ fn main() -> anyhow::Result<()> {
         let rate = |rows: usize, seconds: f64| format!("{:.0}", rows as f64 / seconds);
         let mut line = format!("| {} | {} | {} |", case.name, case.batch, rate(few.rows, seconds));
         if !gpus.is_empty() {
-            let on = |tf32: bool| case.through(&Workers::of(me.clone()), &case.model(Some(Cuda { memory: 16 << 30, tf32 }), 2)?);
+            let turn =
+                |tf32: bool| case.through(&Workers::of(me.clone()), &case.model(Some(Cuda { memory: 16 << 30, tf32 }), 2)?);
+            // The best of some turns: the first run on a machine finds nothing ready.
+            let on = |tf32: bool| -> anyhow::Result<_> {
+                let (mut best, numbers) = turn(tf32)?;
+                for _ in 1..TURNS {
+                    let (seconds, again) = turn(tf32)?;
+                    anyhow::ensure!(again == numbers, "{}: another runner has other numbers of the same rows", case.name);
+                    best = best.min(seconds);
+                }
+                Ok((best, numbers))
+            };
             match (on(false), on(true)) {
                 (Ok((ours, numbers)), Ok((rough, rounded))) => {
-                    let floor = floor::of(&me, case.name)?;
+                    let floor = (0..TURNS)
+                        .map(|_| floor::of(&me, case.name))
+                        .try_fold(f64::INFINITY, |best, one| one.map(|one| best.min(one)))?;
                     let (away, away_tf32) = (distance(&numbers, &wanted), distance(&rounded, &wanted));
                     let rates = [ours, floor].map(|seconds| rate(case.rows, seconds)).join(" | ");
                     let ratio = floor / ours;

@@ -174,9 +174,9 @@ impl Workers {
         }
         // Held until the answer is in; its pipes end when the worker does.
         let mut _runner = None;
-        if let Some(Runner { child, held: theirs }) = runner {
+        if let Some(Runner { child, held: theirs, place }) = runner {
             held.extend(theirs);
-            _runner = Some((child, Next(self)));
+            _runner = Some((child, Next(self, place)));
         }
         let (mut child, socket) = self.take()?.parts();
         let mut stdout = child.stdout.take();
@@ -208,11 +208,11 @@ impl Workers {
 }
 
 /// Has the next runner started when a job is done with its own.
-struct Next<'a>(&'a Workers);
+struct Next<'a>(&'a Workers, Place);
 
 impl Drop for Next<'_> {
     fn drop(&mut self) {
-        self.0.refill_runners();
+        self.0.refill_runners(self.1);
     }
 }
 
@@ -220,6 +220,7 @@ impl Drop for Next<'_> {
 pub(super) struct Runner {
     pub(super) child: tokio::process::Child,
     pub(super) held: [OwnedFd; 3],
+    pub(super) place: Place,
 }
 
 impl Runner {
@@ -232,7 +233,7 @@ impl Runner {
         let memory = rustix::fs::memfd_create("rows", flags).map_err(not_started)?;
         let theirs = memory.try_clone().map_err(not_started)?;
         hand(&socket, vec![runner_in.into(), runner_out.into(), theirs])?;
-        Ok(Self { child, held: [to.into(), from.into(), memory] })
+        Ok(Self { child, held: [to.into(), from.into(), memory], place })
     }
 }
 

@@ -76,7 +76,7 @@ impl Workers {
     /// [`WorkerFailed`] where there is none, or it does not load the model.
     pub fn infer(&self, model: &Model) -> Result<(impl Sized + use<>, Client<File, File>), WorkerFailed> {
         let place = if model.cuda.is_some() { Place::Cuda { index: 0, tf32: false } } else { Place::Cpu };
-        let super::call::Runner { child, held } = super::call::Runner::take(self, place)?;
+        let super::call::Runner { child, held, .. } = super::call::Runner::take(self, place)?;
         let [to, from, memory] = held.map(File::from);
         let remote = Runner { to, from, memory }.load_as(model).map_err(failed)?;
         Ok((child, remote.0))
@@ -138,12 +138,12 @@ impl Inference for Remote {
     }
 }
 
-/// The runner's side: loads the runtime, then waits for what it may hold. Called by the hidden `runner` command.
+/// The runner's side: loads the runtime, makes a `device` ready, then waits for what it may hold. Called by the hidden `runner` command.
 ///
 /// # Errors
 /// [`WorkerFailed`] when the library cannot be loaded or the pipes break.
-pub fn runner_main(library: &Path) -> Result<(), WorkerFailed> {
-    let runtime = Runtime::load(library).map_err(failed)?;
+pub fn runner_main(library: &Path, device: bool) -> Result<(), WorkerFailed> {
+    let runtime = Runtime::load(library, device).map_err(failed)?;
     apart();
     let Some(held) = receive(std::io::stdin().as_fd())? else { return Ok(()) };
     let held: Result<[OwnedFd; 3], _> = held.try_into();

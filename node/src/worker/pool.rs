@@ -4,6 +4,7 @@
 //! then the [`Order`](super::Order), to the end. It serves one task and ends.
 
 use std::{
+    collections::BTreeMap,
     io::{IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::{
@@ -18,10 +19,7 @@ use std::{
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
-use tidegate_gpu_runner::{
-    device::{self, Gpu},
-    library,
-};
+use tidegate_gpu_runner::{device, library};
 use tidegate_protocol::{device::Place, limits};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -49,8 +47,8 @@ struct Pool {
     /// They serve also where walls are missing.
     unwalled: bool,
     idle: Mutex<Vec<Started>>,
-    /// Runners with the runtime loaded.
-    runners: Mutex<Vec<Started>>,
+    /// Runners with the runtime loaded: for the processor, and for GPUs by their numbers, which are ready.
+    runners: Mutex<BTreeMap<Option<u32>, Vec<Started>>>,
 }
 
 /// A process that waits for its task. Dropping it kills it.
@@ -90,7 +88,7 @@ impl Workers {
 
     /// A worker, started by now, and another in its place.
     pub(super) fn take(&self) -> Result<Started, WorkerFailed> {
-        let ready = alive(&self.0.idle);
+        let ready = alive(&mut self.0.idle.lock().unwrap_or_else(PoisonError::into_inner));
         if self.0.ahead > 0 {
             let workers = self.clone();
             tokio::task::spawn_blocking(move || workers.refill());
@@ -100,25 +98,25 @@ impl Workers {
 
     /// A runner, started by now where there is one.
     pub(super) fn take_runner(&self, place: Place) -> Result<Started, WorkerFailed> {
-        if let Place::Cuda { index, .. } = place {
-            let library = library::find_cuda().ok_or_else(|| not_started("ONNX Runtime for GPUs is not here"))?;
-            let gpu = device::gpus().into_iter().find(|gpu| gpu.index == index);
-            return self.0.gpu_runner(&library, &gpu.ok_or_else(|| not_started(format!("there is no GPU {index}")))?);
-        }
-        let library = library::find().ok_or_else(|| not_started("ONNX Runtime is not here"))?;
-        alive(&self.0.runners).map_or_else(|| self.0.runner(&library), Ok)
+        let mut runners = self.0.runners.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = runners.get_mut(&gpu(place)).and_then(alive);
+        drop(runners);
+        ready.map_or_else(|| self.0.runner(place), Ok)
     }
 
-    /// Starts a runner for whoever needs the next, where workers are started ahead. Loading the runtime takes a processor for a while: called when one is free.
-    pub fn refill_runners(&self) {
-        let (pool, library) = (self.0.clone(), library::find());
-        let Some(library) = library.filter(|_| pool.ahead > 0) else { return };
+    /// Starts a runner for whoever needs the next there, where workers are started ahead. Loading the runtime takes a processor for a while: called when one is free.
+    pub fn refill_runners(&self, place: Place) {
+        let pool = self.0.clone();
+        if pool.ahead == 0 {
+            return;
+        }
         tokio::task::spawn_blocking(move || {
             let mut runners = pool.runners.lock().unwrap_or_else(PoisonError::into_inner);
+            let waiting = runners.entry(gpu(place)).or_default();
             // One for the check of a job, one for its run.
-            while runners.len() < RUNNERS {
-                match pool.runner(&library) {
-                    Ok(started) => runners.push(started),
+            while waiting.len() < RUNNERS {
+                match pool.runner(place) {
+                    Ok(started) => waiting.push(started),
                     Err(e) => return tracing::warn!("{e}"),
                 }
             }
@@ -126,9 +124,16 @@ impl Workers {
     }
 }
 
+/// The number of a place's GPU. All else that a job may say of it is said later.
+fn gpu(place: Place) -> Option<u32> {
+    match place {
+        Place::Cpu => None,
+        Place::Cuda { index, .. } => Some(index),
+    }
+}
+
 /// One that waits, if any does: one that somebody has killed meanwhile is none.
-fn alive(idle: &Mutex<Vec<Started>>) -> Option<Started> {
-    let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+fn alive(idle: &mut Vec<Started>) -> Option<Started> {
     std::iter::from_fn(|| idle.pop()).find_map(|mut one| one.child.try_wait().is_ok_and(|s| s.is_none()).then_some(one))
 }
 
@@ -137,18 +142,26 @@ impl Pool {
         Started::start(&self.program()?, |command| command.arg("worker"))
     }
 
-    fn runner(&self, library: &Path) -> Result<Started, WorkerFailed> {
-        Started::start(&self.program()?, |command| command.arg("runner").arg(library).env(library::QUIET.0, library::QUIET.1))
+    fn runner(&self, place: Place) -> Result<Started, WorkerFailed> {
+        if let Place::Cuda { index, .. } = place {
+            return self.gpu_runner(index);
+        }
+        let library = library::find().ok_or_else(|| not_started("ONNX Runtime is not here"))?;
+        Started::start(&self.program()?, |command| command.arg("runner").arg(&library).env(library::QUIET.0, library::QUIET.1))
     }
 
     /// One that sees this GPU and no other.
-    fn gpu_runner(&self, library: &Path, gpu: &Gpu) -> Result<Started, WorkerFailed> {
-        let name = gpu.uuid.clone().unwrap_or_else(|| gpu.index.to_string());
+    fn gpu_runner(&self, index: u32) -> Result<Started, WorkerFailed> {
+        let library = library::find_cuda().ok_or_else(|| not_started("ONNX Runtime for GPUs is not here"))?;
+        let gpu = device::gpus().into_iter().find(|gpu| gpu.index == index);
+        let gpu = gpu.ok_or_else(|| not_started(format!("there is no GPU {index}")))?;
+        let name = gpu.uuid.unwrap_or_else(|| index.to_string());
         Started::start(&self.program()?, |command| {
-            let libraries = library::cuda_path(library);
+            let libraries = library::cuda_path(&library);
             command
                 .arg("runner")
-                .arg(library)
+                .arg(&library)
+                .arg("--device")
                 .env(library::QUIET.0, library::QUIET.1)
                 .env("LD_LIBRARY_PATH", &libraries)
                 .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
