@@ -71,7 +71,7 @@ impl Store {
             let (key, value) = item?;
             let record: JobRecord = decode(value.value())?;
             if record.state == State::Reserved {
-                found.push(Reservation { key: key.value().to_owned(), record });
+                found.push(Reservation { key: key.value().to_owned(), record, facts: None });
             }
         }
         Ok(found)

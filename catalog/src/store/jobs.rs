@@ -3,10 +3,14 @@
 use redb::{ReadableTable as _, WriteTransaction};
 use serde::Deserialize;
 use tidegate_protocol::{
-    Identity, Sha256Digest, Signed,
-    dsse::BadDocument,
+    Envelope, Identity, Sha256Digest,
+    dsse::Document as _,
     limits,
-    receipt::{LedgerLink, Predicate, Statement, entry::Ending},
+    receipt::{
+        LedgerLink, Statement,
+        draft::{Draft, Facts},
+        entry::Ending,
+    },
 };
 
 use super::{
@@ -22,7 +26,13 @@ impl Store {
     pub fn reserve(&self, ask: Reserve) -> Result<Result<Reservation, JobRecord>, ReserveError> {
         let key = job_key(&ask.facts.buyer, &ask.request);
         let identity = self.identity.clone();
-        self.committer.run(move |tx| match reserve(tx, &identity, &key, ask.clone()) {
+        // What takes time is done before others wait for it.
+        let draft = Draft::of(ask.facts.clone(), ask.job.payload_sha256()).map_err(StoreError::from)?;
+        let most = limits::DOCUMENT_BYTES - limits::OUTCOME_BYTES;
+        if draft.most() > most {
+            return Err(ReserveError::Oversized { bytes: draft.most(), most });
+        }
+        self.committer.run(move |tx| match reserve(tx, &identity, &key, ask.clone(), &draft) {
             // What was refused has written nothing: those beside it are not held up.
             Err(ReserveError::Store(e)) => Err(e),
             settled => Ok(settled),
@@ -55,8 +65,11 @@ fn existing(tx: &WriteTransaction, key: &str) -> Result<Option<JobRecord>, Store
     jobs.get(key)?.map(|v| decode(v.value())).transpose()
 }
 
-fn put(tx: &WriteTransaction, key: &str, record: &JobRecord) -> Result<(), StoreError> {
-    tx.open_table(JOBS)?.insert(key, serde_json::to_vec(record)?.as_slice())?;
+/// Stores a [`JobRecord`], of which the facts are written already.
+fn put(tx: &WriteTransaction, key: &str, record: &JobRecord, facts: &Facts) -> Result<(), StoreError> {
+    let (job, state) = (serde_json::to_string(&record.job)?, serde_json::to_string(&record.state)?);
+    let text = format!("{{\"job\":{job},\"facts\":{},\"intent\":{},\"state\":{state}}}", facts.json(), record.intent);
+    tx.open_table(JOBS)?.insert(key, text.as_bytes())?;
     Ok(())
 }
 
@@ -65,23 +78,29 @@ fn reserve(
     identity: &Identity,
     key: &str,
     ask: Reserve,
+    draft: &Draft,
 ) -> Result<Result<Reservation, JobRecord>, ReserveError> {
     let Some(record) = existing(tx, key)? else {
-        let record = charge(tx, identity, key, ask)?;
-        return Ok(Ok(Reservation { key: key.to_owned(), record }));
+        let (record, facts) = charge(tx, identity, key, ask, draft.clone())?;
+        return Ok(Ok(Reservation { key: key.to_owned(), record, facts: Some(facts) }));
     };
     if record.facts.job != ask.facts.job {
         return Err(ReserveError::Conflict(ask.request));
     }
     Ok(match record.state {
-        State::Reserved => Ok(Reservation { key: key.to_owned(), record }),
+        State::Reserved => Ok(Reservation { key: key.to_owned(), record, facts: None }),
         State::Done { .. } | State::Closed { .. } => Err(record),
     })
 }
 
-fn charge(tx: &WriteTransaction, identity: &Identity, key: &str, ask: Reserve) -> Result<JobRecord, ReserveError> {
+fn charge(
+    tx: &WriteTransaction,
+    identity: &Identity,
+    key: &str,
+    ask: Reserve,
+    draft: Draft,
+) -> Result<(JobRecord, Facts), ReserveError> {
     let Reserve { job, mut facts, per_buyer, .. } = ask;
-    let subject = job.payload_sha256();
     let population = facts.ledger.population;
     let (asked, cap) = (facts.ledger.cost, facts.ledger.cap);
     // All is looked at before anything is written.
@@ -104,21 +123,23 @@ fn charge(tx: &WriteTransaction, identity: &Identity, key: &str, ask: Reserve) -
         }
     }
     follow(tx, &mut facts.ledger)?;
-    let statement = Statement::about(&format!("job {}", facts.job), subject, Predicate::Intent(Box::new(facts.clone())));
-    let most = limits::DOCUMENT_BYTES - limits::OUTCOME_BYTES;
-    let entry = match Signed::sign_within(statement, identity, most) {
-        Err(BadDocument::TooLong { got, .. }) => return Err(ReserveError::Oversized { bytes: got, most }),
-        signed => signed.and_then(|signed| signed.envelope().to_canonical()).map_err(StoreError::from)?,
-    };
+    let intent = draft.placed(facts.ledger.sequence, facts.ledger.previous).map_err(StoreError::from)?;
+    let written = intent.facts().map_err(StoreError::from)?;
+    let entry = entry(intent.payload(), identity)?;
     for (key, after) in charges {
         tx.open_table(SPENT).map_err(StoreError::from)?.insert(key.as_str(), after.as_slice()).map_err(StoreError::from)?;
     }
-    keep(tx, &facts.ledger)?;
+    keep_written(tx, &facts.ledger, intent.link())?;
     grants::count(tx, &facts)?;
     let intent = append_bytes(tx, &entry)?;
     let record = JobRecord { job, facts, intent, state: State::Reserved };
-    put(tx, key, &record)?;
-    Ok(record)
+    put(tx, key, &record, &written)?;
+    Ok((record, written))
+}
+
+/// A statement's entry.
+fn entry(payload: &str, identity: &Identity) -> Result<Vec<u8>, StoreError> {
+    Ok(Envelope::sign(Statement::PAYLOAD_TYPE, payload.as_bytes(), identity).to_canonical()?)
 }
 
 /// Fills in sequence and previous.
@@ -132,9 +153,14 @@ fn follow(tx: &WriteTransaction, link: &mut LedgerLink) -> Result<(), StoreError
 }
 
 pub(super) fn keep(tx: &WriteTransaction, link: &LedgerLink) -> Result<(), StoreError> {
+    keep_written(tx, link, &link.to_canonical()?)
+}
+
+/// As [`keep`], of a link in canonical JSON.
+fn keep_written(tx: &WriteTransaction, link: &LedgerLink, written: &str) -> Result<(), StoreError> {
     let name = link.population.to_string();
-    tx.open_table(LINKS)?.insert((name.as_str(), link.sequence), serde_json::to_vec(link)?.as_slice())?;
-    tx.open_table(LAST)?.insert(name.as_str(), (link.sequence, link.digest()?.0))?;
+    tx.open_table(LINKS)?.insert((name.as_str(), link.sequence), written.as_bytes())?;
+    tx.open_table(LAST)?.insert(name.as_str(), (link.sequence, Sha256Digest::of(written.as_bytes()).0))?;
     Ok(())
 }
 
@@ -142,6 +168,7 @@ pub(super) fn keep(tx: &WriteTransaction, link: &LedgerLink) -> Result<(), Store
 struct Settled {
     key: String,
     record: JobRecord,
+    facts: Facts,
     result: Option<String>,
     entry: Vec<u8>,
     /// What it asked, for those who ask it again.
@@ -157,7 +184,7 @@ struct StateOnly {
 impl Settled {
     /// With a result or without one.
     fn of(reservation: Reservation, result: Option<(String, Sha256Digest)>, identity: &Identity) -> Result<Self, StoreError> {
-        let Reservation { key, record } = reservation;
+        let Reservation { key, record, facts } = reservation;
         let job = record.facts.job;
         let (result, commitment) = result.unzip();
         let (name, subject, outcome) = match &result {
@@ -169,11 +196,11 @@ impl Settled {
             (Some(_), 0) => "dp",
             (Some(_), _) => "reviewed",
         };
-        let facts = Box::new(record.facts.clone());
-        let predicate = Predicate::Outcome { facts, intent: record.intent, mode: mode.into(), outcome, commitment };
-        let entry = Signed::sign(Statement::about(&name, subject, predicate), identity)?.envelope().to_canonical()?;
+        // One that was begun before the node's last start is written out anew.
+        let facts = facts.map_or_else(|| Facts::of(&record.facts), Ok)?;
+        let entry = entry(&facts.outcome((&name, subject), record.intent, mode, outcome, commitment), identity)?;
         let question = result.as_ref().and_then(|_| find::question(&record));
-        Ok(Self { key, record, result, entry, question })
+        Ok(Self { key, record, facts, result, entry, question })
     }
 
     fn put(&self, tx: &WriteTransaction) -> Result<JobRecord, StoreError> {
@@ -191,7 +218,7 @@ impl Settled {
             Some(result) => State::Done { result: result.clone(), outcome },
             None => State::Closed { outcome },
         };
-        put(tx, &self.key, &record)?;
+        put(tx, &self.key, &record, &self.facts)?;
         if let Some(question) = &self.question {
             tx.open_table(find::ASKED)?.insert(question.as_str(), self.key.as_str())?;
         }

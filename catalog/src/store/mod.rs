@@ -14,7 +14,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefin
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tidegate_protocol::{
     ContentHash, Cost, Envelope, Identity, PeerId,
-    receipt::{JobFacts, LedgerLink, Party},
+    receipt::{JobFacts, LedgerLink, Party, draft::Facts},
 };
 
 mod append;
@@ -100,6 +100,8 @@ pub struct Reserve {
 pub struct Reservation {
     key: String,
     record: JobRecord,
+    /// As its INTENT was written, where that was since the last start.
+    facts: Option<Facts>,
 }
 
 impl Reservation {

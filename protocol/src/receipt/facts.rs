@@ -33,12 +33,20 @@ impl JobFacts {
 }
 
 impl LedgerLink {
-    /// SHA-256 of the canonical JSON (RFC 8785): what the next link names as `previous`.
+    /// Canonical JSON (RFC 8785).
+    ///
+    /// # Errors
+    /// When the JSON library cannot write it.
+    pub fn to_canonical(&self) -> Result<String, serde_json::Error> {
+        serde_json_canonicalizer::to_string(self)
+    }
+
+    /// SHA-256 of the canonical JSON: what the next link names as `previous`.
     ///
     /// # Errors
     /// When the JSON library cannot write it.
     pub fn digest(&self) -> Result<Sha256Digest, serde_json::Error> {
-        Ok(Sha256Digest::of(&serde_json_canonicalizer::to_vec(self)?))
+        Ok(Sha256Digest::of(self.to_canonical()?.as_bytes()))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Sha256Digest, dsse::Document};
 
+pub mod draft;
 pub mod entry;
 pub mod facts;
 pub mod party;

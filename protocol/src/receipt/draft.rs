@@ -1,0 +1,239 @@
+//! A job's two entries as canonical JSON (RFC 8785), written out once: what is known only when its turn in the ledger comes is set into a gap, and the receipt
+//! repeats the facts as they were written. Byte for byte what the typed statements are; a test holds the two together.
+//!
+//! Places are found by pieces such as `"ledger":{`. A quotation mark within a JSON string is escaped, so that no text of a buyer's or an owner's can look like one.
+
+use std::ops::Range;
+
+use super::{JobFacts, Kind, Predicate, STATEMENT_TYPE, Statement, entry::Ending};
+use crate::{Sha256Digest, dsse::BadDocument};
+
+/// The tag that an INTENT's facts have and a receipt's have not.
+const TAG: &str = "\"entry\":\"intent\",";
+/// Most digits of a sequence.
+const DIGITS: usize = 20;
+
+/// An INTENT whose place in the ledger is not known yet.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    text: String,
+    /// Digest and sequence of the link.
+    gap: Range<usize>,
+}
+
+/// An INTENT as it is signed.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    text: String,
+    link: Range<usize>,
+}
+
+/// The facts of a job as its INTENT has them.
+#[derive(Debug, Clone)]
+pub struct Facts(String);
+
+fn between(text: &str, from: &str, to: &str) -> Option<Range<usize>> {
+    let begin = text.find(from)? + from.len();
+    Some(begin..begin + text[begin..].find(to)?)
+}
+
+fn missing() -> BadDocument {
+    BadDocument::Payload("a statement is not written as it should be".into())
+}
+
+impl Draft {
+    /// Of a job about `subject`; sequence and previous digest of its link are of no account.
+    ///
+    /// # Errors
+    /// [`BadDocument::Payload`] for numbers that JSON cannot hold.
+    pub fn of(facts: JobFacts, subject: Sha256Digest) -> Result<Self, BadDocument> {
+        let name = format!("job {}", facts.job);
+        let statement = Statement::about(&name, subject, Predicate::Intent(Box::new(facts)));
+        let text = serde_json_canonicalizer::to_string(&statement).map_err(|e| BadDocument::Payload(e.to_string()))?;
+        // The last two keys of the link: `"previous":"…","sequence":…}`.
+        let sequence = between(&text, "\"sequence\":", "}").ok_or_else(missing)?;
+        let previous = "\"previous\":\"".len() + 64 + "\",".len();
+        let begin = sequence.start.checked_sub("\"sequence\":".len() + previous).ok_or_else(missing)?;
+        if !text[begin..].starts_with("\"previous\":\"") {
+            return Err(missing());
+        }
+        Ok(Self { text, gap: begin..sequence.end })
+    }
+
+    /// Most bytes that it may come to have.
+    pub fn most(&self) -> usize {
+        self.text.len() + DIGITS
+    }
+
+    /// With its place in the ledger.
+    ///
+    /// # Errors
+    /// [`BadDocument::Payload`]: never of what [`Draft::of`] made.
+    pub fn placed(mut self, sequence: u64, previous: Sha256Digest) -> Result<Intent, BadDocument> {
+        self.text.replace_range(self.gap, &format!("\"previous\":\"{previous}\",\"sequence\":{sequence}"));
+        let inner = between(&self.text, "\"ledger\":", "\"sequence\":").ok_or_else(missing)?;
+        let end = inner.end + self.text[inner.end..].find('}').ok_or_else(missing)?;
+        Ok(Intent { link: inner.start..end + 1, text: self.text })
+    }
+}
+
+impl Intent {
+    /// What is signed.
+    pub fn payload(&self) -> &str {
+        &self.text
+    }
+
+    /// The link, in canonical JSON: what the next one's digest is of.
+    pub fn link(&self) -> &str {
+        &self.text[self.link.clone()]
+    }
+
+    /// The facts, in canonical JSON.
+    ///
+    /// # Errors
+    /// [`BadDocument::Payload`]: never of what [`Draft::of`] made.
+    pub fn facts(&self) -> Result<Facts, BadDocument> {
+        let predicate = self.text.find("\"predicate\":").ok_or_else(missing)? + "\"predicate\":".len();
+        let end = self.text.rfind(",\"predicateType\":").ok_or_else(missing)?;
+        let (before, after) = self.text[predicate..end].split_once(TAG).ok_or_else(missing)?;
+        Ok(Facts(format!("{before}{after}")))
+    }
+}
+
+impl Facts {
+    /// Written out anew.
+    ///
+    /// # Errors
+    /// [`BadDocument::Payload`] for numbers that JSON cannot hold.
+    pub fn of(facts: &JobFacts) -> Result<Self, BadDocument> {
+        Ok(Self(serde_json_canonicalizer::to_string(facts).map_err(|e| BadDocument::Payload(e.to_string()))?))
+    }
+
+    /// Canonical JSON.
+    pub fn json(&self) -> &str {
+        &self.0
+    }
+
+    /// The payload of the OUTCOME that repeats them, about `subject`, which is called `name`. Neither `name` nor `mode` has anything that JSON escapes.
+    pub fn outcome(
+        &self,
+        (name, subject): (&str, Sha256Digest),
+        intent: u64,
+        mode: &str,
+        outcome: Ending,
+        commitment: Option<Sha256Digest>,
+    ) -> String {
+        let commitment = commitment.map(|digest| format!("\"commitment\":\"{digest}\",")).unwrap_or_default();
+        let ending = match outcome {
+            Ending::Released => "released",
+            Ending::SpentNotReleased => "spent-not-released",
+        };
+        let (facts, uri) = (&self.0, Kind::Receipt.uri());
+        format!(
+            "{{\"_type\":\"{STATEMENT_TYPE}\",\"predicate\":{{{commitment}\"entry\":\"outcome\",\"facts\":{facts},\"intent\":{intent},\"mode\":\"{mode}\",\
+             \"outcome\":\"{ending}\"}},\"predicateType\":\"{uri}\",\"subject\":[{{\"digest\":{{\"sha256\":\"{subject}\"}},\"name\":\"{name}\"}}]}}"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ContentHash, Cost, Identity, MicroRho,
+        cost::FemtoDelta,
+        receipt::{ColumnNote, InferenceNote, LedgerLink, Mechanism},
+    };
+
+    /// Facts with every optional field or none, and texts that look like the pieces that places are found by.
+    fn facts(whole: bool, text: &str, sequence: u64, previous: Sha256Digest) -> JobFacts {
+        let (hash, buyer) = (ContentHash::of(text.as_bytes()), Identity::from_seed([9; 32]).id().into());
+        let cost = |micro| Cost::dp(MicroRho(micro), FemtoDelta(7));
+        let column = ColumnNote {
+            name: text.into(),
+            reducer: text.into(),
+            lo: -1.5e-7,
+            hi: 1e21,
+            noise_scale: vec![0.1, 1e6],
+            moves: vec![100.0],
+        };
+        JobFacts {
+            job: hash,
+            buyer_signature: text.into(),
+            buyer,
+            holder: whole.then_some(buyer),
+            dataset: hash,
+            dataset_sha256: Sha256Digest([3; 32]),
+            previous: whole.then_some(hash),
+            policy: hash,
+            kind: text.into(),
+            program: hash,
+            grant: hash,
+            grant_ids: vec![text.into(); 2],
+            approval: whole.then_some(hash),
+            ledger: LedgerLink { sequence, previous, population: hash, buyer, job: hash, cost: cost(5), cap: cost(1 << 50) },
+            mechanism: Mechanism {
+                noise: text.into(),
+                adjacency: text.into(),
+                max_groups: 3,
+                max_rows: 4,
+                blocks: whole.then_some(8),
+                resample: None,
+                least_units: whole.then_some(20),
+                threshold: None,
+                threshold_noise: whole.then_some(2.5),
+                columns: vec![column.clone(), column],
+            },
+            engine: text.into(),
+            build: hash,
+            inference: whole.then(|| InferenceNote {
+                provider: text.into(),
+                device: text.into(),
+                runtime: text.into(),
+                tf32: true,
+            }),
+            slot_start: text.into(),
+            slot_end: text.into(),
+        }
+    }
+
+    #[test]
+    fn what_is_put_together_is_what_the_library_writes() {
+        let nasty = [
+            "",
+            "plain",
+            "\"sequence\":7}",
+            "\",\"previous\":\"00\",\"sequence\":1}",
+            "\"ledger\":{\"entry\":\"intent\",",
+            ",\"predicateType\":\"x\",\"predicate\":{}",
+            "\u{e9}\u{1f600}\n\t\\",
+        ];
+        let canonical = |statement: &Statement| serde_json_canonicalizer::to_string(statement).unwrap();
+        for (number, text) in nasty.into_iter().enumerate() {
+            for whole in [false, true] {
+                for sequence in [0, 9, 1 << 40] {
+                    let (subject, previous) = (Sha256Digest([number as u8; 32]), Sha256Digest([0xab; 32]));
+                    let typed = facts(whole, text, sequence, previous);
+                    let draft = Draft::of(facts(whole, text, 12345, Sha256Digest([1; 32])), subject).unwrap();
+                    let most = draft.most();
+                    let intent = draft.placed(sequence, previous).unwrap();
+                    assert!(intent.payload().len() <= most);
+                    let name = format!("job {}", typed.job);
+                    let statement = Statement::about(&name, subject, Predicate::Intent(Box::new(typed.clone())));
+                    assert_eq!(intent.payload(), canonical(&statement), "{text:?} {whole}");
+                    assert_eq!(Sha256Digest::of(intent.link().as_bytes()), typed.ledger.digest().unwrap());
+                    let written = intent.facts().unwrap();
+                    assert_eq!(written.json(), serde_json_canonicalizer::to_string(&typed).unwrap());
+                    for (outcome, commitment) in
+                        [(Ending::Released, Some(Sha256Digest([8; 32]))), (Ending::SpentNotReleased, None)]
+                    {
+                        let facts = Box::new(typed.clone());
+                        let predicate = Predicate::Outcome { facts, intent: 77, mode: "dp".into(), outcome, commitment };
+                        let payload = written.outcome((&name, subject), 77, "dp", outcome, commitment);
+                        assert_eq!(payload, canonical(&Statement::about(&name, subject, predicate)));
+                    }
+                }
+            }
+        }
+    }
+}
