@@ -100,7 +100,22 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+/// The largest whole number of which JSON's numbers have all before it (RFC 8785, appendix D).
+pub(crate) const EXACT: u64 = 1 << 53;
+
 impl Cost {
+    /// Canonical JSON (RFC 8785); `None` for numbers that it rounds.
+    pub(crate) fn to_canonical(self) -> Option<String> {
+        let Self { rho_micro: MicroRho(rho), epsilon_micro: MicroEpsilon(epsilon), delta_femto: FemtoDelta(delta), reviewed } =
+            self;
+        if rho.max(epsilon).max(delta) > EXACT {
+            return None;
+        }
+        let epsilon = if epsilon == 0 { String::new() } else { format!("\"epsilon_micro\":{epsilon},") };
+        let reviewed = if reviewed == 0 { String::new() } else { format!("\"reviewed\":{reviewed},") };
+        Some(format!("{{\"delta_femto\":{delta},{epsilon}{reviewed}\"rho_micro\":{rho}}}"))
+    }
+
     /// The price of a release with Gaussian noise.
     pub const fn dp(rho_micro: MicroRho, delta_femto: FemtoDelta) -> Self {
         Self { rho_micro, epsilon_micro: MicroEpsilon(0), delta_femto, reviewed: 0 }

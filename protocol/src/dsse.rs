@@ -75,7 +75,8 @@ fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 
 /// Whether JSON writes a text as it is.
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\')
+    // Without a way out in the middle: many at a time.
+    text.bytes().fold(true, |plain, b| plain & (0x20..0x7f).contains(&b) & (b != b'"') & (b != b'\\'))
 }
 
 impl Envelope {

@@ -6,6 +6,7 @@ use std::{
         mpsc::{Receiver, Sender, channel, sync_channel},
     },
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use redb::{Database, WriteTransaction};
@@ -14,6 +15,8 @@ use super::StoreError;
 
 /// Most steps of one transaction: a step waits for those beside it.
 const GROUP: usize = 256;
+/// Longest wait for those of the transaction before.
+const MOMENT: Duration = Duration::from_micros(500);
 
 type Act = Box<dyn FnMut(&WriteTransaction) -> Result<(), StoreError> + Send>;
 
@@ -74,20 +77,40 @@ impl Drop for Committer {
 }
 
 fn write(db: &Database, queue: &Receiver<Step>) {
+    let mut before = 1;
     while let Ok(first) = queue.recv() {
-        let mut group = vec![first];
-        group.extend(queue.try_iter().take(GROUP - 1));
-        if group.len() > 1 && together(db, &mut group).is_ok() {
-            for step in group {
-                drop(step.done.send(Ok(())));
-            }
-            continue;
+        let group = gather(first, queue, before);
+        before = group.len();
+        commit(db, group);
+    }
+}
+
+/// Steps for one transaction. Who was in the one before comes back soon if at all: where there were several, those are waited for a moment, so that they share an fsync again.
+fn gather(first: Step, queue: &Receiver<Step>, before: usize) -> Vec<Step> {
+    let mut group = vec![first];
+    let until = Instant::now() + MOMENT;
+    while group.len() < before {
+        let Ok(step) = queue.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
+        group.push(step);
+    }
+    group.extend(queue.try_iter().take(GROUP.saturating_sub(group.len())));
+    group
+}
+
+fn commit(db: &Database, mut group: Vec<Step>) {
+    if group.len() > 1 && together(db, &mut group).is_ok() {
+        for Step { act, done } in group {
+            // What it holds is the waiting one's own again.
+            drop(act);
+            drop(done.send(Ok(())));
         }
-        // Alone, or beside one that failed: each gets a transaction of its own.
-        for mut step in group {
-            let ended = together(db, std::slice::from_mut(&mut step));
-            drop(step.done.send(ended));
-        }
+        return;
+    }
+    // Alone, or beside one that failed: each gets a transaction of its own.
+    for mut step in group {
+        let ended = together(db, std::slice::from_mut(&mut step));
+        drop(step.act);
+        drop(step.done.send(ended));
     }
 }
 

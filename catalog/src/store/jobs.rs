@@ -1,9 +1,10 @@
 //! A job's way through the ledger: charged and its INTENT logged in one transaction, its result and OUTCOME in another.
 
+use std::sync::Arc;
+
 use redb::{ReadableTable as _, WriteTransaction};
-use serde::Deserialize;
 use tidegate_protocol::{
-    Envelope, Identity, Sha256Digest,
+    ContentHash, Envelope, Identity, Sha256Digest,
     dsse::Document as _,
     limits,
     receipt::{
@@ -14,8 +15,11 @@ use tidegate_protocol::{
 };
 
 use super::{
-    JOBS, JobRecord, LAST, LINKS, Reservation, Reserve, ReserveError, SPENT, State, Store, StoreError, append::append_bytes,
-    decode, find, grants, job_key, read_cost, spent_key,
+    JobRecord, LAST, LINKS, Reservation, Reserve, ReserveError, SPENT, State, Store, StoreError,
+    append::append_bytes,
+    find, grants, job_key, read_cost,
+    row::{self, ENDED, JOBS},
+    spent_key,
 };
 
 impl Store {
@@ -24,19 +28,27 @@ impl Store {
     /// # Errors
     /// [`ReserveError`]; nothing was charged then.
     pub fn reserve(&self, ask: Reserve) -> Result<Result<Reservation, JobRecord>, ReserveError> {
-        let key = job_key(&ask.facts.buyer, &ask.request);
-        let identity = self.identity.clone();
         // What takes time is done before others wait for it.
-        let draft = Draft::of(ask.facts.clone(), ask.job.payload_sha256()).map_err(StoreError::from)?;
-        let most = limits::DOCUMENT_BYTES - limits::OUTCOME_BYTES;
-        if draft.most() > most {
-            return Err(ReserveError::Oversized { bytes: draft.most(), most });
-        }
-        self.committer.run(move |tx| match reserve(tx, &identity, &key, ask.clone(), &draft) {
+        let asked = Arc::new(Asked::of(ask)?);
+        let (step, identity) = (asked.clone(), self.identity.clone());
+        let begun = self.committer.run(move |tx| match reserve(tx, &identity, &step) {
             // What was refused has written nothing: those beside it are not held up.
             Err(ReserveError::Store(e)) => Err(e),
             settled => Ok(settled),
-        })?
+        })??;
+        Ok(match begun {
+            Begun::Now(begun) => {
+                let Asked { key, ask, .. } = Arc::unwrap_or_clone(asked);
+                let Reserve { job: envelope, mut facts, .. } = ask;
+                (facts.ledger.sequence, facts.ledger.previous) = (begun.sequence, begun.previous);
+                let record = JobRecord { job: envelope, facts, intent: begun.intent, state: State::Reserved };
+                Ok(Reservation { key, record, written: Some(begun.facts) })
+            }
+            Begun::Before(record) if record.state == State::Reserved => {
+                Ok(Reservation { key: asked.key.clone(), record: *record, written: None })
+            }
+            Begun::Before(record) => Err(*record),
+        })
     }
 
     /// Makes a result and its receipt durable, in one transaction. `commitment` is to the sums that it was made of.
@@ -44,8 +56,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the result must not be revealed then.
     pub fn finish(&self, reservation: Reservation, result: String, commitment: Sha256Digest) -> Result<JobRecord, StoreError> {
-        let settled = Settled::of(reservation, Some((result, commitment)), &self.identity)?;
-        self.committer.run(move |tx| settled.put(tx))
+        self.end(reservation, Some((result, commitment)))
     }
 
     /// Closes a job that was charged and will have no result.
@@ -53,68 +64,93 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn close(&self, reservation: Reservation) -> Result<JobRecord, StoreError> {
-        let settled = Settled::of(reservation, None, &self.identity)?;
-        let record = self.committer.run(move |tx| settled.put(tx))?;
+        let record = self.end(reservation, None)?;
         self.export()?;
         Ok(record)
     }
-}
 
-fn existing(tx: &WriteTransaction, key: &str) -> Result<Option<JobRecord>, StoreError> {
-    let jobs = tx.open_table(JOBS)?;
-    jobs.get(key)?.map(|v| decode(v.value())).transpose()
-}
-
-/// Stores a [`JobRecord`], of which the facts are written already.
-fn put(tx: &WriteTransaction, key: &str, record: &JobRecord, facts: &Facts) -> Result<(), StoreError> {
-    let (job, state) = (serde_json::to_string(&record.job)?, serde_json::to_string(&record.state)?);
-    let text = format!("{{\"job\":{job},\"facts\":{},\"intent\":{},\"state\":{state}}}", facts.json(), record.intent);
-    tx.open_table(JOBS)?.insert(key, text.as_bytes())?;
-    Ok(())
-}
-
-fn reserve(
-    tx: &WriteTransaction,
-    identity: &Identity,
-    key: &str,
-    ask: Reserve,
-    draft: &Draft,
-) -> Result<Result<Reservation, JobRecord>, ReserveError> {
-    let Some(record) = existing(tx, key)? else {
-        let (record, facts) = charge(tx, identity, key, ask, draft.clone())?;
-        return Ok(Ok(Reservation { key: key.to_owned(), record, facts: Some(facts) }));
-    };
-    if record.facts.job != ask.facts.job {
-        return Err(ReserveError::Conflict(ask.request));
+    fn end(&self, reservation: Reservation, result: Option<(String, Sha256Digest)>) -> Result<JobRecord, StoreError> {
+        let settled = Arc::new(Settled::of(reservation, result, &self.identity)?);
+        let step = settled.clone();
+        Ok(match self.committer.run(move |tx| step.put(tx))? {
+            Ended::Now(outcome) => {
+                let Settled { mut record, result, .. } = Arc::unwrap_or_clone(settled);
+                record.state = match result {
+                    Some(result) => State::Done { result, outcome },
+                    None => State::Closed { outcome },
+                };
+                record
+            }
+            Ended::Before(record) => *record,
+        })
     }
-    Ok(match record.state {
-        State::Reserved => Ok(Reservation { key: key.to_owned(), record, facts: None }),
-        State::Done { .. } | State::Closed { .. } => Err(record),
-    })
 }
 
-fn charge(
-    tx: &WriteTransaction,
-    identity: &Identity,
-    key: &str,
+/// What is asked, and what is written out of it beforehand.
+#[derive(Clone)]
+struct Asked {
+    key: String,
     ask: Reserve,
+    /// The buyer's signed job, as JSON.
+    job: String,
     draft: Draft,
-) -> Result<(JobRecord, Facts), ReserveError> {
-    let Reserve { job, mut facts, per_buyer, .. } = ask;
-    let population = facts.ledger.population;
-    let (asked, cap) = (facts.ledger.cost, facts.ledger.cap);
+}
+
+impl Asked {
+    fn of(ask: Reserve) -> Result<Self, ReserveError> {
+        let draft = Draft::of(ask.facts.clone(), ask.job.payload_sha256()).map_err(StoreError::from)?;
+        let most = limits::DOCUMENT_BYTES - limits::OUTCOME_BYTES;
+        if draft.most() > most {
+            return Err(ReserveError::Oversized { bytes: draft.most(), most });
+        }
+        let job = serde_json::to_string(&ask.job).map_err(StoreError::from)?;
+        Ok(Self { key: job_key(&ask.facts.buyer, &ask.request), ask, job, draft })
+    }
+}
+
+/// A job's place.
+struct Place {
+    sequence: u64,
+    previous: Sha256Digest,
+    intent: u64,
+    facts: Facts,
+}
+
+enum Begun {
+    Now(Place),
+    /// The same request was there.
+    Before(Box<JobRecord>),
+}
+
+fn existing(tx: &WriteTransaction, key: &str) -> Result<Option<Box<JobRecord>>, StoreError> {
+    Ok(row::get(&tx.open_table(JOBS)?, &tx.open_table(ENDED)?, key)?.map(Box::new))
+}
+
+fn reserve(tx: &WriteTransaction, identity: &Identity, asked: &Asked) -> Result<Begun, ReserveError> {
+    let Some(record) = existing(tx, &asked.key)? else {
+        return Ok(Begun::Now(charge(tx, identity, asked)?));
+    };
+    if record.facts.job != asked.ask.facts.job {
+        return Err(ReserveError::Conflict(asked.ask.request.clone()));
+    }
+    Ok(Begun::Before(record))
+}
+
+fn charge(tx: &WriteTransaction, identity: &Identity, asked: &Asked) -> Result<Place, ReserveError> {
+    let Asked { key, ask: Reserve { facts, per_buyer, .. }, job, draft } = asked;
+    let link = &facts.ledger;
     // All is looked at before anything is written.
     let mut charges = Vec::new();
-    if !grants::may_begin(tx, &facts)? {
+    if !grants::may_begin(tx, facts)? {
         return Err(ReserveError::Rate);
     }
     {
         let spent = tx.open_table(SPENT).map_err(StoreError::from)?;
-        for (buyer, cap) in [(None, cap), (Some(&facts.ledger.buyer), per_buyer)] {
-            let key = spent_key(&population, buyer);
+        for (buyer, cap) in [(None, link.cap), (Some(&link.buyer), *per_buyer)] {
+            let key = spent_key(&link.population, buyer);
             let before = read_cost(&spent, &key)?;
-            let after = before.plus(asked).filter(|after| after.within(cap));
-            let left = before.left_of(cap);
+            let after = before.plus(link.cost).filter(|after| after.within(cap));
+            let (left, asked) = (before.left_of(cap), link.cost);
             let after = after.ok_or(match buyer {
                 None => ReserveError::Population { left, asked },
                 Some(_) => ReserveError::Buyer { left, asked },
@@ -122,19 +158,22 @@ fn charge(
             charges.push((key, serde_json::to_vec(&after).map_err(StoreError::from)?));
         }
     }
-    follow(tx, &mut facts.ledger)?;
-    let intent = draft.placed(facts.ledger.sequence, facts.ledger.previous).map_err(StoreError::from)?;
+    let (sequence, previous) = next(tx, &link.population)?;
+    let intent = draft.placed(sequence, previous).map_err(StoreError::from)?;
     let written = intent.facts().map_err(StoreError::from)?;
     let entry = entry(intent.payload(), identity)?;
-    for (key, after) in charges {
-        tx.open_table(SPENT).map_err(StoreError::from)?.insert(key.as_str(), after.as_slice()).map_err(StoreError::from)?;
+    {
+        let mut spent = tx.open_table(SPENT).map_err(StoreError::from)?;
+        for (key, after) in charges {
+            spent.insert(key.as_str(), after.as_slice()).map_err(StoreError::from)?;
+        }
     }
-    keep_written(tx, &facts.ledger, intent.link())?;
-    grants::count(tx, &facts)?;
+    keep_written(tx, &link.population, sequence, intent.link())?;
+    grants::count(tx, facts)?;
     let intent = append_bytes(tx, &entry)?;
-    let record = JobRecord { job, facts, intent, state: State::Reserved };
-    put(tx, key, &record, &written)?;
-    Ok((record, written))
+    let begun = row::begun(job, &written, intent);
+    tx.open_table(JOBS).map_err(StoreError::from)?.insert(key.as_str(), begun.as_bytes()).map_err(StoreError::from)?;
+    Ok(Place { sequence, previous, intent, facts: written })
 }
 
 /// A statement's entry.
@@ -142,49 +181,51 @@ fn entry(payload: &str, identity: &Identity) -> Result<Vec<u8>, StoreError> {
     Ok(Envelope::sign(Statement::PAYLOAD_TYPE, payload.as_bytes(), identity).to_canonical()?)
 }
 
-/// Fills in sequence and previous.
-fn follow(tx: &WriteTransaction, link: &mut LedgerLink) -> Result<(), StoreError> {
+/// Of a population's next link: its sequence, and the digest of the one before.
+fn next(tx: &WriteTransaction, population: &ContentHash) -> Result<(u64, Sha256Digest), StoreError> {
     let last = tx.open_table(LAST)?;
-    (link.sequence, link.previous) = match last.get(link.population.to_string().as_str())? {
+    Ok(match last.get(population.to_string().as_str())? {
         Some(last) => (last.value().0 + 1, Sha256Digest(last.value().1)),
         None => (0, Sha256Digest([0; 32])),
-    };
-    Ok(())
+    })
 }
 
 pub(super) fn keep(tx: &WriteTransaction, link: &LedgerLink) -> Result<(), StoreError> {
-    keep_written(tx, link, &link.to_canonical()?)
+    keep_written(tx, &link.population, link.sequence, &link.to_canonical()?)
 }
 
 /// As [`keep`], of a link in canonical JSON.
-fn keep_written(tx: &WriteTransaction, link: &LedgerLink, written: &str) -> Result<(), StoreError> {
-    let name = link.population.to_string();
-    tx.open_table(LINKS)?.insert((name.as_str(), link.sequence), written.as_bytes())?;
-    tx.open_table(LAST)?.insert(name.as_str(), (link.sequence, Sha256Digest::of(written.as_bytes()).0))?;
+fn keep_written(tx: &WriteTransaction, population: &ContentHash, sequence: u64, link: &str) -> Result<(), StoreError> {
+    let name = population.to_string();
+    tx.open_table(LINKS)?.insert((name.as_str(), sequence), link.as_bytes())?;
+    tx.open_table(LAST)?.insert(name.as_str(), (sequence, Sha256Digest::of(link.as_bytes()).0))?;
     Ok(())
 }
 
-/// A job's end, signed, before it is durable: what takes time is done before others wait for it.
+/// A job's end, signed, before it is durable.
+#[derive(Clone)]
 struct Settled {
     key: String,
     record: JobRecord,
-    facts: Facts,
     result: Option<String>,
+    /// The same as JSON.
+    result_text: Option<String>,
     entry: Vec<u8>,
     /// What it asked, for those who ask it again.
     question: Option<String>,
 }
 
-/// A stored job's state alone.
-#[derive(Deserialize)]
-struct StateOnly {
-    state: State,
+enum Ended {
+    /// With the OUTCOME at this index.
+    Now(u64),
+    /// Another submission of the same id came first: its bytes are the result, these are dropped unseen.
+    Before(Box<JobRecord>),
 }
 
 impl Settled {
     /// With a result or without one.
     fn of(reservation: Reservation, result: Option<(String, Sha256Digest)>, identity: &Identity) -> Result<Self, StoreError> {
-        let Reservation { key, record, facts } = reservation;
+        let Reservation { key, record, written } = reservation;
         let job = record.facts.job;
         let (result, commitment) = result.unzip();
         let (name, subject, outcome) = match &result {
@@ -196,32 +237,26 @@ impl Settled {
             (Some(_), 0) => "dp",
             (Some(_), _) => "reviewed",
         };
-        // One that was begun before the node's last start is written out anew.
-        let facts = facts.map_or_else(|| Facts::of(&record.facts), Ok)?;
+        // Those of one that was begun before the node's last start are written out anew.
+        let facts = written.map_or_else(|| Facts::of(&record.facts), Ok)?;
         let entry = entry(&facts.outcome((&name, subject), record.intent, mode, outcome, commitment), identity)?;
         let question = result.as_ref().and_then(|_| find::question(&record));
-        Ok(Self { key, record, facts, result, entry, question })
+        let result_text = result.as_ref().map(serde_json::to_string).transpose()?;
+        Ok(Self { key, record, result, result_text, entry, question })
     }
 
-    fn put(&self, tx: &WriteTransaction) -> Result<JobRecord, StoreError> {
-        let ended = match tx.open_table(JOBS)?.get(self.key.as_str())? {
-            Some(stored) => decode::<StateOnly>(stored.value())?.state != State::Reserved,
-            None => false,
-        };
-        if ended && let Some(stored) = existing(tx, &self.key)? {
-            // Another submission of the same id came first: its bytes are the result, these are dropped unseen.
-            return Ok(stored);
+    fn put(&self, tx: &WriteTransaction) -> Result<Ended, StoreError> {
+        if row::has_ended(&tx.open_table(JOBS)?, &tx.open_table(ENDED)?, &self.key)?
+            && let Some(stored) = existing(tx, &self.key)?
+        {
+            return Ok(Ended::Before(stored));
         }
         let outcome = append_bytes(tx, &self.entry)?;
-        let mut record = self.record.clone();
-        record.state = match &self.result {
-            Some(result) => State::Done { result: result.clone(), outcome },
-            None => State::Closed { outcome },
-        };
-        put(tx, &self.key, &record, &self.facts)?;
+        let state = self.result_text.as_ref().map_or_else(|| row::closed(outcome), |result| row::done(result, outcome));
+        tx.open_table(ENDED)?.insert(self.key.as_str(), state.as_bytes())?;
         if let Some(question) = &self.question {
             tx.open_table(find::ASKED)?.insert(question.as_str(), self.key.as_str())?;
         }
-        Ok(record)
+        Ok(Ended::Now(outcome))
     }
 }

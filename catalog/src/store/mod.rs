@@ -26,6 +26,7 @@ mod grants;
 mod hashes;
 mod jobs;
 mod restore;
+mod row;
 
 use commit::Committer;
 
@@ -35,7 +36,6 @@ pub use restore::Restored;
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const HASHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("hashes");
-const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
 const LINKS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("links");
 /// Of each population's chain: the last link's sequence and digest.
 const LAST: TableDefinition<'_, &str, (u64, [u8; 32])> = TableDefinition::new("last");
@@ -100,8 +100,8 @@ pub struct Reserve {
 pub struct Reservation {
     key: String,
     record: JobRecord,
-    /// As its INTENT was written, where that was since the last start.
-    facts: Option<Facts>,
+    /// The facts as they were written, where that was since the last start.
+    written: Option<Facts>,
 }
 
 impl Reservation {
@@ -169,7 +169,8 @@ impl Store {
         let tx = db.begin_write()?;
         tx.open_table(ENTRIES)?;
         tx.open_table(HASHES)?;
-        tx.open_table(JOBS)?;
+        tx.open_table(row::JOBS)?;
+        tx.open_table(row::ENDED)?;
         tx.open_table(LINKS)?;
         tx.open_table(LAST)?;
         tx.open_table(SPENT)?;

@@ -69,11 +69,13 @@ impl Draft {
     ///
     /// # Errors
     /// [`BadDocument::Payload`]: never of what [`Draft::of`] made.
-    pub fn placed(mut self, sequence: u64, previous: Sha256Digest) -> Result<Intent, BadDocument> {
-        self.text.replace_range(self.gap, &format!("\"previous\":\"{previous}\",\"sequence\":{sequence}"));
-        let inner = between(&self.text, "\"ledger\":", "\"sequence\":").ok_or_else(missing)?;
-        let end = inner.end + self.text[inner.end..].find('}').ok_or_else(missing)?;
-        Ok(Intent { link: inner.start..end + 1, text: self.text })
+    pub fn placed(&self, sequence: u64, previous: Sha256Digest) -> Result<Intent, BadDocument> {
+        let (before, after) = (&self.text[..self.gap.start], &self.text[self.gap.end..]);
+        let text = format!("{before}\"previous\":\"{previous}\",\"sequence\":{sequence}{after}");
+        let link = before.find("\"ledger\":").ok_or_else(missing)? + "\"ledger\":".len();
+        // Its last key was put in: what follows closes it.
+        let end = text.len() - after.len() + 1;
+        Ok(Intent { link: link..end, text })
     }
 }
 
