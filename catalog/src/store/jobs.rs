@@ -5,7 +5,7 @@ use std::sync::Arc;
 use redb::{ReadableTable as _, WriteTransaction};
 use tidegate_protocol::{
     ContentHash, Envelope, Identity, Sha256Digest,
-    dsse::Document as _,
+    dsse::{BadDocument, Document as _},
     limits,
     receipt::{
         LedgerLink, Statement,
@@ -176,8 +176,11 @@ fn charge(tx: &WriteTransaction, identity: &Identity, asked: &Asked) -> Result<P
     Ok(Place { sequence, previous, intent, facts: written })
 }
 
-/// A statement's entry.
+/// A statement's entry. Room for a receipt is seen to when its job begins: one that were longer than readers take all the same would not be written.
 fn entry(payload: &str, identity: &Identity) -> Result<Vec<u8>, StoreError> {
+    if payload.len() > limits::DOCUMENT_BYTES {
+        return Err(BadDocument::TooLong { got: payload.len(), limit: limits::DOCUMENT_BYTES }.into());
+    }
     Ok(Envelope::sign(Statement::PAYLOAD_TYPE, payload.as_bytes(), identity).to_canonical()?)
 }
 
