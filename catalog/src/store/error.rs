@@ -36,6 +36,16 @@ pub enum StoreError {
         /// Entries of the tree head that differs.
         size: u64,
     },
+    /// It was written by a later version, which may keep elsewhere what this one looks for: a job that ended would look as if it had not.
+    #[error(
+        "the ledger is of layout {found}, of which this version knows {known} at most. Use the `tidegate` that wrote it, or a newer one"
+    )]
+    Newer {
+        /// Its layout.
+        found: String,
+        /// The last one that is known here.
+        known: u32,
+    },
     /// A stored record cannot be read back, or a document does not fit an entry.
     #[error("a stored record: {0}")]
     Record(String),

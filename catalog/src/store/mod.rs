@@ -41,6 +41,8 @@ const LINKS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("lin
 const LAST: TableDefinition<'_, &str, (u64, [u8; 32])> = TableDefinition::new("last");
 const SPENT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("spent");
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
+/// Where [`META`] has the layout, and the one that this version writes: 2 since jobs' ends lie apart ([`row`]); 1, which is not said, before.
+const LAYOUT: (&str, u32) = ("layout", 2);
 
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,7 +176,7 @@ impl Store {
         tx.open_table(LINKS)?;
         tx.open_table(LAST)?;
         tx.open_table(SPENT)?;
-        tx.open_table(META)?;
+        settle_layout(&mut tx.open_table(META)?)?;
         tx.open_table(find::ASKED)?;
         tx.open_table(grants::GRANTS)?;
         tx.open_table(grants::REVOKED)?;
@@ -241,6 +243,21 @@ fn database(folder: &Path) -> Result<Database, StoreError> {
     }
 }
 
+/// Refuses a ledger of a later layout, and marks one of an earlier: an older version must not go on with it.
+fn settle_layout(meta: &mut redb::Table<'_, &str, &str>) -> Result<(), StoreError> {
+    let (key, known) = LAYOUT;
+    let found = meta.get(key)?.map(|found| found.value().to_owned());
+    match found.as_deref().map(str::parse::<u32>) {
+        Some(Ok(found)) if found == known => Ok(()),
+        Some(Ok(found)) if found > known => Err(StoreError::Newer { found: found.to_string(), known }),
+        Some(Err(_)) => Err(StoreError::Newer { found: found.unwrap_or_default(), known }),
+        _ => {
+            meta.insert(key, known.to_string().as_str())?;
+            Ok(())
+        }
+    }
+}
+
 fn spent_key(population: &ContentHash, buyer: Option<&Party>) -> String {
     match buyer {
         Some(buyer) => format!("{population}/{buyer}"),
@@ -250,4 +267,39 @@ fn spent_key(population: &ContentHash, buyer: Option<&Party>) -> String {
 
 fn read_cost(table: &impl ReadableTable<&'static str, &'static [u8]>, key: &str) -> Result<Cost, StoreError> {
     Ok(table.get(key)?.map(|v| decode(v.value())).transpose()?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ledger that a later version has written to is left alone; one from before is taken over.
+    #[test]
+    fn a_ledger_of_a_later_layout_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Store::open(folder.path(), Identity::from_seed([1; 32]));
+        drop(open().unwrap());
+        let write = |value: Option<&str>| {
+            let db = Database::open(folder.path().join("ledger.redb")).unwrap();
+            let tx = db.begin_write().unwrap();
+            {
+                let mut meta = tx.open_table(META).unwrap();
+                let before = meta.remove(LAYOUT.0).unwrap().map(|v| v.value().to_owned());
+                assert!(before.is_some());
+                if let Some(value) = value {
+                    meta.insert(LAYOUT.0, value).unwrap();
+                }
+            }
+            tx.commit().unwrap();
+        };
+        for (found, refused) in [("2", false), ("3", true), ("99", true), ("x", true), ("1", false)] {
+            write(Some(found));
+            let opened = open().map(drop);
+            assert_eq!(matches!(&opened, Err(StoreError::Newer { .. })), refused, "{found}: {opened:?}");
+            assert_eq!(opened.is_ok(), !refused, "{found}: {opened:?}");
+        }
+        write(None);
+        open().unwrap();
+        write(Some("2"));
+    }
 }
