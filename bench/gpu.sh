@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Models on an NVIDIA GPU: builds, compares numbers with the processor's, times the runner against ONNX Runtime with IoBinding, and PyTorch where it is, and runs a job from Parquet to receipt.
+# Models on an NVIDIA GPU: builds, compares numbers with the processor's, times the runner against ONNX Runtime with IoBinding, and PyTorch where it is, and runs jobs from Parquet to receipt.
 # Without a GPU it says so and ends well; REQUIRE_GPU=1 makes that a failure. The runtime for GPUs: scripts/fetch_ort.py --cuda, or TIDEGATE_ORT_CUDA_DYLIB;
 # CUDA's own libraries where the system's linker finds them, or TIDEGATE_CUDA_LIBRARIES, or those that PyTorch brings.
 set -euo pipefail

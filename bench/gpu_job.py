@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Jobs whose models run on a GPU, over real processes, from Parquet to a checked receipt: a model, and a component that has it run through WASI-NN; the same on the processor. With so large a budget that noise hides no difference."""
-import json, os, pathlib, signal, subprocess, sys, tempfile, time
+import json, pathlib, signal, subprocess, sys, tempfile, time
 
 root = pathlib.Path(__file__).resolve().parent.parent
 binary = pathlib.Path(sys.argv[1]).resolve()
@@ -36,7 +36,7 @@ select = "SELECT age, female, disea, coins, mdvis FROM dataset"
 outputs = [{{ name = "mean risk", lo = 0, hi = 1, reducer = "mean", default = 0 }}]
 """
     address = home / "address"
-    node = subprocess.Popen([binary, "--home", home / "owner", "serve", "--address-file", address], stdout=subprocess.DEVNULL, env={**os.environ})
+    node = subprocess.Popen([binary, "--home", home / "owner", "serve", "--address-file", address], stdout=subprocess.DEVNULL)
     while not (address.exists() and address.read_text()):
         time.sleep(0.05)
     seen = {}

@@ -89,7 +89,7 @@ impl Runtime {
                 shared.pin();
                 close(before, model.unwalled)
             }
-            (Some(_), Some(Err(e))) => Err(failed(e)),
+            (Some(_), Some(Err(e))) => Err(InferenceFailed(e.0.clone())),
             _ => Err(failed("it was started for a model in another place")),
         };
         let standing = match standing {

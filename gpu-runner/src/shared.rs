@@ -73,7 +73,7 @@ impl Shared {
         self.check::<T>(at, columns.len());
         for (i, column) in columns.iter().enumerate() {
             // SAFETY: within the mapping and aligned, as just checked.
-            unsafe { self.start.as_ptr().add(at).cast::<T>().add(i).write_volatile(column[row]) }
+            unsafe { self.start.as_ptr().add(at).cast::<T>().add(i).write(column[row]) }
         }
     }
 
@@ -111,17 +111,17 @@ impl Shared {
     }
 
     /// Has the device's driver keep the pages where they are (page-locked), so that the device copies from and to them by itself, beside its other work.
-    /// For a thread in which the driver is at work. Whether it does: where not, everything is as before, and slower.
-    pub(crate) fn pin(&self) -> bool {
+    /// For a thread in which the driver is at work. Where it does not, everything is as before, and slower.
+    pub(crate) fn pin(&self) {
         // int cuMemHostRegister_v2(void *p, size_t bytes, unsigned flags), CUDA driver API, 6.13 Memory Management.
         type Register = unsafe extern "C" fn(*mut std::ffi::c_void, usize, std::ffi::c_uint) -> std::ffi::c_int;
         const PORTABLE: std::ffi::c_uint = 1;
         // SAFETY: nothing is loaded that is not there already; the call has this signature; the mapping lives as long as this process serves, and the driver lets go of it at the end.
         unsafe {
-            Library::open(Some("libcuda.so.1"), RTLD_NOW | libc::RTLD_NOLOAD).is_ok_and(|driver| {
-                let register = driver.get::<Register>(b"cuMemHostRegister_v2");
-                register.is_ok_and(|register| register(self.start.as_ptr().cast(), self.bytes, PORTABLE) == 0)
-            })
+            let Ok(driver) = Library::open(Some("libcuda.so.1"), RTLD_NOW | libc::RTLD_NOLOAD) else { return };
+            if let Ok(register) = driver.get::<Register>(b"cuMemHostRegister_v2") {
+                register(self.start.as_ptr().cast(), self.bytes, PORTABLE);
+            }
         }
     }
 }
