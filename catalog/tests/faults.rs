@@ -115,18 +115,21 @@ fn work(store: &Store, done: &mut Done) -> Result<(), Box<dyn std::error::Error>
 fn once(acts: usize, keep: usize) -> bool {
     let dir = tempfile::tempdir().unwrap();
     let backend = Failing { disk: Arc::default(), left: Arc::new(AtomicUsize::new(usize::MAX)) };
+    let journal = Failing { disk: Arc::default(), left: backend.left.clone() };
     // A new database comes into place whole (`Store::open`): here, too, there is one.
     drop(redb::Database::builder().create_with_backend(backend.clone()).unwrap());
     backend.left.store(acts, Ordering::SeqCst);
     let mut done = Done::default();
-    let whole = match Store::with_backend(backend.clone(), dir.path(), owner()) {
+    let whole = match Store::with_storage(backend.clone(), journal.clone(), dir.path(), owner()) {
         Ok(store) => work(&store, &mut done).is_ok(),
         Err(_) => false,
     };
     backend.cut(keep);
-    let again = Failing { left: Arc::new(AtomicUsize::new(usize::MAX)), ..backend };
+    journal.cut(keep);
+    let left = Arc::new(AtomicUsize::new(usize::MAX));
+    let (again, journal) = (Failing { left: left.clone(), ..backend }, Failing { left, ..journal });
     let at = format!("after {acts} acts, every {keep}th page kept: {done:?}");
-    let store = Store::with_backend(again, dir.path(), owner()).unwrap_or_else(|e| panic!("{at}: {e}"));
+    let store = Store::with_storage(again, journal, dir.path(), owner()).unwrap_or_else(|e| panic!("{at}: {e}"));
     let size = store.size().unwrap();
     assert!(size >= done.exported && size as usize >= done.recorded, "{at}");
     let spent = store.spent(&population(), None).unwrap();

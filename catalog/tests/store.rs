@@ -187,7 +187,11 @@ impl FullDisk {
 fn a_full_disk_refuses_the_reservation_and_loses_no_result() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, full) = (Arc::new(redb::backends::InMemoryBackend::new()), Arc::new(AtomicBool::new(false)));
-    let open = || Store::with_backend(FullDisk(disk.clone(), full.clone()), dir.path(), owner()).unwrap();
+    let journal = Arc::new(redb::backends::InMemoryBackend::new());
+    let open = || {
+        let storage = |disk: &Arc<redb::backends::InMemoryBackend>| FullDisk(disk.clone(), full.clone());
+        Store::with_storage(storage(&disk), storage(&journal), dir.path(), owner()).unwrap()
+    };
     let population = population();
     let store = open();
     full.store(true, Ordering::SeqCst);

@@ -80,20 +80,20 @@ impl FemtoDelta {
     }
 }
 
-/// The price of one job: it composes by addition in every part.
+/// The price of one job: it composes by addition in every part. Fields are in the order of their names, as canonical JSON has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
-    /// ρ in millionths.
-    pub rho_micro: MicroRho,
+    /// δ spent on revealing undeclared group keys, in 1e-15.
+    pub delta_femto: FemtoDelta,
     /// ε of pure differential privacy in millionths: of Laplace noise.
     #[serde(default, skip_serializing_if = "MicroEpsilon::is_zero")]
     pub epsilon_micro: MicroEpsilon,
-    /// δ spent on revealing undeclared group keys, in 1e-15.
-    pub delta_femto: FemtoDelta,
     /// Results given exactly, each approved by the owner: counted, because no ρ covers them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reviewed: u32,
+    /// ρ in millionths.
+    pub rho_micro: MicroRho,
 }
 
 fn is_zero(count: &u32) -> bool {
@@ -104,18 +104,6 @@ fn is_zero(count: &u32) -> bool {
 pub(crate) const EXACT: u64 = 1 << 53;
 
 impl Cost {
-    /// Canonical JSON (RFC 8785); `None` for numbers that it rounds.
-    pub(crate) fn to_canonical(self) -> Option<String> {
-        let Self { rho_micro: MicroRho(rho), epsilon_micro: MicroEpsilon(epsilon), delta_femto: FemtoDelta(delta), reviewed } =
-            self;
-        if rho.max(epsilon).max(delta) > EXACT {
-            return None;
-        }
-        let epsilon = if epsilon == 0 { String::new() } else { format!("\"epsilon_micro\":{epsilon},") };
-        let reviewed = if reviewed == 0 { String::new() } else { format!("\"reviewed\":{reviewed},") };
-        Some(format!("{{\"delta_femto\":{delta},{epsilon}{reviewed}\"rho_micro\":{rho}}}"))
-    }
-
     /// The price of a release with Gaussian noise.
     pub const fn dp(rho_micro: MicroRho, delta_femto: FemtoDelta) -> Self {
         Self { rho_micro, epsilon_micro: MicroEpsilon(0), delta_femto, reviewed: 0 }

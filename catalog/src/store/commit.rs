@@ -6,19 +6,17 @@ use std::{
         mpsc::{Receiver, Sender, channel, sync_channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
 };
 
-use redb::{Database, WriteTransaction};
+use redb::Database;
+use tidegate_protocol::Identity;
 
-use super::StoreError;
+use super::{StoreError, tables::Tables};
 
 /// Most steps of one transaction: a step waits for those beside it.
 const GROUP: usize = 256;
-/// Longest wait for those of the transaction before.
-const MOMENT: Duration = Duration::from_micros(500);
 
-type Act = Box<dyn FnMut(&WriteTransaction) -> Result<(), StoreError> + Send>;
+type Act = Box<dyn FnMut(&mut Tables<'_>) -> Result<(), StoreError> + Send>;
 
 /// What is done within a transaction, again where one beside it failed; and who waits for it.
 struct Step {
@@ -34,9 +32,9 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn start(db: Arc<Database>) -> Result<Self, StoreError> {
+    pub(super) fn start(db: Arc<Database>, identity: Identity) -> Result<Self, StoreError> {
         let (steps, queue) = channel();
-        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || write(&db, &queue))?;
+        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || write(&db, &identity, &queue))?;
         Ok(Self { steps: Mutex::new(Some(steps)), thread: Some(thread) })
     }
 
@@ -47,12 +45,12 @@ impl Committer {
     /// What the step returns, or why the transaction could not be committed.
     pub(super) fn run<T: Send + 'static>(
         &self,
-        mut step: impl FnMut(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+        mut step: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let made: Arc<Mutex<Option<T>>> = Arc::default();
         let slot = made.clone();
-        let act = Box::new(move |tx: &WriteTransaction| {
-            let value = step(tx)?;
+        let act = Box::new(move |tables: &mut Tables<'_>| {
+            let value = step(tables)?;
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
             Ok(())
         });
@@ -76,29 +74,16 @@ impl Drop for Committer {
     }
 }
 
-fn write(db: &Database, queue: &Receiver<Step>) {
-    let mut before = 1;
+fn write(db: &Database, identity: &Identity, queue: &Receiver<Step>) {
     while let Ok(first) = queue.recv() {
-        let group = gather(first, queue, before);
-        before = group.len();
-        commit(db, group);
+        let mut group = vec![first];
+        group.extend(queue.try_iter().take(GROUP - 1));
+        commit(db, identity, group);
     }
 }
 
-/// Steps for one transaction. Who was in the one before comes back soon if at all: where there were several, those are waited for a moment, so that they share an fsync again.
-fn gather(first: Step, queue: &Receiver<Step>, before: usize) -> Vec<Step> {
-    let mut group = vec![first];
-    let until = Instant::now() + MOMENT;
-    while group.len() < before {
-        let Ok(step) = queue.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
-        group.push(step);
-    }
-    group.extend(queue.try_iter().take(GROUP.saturating_sub(group.len())));
-    group
-}
-
-fn commit(db: &Database, mut group: Vec<Step>) {
-    if group.len() > 1 && together(db, &mut group).is_ok() {
+fn commit(db: &Database, identity: &Identity, mut group: Vec<Step>) {
+    if group.len() > 1 && together(db, identity, &mut group).is_ok() {
         for Step { act, done } in group {
             // What it holds is the waiting one's own again.
             drop(act);
@@ -108,16 +93,20 @@ fn commit(db: &Database, mut group: Vec<Step>) {
     }
     // Alone, or beside one that failed: each gets a transaction of its own.
     for mut step in group {
-        let ended = together(db, std::slice::from_mut(&mut step));
+        let ended = together(db, identity, std::slice::from_mut(&mut step));
         drop(step.act);
         drop(step.done.send(ended));
     }
 }
 
-fn together(db: &Database, group: &mut [Step]) -> Result<(), StoreError> {
+fn together(db: &Database, identity: &Identity, group: &mut [Step]) -> Result<(), StoreError> {
     let tx = db.begin_write()?;
-    for step in group {
-        (step.act)(&tx)?;
+    {
+        let mut tables = Tables::of(&tx, identity)?;
+        for step in group {
+            (step.act)(&mut tables)?;
+        }
+        tables.settle()?;
     }
     tx.commit()?;
     Ok(())

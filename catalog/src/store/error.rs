@@ -36,6 +36,12 @@ pub enum StoreError {
         /// Entries of the tree head that differs.
         size: u64,
     },
+    /// The journal was left by a crash, and is of another file than the one that is there.
+    #[error(
+        "ledger.redb is not the file that ledger.redb.journal goes on from. If it is a backup that was put back, move ledger.redb.journal away; if not, put back \
+         the one that was there, which lacks what the journal has"
+    )]
+    Replaced,
     /// It was written by a later version, which may keep elsewhere what this one looks for: a job that ended would look as if it had not.
     #[error(
         "the ledger is of layout {found}, of which this version knows {known} at most. Use the `tidegate` that wrote it, or a newer one"

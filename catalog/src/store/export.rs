@@ -9,6 +9,7 @@ use tlog_tiles::{Hash, HashReader, TreeProof};
 use super::{
     ENTRIES, HASHES, META, Store, StoreError,
     hashes::{KeptHashes, TableHashes},
+    stored,
 };
 use crate::{
     log::write,
@@ -98,7 +99,7 @@ impl Store {
         let checkpoint = self.sign_checkpoint(size, &reader)?;
         let entry = |index: u64| -> std::io::Result<Vec<u8>> {
             let missing = || std::io::Error::other(format!("entry {index} is missing"));
-            Ok(entries.get(index).map_err(std::io::Error::other)?.ok_or_else(missing)?.value().to_vec())
+            stored::text(&entries, &hashes, index).map_err(std::io::Error::other)?.ok_or_else(missing)
         };
         write::export(&self.log_folder(), (*done).min(size), size, &reader, entry, &checkpoint)?;
         *done = size;
@@ -162,8 +163,8 @@ impl Store {
         self.meet(&checkpoint)?;
         note.signatures.extend(cosignatures);
         let size = checkpoint.size;
-        let newest = self.committer.run(move |tx| {
-            let mut meta = tx.open_table(META)?;
+        let newest = self.committer.run(move |tables| {
+            let meta = &mut tables.meta;
             let before = meta.get(COSIGNED)?.map(|v| v.value().to_owned());
             let before = before.and_then(|text| Note::parse(&text).ok());
             let mut note = note.clone();
@@ -214,9 +215,9 @@ impl Store {
             }
         };
         let path = tlog_tiles::prove_record(size, index, &reader).map_err(tree)?;
-        let entry = entries.get(index)?.ok_or_else(|| StoreError::Record(format!("no entry {index}")))?;
+        let entry = stored::text(&entries, &hashes, index)?.ok_or_else(|| StoreError::Record(format!("no entry {index}")))?;
         // Our own: it was signed before it was put there.
-        let envelope = Envelope::from_canonical_unchecked(entry.value())?;
+        let envelope = Envelope::from_canonical_unchecked(&entry)?;
         Ok((envelope, note::write_proof(index, &path, &note)))
     }
 }

@@ -3,10 +3,7 @@
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tidegate_protocol::{ContentHash, Job, Signed, receipt::Party};
 
-use super::{
-    JobRecord, Reservation, State, Store, StoreError, job_key,
-    row::{self, ENDED, JOBS},
-};
+use super::{JobRecord, Reservation, State, Store, StoreError, job_key, row::Rows};
 
 /// By buyer and [`Job::question`]: the job that was answered last.
 pub(super) const ASKED: TableDefinition<'_, &str, &str> = TableDefinition::new("asked");
@@ -25,7 +22,7 @@ impl Store {
     /// [`StoreError`].
     pub fn job(&self, buyer: &Party, request: &str) -> Result<Option<JobRecord>, StoreError> {
         let tx = self.db.begin_read()?;
-        row::get(&tx.open_table(JOBS)?, &tx.open_table(ENDED)?, &job_key(buyer, request))
+        Rows::of(&tx)?.get(&job_key(buyer, request))
     }
 
     /// The last finished job of `buyer` that asked this ([`Job::question`]), if any.
@@ -36,7 +33,7 @@ impl Store {
         let tx = self.db.begin_read()?;
         let asked = tx.open_table(ASKED)?;
         let Some(key) = asked.get(job_key(buyer, &question.to_string()).as_str())? else { return Ok(None) };
-        row::get(&tx.open_table(JOBS)?, &tx.open_table(ENDED)?, key.value())
+        Rows::of(&tx)?.get(key.value())
     }
 
     /// The job of `buyer` that has this id. Looks through all of the buyer's.
@@ -46,16 +43,16 @@ impl Store {
     pub fn job_of_id(&self, buyer: &Party, id: &ContentHash) -> Result<Option<JobRecord>, StoreError> {
         let tx = self.db.begin_read()?;
         let (first, id_text) = (job_key(buyer, ""), id.to_string());
-        let ended = tx.open_table(ENDED)?;
-        for item in tx.open_table(JOBS)?.range(first.as_str()..)? {
+        let rows = Rows::of(&tx)?;
+        for item in rows.jobs.range(first.as_str()..)? {
             let (key, value) = item?;
             if !key.value().starts_with(&first) {
                 break;
             }
             // Read as text first: that is a hundred times quicker.
             if std::str::from_utf8(value.value()).is_ok_and(|text| text.contains(&id_text)) {
-                let ended = ended.get(key.value())?;
-                let record = row::record(value.value(), ended.as_ref().map(|state| state.value()))?;
+                let ended = rows.ended.get(key.value())?;
+                let record = rows.record(value.value(), ended.as_ref().map(|state| state.value()))?;
                 if record.facts.job == *id {
                     return Ok(Some(record));
                 }
@@ -71,13 +68,13 @@ impl Store {
     pub fn unfinished(&self) -> Result<Vec<Reservation>, StoreError> {
         let tx = self.db.begin_read()?;
         let mut found = Vec::new();
-        let ended = tx.open_table(ENDED)?;
-        for item in tx.open_table(JOBS)?.iter()? {
+        let rows = Rows::of(&tx)?;
+        for item in rows.jobs.iter()? {
             let (key, value) = item?;
-            if ended.get(key.value())?.is_some() {
+            if rows.ended.get(key.value())?.is_some() {
                 continue;
             }
-            let record = row::record(value.value(), None)?;
+            let record = rows.record(value.value(), None)?;
             if record.state == State::Reserved {
                 found.push(Reservation { key: key.value().to_owned(), record, written: None });
             }

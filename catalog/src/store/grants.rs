@@ -5,14 +5,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use redb::{ReadableDatabase as _, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableDatabase as _, ReadableTable, TableDefinition};
 use tidegate_protocol::{
     Revocations,
     grant::{Scope, within_hour},
     receipt::{JobFacts, Predicate},
 };
 
-use super::{Store, StoreError, decode};
+use super::{Store, StoreError, decode, tables::Tables};
 
 /// What owners' blocks grant, by their revocation ids.
 pub(super) const GRANTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("granted");
@@ -32,21 +32,21 @@ pub enum Standing {
     Revoked,
 }
 
-pub(super) fn remember(tx: &WriteTransaction, predicate: &Predicate) -> Result<(), StoreError> {
+pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate) -> Result<(), StoreError> {
     match predicate {
         Predicate::Grant { grant, scope, .. } => {
-            tx.open_table(GRANTS)?.insert(grant.as_str(), serde_json::to_vec(scope)?.as_slice())?;
+            tables.grants.insert(grant.as_str(), serde_json::to_vec(scope)?.as_slice())?;
         }
-        Predicate::Revocation { grant } => drop(tx.open_table(REVOKED)?.insert(grant.as_str(), ())?),
+        Predicate::Revocation { grant } => drop(tables.revoked.insert(grant.as_str(), ())?),
         _ => {}
     }
     Ok(())
 }
 
 /// Counts a job that is charged.
-pub(super) fn count(tx: &WriteTransaction, facts: &JobFacts) -> Result<(), StoreError> {
+pub(super) fn count(tables: &mut Tables<'_>, facts: &JobFacts) -> Result<(), StoreError> {
     let (Some(id), Some(start)) = (facts.grant_ids.first(), start(facts)) else { return Ok(()) };
-    let mut uses = tx.open_table(USES)?;
+    let uses = &mut tables.uses;
     let next =
         uses.range((id.as_str(), 0)..=(id.as_str(), u64::MAX))?.next_back().transpose()?.map_or(0, |(key, _)| key.value().1 + 1);
     uses.insert((id.as_str(), next), start)?;
@@ -54,14 +54,14 @@ pub(super) fn count(tx: &WriteTransaction, facts: &JobFacts) -> Result<(), Store
 }
 
 /// Whether one job more may begin, where the log's grant says how many may within an hour.
-pub(super) fn may_begin(tx: &WriteTransaction, facts: &JobFacts) -> Result<bool, StoreError> {
+pub(super) fn may_begin(tables: &Tables<'_>, facts: &JobFacts) -> Result<bool, StoreError> {
     let Some(id) = facts.grant_ids.first() else { return Ok(true) };
-    let most = match tx.open_table(GRANTS)?.get(id.as_str())? {
+    let most = match tables.grants.get(id.as_str())? {
         Some(scope) => decode::<Scope>(scope.value())?.per_hour,
         None => None,
     };
     let (Some(most), Some(start)) = (most, start(facts)) else { return Ok(true) };
-    Ok(used(&tx.open_table(USES)?, id, time(start))? < most)
+    Ok(used(&tables.uses, id, time(start))? < most)
 }
 
 fn start(facts: &JobFacts) -> Option<i64> {

@@ -2,24 +2,19 @@
 
 use std::sync::Arc;
 
-use redb::{ReadableTable as _, WriteTransaction};
+use redb::ReadableTable as _;
 use tidegate_protocol::{
-    ContentHash, Envelope, Identity, Sha256Digest,
-    dsse::{BadDocument, Document as _},
-    limits,
+    ContentHash, Identity, Sha256Digest, limits,
     receipt::{
-        LedgerLink, Statement,
+        LedgerLink,
         draft::{Draft, Facts},
         entry::Ending,
     },
 };
 
 use super::{
-    JobRecord, LAST, LINKS, Reservation, Reserve, ReserveError, SPENT, State, Store, StoreError,
-    append::append_bytes,
-    find, grants, job_key, read_cost,
-    row::{self, ENDED, JOBS},
-    spent_key,
+    JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError, find, grants, job_key, read_cost, row, spent_key,
+    stored::Entry, tables::Tables,
 };
 
 impl Store {
@@ -30,8 +25,8 @@ impl Store {
     pub fn reserve(&self, ask: Reserve) -> Result<Result<Reservation, JobRecord>, ReserveError> {
         // What takes time is done before others wait for it.
         let asked = Arc::new(Asked::of(ask)?);
-        let (step, identity) = (asked.clone(), self.identity.clone());
-        let begun = self.committer.run(move |tx| match reserve(tx, &identity, &step) {
+        let step = asked.clone();
+        let begun = self.committer.run(move |tables| match reserve(tables, &step) {
             // What was refused has written nothing: those beside it are not held up.
             Err(ReserveError::Store(e)) => Err(e),
             settled => Ok(settled),
@@ -72,7 +67,7 @@ impl Store {
     fn end(&self, reservation: Reservation, result: Option<(String, Sha256Digest)>) -> Result<JobRecord, StoreError> {
         let settled = Arc::new(Settled::of(reservation, result, &self.identity)?);
         let step = settled.clone();
-        Ok(match self.committer.run(move |tx| step.put(tx))? {
+        Ok(match self.committer.run(move |tables| step.put(tables))? {
             Ended::Now(outcome) => {
                 let Settled { mut record, result, .. } = Arc::unwrap_or_clone(settled);
                 record.state = match result {
@@ -98,7 +93,7 @@ struct Asked {
 
 impl Asked {
     fn of(ask: Reserve) -> Result<Self, ReserveError> {
-        let draft = Draft::of(ask.facts.clone(), ask.job.payload_sha256()).map_err(StoreError::from)?;
+        let draft = Draft::of(&ask.facts, ask.job.payload_sha256()).map_err(StoreError::from)?;
         let most = limits::DOCUMENT_BYTES - limits::OUTCOME_BYTES;
         if draft.most() > most {
             return Err(ReserveError::Oversized { bytes: draft.most(), most });
@@ -122,13 +117,18 @@ enum Begun {
     Before(Box<JobRecord>),
 }
 
-fn existing(tx: &WriteTransaction, key: &str) -> Result<Option<Box<JobRecord>>, StoreError> {
-    Ok(row::get(&tx.open_table(JOBS)?, &tx.open_table(ENDED)?, key)?.map(Box::new))
+fn existing(tables: &mut Tables<'_>, key: &str) -> Result<Option<Box<JobRecord>>, StoreError> {
+    if tables.rows.jobs.get(key)?.is_none() {
+        return Ok(None);
+    }
+    // It may have come in this very transaction, and its facts are in its entry.
+    tables.settle()?;
+    Ok(tables.rows.get(key)?.map(Box::new))
 }
 
-fn reserve(tx: &WriteTransaction, identity: &Identity, asked: &Asked) -> Result<Begun, ReserveError> {
-    let Some(record) = existing(tx, &asked.key)? else {
-        return Ok(Begun::Now(charge(tx, identity, asked)?));
+fn reserve(tables: &mut Tables<'_>, asked: &Asked) -> Result<Begun, ReserveError> {
+    let Some(record) = existing(tables, &asked.key)? else {
+        return Ok(Begun::Now(charge(tables, asked)?));
     };
     if record.facts.job != asked.ask.facts.job {
         return Err(ReserveError::Conflict(asked.ask.request.clone()));
@@ -136,19 +136,18 @@ fn reserve(tx: &WriteTransaction, identity: &Identity, asked: &Asked) -> Result<
     Ok(Begun::Before(record))
 }
 
-fn charge(tx: &WriteTransaction, identity: &Identity, asked: &Asked) -> Result<Place, ReserveError> {
+fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError> {
     let Asked { key, ask: Reserve { facts, per_buyer, .. }, job, draft } = asked;
     let link = &facts.ledger;
     // All is looked at before anything is written.
     let mut charges = Vec::new();
-    if !grants::may_begin(tx, facts)? {
+    if !grants::may_begin(tables, facts)? {
         return Err(ReserveError::Rate);
     }
     {
-        let spent = tx.open_table(SPENT).map_err(StoreError::from)?;
         for (buyer, cap) in [(None, link.cap), (Some(&link.buyer), *per_buyer)] {
             let key = spent_key(&link.population, buyer);
-            let before = read_cost(&spent, &key)?;
+            let before = read_cost(&tables.spent, &key)?;
             let after = before.plus(link.cost).filter(|after| after.within(cap));
             let (left, asked) = (before.left_of(cap), link.cost);
             let after = after.ok_or(match buyer {
@@ -158,50 +157,37 @@ fn charge(tx: &WriteTransaction, identity: &Identity, asked: &Asked) -> Result<P
             charges.push((key, serde_json::to_vec(&after).map_err(StoreError::from)?));
         }
     }
-    let (sequence, previous) = next(tx, &link.population)?;
+    let (sequence, previous) = next(tables, &link.population)?;
     let intent = draft.placed(sequence, previous).map_err(StoreError::from)?;
     let written = intent.facts().map_err(StoreError::from)?;
-    let entry = entry(intent.payload(), identity)?;
-    {
-        let mut spent = tx.open_table(SPENT).map_err(StoreError::from)?;
-        for (key, after) in charges {
-            spent.insert(key.as_str(), after.as_slice()).map_err(StoreError::from)?;
-        }
+    for (key, after) in charges {
+        tables.spent.insert(key.as_str(), after.as_slice()).map_err(StoreError::from)?;
     }
-    keep_written(tx, &link.population, sequence, intent.link())?;
-    grants::count(tx, facts)?;
-    let intent = append_bytes(tx, &entry)?;
-    let begun = row::begun(job, &written, intent);
-    tx.open_table(JOBS).map_err(StoreError::from)?.insert(key.as_str(), begun.as_bytes()).map_err(StoreError::from)?;
+    keep_written(tables, &link.population, sequence, intent.link())?;
+    grants::count(tables, facts)?;
+    let intent = tables.append_statement(intent.into_payload());
+    let begun = row::begun(&facts.job, job, intent);
+    tables.rows.jobs.insert(key.as_str(), begun.as_bytes()).map_err(StoreError::from)?;
     Ok(Place { sequence, previous, intent, facts: written })
 }
 
-/// A statement's entry. Room for a receipt is seen to when its job begins: one that were longer than readers take all the same would not be written.
-fn entry(payload: &str, identity: &Identity) -> Result<Vec<u8>, StoreError> {
-    if payload.len() > limits::DOCUMENT_BYTES {
-        return Err(BadDocument::TooLong { got: payload.len(), limit: limits::DOCUMENT_BYTES }.into());
-    }
-    Ok(Envelope::sign(Statement::PAYLOAD_TYPE, payload.as_bytes(), identity).to_canonical()?)
-}
-
 /// Of a population's next link: its sequence, and the digest of the one before.
-fn next(tx: &WriteTransaction, population: &ContentHash) -> Result<(u64, Sha256Digest), StoreError> {
-    let last = tx.open_table(LAST)?;
-    Ok(match last.get(population.to_string().as_str())? {
+fn next(tables: &Tables<'_>, population: &ContentHash) -> Result<(u64, Sha256Digest), StoreError> {
+    Ok(match tables.last.get(population.to_string().as_str())? {
         Some(last) => (last.value().0 + 1, Sha256Digest(last.value().1)),
         None => (0, Sha256Digest([0; 32])),
     })
 }
 
-pub(super) fn keep(tx: &WriteTransaction, link: &LedgerLink) -> Result<(), StoreError> {
-    keep_written(tx, &link.population, link.sequence, &link.to_canonical()?)
+pub(super) fn keep(tables: &mut Tables<'_>, link: &LedgerLink) -> Result<(), StoreError> {
+    keep_written(tables, &link.population, link.sequence, &link.to_canonical()?)
 }
 
 /// As [`keep`], of a link in canonical JSON.
-fn keep_written(tx: &WriteTransaction, population: &ContentHash, sequence: u64, link: &str) -> Result<(), StoreError> {
+fn keep_written(tables: &mut Tables<'_>, population: &ContentHash, sequence: u64, link: &str) -> Result<(), StoreError> {
     let name = population.to_string();
-    tx.open_table(LINKS)?.insert((name.as_str(), sequence), link.as_bytes())?;
-    tx.open_table(LAST)?.insert(name.as_str(), (sequence, Sha256Digest::of(link.as_bytes()).0))?;
+    tables.links.insert((name.as_str(), sequence), link.as_bytes())?;
+    tables.last.insert(name.as_str(), (sequence, Sha256Digest::of(link.as_bytes()).0))?;
     Ok(())
 }
 
@@ -213,7 +199,7 @@ struct Settled {
     result: Option<String>,
     /// The same as JSON.
     result_text: Option<String>,
-    entry: Vec<u8>,
+    entry: Entry,
     /// What it asked, for those who ask it again.
     question: Option<String>,
 }
@@ -242,23 +228,24 @@ impl Settled {
         };
         // Those of one that was begun before the node's last start are written out anew.
         let facts = written.map_or_else(|| Facts::of(&record.facts), Ok)?;
-        let entry = entry(&facts.outcome((&name, subject), record.intent, mode, outcome, commitment), identity)?;
+        let outcome = facts.outcome((&name, subject), record.intent, mode, outcome, commitment);
+        let entry = Entry::sign_outcome(&outcome, record.intent, identity)?;
         let question = result.as_ref().and_then(|_| find::question(&record));
         let result_text = result.as_ref().map(serde_json::to_string).transpose()?;
         Ok(Self { key, record, result, result_text, entry, question })
     }
 
-    fn put(&self, tx: &WriteTransaction) -> Result<Ended, StoreError> {
-        if row::has_ended(&tx.open_table(JOBS)?, &tx.open_table(ENDED)?, &self.key)?
-            && let Some(stored) = existing(tx, &self.key)?
+    fn put(&self, tables: &mut Tables<'_>) -> Result<Ended, StoreError> {
+        if tables.rows.has_ended(&self.key)?
+            && let Some(stored) = existing(tables, &self.key)?
         {
             return Ok(Ended::Before(stored));
         }
-        let outcome = append_bytes(tx, &self.entry)?;
+        let outcome = tables.append(self.entry.clone());
         let state = self.result_text.as_ref().map_or_else(|| row::closed(outcome), |result| row::done(result, outcome));
-        tx.open_table(ENDED)?.insert(self.key.as_str(), state.as_bytes())?;
+        tables.rows.ended.insert(self.key.as_str(), state.as_bytes())?;
         if let Some(question) = &self.question {
-            tx.open_table(find::ASKED)?.insert(question.as_str(), self.key.as_str())?;
+            tables.asked.insert(question.as_str(), self.key.as_str())?;
         }
         Ok(Ended::Now(outcome))
     }

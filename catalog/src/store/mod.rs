@@ -6,11 +6,12 @@
 //! [`Store::unfinished`] names, or a stored result that the same request id gets again.
 
 use std::{
+    fs::TryLockError,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
-use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, backends::FileBackend};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tidegate_protocol::{
     ContentHash, Cost, Envelope, Identity, PeerId,
@@ -25,10 +26,14 @@ mod find;
 mod grants;
 mod hashes;
 mod jobs;
+mod journal;
 mod restore;
 mod row;
+mod stored;
+mod tables;
 
 use commit::Committer;
+use journal::Journaled;
 
 pub use error::{ReserveError, StoreError};
 pub use grants::Standing;
@@ -41,8 +46,9 @@ const LINKS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("lin
 const LAST: TableDefinition<'_, &str, (u64, [u8; 32])> = TableDefinition::new("last");
 const SPENT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("spent");
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
-/// Where [`META`] has the layout, and the one that this version writes: 2 since jobs' ends lie apart ([`row`]); 1, which is not said, before.
-const LAYOUT: (&str, u32) = ("layout", 2);
+/// Where [`META`] has the layout, and the one that this version writes: 3 since there is a journal ([`journal`]) and entries lie there in fewer bytes
+/// ([`stored`]), 2 since jobs' ends lie apart ([`row`]); 1, which is not said, before.
+const LAYOUT: (&str, u32) = ("layout", 3);
 
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,12 +157,17 @@ impl Store {
         Self::with(database(folder)?, folder, identity)
     }
 
-    /// As [`Store::open`] over a storage backend of the caller's: for fault injection.
+    /// As [`Store::open`] with database and journal in storage of the caller's: for fault injection.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn with_backend(backend: impl StorageBackend, folder: &Path, identity: Identity) -> Result<Self, StoreError> {
-        Self::with(Database::builder().create_with_backend(backend)?, folder, identity)
+    pub fn with_storage(
+        file: impl StorageBackend,
+        journal: impl StorageBackend,
+        folder: &Path,
+        identity: Identity,
+    ) -> Result<Self, StoreError> {
+        Self::with(journaled(file, journal)?, folder, identity)
     }
 
     fn with(db: Database, folder: &Path, identity: Identity) -> Result<Self, StoreError> {
@@ -184,7 +195,7 @@ impl Store {
         tx.open_table(append::ONCE)?;
         tx.commit()?;
         let db = Arc::new(db);
-        let committer = Committer::start(db.clone())?;
+        let committer = Committer::start(db.clone(), identity.clone())?;
         Ok(Self {
             db,
             committer,
@@ -237,7 +248,24 @@ fn database(folder: &Path) -> Result<Database, StoreError> {
             _ => std::fs::File::open(folder)?.sync_all()?,
         }
     }
-    match Database::create(path) {
+    let open = |path: &Path| std::fs::File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let path = folder.join("ledger.redb.journal");
+    let new = !path.exists();
+    let journal = open(&path)?;
+    if new {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    // Before it is read: what a running process has there is not ours to write out.
+    match journal.try_lock() {
+        Err(TryLockError::WouldBlock) => return Err(StoreError::InUse),
+        locked => locked.map_err(std::io::Error::from)?,
+    }
+    journaled(FileBackend::new(open(&folder.join("ledger.redb"))?)?, FileBackend::new(journal)?)
+}
+
+fn journaled(file: impl StorageBackend, journal: impl StorageBackend) -> Result<Database, StoreError> {
+    let storage = Journaled::open(file, journal)?.ok_or(StoreError::Replaced)?;
+    match Database::builder().create_with_backend(storage) {
         Err(redb::DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse),
         db => Ok(db?),
     }
@@ -292,7 +320,7 @@ mod tests {
             }
             tx.commit().unwrap();
         };
-        for (found, refused) in [("2", false), ("3", true), ("99", true), ("x", true), ("1", false)] {
+        for (found, refused) in [("3", false), ("4", true), ("99", true), ("x", true), ("1", false), ("2", false)] {
             write(Some(found));
             let opened = open().map(drop);
             assert_eq!(matches!(&opened, Err(StoreError::Newer { .. })), refused, "{found}: {opened:?}");
@@ -300,6 +328,6 @@ mod tests {
         }
         write(None);
         open().unwrap();
-        write(Some("2"));
+        write(Some("3"));
     }
 }

@@ -5,16 +5,17 @@ use std::{
     path::Path,
 };
 
-use redb::WriteTransaction;
 use tidegate_protocol::{
     Identity, Sha256Digest,
     receipt::{JobFacts, Predicate, Statement, entry::Ending},
 };
 
 use super::{
-    SPENT, Store, StoreError,
-    append::{ONCE, append, append_bytes, once},
+    Store, StoreError,
+    append::{append, once},
     database, grants, jobs, read_cost, spent_key,
+    stored::Entry,
+    tables::Tables,
 };
 use crate::{
     audit::open_entry,
@@ -63,8 +64,7 @@ impl Store {
                 Ok(())
             })
             .map_err(failed)?;
-        let identity = store.identity.clone();
-        let restored = store.committer.run(move |tx| take(tx, &identity, here, &new))?;
+        let restored = store.committer.run(move |tables| take(tables, here, &new))?;
         store.meet_published()?;
         store.export()?;
         Ok((store, restored))
@@ -72,7 +72,7 @@ impl Store {
 }
 
 /// Everything in one transaction: all of the entries come back, or none.
-fn take(tx: &WriteTransaction, identity: &Identity, here: u64, all: &[(Vec<u8>, Statement)]) -> Result<Restored, StoreError> {
+fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Result<Restored, StoreError> {
     let mut restored = Restored::default();
     let mut open: BTreeMap<u64, (&JobFacts, Sha256Digest)> = BTreeMap::new();
     let mut known = BTreeSet::new();
@@ -86,14 +86,14 @@ fn take(tx: &WriteTransaction, identity: &Identity, here: u64, all: &[(Vec<u8>, 
             known.insert(index);
             continue;
         }
-        append_bytes(tx, entry)?;
+        tables.append(Entry::of(entry.clone()));
         restored.entries += 1;
         if let Predicate::Intent(facts) = &statement.predicate {
-            charge(tx, facts)?;
+            charge(tables, facts)?;
         }
-        grants::remember(tx, &statement.predicate)?;
+        grants::remember(tables, &statement.predicate)?;
         if let Some(key) = once(&statement.predicate) {
-            tx.open_table(ONCE)?.insert(key.as_str(), index)?;
+            tables.once.insert(key.as_str(), index)?;
         }
     }
     // Jobs that the ledger has itself can still be finished.
@@ -102,8 +102,7 @@ fn take(tx: &WriteTransaction, identity: &Identity, here: u64, all: &[(Vec<u8>, 
         let name = format!("job {}", facts.job);
         let outcome = Ending::SpentNotReleased;
         append(
-            tx,
-            identity,
+            tables,
             Statement::about(
                 &name,
                 subject,
@@ -115,15 +114,13 @@ fn take(tx: &WriteTransaction, identity: &Identity, here: u64, all: &[(Vec<u8>, 
     Ok(restored)
 }
 
-fn charge(tx: &WriteTransaction, facts: &JobFacts) -> Result<(), StoreError> {
-    let mut spent = tx.open_table(SPENT)?;
+fn charge(tables: &mut Tables<'_>, facts: &JobFacts) -> Result<(), StoreError> {
     for buyer in [None, Some(&facts.ledger.buyer)] {
         let key = spent_key(&facts.ledger.population, buyer);
-        let sum = read_cost(&spent, &key)?.plus(facts.ledger.cost);
+        let sum = read_cost(&tables.spent, &key)?.plus(facts.ledger.cost);
         let sum = sum.ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
-        spent.insert(key.as_str(), serde_json::to_vec(&sum)?.as_slice())?;
+        tables.spent.insert(key.as_str(), serde_json::to_vec(&sum)?.as_slice())?;
     }
-    drop(spent);
-    grants::count(tx, facts)?;
-    jobs::keep(tx, &facts.ledger)
+    grants::count(tables, facts)?;
+    jobs::keep(tables, &facts.ledger)
 }

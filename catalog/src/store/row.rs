@@ -1,21 +1,21 @@
 //! Jobs as they lie in two tables: what was asked and charged, written once with its INTENT, and how it ended, written with its OUTCOME.
 
-use redb::{ReadableTable, TableDefinition};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use serde::Deserialize;
-use tidegate_protocol::receipt::draft::Facts;
+use tidegate_protocol::{ContentHash, Envelope, receipt::JobFacts};
 
-use super::{JobRecord, State, StoreError, decode};
+use super::{ENTRIES, JobRecord, State, StoreError, decode, stored};
 
-/// JSON of a [`JobRecord`] by buyer and request id. Earlier versions kept its state there too.
+/// JSON of a row by buyer and request id. Earlier versions kept a job's state there too.
 pub(super) const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
 /// JSON of a [`State`], by the same: none of a job that is [`State::Reserved`].
 pub(super) const ENDED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ended");
 
 const RESERVED: &str = "{\"state\":\"reserved\",";
 
-/// What is stored of a job that begins: of its JSON, its facts', and its INTENT's index.
-pub(super) fn begun(job: &str, facts: &Facts, intent: u64) -> String {
-    format!("{RESERVED}\"job\":{job},\"facts\":{},\"intent\":{intent}}}", facts.json())
+/// What is stored of a job that begins: its id, JSON of what was asked, and its INTENT's index. The facts are in that entry.
+pub(super) fn begun(id: &ContentHash, job: &str, intent: u64) -> String {
+    format!("{RESERVED}\"id\":\"{id}\",\"job\":{job},\"intent\":{intent}}}")
 }
 
 /// What is stored of one that has a `result`, which is JSON of a text.
@@ -28,24 +28,14 @@ pub(super) fn closed(outcome: u64) -> String {
     format!("{{\"closed\":{{\"outcome\":{outcome}}}}}")
 }
 
-/// A job out of both tables.
-pub(super) fn record(stored: &[u8], ended: Option<&[u8]>) -> Result<JobRecord, StoreError> {
-    let mut record: JobRecord = decode(stored)?;
-    if let Some(ended) = ended {
-        record.state = decode(ended)?;
-    }
-    Ok(record)
-}
-
-/// The job of a key, if any.
-pub(super) fn get(
-    jobs: &impl ReadableTable<&'static str, &'static [u8]>,
-    ended: &impl ReadableTable<&'static str, &'static [u8]>,
-    key: &str,
-) -> Result<Option<JobRecord>, StoreError> {
-    let Some(stored) = jobs.get(key)? else { return Ok(None) };
-    let ended = ended.get(key)?;
-    record(stored.value(), ended.as_ref().map(|state| state.value())).map(Some)
+/// A row of [`JOBS`]. Earlier versions kept the facts there.
+#[derive(Deserialize)]
+struct Row {
+    job: Envelope,
+    #[serde(default)]
+    facts: Option<JobFacts>,
+    intent: u64,
+    state: State,
 }
 
 /// A stored job's state alone.
@@ -54,17 +44,61 @@ struct StateOnly {
     state: State,
 }
 
-/// Whether the job of a key has ended. One that is not there has not.
-pub(super) fn has_ended(
-    jobs: &impl ReadableTable<&'static str, &'static [u8]>,
-    ended: &impl ReadableTable<&'static str, &'static [u8]>,
-    key: &str,
-) -> Result<bool, StoreError> {
-    if ended.get(key)?.is_some() {
-        return Ok(true);
+/// The tables that jobs lie in.
+pub(super) struct Rows<J, E, L> {
+    pub(super) jobs: J,
+    pub(super) ended: E,
+    pub(super) entries: L,
+}
+
+type Read<K> = ReadOnlyTable<K, &'static [u8]>;
+
+impl Rows<Read<&'static str>, Read<&'static str>, Read<u64>> {
+    pub(super) fn of(tx: &ReadTransaction) -> Result<Self, StoreError> {
+        Ok(Self { jobs: tx.open_table(JOBS)?, ended: tx.open_table(ENDED)?, entries: tx.open_table(ENTRIES)? })
     }
-    let Some(stored) = jobs.get(key)? else { return Ok(false) };
-    Ok(!stored.value().starts_with(RESERVED.as_bytes()) && decode::<StateOnly>(stored.value())?.state != State::Reserved)
+}
+
+/// A table that is written to.
+pub(super) type Written<'tx, K> = Table<'tx, K, &'static [u8]>;
+
+impl<'tx> Rows<Written<'tx, &'static str>, Written<'tx, &'static str>, Written<'tx, u64>> {
+    pub(super) fn writing(tx: &'tx WriteTransaction, entries: Written<'tx, u64>) -> Result<Self, StoreError> {
+        Ok(Self { jobs: tx.open_table(JOBS)?, ended: tx.open_table(ENDED)?, entries })
+    }
+}
+
+impl<J, E, L> Rows<J, E, L>
+where
+    J: ReadableTable<&'static str, &'static [u8]>,
+    E: ReadableTable<&'static str, &'static [u8]>,
+    L: ReadableTable<u64, &'static [u8]>,
+{
+    /// A job out of what both tables have.
+    pub(super) fn record(&self, stored: &[u8], ended: Option<&[u8]>) -> Result<JobRecord, StoreError> {
+        let Row { job, facts, intent, state } = decode(stored)?;
+        let facts = match facts {
+            Some(facts) => facts,
+            None => decode(stored::facts(&self.entries, intent)?.json().as_bytes())?,
+        };
+        Ok(JobRecord { job, facts, intent, state: ended.map_or(Ok(state), decode)? })
+    }
+
+    /// The job of a key, if any.
+    pub(super) fn get(&self, key: &str) -> Result<Option<JobRecord>, StoreError> {
+        let Some(stored) = self.jobs.get(key)? else { return Ok(None) };
+        let ended = self.ended.get(key)?;
+        self.record(stored.value(), ended.as_ref().map(|state| state.value())).map(Some)
+    }
+
+    /// Whether the job of a key has ended. One that is not there has not.
+    pub(super) fn has_ended(&self, key: &str) -> Result<bool, StoreError> {
+        if self.ended.get(key)?.is_some() {
+            return Ok(true);
+        }
+        let Some(stored) = self.jobs.get(key)? else { return Ok(false) };
+        Ok(!stored.value().starts_with(RESERVED.as_bytes()) && decode::<StateOnly>(stored.value())?.state != State::Reserved)
+    }
 }
 
 #[cfg(test)]
@@ -78,7 +112,7 @@ mod tests {
     fn a_state_is_found_wherever_it_was_written() {
         let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
         let tx = db.begin_write().unwrap();
-        let (mut jobs, mut ended) = (tx.open_table(JOBS).unwrap(), tx.open_table(ENDED).unwrap());
+        let mut rows = Rows::writing(&tx, tx.open_table(ENTRIES).unwrap()).unwrap();
         for (key, stored, end, expected) in [
             ("old, reserved", "{\"job\":1,\"state\":\"reserved\"}", None, false),
             ("old, closed", "{\"job\":1,\"state\":{\"closed\":{\"outcome\":7}}}", None, true),
@@ -87,18 +121,18 @@ mod tests {
             ("new, reserved", "{\"state\":\"reserved\",\"job\":1}", None, false),
             ("new, done", "{\"state\":\"reserved\",\"job\":1}", Some(done("\"{\\\"a\\\":1}\"", 9)), true),
         ] {
-            jobs.insert(key, stored.as_bytes()).unwrap();
+            rows.jobs.insert(key, stored.as_bytes()).unwrap();
             if let Some(end) = &end {
-                ended.insert(key, end.as_bytes()).unwrap();
+                rows.ended.insert(key, end.as_bytes()).unwrap();
                 let state: State = decode(end.as_bytes()).unwrap();
                 assert!(matches!(state, State::Done { outcome: 9, .. } | State::Closed { outcome: 9 }), "{state:?}");
             }
-            assert_eq!(has_ended(&jobs, &ended, key).unwrap(), expected, "{key}");
+            assert_eq!(rows.has_ended(key).unwrap(), expected, "{key}");
         }
-        assert!(!has_ended(&jobs, &ended, "not there").unwrap());
-        assert!(get(&jobs, &ended, "not there").unwrap().is_none());
+        assert!(!rows.has_ended("not there").unwrap());
+        assert!(rows.get("not there").unwrap().is_none());
         // What cannot be read is an error, not a job that may be run again.
-        jobs.insert("damaged", &b"{"[..]).unwrap();
-        assert!(has_ended(&jobs, &ended, "damaged").is_err());
+        rows.jobs.insert("damaged", &b"{"[..]).unwrap();
+        assert!(rows.has_ended("damaged").is_err());
     }
 }

@@ -5,11 +5,13 @@
 
 use std::ops::Range;
 
-use super::{JobFacts, Kind, Predicate, STATEMENT_TYPE, Statement, entry::Ending};
+use super::{JobFacts, Kind, STATEMENT_TYPE, entry::Ending, sorted};
 use crate::{Sha256Digest, dsse::BadDocument};
 
 /// The tag that an INTENT's facts have and a receipt's have not.
 const TAG: &str = "\"entry\":\"intent\",";
+/// The fact that it comes before.
+const AFTER_TAG: &str = "\"grant\":";
 /// Most digits of a sequence.
 const DIGITS: usize = 20;
 
@@ -46,10 +48,14 @@ impl Draft {
     ///
     /// # Errors
     /// [`BadDocument::Payload`] for numbers that JSON cannot hold.
-    pub fn of(facts: JobFacts, subject: Sha256Digest) -> Result<Self, BadDocument> {
-        let name = format!("job {}", facts.job);
-        let statement = Statement::about(&name, subject, Predicate::Intent(Box::new(facts)));
-        let text = serde_json_canonicalizer::to_string(&statement).map_err(|e| BadDocument::Payload(e.to_string()))?;
+    pub fn of(facts: &JobFacts, subject: Sha256Digest) -> Result<Self, BadDocument> {
+        let Facts(written) = Facts::of(facts)?;
+        let (before, after) = written.split_at(written.find(AFTER_TAG).ok_or_else(missing)?);
+        let (uri, job) = (Kind::Intent.uri(), facts.job);
+        let text = format!(
+            "{{\"_type\":\"{STATEMENT_TYPE}\",\"predicate\":{before}{TAG}{after},\"predicateType\":\"{uri}\",\
+             \"subject\":[{{\"digest\":{{\"sha256\":\"{subject}\"}},\"name\":\"job {job}\"}}]}}"
+        );
         // The last two keys of the link: `"previous":"…","sequence":…}`.
         let sequence = between(&text, "\"sequence\":", "}").ok_or_else(missing)?;
         let previous = "\"previous\":\"".len() + 64 + "\",".len();
@@ -85,6 +91,11 @@ impl Intent {
         &self.text
     }
 
+    /// The same.
+    pub fn into_payload(self) -> String {
+        self.text
+    }
+
     /// The link, in canonical JSON: what the next one's digest is of.
     pub fn link(&self) -> &str {
         &self.text[self.link.clone()]
@@ -95,10 +106,26 @@ impl Intent {
     /// # Errors
     /// [`BadDocument::Payload`]: never of what [`Draft::of`] made.
     pub fn facts(&self) -> Result<Facts, BadDocument> {
-        let predicate = self.text.find("\"predicate\":").ok_or_else(missing)? + "\"predicate\":".len();
-        let end = self.text.rfind(",\"predicateType\":").ok_or_else(missing)?;
-        let (before, after) = self.text[predicate..end].split_once(TAG).ok_or_else(missing)?;
-        Ok(Facts(format!("{before}{after}")))
+        Facts::of_intent(&self.text)
+    }
+}
+
+/// An OUTCOME as it is signed.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    text: String,
+    facts: Range<usize>,
+}
+
+impl Outcome {
+    /// What is signed.
+    pub fn payload(&self) -> &str {
+        &self.text
+    }
+
+    /// What comes before the facts, and after them.
+    pub fn around(&self) -> (&str, &str) {
+        (&self.text[..self.facts.start], &self.text[self.facts.end..])
     }
 }
 
@@ -108,7 +135,18 @@ impl Facts {
     /// # Errors
     /// [`BadDocument::Payload`] for numbers that JSON cannot hold.
     pub fn of(facts: &JobFacts) -> Result<Self, BadDocument> {
-        Ok(Self(serde_json_canonicalizer::to_string(facts).map_err(|e| BadDocument::Payload(e.to_string()))?))
+        Ok(Self(sorted::to_string(facts).map_err(|e| BadDocument::Payload(e.to_string()))?))
+    }
+
+    /// Out of the payload of an INTENT, which is canonical JSON.
+    ///
+    /// # Errors
+    /// [`BadDocument::Payload`] for what is none.
+    pub fn of_intent(payload: &str) -> Result<Self, BadDocument> {
+        let predicate = payload.find("\"predicate\":").ok_or_else(missing)? + "\"predicate\":".len();
+        let end = payload.rfind(",\"predicateType\":").filter(|end| *end > predicate).ok_or_else(missing)?;
+        let (before, after) = payload[predicate..end].split_once(TAG).ok_or_else(missing)?;
+        Ok(Self(format!("{before}{after}")))
     }
 
     /// Canonical JSON.
@@ -116,7 +154,7 @@ impl Facts {
         &self.0
     }
 
-    /// The payload of the OUTCOME that repeats them, about `subject`, which is called `name`. Neither `name` nor `mode` has anything that JSON escapes.
+    /// The OUTCOME that repeats them, about `subject`, which is called `name`. Neither `name` nor `mode` has anything that JSON escapes.
     pub fn outcome(
         &self,
         (name, subject): (&str, Sha256Digest),
@@ -124,17 +162,22 @@ impl Facts {
         mode: &str,
         outcome: Ending,
         commitment: Option<Sha256Digest>,
-    ) -> String {
+    ) -> Outcome {
         let commitment = commitment.map(|digest| format!("\"commitment\":\"{digest}\",")).unwrap_or_default();
         let ending = match outcome {
             Ending::Released => "released",
             Ending::SpentNotReleased => "spent-not-released",
         };
         let (facts, uri) = (&self.0, Kind::Receipt.uri());
-        format!(
-            "{{\"_type\":\"{STATEMENT_TYPE}\",\"predicate\":{{{commitment}\"entry\":\"outcome\",\"facts\":{facts},\"intent\":{intent},\"mode\":\"{mode}\",\
-             \"outcome\":\"{ending}\"}},\"predicateType\":\"{uri}\",\"subject\":[{{\"digest\":{{\"sha256\":\"{subject}\"}},\"name\":\"{name}\"}}]}}"
-        )
+        let mut text = format!("{{\"_type\":\"{STATEMENT_TYPE}\",\"predicate\":{{{commitment}\"entry\":\"outcome\",\"facts\":");
+        let begin = text.len();
+        text += facts;
+        let facts = begin..text.len();
+        text += &format!(
+            ",\"intent\":{intent},\"mode\":\"{mode}\",\"outcome\":\"{ending}\"}},\"predicateType\":\"{uri}\",\
+             \"subject\":[{{\"digest\":{{\"sha256\":\"{subject}\"}},\"name\":\"{name}\"}}]}}"
+        );
+        Outcome { text, facts }
     }
 }
 
@@ -144,7 +187,7 @@ mod tests {
     use crate::{
         ContentHash, Cost, Identity, MicroRho,
         cost::FemtoDelta,
-        receipt::{ColumnNote, InferenceNote, LedgerLink, Mechanism},
+        receipt::{ColumnNote, InferenceNote, LedgerLink, Mechanism, Predicate, Statement},
     };
 
     /// Facts with every optional field or none, and texts that look like the pieces that places are found by.
@@ -206,7 +249,7 @@ mod tests {
             "plain",
             "\"sequence\":7}",
             "\",\"previous\":\"00\",\"sequence\":1}",
-            "\"ledger\":{\"entry\":\"intent\",",
+            "\"ledger\":{\"entry\":\"intent\",\"grant\":",
             ",\"predicateType\":\"x\",\"predicate\":{}",
             "\u{e9}\u{1f600}\n\t\\",
         ];
@@ -216,7 +259,7 @@ mod tests {
                 for sequence in [0, 9, 1 << 40] {
                     let (subject, previous) = (Sha256Digest([number as u8; 32]), Sha256Digest([0xab; 32]));
                     let typed = facts(whole, text, sequence, previous);
-                    let draft = Draft::of(facts(whole, text, 12345, Sha256Digest([1; 32])), subject).unwrap();
+                    let draft = Draft::of(&facts(whole, text, 12345, Sha256Digest([1; 32])), subject).unwrap();
                     let most = draft.most();
                     let intent = draft.placed(sequence, previous).unwrap();
                     assert!(intent.payload().len() <= most);
@@ -231,8 +274,10 @@ mod tests {
                     {
                         let facts = Box::new(typed.clone());
                         let predicate = Predicate::Outcome { facts, intent: 77, mode: "dp".into(), outcome, commitment };
-                        let payload = written.outcome((&name, subject), 77, "dp", outcome, commitment);
-                        assert_eq!(payload, canonical(&Statement::about(&name, subject, predicate)));
+                        let outcome = written.outcome((&name, subject), 77, "dp", outcome, commitment);
+                        assert_eq!(outcome.payload(), canonical(&Statement::about(&name, subject, predicate)));
+                        let (before, after) = outcome.around();
+                        assert_eq!(format!("{before}{}{after}", written.json()), outcome.payload());
                     }
                 }
             }

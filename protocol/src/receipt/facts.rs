@@ -1,28 +1,30 @@
 //! What INTENT and OUTCOME say of a job: all of it public, none of it dependent on a row.
+//!
+//! Fields are in the order of their names: [`super::draft`] writes them as they come, and canonical JSON wants them so.
 
 use serde::{Deserialize, Serialize};
 
-use super::Party;
-use crate::{ContentHash, Cost, Sha256Digest, cost::EXACT};
+use super::{Party, sorted};
+use crate::{ContentHash, Cost, Sha256Digest};
 
 /// One link of the ledger's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerLink {
-    /// Position in the population's chain, from 0.
-    pub sequence: u64,
-    /// SHA-256 of the canonical JSON of the link before; zeros at the start.
-    pub previous: Sha256Digest,
-    /// The population charged.
-    pub population: ContentHash,
     /// Whose account is charged: the buyer's, or the holder's who narrowed a grant for it.
     pub buyer: Party,
-    /// The job charged for.
-    pub job: ContentHash,
-    /// The charge.
-    pub cost: Cost,
     /// The cap in force.
     pub cap: Cost,
+    /// The charge.
+    pub cost: Cost,
+    /// The job charged for.
+    pub job: ContentHash,
+    /// The population charged.
+    pub population: ContentHash,
+    /// SHA-256 of the canonical JSON of the link before; zeros at the start.
+    pub previous: Sha256Digest,
+    /// Position in the population's chain, from 0.
+    pub sequence: u64,
 }
 
 impl JobFacts {
@@ -38,14 +40,7 @@ impl LedgerLink {
     /// # Errors
     /// When the JSON library cannot write it.
     pub fn to_canonical(&self) -> Result<String, serde_json::Error> {
-        let Self { sequence, previous, population, buyer, job, cost, cap } = self;
-        match (cap.to_canonical(), cost.to_canonical()) {
-            // A log has one for each job: put together, as none of it has anything that JSON escapes.
-            (Some(cap), Some(cost)) if *sequence <= EXACT => Ok(format!(
-                "{{\"buyer\":\"{buyer}\",\"cap\":{cap},\"cost\":{cost},\"job\":\"{job}\",\"population\":\"{population}\",\"previous\":\"{previous}\",\"sequence\":{sequence}}}"
-            )),
-            _ => serde_json_canonicalizer::to_string(self),
-        }
+        sorted::to_string(self)
     }
 
     /// SHA-256 of the canonical JSON: what the next link names as `previous`.
@@ -61,60 +56,60 @@ impl LedgerLink {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnNote {
-    /// Column name.
-    pub name: String,
-    /// The gate's reducer.
-    pub reducer: String,
-    /// Clip bounds of one contribution.
-    pub lo: f64,
     /// Upper clip bound.
     pub hi: f64,
-    /// Standard deviation of the noise on each summed lane, in the column's unit.
-    pub noise_scale: Vec<f64>,
+    /// Clip bounds of one contribution.
+    pub lo: f64,
     /// How far one unit (one block that changes) moves those sums in one group at most, in the column's unit, in the sense that the noise is paid by:
     /// Euclidean lengths √(Σ Δ²) for Gaussian noise, lengths added up for Laplace noise, over all moves that come together.
     pub moves: Vec<f64>,
+    /// Column name.
+    pub name: String,
+    /// Standard deviation of the noise on each summed lane, in the column's unit.
+    pub noise_scale: Vec<f64>,
+    /// The gate's reducer.
+    pub reducer: String,
 }
 
 /// The public parameters of a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mechanism {
-    /// `discrete-gaussian` or `discrete-laplace`; `none` of an exact result.
-    pub noise: String,
     /// Neighbouring relation: `add-remove-one-unit`, `change-one-block`, or `change-resampled-blocks` where a unit is in several.
     pub adjacency: String,
+    /// Number of blocks, for sample and aggregate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<u32>,
+    /// Released columns.
+    pub columns: Vec<ColumnNote>,
+    /// Groups of fewer units never appear, where keys are undeclared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_units: Option<i64>,
     /// κ in force.
     pub max_groups: u32,
     /// Most rows of a unit that count in one group.
     pub max_rows: u32,
-    /// Number of blocks, for sample and aggregate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<u32>,
+    /// `discrete-gaussian` or `discrete-laplace`; `none` of an exact result.
+    pub noise: String,
     /// In how many of them each unit is, where that is more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resample: Option<u32>,
-    /// Groups of fewer units never appear, where keys are undeclared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub least_units: Option<i64>,
     /// Threshold on the noisy number of units, where keys are undeclared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<i64>,
     /// Standard deviation of the noise on that number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold_noise: Option<f64>,
-    /// Released columns.
-    pub columns: Vec<ColumnNote>,
 }
 
 /// What runs a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InferenceNote {
-    /// The runtime's execution provider: `cpu` or `cuda`.
-    pub provider: String,
     /// The device's name, as its maker has it.
     pub device: String,
+    /// The runtime's execution provider: `cpu` or `cuda`.
+    pub provider: String,
     /// The runtime's name, version and build.
     pub runtime: String,
     /// Whether products are in TensorFloat-32.
@@ -126,50 +121,50 @@ pub struct InferenceNote {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobFacts {
-    /// Id of the job document.
-    pub job: ContentHash,
-    /// The buyer's signature over it, base64: the buyer cannot deny having asked.
-    pub buyer_signature: String,
+    /// Id of the owner's approval of an exact result; absent where the policy names buyer and program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ContentHash>,
+    /// BLAKE3 of the program that ran it.
+    pub build: ContentHash,
     /// The buyer.
     pub buyer: Party,
-    /// On whose account it is, where that is another than the buyer: who was granted what it came with, and narrowed that for the buyer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<Party>,
+    /// The buyer's signature over it, base64: the buyer cannot deny having asked.
+    pub buyer_signature: String,
     /// The manifest the job names.
     pub dataset: ContentHash,
     /// SHA-256 of the manifest's signed payload, whose BLAKE3 is its id: for tools that know no other.
     pub dataset_sha256: Sha256Digest,
-    /// The manifest before it, of the same population.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous: Option<ContentHash>,
-    /// The policy in force.
-    pub policy: ContentHash,
-    /// `sql`, `wasm` or `onnx`.
-    pub kind: String,
-    /// BLAKE3 of the program: the SQL text, the component or the model.
-    pub program: ContentHash,
+    /// `tidegate` and its version.
+    pub engine: String,
     /// BLAKE3 of the grant token shown.
     pub grant: ContentHash,
     /// Revocation ids of its blocks, hexadecimal: the owner's first, then one for each time that its holder narrowed it.
     pub grant_ids: Vec<String>,
-    /// Id of the owner's approval of an exact result; absent where the policy names buyer and program.
+    /// On whose account it is, where that is another than the buyer: who was granted what it came with, and narrowed that for the buyer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<ContentHash>,
+    pub holder: Option<Party>,
+    /// What runs its model, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference: Option<InferenceNote>,
+    /// Id of the job document.
+    pub job: ContentHash,
+    /// `sql`, `wasm` or `onnx`.
+    pub kind: String,
     /// The charge, chained.
     pub ledger: LedgerLink,
     /// How the answer is made.
     pub mechanism: Mechanism,
-    /// `tidegate` and its version.
-    pub engine: String,
-    /// BLAKE3 of the program that ran it.
-    pub build: ContentHash,
-    /// What runs its model, where it has one.
+    /// The policy in force.
+    pub policy: ContentHash,
+    /// The manifest before it, of the same population.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inference: Option<InferenceNote>,
-    /// Start of the public slot, RFC 3339.
-    pub slot_start: String,
+    pub previous: Option<ContentHash>,
+    /// BLAKE3 of the program: the SQL text, the component or the model.
+    pub program: ContentHash,
     /// End of the public slot.
     pub slot_end: String,
+    /// Start of the public slot, RFC 3339.
+    pub slot_start: String,
 }
 
 #[cfg(test)]
@@ -177,7 +172,7 @@ mod tests {
     use super::*;
     use crate::{
         Identity, MicroRho,
-        cost::{FemtoDelta, MicroEpsilon},
+        cost::{EXACT, FemtoDelta, MicroEpsilon},
     };
 
     #[test]

@@ -11,6 +11,7 @@ pub mod draft;
 pub mod entry;
 pub mod facts;
 pub mod party;
+mod sorted;
 
 pub use entry::{Kind, Predicate};
 pub use facts::{ColumnNote, InferenceNote, JobFacts, LedgerLink, Mechanism};

@@ -1,0 +1,402 @@
+//! A redo journal under the database: what a commit writes lies all over the file, and disks write one long piece many times sooner than as many pages apart.
+//!
+//! Writes wait in memory until the database asks that they be durable. They go to the journal then, in one piece with a digest, and only once they are
+//! durable there to the file, which is made durable when the journal is full, or closed. After a crash the journal is written over the file again; a
+//! last piece that is not whole was never answered, and is left out. (Write-ahead logging of pages: Mohan et al., ARIES, 1992, section 1.1.)
+//!
+//! A piece: magic, epoch, sequence, length of its acts, the file's first bytes as they were before, BLAKE3 digest of all that and of the acts; then the
+//! acts: offset, length, bytes. All numbers are little-endian. A length of [`RESIZE`] means that the file gets `offset` bytes.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    io::{Error, Result},
+    ops::{Bound, Range},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use redb::{BackendError, StorageBackend};
+
+/// Most bytes of a journal; a transaction that needs more goes to the file itself.
+const LIMIT: u64 = 32 << 20;
+/// It grows by this.
+const STEP: u64 = 256 << 10;
+/// Room for pending writes that is kept.
+const SPARE: usize = 4 << 20;
+const MAGIC: [u8; 8] = *b"tgredo01";
+/// Of the file, those by which it is known: the database's header is among them.
+const HEAD: usize = 512;
+const DIGEST_AT: usize = 8 + 16 + 8 + 8 + HEAD;
+const HEADER: usize = DIGEST_AT + blake3::OUT_LEN;
+const ACT: usize = 8 + 4;
+const RESIZE: u32 = u32::MAX;
+
+/// A file under a journal.
+#[derive(Debug)]
+pub(super) struct Journaled<F, J> {
+    file: F,
+    journal: J,
+    limit: u64,
+    /// What is not durable yet. Readers look here first.
+    pending: RwLock<Pending>,
+    end: Mutex<End>,
+}
+
+/// What the next piece will have.
+#[derive(Debug, Default)]
+struct Pending {
+    acts: Vec<u8>,
+    /// Length that the file will have.
+    len: u64,
+    /// There is too much for the journal: it goes to the file.
+    direct: bool,
+}
+
+/// Where the journal goes on.
+#[derive(Debug, Default)]
+struct End {
+    epoch: [u8; 16],
+    sequence: u64,
+    at: u64,
+    /// A write failed. What is in the file then is told by the journal alone.
+    failed: bool,
+}
+
+enum Act<'a> {
+    Write(u64, &'a [u8]),
+    Resize(u64),
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    let mut number = [0; 8];
+    number[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(number)
+}
+
+/// The acts of a piece. Ends at one that is not whole, of which there is none in a piece with the right digest.
+fn acts(mut left: &[u8]) -> impl Iterator<Item = Act<'_>> {
+    std::iter::from_fn(move || {
+        let (offset, length) = (number(left.get(..8)?), u32::from_le_bytes(left.get(8..ACT)?.try_into().ok()?));
+        if length == RESIZE {
+            left = &left[ACT..];
+            return Some(Act::Resize(offset));
+        }
+        let data = left.get(ACT..ACT + length as usize)?;
+        left = &left[ACT + length as usize..];
+        Some(Act::Write(offset, data))
+    })
+}
+
+/// Where `data` at `offset` lies within `length` bytes from `from` on: there, and of the data.
+fn overlap(from: u64, length: usize, offset: u64, data: usize) -> Option<(Range<usize>, usize)> {
+    let (begin, end) = (from.max(offset), (from + length as u64).min(offset + data as u64));
+    (begin < end).then(|| ((begin - from) as usize..(end - from) as usize, (begin - offset) as usize))
+}
+
+fn overlay(out: &mut [u8], from: u64, act: &Act<'_>) {
+    match act {
+        Act::Write(offset, data) => {
+            if let Some((range, start)) = overlap(from, out.len(), *offset, data.len()) {
+                let count = range.len();
+                out[range].copy_from_slice(&data[start..start + count]);
+            }
+        }
+        // What is cut off comes back as zeros.
+        Act::Resize(len) => {
+            let kept = len.saturating_sub(from).min(out.len() as u64) as usize;
+            out[kept..].fill(0);
+        }
+    }
+}
+
+fn act(file: &impl StorageBackend, act: &Act<'_>) -> Result<()> {
+    match act {
+        Act::Write(offset, data) => file.write(*offset, data),
+        Act::Resize(len) => file.set_len(*len),
+    }
+}
+
+fn head(file: &impl StorageBackend) -> Result<[u8; HEAD]> {
+    let mut head = [0; HEAD];
+    let there = file.len()?.min(HEAD as u64) as usize;
+    file.read(0, &mut head[..there])?;
+    Ok(head)
+}
+
+impl Pending {
+    fn push(&mut self, offset: u64, length: u32, data: &[u8]) {
+        self.acts.extend_from_slice(&offset.to_le_bytes());
+        self.acts.extend_from_slice(&length.to_le_bytes());
+        self.acts.extend_from_slice(data);
+    }
+
+    fn clear(&mut self) {
+        self.acts.clear();
+        self.acts.shrink_to(SPARE);
+    }
+}
+
+impl<F: StorageBackend, J: StorageBackend> Journaled<F, J> {
+    /// Over `file`, which gets first what its journal has; both belong to this process alone. `None` where the journal is of another file.
+    ///
+    /// # Errors
+    /// What reading and writing them returns.
+    pub(super) fn open(file: F, journal: J) -> Result<Option<Self>> {
+        Self::with_limit(file, journal, LIMIT)
+    }
+
+    fn with_limit(file: F, journal: J, limit: u64) -> Result<Option<Self>> {
+        if !recover(&file, &journal)? {
+            return Ok(None);
+        }
+        let pending = RwLock::new(Pending { len: file.len()?, ..Pending::default() });
+        Ok(Some(Self { file, journal, limit, pending, end: Mutex::default() }))
+    }
+
+    fn pending(&self) -> RwLockReadGuard<'_, Pending> {
+        self.pending.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changing(&self) -> RwLockWriteGuard<'_, Pending> {
+        self.pending.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The journal's end, for one who writes: nobody does after a failure.
+    fn writing(&self) -> Result<MutexGuard<'_, End>> {
+        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        if end.failed { Err(Error::other("an earlier write failed: the ledger must be opened anew")) } else { Ok(end) }
+    }
+
+    fn guarded<T>(&self, write: impl FnOnce(&mut End) -> Result<T>) -> Result<T> {
+        let mut end = self.writing()?;
+        let done = write(&mut end);
+        end.failed = done.is_err();
+        done
+    }
+
+    /// Makes the file durable with all that the journal has, and begins the journal anew.
+    fn checkpoint(&self, end: &mut End) -> Result<()> {
+        if end.at > 0 {
+            self.file.sync_data()?;
+            self.journal.write(0, &[0; MAGIC.len()])?;
+            self.journal.sync_data()?;
+            end.at = 0;
+        }
+        Ok(())
+    }
+
+    fn add(&self, offset: u64, length: u32, data: &[u8]) -> Result<()> {
+        self.guarded(|end| {
+            let mut pending = self.changing();
+            if !pending.direct && (HEADER + pending.acts.len() + ACT + data.len()) as u64 > self.limit {
+                self.checkpoint(end)?;
+                acts(&pending.acts).try_for_each(|each| act(&self.file, &each))?;
+                pending.clear();
+                pending.direct = true;
+            }
+            if pending.direct {
+                return act(&self.file, &if length == RESIZE { Act::Resize(offset) } else { Act::Write(offset, data) });
+            }
+            pending.push(offset, length, data);
+            Ok(())
+        })
+    }
+
+    /// Writes a piece to the journal, and makes it durable.
+    fn commit(&self, end: &mut End, acts: &[u8]) -> Result<()> {
+        let length = (HEADER + acts.len()) as u64;
+        if end.at + length > self.limit {
+            self.checkpoint(end)?;
+        }
+        if end.at == 0 {
+            let time = std::time::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_nanos() as u64);
+            end.epoch[..8].copy_from_slice(&time.to_le_bytes());
+            end.epoch[8..].copy_from_slice(&RandomState::new().hash_one(time).to_le_bytes());
+            end.sequence = 0;
+        }
+        let mut header = [0; HEADER];
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..24].copy_from_slice(&end.epoch);
+        header[24..32].copy_from_slice(&end.sequence.to_le_bytes());
+        header[32..40].copy_from_slice(&(acts.len() as u64).to_le_bytes());
+        header[40..DIGEST_AT].copy_from_slice(&head(&self.file)?);
+        let digest = digest(&header, acts);
+        header[DIGEST_AT..].copy_from_slice(digest.as_bytes());
+        let until = end.at + length;
+        if self.journal.len()? < until {
+            self.journal.set_len(until.next_multiple_of(STEP))?;
+        }
+        self.journal.write(end.at, &header)?;
+        self.journal.write(end.at + HEADER as u64, acts)?;
+        self.journal.sync_data()?;
+        (end.at, end.sequence) = (until, end.sequence + 1);
+        Ok(())
+    }
+}
+
+fn digest(header: &[u8], acts: &[u8]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&header[..DIGEST_AT]).update(acts);
+    hasher.finalize()
+}
+
+/// The piece at `at`, if there is a whole one that goes on from the one before.
+fn piece(journal: &impl StorageBackend, at: u64, before: Option<([u8; 16], u64)>) -> Result<Option<Vec<u8>>> {
+    let left = journal.len()?.saturating_sub(at);
+    if left < HEADER as u64 {
+        return Ok(None);
+    }
+    let mut piece = vec![0; HEADER];
+    journal.read(at, &mut piece)?;
+    let (sequence, length) = (number(&piece[24..32]), number(&piece[32..40]));
+    let follows = before.map_or(sequence == 0, |(epoch, last)| piece[8..24] == epoch && sequence == last + 1);
+    if piece[..8] != MAGIC || !follows || length > left - HEADER as u64 {
+        return Ok(None);
+    }
+    piece.resize(HEADER + length as usize, 0);
+    journal.read(at + HEADER as u64, &mut piece[HEADER..])?;
+    let (header, acts) = piece.split_at(HEADER);
+    Ok((digest(header, acts) == header[DIGEST_AT..]).then_some(piece))
+}
+
+fn each(journal: &impl StorageBackend, mut see: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let (mut at, mut before) = (0, None);
+    while let Some(piece) = piece(journal, at, before)? {
+        see(&piece)?;
+        at += piece.len() as u64;
+        let mut epoch = [0; 16];
+        epoch.copy_from_slice(&piece[8..24]);
+        before = Some((epoch, number(&piece[24..32])));
+    }
+    Ok(())
+}
+
+/// Writes what the journal has to the file, and empties the journal. False, with nothing changed, where the file is none that it goes on from: one that
+/// was put into its place.
+fn recover(file: &impl StorageBackend, journal: &impl StorageBackend) -> Result<bool> {
+    let (found, mut some, mut known) = (head(file)?, false, false);
+    each(journal, |piece| {
+        some = true;
+        let mut head = [0; HEAD];
+        head.copy_from_slice(&piece[40..DIGEST_AT]);
+        known |= head == found;
+        for each in acts(&piece[HEADER..]) {
+            overlay(&mut head, 0, &each);
+            known |= head == found;
+        }
+        Ok(())
+    })?;
+    if some && !known {
+        return Ok(false);
+    }
+    if some {
+        each(journal, |piece| {
+            acts(&piece[HEADER..]).try_for_each(|each| {
+                // It was longer then, where a later piece cut it off.
+                if let Act::Write(offset, data) = each
+                    && file.len()? < offset + data.len() as u64
+                {
+                    file.set_len(offset + data.len() as u64)?;
+                }
+                act(file, &each)
+            })
+        })?;
+        file.sync_data()?;
+    }
+    if journal.len()? > 0 {
+        journal.set_len(0)?;
+        journal.sync_data()?;
+    }
+    Ok(true)
+}
+
+impl<F: StorageBackend, J: StorageBackend> StorageBackend for Journaled<F, J> {
+    fn len(&self) -> Result<u64> {
+        Ok(self.pending().len)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let pending = self.pending();
+        if pending.acts.is_empty() {
+            return self.file.read(offset, out);
+        }
+        if offset.checked_add(out.len() as u64).is_none_or(|end| end > pending.len) {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let there = self.file.len()?.saturating_sub(offset).min(out.len() as u64) as usize;
+        self.file.read(offset, &mut out[..there])?;
+        out[there..].fill(0);
+        acts(&pending.acts).for_each(|act| overlay(out, offset, &act));
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.add(len, RESIZE, &[])?;
+        self.changing().len = len;
+        Ok(())
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        self.guarded(|end| {
+            if std::mem::take(&mut self.changing().direct) {
+                return self.file.sync_data();
+            }
+            {
+                // Readers find what is pending until it is in the file.
+                let pending = self.pending();
+                if pending.acts.is_empty() {
+                    return Ok(());
+                }
+                self.commit(end, &pending.acts)?;
+                acts(&pending.acts).try_for_each(|each| act(&self.file, &each))?;
+            }
+            self.changing().clear();
+            Ok(())
+        })
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+        let length = u32::try_from(data.len()).ok().filter(|length| *length != RESIZE);
+        self.add(offset, length.ok_or_else(|| Error::from(std::io::ErrorKind::InvalidInput))?, data)
+    }
+
+    fn close(&self) -> Result<()> {
+        // After a failure, the journal is what tells.
+        let done = self.sync_data().and_then(|()| {
+            self.guarded(|end| {
+                self.checkpoint(end)?;
+                self.journal.set_len(0)?;
+                self.journal.sync_data()
+            })
+        });
+        self.file.close()?;
+        self.journal.close()?;
+        done
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> std::result::Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> std::result::Result<bool, BackendError> {
+        self.file.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> std::result::Result<(), BackendError> {
+        self.file.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> std::result::Result<(), BackendError> {
+        self.file.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> std::result::Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> std::result::Result<bool, BackendError> {
+        self.file.query_lock_range(start, end)
+    }
+}
+
+#[cfg(test)]
+mod tests;
