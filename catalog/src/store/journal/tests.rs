@@ -80,7 +80,7 @@ fn what_was_durable_is_there_after_every_cut() {
                 }
                 // One in some is of more bytes than the journal takes.
                 1..=6 if !model.is_empty() => {
-                    for _ in 0..if dice(&mut state) % 30 == 0 { 40 } else { 1 } {
+                    for _ in 0..if dice(&mut state).is_multiple_of(30) { 40 } else { 1 } {
                         let length = 1 + dice(&mut state) as usize % 700.min(model.len());
                         let offset = dice(&mut state) as usize % (model.len() - length + 1);
                         let data: Vec<u8> = (0..length).map(|_| dice(&mut state) as u8).collect();
@@ -105,7 +105,7 @@ fn what_was_durable_is_there_after_every_cut() {
                     let cut = (file.cut(keep), journal.cut(keep));
                     let again = Journaled::with_limit(cut.0.clone(), cut.1.clone(), SMALL).unwrap().unwrap();
                     assert_eq!(contents(&again), durable, "{round}/{step}");
-                    if dice(&mut state) % 4 == 0 {
+                    if dice(&mut state).is_multiple_of(4) {
                         drop(storage);
                         (file, journal, storage, model) = (cut.0, cut.1, again, durable.clone());
                     }
