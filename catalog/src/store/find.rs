@@ -3,7 +3,7 @@
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tidegate_protocol::{ContentHash, Job, Signed, receipt::Party};
 
-use super::{JobRecord, Reservation, State, Store, StoreError, job_key, row::Rows};
+use super::{JobRecord, Reservation, State, Store, StoreError, job_key, row::Rows, stored};
 
 /// By buyer and [`Job::question`]: the job that was answered last.
 pub(super) const ASKED: TableDefinition<'_, &str, &str> = TableDefinition::new("asked");
@@ -76,7 +76,8 @@ impl Store {
             }
             let record = rows.record(value.value(), None)?;
             if record.state == State::Reserved {
-                found.push(Reservation { key: key.value().to_owned(), record, written: None });
+                let written = stored::facts(&rows.entries, record.intent)?;
+                found.push(Reservation { key: key.value().to_owned(), record, written });
             }
         }
         Ok(found)

@@ -14,7 +14,8 @@ use tidegate_protocol::{
 
 use super::{
     JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError, find, grants, job_key, read_cost, row, spent_key,
-    stored::Entry, tables::Tables,
+    stored::{self, Entry},
+    tables::Tables,
 };
 
 impl Store {
@@ -37,12 +38,12 @@ impl Store {
                 let Reserve { job: envelope, mut facts, .. } = ask;
                 (facts.ledger.sequence, facts.ledger.previous) = (begun.sequence, begun.previous);
                 let record = JobRecord { job: envelope, facts, intent: begun.intent, state: State::Reserved };
-                Ok(Reservation { key, record, written: Some(begun.facts) })
+                Ok(Reservation { key, record, written: begun.facts })
             }
-            Begun::Before(record) if record.state == State::Reserved => {
-                Ok(Reservation { key: asked.key.clone(), record: *record, written: None })
+            Begun::Before(record, written) if record.state == State::Reserved => {
+                Ok(Reservation { key: asked.key.clone(), record: *record, written })
             }
-            Begun::Before(record) => Err(*record),
+            Begun::Before(record, _) => Err(*record),
         })
     }
 
@@ -113,8 +114,8 @@ struct Place {
 
 enum Begun {
     Now(Place),
-    /// The same request was there.
-    Before(Box<JobRecord>),
+    /// The same request was there, with these facts.
+    Before(Box<JobRecord>, Facts),
 }
 
 fn existing(tables: &mut Tables<'_>, key: &str) -> Result<Option<Box<JobRecord>>, StoreError> {
@@ -133,7 +134,8 @@ fn reserve(tables: &mut Tables<'_>, asked: &Asked) -> Result<Begun, ReserveError
     if record.facts.job != asked.ask.facts.job {
         return Err(ReserveError::Conflict(asked.ask.request.clone()));
     }
-    Ok(Begun::Before(record))
+    let written = stored::facts(&tables.rows.entries, record.intent)?;
+    Ok(Begun::Before(record, written))
 }
 
 fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError> {
@@ -144,18 +146,16 @@ fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError>
     if !grants::may_begin(tables, facts)? {
         return Err(ReserveError::Rate);
     }
-    {
-        for (buyer, cap) in [(None, link.cap), (Some(&link.buyer), *per_buyer)] {
-            let key = spent_key(&link.population, buyer);
-            let before = read_cost(&tables.spent, &key)?;
-            let after = before.plus(link.cost).filter(|after| after.within(cap));
-            let (left, asked) = (before.left_of(cap), link.cost);
-            let after = after.ok_or(match buyer {
-                None => ReserveError::Population { left, asked },
-                Some(_) => ReserveError::Buyer { left, asked },
-            })?;
-            charges.push((key, serde_json::to_vec(&after).map_err(StoreError::from)?));
-        }
+    for (buyer, cap) in [(None, link.cap), (Some(&link.buyer), *per_buyer)] {
+        let key = spent_key(&link.population, buyer);
+        let before = read_cost(&tables.spent, &key)?;
+        let after = before.plus(link.cost).filter(|after| after.within(cap));
+        let (left, asked) = (before.left_of(cap), link.cost);
+        let after = after.ok_or(match buyer {
+            None => ReserveError::Population { left, asked },
+            Some(_) => ReserveError::Buyer { left, asked },
+        })?;
+        charges.push((key, serde_json::to_vec(&after).map_err(StoreError::from)?));
     }
     let (sequence, previous) = next(tables, &link.population)?;
     let intent = draft.placed(sequence, previous).map_err(StoreError::from)?;
@@ -226,9 +226,7 @@ impl Settled {
             (Some(_), 0) => "dp",
             (Some(_), _) => "reviewed",
         };
-        // Those of one that was begun before the node's last start are written out anew.
-        let facts = written.map_or_else(|| Facts::of(&record.facts), Ok)?;
-        let outcome = facts.outcome((&name, subject), record.intent, mode, outcome, commitment);
+        let outcome = written.outcome((&name, subject), record.intent, mode, outcome, commitment);
         let entry = Entry::sign_outcome(&outcome, record.intent, identity)?;
         let question = result.as_ref().and_then(|_| find::question(&record));
         let result_text = result.as_ref().map(serde_json::to_string).transpose()?;

@@ -108,8 +108,8 @@ pub struct Reserve {
 pub struct Reservation {
     key: String,
     record: JobRecord,
-    /// The facts as they were written, where that was since the last start.
-    written: Option<Facts>,
+    /// The facts as its INTENT has them, to the last digit of their numbers.
+    written: Facts,
 }
 
 impl Reservation {

@@ -23,6 +23,9 @@ use crate::{
     note::{BadNote, Verifier},
 };
 
+/// After so many entries, what was appended is written, so that it is not all in memory a second time.
+const SETTLED: u64 = 1024;
+
 /// What was brought back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Restored {
@@ -88,6 +91,9 @@ fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Res
         }
         tables.append(Entry::of(entry.clone()));
         restored.entries += 1;
+        if restored.entries.is_multiple_of(SETTLED) {
+            tables.settle()?;
+        }
         if let Predicate::Intent(facts) = &statement.predicate {
             charge(tables, facts)?;
         }

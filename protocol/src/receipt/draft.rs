@@ -130,11 +130,11 @@ impl Outcome {
 }
 
 impl Facts {
-    /// Written out anew.
+    /// As a draft has them.
     ///
     /// # Errors
     /// [`BadDocument::Payload`] for numbers that JSON cannot hold.
-    pub fn of(facts: &JobFacts) -> Result<Self, BadDocument> {
+    fn of(facts: &JobFacts) -> Result<Self, BadDocument> {
         Ok(Self(sorted::to_string(facts).map_err(|e| BadDocument::Payload(e.to_string()))?))
     }
 

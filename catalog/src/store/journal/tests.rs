@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::*;
+use super::{piece::HEAD, *};
 
 /// A disk that forgets what was not synced, but for every `keep`th byte of it.
 #[derive(Debug, Clone, Default)]
