@@ -95,6 +95,7 @@ fn listing(number: usize, now: SystemTime) -> Listing {
         sockets: vec!["192.0.2.7:4433".into()],
         relay: None,
         mirrors: vec![],
+        holders: vec![],
     }
 }
 

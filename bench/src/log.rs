@@ -62,6 +62,7 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
         grant: job,
         grant_ids: vec!["aa".repeat(64)],
         approval: None,
+        lease: None,
         ledger: LedgerLink {
             sequence: 0,
             previous: zero,
@@ -109,6 +110,7 @@ fn begin(store: &Store) -> anyhow::Result<()> {
         changes: vec![],
         cap: cost(1 << 50),
         per_buyer: cost(1 << 50),
+        owner: None,
     };
     store.record("dataset manifest", zero, publication)?;
     let grant = Predicate::Grant {

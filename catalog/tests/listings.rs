@@ -57,6 +57,7 @@ fn listing(name: &str, issued: SystemTime) -> Listing {
         sockets: vec!["192.0.2.7:4433".into()],
         relay: None,
         mirrors: vec![],
+        holders: vec![],
     }
 }
 

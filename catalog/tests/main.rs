@@ -5,6 +5,7 @@ mod common;
 mod crash;
 mod faults;
 mod heard;
+mod leases;
 mod listings;
 mod log;
 mod price;

@@ -284,6 +284,7 @@ fn publications() {
             changes,
             cap: cost(cap),
             per_buyer: cost(900),
+            owner: None,
         });
         of(log)
     };

@@ -36,6 +36,11 @@ enum Command {
     /// Hold others' encrypted datasets, and serve them to those who may copy them.
     #[command(subcommand)]
     Mirror(commands::mirror::Args),
+    /// Answer jobs over others' datasets, by parts of their budgets that their owners hand over.
+    #[command(subcommand)]
+    Hold(commands::hold::Args),
+    /// Show which parts of this party's budgets were handed over, and what became of them.
+    Leases(commands::leases::Args),
     /// Answer jobs over the network until stopped.
     Serve(commands::serve::Args),
     /// Show what has been spent and what is left.
@@ -159,6 +164,8 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Publish(args) => commands::publish::run(&home, args).await.map(done),
             Command::Seal(args) => commands::seal::run(&home, args).await.map(done),
             Command::Mirror(args) => commands::mirror::run(home, args).await.map(done),
+            Command::Hold(args) => commands::hold::run(&home, args).await.map(done),
+            Command::Leases(args) => commands::leases::run(&home, &args).map(done),
             Command::Revocations(args) => commands::revocations::run(&home, args).await,
             Command::Serve(args) => commands::serve::run(home, args).await.map(done),
             Command::Budget(args) => commands::budget::run(&home, args).map(done),

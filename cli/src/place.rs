@@ -24,18 +24,24 @@ impl Place {
     }
 }
 
-/// Where it was said to be; if nowhere, where the owner of the dataset of this name or id says that its node is. What is shown there is a grant of that owner,
-/// where there is one: it says itself whose it is, and anybody may call a dataset anything.
-pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) -> anyhow::Result<Address> {
-    let granted_by = match grant {
-        "" => None,
-        token => grant::show(token, None).context("--grant")?.owner,
-    };
+/// Where a job may go.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// In the order in which they are tried.
+    pub(crate) all: Vec<Address>,
+    /// Whose grant is shown, where that is another than the first of them: who answers there must show that owner's lease.
+    pub(crate) owner: Option<String>,
+}
+
+/// Where it was said to be; if nowhere, where the owner of the dataset of this name or id says that its node is, and who else answers for it. What is shown there
+/// is a grant of that owner, where there is one: it says itself whose it is, and anybody may call a dataset anything.
+pub(crate) fn of_jobs(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) -> anyhow::Result<Places> {
+    let granted_by = granted_by(grant)?;
     let is_theirs = |owner: &PeerId| granted_by.as_ref().is_none_or(|by| *by == owner.did());
     if let Some(place) = to {
         let to = place.at(home)?;
-        anyhow::ensure!(is_theirs(&to.peer), "the grant is {}'s, and --to is {}", granted_by.unwrap_or_default(), to.peer);
-        return Ok(to);
+        let owner = if is_theirs(&to.peer) { None } else { granted_by };
+        return Ok(Places { all: vec![to], owner });
     }
     let (catalogue, now) = (finding::open(home, false)?, SystemTime::now());
     let found = match &granted_by {
@@ -44,7 +50,25 @@ pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) ->
             format!("no --to was given, and no listing {dataset:?} of {by} is here: hear more with `tidegate catalog sync --from PEER`")
         })?,
     };
-    Ok(found.listing.address(&found.owner).parse()?)
+    let holders = found.listing.holders.iter().filter_map(|holder| holder.parse().ok());
+    let all = std::iter::once(found.listing.address(&found.owner).parse()?).chain(holders).collect();
+    Ok(Places { all, owner: None })
+}
+
+/// Whose grant this is, as it says itself; nobody's where there is none.
+fn granted_by(grant: &str) -> anyhow::Result<Option<String>> {
+    Ok(match grant {
+        "" => None,
+        token => grant::show(token, None).context("--grant")?.owner,
+    })
+}
+
+/// As [`of_jobs`], where the owner alone will do.
+pub(crate) fn of(home: &Home, to: Option<&Place>, dataset: &str, grant: &str) -> anyhow::Result<Address> {
+    let Places { all, owner } = of_jobs(home, to, dataset, grant)?;
+    let first = all.into_iter().next().context("the owner's listing has no address")?;
+    anyhow::ensure!(owner.is_none(), "the grant is {}'s, and --to is {}", owner.unwrap_or_default(), first.peer);
+    Ok(first)
 }
 
 /// Where the owner whose grant this is says that a dataset is held encrypted; nowhere, where its listing is not here.

@@ -9,7 +9,7 @@ use tidegate_catalog::{
     note::{BadNote, Verifier},
 };
 use tidegate_protocol::{
-    ContentHash, Cost,
+    ContentHash, Cost, Lease, Settlement,
     receipt::{JobFacts, LedgerLink, Party, Predicate},
 };
 
@@ -37,16 +37,46 @@ pub struct Account {
     pub reserved: Cost,
     /// Spent by each buyer.
     pub buyers: BTreeMap<Party, Cost>,
-    /// Every charge, in order.
+    /// Every charge of a job, in order.
     pub charges: Vec<Charge>,
+    /// Parts that were handed over, in order: each counts as spent until it has come back.
+    pub leases: Vec<Handed>,
+}
+
+/// A part of a budget that was handed over.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Handed {
+    /// The lease's id.
+    pub id: ContentHash,
+    /// The lease.
+    pub lease: Lease,
+    /// What was spent of it, where it came back.
+    pub settlement: Option<Settlement>,
+    /// Whether it is lost.
+    pub burnt: bool,
+}
+
+impl Handed {
+    /// What counts as spent.
+    pub fn spent(&self) -> Cost {
+        self.settlement.as_ref().map_or(self.lease.amount, |settlement| settlement.spent)
+    }
+}
+
+/// What a log says was charged.
+#[derive(Default)]
+struct Charged {
+    jobs: BTreeMap<ContentHash, Vec<Charge>>,
+    leases: BTreeMap<ContentHash, Vec<Handed>>,
 }
 
 /// The charges in the owner's log, by population, in order.
-fn charges(home: &Home) -> Result<BTreeMap<ContentHash, Vec<Charge>>, NodeError> {
+fn charges(home: &Home) -> Result<Charged, NodeError> {
     let owner = home.identity()?.id();
     if !home.path().join("log/checkpoint").exists() {
-        return Ok(BTreeMap::new());
+        return Ok(Charged::default());
     }
+    let mut leases: BTreeMap<ContentHash, Vec<Handed>> = BTreeMap::new();
     let mut intents: BTreeMap<u64, (Box<JobFacts>, bool)> = BTreeMap::new();
     scan(&Verifier::log(&owner), &mut from_folder(home.path().join("log")), |index, entry| {
         let statement =
@@ -60,6 +90,16 @@ fn charges(home: &Home) -> Result<BTreeMap<ContentHash, Vec<Charge>>, NodeError>
                     *open = false;
                 }
             }
+            Predicate::Lease { lease, ledger, .. } => {
+                let handed = Handed { id: ledger.job, lease: *lease, settlement: None, burnt: false };
+                leases.entry(ledger.population).or_default().push(handed);
+            }
+            Predicate::LeaseEnd { lease, population, settlement, .. } => {
+                let all = leases.entry(population).or_default();
+                if let Some(handed) = all.iter_mut().find(|handed| handed.id == lease) {
+                    (handed.burnt, handed.settlement) = (settlement.is_none(), settlement.map(|settlement| *settlement));
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -69,7 +109,7 @@ fn charges(home: &Home) -> Result<BTreeMap<ContentHash, Vec<Charge>>, NodeError>
         let charge = Charge { at: facts.slot_start, open, link: facts.ledger };
         found.entry(charge.link.population).or_default().push(charge);
     }
-    Ok(found)
+    Ok(Charged { jobs: found, leases })
 }
 
 /// The accounts of every population published here.
@@ -79,7 +119,8 @@ fn charges(home: &Home) -> Result<BTreeMap<ContentHash, Vec<Charge>>, NodeError>
 pub fn accounts(home: &Home) -> Result<Vec<Account>, NodeError> {
     let mut charges = charges(home)?;
     let mut latest: BTreeMap<ContentHash, Dataset> = BTreeMap::new();
-    for dataset in load_all(&home.datasets())? {
+    let me = home.identity()?.id();
+    for dataset in load_all(&home.datasets())?.into_iter().filter(|dataset| dataset.manifest.signer() == me) {
         latest.insert(dataset.manifest.body().population, dataset);
     }
     let add = |total: &mut Cost, cost: Cost| {
@@ -89,7 +130,8 @@ pub fn accounts(home: &Home) -> Result<Vec<Account>, NodeError> {
     latest
         .into_iter()
         .map(|(population, dataset)| {
-            let charges = charges.remove(&population).unwrap_or_default();
+            let leases = charges.leases.remove(&population).unwrap_or_default();
+            let charges = charges.jobs.remove(&population).unwrap_or_default();
             let (mut spent, mut reserved, mut buyers) = (Cost::default(), Cost::default(), BTreeMap::new());
             for charge in &charges {
                 add(&mut spent, charge.link.cost)?;
@@ -98,7 +140,13 @@ pub fn accounts(home: &Home) -> Result<Vec<Account>, NodeError> {
                     add(&mut reserved, charge.link.cost)?;
                 }
             }
-            Ok(Account { dataset, spent, reserved, buyers, charges })
+            for handed in &leases {
+                add(&mut spent, handed.spent())?;
+                for (buyer, cost) in handed.settlement.iter().flat_map(|settlement| &settlement.buyers) {
+                    add(buyers.entry(*buyer).or_default(), *cost)?;
+                }
+            }
+            Ok(Account { dataset, spent, reserved, buyers, charges, leases })
         })
         .collect()
 }

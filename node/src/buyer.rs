@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::note;
 use tidegate_exchange::{Address, Endpoint, ask, bind_reaching, listening_for};
 use tidegate_protocol::{
-    Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, PeerId, Sha256Digest, Signed,
+    Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, Lease, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Opening, Reply, Request},
     manifest::Manifest,
     policy::Policy,
@@ -26,6 +26,15 @@ pub struct Offer {
     pub manifest: Signed<Manifest>,
     /// The policy.
     pub policy: Signed<Policy>,
+    /// Where another than its owner shows it: the owner's word that it may.
+    pub lease: Option<Signed<Lease>>,
+}
+
+impl Offer {
+    /// Whose dataset it is.
+    pub fn owner(&self) -> PeerId {
+        self.manifest.signer()
+    }
 }
 
 /// A result that was verified: signature, inclusion, and that receipt, result and job belong together.
@@ -114,7 +123,7 @@ impl Buyer {
         Self { grant: grant.into(), ..self }
     }
 
-    /// The datasets a peer offers; each must be signed by that peer.
+    /// The datasets a peer offers; each must be signed by that peer, or by an owner who leases it a part of the budget.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -126,12 +135,25 @@ impl Buyer {
             .into_iter()
             .map(|l| {
                 let (manifest, policy) = (Signed::<Manifest>::open(l.manifest)?, Signed::<Policy>::open(l.policy)?);
-                if manifest.signer() != to.peer || policy.signer() != to.peer || manifest.body().policy != policy.id() {
-                    return Err(NodeError::Unverified("a listing is not signed by this peer".into()));
+                if policy.signer() != manifest.signer() || manifest.body().policy != policy.id() {
+                    return Err(NodeError::Unverified("a listing's policy is not its dataset's".into()));
                 }
-                Ok(Offer { manifest, policy })
+                let lease = l.lease.map(Signed::<Lease>::open).transpose()?;
+                if !answers_for(&to.peer, &manifest.signer(), lease.as_ref(), &manifest.id()) {
+                    return Err(NodeError::Unverified("a listing is not signed by this peer, and it shows no lease of who did".into()));
+                }
+                Ok(Offer { manifest, policy, lease })
             })
             .collect()
+    }
+
+    /// Whether a peer answers for an owner, as the leases show that it offers datasets by to everybody.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn answers_for(&self, to: &Address, owner: &str) -> Result<bool, NodeError> {
+        let asking = Self::over(self.identity.clone(), self.endpoint.clone());
+        Ok(asking.offers(to).await?.iter().any(|offer| offer.owner().did() == owner))
     }
 
     /// The latest version of the dataset of this name or id.
@@ -244,7 +266,16 @@ impl Buyer {
     }
 }
 
-/// Checks that a delivery is what `owner` owes for `job` under `policy`: receipt signed and in the log, cosigned by as many as the policy says, result as
+/// Whether `peer` may answer for `owner` over this version: it is the owner, or the owner's lease names it.
+fn answers_for(peer: &PeerId, owner: &PeerId, lease: Option<&Signed<Lease>>, manifest: &ContentHash) -> bool {
+    let named = |lease: &Signed<Lease>| {
+        let body = lease.body();
+        lease.signer() == *owner && body.holder == *peer && body.manifest == *manifest && body.check().is_ok()
+    };
+    peer == owner || lease.is_some_and(named)
+}
+
+/// Checks that a delivery is what `owner` (of the log: whoever answered) owes for `job` under `policy`: receipt signed and in the log, cosigned by as many as the policy says, result as
 /// the receipt names it, job, buyer and cost ours.
 ///
 /// # Errors
@@ -280,6 +311,14 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, policy: &Si
         || facts.dataset != job.body().dataset
     {
         return wrong("the receipt is for another job");
+    }
+    let lease = delivery.lease.clone().map(Signed::<Lease>::open).transpose()?;
+    let elsewhere = policy.signer() != *owner;
+    if facts.lease.is_some() != elsewhere
+        || (elsewhere && facts.lease != lease.as_ref().map(Signed::id))
+        || !answers_for(owner, &policy.signer(), lease.as_ref(), &facts.dataset)
+    {
+        return wrong("the receipt is not charged to a lease that the dataset's owner gave to who answered");
     }
     if facts.policy != policy.id() {
         return wrong("the receipt names another policy than the one that was offered");

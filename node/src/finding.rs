@@ -74,7 +74,8 @@ pub fn own(datasets: &[Dataset], identity: &Identity, reached: &Reached) -> Vec<
     let sign = |d: &Dataset| {
         // Nobody is sent to a mirror for what nobody may mirror.
         let mirrors = if d.policy.body().mirror == Access::Nobody { vec![] } else { reached.mirrors.clone() };
-        let listing = Listing::of(&d.manifest, d.policy.body(), Reached { mirrors, ..reached.clone() }, now);
+        let holders = if d.policy.body().hold == Access::Nobody { vec![] } else { reached.holders.clone() };
+        let listing = Listing::of(&d.manifest, d.policy.body(), Reached { mirrors, holders, ..reached.clone() }, now);
         listing.check(now)?;
         Ok::<_, CatalogueError>(Signed::sign(listing, identity)?)
     };

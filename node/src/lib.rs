@@ -24,6 +24,7 @@ mod fault;
 pub mod finding;
 pub mod grants;
 pub mod history;
+pub mod holding;
 pub mod home;
 pub mod inspect;
 pub mod jobfile;

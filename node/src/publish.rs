@@ -1,6 +1,6 @@
 //! Publication: import, check, lay out, sign, log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tidegate_catalog::{
     Store,
@@ -184,6 +184,7 @@ pub async fn publish(
             population: manifest.body().population,
             previous: manifest.body().previous,
             cap: policy.body().budget,
+            owner: None,
         },
     )?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;
@@ -191,7 +192,7 @@ pub async fn publish(
 }
 
 /// What differs from the version before.
-fn changes(before: &dataset::Dataset, manifest: &Signed<Manifest>, policy: &Signed<Policy>) -> Vec<Change> {
+pub(crate) fn changes(before: &dataset::Dataset, manifest: &Signed<Manifest>, policy: &Signed<Policy>) -> Vec<Change> {
     let (old, new) = (before.policy.body(), policy.body());
     let seen = [
         (before.manifest.body().files != manifest.body().files, Change::Data),
@@ -211,7 +212,7 @@ async fn import_tables(served: Option<&Served>, tables: &[TableFiles], report: &
 }
 
 /// Hashes files; where they are to be served, the store is made ready for that.
-async fn import_all(served: Option<&Served>, files: &[PathBuf], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
+pub(crate) async fn import_all(served: Option<&Served>, files: &[PathBuf], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
     let mut described = Vec::new();
     for path in files {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -230,7 +231,7 @@ async fn import_all(served: Option<&Served>, files: &[PathBuf], report: &mut Rep
 }
 
 /// Reads and checks `files`, away from the runtime's threads; gives the report back. A derived copy is named by what it is made of.
-async fn lay_out(
+pub(crate) async fn lay_out(
     home: &Home,
     tables: &[TableFiles],
     described: &[DataFile],
@@ -260,15 +261,39 @@ async fn lay_out(
     Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)
 }
 
-/// The dataset of this name (its latest version) or manifest id.
+/// The dataset of this name (its latest version) or manifest id that this party has published.
 ///
 /// # Errors
 /// [`NodeError::File`] naming what is there.
 pub fn find(home: &Home, name: &str) -> Result<dataset::Dataset, NodeError> {
-    let all = dataset::load_all(&home.datasets())?;
+    let me = home.identity()?.id();
+    let all = dataset::load_all(&home.datasets())?.into_iter().filter(|d| d.manifest.signer() == me).collect::<Vec<_>>();
     let known: Vec<_> = all.iter().map(|d| d.manifest.body().name.clone()).collect();
     all.into_iter()
         .rev()
         .find(|d| d.manifest.body().name == name || d.manifest.id().to_string() == name)
         .ok_or_else(|| NodeError::File(format!("no dataset {name:?} here. Published: {}", known.join(", "))))
+}
+
+/// The dataset's files in `folder`, each with the hash that the manifest names, as [`dataset::tables`] takes them.
+pub(crate) fn files_of(manifest: &Manifest, policy: &Policy, folder: &Path, report: &mut (dyn FnMut(&str) + Send)) -> Result<Vec<PathBuf>, NodeError> {
+    let mut files = Vec::new();
+    for file in &manifest.files {
+        let mut path = folder.to_owned();
+        path.extend(file.table.iter().chain([&file.name]));
+        report(&format!("hashing {}", file.name));
+        let found = dataset::describe(&path, |_| {}).map_err(|e| {
+            NodeError::File(format!(
+                "{e}. --data is a folder with the files of this very version, as `tidegate fetch` leaves them"
+            ))
+        })?;
+        if found.hash != file.hash {
+            return Err(NodeError::Unverified(format!("{} is not the file that was published", path.display())));
+        }
+        files.push(match &file.table {
+            Some(table) if !policy.tables.is_empty() => PathBuf::from(format!("{table}={}", path.display())),
+            _ => path,
+        });
+    }
+    Ok(files)
 }

@@ -154,6 +154,16 @@ impl Cost {
         parts.iter().find(|(over, _)| *over).map(|(_, field)| *field)
     }
 
+    /// Of each part, the smaller.
+    pub fn least(self, other: Self) -> Self {
+        Self {
+            rho_micro: self.rho_micro.min(other.rho_micro),
+            epsilon_micro: self.epsilon_micro.min(other.epsilon_micro),
+            delta_femto: self.delta_femto.min(other.delta_femto),
+            reviewed: self.reviewed.min(other.reviewed),
+        }
+    }
+
     /// What `cap` leaves above this; zero where nothing is left.
     pub fn left_of(self, cap: Self) -> Self {
         Self {

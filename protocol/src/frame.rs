@@ -1,8 +1,10 @@
 //! The frames of the job protocol (ALPN [`ALPN`]): one request and one reply a stream, JSON, each bounded by [`crate::limits`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, Cost, Envelope, PeerId, Refusal, Sha256Digest};
+use crate::{ContentHash, Cost, Envelope, PeerId, Refusal, Sha256Digest, receipt::Party};
 
 /// ALPN of the job protocol.
 pub const ALPN: &[u8] = b"tidegate/job/1";
@@ -88,6 +90,24 @@ pub enum Request {
         /// Biscuit token, base64.
         grant: String,
     },
+    /// Hand over a part of a population's budget.
+    Lease {
+        /// The population.
+        population: ContentHash,
+        /// Biscuit token, base64: a grant of `hold`.
+        grant: String,
+        /// What this leaseholder calls it ([`crate::lease::is_nonce`]). An earlier lease of another name that has not come back is burnt.
+        nonce: String,
+        /// How much; less is handed over where less is left.
+        want: Cost,
+    },
+    /// Take back what was not spent of a lease.
+    Settle {
+        /// The population.
+        population: ContentHash,
+        /// The signed [`crate::Settlement`].
+        settlement: Envelope,
+    },
     /// Log that the buyer has a result and its receipt.
     Countersign {
         /// The signed [`crate::Countersignature`].
@@ -122,6 +142,19 @@ pub struct Published {
     pub manifest: Envelope,
     /// The signed policy.
     pub policy: Envelope,
+    /// Where another than its owner shows it: the owner's signed [`crate::Lease`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Envelope>,
+}
+
+/// A lease as it is handed over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandedOver {
+    /// The signed [`crate::Lease`].
+    pub lease: Envelope,
+    /// Who has less left than the lease's share of a buyer, and how much.
+    pub less: BTreeMap<Party, Cost>,
 }
 
 /// A result with all that is needed to check it offline.
@@ -141,6 +174,9 @@ pub struct Delivery {
     /// The buyer's earlier job that this is the result of: it asked the same, and the policy has it answered again at no cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Envelope>,
+    /// Where another than the owner answers: the owner's signed [`crate::Lease`] that it was charged to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Envelope>,
 }
 
 /// What it takes to run a receipt's job again over the rows that it read, and to hold the sums against what the receipt commits to.
@@ -197,6 +233,8 @@ pub enum Reply {
     Logged(u64),
     /// What was asked for to run a job again.
     Opened(Box<Opening>),
+    /// A part of the budget.
+    HandedOver(Box<HandedOver>),
     /// A witness's cosignature lines.
     Cosigned(String),
     /// A witness has another size than the request says that it has: a C2SP conflict.

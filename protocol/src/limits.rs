@@ -146,6 +146,12 @@ pub const NAME_BYTES: usize = 128;
 pub const CONNECTIONS: usize = 4096;
 /// Of those, most of one peer.
 pub const CONNECTIONS_PER_PEER: usize = 64;
+/// Most buyers who can spend of one lease: how it ended, by buyer, is one entry of the log.
+pub const LEASE_BUYERS: usize = 200;
+/// Most buyers of whom a lease says that they have less left than others.
+pub const LEASE_LESS: usize = 1024;
+/// Most leases of one population that are out at the same time.
+pub const LEASES: usize = 64;
 /// Longest signed listing.
 pub const LISTING_BYTES: usize = 16 << 10;
 /// Longest description of a dataset.

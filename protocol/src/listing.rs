@@ -76,6 +76,8 @@ pub struct Reached {
     pub relay: Option<String>,
     /// Addresses of those who hold it encrypted.
     pub mirrors: Vec<String>,
+    /// Addresses of those who answer jobs over it for its owner.
+    pub holders: Vec<String>,
 }
 
 /// What an owner tells everybody about a dataset.
@@ -133,6 +135,9 @@ pub struct Listing {
     /// Where those are who hold it encrypted, as commands take it: `did:key:…@ip:port`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
+    /// Who else answers jobs over it, by leases of its budget; as `mirrors`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<String>,
 }
 
 impl Document for Listing {
@@ -208,6 +213,7 @@ impl Listing {
             sockets: reached.sockets,
             relay: reached.relay,
             mirrors: reached.mirrors,
+            holders: reached.holders,
         };
         // Of a wide table, what there is room for.
         while serde_json::to_vec(&listing).is_ok_and(|bytes| bytes.len() > limits::LISTING_BYTES) && !listing.columns.is_empty() {
@@ -252,8 +258,10 @@ impl Listing {
                 && mirror.starts_with("did:key:")
                 && mirror.bytes().all(|b| b.is_ascii_graphic())
         };
-        if self.mirrors.len() > limits::SOCKETS || !self.mirrors.iter().all(addresses) {
-            return Err(BadListing { field: "mirrors", why: "are too many, or not each an address" });
+        for (field, all) in [("mirrors", &self.mirrors), ("holders", &self.holders)] {
+            if all.len() > limits::SOCKETS || !all.iter().all(addresses) {
+                return Err(BadListing { field, why: "are too many, or not each an address" });
+            }
         }
         time("published", &self.published)?;
         let (issued, expires) = (time("issued", &self.issued)?, time("expires", &self.expires)?);
@@ -324,6 +332,7 @@ mod tests {
             sockets: vec!["192.0.2.7:4433".into()],
             relay: Some("https://relay.example/".into()),
             mirrors: vec!["did:key:z6Mk@192.0.2.7:4433".into()],
+            holders: vec!["did:key:z6Mk@192.0.2.7:4434".into()],
         }
     }
 
@@ -359,6 +368,7 @@ mod tests {
             ("relay", |l| l.relay = Some("relay.example".into())),
             ("relay", |l| l.relay = Some("https://relay.example/,127.0.0.1:1".into())),
             ("relay", |l| l.relay = Some(format!("https://{}/", "r".repeat(limits::NAME_BYTES)))),
+            ("holders", |l| l.holders = vec!["192.0.2.7:4433".into()]),
             ("mirrors", |l| l.mirrors = vec!["192.0.2.7:4433".into()]),
             ("mirrors", |l| l.mirrors = vec!["did:key:z6Mk @192.0.2.7:4433".into()]),
             ("mirrors", |l| l.mirrors = vec![l.mirrors[0].clone(); limits::SOCKETS + 1]),

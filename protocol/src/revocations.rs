@@ -29,7 +29,7 @@ pub struct Revocations {
     pub number: u64,
     /// Which ones ([`digest`]).
     pub digest: ContentHash,
-    /// Of those, by [`name`], each by which something could be copied that is not over by itself.
+    /// Of those, by [`name`], each that is not over by itself.
     pub revoked: BTreeSet<String>,
     /// When it was signed, RFC 3339.
     pub issued: String,

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tidegate_protocol::{
     Sha256Digest, limits,
-    receipt::{JobFacts, entry::Ending},
+    receipt::{JobFacts, LedgerLink, entry::Ending},
 };
 
 use super::{Audit, Broken, Intent, price};
@@ -60,6 +60,21 @@ impl Audit {
         if link.job != facts.job || link.buyer != facts.account() {
             return Err(("ledger-binding", "the charge names another job or buyer".into()));
         }
+        let linked = self.link(link);
+        let leased = self.leased(facts);
+        let overflows = || ("ledger-cap", "the spent budget overflows".to_owned());
+        let buyer = self.by_buyer.entry(format!("{}/{}", link.population, link.buyer)).or_default();
+        *buyer = buyer.plus(link.cost).ok_or_else(overflows)?;
+        let buyer = *buyer;
+        linked.and(leased)?;
+        match self.rights.per_buyer(&facts.dataset) {
+            Some(cap) if !buyer.within(cap) => Err(("buyer-cap", format!("{} spent {buyer} of {cap}", link.buyer))),
+            _ => Ok(()),
+        }
+    }
+
+    /// A charge follows the one before it, and all of them are within the cap.
+    pub(super) fn link(&mut self, link: &LedgerLink) -> Result<(), Broken> {
         let (sequence, previous) = match self.last.get(&link.population) {
             None => (0, Sha256Digest([0; 32])),
             Some(last) => (last.sequence + 1, last.digest().map_err(|e| ("ledger-chain", e.to_string()))?),
@@ -70,19 +85,13 @@ impl Audit {
         let spent = self.report.spent.entry(link.population.to_string()).or_default();
         *spent = spent.plus(link.cost).ok_or_else(overflows)?;
         let spent = *spent;
-        let buyer = self.by_buyer.entry(format!("{}/{}", link.population, link.buyer)).or_default();
-        *buyer = buyer.plus(link.cost).ok_or_else(overflows)?;
-        let buyer = *buyer;
         if !follows {
             return Err(("ledger-chain", format!("link {} does not follow the one before it", link.sequence)));
         }
         if !spent.within(link.cap) {
             return Err(("ledger-cap", format!("spent {spent} of {}", link.cap)));
         }
-        match self.rights.per_buyer(&facts.dataset) {
-            Some(cap) if !buyer.within(cap) => Err(("buyer-cap", format!("{} spent {buyer} of {cap}", link.buyer))),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn approval(&self, facts: &JobFacts) -> Result<(), Broken> {

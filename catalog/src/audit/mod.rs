@@ -18,6 +18,7 @@ use tidegate_protocol::{
 mod answered;
 pub mod entry;
 mod jobs;
+pub mod leases;
 pub mod price;
 mod rights;
 
@@ -72,6 +73,12 @@ pub struct Report {
     pub countersigned: u64,
     /// Replays by auditors.
     pub replays: u64,
+    /// Parts of a budget that were handed over, by the leases' ids: by this log's owner, or to it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leases: BTreeMap<ContentHash, leases::Seen>,
+    /// Of those that were given, the ones that ran out and have not come back: they count as spent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_leases: Vec<ContentHash>,
     /// Charged jobs without an outcome: running, or lost.
     pub open: Vec<u64>,
     /// What was spent on each population.
@@ -110,6 +117,9 @@ pub struct Audit {
     approved: BTreeMap<ContentHash, ContentHash>,
     /// The last receipts, which their buyers may countersign.
     answered: answered::Answered,
+    /// Leases, given and taken.
+    #[serde(default)]
+    leases: leases::Leases,
     /// Who may copy what: peer and population.
     copying: BTreeSet<(Party, ContentHash)>,
     /// Whose names were opened to this auditor.
@@ -129,6 +139,7 @@ impl Audit {
             rights: rights::Rights::default(),
             approved: BTreeMap::new(),
             answered: answered::Answered::default(),
+            leases: leases::Leases::default(),
             copying: BTreeSet::new(),
             opened: BTreeMap::new(),
         }
@@ -171,6 +182,7 @@ impl Audit {
     pub fn report(&self, now: SystemTime) -> Report {
         let mut audit = self.clone();
         audit.report.open = self.intents.keys().copied().collect();
+        audit.report.lost_leases = self.lost(now);
         for (index, intent) in &self.intents {
             if let Err((rule, detail)) = jobs::is_in_time(&intent.facts, now) {
                 audit.finding(*index, rule, detail);
@@ -233,6 +245,11 @@ impl Audit {
                     return Err(("replay-of-receipt", format!("is of entry {outcome}, which comes after it")));
                 }
                 self.rights.replay(holder.unwrap_or(auditor), population, &grant_ids, &time)
+            }
+            Predicate::Lease { lease, signature, ledger, grant_ids } => self.lease(*lease, &signature, &ledger, &grant_ids),
+            Predicate::LeaseTaken { lease, owner, signature } => self.lease_taken(*lease, owner, &signature),
+            Predicate::LeaseEnd { lease, population, settlement, signature } => {
+                self.lease_end((lease, population), settlement.map(|s| *s), signature.as_deref())
             }
             Predicate::Intent(facts) => self.intent(index, facts, subject),
             Predicate::Outcome { facts, intent, mode, outcome, commitment } => {

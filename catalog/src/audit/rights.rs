@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
-    ContentHash, Cost,
+    ContentHash, Cost, Lease, PeerId,
     grant::{self, Action, Ask, Scope},
     limits,
     receipt::{JobFacts, Party, Predicate, entry::Change},
@@ -23,6 +23,9 @@ struct Version {
     previous: Option<ContentHash>,
     cap: Cost,
     per_buyer: Cost,
+    /// Whose it is, where it is held for another.
+    #[serde(default)]
+    owner: Option<PeerId>,
 }
 
 /// A grant as it was issued.
@@ -60,11 +63,18 @@ pub(super) struct Rights {
 
 impl Rights {
     pub(super) fn publication(&mut self, publication: &Predicate) -> Result<(), Broken> {
-        let Predicate::Publication { manifest, policy, population, previous, changes, cap, per_buyer } = publication else {
+        let Predicate::Publication { manifest, policy, population, previous, changes, cap, per_buyer, owner } = publication else {
             return Ok(());
         };
         let before = previous.and_then(|previous| self.versions.get(&previous).cloned());
-        let version = Version { policy: *policy, population: *population, previous: *previous, cap: *cap, per_buyer: *per_buyer };
+        let version = Version {
+            policy: *policy,
+            population: *population,
+            previous: *previous,
+            cap: *cap,
+            per_buyer: *per_buyer,
+            owner: *owner,
+        };
         let known = self.versions.insert(*manifest, version.clone()).is_some();
         if known {
             return Err(("publication-once", format!("manifest {} was published before", manifest.short())));
@@ -72,9 +82,14 @@ impl Rights {
         let Some(before) = before else {
             return match previous {
                 None => Ok(()),
+                // The owner's log has what came before.
+                Some(_) if owner.is_some() => Ok(()),
                 Some(previous) => Err(("lineage", format!("the log has no version {} before it", previous.short()))),
             };
         };
+        if before.owner != version.owner {
+            return Err(("lineage", "a new version is another owner's than the one before it".into()));
+        }
         if before.population != version.population {
             return Err(("lineage", "a new version charges another population than the one before it".into()));
         }
@@ -108,6 +123,24 @@ impl Rights {
         self.versions.get(manifest).map(|version| version.per_buyer)
     }
 
+    /// For whom, and of which population, a version is held.
+    pub(super) fn held_for(&self, manifest: &ContentHash) -> Option<(PeerId, ContentHash)> {
+        let version = self.versions.get(manifest)?;
+        Some((version.owner?, version.population))
+    }
+
+    /// A lease is over a published version, under its cap, by a grant that covers it.
+    pub(super) fn lease(&self, lease: &Lease, cap: Cost, ask: &Ask, ids: &[String]) -> Result<(), Broken> {
+        let version = self.versions.get(&lease.manifest).filter(|version| version.population == lease.population);
+        let Some(version) = version.filter(|version| version.owner.is_none()) else {
+            return Err(("dataset-published", format!("the log has no manifest {} of this population", lease.manifest.short())));
+        };
+        if cap != version.cap {
+            return Err(("cap-in-force", format!("names a cap of {cap}, published was {}", version.cap)));
+        }
+        self.allows(lease.holder.into(), lease.population, ask, ids)
+    }
+
     /// A job is on a published version, under its policy and cap, by a grant that covers it.
     pub(super) fn job(&mut self, facts: &JobFacts) -> Result<(), Broken> {
         let Some(version) = self.versions.get(&facts.dataset) else {
@@ -123,7 +156,7 @@ impl Rights {
         if link.population != version.population || facts.previous != version.previous {
             return Err(("lineage", "names another population or version before than was published".into()));
         }
-        if link.cap != version.cap {
+        if version.owner.is_none() && link.cap != version.cap {
             return Err(("cap-in-force", format!("names a cap of {}, published was {}", link.cap, version.cap)));
         }
         let (population, start) = (version.population, time(&facts.slot_start)?);

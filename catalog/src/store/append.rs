@@ -6,7 +6,7 @@ use tidegate_protocol::{
     receipt::{Predicate, Statement, entry::Turned},
 };
 
-use super::{Store, StoreError, grants, stored::Entry, tables::Tables};
+use super::{Store, StoreError, grants, stored::Entry, tables::Tables, taken};
 
 /// Entries of which there is one at most, by what they say.
 pub(super) const ONCE: TableDefinition<'_, &str, u64> = TableDefinition::new("once");
@@ -45,6 +45,7 @@ impl Store {
             }
             let index = append(tables, statement.clone())?;
             grants::remember(tables, &statement.predicate)?;
+            taken::hold(tables, &statement.predicate)?;
             if let Some(key) = key {
                 tables.once.insert(key.as_str(), index)?;
             }

@@ -102,6 +102,9 @@ pub enum ReserveError {
     /// The grant lets fewer jobs begin within an hour.
     #[error("the grant lets fewer jobs begin within an hour")]
     Rate,
+    /// It is to be charged to a lease, and none is open that it can be charged to.
+    #[error("no lease is open that this job can be charged to")]
+    Lease,
     /// The job's receipt would not fit an entry of the log.
     #[error("the receipt would have {bytes} bytes, and an entry of the log can hold {most}")]
     Oversized {

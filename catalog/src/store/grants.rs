@@ -118,7 +118,7 @@ impl Store {
             let id = item?.0.value().to_owned();
             // Of a block that was narrowed, nobody can say.
             if let Some(scope) = grants.get(id.as_str())?
-                && !decode::<Scope>(scope.value())?.copies_after(now)
+                && !decode::<Scope>(scope.value())?.lasts_after(now)
             {
                 over.insert(id.clone());
             }

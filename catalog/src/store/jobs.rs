@@ -13,9 +13,10 @@ use tidegate_protocol::{
 };
 
 use super::{
-    JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError, find, grants, job_key, read_cost, row, spent_key,
+    JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError, find, grants, job_key, leases, read_cost, row, spent_key,
     stored::{self, Entry},
     tables::Tables,
+    taken,
 };
 
 impl Store {
@@ -146,8 +147,12 @@ fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError>
     if !grants::may_begin(tables, facts)? {
         return Err(ReserveError::Rate);
     }
-    for (buyer, cap) in [(None, link.cap), (Some(&link.buyer), *per_buyer)] {
-        let key = spent_key(&link.population, buyer);
+    // What leases set aside for this buyer may be spent elsewhere.
+    let elsewhere = leases::set_aside(&tables.leases, &link.population, &link.buyer)?;
+    let of_buyer = (Some(&link.buyer), spent_key(&link.population, Some(&link.buyer)), elsewhere.left_of(*per_buyer));
+    let of_lease = taken::charged(tables, facts)?.map(|(key, cap)| (Some(&link.buyer), key, cap));
+    let of_all = (None, spent_key(&link.population, None), link.cap);
+    for (buyer, key, cap) in [of_all, of_buyer].into_iter().chain(of_lease) {
         let before = read_cost(&tables.spent, &key)?;
         let after = before.plus(link.cost).filter(|after| after.within(cap));
         let (left, asked) = (before.left_of(cap), link.cost);
@@ -172,7 +177,7 @@ fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError>
 }
 
 /// Of a population's next link: its sequence, and the digest of the one before.
-fn next(tables: &Tables<'_>, population: &ContentHash) -> Result<(u64, Sha256Digest), StoreError> {
+pub(super) fn next(tables: &Tables<'_>, population: &ContentHash) -> Result<(u64, Sha256Digest), StoreError> {
     Ok(match tables.last.get(population.to_string().as_str())? {
         Some(last) => (last.value().0 + 1, Sha256Digest(last.value().1)),
         None => (0, Sha256Digest([0; 32])),

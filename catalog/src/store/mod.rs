@@ -27,17 +27,21 @@ mod grants;
 mod hashes;
 mod jobs;
 mod journal;
+mod leases;
 mod restore;
 mod row;
 mod stored;
 mod tables;
+mod taken;
 
 use commit::Committer;
 use journal::Journaled;
 
 pub use error::{ReserveError, StoreError};
 pub use grants::Standing;
+pub use leases::{Ask as LeaseAsk, Given, LeaseError, Whereabouts};
 pub use restore::Restored;
+pub use taken::{Standing as LeaseStanding, Taken};
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const HASHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("hashes");
@@ -46,9 +50,9 @@ const LINKS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("lin
 const LAST: TableDefinition<'_, &str, (u64, [u8; 32])> = TableDefinition::new("last");
 const SPENT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("spent");
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
-/// Where [`META`] has the layout, and the one that this version writes: 3 since there is a journal ([`journal`]) and entries lie there in fewer bytes
+/// Where [`META`] has the layout, and the one that this version writes: 4 since there are leases ([`leases`]), 3 since there is a journal ([`journal`]) and entries lie there in fewer bytes
 /// ([`stored`]), 2 since jobs' ends lie apart ([`row`]); 1, which is not said, before.
-const LAYOUT: (&str, u32) = ("layout", 3);
+const LAYOUT: (&str, u32) = ("layout", 4);
 
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -193,6 +197,8 @@ impl Store {
         tx.open_table(grants::REVOKED)?;
         tx.open_table(grants::USES)?;
         tx.open_table(append::ONCE)?;
+        tx.open_table(leases::LEASES)?;
+        tx.open_table(taken::TAKEN)?;
         tx.commit()?;
         let db = Arc::new(db);
         let committer = Committer::start(db.clone(), identity.clone())?;
@@ -219,6 +225,15 @@ impl Store {
     pub fn spent(&self, population: &ContentHash, buyer: Option<&Party>) -> Result<Cost, StoreError> {
         let tx = self.db.begin_read()?;
         read_cost(&tx.open_table(SPENT)?, &spent_key(population, buyer))
+    }
+
+    /// What is left for one buyer of its cap, what leases set aside for it taken off.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn left_for(&self, population: &ContentHash, buyer: &Party, per_buyer: Cost) -> Result<Cost, StoreError> {
+        let elsewhere = leases::set_aside(&self.db.begin_read()?.open_table(leases::LEASES)?, population, buyer)?;
+        Ok(self.spent(population, Some(buyer))?.left_of(elsewhere.left_of(per_buyer)))
     }
 
     /// Every charge on a population, in order.
@@ -320,7 +335,7 @@ mod tests {
             }
             tx.commit().unwrap();
         };
-        for (found, refused) in [("3", false), ("4", true), ("99", true), ("x", true), ("1", false), ("2", false)] {
+        for (found, refused) in [("4", false), ("5", true), ("99", true), ("x", true), ("1", false), ("2", false), ("3", false)] {
             write(Some(found));
             let opened = open().map(drop);
             assert_eq!(matches!(&opened, Err(StoreError::Newer { .. })), refused, "{found}: {opened:?}");
@@ -328,6 +343,6 @@ mod tests {
         }
         write(None);
         open().unwrap();
-        write(Some("3"));
+        write(Some("4"));
     }
 }

@@ -13,9 +13,10 @@ use tidegate_protocol::{
 use super::{
     Store, StoreError,
     append::{append, once},
-    database, grants, jobs, read_cost, spent_key,
+    database, grants, jobs, leases, read_cost, spent_key,
     stored::Entry,
     tables::Tables,
+    taken,
 };
 use crate::{
     audit::open_entry,
@@ -98,6 +99,9 @@ fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Res
             charge(tables, facts)?;
         }
         grants::remember(tables, &statement.predicate)?;
+        let owner = tables.identity().id();
+        leases::remember(tables, &statement.predicate, &owner)?;
+        taken::remember(tables, &statement.predicate)?;
         if let Some(key) = once(&statement.predicate) {
             tables.once.insert(key.as_str(), index)?;
         }

@@ -13,6 +13,8 @@ use super::{
     hashes::TableHashes,
     row::{Rows, Written},
     stored::Entry,
+    leases::LEASES,
+    taken::TAKEN,
 };
 
 /// So many entries are signed by one processor sooner than others are woken.
@@ -32,6 +34,8 @@ pub(super) struct Tables<'tx> {
     pub(super) revoked: Table<'tx, &'static str, ()>,
     pub(super) uses: Table<'tx, (&'static str, u64), i64>,
     pub(super) once: Table<'tx, &'static str, u64>,
+    pub(super) leases: Written<'tx, (&'static str, u64)>,
+    pub(super) taken: Written<'tx, &'static str>,
     identity: &'tx Identity,
     appended: Vec<Appended>,
     size: u64,
@@ -60,6 +64,8 @@ impl<'tx> Tables<'tx> {
             revoked: tx.open_table(REVOKED)?,
             uses: tx.open_table(USES)?,
             once: tx.open_table(ONCE)?,
+            leases: tx.open_table(LEASES)?,
+            taken: tx.open_table(TAKEN)?,
             identity,
             appended: vec![],
             size,

@@ -69,6 +69,7 @@ pub(crate) fn ask(request: u32, micro: u64) -> Reserve {
             previous: None,
             dataset_sha256: zero,
             approval: None,
+            lease: None,
             ledger,
             mechanism: Mechanism {
                 noise: "discrete-gaussian".into(),
@@ -100,6 +101,7 @@ pub(crate) fn publication() -> Predicate {
         changes: vec![],
         cap: cost(1000),
         per_buyer: cost(900),
+        owner: None,
     }
 }
 

@@ -203,6 +203,7 @@ fn whole(one: &Kept, book: &Book) {
         ("owner", owner(one, book)),
         ("address", listing.address(&one.owner)),
         ("mirrors", listing.mirrors.join(" ")),
+        ("holders", listing.holders.join(" ")),
         ("about", listing.about.description.clone()),
         ("keywords", listing.about.keywords.join(", ")),
         ("licence", listing.about.license.clone()),

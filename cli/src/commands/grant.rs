@@ -33,10 +33,10 @@ pub(crate) struct Args {
     /// The peer's key (`tidegate id` shows it).
     #[arg(long, required = true)]
     to: Option<PeerId>,
-    /// `list`, `rehearse`, `compute`, `replicate`, `mirror`, `replay`, or several of them.
+    /// `list`, `rehearse`, `compute`, `replicate`, `mirror`, `replay`, `hold`, or several of them.
     #[arg(long, value_delimiter = ',', default_value = "compute")]
     action: Vec<Action>,
-    /// Most ρ one job may cost.
+    /// Most ρ one job may cost; for `hold`, most that one lease may have.
     #[arg(long, default_value_t = 1.0)]
     rho: f64,
     /// Most pure ε one job may cost, where the policy has Laplace noise.

@@ -115,6 +115,12 @@ fn line(statement: Statement) -> String {
         Predicate::Fetch { peer, file, ranges, .. } => {
             format!("sent       {} to {}, {} range(s)", file.short(), peer.short(), ranges.len())
         }
+        Predicate::Lease { lease, .. } => format!("lease      {} to {}", lease.amount, lease.holder.short()),
+        Predicate::LeaseTaken { lease, owner, .. } => format!("lease      {} of {}", lease.amount, owner.short()),
+        Predicate::LeaseEnd { lease, settlement: Some(settlement), .. } => {
+            format!("lease end  {}, spent {}", lease.short(), settlement.spent)
+        }
+        Predicate::LeaseEnd { lease, settlement: None, .. } => format!("lease lost {}", lease.short()),
         Predicate::Countersignature { buyer, outcome, .. } => format!("has it     entry {outcome}, says {}", buyer.short()),
         Predicate::Replay { auditor, job, .. } => format!("replay     {} by {}", job.short(), auditor.short()),
     }

@@ -2,6 +2,7 @@
 
 use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use indicatif::ProgressBar;
 use tidegate_node::{
     Address,
@@ -13,7 +14,7 @@ use tidegate_node::{
 };
 
 use crate::{
-    place::{self, Place},
+    place::{self, Place, Places},
     show,
 };
 
@@ -22,7 +23,8 @@ use crate::{
 pub(crate) struct Args {
     /// The job file.
     job: PathBuf,
-    /// The owner's address, or its name in the address book; if not given, where its listing in the catalogue says that it is.
+    /// The owner's address, or its name in the address book, or that of a node that holds the dataset for it; if not given, where the owner's listing in the
+    /// catalogue says that it is, or where that is not there, who holds it.
     #[arg(long)]
     to: Option<Place>,
     /// The owner's grant.
@@ -48,8 +50,15 @@ pub(crate) struct Args {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let file = JobFile::read(&args.job)?;
     let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let to = place::of(home, args.to.as_ref(), &file.dataset, grant.trim())?;
-    let buyer = Buyer::bind(home, &to).await?.showing(grant.trim());
+    let places = place::of_jobs(home, args.to.as_ref(), &file.dataset, grant.trim())?;
+    let buyer = Buyer::bind_to(home, &places.all).await?.showing(grant.trim());
+    let to = match chosen(&buyer, &places).await {
+        Ok(to) => to,
+        Err(e) => {
+            buyer.close().await;
+            return Err(e);
+        }
+    };
     let waiting = ProgressBar::new_spinner().with_message("the job is at the owner's node; replies leave at public ticks");
     waiting.enable_steady_tick(Duration::from_millis(200));
     if file.training.is_some() {
@@ -121,6 +130,30 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!("entry {index} says that you have it");
     }
     Ok(())
+}
+
+/// The first place that is there. A grant is shown to its owner, and to who shows that owner's lease.
+async fn chosen(buyer: &Buyer, places: &Places) -> anyhow::Result<Address> {
+    let (first, others) = places.all.split_first().context("the owner's listing has no address")?;
+    if let Some(owner) = &places.owner {
+        let answers = buyer.answers_for(first, owner).await?;
+        anyhow::ensure!(answers, "the grant is {owner}'s, and {} shows no lease of that owner's", first.peer);
+        return Ok(first.clone());
+    }
+    if others.is_empty() {
+        return Ok(first.clone());
+    }
+    let mut gone = None;
+    for place in &places.all {
+        match buyer.ping(place).await {
+            Ok(()) => return Ok(place.clone()),
+            Err(e) => {
+                eprintln!("{} is not there: {e}", place.peer.short());
+                gone = Some(e);
+            }
+        }
+    }
+    Err(gone.map_or_else(|| anyhow::anyhow!("nobody is there"), Into::into))
 }
 
 /// A training run: a line a round, the weights at the end.

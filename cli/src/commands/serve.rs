@@ -51,6 +51,13 @@ pub(crate) struct Args {
     /// does not know of later revocations.
     #[arg(long)]
     revocations_last: Option<humantime::Duration>,
+    /// How long other nodes may spend what they were handed of this owner's budgets (`tidegate hold`): a day, if not given. One that is lost keeps what it
+    /// had for ever, and as long again is waited for it.
+    #[arg(long)]
+    leases_last: Option<humantime::Duration>,
+    /// Who else answers jobs over this owner's datasets, as listings say it: DID@ip:port. May be given more than once.
+    #[arg(long = "holder")]
+    holders: Vec<Address>,
     /// Keep the listings of owners in the address book alone (`tidegate peers`).
     #[arg(long)]
     only_known: bool,
@@ -68,6 +75,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
         queue: args.queue,
         unwalled: args.without_walls,
         revocations_last: args.revocations_last.map(|time| *time),
+        leases_last: args.leases_last.map(|time| *time),
     };
     let served = Arc::new(Served::open(&home.blobs()).await?);
     let known = remembered(&home, &args.witnesses)?;
@@ -83,6 +91,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
         sockets: sockets.iter().filter(|s| !s.ip().is_unspecified()).map(ToString::to_string).collect(),
         relay: reach.relay.as_ref().map(ToString::to_string),
         mirrors: args.mirrors.iter().map(ToString::to_string).collect(),
+        holders: args.holders.iter().map(ToString::to_string).collect(),
     };
     let (teller, to, lists) = (provider.clone(), args.with.clone(), swarm.clone());
     tokio::spawn(async move {
@@ -90,15 +99,17 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
             eprintln!("error: mirrors are not told any more which grants are revoked: {e}");
         }
     });
-    let (talk, owner) = (Talk { catalogue, endpoint, with: args.with }, provider.clone());
+    let (talk, owner) = (Talk { catalogue, endpoint: endpoint.clone(), with: args.with }, provider.clone());
     tokio::spawn(async move {
         if let Err(e) = talk.run(swarm, || owner.own_listings(&reached)).await {
             eprintln!("error: listings are not told any more: {e}");
         }
     });
     tokio::spawn(provider.clone().tend());
+    tokio::spawn(provider.clone().tend_leases(endpoint.clone()));
+    let (leaving, recovering) = (provider.clone(), provider);
     tokio::spawn(async move {
-        if let Err(e) = provider.recover().await {
+        if let Err(e) = recovering.recover().await {
             eprintln!("error: jobs that were cut off cannot be finished: {e}");
         }
     });
@@ -108,6 +119,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     }
     stop::asked().await?;
     println!("shutting down");
+    leaving.give_back(endpoint).await;
     router.shutdown().await?;
     served.shutdown().await;
     Ok(())

@@ -8,13 +8,12 @@ use std::{
 };
 
 use serde::Serialize;
-use tidegate_catalog::{dataset, note};
+use tidegate_catalog::note;
 use tidegate_gate::{Committing, GateError, GroupSums, Plan, Terms};
 use tidegate_protocol::{
     ContentHash, Job, PeerId, Sha256Digest, Signed,
     device::Place,
     frame::Opening,
-    manifest::Manifest,
     policy::Policy,
     receipt::{JobFacts, Predicate, entry::Ending},
 };
@@ -25,6 +24,7 @@ use crate::{
     code::Codes,
     defaults, file_error,
     home::Home,
+    publish::files_of,
     sample::LaidOut,
     worker::{Work, Workers},
 };
@@ -103,13 +103,13 @@ pub async fn replay(
     if offer.policy.id() != facts.policy {
         return Err(NodeError::Unverified("the owner shows another policy than the receipt names".into()));
     }
-    let Offer { manifest, policy } = &offer;
+    let Offer { manifest, policy, .. } = &offer;
     let program = match (job.body().program.attachment(), &ask.program) {
         (None, _) => vec![],
         (Some(_), Some(path)) => fs::read(path).map_err(|e| file_error(path, e))?,
         (Some(_), None) => fetch_program(home, buyer, owner, &opening).await?,
     };
-    let files = files(manifest.body(), policy.body(), ask.data, report)?;
+    let files = files_of(manifest.body(), policy.body(), ask.data, report)?;
     report("laying the rows out");
     let laid = LaidOut::new(home, policy.body(), &files).await?;
     let workers = Workers::default();
@@ -181,29 +181,6 @@ async fn fetch_program(home: &Home, buyer: &Buyer, owner: &Address, opening: &Op
     let target = folder.path().join("program");
     buyer.fetch_blob(home.path(), owner, hash, &target, &mut |_| ControlFlow::Continue(())).await?;
     fs::read(&target).map_err(|e| file_error(&target, e))
-}
-
-/// The dataset's files in `folder`, each with the hash that the manifest names, as [`dataset::tables`] takes them.
-fn files(manifest: &Manifest, policy: &Policy, folder: &Path, report: Report<'_>) -> Result<Vec<PathBuf>, NodeError> {
-    let mut files = Vec::new();
-    for file in &manifest.files {
-        let mut path = folder.to_owned();
-        path.extend(file.table.iter().chain([&file.name]));
-        report(&format!("hashing {}", file.name));
-        let found = dataset::describe(&path, |_| {}).map_err(|e| {
-            NodeError::File(format!(
-                "{e}. --data is a folder with the files of this very version, as `tidegate fetch` leaves them"
-            ))
-        })?;
-        if found.hash != file.hash {
-            return Err(NodeError::Unverified(format!("{} is not the file that was published", path.display())));
-        }
-        files.push(match &file.table {
-            Some(table) if !policy.tables.is_empty() => PathBuf::from(format!("{table}={}", path.display())),
-            _ => path,
-        });
-    }
-    Ok(files)
 }
 
 /// What a job is run again with.

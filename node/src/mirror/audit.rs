@@ -47,7 +47,7 @@ fn compare(list: &Revocations, said: Option<&BTreeSet<String>>, grants: &BTreeMa
         return Some(format!("the first {} revocations in the log are others", list.number));
     }
     let Ok(issued) = list.issued.parse::<jiff::Timestamp>() else { return Some("it does not say when it was signed".into()) };
-    let over = |id: &String| grants.get(id).is_some_and(|scope| !scope.copies_after(issued.into()));
+    let over = |id: &String| grants.get(id).is_some_and(|scope| !scope.lasts_after(issued.into()));
     let missing = said.iter().find(|id| !over(id) && !list.revoked.contains(&name(id)));
     if let Some(id) = missing {
         return Some(format!("it leaves out {}…, by which something could be copied", id.get(..16).unwrap_or(id)));

@@ -38,7 +38,7 @@ pub(crate) fn file(home: &Home, population: &ContentHash, hash: &ContentHash) ->
 }
 
 /// Puts `bytes` at `path`, whole or not at all, for this user's eyes alone.
-pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let parent = path.parent().unwrap_or(path);
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(parent)?;
@@ -52,7 +52,7 @@ pub(super) fn put(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
 }
 
 /// Reads what [`put`] wrote; `None` where there is nothing.
-pub(super) fn get(path: &Path) -> Result<Option<String>, NodeError> {
+pub(crate) fn get(path: &Path) -> Result<Option<String>, NodeError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -174,7 +174,7 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
         known.insert(name, made);
         files.push(made);
     }
-    let index = Published { manifest: dataset.record.manifest.clone(), policy: dataset.record.policy.clone() };
+    let index = Published { manifest: dataset.record.manifest.clone(), policy: dataset.record.policy.clone(), lease: None };
     let index = serde_json::to_vec(&index).map_err(|e| NodeError::File(e.to_string()))?;
     let index = encrypt(&mut &*index, &mut |_| {})?;
     let body = Sealed {

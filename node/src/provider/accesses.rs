@@ -65,6 +65,7 @@ impl Provider {
                 Ok(Err(e)) => tracing::error!("what the owner's commands left: {e}"),
                 Err(e) => tracing::error!("{e}"),
             }
+            self.burn_lost().await;
             // Witnesses that did not answer are asked again, and soon.
             self.witnesses.push(&self.store).await;
             tokio::time::sleep(spool::LOOK).await;
@@ -74,7 +75,12 @@ impl Provider {
     /// Lets a peer fetch a dataset's files.
     pub(super) async fn replicate(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
         let dataset = self.dataset(&dataset)?;
-        let Authority { ids: grant_ids, holder } =
+        if !self.is_own(dataset) {
+            return Err(Refusal::new(Code::NotFound, "this node holds the dataset for its owner, who alone lets it be copied")
+                .at("dataset")
+                .fix("Ask the owner"));
+        }
+        let Authority { ids: grant_ids, holder, .. } =
             self.authorize(dataset, peer, token, &Ask::of(Action::Replicate, SystemTime::now()))?;
         if !self.fetched.take(holder) {
             return Err(Refusal::new(Code::Busy, "too many copies within an hour").fix("Ask again later"));
@@ -92,7 +98,7 @@ impl Provider {
         };
         self.log("dataset manifest".into(), dataset.manifest.envelope().payload_sha256(), copy).await?;
         self.served.access().allow(peer, manifest.files.iter().map(|f| f.hash), COPY_TIME, &grant_ids);
-        self.still_good(&grant_ids)?;
+        self.still_good(dataset, &grant_ids)?;
         Ok(Reply::Replicating)
     }
 

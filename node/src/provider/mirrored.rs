@@ -26,9 +26,9 @@ impl Provider {
         known: Option<ContentHash>,
     ) -> Result<Reply, Refusal> {
         let none = || Refusal::new(Code::NotFound, "no such dataset is encrypted here").at("population");
-        let dataset = self.datasets.iter().rev().find(|d| d.manifest.body().population == population).ok_or_else(none)?;
+        let dataset = self.own().rev().find(|d| d.manifest.body().population == population).ok_or_else(none)?;
         let may = |action| self.authorize(dataset, peer, token, &Ask::of(action, SystemTime::now()));
-        let Authority { ids: grant_ids, holder } = may(Action::Mirror).or_else(|_| may(Action::Replicate))?;
+        let Authority { ids: grant_ids, holder, .. } = may(Action::Mirror).or_else(|_| may(Action::Replicate))?;
         let sealed = seal::latest(&self.home, &population).map_err(unavailable)?.ok_or_else(none)?;
         let reply = Reply::Sealed(Box::new(sealed.envelope().clone()));
         if known == Some(sealed.id()) {
@@ -57,14 +57,15 @@ impl Provider {
             offered.extend(sealed.body().all().map(|file| ((peer, file.hash), party)));
         }
         self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), COPY_TIME, &grant_ids);
-        self.still_good(&grant_ids)?;
+        self.still_good(dataset, &grant_ids)?;
         Ok(reply)
     }
 
     /// Which of this owner's grants are revoked.
     pub(super) fn revocations(&self, owner: PeerId) -> Result<Reply, Refusal> {
         if owner != self.identity.id() {
-            return Err(Refusal::new(Code::NotFound, "no list of this owner's is here").at("owner"));
+            let none = || Refusal::new(Code::NotFound, "no list of this owner's is here").at("owner");
+            return self.list_of(&owner).map(|list| Reply::Revocations(Box::new(list))).ok_or_else(none);
         }
         let list = self.lists.now(&self.store, &self.identity).map_err(unavailable)?;
         Ok(Reply::Revocations(Box::new(list.envelope().clone())))

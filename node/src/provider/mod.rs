@@ -21,7 +21,7 @@ use tidegate_protocol::{
     Code, ContentHash, Identity, Listing, PeerId, Refusal, Signed,
     frame::{Published, Reply, Request},
     grant::Action,
-    limits,
+    lease, limits,
     listing::Reached,
     policy::Access,
     receipt::Party,
@@ -44,6 +44,8 @@ use crate::{
 mod accesses;
 mod clock;
 mod hourly;
+mod leaseholder;
+mod lessor;
 mod mirrored;
 mod models;
 mod replays;
@@ -82,6 +84,10 @@ pub struct Provider {
     cutting: tokio::sync::Mutex<()>,
     /// What mirrors are told of revoked grants.
     lists: lists::Own,
+    /// What this node holds for other owners.
+    holdings: leaseholder::Holdings,
+    /// How long a lease lasts.
+    leases_last: Duration,
     build: tokio::sync::OnceCell<ContentHash>,
     workers: Workers,
     /// The walls around them.
@@ -115,7 +121,9 @@ impl Provider {
         let store = Arc::new(accesses::open_store(&home, &identity).await?);
         spool::take(&home, &store)?;
         let (parties, salts) = (Parties::open(&home)?, Salts::open(&home, salts::SUMS)?);
-        let datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
+        let (holdings, me) = (leaseholder::Holdings::open(&home)?, identity.id());
+        let mut datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
+        datasets.retain(|dataset| dataset.manifest.signer() == me || holdings.holds(dataset));
         for dataset in &datasets {
             if let Err(e) = dataset.check_unchanged() {
                 tracing::error!("{}: no job will run on it: {e}", dataset.manifest.body().name);
@@ -124,7 +132,8 @@ impl Provider {
                 served.add(path, file.hash).await?;
             }
         }
-        for dataset in datasets.iter().filter(|d| d.policy.body().replicate == Access::Granted) {
+        // What is held for another is copied from its owner.
+        for dataset in datasets.iter().filter(|d| d.policy.body().replicate == Access::Granted && d.manifest.signer() == me) {
             for (path, file) in dataset.record.files.iter().zip(&dataset.manifest.body().files) {
                 served.add(path, file.hash).await?;
             }
@@ -158,6 +167,8 @@ impl Provider {
             witnesses,
             cutting: tokio::sync::Mutex::new(()),
             lists: lists::Own::lasting(wishes.revocations_last.unwrap_or(revocations::LIFETIME)),
+            holdings,
+            leases_last: wishes.leases_last.unwrap_or(lease::LIFETIME),
             build,
             workers,
             walls,
@@ -188,7 +199,12 @@ impl Provider {
     fn listings(&self, peer: PeerId, token: &str) -> Vec<Published> {
         let may = |d: &&Dataset| self.admits(d, peer, token, Action::List, &Action::ALL).is_ok();
         let shown = self.datasets.iter().filter(may);
-        shown.map(|d| Published { manifest: d.record.manifest.clone(), policy: d.record.policy.clone() }).collect()
+        // What is held for another is shown with its owner's word for that.
+        let published = |d: &Dataset| {
+            let lease = self.lease_for(d).ok()?.map(|taken| taken.envelope);
+            Some(Published { manifest: d.record.manifest.clone(), policy: d.record.policy.clone(), lease })
+        };
+        shown.filter_map(published).collect()
     }
 
     /// Lets `peer` fetch a dataset's mock rows.
@@ -256,6 +272,8 @@ impl Handler for Provider {
                 Request::Pieces { dataset, file, grant } => self.pieces(peer, dataset, file, &grant).await,
                 Request::Sealed { population, grant, known } => self.sealed(peer, population, &grant, known).await,
                 Request::Revocations { owner } => self.revocations(owner),
+                Request::Lease { population, grant, nonce, want } => self.lease(peer, population, &grant, nonce, want).await,
+                Request::Settle { population, settlement } => self.settle(peer, population, settlement).await,
                 Request::Countersign { word } => self.countersigned(peer, word).await.map(Reply::Logged),
                 Request::Replay { entry, grant } => {
                     self.replay(peer, entry, &grant).await.map(|opening| Reply::Opened(Box::new(opening)))

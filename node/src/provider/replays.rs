@@ -45,7 +45,7 @@ impl Provider {
             return Err(none("is no receipt of a result").fix("See `tidegate audit` and `tidegate receipts` for what is"));
         };
         let dataset = self.dataset(&facts.dataset)?;
-        let Authority { ids: grant_ids, holder } =
+        let Authority { ids: grant_ids, holder, .. } =
             self.authorize(dataset, auditor, grant, &Ask::of(Action::Replay, SystemTime::now()))?;
         if facts.inference.as_ref().is_some_and(|inference| inference.provider != "cpu") {
             return Err(none("is of a job whose model ran on a GPU, where sums are not the same twice"));
@@ -71,7 +71,7 @@ impl Provider {
         };
         self.log(format!("receipt {entry}"), Sha256Digest::of(&bytes), replay).await?;
         let attachment = self.offer_program((auditor, &grant_ids), party, &program).await;
-        self.still_good(&grant_ids)?;
+        self.still_good(dataset, &grant_ids)?;
         let (salt, prf) = (Sha256Digest(self.salt(dataset.policy.body(), &job)?), Sha256Digest(self.prf(&job)));
         let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&facts.buyer, &buyer));
         Ok(Opening { job: record.job, receipt, proof, salt, prf, buyer_salt, attachment })

@@ -34,12 +34,19 @@ impl Provider {
         let manifest = dataset.manifest.body();
         let authority = grant::authorize(token, &manifest.grant_key, peer, manifest.population, ask)?;
         let refused = |why: String| Err(Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant"));
-        match self.store.standing(&authority.ids).map_err(unavailable)? {
+        let standing = match self.is_own(dataset) {
+            true => self.store.standing(&authority.ids).map_err(unavailable)?,
+            false => self.standing_elsewhere(dataset, token, &authority)?,
+        };
+        match standing {
             Standing::Good(scope) => match scope.covers(ask) {
                 Ok(()) => Ok(authority),
                 Err(why) => refused(why.to_string()),
             },
             Standing::Revoked => refused("the owner has revoked this grant".into()),
+            Standing::Unknown if !self.is_own(dataset) => {
+                refused("the grant does not say itself what it is for, and the owner's log is not here".into())
+            }
             Standing::Unknown => refused("the owner's log does not say that this grant was issued".into()),
         }
     }
@@ -103,8 +110,12 @@ impl Provider {
     }
 
     /// Takes back what a grant was just found to allow, where it was revoked meanwhile.
-    pub(super) fn still_good(&self, ids: &[String]) -> Result<(), Refusal> {
-        if matches!(self.store.standing(ids).map_err(unavailable)?, Standing::Good(_)) {
+    pub(super) fn still_good(&self, dataset: &Dataset, ids: &[String]) -> Result<(), Refusal> {
+        let revoked = match self.is_own(dataset) {
+            true => None,
+            false => self.revoked_elsewhere(&dataset.manifest.body().population, ids)?,
+        };
+        if revoked.is_none() && matches!(self.store.standing(ids).map_err(unavailable)?, Standing::Good(_)) {
             return Ok(());
         }
         ids.iter().for_each(|id| self.served.access().revoke(id));

@@ -167,10 +167,13 @@ impl Provider {
             self.witnesses.cosigned(&self.store, rule, outcome).await?;
         }
         let (receipt, proof) = self.store.prove(outcome).map_err(unavailable)?;
-        let spent =
-            self.store.spent(&dataset.manifest.body().population, Some(&record.facts.ledger.buyer)).map_err(unavailable)?;
-        let remaining = spent.left_of(dataset.policy.body().per_buyer);
-        Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining, buyer_salt, earlier: None })
+        let (population, account) = (&dataset.manifest.body().population, &record.facts.ledger.buyer);
+        let remaining = match self.store.taken(population).map_err(unavailable)? {
+            Some(taken) => self.store.left_of_lease(&taken, Some(account)).map_err(unavailable)?,
+            None => self.store.left_for(population, account, dataset.policy.body().per_buyer).map_err(unavailable)?,
+        };
+        let lease = record.facts.lease.map(|id| self.store.lease_document(&id).map_err(unavailable)).transpose()?.flatten();
+        Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining, buyer_salt, earlier: None, lease })
     }
 }
 

@@ -23,7 +23,9 @@ pub struct Wishes {
     pub queue: Option<usize>,
     /// Also where walls are missing.
     pub unwalled: bool,
-    /// How long a list of revoked grants is good for, at those who hold encrypted files.
+    /// How long others may spend what they were handed of this owner's budgets.
+    pub leases_last: Option<Duration>,
+    /// How long a list of revoked grants is good for, at those who hold this owner's files or answer for it.
     pub revocations_last: Option<Duration>,
 }
 

@@ -124,6 +124,14 @@ impl Provider {
         if let Some(record) = known.clone().filter(|r| r.state != State::Reserved) {
             return Ok(record);
         }
+        if known.is_none() {
+            self.lease_for(dataset)?;
+            if job.body().mode == Mode::Reviewed && !self.is_own(dataset) {
+                return Err(Refusal::new(Code::Policy, "an exact result is its owner's to give, and this node holds the dataset for it")
+                    .at("mode")
+                    .fix("Send this job to the owner"));
+            }
+        }
         // A crash cut it off after it was charged: it is finished, whoever leaves, and stopped as jobs are that run.
         let charged = known.is_some();
         let attachment = job.body().program.attachment().map(|_| Arc::new(attachment));
@@ -310,6 +318,7 @@ impl Provider {
         let program = program(job.body());
         let holder = self.holder(dataset, job.signer(), admitted.grant.holder)?;
         let end = admitted.slot_end();
+        let lease = self.lease_for(dataset)?;
         let facts = JobFacts {
             job: job.id(),
             buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
@@ -331,8 +340,9 @@ impl Provider {
                 buyer: holder.unwrap_or(buyer),
                 job: job.id(),
                 cost: terms.cost(),
-                cap: policy.budget,
+                cap: lease.as_ref().map_or(policy.budget, |taken| taken.cap()),
             },
+            lease: lease.map(|taken| taken.id),
             mechanism: terms.mechanism(plan),
             engine: format!("tidegate {}", env!("CARGO_PKG_VERSION")),
             build,
@@ -349,7 +359,11 @@ impl Provider {
             ReserveError::Oversized { .. } => {
                 Refusal::new(Code::Program, e.to_string()).at("program").fix("Ask for fewer columns, or give them shorter names")
             }
+            ReserveError::Lease => Refusal::new(Code::Busy, e.to_string()).fix("Ask again in a moment"),
             ReserveError::Population { left, asked } | ReserveError::Buyer { left, asked } => {
+                if let Some(refusal) = self.lease_is_short(dataset) {
+                    return refusal;
+                }
                 Refusal::new(Code::Budget, e.to_string())
                     .at(asked.over(left).unwrap_or("cost"))
                     .fix("Nothing was charged and no row was read. Ask for less, or ask the owner for more budget")

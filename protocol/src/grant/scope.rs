@@ -27,11 +27,14 @@ pub enum Action {
     Mirror,
     /// Run receipts' jobs again and compare, as an auditor.
     Replay,
+    /// Have a part of the budget handed over, and answer jobs by it.
+    Hold,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::List, Self::Rehearse, Self::Compute, Self::Replicate, Self::Mirror, Self::Replay];
+    pub const ALL: [Self; 7] =
+        [Self::List, Self::Rehearse, Self::Compute, Self::Replicate, Self::Mirror, Self::Replay, Self::Hold];
 
     /// The word in the token.
     pub fn word(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Action {
             Self::Replicate => "replicate",
             Self::Mirror => "mirror",
             Self::Replay => "replay",
+            Self::Hold => "hold",
         }
     }
 }
@@ -67,9 +71,9 @@ impl FromStr for Action {
 pub struct Scope {
     /// To do what.
     pub actions: Vec<Action>,
-    /// Most ρ one job may cost.
+    /// Most ρ one job may cost, or one lease may have.
     pub rho_ceiling: MicroRho,
-    /// Most pure ε one job may cost.
+    /// Most pure ε one job may cost, or one lease may have.
     pub epsilon_ceiling: MicroEpsilon,
     /// Until when, RFC 3339.
     pub expires: String,
@@ -168,11 +172,9 @@ pub fn within_hour(starts: impl Iterator<Item = SystemTime>, start: SystemTime) 
 }
 
 impl Scope {
-    /// Whether files, encrypted or not, could be copied by it after `now`.
-    pub fn copies_after(&self, now: SystemTime) -> bool {
-        let ends = self.expires.parse::<jiff::Timestamp>().map(SystemTime::from);
-        let copies = self.actions.iter().any(|action| matches!(action, Action::Mirror | Action::Replicate));
-        copies && ends.is_ok_and(|ends| ends > now)
+    /// Whether something could be done by it after `now`, here or where another party answers for its owner.
+    pub fn lasts_after(&self, now: SystemTime) -> bool {
+        self.until().is_some_and(|ends| ends > now)
     }
 
     /// Whether it lets this happen. Who asks, and of which population, is for the caller to say.

@@ -63,6 +63,9 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, BadGrant> {
         builder = builder.fact(fact("right", [text(terms.population), Term::Str(action.word().into())]))?;
     }
     builder = builder.fact(fact("holder", [text(terms.holder)]))?.fact(fact("owner", [text(owner.id())]))?;
+    // Who answers for the owner elsewhere has no log that says what was granted.
+    let scope = serde_json::to_string(&terms.scope).map_err(|_| BadGrant::Field("scope: it cannot be written"))?;
+    builder = builder.fact(fact("scope", [Term::Str(scope)]))?;
     if let Some(key) = &terms.files_key {
         builder = builder.fact(fact(FILES_KEY, [text(key)]))?;
     }
@@ -143,6 +146,8 @@ pub struct Authority {
     pub ids: Vec<String>,
     /// To whom the owner granted it: another than the peer, where the holder narrowed it for that peer.
     pub holder: PeerId,
+    /// What the owner granted, as the owner's block says it; earlier tokens do not.
+    pub scope: Option<Box<Scope>>,
 }
 
 /// Decides whether `token`, signed by `grant_key` (hexadecimal), lets `peer` (as the connection proves) do this with `population`. Whether one of its blocks was revoked, and what the log says of the
@@ -196,7 +201,9 @@ pub fn authorize(token: &str, grant_key: &str, peer: PeerId, population: Content
             return Err(none());
         }
     }
-    Ok(Authority { ids: revocation_ids(&biscuit), holder })
+    let said: Result<(String,), _> = authorizer.query_exactly_one("granted($s) <- scope($s)");
+    let scope = said.ok().and_then(|(scope,)| serde_json::from_str(&scope).ok());
+    Ok(Authority { ids: revocation_ids(&biscuit), holder, scope })
 }
 
 /// A grant key as manifests have it.
@@ -248,7 +255,8 @@ mod tests {
         let (rho, pure) = (|r| Cost::dp(MicroRho(r), FemtoDelta(0)), |e| Cost::pure(MicroEpsilon(e), FemtoDelta(0)));
         let job = Ask { program: Some(population), used: 2, ..Ask::of(Action::Compute, now) };
         let good = Ask { cost: rho(500_000), reducers: ["mean".into()].into(), ..job };
-        assert_eq!(authorize(&token, &key, holder, population, &good).unwrap().holder, holder);
+        let authority = authorize(&token, &key, holder, population, &good).unwrap();
+        assert_eq!((authority.holder, authority.scope.as_deref()), (holder, Some(&scope)));
         authorize(&token, &key, holder, population, &Ask { cost: pure(200_000), reducers: BTreeSet::new(), ..good.clone() })
             .unwrap();
         for (what, ask) in [

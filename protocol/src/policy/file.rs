@@ -56,6 +56,9 @@ pub struct AccessFile {
     /// Who may keep the encrypted files and serve them; nobody, if not given.
     #[serde(default = "Access::nobody")]
     pub mirror: Access,
+    /// Who may be handed a part of the budget, and answer jobs by it over rows that it has; nobody, if not given.
+    #[serde(default = "Access::nobody")]
+    pub hold: Access,
     /// Who may see that the dataset is there, its schema and its policy; anybody, if not given.
     #[serde(default = "Access::anybody")]
     pub list: Access,
@@ -142,10 +145,22 @@ impl PolicyFile {
         if !tables.is_empty() && !columns.is_empty() {
             return Err(bad("columns", "is given beside tables", "Move each column to its table: [tables.NAME]"));
         }
-        let rows =
-            [("compute", access.compute), ("replicate", access.replicate), ("replay", access.replay), ("mirror", access.mirror)];
+        let rows = [
+            ("compute", access.compute),
+            ("replicate", access.replicate),
+            ("replay", access.replay),
+            ("mirror", access.mirror),
+            ("hold", access.hold),
+        ];
         if let Some((what, _)) = rows.into_iter().find(|(_, access)| *access == Access::Anybody) {
             return Err(bad(format!("access.{what}"), "is not for anybody", "Write \"granted\", and grant it to whom you trust"));
+        }
+        if access.hold == Access::Granted && !receipts.parties.is_open() {
+            return Err(bad(
+                "access.hold",
+                "does not go with receipts.parties = \"hidden\": who holds a part of the budget could not tell whose cap is used up",
+                "Write parties = \"open\", or hold = \"nobody\"",
+            ));
         }
         let mut columns = columns;
         for (table, of_table) in &tables {
@@ -196,6 +211,7 @@ impl PolicyFile {
             compute: access.compute,
             replicate: access.replicate,
             replay: access.replay,
+            hold: access.hold,
             mirror: access.mirror,
             list: access.list,
             rehearse: access.rehearse,

@@ -218,6 +218,9 @@ pub struct Policy {
     /// Who may keep the encrypted files and serve them.
     #[serde(default = "Access::nobody", skip_serializing_if = "Access::is_nobody")]
     pub mirror: Access,
+    /// Who may be handed a part of the budget, and answer jobs by it over rows that it has.
+    #[serde(default = "Access::nobody", skip_serializing_if = "Access::is_nobody")]
+    pub hold: Access,
     /// Who may see that the dataset is there, its schema and this policy.
     #[serde(default = "Access::anybody", skip_serializing_if = "Access::is_anybody")]
     pub list: Access,
@@ -240,6 +243,7 @@ impl Policy {
             Action::Replicate => self.replicate,
             Action::Mirror => self.mirror,
             Action::Replay => self.replay,
+            Action::Hold => self.hold,
         }
     }
 

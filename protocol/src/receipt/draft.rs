@@ -216,6 +216,7 @@ mod tests {
             grant: hash,
             grant_ids: vec![text.into(); 2],
             approval: whole.then_some(hash),
+            lease: whole.then_some(hash),
             ledger: LedgerLink { sequence, previous, population: hash, buyer, job: hash, cost: cost(5), cap: cost(1 << 50) },
             mechanism: Mechanism {
                 noise: text.into(),

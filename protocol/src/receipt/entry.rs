@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobFacts, Party};
-use crate::{ContentHash, Cost, Sha256Digest, grant::Scope, refusal::Code};
+use super::{JobFacts, LedgerLink, Party};
+use crate::{ContentHash, Cost, Lease, PeerId, Settlement, Sha256Digest, grant::Scope, refusal::Code};
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,6 +104,9 @@ pub enum Predicate {
         cap: Cost,
         /// What one buyer may spend of it.
         per_buyer: Cost,
+        /// Who published it, where this log's owner holds it for another: it is charged to leases alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<PeerId>,
     },
     /// A grant was issued. Subject: the token.
     Grant {
@@ -158,6 +161,39 @@ pub enum Predicate {
         ranges: Vec<(u64, Option<u64>)>,
         /// When, RFC 3339.
         time: String,
+    },
+    /// A part of the budget was handed over. Subject: the lease.
+    Lease {
+        /// The lease.
+        lease: Box<Lease>,
+        /// This owner's signature over it, base64.
+        signature: String,
+        /// The charge, in full.
+        ledger: LedgerLink,
+        /// Revocation ids of the grant shown.
+        grant_ids: Vec<String>,
+    },
+    /// This log's owner was handed a part of another's budget. Subject: the lease.
+    LeaseTaken {
+        /// The lease.
+        lease: Box<Lease>,
+        /// Who handed it over.
+        owner: PeerId,
+        /// Its signature over it, base64.
+        signature: String,
+    },
+    /// Nothing is spent under a lease any more. Subject: the settlement; the lease, where it is burnt.
+    LeaseEnd {
+        /// Id of the lease.
+        lease: ContentHash,
+        /// The population.
+        population: ContentHash,
+        /// What the leaseholder says was spent: the rest is this owner's again. None where the lease is burnt: all of it counts as spent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settlement: Option<Box<Settlement>>,
+        /// The leaseholder's signature over that, base64.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
     },
     /// A buyer has a result and its receipt. Subject: the receipt's entry.
     Countersignature {
@@ -215,6 +251,12 @@ pub enum Kind {
     Countersignature,
     /// [`Predicate::Replay`].
     Replay,
+    /// [`Predicate::Lease`].
+    Lease,
+    /// [`Predicate::LeaseTaken`].
+    LeaseTaken,
+    /// [`Predicate::LeaseEnd`].
+    LeaseEnd,
 }
 
 impl Kind {
@@ -232,6 +274,9 @@ impl Kind {
             Self::Fetch => "https://tidegate.dev/fetch/v1",
             Self::Countersignature => "https://tidegate.dev/countersignature/v1",
             Self::Replay => "https://tidegate.dev/replay/v1",
+            Self::Lease => "https://tidegate.dev/lease/v1",
+            Self::LeaseTaken => "https://tidegate.dev/lease-taken/v1",
+            Self::LeaseEnd => "https://tidegate.dev/lease-end/v1",
         }
     }
 }
@@ -251,6 +296,9 @@ impl Predicate {
             Self::Fetch { .. } => Kind::Fetch,
             Self::Countersignature { .. } => Kind::Countersignature,
             Self::Replay { .. } => Kind::Replay,
+            Self::Lease { .. } => Kind::Lease,
+            Self::LeaseTaken { .. } => Kind::LeaseTaken,
+            Self::LeaseEnd { .. } => Kind::LeaseEnd,
         }
     }
 }

@@ -150,6 +150,9 @@ pub struct JobFacts {
     pub job: ContentHash,
     /// `sql`, `wasm` or `onnx`.
     pub kind: String,
+    /// Id of the lease that it is charged to, where it was run by a leaseholder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<ContentHash>,
     /// The charge, chained.
     pub ledger: LedgerLink,
     /// How the answer is made.

@@ -1,0 +1,395 @@
+//! Parts of the budget that were handed to leaseholders: charged in full before they leave, given back by a settlement, burnt where none came.
+//!
+//! While a lease is out, what one buyer may spend under it counts as that buyer's here too, so that caps hold over all holders together.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use redb::{ReadableDatabase as _, ReadableTable, TableDefinition};
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::{
+    ContentHash, Cost, Envelope, Lease, PeerId, Settlement, Signed, limits,
+    receipt::{LedgerLink, Party, Predicate, Statement},
+};
+
+use super::{
+    Store, StoreError,
+    append::append,
+    decode,
+    jobs::{keep, next},
+    read_cost, spent_key,
+    tables::Tables,
+};
+
+/// Leases by population and place in its chain: JSON of a [`Given`].
+pub(super) const LEASES: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("leases");
+
+/// Where a lease is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whereabouts {
+    /// With its leaseholder.
+    Out,
+    /// Ended, and what was left of it came back.
+    Returned,
+    /// Lost: all of it counts as spent.
+    Burnt,
+}
+
+/// A lease that was given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Given {
+    /// Its id.
+    pub id: ContentHash,
+    /// As it was signed.
+    pub envelope: Envelope,
+    /// What it says.
+    pub lease: Lease,
+    /// Who may spend less under it than it says of a buyer.
+    pub less: BTreeMap<Party, Cost>,
+    /// Where it is.
+    pub state: Whereabouts,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Of which population.
+    pub population: ContentHash,
+    /// Over which version of its rows.
+    pub manifest: ContentHash,
+    /// For whom.
+    pub holder: PeerId,
+    /// What the holder calls it.
+    pub nonce: String,
+    /// How much.
+    pub want: Cost,
+    /// The population's cap.
+    pub cap: Cost,
+    /// A buyer's.
+    pub per_buyer: Cost,
+    /// Revocation ids of the grant shown.
+    pub grant_ids: Vec<String>,
+    /// From when.
+    pub now: SystemTime,
+    /// Until when.
+    pub until: SystemTime,
+}
+
+/// Why no lease was given, or none taken back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// There is no budget, of the population or for a buyer, to hand over.
+    #[error("nothing of the budget is left to hand over")]
+    Nothing,
+    /// So many are out already.
+    #[error("too many leases are out")]
+    TooMany,
+    /// So many buyers have spent nearly all that they may.
+    #[error("too many buyers have less left than this lease would give each: ask for a smaller one")]
+    TooManyBuyers,
+    /// It came back, or is burnt.
+    #[error("this lease has ended")]
+    Ended,
+    /// No such one was given to this party.
+    #[error("no such lease")]
+    Unknown,
+    /// The settlement is none of this lease.
+    #[error("the settlement's `{0}` cannot be")]
+    Settlement(&'static str),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<redb::StorageError> for LeaseError {
+    fn from(e: redb::StorageError) -> Self {
+        Self::Store(e.into())
+    }
+}
+
+impl From<serde_json::Error> for LeaseError {
+    fn from(e: serde_json::Error) -> Self {
+        Self::Store(e.into())
+    }
+}
+
+impl Given {
+    /// What `buyer` may spend under it, as long as it is not known what it did spend.
+    fn set_aside(&self, buyer: &Party) -> Cost {
+        match self.state {
+            Whereabouts::Returned => Cost::default(),
+            _ => self.less.get(buyer).copied().unwrap_or(self.lease.per_buyer),
+        }
+    }
+
+    /// The same of a buyer of whom it says nothing.
+    fn set_aside_at_most(&self) -> Cost {
+        if self.state == Whereabouts::Returned { Cost::default() } else { self.lease.per_buyer }
+    }
+}
+
+/// Leases of a population, in the order of its chain.
+fn of(
+    leases: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
+    population: &ContentHash,
+) -> Result<Vec<Given>, StoreError> {
+    let name = population.to_string();
+    leases.range((name.as_str(), 0)..=(name.as_str(), u64::MAX))?.map(|item| decode(item?.1.value())).collect()
+}
+
+fn every(leases: &impl ReadableTable<(&'static str, u64), &'static [u8]>) -> Result<Vec<Given>, StoreError> {
+    leases.iter()?.map(|item| decode(item?.1.value())).collect()
+}
+
+fn put(tables: &mut Tables<'_>, given: &Given) -> Result<(), StoreError> {
+    let name = given.lease.population.to_string();
+    tables.leases.insert((name.as_str(), given.lease.sequence), serde_json::to_vec(given)?.as_slice())?;
+    Ok(())
+}
+
+fn sum(costs: impl Iterator<Item = Cost>) -> Result<Cost, StoreError> {
+    let mut costs = costs;
+    costs
+        .try_fold(Cost::default(), Cost::plus)
+        .ok_or_else(|| StoreError::Record("what leases set aside overflows".into()))
+}
+
+/// What leases set aside for `buyer`.
+pub(super) fn set_aside(
+    leases: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
+    population: &ContentHash,
+    buyer: &Party,
+) -> Result<Cost, StoreError> {
+    sum(of(leases, population)?.iter().map(|given| given.set_aside(buyer)))
+}
+
+fn add(tables: &mut Tables<'_>, key: &str, cost: Cost) -> Result<(), StoreError> {
+    let sum = read_cost(&tables.spent, key)?.plus(cost).ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
+    tables.spent.insert(key, serde_json::to_vec(&sum)?.as_slice())?;
+    Ok(())
+}
+
+/// What buyers have spent, each.
+fn buyers(tables: &Tables<'_>, population: &ContentHash) -> Result<BTreeMap<Party, Cost>, StoreError> {
+    let prefix = format!("{population}/");
+    let mut found = BTreeMap::new();
+    for item in tables.spent.range(prefix.as_str()..)? {
+        let (key, cost) = item?;
+        let Some(name) = key.value().strip_prefix(prefix.as_str()) else { break };
+        let buyer = name.parse().map_err(|_| StoreError::Record(format!("{name:?} is no party")))?;
+        found.insert(buyer, decode(cost.value())?);
+    }
+    Ok(found)
+}
+
+fn text(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map(|t| t.to_string()).unwrap_or_default()
+}
+
+fn give(tables: &mut Tables<'_>, ask: &Ask) -> Result<Given, LeaseError> {
+    let all = of(&tables.leases, &ask.population)?;
+    let theirs = || all.iter().filter(|given| given.lease.holder == ask.holder);
+    if let Some(known) = theirs().find(|given| given.lease.nonce == ask.nonce) {
+        return if known.state == Whereabouts::Out { Ok(known.clone()) } else { Err(LeaseError::Ended) };
+    }
+    // A holder that asks under another name knows no more of the one before: nobody can say what was spent of it.
+    let lost: Vec<_> = theirs().filter(|given| given.state == Whereabouts::Out).cloned().collect();
+    if all.iter().filter(|given| given.state == Whereabouts::Out).count() >= limits::LEASES + lost.len() {
+        return Err(LeaseError::TooMany);
+    }
+    let left = read_cost(&tables.spent, &spent_key(&ask.population, None))?.left_of(ask.cap);
+    let amount = Cost { reviewed: 0, ..ask.want.least(left) };
+    let most = sum(all.iter().map(Given::set_aside_at_most))?;
+    let per_buyer = Cost { reviewed: 0, ..most.left_of(ask.per_buyer).least(amount) };
+    let pays = |cost: Cost| cost.rho_micro.0 > 0 || cost.epsilon_micro.0 > 0;
+    if !pays(amount) || !pays(per_buyer) {
+        return Err(LeaseError::Nothing);
+    }
+    let mut less = BTreeMap::new();
+    for (buyer, spent) in buyers(tables, &ask.population)? {
+        let gone = sum(all.iter().map(|given| given.set_aside(&buyer)).chain([spent]))?;
+        let left = Cost { reviewed: 0, ..gone.left_of(ask.per_buyer).least(per_buyer) };
+        if left != per_buyer {
+            less.insert(buyer, left);
+        }
+    }
+    if less.len() > limits::LEASE_LESS {
+        return Err(LeaseError::TooManyBuyers);
+    }
+    for mut given in lost {
+        burn(tables, &mut given)?;
+    }
+    let (sequence, previous) = next(tables, &ask.population)?;
+    let (population, manifest, holder) = (ask.population, ask.manifest, ask.holder);
+    let lease = Lease {
+        version: 1,
+        population,
+        manifest,
+        holder,
+        amount,
+        per_buyer,
+        nonce: ask.nonce.clone(),
+        sequence,
+        given: text(ask.now),
+        until: text(ask.until),
+    };
+    let signed = Signed::sign(lease.clone(), tables.identity()).map_err(StoreError::from)?;
+    let envelope = signed.envelope().clone();
+    let ledger =
+        LedgerLink { buyer: holder.into(), cap: ask.cap, cost: amount, job: signed.id(), population, previous, sequence };
+    add(tables, &spent_key(&population, None), amount)?;
+    keep(tables, &ledger)?;
+    let signature = envelope.signatures.first().map(|s| s.sig.clone()).unwrap_or_default();
+    let says = Predicate::Lease { lease: Box::new(lease.clone()), signature, ledger, grant_ids: ask.grant_ids.clone() };
+    append(tables, Statement::about("lease", envelope.payload_sha256(), says))?;
+    let given = Given { id: signed.id(), envelope, lease, less, state: Whereabouts::Out };
+    put(tables, &given)?;
+    Ok(given)
+}
+
+fn burn(tables: &mut Tables<'_>, given: &mut Given) -> Result<(), StoreError> {
+    given.state = Whereabouts::Burnt;
+    put(tables, given)?;
+    let (lease, population) = (given.id, given.lease.population);
+    let says = Predicate::LeaseEnd { lease, population, settlement: None, signature: None };
+    append(tables, Statement::about("lease", given.envelope.payload_sha256(), says)).map(drop)
+}
+
+/// Gives back what a settlement says was not spent.
+fn credit(tables: &mut Tables<'_>, given: &mut Given, settlement: &Settlement) -> Result<(), StoreError> {
+    let key = spent_key(&given.lease.population, None);
+    let without = given.lease.amount.left_of(read_cost(&tables.spent, &key)?);
+    let after = without.plus(settlement.spent).ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
+    tables.spent.insert(key.as_str(), serde_json::to_vec(&after)?.as_slice())?;
+    for (buyer, cost) in &settlement.buyers {
+        add(tables, &spent_key(&given.lease.population, Some(buyer)), *cost)?;
+    }
+    given.state = Whereabouts::Returned;
+    put(tables, given)
+}
+
+fn settle(tables: &mut Tables<'_>, population: &ContentHash, signed: &Signed<Settlement>) -> Result<u64, LeaseError> {
+    let settlement = signed.body();
+    let all = of(&tables.leases, population)?;
+    let found = all.into_iter().find(|given| given.id == settlement.lease);
+    let Some(mut given) = found.filter(|given| given.lease.holder == signed.signer()) else { return Err(LeaseError::Unknown) };
+    let again = format!("settlement {}", signed.id());
+    if let Some(index) = tables.once.get(again.as_str())? {
+        return Ok(index.value());
+    }
+    if given.state != Whereabouts::Out {
+        return Err(LeaseError::Ended);
+    }
+    settlement.check(&given.lease).map_err(LeaseError::Settlement)?;
+    let allowed = |(buyer, cost): (&Party, &Cost)| cost.within(given.set_aside(buyer));
+    if !settlement.buyers.iter().all(allowed) {
+        return Err(LeaseError::Settlement("buyers"));
+    }
+    credit(tables, &mut given, settlement)?;
+    let index = append(tables, ended(population, signed))?;
+    tables.once.insert(again.as_str(), index)?;
+    Ok(index)
+}
+
+/// That a lease has ended as its leaseholder says.
+pub(super) fn ended(population: &ContentHash, signed: &Signed<Settlement>) -> Statement {
+    let signature = signed.envelope().signatures.first().map(|s| s.sig.clone());
+    let (lease, settlement) = (signed.body().lease, Some(Box::new(signed.body().clone())));
+    let says = Predicate::LeaseEnd { lease, population: *population, settlement, signature };
+    Statement::about("settlement", signed.envelope().payload_sha256(), says)
+}
+
+/// Takes in what a log says of leases that were given, where the ledger has lost it.
+pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate, owner: &PeerId) -> Result<(), StoreError> {
+    use tidegate_protocol::lease::Repeated as _;
+    match predicate {
+        Predicate::Lease { lease, signature, ledger, .. } => {
+            let signed = lease.signed(owner, signature)?;
+            let (id, envelope) = (signed.id(), signed.envelope().clone());
+            add(tables, &spent_key(&lease.population, None), lease.amount)?;
+            keep(tables, ledger)?;
+            let less = BTreeMap::new();
+            put(tables, &Given { id, envelope, lease: (**lease).clone(), less, state: Whereabouts::Out })
+        }
+        Predicate::LeaseEnd { lease, population, settlement, .. } => {
+            let all = of(&tables.leases, population)?;
+            let found = all.into_iter().find(|given| given.id == *lease);
+            match (found, settlement) {
+                (Some(mut given), Some(settlement)) => credit(tables, &mut given, settlement),
+                (Some(mut given), None) => {
+                    given.state = Whereabouts::Burnt;
+                    put(tables, &given)
+                }
+                // One that was taken of another.
+                (None, _) => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Store {
+    /// Charges a part of the budget and hands it over, in one durable transaction, and logs that. Asked again by the same name it is the same lease; what the
+    /// same holder had under another name, and did not give back, is burnt.
+    ///
+    /// # Errors
+    /// [`LeaseError`]; nothing was charged then.
+    pub fn lease(&self, ask: Ask) -> Result<Given, LeaseError> {
+        let given = self.committer.run(move |tables| settled(give(tables, &ask)))??;
+        self.export()?;
+        Ok(given)
+    }
+
+    /// Takes back what was not spent of a lease, and logs that: the entry's index.
+    ///
+    /// # Errors
+    /// [`LeaseError`] where it has ended otherwise, or the settlement does not fit it.
+    pub fn settle(&self, population: ContentHash, settlement: Signed<Settlement>) -> Result<u64, LeaseError> {
+        let index = self.committer.run(move |tables| settled(settle(tables, &population, &settlement)))??;
+        self.export()?;
+        Ok(index)
+    }
+
+    /// Burns the leases that ran out and have not come back within as long a time as they were given for. How many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn burn_lost(&self, now: SystemTime) -> Result<u64, StoreError> {
+        let lost = move |given: &Given| {
+            let given_at = given.lease.given.parse::<jiff::Timestamp>().map(SystemTime::from).ok();
+            let over = given.lease.until().zip(given_at).and_then(|(until, at)| Some(until + until.duration_since(at).ok()?));
+            given.state == Whereabouts::Out && over.is_none_or(|over| over < now)
+        };
+        let table = self.db.begin_read()?.open_table(LEASES)?;
+        if !every(&table)?.iter().any(lost) {
+            return Ok(0);
+        }
+        let burnt = self.committer.run(move |tables| {
+            let mut burnt = 0;
+            for mut given in every(&tables.leases)?.into_iter().filter(lost) {
+                burn(tables, &mut given)?;
+                burnt += 1;
+            }
+            Ok(burnt)
+        })?;
+        self.export()?;
+        Ok(burnt)
+    }
+
+    /// The leases of a population that were given, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn leases(&self, population: &ContentHash) -> Result<Vec<Given>, StoreError> {
+        of(&self.db.begin_read()?.open_table(LEASES)?, population)
+    }
+}
+
+/// What was refused has written nothing: those beside it are not held up.
+pub(super) fn settled<T>(result: Result<T, LeaseError>) -> Result<Result<T, LeaseError>, StoreError> {
+    match result {
+        Err(LeaseError::Store(e)) => Err(e),
+        settled => Ok(settled),
+    }
+}

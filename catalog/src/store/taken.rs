@@ -1,0 +1,248 @@
+//! Parts of others' budgets that this node was handed: jobs over those populations are charged to the one lease of each that is open.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use redb::{ReadableDatabase as _, ReadableTable, TableDefinition};
+use serde::{Deserialize, Serialize};
+use tidegate_protocol::{
+    ContentHash, Cost, Envelope, Lease, PeerId, Settlement, Signed, limits,
+    receipt::{JobFacts, Party, Predicate, Statement},
+};
+
+use super::{
+    ReserveError, SPENT, Store, StoreError,
+    append::append,
+    decode,
+    leases::{LeaseError, ended, settled},
+    read_cost, spent_key,
+    tables::Tables,
+};
+
+/// Of each population that is held for another, the last lease: JSON of a [`Taken`].
+pub(super) const TAKEN: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("taken");
+
+/// How a lease stands that was taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Jobs are charged to it.
+    Open,
+    /// Nothing is charged to it any more, and the owner is to be told so.
+    Closed(Envelope),
+    /// It is the owner's again.
+    Settled,
+    /// What was left of it is lost: the owner has burnt it, or this ledger cannot say what was spent.
+    Lost,
+}
+
+/// A lease that was taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its id.
+    pub id: ContentHash,
+    /// As its owner signed it.
+    pub envelope: Envelope,
+    /// Whose it is.
+    pub owner: PeerId,
+    /// What it says.
+    pub lease: Lease,
+    /// Who may spend less under it.
+    pub less: BTreeMap<Party, Cost>,
+    /// What this node had spent of that population before.
+    pub base: Cost,
+    /// How it stands.
+    pub state: Standing,
+}
+
+impl Taken {
+    /// What this node may have spent of the population in all, under this lease and those before it.
+    pub fn cap(&self) -> Cost {
+        self.base.plus(self.lease.amount).unwrap_or(self.base)
+    }
+}
+
+fn get(taken: &impl ReadableTable<&'static str, &'static [u8]>, population: &ContentHash) -> Result<Option<Taken>, StoreError> {
+    taken.get(population.to_string().as_str())?.map(|found| decode(found.value())).transpose()
+}
+
+fn put(tables: &mut Tables<'_>, taken: &Taken) -> Result<(), StoreError> {
+    let name = taken.lease.population.to_string();
+    tables.taken.insert(name.as_str(), serde_json::to_vec(taken)?.as_slice())?;
+    Ok(())
+}
+
+/// Under which key it is noted that a population is held for another.
+fn held(population: &ContentHash) -> String {
+    format!("held {population}")
+}
+
+/// Under which key the charges of one account to one lease are summed.
+fn account(lease: &ContentHash, buyer: &Party) -> String {
+    format!("lease {lease}/{buyer}")
+}
+
+/// Under which key the document of a lease lies, which receipts go on naming.
+fn document(lease: &ContentHash) -> String {
+    format!("lease {lease}")
+}
+
+/// What accounts have spent under a lease.
+fn buyers(tables: &Tables<'_>, lease: &ContentHash) -> Result<BTreeMap<Party, Cost>, StoreError> {
+    let prefix = format!("lease {lease}/");
+    let mut found = BTreeMap::new();
+    for item in tables.spent.range(prefix.as_str()..)? {
+        let (key, cost) = item?;
+        let Some(name) = key.value().strip_prefix(prefix.as_str()) else { break };
+        found.insert(name.parse().map_err(|_| StoreError::Record(format!("{name:?} is no party")))?, decode(cost.value())?);
+    }
+    Ok(found)
+}
+
+/// Where a job is charged besides population and buyer: an account of the lease that it names, up to this much. None where the population is this owner's.
+pub(super) fn charged(tables: &Tables<'_>, facts: &JobFacts) -> Result<Option<(String, Cost)>, ReserveError> {
+    let link = &facts.ledger;
+    let Some(taken) = get(&tables.taken, &link.population)? else {
+        let held = tables.taken.get(held(&link.population).as_str()).map_err(StoreError::from)?.is_some();
+        return if facts.lease.is_none() && !held { Ok(None) } else { Err(ReserveError::Lease) };
+    };
+    let start = facts.slot_start.parse::<jiff::Timestamp>().map(SystemTime::from).ok();
+    let in_time = start.zip(taken.lease.until()).is_some_and(|(start, until)| start < until);
+    let fits = facts.lease == Some(taken.id) && facts.dataset == taken.lease.manifest && link.cap == taken.cap();
+    if taken.state != Standing::Open || !in_time || !fits {
+        return Err(ReserveError::Lease);
+    }
+    let key = account(&taken.id, &link.buyer);
+    if tables.spent.get(key.as_str()).map_err(StoreError::from)?.is_none()
+        && buyers(tables, &taken.id)?.len() >= limits::LEASE_BUYERS
+    {
+        return Err(ReserveError::Lease);
+    }
+    Ok(Some((key, taken.less.get(&link.buyer).copied().unwrap_or(taken.lease.per_buyer))))
+}
+
+fn take(tables: &mut Tables<'_>, signed: &Signed<Lease>, less: &BTreeMap<Party, Cost>) -> Result<Taken, LeaseError> {
+    let lease = signed.body();
+    match get(&tables.taken, &lease.population)? {
+        Some(known) if known.id == signed.id() => return Ok(known),
+        Some(Taken { state: Standing::Open | Standing::Closed(_), .. }) => return Err(LeaseError::TooMany),
+        _ => {}
+    }
+    let base = read_cost(&tables.spent, &spent_key(&lease.population, None))?;
+    let (envelope, owner) = (signed.envelope().clone(), signed.signer());
+    let taken =
+        Taken { id: signed.id(), envelope, owner, lease: lease.clone(), less: less.clone(), base, state: Standing::Open };
+    append(tables, taken_over(signed))?;
+    let text = serde_json::to_vec(&taken.envelope)?;
+    tables.taken.insert(document(&taken.id).as_str(), text.as_slice()).map_err(StoreError::from)?;
+    put(tables, &taken)?;
+    Ok(taken)
+}
+
+/// That a lease was taken.
+fn taken_over(signed: &Signed<Lease>) -> Statement {
+    let signature = signed.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default();
+    let says = Predicate::LeaseTaken { lease: Box::new(signed.body().clone()), owner: signed.signer(), signature };
+    Statement::about("lease", signed.envelope().payload_sha256(), says)
+}
+
+fn close(tables: &mut Tables<'_>, population: &ContentHash, now: SystemTime) -> Result<Option<Envelope>, StoreError> {
+    let Some(mut taken) = get(&tables.taken, population)? else { return Ok(None) };
+    match taken.state {
+        Standing::Open => {}
+        Standing::Closed(envelope) => return Ok(Some(envelope)),
+        Standing::Settled | Standing::Lost => return Ok(None),
+    }
+    let buyers = buyers(tables, &taken.id)?;
+    let spent = taken.base.left_of(read_cost(&tables.spent, &spent_key(population, None))?);
+    let closed = jiff::Timestamp::try_from(now).map(|t| t.to_string()).unwrap_or_default();
+    let settlement = Signed::sign(Settlement { version: 1, lease: taken.id, spent, buyers, closed }, tables.identity())?;
+    append(tables, ended(population, &settlement))?;
+    taken.state = Standing::Closed(settlement.envelope().clone());
+    put(tables, &taken)?;
+    Ok(Some(settlement.envelope().clone()))
+}
+
+/// Notes for whom a population is held, once the log says so: nothing is charged to it but leases.
+pub(super) fn hold(tables: &mut Tables<'_>, predicate: &Predicate) -> Result<(), StoreError> {
+    let Predicate::Publication { population, owner: Some(owner), .. } = predicate else { return Ok(()) };
+    tables.taken.insert(held(population).as_str(), owner.to_string().as_bytes())?;
+    Ok(())
+}
+
+/// Takes in what a log says of leases that were taken, where the ledger has lost it. What the log does not know of may have been spent under them: they are lost.
+pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate) -> Result<(), StoreError> {
+    use tidegate_protocol::lease::Repeated as _;
+    hold(tables, predicate)?;
+    let Predicate::LeaseTaken { lease, owner, signature } = predicate else { return Ok(()) };
+    let signed = lease.signed(owner, signature)?;
+    let base = read_cost(&tables.spent, &spent_key(&lease.population, None))?;
+    let (id, envelope, state) = (signed.id(), signed.envelope().clone(), Standing::Lost);
+    let text = serde_json::to_vec(&envelope)?;
+    tables.taken.insert(document(&id).as_str(), text.as_slice())?;
+    put(tables, &Taken { id, envelope, owner: *owner, lease: (**lease).clone(), less: BTreeMap::new(), base, state })
+}
+
+impl Store {
+    /// Takes over a lease that its owner signed for this node, and logs that. The same one again is no other.
+    ///
+    /// # Errors
+    /// [`LeaseError::TooMany`] where another of this population has not come back.
+    pub fn take(&self, lease: Signed<Lease>, less: BTreeMap<Party, Cost>) -> Result<Taken, LeaseError> {
+        let taken = self.committer.run(move |tables| settled(take(tables, &lease, &less)))??;
+        self.export()?;
+        Ok(taken)
+    }
+
+    /// The last lease of a population that was taken.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn taken(&self, population: &ContentHash) -> Result<Option<Taken>, StoreError> {
+        get(&self.db.begin_read()?.open_table(TAKEN)?, population)
+    }
+
+    /// A lease that was taken, this one or an earlier one, as its owner signed it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn lease_document(&self, lease: &ContentHash) -> Result<Option<Envelope>, StoreError> {
+        let taken = self.db.begin_read()?.open_table(TAKEN)?;
+        taken.get(document(lease).as_str())?.map(|found| decode(found.value())).transpose()
+    }
+
+    /// What is left of a lease: in all, and for one account.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn left_of_lease(&self, taken: &Taken, buyer: Option<&Party>) -> Result<Cost, StoreError> {
+        let tx = self.db.begin_read()?;
+        let spent = tx.open_table(SPENT)?;
+        let left = read_cost(&spent, &spent_key(&taken.lease.population, None))?.left_of(taken.cap());
+        let Some(buyer) = buyer else { return Ok(left) };
+        let cap = taken.less.get(buyer).copied().unwrap_or(taken.lease.per_buyer);
+        Ok(read_cost(&spent, &account(&taken.id, buyer))?.left_of(cap).least(left))
+    }
+
+    /// Has nothing more charged to the open lease of a population, and logs what was: the signed [`Settlement`] that its owner is to be told; none where there is
+    /// nothing to tell.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn close_lease(&self, population: ContentHash, now: SystemTime) -> Result<Option<Envelope>, StoreError> {
+        let settlement = self.committer.run(move |tables| close(tables, &population, now))?;
+        self.export()?;
+        Ok(settlement)
+    }
+
+    /// Notes what became of a closed lease: the owner has it again, or has burnt it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn lease_is_over(&self, population: ContentHash, returned: bool) -> Result<(), StoreError> {
+        self.committer.run(move |tables| {
+            let Some(mut taken) = get(&tables.taken, &population)? else { return Ok(()) };
+            taken.state = if returned { Standing::Settled } else { Standing::Lost };
+            put(tables, &taken)
+        })
+    }
+}

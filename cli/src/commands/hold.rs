@@ -1,0 +1,110 @@
+//! `tidegate hold`
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tidegate_node::{
+    buyer::Buyer,
+    holding::{self, begin},
+    home::Home,
+    publish::Progress,
+};
+use tidegate_protocol::ContentHash;
+
+use crate::{
+    place::Place,
+    show::{bytes_bar, report},
+};
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Args {
+    /// Answer jobs over a dataset of another owner's: its files are here, and a part of its budget is asked for when `tidegate serve` runs.
+    Begin(Begin),
+    /// Show what is held.
+    List(List),
+    /// Answer no more jobs over a dataset. Stop `tidegate serve` first: it gives back what is left of the budget.
+    Drop(Drop),
+}
+
+/// What to hold.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Begin {
+    /// The dataset's name or manifest id.
+    dataset: String,
+    /// The owner's address, or its name in the address book.
+    #[arg(long)]
+    to: Place,
+    /// The owner's grant, which has `hold`.
+    #[arg(long)]
+    grant: PathBuf,
+    /// Folder with the dataset's files, as `tidegate fetch` leaves them.
+    #[arg(long)]
+    data: PathBuf,
+    /// ρ of the part of the budget that is asked for at a time; of pure ε and δ the same share.
+    #[arg(long, default_value_t = 0.1)]
+    rho: f64,
+}
+
+/// How to show it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Print JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to hold no more.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Drop {
+    /// The population (`tidegate hold list` shows it).
+    population: ContentHash,
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    match args {
+        Args::Begin(args) => hold(home, args).await,
+        Args::List(args) => list(home, &args),
+        Args::Drop(args) => {
+            holding::forget(home, &args.population)?;
+            println!("dropped {}", args.population);
+            Ok(())
+        }
+    }
+}
+
+async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
+    let owner = args.to.at(home)?;
+    let token = std::fs::read_to_string(&args.grant).with_context(|| args.grant.display().to_string())?;
+    let buyer = Buyer::bind(home, &owner).await?.showing(token.trim());
+    let bar = bytes_bar()?;
+    let shown = bar.clone();
+    let progress = move |progress| match progress {
+        Progress::Hashing { file, done, total } => report(&shown, &file, done, total),
+        Progress::Checking { rows } => shown.set_message(format!("checking, {rows} rows")),
+        Progress::Ordering { rows } => shown.set_message(format!("ordering by unit, {rows} rows")),
+    };
+    let ask =
+        begin::Ask { owner: &owner, dataset: &args.dataset, grant: token.trim(), data: &args.data, rho: args.rho };
+    let begun = begin::begin(home, &buyer, ask, Box::new(progress)).await;
+    bar.finish_and_clear();
+    buyer.close().await;
+    let (held, name) = begun?;
+    println!("holding {name} ({}) for {}. Answer jobs with `tidegate serve`", held.population, held.place.owner);
+    Ok(())
+}
+
+fn list(home: &Home, args: &List) -> anyhow::Result<()> {
+    for one in holding::load_all(home)? {
+        let fresh = one.list.as_ref().map(|list| list.body().expires.clone());
+        if args.json {
+            let place = &one.place;
+            let line = serde_json::json!({ "population": one.population, "owner": place.owner, "want": place.want, "answered_until": fresh });
+            println!("{line}");
+            continue;
+        }
+        println!("{} of {}, {} at a time", one.population, one.place.owner, one.place.want);
+        println!("  jobs are answered until {}, if nothing more is heard of the owner", fresh.as_deref().unwrap_or("(not at all)"));
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Beginning to hold a dataset: its rows are here, they are what its owner published, and this party's log says for whom.
+
+use std::path::Path;
+
+use tidegate_catalog::dataset::{self, DatasetRecord, Stamp};
+use tidegate_exchange::Address;
+use tidegate_protocol::{
+    Cost, MicroRho, Signed,
+    cost::{FemtoDelta, MicroEpsilon},
+    grant,
+    manifest::{DataFile, Manifest},
+    policy::{Access, Policy},
+    receipt::Predicate,
+};
+
+use super::{Held, Place, all, load};
+use crate::{
+    NodeError,
+    buyer::{Buyer, Offer},
+    file_error,
+    home::Home,
+    mirror::{lists, seal::put},
+    provider::witnesses::is_own,
+    publish::{self, import_all, lay_out},
+    spool,
+};
+
+/// What to hold.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// The owner.
+    pub owner: &'a Address,
+    /// The dataset's name or manifest id.
+    pub dataset: &'a str,
+    /// The owner's grant, which has `hold`.
+    pub grant: &'a str,
+    /// The dataset's files, as `tidegate fetch` leaves them.
+    pub data: &'a Path,
+    /// ρ of one lease.
+    pub rho: f64,
+}
+
+/// What one lease is to have: so much ρ, and of what else the policy counts the same share.
+fn want(policy: &Policy, rho: f64) -> Result<Cost, NodeError> {
+    let rho_micro = MicroRho::ceil(rho).filter(|rho| rho.0 > 0);
+    let rho_micro = rho_micro.ok_or_else(|| NodeError::File(format!("--rho {rho} must be a positive number")))?;
+    let budget = policy.budget;
+    let share = (rho_micro.0 as f64 / budget.rho_micro.0.max(1) as f64).min(1.0);
+    let part = |of: u64| (of as f64 * share) as u64;
+    let epsilon_micro = MicroEpsilon(part(budget.epsilon_micro.0));
+    Ok(Cost { rho_micro, epsilon_micro, delta_femto: FemtoDelta(part(budget.delta_femto.0)), reviewed: 0 })
+}
+
+/// Begins to hold a dataset: everything is checked before anything is kept. The node asks for a lease when it serves.
+///
+/// # Errors
+/// [`NodeError`] where owner, policy or grant do not let this party, or the files are not what was published.
+pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, mut report: publish::Report) -> Result<(Held, String), NodeError> {
+    let shown = grant::show(ask.grant, None).map_err(|e| NodeError::File(format!("--grant: {e}")))?;
+    if shown.owner.as_deref() != Some(&ask.owner.peer.did()) {
+        return Err(NodeError::File(format!("the grant is not {}'s", ask.owner.peer)));
+    }
+    let Offer { manifest, policy, .. } = buyer.offer(ask.owner, ask.dataset).await?;
+    let (body, rules, me) = (manifest.body(), policy.body(), home.identity()?.id());
+    if manifest.signer() != ask.owner.peer {
+        return Err(NodeError::File("a dataset is held for its owner: give the owner's address with --to".into()));
+    }
+    if rules.hold == Access::Nobody {
+        return Err(NodeError::File("the policy lets nobody hold this dataset (`access.hold`)".into()));
+    }
+    if shown.population.as_deref() != Some(&body.population.to_string()) {
+        return Err(NodeError::File("the grant is of another dataset".into()));
+    }
+    if rules.witnesses.as_ref().is_some_and(|rule| is_own(rule, &me)) {
+        return Err(NodeError::File("this party is a witness of the dataset's receipts: no log is its own witness".into()));
+    }
+    let published = publish::files_of(body, rules, ask.data, &mut |name| report(publish::Progress::Hashing { file: name.into(), done: 0, total: 0 }))?;
+    let tables = dataset::tables(&published, rules)?;
+    let (profile, mut report) = lay_out(home, &tables, &body.files, rules, "clustered", report).await?;
+    let computed = import_all(None, &profile.compute, &mut report).await?;
+    let hashes = |files: &[DataFile]| files.iter().map(|file| file.hash).collect::<Vec<_>>();
+    if profile.layout != body.layout || profile.schema != body.schema || hashes(&computed) != hashes(body.computed()) {
+        return Err(NodeError::Unverified(
+            "the rows, laid out here for jobs, are not byte for byte what the owner's node has: it needs the same version of tidegate".into(),
+        ));
+    }
+    let mock = match &body.mock {
+        Some(_) => Some(buyer.mock(home.path(), ask.owner, &Offer { manifest: manifest.clone(), policy: policy.clone(), lease: None }).await?),
+        None => None,
+    };
+    let list = lists::opened(buyer.revocations(ask.owner, ask.owner.peer).await?, &ask.owner.peer)?;
+    let record = DatasetRecord {
+        manifest: manifest.envelope().clone(),
+        policy: policy.envelope().clone(),
+        files: tables.into_iter().flat_map(|table| table.files).collect(),
+        stamps: profile.compute.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?,
+        compute: profile.compute,
+        mock,
+    };
+    log(home, &manifest, &policy)?;
+    dataset::save(&home.datasets(), manifest.id(), &record)?;
+    let place = Place {
+        owner: ask.owner.peer,
+        at: ask.owner.to_string(),
+        grant: ask.grant.trim().to_owned(),
+        want: want(rules, ask.rho)?,
+    };
+    let folder = all(home).join(body.population.to_string());
+    let text = serde_json::to_vec(&place).map_err(|e| NodeError::File(e.to_string()))?;
+    put(&folder.join("place.json"), &text)?;
+    let mut held = load(folder.clone(), body.population)?.ok_or_else(|| file_error(&folder, "is gone again"))?;
+    held.hear(list)?;
+    Ok((held, body.name.clone()))
+}
+
+/// Has this party's log say for whom it holds which version; once.
+fn log(home: &Home, manifest: &Signed<Manifest>, policy: &Signed<Policy>) -> Result<(), NodeError> {
+    let (body, known) = (manifest.body(), dataset::load_all(&home.datasets())?);
+    if known.iter().any(|dataset| dataset.manifest.id() == manifest.id()) {
+        return Ok(());
+    }
+    let before = known.into_iter().find(|dataset| Some(dataset.manifest.id()) == body.previous);
+    let predicate = Predicate::Publication {
+        manifest: manifest.id(),
+        policy: policy.id(),
+        population: body.population,
+        previous: body.previous,
+        changes: before.map(|before| publish::changes(&before, manifest, policy)).unwrap_or_default(),
+        cap: policy.body().budget,
+        per_buyer: policy.body().per_buyer,
+        owner: Some(manifest.signer()),
+    };
+    spool::say(home, &spool::Word::record("dataset manifest", manifest.envelope().payload_sha256(), predicate))
+}

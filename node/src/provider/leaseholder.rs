@@ -1,0 +1,350 @@
+//! Datasets that this node holds for their owners: jobs are charged to a lease, which is asked for, used up and given back; grants are good as the owner's last
+//! list says, and for as long as that is fresh.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use tidegate_catalog::{
+    dataset::Dataset,
+    store::{LeaseStanding, Standing, Taken},
+};
+use tidegate_exchange::Endpoint;
+use tidegate_protocol::{
+    Code, ContentHash, Envelope, Lease, PeerId, Refusal, Sha256Digest, Signed,
+    frame::{Reply, Request},
+    grant::Authority,
+    receipt::Predicate,
+    revocations::{self, NotGood},
+};
+
+use super::{Provider, unavailable};
+use crate::{
+    NodeError,
+    buyer::Buyer,
+    holding::{self, Held},
+    home::Home,
+    mirror::lists,
+};
+
+/// How often owners are asked for lists, and leases looked at.
+const LOOK: Duration = Duration::from_secs(10);
+/// A lease of which less than this part is left is given back for another.
+const NEARLY: u64 = 16;
+/// Longest that giving back holds a node up that is told to stop.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// One dataset that is held.
+#[derive(Debug)]
+struct Holding {
+    held: Held,
+    /// The lease of which the owner has said, since this node started, that it is still this node's.
+    confirmed: Option<ContentHash>,
+    /// A job did not fit what was left.
+    short: bool,
+    /// When that last made it ask for more.
+    renewed: Option<Instant>,
+    /// The owner hands over another version's budget, which is not here.
+    outdated: bool,
+}
+
+/// All that are held, by population.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    all: Mutex<BTreeMap<ContentHash, Holding>>,
+    /// Told where one should be looked at before its time.
+    wake: tokio::sync::Notify,
+}
+
+impl Holdings {
+    pub(super) fn open(home: &Home) -> Result<Self, NodeError> {
+        let holding =
+            |held: Held| (held.population, Holding { held, confirmed: None, short: false, renewed: None, outdated: false });
+        let all = holding::load_all(home)?.into_iter().map(holding).collect();
+        Ok(Self { all: Mutex::new(all), wake: tokio::sync::Notify::new() })
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ContentHash, Holding>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this node answers jobs over a dataset of another owner's.
+    pub(super) fn holds(&self, dataset: &Dataset) -> bool {
+        let all = self.all();
+        all.get(&dataset.manifest.body().population).is_some_and(|one| one.held.place.owner == dataset.manifest.signer())
+    }
+}
+
+/// A lease cannot be charged just now.
+fn none_open(why: &str) -> Refusal {
+    Refusal::new(Code::Busy, format!("this node holds the dataset for its owner, and {why}"))
+        .fix("Ask again in a moment, or send the job to the owner or another holder")
+}
+
+impl Provider {
+    /// Whether a dataset is this owner's.
+    pub(super) fn is_own(&self, dataset: &Dataset) -> bool {
+        dataset.manifest.signer() == self.identity.id()
+    }
+
+    /// This owner's datasets.
+    pub(super) fn own(&self) -> impl DoubleEndedIterator<Item = &Dataset> {
+        self.datasets.iter().filter(|dataset| self.is_own(dataset))
+    }
+
+    /// How the grant stands that these are the blocks of, where its owner's log is not here: as the owner's last list says. The first time that it is shown, what
+    /// was granted is logged.
+    pub(super) fn standing_elsewhere(&self, dataset: &Dataset, token: &str, authority: &Authority) -> Result<Standing, Refusal> {
+        let population = dataset.manifest.body().population;
+        if let Some(refused) = self.revoked_elsewhere(&population, &authority.ids)? {
+            return Ok(refused);
+        }
+        let Some(scope) = &authority.scope else { return Ok(Standing::Unknown) };
+        let known = self.store.standing(&authority.ids).map_err(unavailable)?;
+        if let (Standing::Unknown, Some(grant)) = (&known, authority.ids.first()) {
+            let (holder, scope) = (self.party(dataset, authority.holder)?, scope.clone());
+            let says = Predicate::Grant { grant: grant.clone(), holder, population, scope };
+            self.store.record("grant", Sha256Digest::of(token.as_bytes()), says).map_err(unavailable)?;
+            return self.store.standing(&authority.ids).map_err(unavailable);
+        }
+        Ok(known)
+    }
+
+    /// Whether the owner of a population that is held has revoked one of these; nobody can say where its list is old.
+    pub(super) fn revoked_elsewhere(&self, population: &ContentHash, ids: &[String]) -> Result<Option<Standing>, Refusal> {
+        let all = self.holdings.all();
+        let list = all.get(population).and_then(|one| one.held.list.as_ref());
+        match list.map_or(Err(NotGood::Stale), |list| list.body().good(ids, SystemTime::now())) {
+            Ok(()) => Ok(None),
+            Err(NotGood::Revoked) => Ok(Some(Standing::Revoked)),
+            Err(why @ NotGood::Stale) => {
+                Err(Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another holder, or later"))
+            }
+        }
+    }
+
+    /// The last list of an owner for whom something is held.
+    pub(super) fn list_of(&self, owner: &PeerId) -> Option<Envelope> {
+        let all = self.holdings.all();
+        let lists = all.values().filter(|one| one.held.place.owner == *owner).filter_map(|one| one.held.list.as_ref());
+        lists.max_by_key(|list| list.body().order()).map(|list| list.envelope().clone())
+    }
+
+    /// The lease that jobs over a dataset are charged to; none where it is this owner's.
+    pub(super) fn lease_for(&self, dataset: &Dataset) -> Result<Option<Taken>, Refusal> {
+        if self.is_own(dataset) {
+            return Ok(None);
+        }
+        let population = dataset.manifest.body().population;
+        let taken = self.store.taken(&population).map_err(unavailable)?;
+        let open = taken.filter(|taken| taken.state == LeaseStanding::Open && in_time(&taken.lease));
+        let open = open.ok_or_else(|| none_open("has no lease of its budget"))?;
+        if open.lease.manifest != dataset.manifest.id() {
+            return Err(none_open("its lease is over another version"));
+        }
+        // Whether it was given back before this ledger was put back from a copy, the owner alone can say.
+        if self.holdings.all().get(&population).and_then(|one| one.confirmed) != Some(open.id) {
+            return Err(none_open("the owner has not said yet that its lease still holds"));
+        }
+        Ok(Some(open))
+    }
+
+    /// That a job did not fit what is left of a lease: where something was spent of it, another one is asked for.
+    pub(super) fn lease_is_short(&self, dataset: &Dataset) -> Option<Refusal> {
+        let taken = self.store.taken(&dataset.manifest.body().population).ok()??;
+        let left = self.store.left_of_lease(&taken, None).ok()?;
+        let mut all = self.holdings.all();
+        let one = all.get_mut(&taken.lease.population)?;
+        if left == taken.lease.amount || one.renewed.is_some_and(|at| at.elapsed() < LOOK) {
+            return None;
+        }
+        one.short = true;
+        self.holdings.wake.notify_one();
+        Some(none_open("what is left of its lease does not cover this: another one is asked for"))
+    }
+
+    /// Asks owners for lists of revoked grants and for leases, for as long as this is run.
+    pub async fn tend_leases(self: Arc<Self>, endpoint: Endpoint) {
+        let buyer = Buyer::over(self.identity.clone(), endpoint);
+        loop {
+            let populations: Vec<_> = self.holdings.all().keys().copied().collect();
+            for population in populations {
+                if let Err(e) = self.tend_one(&buyer, &population).await {
+                    match e {
+                        NodeError::Net(e) => tracing::debug!("{}: {e}", population.short()),
+                        e => tracing::warn!("{}, which is held for its owner: {e}", population.short()),
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = self.holdings.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Gives back what is left of every lease, as long as that takes no longer than a node may take to stop.
+    pub async fn give_back(&self, endpoint: Endpoint) {
+        let buyer = Buyer::over(self.identity.clone(), endpoint);
+        let populations: Vec<_> = self.holdings.all().keys().copied().collect();
+        let giving = async {
+            for population in populations {
+                let given = async {
+                    self.store.close_lease(population, SystemTime::now())?;
+                    self.settle_one(&buyer, &population).await
+                };
+                if let Err(e) = given.await {
+                    tracing::warn!("the lease of {} is not given back yet: {e}", population.short());
+                }
+            }
+        };
+        if tokio::time::timeout(PARTING, giving).await.is_err() {
+            tracing::warn!("leases are not all given back: that goes on when this node serves again");
+        }
+    }
+
+    fn held(&self, population: &ContentHash) -> Result<Held, NodeError> {
+        let gone = || NodeError::File("it is not held any more".into());
+        self.holdings.all().get(population).map(|one| one.held.clone()).ok_or_else(gone)
+    }
+
+    async fn tend_one(&self, buyer: &Buyer, population: &ContentHash) -> Result<(), NodeError> {
+        let held = self.held(population)?;
+        let owner = held.owner()?;
+        let list = buyer.revocations(&owner, held.place.owner).await?;
+        let list = lists::opened(list, &held.place.owner)?;
+        let revoked = list.clone();
+        if let Some(one) = self.holdings.all().get_mut(population) {
+            one.held.hear(list)?;
+        }
+        self.served.access().revoke_those(|id| revoked.body().revoked.contains(&revocations::name(id)));
+        if let Some(taken) = self.store.taken(population)?.filter(|taken| taken.state == LeaseStanding::Open) {
+            if self.is_done(&taken)? {
+                self.store.close_lease(*population, SystemTime::now())?;
+            } else if self.holdings.all().get(population).and_then(|one| one.confirmed) != Some(taken.id) {
+                return self.confirm(buyer, &held, &taken).await;
+            } else {
+                return Ok(());
+            }
+        }
+        self.settle_one(buyer, population).await?;
+        self.ask_for_one(buyer, &held).await
+    }
+
+    /// Whether an open lease is to be given back: run out, nearly used up, or too small for what is asked.
+    fn is_done(&self, taken: &Taken) -> Result<bool, NodeError> {
+        let mut all = self.holdings.all();
+        let short = all.get_mut(&taken.lease.population).is_some_and(|one| {
+            let short = std::mem::take(&mut one.short);
+            if short {
+                one.renewed = Some(Instant::now());
+            }
+            short
+        });
+        drop(all);
+        let (left, amount) = (self.store.left_of_lease(taken, None)?, taken.lease.amount);
+        let few = |left: u64, of: u64| left < of.div_ceil(NEARLY);
+        let used = few(left.rho_micro.0, amount.rho_micro.0) && few(left.epsilon_micro.0, amount.epsilon_micro.0.max(1));
+        Ok(short || used || !in_time(&taken.lease))
+    }
+
+    /// Tells the owner what was spent of a closed lease, until it is told.
+    async fn settle_one(&self, buyer: &Buyer, population: &ContentHash) -> Result<(), NodeError> {
+        let held = self.held(population)?;
+        let Some(Taken { state: LeaseStanding::Closed(settlement), .. }) = self.store.taken(population)? else { return Ok(()) };
+        let asked = Request::Settle { population: *population, settlement };
+        let returned = match buyer.ask(&held.owner()?, &asked, &[]).await {
+            Ok(_) => true,
+            Err(NodeError::Refused(refusal)) if matches!(refusal.code, Code::Conflict | Code::NotFound) => {
+                tracing::warn!("what was left of a lease of {} is lost: {refusal}", population.short());
+                false
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(self.store.lease_is_over(*population, returned)?)
+    }
+
+    /// Has the owner say that a lease still is this node's, after a start.
+    async fn confirm(&self, buyer: &Buyer, held: &Held, taken: &Taken) -> Result<(), NodeError> {
+        match self.request(buyer, held, taken.lease.nonce.clone()).await {
+            Ok((lease, _)) if lease.id() == taken.id => {}
+            Ok(_) => return Err(NodeError::Unverified("the owner calls another lease by this name".into())),
+            Err(NodeError::Refused(refusal)) if refusal.code == Code::Conflict => {
+                tracing::warn!("a lease of {} ended while this node was away: {refusal}", held.population.short());
+                self.store.lease_is_over(held.population, false)?;
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        }
+        self.confirmed(&held.population, taken.id);
+        Ok(())
+    }
+
+    fn confirmed(&self, population: &ContentHash, lease: ContentHash) {
+        if let Some(one) = self.holdings.all().get_mut(population) {
+            one.confirmed = Some(lease);
+        }
+    }
+
+    async fn request(
+        &self,
+        buyer: &Buyer,
+        held: &Held,
+        nonce: String,
+    ) -> Result<(Signed<Lease>, tidegate_protocol::frame::HandedOver), NodeError> {
+        let asked = Request::Lease {
+            population: held.population,
+            grant: held.place.grant.clone(),
+            nonce: nonce.clone(),
+            want: held.place.want,
+        };
+        let Reply::HandedOver(handed) = buyer.ask(&held.owner()?, &asked, &[]).await? else {
+            return Err(NodeError::Unverified("the owner answered something else than a lease".into()));
+        };
+        let lease = Signed::<Lease>::open(handed.lease.clone())?;
+        let body = lease.body();
+        body.check().map_err(|field| NodeError::Unverified(format!("the lease's `{field}` cannot be")))?;
+        let ours = body.holder == self.identity.id() && body.population == held.population && body.nonce == nonce;
+        if lease.signer() != held.place.owner || !ours {
+            return Err(NodeError::Unverified("the lease is not this owner's, or not this node's".into()));
+        }
+        Ok((lease, *handed))
+    }
+
+    async fn ask_for_one(&self, buyer: &Buyer, held: &Held) -> Result<(), NodeError> {
+        if self.holdings.all().get(&held.population).is_none_or(|one| one.outdated) {
+            return Ok(());
+        }
+        let (lease, handed) = match self.request(buyer, held, held.nonce()?).await {
+            Err(NodeError::Refused(refusal)) if refusal.code == Code::Conflict => {
+                // That one has ended: the next is another.
+                held.asked()?;
+                return Err(NodeError::Refused(refusal));
+            }
+            asked => asked?,
+        };
+        let here = self.datasets.iter().any(|dataset| dataset.manifest.id() == lease.body().manifest);
+        let taken = self.store.take(lease, handed.less).map_err(|e| NodeError::File(e.to_string()))?;
+        held.asked()?;
+        if !here {
+            // Nothing can be charged to it here.
+            self.store.close_lease(held.population, SystemTime::now())?;
+            if let Some(one) = self.holdings.all().get_mut(&held.population) {
+                one.outdated = true;
+            }
+            self.settle_one(buyer, &held.population).await?;
+            return Err(NodeError::File(
+                "its owner has published another version. Hold that (`tidegate hold begin`) and start this node again".into(),
+            ));
+        }
+        self.confirmed(&held.population, taken.id);
+        tracing::info!("{} of {} may be spent here until {}", taken.lease.amount, held.population.short(), taken.lease.until);
+        Ok(())
+    }
+}
+
+fn in_time(lease: &Lease) -> bool {
+    lease.until().is_some_and(|until| SystemTime::now() < until)
+}
