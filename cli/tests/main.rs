@@ -17,6 +17,7 @@ mod interop;
 mod jobs;
 mod journey;
 mod laplace;
+mod leases;
 mod mirrors;
 mod new;
 mod node_tests;

@@ -140,7 +140,9 @@ impl Buyer {
                 }
                 let lease = l.lease.map(Signed::<Lease>::open).transpose()?;
                 if !answers_for(&to.peer, &manifest.signer(), lease.as_ref(), &manifest.id()) {
-                    return Err(NodeError::Unverified("a listing is not signed by this peer, and it shows no lease of who did".into()));
+                    return Err(NodeError::Unverified(
+                        "a listing is not signed by this peer, and it shows no lease of who did".into(),
+                    ));
                 }
                 Ok(Offer { manifest, policy, lease })
             })

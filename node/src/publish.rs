@@ -212,7 +212,11 @@ async fn import_tables(served: Option<&Served>, tables: &[TableFiles], report: &
 }
 
 /// Hashes files; where they are to be served, the store is made ready for that.
-pub(crate) async fn import_all(served: Option<&Served>, files: &[PathBuf], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
+pub(crate) async fn import_all(
+    served: Option<&Served>,
+    files: &[PathBuf],
+    report: &mut Report,
+) -> Result<Vec<DataFile>, NodeError> {
     let mut described = Vec::new();
     for path in files {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -276,7 +280,12 @@ pub fn find(home: &Home, name: &str) -> Result<dataset::Dataset, NodeError> {
 }
 
 /// The dataset's files in `folder`, each with the hash that the manifest names, as [`dataset::tables`] takes them.
-pub(crate) fn files_of(manifest: &Manifest, policy: &Policy, folder: &Path, report: &mut (dyn FnMut(&str) + Send)) -> Result<Vec<PathBuf>, NodeError> {
+pub(crate) fn files_of(
+    manifest: &Manifest,
+    policy: &Policy,
+    folder: &Path,
+    report: &mut (dyn FnMut(&str) + Send),
+) -> Result<Vec<PathBuf>, NodeError> {
     let mut files = Vec::new();
     for file in &manifest.files {
         let mut path = folder.to_owned();

@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn each_field_has_its_bounds() {
         type Change = fn(&mut Listing);
-        let bad: [(&str, Change); 20] = [
+        let bad: [(&str, Change); 21] = [
             ("version", |l| l.version = 2),
             ("name", |l| l.name.clear()),
             ("name", |l| l.name = "n".repeat(limits::NAME_BYTES + 1)),

@@ -8,16 +8,18 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
     ContentHash, Cost, Lease, PeerId, Settlement,
-    grant::{Action, Ask},
+    grant::{Action, Ask, Scope},
     lease::Repeated as _,
     receipt::{JobFacts, LedgerLink, Party},
 };
 
-use super::{Audit, Broken, jobs::time};
+use super::{Audit, Broken, Finding, Report, jobs::time};
 
 /// A lease as one log has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
+    /// Index of the entry.
+    pub entry: u64,
     /// Whose budget it is of.
     pub owner: PeerId,
     /// Who has it, or had it.
@@ -52,24 +54,86 @@ struct Taken {
     open: bool,
 }
 
-/// Where what leaseholders' logs say does not fit what their owner's does: of each lease, what is wrong.
-pub fn compare(owner: &BTreeMap<ContentHash, Seen>, holder: &BTreeMap<ContentHash, Seen>) -> Vec<(ContentHash, &'static str)> {
+/// What a leaseholder's log says that does not fit what its owner's does: by entry of the leaseholder's. Leases of other owners are not looked at.
+///
+/// One that the owner's log says is not back yet, or is lost, is no harm: all of it counts as spent.
+pub fn compare(owner: &Report, holder: &Report) -> Vec<Finding> {
     let mut wrong = Vec::new();
-    for (id, taken) in holder {
+    let mut finding = |entry, rule: &str, detail: String| wrong.push(Finding { entry, rule: rule.into(), detail });
+    for (id, taken) in holder.leases.iter().filter(|(_, taken)| Some(taken.owner) == owner.stated.owner) {
         let same = |given: &&Seen| {
             (given.owner, given.holder, given.population, given.amount)
                 == (taken.owner, taken.holder, taken.population, taken.amount)
         };
-        match owner.get(id).filter(same) {
-            None => wrong.push((*id, "the owner's log has no such lease")),
-            // What comes too late, or is on its way, does no harm: all of it counts as spent until then.
+        match owner.leases.get(id).filter(same) {
+            None => finding(taken.entry, "lease-given", format!("the owner's log has no such lease {}", id.short())),
             Some(given) if given.spent.is_some() && given.spent != taken.spent => {
-                wrong.push((*id, "another sum was given back than the leaseholder's log has left"));
+                let detail = format!("of lease {} another sum was given back than is left here", id.short());
+                finding(taken.entry, "lease-spent", detail);
             }
             Some(_) => {}
         }
     }
+    let held =
+        holder.stated.versions.iter().filter(|(_, version)| version.owner.is_some() && version.owner == owner.stated.owner);
+    let held: BTreeMap<_, _> = held.collect();
+    for (manifest, version) in &held {
+        let published = owner.stated.versions.get(*manifest);
+        if published.map(|published| (published.policy, published.population)) != Some((version.policy, version.population)) {
+            finding(version.entry, "dataset-published", format!("the owner's log has no manifest {} like it", manifest.short()));
+        }
+    }
+    for (id, grant) in &holder.stated.grants {
+        if !held.values().any(|version| version.population == grant.population) {
+            continue;
+        }
+        let issued = owner.stated.grants.get(id);
+        let same = |issued: &GrantSeen| {
+            (issued.holder, issued.population, &issued.scope) == (grant.holder, grant.population, &grant.scope)
+        };
+        if !issued.is_some_and(same) {
+            let detail = format!("the owner's log has no grant {}… like it", id.get(..10).unwrap_or_default());
+            finding(grant.entry, "grant-issued", detail);
+        }
+    }
     wrong
+}
+
+/// What a log states, to be held against another's.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stated {
+    /// Whose log it is.
+    pub owner: Option<PeerId>,
+    /// Versions by manifest.
+    pub versions: BTreeMap<ContentHash, VersionSeen>,
+    /// Grants by their revocation ids.
+    pub grants: BTreeMap<String, GrantSeen>,
+}
+
+/// A version that a log says was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionSeen {
+    /// Index of the entry.
+    pub entry: u64,
+    /// The policy.
+    pub policy: ContentHash,
+    /// The population.
+    pub population: ContentHash,
+    /// Whose it is, where it is held for another.
+    pub owner: Option<PeerId>,
+}
+
+/// A grant that a log says was issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantSeen {
+    /// Index of the entry.
+    pub entry: u64,
+    /// Who holds it.
+    pub holder: Party,
+    /// On which population.
+    pub population: ContentHash,
+    /// For what.
+    pub scope: Scope,
 }
 
 fn bad(rule: &'static str, detail: impl Into<String>) -> Broken {
@@ -83,7 +147,8 @@ impl Audit {
         let owner = self.owner;
         let signed = lease.signed(&owner, signature).map_err(|e| bad("lease-signature", e.to_string()))?;
         let (id, holder, population, amount) = (signed.id(), lease.holder, lease.population, lease.amount);
-        self.report.leases.insert(id, Seen { owner, holder, population, amount, spent: None, burnt: false });
+        let entry = self.report.entries.saturating_sub(1);
+        self.report.leases.insert(id, Seen { entry, owner, holder, population, amount, spent: None, burnt: false });
         lease.check().map_err(|field| bad("lease-form", format!("its `{field}` cannot be")))?;
         let bound = link.job == id && link.buyer == Party::from(holder) && link.cost == amount;
         if !bound || link.population != population || link.sequence != lease.sequence {
@@ -99,7 +164,8 @@ impl Audit {
     pub(super) fn lease_taken(&mut self, lease: Lease, owner: PeerId, signature: &str) -> Result<(), Broken> {
         let signed = lease.signed(&owner, signature).map_err(|e| bad("lease-signature", e.to_string()))?;
         let (id, holder, population, amount) = (signed.id(), lease.holder, lease.population, lease.amount);
-        self.report.leases.insert(id, Seen { owner, holder, population, amount, spent: None, burnt: false });
+        let entry = self.report.entries.saturating_sub(1);
+        self.report.leases.insert(id, Seen { entry, owner, holder, population, amount, spent: None, burnt: false });
         lease.check().map_err(|field| bad("lease-form", format!("its `{field}` cannot be")))?;
         if holder != self.owner {
             return Err(bad("lease-holder", format!("it was given to {holder}")));
@@ -180,7 +246,9 @@ impl Audit {
         }
         let said = self.leases.taken.get(&population).map(|taken| &taken.buyers);
         // An account that was charged nothing may be there or not.
-        let counted = |buyers: &BTreeMap<Party, Cost>| buyers.iter().filter(|(_, c)| **c != Cost::default()).map(|(p, c)| (*p, *c)).collect::<BTreeMap<_, _>>();
+        let counted = |buyers: &BTreeMap<Party, Cost>| {
+            buyers.iter().filter(|(_, c)| **c != Cost::default()).map(|(p, c)| (*p, *c)).collect::<BTreeMap<_, _>>()
+        };
         if said.map(counted) != Some(counted(&settlement.buyers)) {
             return Err(bad("lease-spent", "its settlement is not what was charged to it"));
         }

@@ -83,6 +83,9 @@ pub struct Report {
     pub open: Vec<u64>,
     /// What was spent on each population.
     pub spent: BTreeMap<String, Cost>,
+    /// What is held against the log of a leaseholder.
+    #[serde(skip)]
+    pub stated: leases::Stated,
     /// What is wrong; empty when all holds.
     pub findings: Vec<Finding>,
     /// More that is wrong.
@@ -183,6 +186,7 @@ impl Audit {
         let mut audit = self.clone();
         audit.report.open = self.intents.keys().copied().collect();
         audit.report.lost_leases = self.lost(now);
+        audit.report.stated = self.rights.stated(self.owner);
         for (index, intent) in &self.intents {
             if let Err((rule, detail)) = jobs::is_in_time(&intent.facts, now) {
                 audit.finding(*index, rule, detail);
@@ -197,11 +201,11 @@ impl Audit {
         match statement.predicate {
             Predicate::Publication { .. } => {
                 self.report.publications += 1;
-                self.rights.publication(&statement.predicate)
+                self.rights.publication(index, &statement.predicate)
             }
             Predicate::Grant { .. } => {
                 self.report.grants += 1;
-                self.rights.grant(&statement.predicate)
+                self.rights.grant(index, &statement.predicate)
             }
             Predicate::Revocation { grant } => {
                 self.report.revocations += 1;

@@ -13,11 +13,17 @@ use tidegate_protocol::{
     receipt::{JobFacts, Party, Predicate, entry::Change},
 };
 
-use super::{Broken, jobs::time};
+use super::{
+    Broken,
+    jobs::time,
+    leases::{GrantSeen, Stated, VersionSeen},
+};
 
 /// A published version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Version {
+    #[serde(default)]
+    entry: u64,
     policy: ContentHash,
     population: ContentHash,
     previous: Option<ContentHash>,
@@ -31,6 +37,8 @@ struct Version {
 /// A grant as it was issued.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Grant {
+    #[serde(default)]
+    entry: u64,
     holder: Party,
     population: ContentHash,
     scope: Scope,
@@ -62,12 +70,14 @@ pub(super) struct Rights {
 }
 
 impl Rights {
-    pub(super) fn publication(&mut self, publication: &Predicate) -> Result<(), Broken> {
-        let Predicate::Publication { manifest, policy, population, previous, changes, cap, per_buyer, owner } = publication else {
+    pub(super) fn publication(&mut self, entry: u64, publication: &Predicate) -> Result<(), Broken> {
+        let Predicate::Publication { manifest, policy, population, previous, changes, cap, per_buyer, owner } = publication
+        else {
             return Ok(());
         };
         let before = previous.and_then(|previous| self.versions.get(&previous).cloned());
         let version = Version {
+            entry,
             policy: *policy,
             population: *population,
             previous: *previous,
@@ -101,12 +111,12 @@ impl Rights {
         Ok(())
     }
 
-    pub(super) fn grant(&mut self, grant: &Predicate) -> Result<(), Broken> {
+    pub(super) fn grant(&mut self, entry: u64, grant: &Predicate) -> Result<(), Broken> {
         let Predicate::Grant { grant, holder, population, scope } = grant else {
             return Ok(());
         };
         let starts = VecDeque::new();
-        let issued = Grant { holder: *holder, population: *population, scope: (**scope).clone(), starts };
+        let issued = Grant { entry, holder: *holder, population: *population, scope: (**scope).clone(), starts };
         self.grants.insert(grant.clone(), issued);
         if self.versions.values().any(|v| v.population == *population) {
             return time(&scope.expires).map(|_| ());
@@ -121,6 +131,17 @@ impl Rights {
     /// Ask one buyer may spend by the policy of this manifest.
     pub(super) fn per_buyer(&self, manifest: &ContentHash) -> Option<Cost> {
         self.versions.get(manifest).map(|version| version.per_buyer)
+    }
+
+    /// What is held against another log.
+    pub(super) fn stated(&self, owner: PeerId) -> Stated {
+        let version = |v: &Version| VersionSeen { entry: v.entry, policy: v.policy, population: v.population, owner: v.owner };
+        let grant = |g: &Grant| GrantSeen { entry: g.entry, holder: g.holder, population: g.population, scope: g.scope.clone() };
+        Stated {
+            owner: Some(owner),
+            versions: self.versions.iter().map(|(id, v)| (*id, version(v))).collect(),
+            grants: self.grants.iter().map(|(id, g)| (id.clone(), grant(g))).collect(),
+        }
     }
 
     /// For whom, and of which population, a version is held.

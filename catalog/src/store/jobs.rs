@@ -13,7 +13,8 @@ use tidegate_protocol::{
 };
 
 use super::{
-    JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError, find, grants, job_key, leases, read_cost, row, spent_key,
+    JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError, find, grants, job_key, leases, read_cost, row,
+    spent_key,
     stored::{self, Entry},
     tables::Tables,
     taken,

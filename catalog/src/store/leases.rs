@@ -150,9 +150,7 @@ fn put(tables: &mut Tables<'_>, given: &Given) -> Result<(), StoreError> {
 
 fn sum(costs: impl Iterator<Item = Cost>) -> Result<Cost, StoreError> {
     let mut costs = costs;
-    costs
-        .try_fold(Cost::default(), Cost::plus)
-        .ok_or_else(|| StoreError::Record("what leases set aside overflows".into()))
+    costs.try_fold(Cost::default(), Cost::plus).ok_or_else(|| StoreError::Record("what leases set aside overflows".into()))
 }
 
 /// What leases set aside for `buyer`.

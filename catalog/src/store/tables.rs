@@ -11,9 +11,9 @@ use super::{
     find::ASKED,
     grants::{GRANTS, REVOKED, USES},
     hashes::TableHashes,
+    leases::LEASES,
     row::{Rows, Written},
     stored::Entry,
-    leases::LEASES,
     taken::TAKEN,
 };
 

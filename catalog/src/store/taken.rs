@@ -129,8 +129,7 @@ fn take(tables: &mut Tables<'_>, signed: &Signed<Lease>, less: &BTreeMap<Party, 
     }
     let base = read_cost(&tables.spent, &spent_key(&lease.population, None))?;
     let (envelope, owner) = (signed.envelope().clone(), signed.signer());
-    let taken =
-        Taken { id: signed.id(), envelope, owner, lease: lease.clone(), less: less.clone(), base, state: Standing::Open };
+    let taken = Taken { id: signed.id(), envelope, owner, lease: lease.clone(), less: less.clone(), base, state: Standing::Open };
     append(tables, taken_over(signed))?;
     let text = serde_json::to_vec(&taken.envelope)?;
     tables.taken.insert(document(&taken.id).as_str(), text.as_slice()).map_err(StoreError::from)?;

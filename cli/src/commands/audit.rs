@@ -4,7 +4,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use tidegate_catalog::note::{Quorum, Verifier, owner_of_vkey};
+use tidegate_catalog::{
+    audit::leases::compare,
+    note::{Quorum, Verifier, owner_of_vkey},
+};
 use tidegate_exchange::web::Web;
 use tidegate_node::{
     auditor::{Ask, Outcome, audit_folder, audit_source, forks, source},
@@ -32,6 +35,10 @@ pub(crate) struct Args {
     /// With --url: the owner's key, or its log's verifier key.
     #[arg(long, value_parser = owner)]
     owner: Option<PeerId>,
+    /// Who answers jobs over this owner's datasets by leases (`tidegate hold`): that log is audited too, as a folder or from a peer, and held against the owner's.
+    /// May be given more than once.
+    #[arg(long = "holder")]
+    holders: Vec<String>,
     /// Show the forks that were found so far, and whether what is kept of them shows them.
     #[arg(long)]
     evidence: bool,
@@ -96,8 +103,25 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         outcomes.push((url.clone(), audited?));
     }
     if let Some(folder) = &args.folder {
-        let ask = Ask { home: memory, quorum, opened: opened.clone(), fresh, progress: &mut progress };
+        let ask = Ask { home: memory, quorum: quorum.clone(), opened: opened.clone(), fresh, progress: &mut progress };
         outcomes.push((folder.display().to_string(), audit_folder(folder, ask)?));
+    }
+    let owners = outcomes.len();
+    for holder in &args.holders {
+        let ask = Ask { home: memory, quorum: quorum.clone(), opened: opened.clone(), fresh, progress: &mut progress };
+        let folder = std::path::Path::new(holder);
+        let mut audited = if folder.exists() {
+            audit_folder(folder, ask)?
+        } else {
+            let peer = &holder.parse::<Place>()?.at(home)?;
+            let buyer = Buyer::bind(home, peer).await?;
+            let audited = audit_source(&peer.peer, &mut source::peer(&buyer, peer), None, ask);
+            buyer.close().await;
+            audited?
+        };
+        let found: Vec<_> = outcomes.iter().take(owners).flat_map(|(_, owner)| compare(&owner.report, &audited.report)).collect();
+        audited.report.findings.extend(found);
+        outcomes.push((holder.clone(), audited));
     }
     bar.finish_and_clear();
     for (name, outcome) in &outcomes {
@@ -147,6 +171,14 @@ fn page(name: &str, outcome: &Outcome) {
     }
     for (population, spent) in &report.spent {
         println!("  population {}: spent {}", population.get(..10).unwrap_or(population), spent);
+    }
+    let leases = report.leases.values();
+    if leases.len() > 0 {
+        let (back, lost) = (leases.clone().filter(|l| l.spent.is_some()).count(), leases.clone().filter(|l| l.burnt).count());
+        println!("  {} parts of a budget handed over: {back} came back, {lost} are lost", leases.len());
+    }
+    for lease in &report.lost_leases {
+        println!("  lease {} has run out and is not back: all of it counts as spent", lease.short());
     }
     for index in &report.open {
         println!("  entry {index}: charged, no outcome yet");

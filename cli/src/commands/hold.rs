@@ -84,8 +84,7 @@ async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
         Progress::Checking { rows } => shown.set_message(format!("checking, {rows} rows")),
         Progress::Ordering { rows } => shown.set_message(format!("ordering by unit, {rows} rows")),
     };
-    let ask =
-        begin::Ask { owner: &owner, dataset: &args.dataset, grant: token.trim(), data: &args.data, rho: args.rho };
+    let ask = begin::Ask { owner: &owner, dataset: &args.dataset, grant: token.trim(), data: &args.data, rho: args.rho };
     let begun = begin::begin(home, &buyer, ask, Box::new(progress)).await;
     bar.finish_and_clear();
     buyer.close().await;
@@ -104,7 +103,10 @@ fn list(home: &Home, args: &List) -> anyhow::Result<()> {
             continue;
         }
         println!("{} of {}, {} at a time", one.population, one.place.owner, one.place.want);
-        println!("  jobs are answered until {}, if nothing more is heard of the owner", fresh.as_deref().unwrap_or("(not at all)"));
+        println!(
+            "  jobs are answered until {}, if nothing more is heard of the owner",
+            fresh.as_deref().unwrap_or("(not at all)")
+        );
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use tidegate_exchange::Address;
 use tidegate_protocol::{
     Cost, MicroRho, Signed,
     cost::{FemtoDelta, MicroEpsilon},
-    grant,
+    grant::{self, Action},
     manifest::{DataFile, Manifest},
     policy::{Access, Policy},
     receipt::Predicate,
@@ -68,13 +68,18 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, mut report: publish
     if rules.hold == Access::Nobody {
         return Err(NodeError::File("the policy lets nobody hold this dataset (`access.hold`)".into()));
     }
+    if shown.holder.as_deref() != Some(&me.to_string()) || !shown.actions.iter().any(|action| action == Action::Hold.word()) {
+        return Err(NodeError::File("the grant does not let this party hold anything: `tidegate grant --action hold`".into()));
+    }
     if shown.population.as_deref() != Some(&body.population.to_string()) {
         return Err(NodeError::File("the grant is of another dataset".into()));
     }
     if rules.witnesses.as_ref().is_some_and(|rule| is_own(rule, &me)) {
         return Err(NodeError::File("this party is a witness of the dataset's receipts: no log is its own witness".into()));
     }
-    let published = publish::files_of(body, rules, ask.data, &mut |name| report(publish::Progress::Hashing { file: name.into(), done: 0, total: 0 }))?;
+    let published = publish::files_of(body, rules, ask.data, &mut |name| {
+        report(publish::Progress::Hashing { file: name.into(), done: 0, total: 0 })
+    })?;
     let tables = dataset::tables(&published, rules)?;
     let (profile, mut report) = lay_out(home, &tables, &body.files, rules, "clustered", report).await?;
     let computed = import_all(None, &profile.compute, &mut report).await?;
@@ -85,7 +90,11 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, mut report: publish
         ));
     }
     let mock = match &body.mock {
-        Some(_) => Some(buyer.mock(home.path(), ask.owner, &Offer { manifest: manifest.clone(), policy: policy.clone(), lease: None }).await?),
+        Some(_) => Some(
+            buyer
+                .mock(home.path(), ask.owner, &Offer { manifest: manifest.clone(), policy: policy.clone(), lease: None })
+                .await?,
+        ),
         None => None,
     };
     let list = lists::opened(buyer.revocations(ask.owner, ask.owner.peer).await?, &ask.owner.peer)?;

@@ -10,7 +10,10 @@ use tidegate_protocol::{ContentHash, Cost, Envelope, PeerId, Revocations, Signed
 use crate::{
     NodeError, file_error,
     home::Home,
-    mirror::{lists, seal::{get, put}},
+    mirror::{
+        lists,
+        seal::{get, put},
+    },
 };
 
 pub mod begin;

@@ -84,7 +84,9 @@ impl Provider {
         let store = self.store.clone();
         match tokio::task::spawn_blocking(move || store.burn_lost(SystemTime::now())).await {
             Ok(Ok(0)) => {}
-            Ok(Ok(burnt)) => tracing::warn!("{burnt} leases are lost: what was left of them counts as spent. See `tidegate leases`"),
+            Ok(Ok(burnt)) => {
+                tracing::warn!("{burnt} leases are lost: what was left of them counts as spent. See `tidegate leases`")
+            }
             Ok(Err(e)) => tracing::error!("leases that are lost: {e}"),
             Err(e) => tracing::error!("{e}"),
         }

@@ -127,9 +127,12 @@ impl Provider {
         if known.is_none() {
             self.lease_for(dataset)?;
             if job.body().mode == Mode::Reviewed && !self.is_own(dataset) {
-                return Err(Refusal::new(Code::Policy, "an exact result is its owner's to give, and this node holds the dataset for it")
-                    .at("mode")
-                    .fix("Send this job to the owner"));
+                return Err(Refusal::new(
+                    Code::Policy,
+                    "an exact result is its owner's to give, and this node holds the dataset for it",
+                )
+                .at("mode")
+                .fix("Send this job to the owner"));
             }
         }
         // A crash cut it off after it was charged: it is finished, whoever leaves, and stopped as jobs are that run.
