@@ -63,6 +63,7 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
         grant_ids: vec!["aa".repeat(64)],
         approval: None,
         lease: None,
+        columns: vec!["person".into(), "spend".into()],
         ledger: LedgerLink {
             sequence: 0,
             previous: zero,

@@ -40,17 +40,18 @@ pub enum QueryError {
 /// A column: its name, and where in a predicate its value is (RFC 6901). The first that is there counts.
 type Column = (&'static str, &'static [&'static str]);
 
-const TEXTS: [Column; 18] = [
+const TEXTS: [Column; 19] = [
     ("entry", &["/entry"]),
     ("job", &["/job", "/facts/job"]),
     ("buyer", &["/buyer", "/facts/buyer"]),
-    ("peer", &["/peer", "/holder", "/auditor"]),
+    ("peer", &["/peer", "/holder", "/auditor", "/lease/holder"]),
     ("dataset", &["/dataset", "/facts/dataset", "/manifest"]),
-    ("population", &["/ledger/population", "/facts/ledger/population", "/population"]),
+    ("population", &["/ledger/population", "/facts/ledger/population", "/population", "/lease/population"]),
     ("policy", &["/policy", "/facts/policy"]),
     ("kind", &["/kind", "/facts/kind"]),
     ("program", &["/program", "/facts/program"]),
     ("grant", &["/grant_ids/0", "/facts/grant_ids/0"]),
+    ("lease", &["/lease", "/facts/lease"]),
     ("mode", &["/mode"]),
     ("outcome", &["/outcome"]),
     ("noise", &["/mechanism/noise", "/facts/mechanism/noise"]),

@@ -388,7 +388,8 @@ fn leases_come_back_with_the_log() {
     let (restored, Restored { closed, .. }) = Store::restore(&c, owner(), &mut from_folder(a.join("log"))).unwrap();
     assert_eq!((spent(&restored, None), spent(&restored, Some(0)), closed), (300, 100, 0));
     let states: Vec<_> = restored.leases(&population()).unwrap().into_iter().map(|given| given.state).collect();
-    assert_eq!(states, [Whereabouts::Returned, Whereabouts::Out]);
+    assert_eq!(states, [Whereabouts::Out]);
+    assert!(matches!(restored.lease(wish(0, 1, 300)), Err(LeaseError::Ended)), "that one has come back");
     let (restored, _) = Store::restore(&d, holder(0), &mut from_folder(b.join("log"))).unwrap();
     let taken = restored.taken(&population()).unwrap().unwrap();
     assert_eq!((taken.state, spent(&restored, None)), (LeaseStanding::Lost, 110));

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 struct Shared {
     world: World,
+    /// The version that was published first.
+    first: String,
     keys: std::collections::BTreeMap<&'static str, String>,
 }
 
@@ -36,8 +38,8 @@ impl Shared {
             .replace("replicate = \"nobody\"", "replicate = \"granted\"\nhold = \"granted\"")
             .replace("slot = \"8s\"", "slot = \"4s\"");
         std::fs::write(world.path("shared.toml"), policy).unwrap();
-        let shared = Self { world, keys };
-        shared.publish(&[]);
+        let mut shared = Self { world, keys, first: String::new() };
+        shared.first = shared.publish(&[]);
         shared.grant("buyer", "compute", "1");
         for who in ["north", "south"] {
             shared.grant(who, "hold,replicate", "0.4");
@@ -222,13 +224,120 @@ fn who_may_not_hold_does_not_and_what_is_revoked_is_not_answered() {
     until("the revocation", || shared.run(2, "0.01", &node.address).is_err_and(|why| why.contains("revoked this grant")));
     shared.grant("buyer", "compute", "1");
     shared.run(3, "0.01", &node.address).unwrap();
-    // The holder's own: the lease that it has runs out, and it gets no other.
+    // The holder's own: it gives back what it has, and gets no other.
     world.ok("owner", &["revoke", &north]);
-    drop(node);
-    let node = world.serve_by("north", &[]);
-    std::thread::sleep(Duration::from_secs(2));
+    until("the lease", || shared.leases().iter().all(|lease| lease["state"] == "returned"));
     let refused = shared.run(4, "0.01", &node.address).unwrap_err();
     assert!(refused.contains("shows no lease"), "{refused}");
-    // A later version is another thing to hold.
-    shared.audit(&owner.address, &[&node.address]);
+    let said = shared.audit(&owner.address, &[&node.address]);
+    let there = said[1]["spent"].as_object().unwrap().values().next().unwrap()["rho_micro"].as_u64().unwrap();
+    assert!(there >= 60_000 && shared.spent() == there, "{there} were spent, {} are counted", shared.spent());
+}
+
+/// A later version is another thing to hold: what may be spent of the budget is spent over the rows that the owner means.
+#[test]
+fn another_version_is_answered_where_it_is_held_alone() {
+    let shared = Shared::new();
+    let world = &shared.world;
+    let owner = world.serve(None);
+    shared.begin("north", &owner.address, "0.3");
+    let socket = owner.address.rsplit_once('@').unwrap().1.to_owned();
+    drop(owner);
+    shared.publish(&["--version-of", &shared.first]);
+    let owner = world.serve_as(&["--listen", &socket]);
+    let north = world.serve_by("north", &[]);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(shared.leases().len(), 0);
+    let refused = shared.run(1, "0.05", &north.address).unwrap_err();
+    assert!(refused.contains("shows no lease"), "{refused}");
+    drop(north);
+    shared.begin("north", &owner.address, "0.3");
+    let north = world.serve_by("north", &[]);
+    shared.run_soon(2, "0.05", &north.address);
+    shared.audit(&owner.address, &[&north.address]);
+    // Killed with a lease over a version that has gone by meanwhile, it gives that back.
+    drop(north);
+    drop(owner);
+    let second = shared.publish(&["--version-of", &shared.first, "--description", "another"]);
+    assert_ne!(second, shared.first);
+    let owner = world.serve_as(&["--listen", &socket]);
+    let north = world.serve_by("north", &[]);
+    until("the lease's return", || shared.leases().iter().all(|lease| lease["state"] == "returned"));
+    assert_eq!(shared.spent(), 50_000);
+    shared.audit(&owner.address, &[&north.address]);
+}
+
+/// A holder may keep no rows but the columns that jobs have read: no more than those comes, and receipts say which they are.
+#[test]
+fn a_holder_of_columns_fetches_what_jobs_read_and_receipts_say_what_that_is() {
+    let shared = Shared::new();
+    let world = &shared.world;
+    // Several columns of some size, that hardly compress.
+    let noise = |n: u64| tidegate_protocol::ContentHash::of(&n.to_le_bytes()).to_string();
+    let rows: String = (0..20_000u64).map(|n| format!("{},{},{},{}\n", n / 2, n % 50, noise(n), noise(n + (1 << 40)))).collect();
+    std::fs::write(world.path("wide.csv"), format!("person,spend,city,other\n{rows}")).unwrap();
+    let policy = std::fs::read_to_string(world.path("shared.toml")).unwrap();
+    let policy = policy.replace("max_units = 100", "max_units = 50000").replace("city = {}", "city = {}\nother = {}");
+    std::fs::write(world.path("wide.toml"), policy).unwrap();
+    let (file, policy) = (world.text("wide.csv"), world.text("wide.toml"));
+    world.ok("owner", &["publish", &file, "--name", "wide", "--unit", "person", "--policy", &policy]);
+    let grant = |who: &str, action: &str| {
+        let out = world.text(&format!("{who}.wide"));
+        world.ok("owner", &["grant", "wide", "--to", &shared.keys[who], "--action", action, "--out", &out]);
+        out
+    };
+    let (north, south, buyers) = (grant("north", "hold,replicate"), grant("south", "hold"), grant("buyer", "compute"));
+    let owner = world.serve(None);
+    let begin = |who: &str, grant: &str| {
+        world.try_run(who, &["hold", "begin", "wide", "--to", &owner.address, "--grant", grant, "--rho", "0.5"])
+    };
+    // Who may hold and not copy has to have the rows.
+    let refused = begin("south", &south);
+    assert!(!refused.status.success() && common::text(&refused).contains("replicate"), "{}", common::text(&refused));
+    let done = begin("north", &north);
+    assert!(done.status.success(), "{}", common::text(&done));
+    let node = world.serve_by("north", &[]);
+    let held = std::fs::read_dir(world.path("north/held")).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(held)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.extension().is_some_and(|e| e == "parquet"))
+        .unwrap();
+    let here = || std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&file).unwrap()) * 512;
+    let whole = std::fs::metadata(&file).unwrap().len();
+    assert!(here() < whole / 8, "{} of {whole}", here());
+    let ask = |n: u32, query: &str, at: &str| -> Result<Value, String> {
+        let job = world.path(&format!("wide {n}.toml"));
+        std::fs::write(&job, format!("dataset = \"wide\"\nrho = 0.05\n[sql]\nquery = \"{query}\"\n")).unwrap();
+        let done = world.try_run("buyer", &world.run_args(&job.display().to_string(), at, &buyers));
+        if done.status.success() { Ok(serde_json::from_slice(&done.stdout).unwrap()) } else { Err(common::text(&done)) }
+    };
+    let columns = |said: &Value| said["receipt"]["statement"]["predicate"]["facts"]["columns"].clone();
+    let count = |said: &Value| said["result"]["rows"][0]["cells"][0]["value"].as_f64().unwrap();
+    let mut first = None;
+    until("a lease", || ask(1, "SELECT SUM(spend) AS n FROM dataset", &node.address).map(|said| first = Some(said)).is_ok());
+    let first = first.unwrap();
+    assert_eq!(columns(&first), serde_json::json!(["person", "spend"]));
+    // The sum over 20 000 rows; the noise is of another order.
+    assert!((count(&first) - 490_000.0).abs() < 20_000.0, "{first}");
+    assert!(here() < whole / 4, "{} of {whole} are here", here());
+    // What is here is not fetched again: the owner may be gone.
+    signal(&owner, "-STOP");
+    let again = ask(2, "SELECT COUNT(*) AS n FROM dataset WHERE spend > 24", &node.address).unwrap();
+    assert!((count(&again) - 10_000.0).abs() < 1000.0, "{again}");
+    signal(&owner, "-CONT");
+    let other = ask(3, "SELECT COUNT(*) AS n FROM dataset WHERE city < '8'", &node.address).unwrap();
+    assert_eq!(columns(&other), serde_json::json!(["city", "person"]));
+    assert!((count(&other) - 10_000.0).abs() < 1000.0, "{other}");
+    let part = here();
+    assert!(part > whole / 4 && part < whole * 3 / 4, "{part} of {whole} are here");
+    // A column that is not here, and an owner who is gone.
+    drop(owner);
+    let refused = ask(4, "SELECT COUNT(*) AS n FROM dataset WHERE other < '8'", &node.address).unwrap_err();
+    assert!(refused.contains("are not here yet"), "{refused}");
+    // What is here was changed by somebody.
+    std::fs::OpenOptions::new().append(true).open(&file).unwrap().set_len(whole + 1).unwrap();
+    let refused = ask(5, "SELECT COUNT(*) AS n FROM dataset", &node.address).unwrap_err();
+    assert!(refused.contains("unavailable"), "{refused}");
+    assert_eq!(shared.audit(&node.address, &[]).len(), 1);
 }

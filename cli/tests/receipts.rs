@@ -6,7 +6,11 @@ use crate::common::{self, World};
 use serde_json::Value;
 
 fn statements(world: &World) -> Vec<Value> {
-    let said = world.ok("owner", &["receipts", "list", "--json"]);
+    statements_of(world, "owner")
+}
+
+fn statements_of(world: &World, who: &str) -> Vec<Value> {
+    let said = world.ok(who, &["receipts", "list", "--json"]);
     said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["statement"].take()).collect()
 }
 
@@ -25,7 +29,7 @@ fn every_kind_of_entry_fits_the_published_schema_and_nothing_else_does() {
     let buyer = world.ok("buyer", &["id"]).trim().to_owned();
     let open = common::POLICY
         .replace("BUYER", &buyer)
-        .replace("replicate = \"nobody\"", "replicate = \"granted\"\nreplay = \"granted\"");
+        .replace("replicate = \"nobody\"", "replicate = \"granted\"\nreplay = \"granted\"\nhold = \"granted\"");
     std::fs::write(world.path("open.toml"), open.replace("[access]", &format!("{REVIEWED}[access]"))).unwrap();
     let (file, policy, copy, grant) = (world.text("data2.csv"), world.text("open.toml"), world.text("copy"), world.text("all"));
     std::fs::write(&file, std::fs::read_to_string(world.path("data.csv")).unwrap() + "70,3,north\n").unwrap();
@@ -55,18 +59,32 @@ fn every_kind_of_entry_fits_the_published_schema_and_nothing_else_does() {
     world.ok("buyer", &["fetch", "open", "--to", &node.address, "--grant", &grant, "--out", &copy]);
     std::fs::rename(world.path("copy/data2.csv"), world.path("data2.csv")).unwrap();
     world.ok("buyer", &["replay", &receipt, "--to", &node.address, "--grant", &grant, "--data", &world.text("")]);
+    // A part of the budget goes to another, who spends of it and gives the rest back.
+    let (holder, holds) = (world.ok("holder", &["init"]).trim().to_owned(), world.text("holds"));
+    world.ok("owner", &["grant", "open", "--to", &holder, "--action", "hold", "--rho", "0.2", "--out", &holds]);
+    let (to, folder) = (&node.address, world.text(""));
+    world.ok("holder", &["hold", "begin", "open", "--to", to, "--grant", &holds, "--data", &folder, "--rho", "0.2"]);
+    let holding = world.serve_by("holder", &[]);
+    let args = world.run_args(&plain, &holding.address, &grant);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !world.try_run("buyer", &args).status.success() {
+        assert!(std::time::Instant::now() < until, "no lease came");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(std::process::Command::new("kill").args(["-TERM", &holding.pid().to_string()]).status().unwrap().success());
+    assert!(holding.wait().success());
     world.ok("owner", &["revoke", &grant]);
 
     assert_eq!(world.audit(&node.address)["countersigned"], 1);
     let mut kinds = std::collections::BTreeSet::new();
-    for statement in statements(&world) {
+    for statement in statements(&world).into_iter().chain(statements_of(&world, "holder")) {
         if let Err(e) = schemas.validate(&statement, compiled) {
             panic!("{e:#}\n{statement}");
         }
         kinds.insert(statement["predicateType"].as_str().unwrap().to_owned());
         // A field more, a field less, a version more: each is another thing than the schema describes.
         let fields: Vec<_> = statement["predicate"].as_object().unwrap().keys().cloned().collect();
-        let optional = ["previous", "changes", "approval", "inference"];
+        let optional = ["columns", "previous", "changes", "approval", "inference", "owner", "settlement", "signature", "lease"];
         for field in fields.iter().filter(|field| !optional.contains(&field.as_str())) {
             let mut less = statement.clone();
             less["predicate"].as_object_mut().unwrap().remove(field);

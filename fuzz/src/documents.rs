@@ -3,8 +3,8 @@ use std::time::SystemTime;
 
 use tidegate_catalog::sealed::{self, Keys};
 use tidegate_protocol::{
-    Countersignature, Envelope, Identity, Job, Listing, Revocations, Sealed, dsse::Signed, frame, limits, manifest::Manifest,
-    policy::Policy, receipt::Statement, result::ResultDoc, revocations,
+    Countersignature, Envelope, Identity, Job, Lease, Listing, Revocations, Sealed, Settlement, dsse::Signed, frame, limits,
+    manifest::Manifest, policy::Policy, receipt::Statement, result::ResultDoc, revocations,
 };
 
 thread_local! {
@@ -23,6 +23,8 @@ pub fn run(bytes: &[u8]) {
         let _ = Signed::<Sealed>::open(envelope.clone()).map(|sealed| sealed.body().check());
         let _ = Signed::<Revocations>::open(envelope.clone());
         let _ = Signed::<Countersignature>::open(envelope.clone());
+        let _ = Signed::<Lease>::open(envelope.clone());
+        let _ = Signed::<Settlement>::open(envelope.clone());
         let _ = Signed::<Statement>::open(envelope);
     }
     let _ = serde_json::from_slice::<frame::Request>(bytes);
@@ -34,6 +36,13 @@ pub fn run(bytes: &[u8]) {
     if let Ok(list) = serde_json::from_slice::<Revocations>(bytes) {
         let (now, ids) = (SystemTime::UNIX_EPOCH, [String::from_utf8_lossy(bytes).into_owned()]);
         assert!(list.check(now).is_err() || list.good(&ids, now + revocations::LONGEST * 2).is_err(), "no list is good for ever");
+    }
+    if let Ok(lease) = serde_json::from_slice::<Lease>(bytes) {
+        assert!(lease.check().is_err() || lease.until().is_some(), "no lease lasts for ever");
+        assert!(lease.check().is_err() || (lease.amount.reviewed == 0 && lease.per_buyer.within(lease.amount)));
+    }
+    if let Ok((lease, settlement)) = serde_json::from_slice::<(Lease, Settlement)>(bytes) {
+        assert!(settlement.check(&lease).is_err() || settlement.spent.within(lease.amount), "nothing comes of nothing");
     }
     // What a mirror sends, and what comes with a grant.
     KEYS.with(|keys| assert!(sealed::open(keys, bytes, Vec::new(), &mut |_| {}).is_err(), "nobody else can write it"));

@@ -92,8 +92,8 @@ pub enum Request {
     },
     /// Hand over a part of a population's budget.
     Lease {
-        /// The population.
-        population: ContentHash,
+        /// The version that is held: where it is not the one in force, nothing is handed over.
+        dataset: ContentHash,
         /// Biscuit token, base64: a grant of `hold`.
         grant: String,
         /// What this leaseholder calls it ([`crate::lease::is_nonce`]). An earlier lease of another name that has not come back is burnt.

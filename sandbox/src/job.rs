@@ -1,6 +1,6 @@
 //! The two steps of a job in the sandbox: admit and run.
 
-use std::{fs::File, sync::Arc};
+use std::{collections::BTreeSet, fs::File, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use tidegate_protocol::{
     policy::{JobKind, Policy},
 };
 
-use crate::{RunError, Sink, onnx, sql, wasm};
+use crate::{RunError, Sink, onnx, sql, units, wasm};
 
 /// What comes with the job.
 #[derive(Debug, Clone)]
@@ -138,6 +138,16 @@ impl Admitted {
             Engine::Wasm(program) => program.model().map(|model| (model.bytes(), model.spec())),
             Engine::Onnx(model) => Some((model.bytes(), model.spec())),
         }
+    }
+
+    /// Names of the rows' columns that it reads, the unit's among them: of every row.
+    pub fn reads(&self) -> BTreeSet<String> {
+        let selects = match &self.engine {
+            Engine::Sql(query) => query.selects(),
+            Engine::Wasm(program) => vec![program.select()],
+            Engine::Onnx(model) => vec![model.select()],
+        };
+        units::reads(&selects)
     }
 
     /// The model, where the program is one.

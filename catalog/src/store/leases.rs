@@ -20,7 +20,7 @@ use super::{
     tables::Tables,
 };
 
-/// Leases by population and place in its chain: JSON of a [`Given`].
+/// Leases that have not come back, by population and place in its chain: JSON of a [`Given`].
 pub(super) const LEASES: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("leases");
 
 /// Where a lease is.
@@ -29,8 +29,6 @@ pub(super) const LEASES: TableDefinition<'_, (&str, u64), &[u8]> = TableDefiniti
 pub enum Whereabouts {
     /// With its leaseholder.
     Out,
-    /// Ended, and what was left of it came back.
-    Returned,
     /// Lost: all of it counts as spent.
     Burnt,
 }
@@ -117,16 +115,17 @@ impl From<serde_json::Error> for LeaseError {
 impl Given {
     /// What `buyer` may spend under it, as long as it is not known what it did spend.
     fn set_aside(&self, buyer: &Party) -> Cost {
-        match self.state {
-            Whereabouts::Returned => Cost::default(),
-            _ => self.less.get(buyer).copied().unwrap_or(self.lease.per_buyer),
-        }
+        self.less.get(buyer).copied().unwrap_or(self.lease.per_buyer)
     }
+}
 
-    /// The same of a buyer of whom it says nothing.
-    fn set_aside_at_most(&self) -> Cost {
-        if self.state == Whereabouts::Returned { Cost::default() } else { self.lease.per_buyer }
-    }
+/// Under which keys it is noted that a lease came back: by its id, and by what its holder called it.
+fn over(id: &ContentHash) -> String {
+    format!("lease over {id}")
+}
+
+fn used(holder: &PeerId, nonce: &str) -> String {
+    format!("lease name {holder}/{nonce}")
 }
 
 /// Leases of a population, in the order of its chain.
@@ -191,6 +190,9 @@ fn give(tables: &mut Tables<'_>, ask: &Ask) -> Result<Given, LeaseError> {
     if let Some(known) = theirs().find(|given| given.lease.nonce == ask.nonce) {
         return if known.state == Whereabouts::Out { Ok(known.clone()) } else { Err(LeaseError::Ended) };
     }
+    if tables.once.get(used(&ask.holder, &ask.nonce).as_str())?.is_some() {
+        return Err(LeaseError::Ended);
+    }
     // A holder that asks under another name knows no more of the one before: nobody can say what was spent of it.
     let lost: Vec<_> = theirs().filter(|given| given.state == Whereabouts::Out).cloned().collect();
     if all.iter().filter(|given| given.state == Whereabouts::Out).count() >= limits::LEASES + lost.len() {
@@ -198,7 +200,7 @@ fn give(tables: &mut Tables<'_>, ask: &Ask) -> Result<Given, LeaseError> {
     }
     let left = read_cost(&tables.spent, &spent_key(&ask.population, None))?.left_of(ask.cap);
     let amount = Cost { reviewed: 0, ..ask.want.least(left) };
-    let most = sum(all.iter().map(Given::set_aside_at_most))?;
+    let most = sum(all.iter().map(|given| given.lease.per_buyer))?;
     let per_buyer = Cost { reviewed: 0, ..most.left_of(ask.per_buyer).least(amount) };
     let pays = |cost: Cost| cost.rho_micro.0 > 0 || cost.epsilon_micro.0 > 0;
     if !pays(amount) || !pays(per_buyer) {
@@ -255,7 +257,7 @@ fn burn(tables: &mut Tables<'_>, given: &mut Given) -> Result<(), StoreError> {
 }
 
 /// Gives back what a settlement says was not spent.
-fn credit(tables: &mut Tables<'_>, given: &mut Given, settlement: &Settlement) -> Result<(), StoreError> {
+fn credit(tables: &mut Tables<'_>, given: &Given, settlement: &Settlement) -> Result<(), StoreError> {
     let key = spent_key(&given.lease.population, None);
     let without = given.lease.amount.left_of(read_cost(&tables.spent, &key)?);
     let after = without.plus(settlement.spent).ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
@@ -263,19 +265,26 @@ fn credit(tables: &mut Tables<'_>, given: &mut Given, settlement: &Settlement) -
     for (buyer, cost) in &settlement.buyers {
         add(tables, &spent_key(&given.lease.population, Some(buyer)), *cost)?;
     }
-    given.state = Whereabouts::Returned;
-    put(tables, given)
+    let name = given.lease.population.to_string();
+    tables.leases.remove((name.as_str(), given.lease.sequence))?;
+    for key in [over(&given.id), used(&given.lease.holder, &given.lease.nonce)] {
+        tables.once.insert(key.as_str(), given.lease.sequence)?;
+    }
+    Ok(())
 }
 
 fn settle(tables: &mut Tables<'_>, population: &ContentHash, signed: &Signed<Settlement>) -> Result<u64, LeaseError> {
     let settlement = signed.body();
     let all = of(&tables.leases, population)?;
     let found = all.into_iter().find(|given| given.id == settlement.lease);
-    let Some(mut given) = found.filter(|given| given.lease.holder == signed.signer()) else { return Err(LeaseError::Unknown) };
     let again = format!("settlement {}", signed.id());
     if let Some(index) = tables.once.get(again.as_str())? {
         return Ok(index.value());
     }
+    if tables.once.get(over(&settlement.lease).as_str())?.is_some() {
+        return Err(LeaseError::Ended);
+    }
+    let Some(given) = found.filter(|given| given.lease.holder == signed.signer()) else { return Err(LeaseError::Unknown) };
     if given.state != Whereabouts::Out {
         return Err(LeaseError::Ended);
     }
@@ -284,7 +293,7 @@ fn settle(tables: &mut Tables<'_>, population: &ContentHash, signed: &Signed<Set
     if !settlement.buyers.iter().all(allowed) {
         return Err(LeaseError::Settlement("buyers"));
     }
-    credit(tables, &mut given, settlement)?;
+    credit(tables, &given, settlement)?;
     let index = append(tables, ended(population, signed))?;
     tables.once.insert(again.as_str(), index)?;
     Ok(index)
@@ -314,7 +323,7 @@ pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate, owner: &P
             let all = of(&tables.leases, population)?;
             let found = all.into_iter().find(|given| given.id == *lease);
             match (found, settlement) {
-                (Some(mut given), Some(settlement)) => credit(tables, &mut given, settlement),
+                (Some(given), Some(settlement)) => credit(tables, &given, settlement),
                 (Some(mut given), None) => {
                     given.state = Whereabouts::Burnt;
                     put(tables, &given)
@@ -375,7 +384,7 @@ impl Store {
         Ok(burnt)
     }
 
-    /// The leases of a population that were given, in order.
+    /// The leases of a population that were given and have not come back, in order.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -58,6 +58,7 @@ pub(crate) fn ask(request: u32, micro: u64) -> Reserve {
         facts: JobFacts {
             job,
             buyer_signature: envelope.signatures[0].sig.clone(),
+            columns: vec!["person".into()],
             buyer,
             holder: None,
             dataset: manifest(),

@@ -38,9 +38,10 @@ pub(crate) struct Begin {
     /// The owner's grant, which has `hold`.
     #[arg(long)]
     grant: PathBuf,
-    /// Folder with the dataset's files, as `tidegate fetch` leaves them.
+    /// Folder with the dataset's files, as `tidegate fetch` leaves them. If not given, no rows are kept here but the columns that jobs read, which come from
+    /// the owner when the first job reads them: the grant needs `replicate` too.
     #[arg(long)]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// ρ of the part of the budget that is asked for at a time; of pure ε and δ the same share.
     #[arg(long, default_value_t = 0.1)]
     rho: f64,
@@ -84,7 +85,8 @@ async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
         Progress::Checking { rows } => shown.set_message(format!("checking, {rows} rows")),
         Progress::Ordering { rows } => shown.set_message(format!("ordering by unit, {rows} rows")),
     };
-    let ask = begin::Ask { owner: &owner, dataset: &args.dataset, grant: token.trim(), data: &args.data, rho: args.rho };
+    let ask =
+        begin::Ask { owner: &owner, dataset: &args.dataset, grant: token.trim(), data: args.data.as_deref(), rho: args.rho };
     let begun = begin::begin(home, &buyer, ask, Box::new(progress)).await;
     bar.finish_and_clear();
     buyer.close().await;

@@ -93,6 +93,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
         mirrors: args.mirrors.iter().map(ToString::to_string).collect(),
         holders: args.holders.iter().map(ToString::to_string).collect(),
     };
+    let (hearing, to_hear) = (swarm.clone(), args.with.clone());
     let (teller, to, lists) = (provider.clone(), args.with.clone(), swarm.clone());
     tokio::spawn(async move {
         if let Err(e) = teller.tell_revocations(lists, to).await {
@@ -107,6 +108,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     });
     tokio::spawn(provider.clone().tend());
     tokio::spawn(provider.clone().tend_leases(endpoint.clone()));
+    tokio::spawn(provider.clone().hear_revocations(hearing, to_hear));
     let (leaving, recovering) = (provider.clone(), provider);
     tokio::spawn(async move {
         if let Err(e) = recovering.recover().await {

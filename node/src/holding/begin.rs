@@ -1,19 +1,20 @@
 //! Beginning to hold a dataset: its rows are here, they are what its owner published, and this party's log says for whom.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tidegate_catalog::dataset::{self, DatasetRecord, Stamp};
 use tidegate_exchange::Address;
 use tidegate_protocol::{
     Cost, MicroRho, Signed,
     cost::{FemtoDelta, MicroEpsilon},
+    frame::Request,
     grant::{self, Action},
     manifest::{DataFile, Manifest},
     policy::{Access, Policy},
     receipt::Predicate,
 };
 
-use super::{Held, Place, all, load};
+use super::{Held, Place, all, columns::Sparse, load};
 use crate::{
     NodeError,
     buyer::{Buyer, Offer},
@@ -21,7 +22,7 @@ use crate::{
     home::Home,
     mirror::{lists, seal::put},
     provider::witnesses::is_own,
-    publish::{self, import_all, lay_out},
+    publish::{self, Progress, import_all, lay_out},
     spool,
 };
 
@@ -34,8 +35,8 @@ pub struct Ask<'a> {
     pub dataset: &'a str,
     /// The owner's grant, which has `hold`.
     pub grant: &'a str,
-    /// The dataset's files, as `tidegate fetch` leaves them.
-    pub data: &'a Path,
+    /// The dataset's files, as `tidegate fetch` leaves them; none where no rows are to be kept but the columns that jobs read.
+    pub data: Option<&'a Path>,
     /// ρ of one lease.
     pub rho: f64,
 }
@@ -55,7 +56,7 @@ fn want(policy: &Policy, rho: f64) -> Result<Cost, NodeError> {
 ///
 /// # Errors
 /// [`NodeError`] where owner, policy or grant do not let this party, or the files are not what was published.
-pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, mut report: publish::Report) -> Result<(Held, String), NodeError> {
+pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Report) -> Result<(Held, String), NodeError> {
     let shown = grant::show(ask.grant, None).map_err(|e| NodeError::File(format!("--grant: {e}")))?;
     if shown.owner.as_deref() != Some(&ask.owner.peer.did()) {
         return Err(NodeError::File(format!("the grant is not {}'s", ask.owner.peer)));
@@ -77,18 +78,17 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, mut report: publish
     if rules.witnesses.as_ref().is_some_and(|rule| is_own(rule, &me)) {
         return Err(NodeError::File("this party is a witness of the dataset's receipts: no log is its own witness".into()));
     }
-    let published = publish::files_of(body, rules, ask.data, &mut |name| {
-        report(publish::Progress::Hashing { file: name.into(), done: 0, total: 0 })
-    })?;
-    let tables = dataset::tables(&published, rules)?;
-    let (profile, mut report) = lay_out(home, &tables, &body.files, rules, "clustered", report).await?;
-    let computed = import_all(None, &profile.compute, &mut report).await?;
-    let hashes = |files: &[DataFile]| files.iter().map(|file| file.hash).collect::<Vec<_>>();
-    if profile.layout != body.layout || profile.schema != body.schema || hashes(&computed) != hashes(body.computed()) {
-        return Err(NodeError::Unverified(
-            "the rows, laid out here for jobs, are not byte for byte what the owner's node has: it needs the same version of tidegate".into(),
-        ));
-    }
+    let folder = all(home).join(body.population.to_string());
+    let Rows { files, compute, mut report } = match ask.data {
+        Some(data) => here(home, &manifest, rules, data, report).await?,
+        None => {
+            let sparse = Sparse::new(&folder, body);
+            let permission = Request::Replicate { dataset: manifest.id(), grant: ask.grant.trim().to_owned() };
+            sparse.begin(home.path(), buyer, ask.owner, &permission).await?;
+            Rows { files: vec![], compute: sparse.paths(), report }
+        }
+    };
+    report(Progress::Checking { rows: 0 });
     let mock = match &body.mock {
         Some(_) => Some(
             buyer
@@ -101,9 +101,9 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, mut report: publish
     let record = DatasetRecord {
         manifest: manifest.envelope().clone(),
         policy: policy.envelope().clone(),
-        files: tables.into_iter().flat_map(|table| table.files).collect(),
-        stamps: profile.compute.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?,
-        compute: profile.compute,
+        files,
+        stamps: compute.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?,
+        compute,
         mock,
     };
     log(home, &manifest, &policy)?;
@@ -113,13 +113,44 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, mut report: publish
         at: ask.owner.to_string(),
         grant: ask.grant.trim().to_owned(),
         want: want(rules, ask.rho)?,
+        columns: ask.data.is_none(),
     };
-    let folder = all(home).join(body.population.to_string());
     let text = serde_json::to_vec(&place).map_err(|e| NodeError::File(e.to_string()))?;
     put(&folder.join("place.json"), &text)?;
     let mut held = load(folder.clone(), body.population)?.ok_or_else(|| file_error(&folder, "is gone again"))?;
     held.hear(list)?;
     Ok((held, body.name.clone()))
+}
+
+/// Files that are here whole.
+struct Rows {
+    files: Vec<PathBuf>,
+    compute: Vec<PathBuf>,
+    report: publish::Report,
+}
+
+/// Checks that the files in `data` are what was published, and lays them out as the owner's node did.
+async fn here(
+    home: &Home,
+    manifest: &Signed<Manifest>,
+    rules: &Policy,
+    data: &Path,
+    mut report: publish::Report,
+) -> Result<Rows, NodeError> {
+    let body = manifest.body();
+    let mut hashing = |name: &str| report(Progress::Hashing { file: name.into(), done: 0, total: 0 });
+    let published = publish::files_of(body, rules, data, &mut hashing)?;
+    let tables = dataset::tables(&published, rules)?;
+    let (profile, mut report) = lay_out(home, &tables, &body.files, rules, "clustered", report).await?;
+    let computed = import_all(None, &profile.compute, &mut report).await?;
+    let hashes = |files: &[DataFile]| files.iter().map(|file| file.hash).collect::<Vec<_>>();
+    if profile.layout != body.layout || profile.schema != body.schema || hashes(&computed) != hashes(body.computed()) {
+        return Err(NodeError::Unverified(
+            "the rows, laid out here for jobs, are not byte for byte what the owner's node has: it needs the same version of tidegate".into(),
+        ));
+    }
+    let files = tables.into_iter().flat_map(|table| table.files).collect();
+    Ok(Rows { files, compute: profile.compute, report })
 }
 
 /// Has this party's log say for whom it holds which version; once.

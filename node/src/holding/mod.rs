@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tidegate_exchange::Address;
-use tidegate_protocol::{ContentHash, Cost, Envelope, PeerId, Revocations, Signed};
+use tidegate_protocol::{ContentHash, Cost, Envelope, PeerId, Revocations, Signed, manifest::Manifest};
 
 use crate::{
     NodeError, file_error,
@@ -17,6 +17,9 @@ use crate::{
 };
 
 pub mod begin;
+pub mod columns;
+
+use columns::Sparse;
 
 /// Where a dataset comes from, and by which grant it is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,9 @@ pub struct Place {
     pub grant: String,
     /// How much of the budget is asked for at a time.
     pub want: Cost,
+    /// Whether no rows are kept but the columns that jobs have read.
+    #[serde(default)]
+    pub columns: bool,
 }
 
 /// What is held of one population.
@@ -87,6 +93,11 @@ impl Held {
     /// [`NodeError`] where the record is damaged.
     pub fn owner(&self) -> Result<Address, NodeError> {
         self.place.at.parse().map_err(|e| file_error(&self.folder, e))
+    }
+
+    /// Its files, where no more is here than the columns that jobs have read.
+    pub fn sparse(&self, manifest: &Manifest) -> Option<Sparse> {
+        self.place.columns.then(|| Sparse::new(&self.folder, manifest))
     }
 
     /// Takes a list, where it is later than the one that is here. Says whether it was.

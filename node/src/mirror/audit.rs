@@ -50,7 +50,7 @@ fn compare(list: &Revocations, said: Option<&BTreeSet<String>>, grants: &BTreeMa
     let over = |id: &String| grants.get(id).is_some_and(|scope| !scope.lasts_after(issued.into()));
     let missing = said.iter().find(|id| !over(id) && !list.revoked.contains(&name(id)));
     if let Some(id) = missing {
-        return Some(format!("it leaves out {}…, by which something could be copied", id.get(..16).unwrap_or(id)));
+        return Some(format!("it leaves out {}…, which is not over by itself", id.get(..16).unwrap_or(id)));
     }
     let names: BTreeSet<_> = said.iter().map(|id| name(id)).collect();
     list.revoked.difference(&names).next().map(|name| format!("it has {name}, which the log does not revoke"))
@@ -90,12 +90,13 @@ mod tests {
                 Duration::from_secs(9),
             )
         };
-        let good = of(&["copy", "block"]);
+        let good = of(&["copy", "job", "block"]);
         assert_eq!(compare(&good, Some(&said), &grants), None);
-        assert_eq!(compare(&of(&["copy", "block", "old"]), Some(&said), &grants), None);
+        assert_eq!(compare(&of(&["copy", "job", "block", "old"]), Some(&said), &grants), None);
         let why = |list: &Revocations, said: Option<&BTreeSet<String>>| compare(list, said, &grants).unwrap();
-        assert!(why(&of(&["copy"]), Some(&said)).contains("leaves out block"));
-        assert!(why(&of(&["block"]), Some(&said)).contains("leaves out copy"));
+        assert!(why(&of(&["copy", "job"]), Some(&said)).contains("leaves out block"));
+        assert!(why(&of(&["block", "job"]), Some(&said)).contains("leaves out copy"));
+        assert!(why(&of(&["copy", "block"]), Some(&said)).contains("leaves out job"));
         assert!(why(&good, None).contains("fewer"));
         assert!(why(&good, Some(&["copy".to_owned()].into())).contains("are others"));
         let mut more = good;

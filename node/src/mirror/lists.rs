@@ -115,7 +115,7 @@ pub fn opened(envelope: Envelope, owner: &PeerId) -> Result<Signed<Revocations>,
 }
 
 /// Hears an owner's lists, and tells the last of them to whoever comes, for as long as this is run. `hear` is given each, and says which is the last.
-pub(super) async fn listen(
+pub(crate) async fn listen(
     owner: &Address,
     swarm: &Swarm,
     with: &[Address],

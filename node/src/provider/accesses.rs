@@ -97,7 +97,8 @@ impl Provider {
             time: now(),
         };
         self.log("dataset manifest".into(), dataset.manifest.envelope().payload_sha256(), copy).await?;
-        self.served.access().allow(peer, manifest.files.iter().map(|f| f.hash), COPY_TIME, &grant_ids);
+        // What jobs read has no more in it than the files.
+        self.served.access().allow(peer, manifest.files.iter().chain(&manifest.derived).map(|f| f.hash), COPY_TIME, &grant_ids);
         self.still_good(dataset, &grant_ids)?;
         Ok(Reply::Replicating)
     }
@@ -137,7 +138,10 @@ impl Provider {
         if let Some(party) = self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(&(peer, file)) {
             return Ok(*party);
         }
-        let of = self.datasets.iter().find(|d| d.manifest.body().files.iter().any(|f| f.hash == file));
+        let of = self
+            .datasets
+            .iter()
+            .find(|d| d.manifest.body().files.iter().chain(&d.manifest.body().derived).any(|f| f.hash == file));
         self.party(of.ok_or_else(|| unavailable("a file of no dataset"))?, peer)
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -11,11 +11,11 @@ use tidegate_catalog::{
     dataset::Dataset,
     store::{LeaseStanding, Standing, Taken},
 };
-use tidegate_exchange::Endpoint;
+use tidegate_exchange::{Address, Endpoint, gossip::Swarm};
 use tidegate_protocol::{
-    Code, ContentHash, Envelope, Lease, PeerId, Refusal, Sha256Digest, Signed,
+    Code, ContentHash, Envelope, Lease, PeerId, Refusal, Revocations, Sha256Digest, Signed,
     frame::{Reply, Request},
-    grant::Authority,
+    grant::{self, Authority},
     receipt::Predicate,
     revocations::{self, NotGood},
 };
@@ -24,7 +24,7 @@ use super::{Provider, unavailable};
 use crate::{
     NodeError,
     buyer::Buyer,
-    holding::{self, Held},
+    holding::{self, Held, columns::Sparse},
     home::Home,
     mirror::lists,
 };
@@ -40,13 +40,15 @@ const PARTING: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Holding {
     held: Held,
+    /// Revocation ids of the grant by which it is held.
+    own: Vec<String>,
     /// The lease of which the owner has said, since this node started, that it is still this node's.
     confirmed: Option<ContentHash>,
     /// A job did not fit what was left.
     short: bool,
     /// When that last made it ask for more.
     renewed: Option<Instant>,
-    /// The owner hands over another version's budget, which is not here.
+    /// The owner has published another version, which is not here.
     outdated: bool,
 }
 
@@ -56,14 +58,20 @@ pub(super) struct Holdings {
     all: Mutex<BTreeMap<ContentHash, Holding>>,
     /// Told where one should be looked at before its time.
     wake: tokio::sync::Notify,
+    /// What asks owners.
+    buyer: OnceLock<Buyer>,
+    /// Held while columns are fetched.
+    bringing: tokio::sync::Mutex<()>,
 }
 
 impl Holdings {
     pub(super) fn open(home: &Home) -> Result<Self, NodeError> {
-        let holding =
-            |held: Held| (held.population, Holding { held, confirmed: None, short: false, renewed: None, outdated: false });
+        let holding = |held: Held| {
+            let own = grant::ids(&held.place.grant).unwrap_or_default();
+            (held.population, Holding { held, own, confirmed: None, short: false, renewed: None, outdated: false })
+        };
         let all = holding::load_all(home)?.into_iter().map(holding).collect();
-        Ok(Self { all: Mutex::new(all), wake: tokio::sync::Notify::new() })
+        Ok(Self { all: Mutex::new(all), ..Self::default() })
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<ContentHash, Holding>> {
@@ -112,11 +120,15 @@ impl Provider {
         Ok(known)
     }
 
-    /// Whether the owner of a population that is held has revoked one of these; nobody can say where its list is old.
+    /// Whether the owner of a population that is held has revoked one of these, or this node's own grant; nobody can say where its list is old.
     pub(super) fn revoked_elsewhere(&self, population: &ContentHash, ids: &[String]) -> Result<Option<Standing>, Refusal> {
         let all = self.holdings.all();
-        let list = all.get(population).and_then(|one| one.held.list.as_ref());
-        match list.map_or(Err(NotGood::Stale), |list| list.body().good(ids, SystemTime::now())) {
+        let one = all.get(population);
+        let good = |one: &Holding| {
+            let list = one.held.list.as_ref().ok_or(NotGood::Stale)?.body();
+            list.good(&one.own, SystemTime::now()).and_then(|()| list.good(ids, SystemTime::now()))
+        };
+        match one.map_or(Err(NotGood::Stale), good) {
             Ok(()) => Ok(None),
             Err(NotGood::Revoked) => Ok(Some(Standing::Revoked)),
             Err(why @ NotGood::Stale) => {
@@ -165,6 +177,53 @@ impl Provider {
         Some(none_open("what is left of its lease does not cover this: another one is asked for"))
     }
 
+    /// The files are what was published, or as much of it as was fetched.
+    pub(super) async fn unchanged(&self, dataset: &Dataset) -> Result<(), Refusal> {
+        let (sparse, dataset) = (self.sparse(dataset), dataset.clone());
+        let checking = tokio::task::spawn_blocking(move || match sparse {
+            Some(sparse) => sparse.check_unchanged(),
+            None => Ok(dataset.check_unchanged()?),
+        });
+        checking.await.map_err(unavailable)?.map_err(unavailable)
+    }
+
+    /// Where of a dataset's files only columns are here.
+    fn sparse(&self, dataset: &Dataset) -> Option<Sparse> {
+        let manifest = dataset.manifest.body();
+        let all = self.holdings.all();
+        all.get(&manifest.population).filter(|_| !self.is_own(dataset)).and_then(|one| one.held.sparse(manifest))
+    }
+
+    /// Fetches the columns that a job reads and that are not here. Says whether there were any.
+    pub(super) async fn bring_columns(&self, dataset: &Dataset, reads: &[String]) -> Result<bool, Refusal> {
+        let Some(sparse) = self.sparse(dataset) else { return Ok(false) };
+        let _one = self.holdings.bringing.lock().await;
+        let lacking = sparse.lacking(reads).map_err(unavailable)?;
+        if lacking.is_empty() {
+            return Ok(false);
+        }
+        let held = self.held(&dataset.manifest.body().population).map_err(unavailable)?;
+        let gone = |e: NodeError| {
+            tracing::warn!("columns of {}: {e}", dataset.manifest.body().name);
+            Refusal::new(
+                Code::Unavailable,
+                "the columns that this job reads are not here yet, and could not be had from the dataset's owner",
+            )
+            .fix("Ask again later, or send the job to the owner")
+        };
+        let buyer = self.holdings.buyer.get().ok_or_else(|| unavailable("there is no network yet"))?;
+        let permission = Request::Replicate { dataset: dataset.manifest.id(), grant: held.place.grant.clone() };
+        let owner = held.owner().map_err(unavailable)?;
+        sparse.fetch(self.home.path(), buyer, &owner, &permission, &lacking).await.map_err(gone)?;
+        tracing::info!("columns {} of {} are here now", lacking.join(", "), dataset.manifest.body().name);
+        Ok(true)
+    }
+
+    /// Reaches owners over this endpoint.
+    pub(super) fn reach_owners(&self, endpoint: Endpoint) {
+        drop(self.holdings.buyer.set(Buyer::over(self.identity.clone(), endpoint)));
+    }
+
     /// Asks owners for lists of revoked grants and for leases, for as long as this is run.
     pub async fn tend_leases(self: Arc<Self>, endpoint: Endpoint) {
         let buyer = Buyer::over(self.identity.clone(), endpoint);
@@ -183,6 +242,40 @@ impl Provider {
                 () = self.holdings.wake.notified() => {}
             }
         }
+    }
+
+    /// Hears what owners tell of revoked grants, for as long as this is run.
+    pub async fn hear_revocations(self: Arc<Self>, swarm: Swarm, with: Vec<Address>) {
+        let owners: BTreeMap<_, _> = self.holdings.all().values().map(|one| (one.held.place.owner, one.held.owner())).collect();
+        for owner in owners.into_values().filter_map(Result::ok) {
+            let (node, swarm, with) = (self.clone(), swarm.clone(), with.clone());
+            tokio::spawn(async move {
+                let hear = |list| node.hear(&owner.peer, list);
+                if let Err(e) = lists::listen(&owner, &swarm, &with, hear).await {
+                    tracing::error!("lists of revoked grants are not heard any more, only asked for: {e}");
+                }
+            });
+        }
+    }
+
+    /// Takes an owner's list, where it is later than what is here; what is the last one.
+    fn hear(&self, owner: &PeerId, list: Option<Signed<Revocations>>) -> Option<Signed<Revocations>> {
+        let mut all = self.holdings.all();
+        let (mut last, mut new) = (None, false);
+        for one in all.values_mut().filter(|one| one.held.place.owner == *owner) {
+            if let Some(list) = &list
+                && one.held.hear(list.clone()).inspect_err(|e| tracing::error!("{e}")).unwrap_or(false)
+            {
+                new = true;
+                self.served.access().revoke_those(|id| list.body().revoked.contains(&revocations::name(id)));
+            }
+            last = one.held.list.clone();
+        }
+        // This node's own grant may be among them.
+        if new {
+            self.holdings.wake.notify_one();
+        }
+        last
     }
 
     /// Gives back what is left of every lease, as long as that takes no longer than a node may take to stop.
@@ -215,11 +308,16 @@ impl Provider {
         let owner = held.owner()?;
         let list = buyer.revocations(&owner, held.place.owner).await?;
         let list = lists::opened(list, &held.place.owner)?;
-        let revoked = list.clone();
         if let Some(one) = self.holdings.all().get_mut(population) {
-            one.held.hear(list)?;
+            one.held.hear(list.clone())?;
         }
-        self.served.access().revoke_those(|id| revoked.body().revoked.contains(&revocations::name(id)));
+        self.served.access().revoke_those(|id| list.body().revoked.contains(&revocations::name(id)));
+        if self.revoked_elsewhere(population, &[])?.is_some() {
+            // What is left is the owner's.
+            self.store.close_lease(*population, SystemTime::now())?;
+            self.settle_one(buyer, population).await?;
+            return Err(NodeError::File("its owner has revoked the grant by which it is held".into()));
+        }
         if let Some(taken) = self.store.taken(population)?.filter(|taken| taken.state == LeaseStanding::Open) {
             if self.is_done(&taken)? {
                 self.store.close_lease(*population, SystemTime::now())?;
@@ -276,6 +374,11 @@ impl Provider {
                 self.store.lease_is_over(held.population, false)?;
                 return Ok(());
             }
+            Err(NodeError::Refused(refusal)) if refusal.code == Code::NotFound => {
+                // Of another version's, nothing is charged here any more.
+                self.store.close_lease(held.population, SystemTime::now())?;
+                return self.settle_one(buyer, &held.population).await;
+            }
             Err(e) => return Err(e),
         }
         self.confirmed(&held.population, taken.id);
@@ -288,26 +391,25 @@ impl Provider {
         }
     }
 
+    /// Asks for a lease of this name over the latest version that is held.
     async fn request(
         &self,
         buyer: &Buyer,
         held: &Held,
         nonce: String,
     ) -> Result<(Signed<Lease>, tidegate_protocol::frame::HandedOver), NodeError> {
-        let asked = Request::Lease {
-            population: held.population,
-            grant: held.place.grant.clone(),
-            nonce: nonce.clone(),
-            want: held.place.want,
-        };
+        let latest = self.datasets.iter().rev().find(|dataset| dataset.manifest.body().population == held.population);
+        let latest = latest.ok_or_else(|| NodeError::File("its record is gone: hold it anew".into()))?.manifest.id();
+        let asked =
+            Request::Lease { dataset: latest, grant: held.place.grant.clone(), nonce: nonce.clone(), want: held.place.want };
         let Reply::HandedOver(handed) = buyer.ask(&held.owner()?, &asked, &[]).await? else {
             return Err(NodeError::Unverified("the owner answered something else than a lease".into()));
         };
         let lease = Signed::<Lease>::open(handed.lease.clone())?;
         let body = lease.body();
         body.check().map_err(|field| NodeError::Unverified(format!("the lease's `{field}` cannot be")))?;
-        let ours = body.holder == self.identity.id() && body.population == held.population && body.nonce == nonce;
-        if lease.signer() != held.place.owner || !ours {
+        let ours = body.holder == self.identity.id() && (body.population, body.manifest) == (held.population, latest);
+        if lease.signer() != held.place.owner || !ours || body.nonce != nonce {
             return Err(NodeError::Unverified("the lease is not this owner's, or not this node's".into()));
         }
         Ok((lease, *handed))
@@ -323,22 +425,16 @@ impl Provider {
                 held.asked()?;
                 return Err(NodeError::Refused(refusal));
             }
+            Err(NodeError::Refused(refusal)) if refusal.code == Code::NotFound => {
+                if let Some(one) = self.holdings.all().get_mut(&held.population) {
+                    one.outdated = true;
+                }
+                return Err(NodeError::Refused(refusal));
+            }
             asked => asked?,
         };
-        let here = self.datasets.iter().any(|dataset| dataset.manifest.id() == lease.body().manifest);
         let taken = self.store.take(lease, handed.less).map_err(|e| NodeError::File(e.to_string()))?;
         held.asked()?;
-        if !here {
-            // Nothing can be charged to it here.
-            self.store.close_lease(held.population, SystemTime::now())?;
-            if let Some(one) = self.holdings.all().get_mut(&held.population) {
-                one.outdated = true;
-            }
-            self.settle_one(buyer, &held.population).await?;
-            return Err(NodeError::File(
-                "its owner has published another version. Hold that (`tidegate hold begin`) and start this node again".into(),
-            ));
-        }
         self.confirmed(&held.population, taken.id);
         tracing::info!("{} of {} may be spent here until {}", taken.lease.amount, held.population.short(), taken.lease.until);
         Ok(())

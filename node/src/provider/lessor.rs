@@ -30,13 +30,18 @@ impl Provider {
     pub(super) async fn lease(
         &self,
         peer: PeerId,
-        population: ContentHash,
+        dataset: ContentHash,
         token: &str,
         nonce: String,
         want: Cost,
     ) -> Result<Reply, Refusal> {
-        let none = || Refusal::new(Code::NotFound, "no dataset of this population is published here").at("population");
-        let dataset = self.own().rev().find(|d| d.manifest.body().population == population).ok_or_else(none)?;
+        let none = |why: &str| Refusal::new(Code::NotFound, why).at("dataset");
+        let asked = self.own().find(|d| d.manifest.id() == dataset).ok_or_else(|| none("no such dataset is published here"))?;
+        let population = asked.manifest.body().population;
+        let latest = self.own().rev().find(|d| d.manifest.body().population == population);
+        let dataset = latest.filter(|d| d.manifest.id() == dataset).ok_or_else(|| {
+            none("another version is in force").fix("Hold that one: `tidegate hold begin`, and start the node again")
+        })?;
         if !lease::is_nonce(&nonce) {
             return Err(Refusal::new(Code::BadRequest, "write 32 hexadecimal characters").at("nonce"));
         }

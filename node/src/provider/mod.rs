@@ -125,7 +125,9 @@ impl Provider {
         let mut datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
         datasets.retain(|dataset| dataset.manifest.signer() == me || holdings.holds(dataset));
         for dataset in &datasets {
-            if let Err(e) = dataset.check_unchanged() {
+            let held = dataset.manifest.signer() != me;
+            // Of what is held for another there may be no more than columns: it is looked at when a job comes.
+            if let Err(e) = if held { Ok(()) } else { dataset.check_unchanged() } {
                 tracing::error!("{}: no job will run on it: {e}", dataset.manifest.body().name);
             }
             if let (Some(path), Some(file)) = (&dataset.record.mock, &dataset.manifest.body().mock) {
@@ -136,6 +138,12 @@ impl Provider {
         for dataset in datasets.iter().filter(|d| d.policy.body().replicate == Access::Granted && d.manifest.signer() == me) {
             for (path, file) in dataset.record.files.iter().zip(&dataset.manifest.body().files) {
                 served.add(path, file.hash).await?;
+            }
+            // Who holds it may have columns alone, of what jobs read.
+            if dataset.policy.body().hold == Access::Granted {
+                for (path, file) in dataset.record.compute.iter().zip(dataset.manifest.body().computed()) {
+                    served.add(path, file.hash).await?;
+                }
             }
         }
         running::clear(&home);
@@ -180,6 +188,7 @@ impl Provider {
     /// # Errors
     /// [`NodeError`] where one of them saw more than there is here, or another history: what was spent since would be spent again.
     pub async fn meet_witnesses(&self, endpoint: tidegate_exchange::Endpoint) -> Result<(), NodeError> {
+        self.reach_owners(endpoint.clone());
         self.witnesses.connect(endpoint);
         self.witnesses.meet(&self.store).await
     }
@@ -272,7 +281,7 @@ impl Handler for Provider {
                 Request::Pieces { dataset, file, grant } => self.pieces(peer, dataset, file, &grant).await,
                 Request::Sealed { population, grant, known } => self.sealed(peer, population, &grant, known).await,
                 Request::Revocations { owner } => self.revocations(owner),
-                Request::Lease { population, grant, nonce, want } => self.lease(peer, population, &grant, nonce, want).await,
+                Request::Lease { dataset, grant, nonce, want } => self.lease(peer, dataset, &grant, nonce, want).await,
                 Request::Settle { population, settlement } => self.settle(peer, population, settlement).await,
                 Request::Countersign { word } => self.countersigned(peer, word).await.map(Reply::Logged),
                 Request::Replay { entry, grant } => {

@@ -41,6 +41,8 @@ pub(super) struct AdmittedJob<'a> {
     pub(super) job: Signed<Job>,
     pub(super) work: Work,
     pub(super) declared: Vec<Vec<tidegate_protocol::job::Key>>,
+    /// Names of the columns that it reads.
+    reads: Vec<String>,
     /// Its SQL without the literals.
     pub(super) pattern: String,
     pub(super) plan: Plan,
@@ -201,15 +203,17 @@ impl Provider {
             Some(slot) => slot,
             None => self.slots.take(grant.holder).await?,
         };
-        let checked = dataset.clone();
-        let unchanged = tokio::task::spawn_blocking(move || checked.check_unchanged());
-        unchanged.await.map_err(unavailable)?.map_err(unavailable)?;
+        self.unchanged(dataset).await?;
         // What would be refused anyway is refused now: the owner reads jobs that can run.
         let mut admitted = self.plan(job, attachment.clone(), grant.clone()).await?;
         if verdict == Some(Verdict::Waiting) {
             return Err(review::wait(&self.home, &admitted.job, attachment.as_ref().map(|sent| sent.as_slice())));
         }
         admitted.approval = approval.flatten();
+        if self.bring_columns(dataset, &admitted.reads).await? {
+            // What had to be waited for takes nothing of the slot.
+            admitted.start = SystemTime::now();
+        }
         Ok((admitted, slot))
     }
 
@@ -281,6 +285,7 @@ impl Provider {
             work,
             declared: checked.declared,
             pattern: checked.pattern,
+            reads: checked.reads,
             plan,
             terms,
             approval: None,
@@ -327,6 +332,7 @@ impl Provider {
             buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
             buyer,
             holder,
+            columns: admitted.reads.clone(),
             dataset: dataset.manifest.id(),
             dataset_sha256: dataset.manifest.envelope().payload_sha256(),
             previous: dataset.manifest.body().previous,

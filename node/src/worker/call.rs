@@ -42,7 +42,9 @@ impl Workers {
             Err(e) => Err(e),
         };
         match answer {
-            Ok(Answer::Checked { shape, declared, pattern, runtime }) => Ok(Checked { shape, declared, pattern, runtime }),
+            Ok(Answer::Checked { shape, declared, pattern, reads, runtime }) => {
+                Ok(Checked { shape, declared, pattern, reads, runtime })
+            }
             Ok(Answer::Refused(refusal)) => Err(refusal),
             Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
             Err(WorkerFailed::NotStarted(e)) => {

@@ -118,6 +118,7 @@ enum Answer {
         shape: Shape,
         declared: Vec<Vec<Key>>,
         pattern: String,
+        reads: Vec<String>,
         /// What runs its model.
         runtime: Option<String>,
     },
@@ -158,6 +159,8 @@ pub struct Checked {
     pub declared: Vec<Vec<Key>>,
     /// The program's SQL without its literals.
     pub pattern: String,
+    /// Names of the rows' columns that it reads, in order.
+    pub reads: Vec<String>,
     /// What runs its model: the runtime's name, version and build.
     pub runtime: Option<String>,
 }

@@ -130,6 +130,7 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
             shape: admitted.plan().shape().clone(),
             declared: admitted.declared().to_vec(),
             pattern: pattern(task.job.program.sql()),
+            reads: admitted.reads().into_iter().collect(),
             runtime: remote.map(|remote| remote.runtime().to_owned()),
         };
     }

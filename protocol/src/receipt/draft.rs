@@ -205,6 +205,7 @@ mod tests {
         JobFacts {
             job: hash,
             buyer_signature: text.into(),
+            columns: if whole { vec![text.into(); 2] } else { vec![] },
             buyer,
             holder: whole.then_some(buyer),
             dataset: hash,

@@ -130,6 +130,9 @@ pub struct JobFacts {
     pub buyer: Party,
     /// The buyer's signature over it, base64: the buyer cannot deny having asked.
     pub buyer_signature: String,
+    /// Names of the rows' columns that it reads, the unit's among them, in order; of every row group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// The manifest the job names.
     pub dataset: ContentHash,
     /// SHA-256 of the manifest's signed payload, whose BLAKE3 is its id: for tools that know no other.

@@ -201,6 +201,11 @@ impl Fit {
 }
 
 impl Model {
+    /// The rows that it is run on.
+    pub fn select(&self) -> &Select {
+        &self.select
+    }
+
     /// Checks `bytes` and what `program` wants of them.
     ///
     /// # Errors

@@ -66,6 +66,11 @@ pub struct Query {
 }
 
 impl Query {
+    /// What is read of the rows.
+    pub(crate) fn selects(&self) -> Vec<&Select> {
+        self.input.leaves()
+    }
+
     /// For an exact result: all rows and groups of a unit count, and its largest contributions are kept.
     pub(crate) fn review(&mut self) {
         if !self.input.source.one_a_unit() {

@@ -58,6 +58,13 @@ pub fn schema(file: &File) -> Result<SchemaRef, RunError> {
     Ok(builder.schema().clone())
 }
 
+/// Which of the source's columns `selects` read, the unit's among them.
+pub(crate) fn reads(selects: &[&Select]) -> BTreeSet<String> {
+    let Some(first) = selects.first() else { return BTreeSet::new() };
+    let read: BTreeSet<&str> = selects.iter().flat_map(|select| select.read()).chain([first.unit.as_str()]).collect();
+    first.schema.fields().iter().map(|field| field.name()).filter(|name| read.contains(name.as_str())).cloned().collect()
+}
+
 /// An open scan: expressions ready, footers read.
 pub struct Scan<'a> {
     selects: &'a [&'a Select],
@@ -86,8 +93,8 @@ impl<'a> Scan<'a> {
     /// [`RunError::Data`] for unreadable files.
     pub fn open(files: &[File], selects: &'a [&'a Select], state: usize) -> Result<Self, RunError> {
         let first = selects.first().ok_or_else(|| RunError::Engine("nothing is selected".into()))?;
-        let read: BTreeSet<&str> = selects.iter().flat_map(|select| select.read()).chain([first.unit.as_str()]).collect();
-        let wanted = first.schema.fields().iter().filter(|f| read.contains(f.name().as_str())).cloned().collect::<Vec<_>>();
+        let read = reads(selects);
+        let wanted = first.schema.fields().iter().filter(|f| read.contains(f.name())).cloned().collect::<Vec<_>>();
         let wanted: SchemaRef = Arc::new(Schema::new(wanted));
         let unit = wanted.index_of(&first.unit)?;
         let over = DFSchema::try_from_qualified_schema(SOURCE, &wanted)?;

@@ -31,6 +31,14 @@ pub enum Program {
 }
 
 impl Program {
+    /// The rows that it is handed.
+    pub fn select(&self) -> &Select {
+        match self {
+            Self::Component(guest) => &guest.select,
+            Self::Rows(rows) => &rows.select,
+        }
+    }
+
     /// Compiles a module, or takes up its code, and checks that it is what the job says.
     ///
     /// # Errors

@@ -1,0 +1,208 @@
+//! A dataset of which a holder keeps no rows but the columns that its jobs have read: each is fetched from the owner when the first job comes that reads it,
+//! verified, into its place in a file that is empty elsewhere.
+//!
+//! All row groups of a column are fetched: which of them a query's filter could leave out depends on rows, and what is fetched is in the owner's log.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    ops::ControlFlow,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use parquet::{
+    file::{
+        FOOTER_SIZE,
+        metadata::{FooterTail, ParquetMetaDataReader},
+    },
+    schema::types::SchemaDescriptor,
+};
+use serde::{Deserialize, Serialize};
+use tidegate_catalog::dataset::Stamp;
+use tidegate_exchange::{Address, blobs};
+use tidegate_protocol::{
+    frame::Request,
+    manifest::{DataFile, Manifest},
+};
+
+use crate::{
+    NodeError,
+    buyer::Buyer,
+    file_error,
+    mirror::seal::{get, put},
+};
+
+/// Ranges are widened to multiples of this many bytes, so that they say little of how well a column could be compressed.
+const ROUND: u64 = 256 << 10;
+
+/// What is there of a dataset's files.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Here {
+    columns: BTreeSet<String>,
+    /// Of each file, when that was last written.
+    stamps: Vec<Stamp>,
+}
+
+/// Files that have some of their columns.
+#[derive(Debug, Clone)]
+pub struct Sparse {
+    folder: PathBuf,
+    files: Vec<DataFile>,
+}
+
+impl Sparse {
+    /// The files that jobs read of this version, in `folder`.
+    pub fn new(folder: &Path, manifest: &Manifest) -> Self {
+        Self { folder: folder.to_owned(), files: manifest.computed().to_vec() }
+    }
+
+    /// Where they lie.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|file| self.folder.join(format!("{}.parquet", file.hash))).collect()
+    }
+
+    fn list(&self) -> PathBuf {
+        let first = self.files.first().map(|file| file.hash.to_string()).unwrap_or_default();
+        self.folder.join(format!("{first}.columns.json"))
+    }
+
+    fn here(&self) -> Result<Here, NodeError> {
+        let path = self.list();
+        let text = get(&path)?.ok_or_else(|| file_error(&path, "is gone: hold the dataset anew"))?;
+        serde_json::from_str(&text).map_err(|e| file_error(&path, e))
+    }
+
+    fn keep(&self, columns: BTreeSet<String>) -> Result<(), NodeError> {
+        let stamps = self.paths().iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?;
+        let text = serde_json::to_vec(&Here { columns, stamps }).map_err(|e| NodeError::File(e.to_string()))?;
+        put(&self.list(), &text)
+    }
+
+    /// Makes the files, of which nothing is there but where their columns lie.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn begin(&self, home: &Path, buyer: &Buyer, owner: &Address, permission: &Request) -> Result<(), NodeError> {
+        fs::create_dir_all(&self.folder).map_err(|e| file_error(&self.folder, e))?;
+        buyer.ask(owner, permission, &[]).await?;
+        for (file, path) in self.files.iter().zip(self.paths()) {
+            let failed = |e: &dyn std::fmt::Display| file_error(&path, e);
+            let to = File::options().read(true).write(true).create(true).truncate(true).open(&path).map_err(|e| failed(&e))?;
+            to.set_len(file.bytes).map_err(|e| failed(&e))?;
+            let tail = FOOTER_SIZE as u64;
+            let begin = file.bytes.checked_sub(tail).ok_or_else(|| failed(&"is no Parquet file"))?;
+            fetch(home, buyer, owner, file, &to, &[(begin, file.bytes)]).await?;
+            let mut last = [0; FOOTER_SIZE];
+            to.read_exact_at(&mut last, begin).map_err(|e| failed(&e))?;
+            let footer = FooterTail::try_new(&last).map_err(|e| failed(&e))?;
+            let start = begin.checked_sub(footer.metadata_length() as u64).ok_or_else(|| failed(&"is no Parquet file"))?;
+            fetch(home, buyer, owner, file, &to, &[(start, begin)]).await?;
+            to.sync_all().map_err(|e| failed(&e))?;
+        }
+        self.keep(BTreeSet::new())
+    }
+
+    /// Checks that nobody else has written to the files.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] naming the one.
+    pub fn check_unchanged(&self) -> Result<(), NodeError> {
+        let here = self.here()?;
+        for (path, stamp) in self.paths().iter().zip(&here.stamps) {
+            if Stamp::of(path)? != *stamp {
+                return Err(file_error(path, "has changed since its columns were fetched: hold the dataset anew"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of these columns are not here.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn lacking(&self, wanted: &[String]) -> Result<Vec<String>, NodeError> {
+        let here = self.here()?;
+        Ok(wanted.iter().filter(|column| !here.columns.contains(*column)).cloned().collect())
+    }
+
+    /// Fetches columns, of every row group.
+    ///
+    /// # Errors
+    /// [`NodeError`]: none of them counts as here then.
+    pub async fn fetch(
+        &self,
+        home: &Path,
+        buyer: &Buyer,
+        owner: &Address,
+        permission: &Request,
+        columns: &[String],
+    ) -> Result<(), NodeError> {
+        buyer.ask(owner, permission, &[]).await?;
+        for (file, path) in self.files.iter().zip(self.paths()) {
+            let failed = |e: &dyn std::fmt::Display| file_error(&path, e);
+            let to = File::options().read(true).write(true).open(&path).map_err(|e| failed(&e))?;
+            let footer = ParquetMetaDataReader::new().parse_and_finish(&to).map_err(|e| failed(&e))?;
+            let wanted = leaves(footer.file_metadata().schema_descr(), columns);
+            let chunks = footer.row_groups().iter().flat_map(|group| wanted.iter().map(|leaf| group.column(*leaf).byte_range()));
+            let ranges = rounded(chunks.map(|(start, bytes)| (start, start.saturating_add(bytes))), file.bytes);
+            fetch(home, buyer, owner, file, &to, &ranges).await?;
+            to.sync_all().map_err(|e| failed(&e))?;
+        }
+        let mut here = self.here()?.columns;
+        here.extend(columns.iter().cloned());
+        self.keep(here)
+    }
+}
+
+/// The columns of Parquet that these top-level columns are made of.
+fn leaves(schema: &SchemaDescriptor, columns: &[String]) -> Vec<usize> {
+    (0..schema.num_columns()).filter(|leaf| columns.iter().any(|name| name == schema.get_column_root(*leaf).name())).collect()
+}
+
+/// Ranges that cover these, each a multiple of [`ROUND`], none twice.
+fn rounded(ranges: impl Iterator<Item = (u64, u64)>, bytes: u64) -> Vec<(u64, u64)> {
+    let widened =
+        |(start, end): (u64, u64)| (start / ROUND * ROUND, end.checked_next_multiple_of(ROUND).unwrap_or(end).min(bytes));
+    let mut all: Vec<_> = ranges.map(widened).filter(|(start, end)| start < end).collect();
+    all.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in all {
+        match joined.last_mut().filter(|last| start <= last.1) {
+            Some(last) => last.1 = last.1.max(end),
+            None => joined.push((start, end)),
+        }
+    }
+    joined
+}
+
+async fn fetch(
+    home: &Path,
+    buyer: &Buyer,
+    owner: &Address,
+    file: &DataFile,
+    to: &File,
+    ranges: &[(u64, u64)],
+) -> Result<(), NodeError> {
+    let mut write = |at: u64, bytes: &[u8]| to.write_all_at(bytes, at);
+    let (folder, from) = (home.join("fetched"), [owner.clone()]);
+    let mut progress = |_| ControlFlow::Continue(());
+    blobs::fetch_ranges(buyer.endpoint(), &folder, &from, (file.hash, file.bytes), ranges, &mut write, &mut progress).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_widened_and_joined_and_end_with_the_file() {
+        let of = |ranges: &[(u64, u64)], bytes| rounded(ranges.iter().copied(), bytes);
+        assert_eq!(of(&[(5, 10), (7, ROUND + 1)], 10 * ROUND), [(0, 2 * ROUND)]);
+        assert_eq!(of(&[(3 * ROUND, 3 * ROUND + 1), (4, 5)], 10 * ROUND), [(0, ROUND), (3 * ROUND, 4 * ROUND)]);
+        assert_eq!(of(&[(ROUND, 2 * ROUND), (2 * ROUND, 2 * ROUND + 9)], 2 * ROUND + 20), [(ROUND, 2 * ROUND + 20)]);
+        assert_eq!(of(&[(9, 10), (u64::MAX - 1, u64::MAX)], 100), [(0, 100)]);
+        assert_eq!(of(&[], 100), []);
+    }
+}
