@@ -425,6 +425,9 @@ fn what_two_logs_say_of_a_lease_is_held_together() {
     assert_eq!(wrong(&|given, _| given.stated.owner = Some(holder(5).id())), []);
 }
 
+/// What is done to a lease in a log: document, signature, charge, grant.
+type Change<'a> = &'a dyn Fn(&mut Lease, &mut String, &mut LedgerLink, &mut Vec<String>);
+
 /// An entry of a log that breaks one rule of leases is found by that rule's name.
 #[test]
 fn every_rule_of_leases_is_looked_at() {
@@ -461,7 +464,7 @@ fn every_rule_of_leases_is_looked_at() {
     let of_owner = |change: &dyn Fn(&mut Predicate), at| broken(&owner_store, &owner(), at, change);
     let is = |found: Option<(u64, String)>, at: u64, rule: &str| assert_eq!(found, Some((at, rule.to_owned())));
     assert_eq!(of_owner(&|_| (), 5), None);
-    let lease = |change: &dyn Fn(&mut Lease, &mut String, &mut LedgerLink, &mut Vec<String>)| {
+    let lease = |change: Change<'_>| {
         of_owner(
             &|predicate| {
                 let Predicate::Lease { lease, signature, ledger, grant_ids } = predicate else { panic!("{predicate:?}") };

@@ -1,46 +1,67 @@
-//! BLAKE3 of a file, by all processors: one part is hashed while the next is read.
+//! BLAKE3 of a file, by all processors: each reads parts of it into a buffer that stays in its cache, and makes the subtree's value of it (BLAKE3 paper,
+//! section 2.1); the values are joined as the tree has them.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-    sync::mpsc::sync_channel,
+use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
+
+use blake3::{
+    Hasher,
+    hazmat::{ChainingValue, HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root},
 };
-
+use rayon::prelude::*;
 use tidegate_protocol::ContentHash;
 
-/// Bytes that are read at a time: enough for all processors to have a part of it.
-const PART: usize = 8 << 20;
-/// Parts that are read ahead.
-const AHEAD: usize = 2;
+/// Bytes of a subtree: a power of two of chunks, that fit a processor's own cache.
+const PART: u64 = 256 << 10;
+/// Subtrees between two reports of progress.
+const TOGETHER: u64 = 256;
 
 /// Hash and size of the file at `path`; `progress` is told the bytes that are hashed.
 ///
 /// # Errors
-/// What opening or reading it fails with.
+/// What opening or reading it fails with; [`io::ErrorKind::UnexpectedEof`] where it became shorter meanwhile.
 pub fn hash(path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
-    let mut file = File::open(path)?;
-    let (send, parts) = sync_channel::<io::Result<Vec<u8>>>(AHEAD);
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            loop {
-                let mut part = Vec::with_capacity(PART);
-                let read = (&mut file).take(PART as u64).read_to_end(&mut part);
-                let is_last = !matches!(read, Ok(bytes) if bytes > 0);
-                if read.as_ref().is_ok_and(|bytes| *bytes == 0) || send.send(read.map(|_| part)).is_err() || is_last {
-                    return;
-                }
-            }
-        });
-        let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
-        for part in parts {
-            let part = part?;
-            hasher.update_rayon(&part);
-            bytes += part.len() as u64;
-            progress(bytes);
-        }
-        Ok((ContentHash(*hasher.finalize().as_bytes()), bytes))
-    })
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let parts = size.div_ceil(PART);
+    if parts <= 1 {
+        let mut bytes = vec![0; size as usize];
+        file.read_exact_at(&mut bytes, 0)?;
+        progress(size);
+        return Ok((ContentHash::of(&bytes), size));
+    }
+    let (mut values, mut at) = (Vec::with_capacity(parts as usize), 0);
+    while at < parts {
+        let end = parts.min(at + TOGETHER);
+        let some: io::Result<Vec<_>> =
+            (at..end).into_par_iter().map_init(Vec::new, |buffer, part| value(&file, part * PART, size, buffer)).collect();
+        values.extend(some?);
+        at = end;
+        progress(size.min(at * PART));
+    }
+    let (left, right) = halves(&values);
+    Ok((ContentHash(*merge_subtrees_root(&merged(left), &merged(right), Mode::Hash).as_bytes()), size))
+}
+
+/// The value of the subtree that begins at byte `start`.
+fn value(file: &File, start: u64, size: u64, buffer: &mut Vec<u8>) -> io::Result<ChainingValue> {
+    buffer.resize((size - start).min(PART) as usize, 0);
+    file.read_exact_at(buffer, start)?;
+    let mut hasher = Hasher::new();
+    hasher.set_input_offset(start).update(buffer);
+    Ok(hasher.finalize_non_root())
+}
+
+/// Left are as many as make the largest whole tree that leaves some on the right.
+fn halves(values: &[ChainingValue]) -> (&[ChainingValue], &[ChainingValue]) {
+    values.split_at(values.len().next_power_of_two() / 2)
+}
+
+fn merged(values: &[ChainingValue]) -> ChainingValue {
+    if let [one] = values {
+        return *one;
+    }
+    let (left, right) = halves(values);
+    merge_subtrees_non_root(&merged(left), &merged(right), Mode::Hash)
 }
 
 #[cfg(test)]
@@ -50,11 +71,12 @@ mod tests {
     #[test]
     fn it_is_the_file_s_hash_whatever_its_size() {
         let dir = tempfile::tempdir().unwrap();
-        for size in [0, 1, 1024, PART - 1, PART, PART + 1, 5 * PART / 2] {
-            let (path, bytes) = (dir.path().join("file"), vec![size as u8; size]);
+        let part = PART as usize;
+        for size in [0, 1, 1024, part - 1, part, part + 1, 5 * part / 2, 3 * part, 4 * part, 7 * part + 3, 300 * part + 1025] {
+            let (path, bytes) = (dir.path().join("file"), (0..size).map(|i| (i / 7) as u8).collect::<Vec<_>>());
             std::fs::write(&path, &bytes).unwrap();
             let mut told = 0;
-            assert_eq!(hash(&path, &mut |done| told = done).unwrap(), (ContentHash::of(&bytes), size as u64));
+            assert_eq!(hash(&path, &mut |done| told = done).unwrap(), (ContentHash::of(&bytes), size as u64), "{size}");
             assert_eq!(told, size as u64);
         }
         assert!(hash(&dir.path().join("none"), &mut |_| {}).is_err());

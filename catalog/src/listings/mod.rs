@@ -33,7 +33,7 @@ const NAMED: i64 = 20;
 const CACHE_KIB: i64 = 32 << 10;
 
 /// Form of the file. A file of another form is begun anew: what is lost is heard again.
-const FORM: i64 = 2;
+const FORM: i64 = 3;
 
 /// A listing was not taken, or the catalogue failed.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +137,8 @@ const TABLES: &str = "
     CREATE INDEX by_end ON listings (expires);
     CREATE VIRTUAL TABLE words USING fts5(name, keywords, description, columns, content = '', contentless_delete = 1);
     INSERT INTO words (words, rank) VALUES ('rank', 'bm25(8.0, 4.0, 1.0, 2.0)');
+    INSERT INTO words (words, rank) VALUES ('hashsize', 33554432);
+    INSERT INTO words (words, rank) VALUES ('automerge', 8);
 ";
 
 impl Catalogue {
