@@ -120,3 +120,42 @@ pub enum ReserveError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+/// Why no lease was given, or none taken back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// There is no budget, of the population or for a buyer, to hand over.
+    #[error("nothing of the budget is left to hand over")]
+    Nothing,
+    /// So many are out already.
+    #[error("too many leases are out")]
+    TooMany,
+    /// So many buyers have spent nearly all that they may.
+    #[error("too many buyers have less left than this lease would give each: ask for a smaller one")]
+    TooManyBuyers,
+    /// It came back, or is burnt.
+    #[error("this lease has ended")]
+    Ended,
+    /// No such one was given to this party.
+    #[error("no such lease")]
+    Unknown,
+    /// The settlement is none of this lease.
+    #[error("the settlement's `{0}` cannot be")]
+    Settlement(&'static str),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<redb::StorageError> for LeaseError {
+    fn from(e: redb::StorageError) -> Self {
+        Self::Store(e.into())
+    }
+}
+
+impl From<serde_json::Error> for LeaseError {
+    fn from(e: serde_json::Error) -> Self {
+        Self::Store(e.into())
+    }
+}

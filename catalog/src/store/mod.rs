@@ -37,9 +37,9 @@ mod taken;
 use commit::Committer;
 use journal::Journaled;
 
-pub use error::{ReserveError, StoreError};
+pub use error::{LeaseError, ReserveError, StoreError};
 pub use grants::Standing;
-pub use leases::{Ask as LeaseAsk, Given, LeaseError, Whereabouts};
+pub use leases::{Ask as LeaseAsk, Given, Whereabouts};
 pub use restore::Restored;
 pub use taken::{Standing as LeaseStanding, Taken};
 

@@ -10,10 +10,10 @@ use tidegate_protocol::{
 };
 
 use super::{
-    ReserveError, SPENT, Store, StoreError,
+    LeaseError, ReserveError, SPENT, Store, StoreError,
     append::append,
     decode,
-    leases::{LeaseError, ended, settled},
+    leases::{ended, settled},
     read_cost, spent_key,
     tables::Tables,
 };

@@ -74,17 +74,22 @@ impl Sparse {
         serde_json::from_str(&text).map_err(|e| file_error(&path, e))
     }
 
-    fn keep(&self, columns: BTreeSet<String>) -> Result<(), NodeError> {
-        let stamps = self.paths().iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?;
+    /// With the stamps of the files; without, they are being written to.
+    fn keep(&self, columns: BTreeSet<String>, stamped: bool) -> Result<(), NodeError> {
+        let files = if stamped { self.paths() } else { vec![] };
+        let stamps = files.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?;
         let text = serde_json::to_vec(&Here { columns, stamps }).map_err(|e| NodeError::File(e.to_string()))?;
         put(&self.list(), &text)
     }
 
-    /// Makes the files, of which nothing is there but where their columns lie.
+    /// Makes the files, of which nothing is there but where their columns lie; where they are there already, they stay.
     ///
     /// # Errors
     /// [`NodeError`].
     pub async fn begin(&self, home: &Path, buyer: &Buyer, owner: &Address, permission: &Request) -> Result<(), NodeError> {
+        if self.here().is_ok() {
+            return Ok(());
+        }
         fs::create_dir_all(&self.folder).map_err(|e| file_error(&self.folder, e))?;
         buyer.ask(owner, permission, &[]).await?;
         for (file, path) in self.files.iter().zip(self.paths()) {
@@ -101,7 +106,7 @@ impl Sparse {
             fetch(home, buyer, owner, file, &to, &[(start, begin)]).await?;
             to.sync_all().map_err(|e| failed(&e))?;
         }
-        self.keep(BTreeSet::new())
+        self.keep(BTreeSet::new(), true)
     }
 
     /// Checks that nobody else has written to the files.
@@ -140,6 +145,18 @@ impl Sparse {
         columns: &[String],
     ) -> Result<(), NodeError> {
         buyer.ask(owner, permission, &[]).await?;
+        let mut here = self.here()?.columns;
+        // A crash in the middle leaves files that were written to, and whose columns are those that were here.
+        self.keep(here.clone(), false)?;
+        let fetched = self.write(home, buyer, owner, columns).await;
+        if fetched.is_ok() {
+            here.extend(columns.iter().cloned());
+        }
+        self.keep(here, true)?;
+        fetched
+    }
+
+    async fn write(&self, home: &Path, buyer: &Buyer, owner: &Address, columns: &[String]) -> Result<(), NodeError> {
         for (file, path) in self.files.iter().zip(self.paths()) {
             let failed = |e: &dyn std::fmt::Display| file_error(&path, e);
             let to = File::options().read(true).write(true).open(&path).map_err(|e| failed(&e))?;
@@ -150,9 +167,7 @@ impl Sparse {
             fetch(home, buyer, owner, file, &to, &ranges).await?;
             to.sync_all().map_err(|e| failed(&e))?;
         }
-        let mut here = self.here()?.columns;
-        here.extend(columns.iter().cloned());
-        self.keep(here)
+        Ok(())
     }
 }
 

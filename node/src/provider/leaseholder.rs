@@ -1,30 +1,30 @@
-//! Datasets that this node holds for their owners: jobs are charged to a lease, which is asked for, used up and given back; grants are good as the owner's last
-//! list says, and for as long as that is fresh.
+//! Datasets that this node holds for their owners: jobs are charged to a lease, which is asked for, used up and given back.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
 use tidegate_catalog::{
     dataset::Dataset,
-    store::{LeaseStanding, Standing, Taken},
+    store::{LeaseStanding, Taken},
 };
-use tidegate_exchange::{Address, Endpoint, gossip::Swarm};
+use tidegate_exchange::Endpoint;
 use tidegate_protocol::{
-    Code, ContentHash, Envelope, Lease, PeerId, Refusal, Revocations, Sha256Digest, Signed,
+    Code, ContentHash, Lease, Refusal, Signed,
     frame::{Reply, Request},
-    grant::{self, Authority},
-    receipt::Predicate,
-    revocations::{self, NotGood},
+    grant, revocations,
 };
 
 use super::{Provider, unavailable};
 use crate::{
     NodeError,
     buyer::Buyer,
-    holding::{self, Held, columns::Sparse},
+    holding::{self, Held},
     home::Home,
     mirror::lists,
 };
@@ -38,10 +38,10 @@ const PARTING: Duration = Duration::from_secs(5);
 
 /// One dataset that is held.
 #[derive(Debug)]
-struct Holding {
-    held: Held,
+pub(super) struct Holding {
+    pub(super) held: Held,
     /// Revocation ids of the grant by which it is held.
-    own: Vec<String>,
+    pub(super) own: Vec<String>,
     /// The lease of which the owner has said, since this node started, that it is still this node's.
     confirmed: Option<ContentHash>,
     /// A job did not fit what was left.
@@ -57,11 +57,13 @@ struct Holding {
 pub(super) struct Holdings {
     all: Mutex<BTreeMap<ContentHash, Holding>>,
     /// Told where one should be looked at before its time.
-    wake: tokio::sync::Notify,
+    pub(super) wake: tokio::sync::Notify,
     /// What asks owners.
-    buyer: OnceLock<Buyer>,
-    /// Held while columns are fetched.
-    bringing: tokio::sync::Mutex<()>,
+    pub(super) buyer: OnceLock<Buyer>,
+    /// Held while columns are fetched, and while it is looked at what is here.
+    pub(super) bringing: tokio::sync::Mutex<()>,
+    /// This node stops: it asks for nothing more.
+    parting: AtomicBool,
 }
 
 impl Holdings {
@@ -74,7 +76,7 @@ impl Holdings {
         Ok(Self { all: Mutex::new(all), ..Self::default() })
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<ContentHash, Holding>> {
+    pub(super) fn all(&self) -> MutexGuard<'_, BTreeMap<ContentHash, Holding>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,48 +102,6 @@ impl Provider {
     /// This owner's datasets.
     pub(super) fn own(&self) -> impl DoubleEndedIterator<Item = &Dataset> {
         self.datasets.iter().filter(|dataset| self.is_own(dataset))
-    }
-
-    /// How the grant stands that these are the blocks of, where its owner's log is not here: as the owner's last list says. The first time that it is shown, what
-    /// was granted is logged.
-    pub(super) fn standing_elsewhere(&self, dataset: &Dataset, token: &str, authority: &Authority) -> Result<Standing, Refusal> {
-        let population = dataset.manifest.body().population;
-        if let Some(refused) = self.revoked_elsewhere(&population, &authority.ids)? {
-            return Ok(refused);
-        }
-        let Some(scope) = &authority.scope else { return Ok(Standing::Unknown) };
-        let known = self.store.standing(&authority.ids).map_err(unavailable)?;
-        if let (Standing::Unknown, Some(grant)) = (&known, authority.ids.first()) {
-            let (holder, scope) = (self.party(dataset, authority.holder)?, scope.clone());
-            let says = Predicate::Grant { grant: grant.clone(), holder, population, scope };
-            self.store.record("grant", Sha256Digest::of(token.as_bytes()), says).map_err(unavailable)?;
-            return self.store.standing(&authority.ids).map_err(unavailable);
-        }
-        Ok(known)
-    }
-
-    /// Whether the owner of a population that is held has revoked one of these, or this node's own grant; nobody can say where its list is old.
-    pub(super) fn revoked_elsewhere(&self, population: &ContentHash, ids: &[String]) -> Result<Option<Standing>, Refusal> {
-        let all = self.holdings.all();
-        let one = all.get(population);
-        let good = |one: &Holding| {
-            let list = one.held.list.as_ref().ok_or(NotGood::Stale)?.body();
-            list.good(&one.own, SystemTime::now()).and_then(|()| list.good(ids, SystemTime::now()))
-        };
-        match one.map_or(Err(NotGood::Stale), good) {
-            Ok(()) => Ok(None),
-            Err(NotGood::Revoked) => Ok(Some(Standing::Revoked)),
-            Err(why @ NotGood::Stale) => {
-                Err(Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another holder, or later"))
-            }
-        }
-    }
-
-    /// The last list of an owner for whom something is held.
-    pub(super) fn list_of(&self, owner: &PeerId) -> Option<Envelope> {
-        let all = self.holdings.all();
-        let lists = all.values().filter(|one| one.held.place.owner == *owner).filter_map(|one| one.held.list.as_ref());
-        lists.max_by_key(|list| list.body().order()).map(|list| list.envelope().clone())
     }
 
     /// The lease that jobs over a dataset are charged to; none where it is this owner's.
@@ -177,53 +137,6 @@ impl Provider {
         Some(none_open("what is left of its lease does not cover this: another one is asked for"))
     }
 
-    /// The files are what was published, or as much of it as was fetched.
-    pub(super) async fn unchanged(&self, dataset: &Dataset) -> Result<(), Refusal> {
-        let (sparse, dataset) = (self.sparse(dataset), dataset.clone());
-        let checking = tokio::task::spawn_blocking(move || match sparse {
-            Some(sparse) => sparse.check_unchanged(),
-            None => Ok(dataset.check_unchanged()?),
-        });
-        checking.await.map_err(unavailable)?.map_err(unavailable)
-    }
-
-    /// Where of a dataset's files only columns are here.
-    fn sparse(&self, dataset: &Dataset) -> Option<Sparse> {
-        let manifest = dataset.manifest.body();
-        let all = self.holdings.all();
-        all.get(&manifest.population).filter(|_| !self.is_own(dataset)).and_then(|one| one.held.sparse(manifest))
-    }
-
-    /// Fetches the columns that a job reads and that are not here. Says whether there were any.
-    pub(super) async fn bring_columns(&self, dataset: &Dataset, reads: &[String]) -> Result<bool, Refusal> {
-        let Some(sparse) = self.sparse(dataset) else { return Ok(false) };
-        let _one = self.holdings.bringing.lock().await;
-        let lacking = sparse.lacking(reads).map_err(unavailable)?;
-        if lacking.is_empty() {
-            return Ok(false);
-        }
-        let held = self.held(&dataset.manifest.body().population).map_err(unavailable)?;
-        let gone = |e: NodeError| {
-            tracing::warn!("columns of {}: {e}", dataset.manifest.body().name);
-            Refusal::new(
-                Code::Unavailable,
-                "the columns that this job reads are not here yet, and could not be had from the dataset's owner",
-            )
-            .fix("Ask again later, or send the job to the owner")
-        };
-        let buyer = self.holdings.buyer.get().ok_or_else(|| unavailable("there is no network yet"))?;
-        let permission = Request::Replicate { dataset: dataset.manifest.id(), grant: held.place.grant.clone() };
-        let owner = held.owner().map_err(unavailable)?;
-        sparse.fetch(self.home.path(), buyer, &owner, &permission, &lacking).await.map_err(gone)?;
-        tracing::info!("columns {} of {} are here now", lacking.join(", "), dataset.manifest.body().name);
-        Ok(true)
-    }
-
-    /// Reaches owners over this endpoint.
-    pub(super) fn reach_owners(&self, endpoint: Endpoint) {
-        drop(self.holdings.buyer.set(Buyer::over(self.identity.clone(), endpoint)));
-    }
-
     /// Asks owners for lists of revoked grants and for leases, for as long as this is run.
     pub async fn tend_leases(self: Arc<Self>, endpoint: Endpoint) {
         let buyer = Buyer::over(self.identity.clone(), endpoint);
@@ -244,42 +157,9 @@ impl Provider {
         }
     }
 
-    /// Hears what owners tell of revoked grants, for as long as this is run.
-    pub async fn hear_revocations(self: Arc<Self>, swarm: Swarm, with: Vec<Address>) {
-        let owners: BTreeMap<_, _> = self.holdings.all().values().map(|one| (one.held.place.owner, one.held.owner())).collect();
-        for owner in owners.into_values().filter_map(Result::ok) {
-            let (node, swarm, with) = (self.clone(), swarm.clone(), with.clone());
-            tokio::spawn(async move {
-                let hear = |list| node.hear(&owner.peer, list);
-                if let Err(e) = lists::listen(&owner, &swarm, &with, hear).await {
-                    tracing::error!("lists of revoked grants are not heard any more, only asked for: {e}");
-                }
-            });
-        }
-    }
-
-    /// Takes an owner's list, where it is later than what is here; what is the last one.
-    fn hear(&self, owner: &PeerId, list: Option<Signed<Revocations>>) -> Option<Signed<Revocations>> {
-        let mut all = self.holdings.all();
-        let (mut last, mut new) = (None, false);
-        for one in all.values_mut().filter(|one| one.held.place.owner == *owner) {
-            if let Some(list) = &list
-                && one.held.hear(list.clone()).inspect_err(|e| tracing::error!("{e}")).unwrap_or(false)
-            {
-                new = true;
-                self.served.access().revoke_those(|id| list.body().revoked.contains(&revocations::name(id)));
-            }
-            last = one.held.list.clone();
-        }
-        // This node's own grant may be among them.
-        if new {
-            self.holdings.wake.notify_one();
-        }
-        last
-    }
-
     /// Gives back what is left of every lease, as long as that takes no longer than a node may take to stop.
     pub async fn give_back(&self, endpoint: Endpoint) {
+        self.holdings.parting.store(true, Ordering::SeqCst);
         let buyer = Buyer::over(self.identity.clone(), endpoint);
         let populations: Vec<_> = self.holdings.all().keys().copied().collect();
         let giving = async {
@@ -298,7 +178,8 @@ impl Provider {
         }
     }
 
-    fn held(&self, population: &ContentHash) -> Result<Held, NodeError> {
+    /// What is held of a population.
+    pub(super) fn held(&self, population: &ContentHash) -> Result<Held, NodeError> {
         let gone = || NodeError::File("it is not held any more".into());
         self.holdings.all().get(population).map(|one| one.held.clone()).ok_or_else(gone)
     }
@@ -344,7 +225,7 @@ impl Provider {
         drop(all);
         let (left, amount) = (self.store.left_of_lease(taken, None)?, taken.lease.amount);
         let few = |left: u64, of: u64| left < of.div_ceil(NEARLY);
-        let used = few(left.rho_micro.0, amount.rho_micro.0) && few(left.epsilon_micro.0, amount.epsilon_micro.0.max(1));
+        let used = few(left.rho_micro.0, amount.rho_micro.0.max(1)) && few(left.epsilon_micro.0, amount.epsilon_micro.0.max(1));
         Ok(short || used || !in_time(&taken.lease))
     }
 
@@ -416,7 +297,8 @@ impl Provider {
     }
 
     async fn ask_for_one(&self, buyer: &Buyer, held: &Held) -> Result<(), NodeError> {
-        if self.holdings.all().get(&held.population).is_none_or(|one| one.outdated) {
+        let outdated = self.holdings.all().get(&held.population).is_none_or(|one| one.outdated);
+        if outdated || self.holdings.parting.load(Ordering::SeqCst) {
             return Ok(());
         }
         let (lease, handed) = match self.request(buyer, held, held.nonce()?).await {
@@ -436,6 +318,11 @@ impl Provider {
         let taken = self.store.take(lease, handed.less).map_err(|e| NodeError::File(e.to_string()))?;
         held.asked()?;
         self.confirmed(&held.population, taken.id);
+        if self.holdings.parting.load(Ordering::SeqCst) {
+            // It came while this node stops.
+            self.store.close_lease(held.population, SystemTime::now())?;
+            return self.settle_one(buyer, &held.population).await;
+        }
         tracing::info!("{} of {} may be spent here until {}", taken.lease.amount, held.population.short(), taken.lease.until);
         Ok(())
     }

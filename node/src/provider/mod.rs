@@ -43,6 +43,8 @@ use crate::{
 
 mod accesses;
 mod clock;
+mod columns;
+mod elsewhere;
 mod hourly;
 mod leaseholder;
 mod lessor;

@@ -1,0 +1,93 @@
+//! Grants of owners for whom this node holds a dataset: good as the owner's last list of revoked ones says, and for as long as that is fresh.
+
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+
+use tidegate_catalog::{dataset::Dataset, store::Standing};
+use tidegate_exchange::{Address, gossip::Swarm};
+use tidegate_protocol::{
+    Code, ContentHash, Envelope, PeerId, Refusal, Revocations, Sha256Digest, Signed,
+    grant::Authority,
+    receipt::Predicate,
+    revocations::{self, NotGood},
+};
+
+use super::{Provider, leaseholder::Holding, unavailable};
+use crate::mirror::lists;
+
+impl Provider {
+    /// How the grant stands that these are the blocks of, where its owner's log is not here: as the owner's last list says. The first time that it is shown, what
+    /// was granted is logged.
+    pub(super) fn standing_elsewhere(&self, dataset: &Dataset, token: &str, authority: &Authority) -> Result<Standing, Refusal> {
+        let population = dataset.manifest.body().population;
+        if let Some(refused) = self.revoked_elsewhere(&population, &authority.ids)? {
+            return Ok(refused);
+        }
+        let Some(scope) = &authority.scope else { return Ok(Standing::Unknown) };
+        let known = self.store.standing(&authority.ids).map_err(unavailable)?;
+        if let (Standing::Unknown, Some(grant)) = (&known, authority.ids.first()) {
+            let (holder, scope) = (self.party(dataset, authority.holder)?, scope.clone());
+            let says = Predicate::Grant { grant: grant.clone(), holder, population, scope };
+            self.store.record("grant", Sha256Digest::of(token.as_bytes()), says).map_err(unavailable)?;
+            return self.store.standing(&authority.ids).map_err(unavailable);
+        }
+        Ok(known)
+    }
+
+    /// Whether the owner of a population that is held has revoked one of these, or this node's own grant; nobody can say where its list is old.
+    pub(super) fn revoked_elsewhere(&self, population: &ContentHash, ids: &[String]) -> Result<Option<Standing>, Refusal> {
+        let all = self.holdings.all();
+        let one = all.get(population);
+        let good = |one: &Holding| {
+            let list = one.held.list.as_ref().ok_or(NotGood::Stale)?.body();
+            list.good(&one.own, SystemTime::now()).and_then(|()| list.good(ids, SystemTime::now()))
+        };
+        match one.map_or(Err(NotGood::Stale), good) {
+            Ok(()) => Ok(None),
+            Err(NotGood::Revoked) => Ok(Some(Standing::Revoked)),
+            Err(why @ NotGood::Stale) => {
+                Err(Refusal::new(Code::Unavailable, why.to_string()).fix("Ask the owner, or another holder, or later"))
+            }
+        }
+    }
+
+    /// The last list of an owner for whom something is held.
+    pub(super) fn list_of(&self, owner: &PeerId) -> Option<Envelope> {
+        let all = self.holdings.all();
+        let lists = all.values().filter(|one| one.held.place.owner == *owner).filter_map(|one| one.held.list.as_ref());
+        lists.max_by_key(|list| list.body().order()).map(|list| list.envelope().clone())
+    }
+
+    /// Hears what owners tell of revoked grants, for as long as this is run.
+    pub async fn hear_revocations(self: Arc<Self>, swarm: Swarm, with: Vec<Address>) {
+        let owners: BTreeMap<_, _> = self.holdings.all().values().map(|one| (one.held.place.owner, one.held.owner())).collect();
+        for owner in owners.into_values().filter_map(Result::ok) {
+            let (node, swarm, with) = (self.clone(), swarm.clone(), with.clone());
+            tokio::spawn(async move {
+                let hear = |list| node.hear(&owner.peer, list);
+                if let Err(e) = lists::listen(&owner, &swarm, &with, hear).await {
+                    tracing::error!("lists of revoked grants are not heard any more, only asked for: {e}");
+                }
+            });
+        }
+    }
+
+    /// Takes an owner's list, where it is later than what is here; what is the last one.
+    fn hear(&self, owner: &PeerId, list: Option<Signed<Revocations>>) -> Option<Signed<Revocations>> {
+        let mut all = self.holdings.all();
+        let (mut last, mut new) = (None, false);
+        for one in all.values_mut().filter(|one| one.held.place.owner == *owner) {
+            if let Some(list) = &list
+                && one.held.hear(list.clone()).inspect_err(|e| tracing::error!("{e}")).unwrap_or(false)
+            {
+                new = true;
+                self.served.access().revoke_those(|id| list.body().revoked.contains(&revocations::name(id)));
+            }
+            last = one.held.list.clone();
+        }
+        // This node's own grant may be among them.
+        if new {
+            self.holdings.wake.notify_one();
+        }
+        last
+    }
+}
