@@ -335,6 +335,10 @@ fn a_holder_of_columns_fetches_what_jobs_read_and_receipts_say_what_that_is() {
     drop(owner);
     let refused = ask(4, "SELECT COUNT(*) AS n FROM dataset WHERE other < '8'", &node.address).unwrap_err();
     assert!(refused.contains("are not here yet"), "{refused}");
+    // That it could not be had takes nothing of what is here.
+    let still = ask(6, "SELECT COUNT(*) AS n FROM dataset WHERE spend > 24 AND city < '8'", &node.address).unwrap();
+    assert_eq!(columns(&still), serde_json::json!(["city", "person", "spend"]));
+    assert!((count(&still) - 5000.0).abs() < 1000.0, "{still}");
     // What is here was changed by somebody.
     std::fs::OpenOptions::new().append(true).open(&file).unwrap().set_len(whole + 1).unwrap();
     let refused = ask(5, "SELECT COUNT(*) AS n FROM dataset", &node.address).unwrap_err();
