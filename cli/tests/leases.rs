@@ -1,8 +1,8 @@
 //! Several nodes that answer jobs over one dataset: a buyer's job goes to any, and the budget is spent once, whoever is cut off or lost.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::common::{self, Serving, World};
+use crate::common::{self, Serving, World, until};
 use serde_json::Value;
 
 struct Shared {
@@ -10,14 +10,6 @@ struct Shared {
     /// The version that was published first.
     first: String,
     keys: std::collections::BTreeMap<&'static str, String>,
-}
-
-fn until(what: &str, mut is: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// Stops a process, or lets it go on: to the others it is as if the network were cut.

@@ -1,11 +1,8 @@
 //! Encrypted copies in others' hands: they are served to who may have them, read by nobody else, and not served where a revocation may have been missed.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
-use crate::common::{self, World};
+use crate::common::{self, World, until};
 
 /// Something that is in the rows, and nowhere else.
 const SECRET: &str = "a-city-that-nobody-may-see";
@@ -96,14 +93,6 @@ impl Held {
             }
         }
         files
-    }
-}
-
-fn until(what: &str, mut is: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

@@ -131,3 +131,11 @@ impl Home {
         self.0.join("blobs")
     }
 }
+
+/// What lies in `folder` by population, in their order.
+pub(crate) fn by_population(folder: &Path) -> Vec<(ContentHash, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries.filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path()))).collect();
+    found.sort();
+    found
+}

@@ -232,3 +232,12 @@ pub(crate) fn runtime_is_here() -> bool {
     }
     here
 }
+
+/// Waits until something is so.
+pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

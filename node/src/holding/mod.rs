@@ -9,7 +9,7 @@ use tidegate_protocol::{ContentHash, Cost, Envelope, PeerId, Revocations, Signed
 
 use crate::{
     NodeError, file_error,
-    home::Home,
+    home::{Home, by_population},
     mirror::{
         lists,
         seal::{get, put},
@@ -59,13 +59,8 @@ fn all(home: &Home) -> PathBuf {
 /// # Errors
 /// [`NodeError`] naming the file that is damaged.
 pub fn load_all(home: &Home) -> Result<Vec<Held>, NodeError> {
-    let mut held = Vec::new();
-    for entry in fs::read_dir(all(home)).into_iter().flatten().flatten() {
-        let Ok(population) = entry.file_name().to_string_lossy().parse() else { continue };
-        held.extend(load(entry.path(), population)?);
-    }
-    held.sort_by_key(|one: &Held| one.population);
-    Ok(held)
+    let all = by_population(&all(home)).into_iter();
+    all.filter_map(|(population, folder)| load(folder, population).transpose()).collect()
 }
 
 fn load(folder: PathBuf, population: ContentHash) -> Result<Option<Held>, NodeError> {

@@ -15,7 +15,12 @@ use super::{
     lists,
     seal::{forget_others, get, put},
 };
-use crate::{NodeError, buyer::Buyer, file_error, home::Home};
+use crate::{
+    NodeError,
+    buyer::Buyer,
+    file_error,
+    home::{Home, by_population},
+};
 
 /// Where it comes from, and by which grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,13 +59,8 @@ fn all(home: &Home) -> PathBuf {
 /// # Errors
 /// [`NodeError`] naming the file that is damaged.
 pub fn load_all(home: &Home) -> Result<Vec<Kept>, NodeError> {
-    let mut kept = Vec::new();
-    for entry in fs::read_dir(all(home)).into_iter().flatten().flatten() {
-        let Ok(population) = entry.file_name().to_string_lossy().parse() else { continue };
-        kept.extend(load(entry.path(), population)?);
-    }
-    kept.sort_by_key(|one: &Kept| one.population);
-    Ok(kept)
+    let all = by_population(&all(home)).into_iter();
+    all.filter_map(|(population, folder)| load(folder, population).transpose()).collect()
 }
 
 fn load(folder: PathBuf, population: ContentHash) -> Result<Option<Kept>, NodeError> {
