@@ -24,13 +24,14 @@ pub(super) fn once(predicate: &Predicate) -> Option<String> {
         Predicate::Revocation { grant } => format!("revocation {grant}"),
         Predicate::Approval { job, .. } => format!("approval {job}"),
         Predicate::Countersignature { outcome, .. } => format!("countersignature {outcome}"),
+        Predicate::Publication { manifest, owner: Some(_), .. } => format!("held {manifest}"),
         Predicate::Refusal { job, outcome, .. } => format!("refusal {job} {}", matches!(outcome, Turned::RefusedByBudget)),
         _ => return None,
     })
 }
 
 impl Store {
-    /// Logs what is no job's intent or outcome, and exports it. Saying the same grant, revocation, approval, refusal or countersignature again gives the entry that is there.
+    /// Logs what is no job's intent or outcome, and exports it. Saying the same grant, revocation, approval, refusal, countersignature or held version again gives the entry that is there.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{at, buyer, folders, give_back, hand_over, holder, lessee, lessor, report, rules, run, spent, wish};
+use super::{at, buyer, folders, give_back, hand_over, holder, lessee, lessee_says, lessor, report, rules, run, spent, wish};
 use crate::common::{ask, cost, owner, population};
 use tidegate_catalog::{
     ReserveError, Store,
@@ -16,6 +16,10 @@ use tidegate_protocol::{ContentHash, Identity, Settlement, Signed};
 fn what_is_handed_over_is_charged_at_once_and_what_is_left_comes_back() {
     let (_folder, [a, b]) = folders();
     let (owner, holder) = (lessor(&a, 1), lessee(&b, 0));
+    // Said again, for whom it is held is one entry.
+    let size = holder.size().unwrap();
+    lessee_says(&holder);
+    assert_eq!(holder.size().unwrap(), size);
     run(&owner, 1, 0, 100).unwrap();
     let lease = hand_over(&owner, &holder, wish(0, 1, 500)).unwrap();
     assert_eq!((spent(&owner, None), lease.amount, lease.per_buyer), (600, cost(500), cost(500)));

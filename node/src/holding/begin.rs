@@ -78,6 +78,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
     if rules.witnesses.as_ref().is_some_and(|rule| is_own(rule, &me)) {
         return Err(NodeError::File("this party is a witness of the dataset's receipts: no log is its own witness".into()));
     }
+    let want = want(rules, ask.rho)?;
     let folder = all(home).join(body.population.to_string());
     let Rows { files, compute, mut report } = match ask.data {
         Some(data) => here(home, &manifest, rules, data, report).await?,
@@ -112,7 +113,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
         owner: ask.owner.peer,
         at: ask.owner.to_string(),
         grant: ask.grant.trim().to_owned(),
-        want: want(rules, ask.rho)?,
+        want,
         columns: ask.data.is_none(),
     };
     let text = serde_json::to_vec(&place).map_err(|e| NodeError::File(e.to_string()))?;
