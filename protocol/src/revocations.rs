@@ -1,4 +1,4 @@
-//! Which grants an owner has revoked, for those who hold its encrypted files: signed, numbered, and good for a while only.
+//! Which grants an owner has revoked, for those who hold its encrypted files or answer jobs for it: signed, numbered, and good for a while only.
 //!
 //! The list's number and digest are of all that the owner's log revokes: so two lists of one number that differ show an owner who tells one mirror
 //! another thing than the next, and a list that leaves a revocation out does not fit the log.
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(good(&["c", "d"], 59), Ok(()));
         assert_eq!(good(&["c", "d"], 60), Err(NotGood::Stale));
         assert_eq!(good(&["c", "a"], 0), Err(NotGood::Revoked));
-        assert_eq!(good(&["b"], 0), Ok(()), "nothing could be copied by it");
+        assert_eq!(good(&["b"], 0), Ok(()), "it is over by itself");
         let unreadable = Revocations { expires: "later".into(), ..list() };
         assert_eq!(unreadable.good(&["c".into()], at(0)), Err(NotGood::Stale));
     }

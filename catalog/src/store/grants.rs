@@ -105,7 +105,7 @@ impl Store {
         }
     }
 
-    /// What those are told who hold this owner's encrypted files, as the log has it at `now`.
+    /// What those are told who hold this owner's encrypted files, or answer jobs for it, as the log has it at `now`.
     ///
     /// # Errors
     /// [`StoreError`].

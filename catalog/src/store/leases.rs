@@ -108,8 +108,7 @@ fn put(tables: &mut Tables<'_>, given: &Given) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn sum(costs: impl Iterator<Item = Cost>) -> Result<Cost, StoreError> {
-    let mut costs = costs;
+fn sum(mut costs: impl Iterator<Item = Cost>) -> Result<Cost, StoreError> {
     costs.try_fold(Cost::default(), Cost::plus).ok_or_else(|| StoreError::Record("what leases set aside overflows".into()))
 }
 

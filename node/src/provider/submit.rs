@@ -368,7 +368,10 @@ impl Provider {
             ReserveError::Oversized { .. } => {
                 Refusal::new(Code::Program, e.to_string()).at("program").fix("Ask for fewer columns, or give them shorter names")
             }
-            ReserveError::Lease => Refusal::new(Code::Busy, e.to_string()).fix("Ask again in a moment"),
+            // It ended just now, or has as many buyers as one can have: another has room.
+            ReserveError::Lease => self
+                .lease_is_short(dataset)
+                .unwrap_or_else(|| Refusal::new(Code::Busy, e.to_string()).fix("Ask again in a moment")),
             ReserveError::Population { left, asked } | ReserveError::Buyer { left, asked } => {
                 if let Some(refusal) = self.lease_is_short(dataset) {
                     return refusal;
