@@ -106,7 +106,44 @@ async fn measure(mib: usize) -> anyhow::Result<()> {
         rate(cp),
         cp / fetch,
     );
+    let small = many(dir.path(), &client).await?;
+    println!("fetch: {SMALL_FILES} files of 16 KiB: {small:.0} MiB/s, {:.2}× the rate of one large file", small / rate(fetch));
     Ok(())
+}
+
+const SMALL_FILES: usize = 10_000;
+
+/// MiB in a second of many small files, each checked, each at its own place; median of so many turns.
+async fn many(folder: &Path, client: &tidegate_exchange::Endpoint) -> anyhow::Result<f64> {
+    let (from, owner) = (folder.join("small"), Identity::from_seed([8; 32]));
+    std::fs::create_dir(&from)?;
+    let served = blobs::Served::open(&folder.join("blobs of small ones")).await?;
+    let mut files = vec![];
+    for number in 0..SMALL_FILES {
+        let path = from.join(number.to_string());
+        std::fs::write(&path, (number as u64).to_le_bytes().repeat(2048))?;
+        files.push((served.import(&path, &mut |_| {}).await?.0, 16 << 10));
+    }
+    served.access().allow(
+        peer().id(),
+        files.iter().map(|(hash, _)| *hash),
+        std::time::Duration::from_secs(3600),
+        &["grant".into()],
+    );
+    let endpoint = bind(&owner, (Ipv4Addr::LOCALHOST, 0).into()).await?;
+    let address = local_address(&endpoint, &owner, &Default::default());
+    let _router = serve(endpoint, Arc::new(Silent), &served);
+    let mut seconds = vec![];
+    for turn in 0..TURNS {
+        let to = folder.join(format!("small {turn}"));
+        std::fs::create_dir(&to)?;
+        let files: Vec<_> = files.iter().enumerate().map(|(i, (hash, bytes))| (*hash, *bytes, to.join(i.to_string()))).collect();
+        let start = Instant::now();
+        blobs::fetch_small(client, &address, &files, &mut |_| ControlFlow::Continue(())).await?;
+        seconds.push(start.elapsed().as_secs_f64());
+        std::fs::remove_dir_all(to)?;
+    }
+    Ok((SMALL_FILES * 16) as f64 / 1024.0 / median(seconds))
 }
 
 /// So often, in turns.

@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Source {
     address: Address,
     path: PathBuf,
-    served: blobs::Served,
+    _served: blobs::Served,
     _router: Router,
 }
 
@@ -47,7 +47,7 @@ impl World {
         let endpoint = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
         let address = local_address(&endpoint, &identity, &Default::default());
         let _router = serve(endpoint, Arc::new(Files), &served);
-        Source { address, path, served, _router }
+        Source { address, path, _served: served, _router }
     }
 
     /// Fetches it; the bytes that came, where it is whole then.
@@ -92,7 +92,6 @@ async fn what_one_has_wrong_the_others_send() {
     world.fetch(&[&other, &good], u64::MAX).await.unwrap();
     // Nobody is there.
     drop(good._router.shutdown().await);
-    good.served.shutdown().await;
     assert!(world.fetch(&[], u64::MAX).await.is_err());
 }
 

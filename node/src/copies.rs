@@ -1,6 +1,7 @@
 //! Files: a dataset's, its mock rows, what came with a job. Each verified, and resumed where it broke off.
 
 use std::{
+    collections::HashSet,
     io::Seek as _,
     ops::ControlFlow,
     os::unix::fs::FileExt as _,
@@ -95,10 +96,16 @@ impl Buyer {
         self.ask(to, &permission, &[]).await?;
         std::fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
         let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
+        let files = offer.manifest.body().files.iter();
+        let files = files.map(|file| Ok((file, placed(&folder, file)?))).collect::<Result<Vec<_>, NodeError>>()?;
+        let here = self.small(to, &files, progress).await?;
         let mut fetched = Vec::new();
-        for file in &offer.manifest.body().files {
-            let target = placed(&folder, file)?;
+        for (number, (file, target)) in files.into_iter().enumerate() {
             let mut came = 0;
+            if here.contains(&number) {
+                fetched.push(Copied { path: target, bytes: file.bytes, came: file.bytes });
+                continue;
+            }
             let mut report = |bytes| {
                 came = bytes;
                 progress(&file.name, bytes, file.bytes)
@@ -110,6 +117,30 @@ impl Buyer {
             fetched.push(Copied { path: target, bytes: file.bytes, came });
         }
         Ok(fetched)
+    }
+
+    /// Copies the small ones of which nothing is here, together; says which came. What did not is for [`Buyer::copy`], and the reason too.
+    async fn small(
+        &self,
+        from: &Address,
+        files: &[(&DataFile, PathBuf)],
+        progress: Report<'_>,
+    ) -> Result<HashSet<usize>, NodeError> {
+        let new = files.iter().enumerate().filter(|(_, (file, target))| file.bytes <= blobs::SMALL && !target.exists());
+        let (numbers, asked): (Vec<_>, Vec<_>) =
+            new.map(|(number, (file, target))| (number, (file.hash, file.bytes, target.clone()))).unzip();
+        let mut came = HashSet::new();
+        let mut report = |at: usize| {
+            let file = files[numbers[at]].0;
+            came.insert(numbers[at]);
+            progress(&file.name, file.bytes, file.bytes)
+        };
+        match blobs::fetch_small(self.endpoint(), from, &asked, &mut report).await {
+            Err(NetError::Stopped) => return Err(NetError::Stopped.into()),
+            Err(e) => tracing::debug!("{e}"),
+            Ok(()) => {}
+        }
+        Ok(came)
     }
 
     /// Makes a file out of the earlier version at `target` and what is new in it. Says whether that was worth it.

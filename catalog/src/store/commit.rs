@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{Receiver, Sender, channel, sync_channel},
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
     thread::JoinHandle,
 };
@@ -22,20 +22,30 @@ type Act = Box<dyn FnMut(&mut Tables<'_>) -> Result<(), StoreError> + Send>;
 struct Step {
     act: Act,
     /// Told how the transaction ended.
-    done: std::sync::mpsc::SyncSender<Result<(), StoreError>>,
+    done: SyncSender<Result<(), StoreError>>,
 }
+
+/// Those whose transaction has ended well.
+type Durable = Vec<SyncSender<Result<(), StoreError>>>;
 
 /// The one writer of a database.
 pub(super) struct Committer {
     steps: Mutex<Option<Sender<Step>>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Committer {
     pub(super) fn start(db: Arc<Database>, identity: Identity) -> Result<Self, StoreError> {
-        let (steps, queue) = channel();
-        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || write(&db, &identity, &queue))?;
-        Ok(Self { steps: Mutex::new(Some(steps)), thread: Some(thread) })
+        let ((steps, queue), (durable, answers)) = (channel(), channel::<Durable>());
+        let thread = |name: &str| std::thread::Builder::new().name(name.into());
+        // To wake many takes as long as to write what they asked for: the next transaction is not held up by it.
+        let answering = thread("answers").spawn(move || {
+            for waiting in answers.iter().flatten() {
+                drop(waiting.send(Ok(())));
+            }
+        })?;
+        let writing = thread("ledger").spawn(move || write(&db, &identity, &queue, &durable))?;
+        Ok(Self { steps: Mutex::new(Some(steps)), threads: vec![writing, answering] })
     }
 
     /// Runs `step` in a transaction and waits until it is durable. A step that fails leaves nothing behind; one that is answered with `Ok` must have written
@@ -67,28 +77,26 @@ impl Committer {
 impl Drop for Committer {
     fn drop(&mut self) {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so.
+        for thread in self.threads.drain(..) {
+            // One that panicked has said so.
             drop(thread.join());
         }
     }
 }
 
-fn write(db: &Database, identity: &Identity, queue: &Receiver<Step>) {
+fn write(db: &Database, identity: &Identity, queue: &Receiver<Step>, durable: &Sender<Durable>) {
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP - 1));
-        commit(db, identity, group);
+        commit(db, identity, group, durable);
     }
 }
 
-fn commit(db: &Database, identity: &Identity, mut group: Vec<Step>) {
+fn commit(db: &Database, identity: &Identity, mut group: Vec<Step>, durable: &Sender<Durable>) {
     if group.len() > 1 && together(db, identity, &mut group).is_ok() {
-        for Step { act, done } in group {
-            // What it holds is the waiting one's own again.
-            drop(act);
-            drop(done.send(Ok(())));
-        }
+        // What an act holds is the waiting one's own again.
+        let waiting = group.into_iter().map(|Step { act: _, done }| done).collect();
+        drop(durable.send(waiting));
         return;
     }
     // Alone, or beside one that failed: each gets a transaction of its own.

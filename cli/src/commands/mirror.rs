@@ -119,7 +119,6 @@ async fn serve(home: Home, args: Serve) -> anyhow::Result<()> {
     stop::asked().await?;
     println!("shutting down");
     router.shutdown().await?;
-    served.shutdown().await;
     Ok(())
 }
 

@@ -79,7 +79,6 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     });
     let published = publish(home, &identity, &store, &served, &what, report).await;
     bar.finish_and_clear();
-    served.shutdown().await;
     let dataset = published?;
     let manifest = dataset.manifest.body();
     if args.json {

@@ -123,6 +123,5 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     println!("shutting down");
     leaving.give_back(endpoint).await;
     router.shutdown().await?;
-    served.shutdown().await;
     Ok(())
 }

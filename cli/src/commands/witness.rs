@@ -116,6 +116,5 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     stop::asked().await?;
     ended.cancel();
     router.shutdown().await?;
-    served.shutdown().await;
     Ok(())
 }

@@ -1,24 +1,44 @@
-//! The other side: a verified copy of what a peer lets this party have.
+//! Fetching one file from one peer, verified while it arrives.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{
+    io::{self, Read},
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use futures_lite::StreamExt as _;
-use iroh::Endpoint;
+use bytes::{Bytes, BytesMut};
+use iroh::{
+    Endpoint,
+    endpoint::{Connection, RecvStream},
+};
 use iroh_blobs::{
     Hash,
-    api::{
-        blobs::{ExportMode, ExportOptions},
-        remote::GetProgressItem,
-    },
-    store::fs::FsStore,
+    protocol::{ChunkRanges, GetRequest, Request},
 };
 use tidegate_protocol::ContentHash;
+use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
-use super::{chain, failed, local};
+use super::{
+    arriving::{Arriving, Inlet, whole},
+    chain, local,
+    several::cut,
+};
 use crate::{Address, NetError};
 
 /// What a caller says to each report of progress: [`ControlFlow::Break`] stops the transfer in good order, to be resumed later.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
+
+/// Bytes that are taken from the network together.
+const PIECE: usize = 128 << 10;
+/// So many pieces may wait for who takes them.
+const WAITING: usize = 8;
+/// How long a peer may send nothing.
+const STALL: Duration = Duration::from_secs(30);
 
 /// Fetches `hash` from `from` into `target`, verified. What has come stays in `folder` until it is whole, so the next call resumes;
 /// `progress` is told the bytes that came in this call. Returns the payload bytes that came.
@@ -33,73 +53,132 @@ pub async fn fetch(
     target: &Path,
     progress: Progress<'_>,
 ) -> Result<u64, NetError> {
-    let folder = folder.join(hash.to_string());
-    let store = FsStore::load(&folder).await.map_err(local)?;
-    let came = transfer(endpoint, &store, from, Hash::from_bytes(hash.0), progress).await;
-    finish(store, &folder, came, Hash::from_bytes(hash.0), target).await
-}
-
-/// Hands on what is whole; what is not is kept for the next call.
-pub(super) async fn finish(
-    store: FsStore,
-    folder: &Path,
-    came: Result<u64, NetError>,
-    hash: Hash,
-    target: &Path,
-) -> Result<u64, NetError> {
-    let exported = match &came {
-        Ok(_) => export(&store, hash, target).await,
-        Err(_) => Ok(()),
-    };
-    // What could not be handed on, the disk being full there, is still here; unless it was moved already.
-    let kept = exported.is_err() && store.blobs().export_ranges(hash, 0..1).concatenate().await.is_ok();
-    let _ = store.shutdown().await;
-    if came.is_ok() && !kept {
-        let _ = std::fs::remove_dir_all(folder);
+    let hash = Hash::from_bytes(hash.0);
+    let arriving = Arriving::open(folder.join(ContentHash(*hash.as_bytes()).to_string()), hash, None).await?;
+    let came = transfer(endpoint, &arriving, from, hash, progress).await;
+    let arrived = arriving.close().await;
+    let came = came?;
+    if !arrived.is_whole() {
+        return Err(NetError::Peer("the transfer ended before it was whole".into()));
     }
-    exported.and(came)
+    arrived.hand_on(target)?;
+    Ok(came)
 }
 
 async fn transfer(
     endpoint: &Endpoint,
-    store: &FsStore,
+    arriving: &Arriving,
     from: &Address,
     hash: Hash,
     progress: Progress<'_>,
 ) -> Result<u64, NetError> {
-    let connection = endpoint
-        .connect(from.endpoint_addr()?, iroh_blobs::ALPN)
-        .await
-        .map_err(|e| NetError::Unreachable { peer: from.to_string(), why: e.to_string() })?;
-    let mut received = 0;
-    {
-        let mut items = std::pin::pin!(store.remote().fetch(connection, hash).stream());
-        while let Some(item) = items.next().await {
-            match item {
-                GetProgressItem::Progress(bytes) => {
-                    received = bytes;
-                    if progress(bytes).is_break() {
-                        return Err(NetError::Stopped);
-                    }
-                }
-                GetProgressItem::Done(stats) => received = stats.payload_bytes_read,
-                GetProgressItem::Error(e) => return Err(failed(&e, "")),
-            }
+    let parts = match arriving.size() {
+        None => vec![ChunkRanges::all()],
+        Some(size) => cut(&arriving.lacking(&whole(size)), u64::MAX).into(),
+    };
+    let mut came = 0;
+    if !parts.is_empty() {
+        let (connection, inlet) = (connect(endpoint, from).await?, arriving.inlet());
+        for ranges in parts {
+            let before = came;
+            came += receive(&connection, &inlet, (hash, false), ranges, &mut |bytes| progress(before + bytes)).await?;
         }
     }
-    if !store.blobs().has(hash).await.map_err(local)? {
-        return Err(NetError::Peer("the transfer ended before it was whole".into()));
-    }
-    Ok(received)
+    Ok(came)
 }
 
-/// Moves a file that is whole out of the store to `target`, which appears at once. The store is of no use afterwards.
-async fn export(store: &FsStore, hash: Hash, target: &Path) -> Result<(), NetError> {
-    let here = |e: &dyn std::error::Error| local(format!("{}: {}", target.display(), chain(e)));
-    let parent = target.parent().unwrap_or(target);
-    let part = tempfile::Builder::new().prefix(".part-").tempfile_in(parent).map_err(|e| here(&e))?.into_temp_path();
-    // By reference: moved where it is the same file system, and copied where not.
-    let options = ExportOptions { hash, mode: ExportMode::TryReference, target: part.to_path_buf() };
-    store.blobs().export_with_opts(options).finish().await.map_err(|e| here(&e))?;
-    part.persist(target).map_err(|e| here(&e.error))
+pub(super) async fn connect(endpoint: &Endpoint, to: &Address) -> Result<Connection, NetError> {
+    let connected = endpoint.connect(to.endpoint_addr()?, iroh_blobs::ALPN).await;
+    connected.map_err(|e| NetError::Unreachable { peer: to.to_string(), why: e.to_string() })
+}
+
+/// Asks for `ranges` of `hash`, whose length is known or not, and has written what comes; returns the payload bytes, of which `progress` is told.
+pub(super) async fn receive(
+    connection: &Connection,
+    inlet: &Inlet,
+    (hash, known): (Hash, bool),
+    ranges: ChunkRanges,
+    progress: Progress<'_>,
+) -> Result<u64, NetError> {
+    let (mut from, size) = ask(connection, hash, ranges.clone()).await?;
+    inlet.begins(size, known)?;
+    let (pieces, queue) = mpsc::channel(WAITING);
+    let (came, count) = (Arc::new(AtomicU64::new(0)), inlet.clone());
+    let counted = came.clone();
+    // Hashing and writing are for a thread of their own: here it is seen to that the network is never waited for.
+    let taking = tokio::task::spawn_blocking(move || count.take(size, &ranges, Piped { queue, now: Bytes::new() }, &counted));
+    let read = loop {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        let more = fill(&mut from, &mut piece).await;
+        // Whoever takes it has ended where nobody does any more, and says why.
+        if piece.is_empty() || pieces.send(piece.freeze()).await.is_err() {
+            break more.map(drop);
+        }
+        if progress(came.load(Ordering::Relaxed)).is_break() {
+            break Err(NetError::Stopped);
+        }
+        match more {
+            Ok(true) => {}
+            ended => break ended.map(drop),
+        }
+    };
+    drop(pieces);
+    let taken = taking.await.map_err(local)?;
+    let came = came.load(Ordering::Relaxed);
+    // What was cut off is no more than a consequence.
+    match (taken, read) {
+        (Err(e @ NetError::Local(_)), _) | (_, Err(e)) | (Err(e), Ok(())) => Err(e),
+        (Ok(()), Ok(())) => {
+            let _ = progress(came);
+            Ok(came)
+        }
+    }
+}
+
+/// Fills `piece`, as far as there is something; says whether there may be more.
+async fn fill(from: &mut RecvStream, piece: &mut BytesMut) -> Result<bool, NetError> {
+    while piece.len() < piece.capacity() {
+        if in_time(from.read_buf(piece)).await?.map_err(peer)? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What comes from the network, for a thread that waits for it.
+struct Piped {
+    queue: mpsc::Receiver<Bytes>,
+    now: Bytes,
+}
+
+impl Read for Piped {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        if self.now.is_empty() {
+            self.now = self.queue.blocking_recv().unwrap_or_default();
+        }
+        let some = target.len().min(self.now.len());
+        target[..some].copy_from_slice(&self.now.split_to(some));
+        Ok(some)
+    }
+}
+
+/// Asks for `ranges` of `hash`: the answer, and how long the file is said to be.
+pub(super) async fn ask(connection: &Connection, hash: Hash, ranges: ChunkRanges) -> Result<(RecvStream, u64), NetError> {
+    let (mut to, mut from) = in_time(connection.open_bi()).await?.map_err(peer)?;
+    let request = postcard::to_allocvec(&Request::Get(GetRequest::blob_ranges(hash, ranges))).map_err(local)?;
+    in_time(to.write_all(&request)).await?.map_err(peer)?;
+    to.finish().map_err(peer)?;
+    let mut size = [0; 8];
+    in_time(from.read_exact(&mut size)).await?.map_err(peer)?;
+    Ok((from, u64::from_le_bytes(size)))
+}
+
+pub(super) fn peer(e: impl std::error::Error) -> NetError {
+    NetError::Peer(chain(&e))
+}
+
+/// Whoever sends nothing must not be waited for.
+pub(super) async fn in_time<T>(next: impl Future<Output = T>) -> Result<T, NetError> {
+    let silent = |_| NetError::Peer(format!("nothing came for {} s", STALL.as_secs()));
+    tokio::time::timeout(STALL, next).await.map_err(silent)
 }

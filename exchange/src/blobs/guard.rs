@@ -1,109 +1,98 @@
 //! Every request that iroh-blobs knows, decided before a byte is sent.
 
-use std::collections::HashMap;
+use std::time::Duration;
 
 use iroh::{
-    endpoint::Connection,
+    endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
 };
-use iroh_blobs::{
-    BlobsProtocol,
-    protocol::ChunkRangesSeq,
-    provider::events::{AbortReason, ConnectMode, EventMask, ObserveMode, ProviderMessage, RequestMode, ThrottleMode},
-};
+use iroh_blobs::protocol::{ChunkRanges, ChunkRangesSeq, ERR_INTERNAL, ERR_PERMISSION, GetRequest};
 use tidegate_protocol::{ContentHash, PeerId};
 
-use super::{Access, Asked, ByteRange};
+use super::{
+    Access, Asked, ByteRange, chain,
+    kept::Files,
+    send::{Unsent, send},
+};
 use crate::address::peer_of;
 
 /// Most separate ranges of one request.
 const RANGES: usize = 64;
 /// Bytes of a BLAKE3 chunk, in which ranges are counted.
 const CHUNK: u64 = 1024;
-
-/// What is asked about, and what is refused unasked.
-pub(super) const MASK: EventMask = EventMask {
-    connected: ConnectMode::Intercept,
-    get: RequestMode::Intercept,
-    get_many: RequestMode::Disabled,
-    push: RequestMode::Disabled,
-    observe: ObserveMode::Intercept,
-    throttle: ThrottleMode::None,
-};
+/// Most bytes of a request for as many ranges.
+const REQUEST: usize = 4 << 10;
+/// How long a peer may take to say what it asks for.
+const ASKING: Duration = Duration::from_secs(30);
+/// What a request for a blob begins with: the number of its kind (`iroh_blobs::protocol::RequestType`).
+const GET: u8 = 0;
 
 /// The protocol as peers meet it: a connection can be cut from here.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Governed {
-    pub(super) protocol: BlobsProtocol,
+    pub(super) files: Files,
     pub(super) access: Access,
+    pub(super) handler: Asked,
 }
 
 impl ProtocolHandler for Governed {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
         let Some(_known) = self.access.opened(peer, connection.clone()) else { return Ok(()) };
-        self.protocol.accept(connection).await
-    }
-
-    async fn shutdown(&self) {
-        self.protocol.shutdown().await;
+        // Each ends with the connection, if not before.
+        while let Ok((mut to, mut from)) = connection.accept_bi().await {
+            let governed = self.clone();
+            tokio::spawn(async move {
+                if let Err(code) = governed.answer(peer, &mut from, &mut to).await {
+                    drop((from.stop(code), to.reset(code)));
+                }
+            });
+        }
+        Ok(())
     }
 }
 
-/// The parts that a request for a single blob asks for; `None` where they are too many, or it asks for another thing.
-fn byte_ranges(ranges: &ChunkRangesSeq) -> Option<Vec<ByteRange>> {
+impl Governed {
+    /// Sends what is asked for, or says by which code it is not sent.
+    async fn answer(&self, peer: PeerId, from: &mut RecvStream, to: &mut SendStream) -> Result<(), VarInt> {
+        let request = tokio::time::timeout(ASKING, asked(from)).await.ok().flatten().ok_or(ERR_PERMISSION)?;
+        let hash = ContentHash(*request.hash.as_bytes());
+        let (ranges, bytes) = byte_ranges(&request.ranges).ok_or(ERR_PERMISSION)?;
+        let allowed = self.access.begins(&peer, &hash).ok_or(ERR_PERMISSION)?;
+        if !allowed.is_free() {
+            let handler = self.handler.get().cloned().ok_or(ERR_PERMISSION)?;
+            if !handler.fetching(peer, hash, bytes).await {
+                return Err(ERR_PERMISSION);
+            }
+        }
+        let kept = self.files.get(&hash).ok_or(ERR_INTERNAL)?;
+        match send(&kept, ranges, to).await {
+            Ok(()) => drop(to.finish()),
+            Err(Unsent::Peer(e)) => tracing::debug!("{hash} was not sent whole: {e}"),
+            Err(Unsent::Here(e)) => {
+                tracing::warn!("{} is not sent, it may have changed since it was published: {}", kept.path.display(), chain(&e));
+                kept.doubt();
+                return Err(ERR_INTERNAL);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is asked for, where it is a blob: everything else that the protocol knows is refused unread.
+async fn asked(from: &mut RecvStream) -> Option<GetRequest> {
+    let mut kind = [0];
+    from.read_exact(&mut kind).await.ok()?;
+    if kind != [GET] {
+        return None;
+    }
+    postcard::from_bytes(&from.read_to_end(REQUEST).await.ok()?).ok()
+}
+
+/// The parts that a request for a single blob asks for, in chunks and in bytes; `None` where they are too many, or it asks for another thing.
+fn byte_ranges(ranges: &ChunkRangesSeq) -> Option<(ChunkRanges, Vec<ByteRange>)> {
     let (0, chunks) = ranges.as_single()? else { return None };
     let bytes: Vec<u64> = chunks.boundaries().iter().map(|chunk| chunk.0.saturating_mul(CHUNK)).collect();
-    (bytes.len() <= 2 * RANGES).then(|| bytes.chunks(2).map(|pair| (pair[0], pair.get(1).copied())).collect())
-}
-
-pub(super) async fn guard(mut messages: tokio::sync::mpsc::Receiver<ProviderMessage>, access: Access, handler: Asked) {
-    let mut peers: HashMap<u64, PeerId> = HashMap::new();
-    while let Some(message) = messages.recv().await {
-        match message {
-            ProviderMessage::ClientConnected(message) => {
-                let verdict = match message.inner.endpoint_id.and_then(peer_of) {
-                    Some(peer) => {
-                        peers.insert(message.inner.connection_id, peer);
-                        Ok(())
-                    }
-                    None => Err(AbortReason::Permission),
-                };
-                let _ = message.tx.send(verdict).await;
-            }
-            ProviderMessage::ConnectionClosed(message) => {
-                peers.remove(&message.inner.connection_id);
-            }
-            ProviderMessage::GetRequestReceived(message) => {
-                let request = &message.inner.request;
-                let hash = ContentHash(*request.hash.as_bytes());
-                let peer = peers.get(&message.inner.connection_id).copied();
-                let allowed = peer.and_then(|peer| Some((peer, access.begins(&peer, &hash)?, byte_ranges(&request.ranges)?)));
-                let handler = handler.get().cloned();
-                // Others do not wait for what is written down about this one.
-                tokio::spawn(async move {
-                    let sent = match (allowed, handler) {
-                        (Some((_, allowed, _)), _) if allowed.is_free() => true,
-                        (Some((peer, _, ranges)), Some(handler)) => handler.fetching(peer, hash, ranges).await,
-                        _ => false,
-                    };
-                    let _ = message.tx.send(if sent { Ok(()) } else { Err(AbortReason::Permission) }).await;
-                });
-            }
-            ProviderMessage::ObserveRequestReceived(message) => {
-                let _ = message.tx.send(Err(AbortReason::Permission)).await;
-            }
-            ProviderMessage::GetManyRequestReceived(message) => {
-                let _ = message.tx.send(Err(AbortReason::Permission)).await;
-            }
-            ProviderMessage::PushRequestReceived(message) => {
-                let _ = message.tx.send(Err(AbortReason::Permission)).await;
-            }
-            ProviderMessage::Throttle(message) => {
-                let _ = message.tx.send(Ok(())).await;
-            }
-            // Notifications, which this mask does not ask for.
-            _ => {}
-        }
-    }
+    let bytes = (bytes.len() <= 2 * RANGES).then(|| bytes.chunks(2).map(|pair| (pair[0], pair.get(1).copied())).collect())?;
+    Some((chunks.clone(), bytes))
 }

@@ -9,25 +9,25 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use futures_lite::StreamExt as _;
-use iroh_blobs::{
-    BlobFormat, BlobsProtocol, Hash,
-    api::blobs::{AddPathOptions, AddProgressItem, ImportMode},
-    provider::events::EventSender,
-    store::fs::FsStore,
-};
 use tidegate_protocol::ContentHash;
 
 use crate::{Handler, NetError};
 
 mod access;
+mod arriving;
 mod fetch;
 mod guard;
+mod kept;
+mod many;
+mod send;
 mod several;
+mod tree;
 
 pub use access::Access;
 pub use fetch::{Progress, fetch};
 pub(crate) use guard::Governed;
+use kept::Files;
+pub use many::{SMALL, fetch_small};
 pub use several::{fetch_from, fetch_ranges};
 
 /// A part of a file, from byte to byte, the last excluded; without an end where everything to the file's end is asked for.
@@ -36,8 +36,7 @@ pub type ByteRange = (u64, Option<u64>);
 /// The blobs of one node and their guard.
 #[derive(Debug)]
 pub struct Served {
-    store: FsStore,
-    protocol: BlobsProtocol,
+    files: Files,
     access: Access,
     handler: Asked,
 }
@@ -47,6 +46,13 @@ type Asked = Arc<OnceLock<Arc<dyn Handler>>>;
 
 fn local(e: impl std::fmt::Display) -> NetError {
     NetError::Local(e.to_string())
+}
+
+/// A file that is not whole yet. Whoever may read a new file may read it.
+fn part() -> tempfile::Builder<'static, 'static> {
+    let mut part = tempfile::Builder::new();
+    part.prefix(".part-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    part
 }
 
 /// An error and what it came of.
@@ -63,27 +69,13 @@ fn chain(e: &dyn std::error::Error) -> String {
     text
 }
 
-/// Why a transfer failed: this machine's own disk, or the peer, of which `whose` says which.
-fn failed(e: &iroh_blobs::get::GetError, whose: &str) -> NetError {
-    match e {
-        iroh_blobs::get::GetError::LocalFailure { .. } => NetError::Local(format!("what came could not be kept: {}", chain(e))),
-        other => NetError::Peer(format!("{whose}{}", chain(other))),
-    }
-}
-
 impl Served {
-    /// Opens the store in `folder`.
+    /// Keeps in `folder` what is made of files to serve them.
     ///
     /// # Errors
     /// [`NetError::Local`].
     pub async fn open(folder: &Path) -> Result<Self, NetError> {
-        let store = FsStore::load(folder).await.map_err(local)?;
-        let access = Access::default();
-        let (events, messages) = EventSender::channel(64, guard::MASK);
-        let handler = Asked::default();
-        tokio::spawn(guard::guard(messages, access.clone(), handler.clone()));
-        let protocol = BlobsProtocol::new(&store, Some(events));
-        Ok(Self { store, protocol, access, handler })
+        Ok(Self { files: Files::open(folder)?, access: Access::default(), handler: Asked::default() })
     }
 
     /// Who may fetch what.
@@ -97,53 +89,35 @@ impl Served {
     }
 
     pub(crate) fn governed(&self) -> Governed {
-        Governed { protocol: self.protocol.clone(), access: self.access.clone() }
+        Governed { files: self.files.clone(), access: self.access.clone(), handler: self.handler.clone() }
     }
 
-    /// Hashes a file and imports it by reference: no second copy of a large one. `progress` is told the bytes hashed. Returns its hash and
+    /// Hashes a file, which stays where it is: what is kept of it is its tree. `progress` is told the bytes hashed. Returns its hash and
     /// its size in bytes. Nobody may fetch it until [`Access::allow`].
     ///
     /// # Errors
     /// [`NetError::Local`].
     pub async fn import(&self, path: &Path, progress: &mut (dyn FnMut(u64) + Send)) -> Result<(ContentHash, u64), NetError> {
-        let failed = |e: &dyn std::fmt::Display| NetError::Local(format!("{}: {e}", path.display()));
-        let options = AddPathOptions { path: path.to_owned(), format: BlobFormat::Raw, mode: ImportMode::TryReference };
-        let mut items = std::pin::pin!(self.store.blobs().add_path_with_opts(options).stream().await);
-        let mut bytes = 0;
-        while let Some(item) = items.next().await {
-            match item {
-                AddProgressItem::Size(size) => bytes = size,
-                AddProgressItem::CopyProgress(done) | AddProgressItem::OutboardProgress(done) => progress(done),
-                AddProgressItem::CopyDone => {}
-                AddProgressItem::Done(tag) => {
-                    // Named by its hash: importing it again leaves one tag.
-                    let hash = tag.hash();
-                    self.store.tags().set(hash.as_bytes(), tag.hash_and_format()).await.map_err(local)?;
-                    progress(bytes);
-                    return Ok((ContentHash(*hash.as_bytes()), bytes));
-                }
-                AddProgressItem::Error(e) => return Err(failed(&e)),
-            }
+        let (files, at) = (self.files.clone(), path.to_owned());
+        let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
+        let hashing = tokio::task::spawn_blocking(move || files.take(&at, &mut |done| told.send(done).unwrap_or_default()));
+        while let Some(done) = tells.recv().await {
+            progress(done);
         }
-        Err(failed(&"the import ended before it was done"))
+        hashing.await.map_err(local)?.map_err(|e| local(format!("{}: {e}", path.display())))
     }
 
-    /// Makes sure that the store holds a published file: imports it again where the store does not know it.
+    /// Makes sure that a published file can be served: hashes it where nothing was made of it yet.
     ///
     /// # Errors
     /// [`NetError::Local`], also when the file no longer has the hash it was published under.
     pub async fn add(&self, path: &Path, expected: ContentHash) -> Result<(), NetError> {
-        if self.store.blobs().has(Hash::from_bytes(expected.0)).await.map_err(local)? {
+        if self.files.has(path, expected).map_err(|e| local(format!("{}: {e}", path.display())))? {
             return Ok(());
         }
         if self.import(path, &mut |_| {}).await?.0 != expected {
             return Err(NetError::Local(format!("{} has changed since it was published", path.display())));
         }
         Ok(())
-    }
-
-    /// Closes the store.
-    pub async fn shutdown(&self) {
-        let _ = self.store.shutdown().await;
     }
 }

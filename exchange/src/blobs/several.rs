@@ -2,25 +2,24 @@
 
 use std::{
     collections::VecDeque,
+    ops::ControlFlow,
+    os::unix::fs::FileExt as _,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures_lite::StreamExt as _;
 use iroh::Endpoint;
 use iroh_blobs::{
     Hash,
-    api::remote::GetProgressItem,
-    protocol::{ChunkRanges, ChunkRangesExt as _, GetRequest},
-    store::fs::FsStore,
+    protocol::{ChunkRanges, ChunkRangesExt as _},
 };
 use tidegate_protocol::ContentHash;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    failed,
-    fetch::{Progress, finish},
+    arriving::{Arriving, Inlet, whole},
+    fetch::{Progress, connect, receive},
     local,
 };
 use crate::{Address, NetError};
@@ -36,8 +35,6 @@ const CHUNK: u64 = 1024;
 const PIECE: u64 = 4 << 20;
 /// How often in a row a peer may fail before it is asked for nothing more.
 const FAILURES: u32 = 2;
-/// How long a peer may send nothing.
-const STALL: Duration = Duration::from_secs(30);
 /// How long one waits that has nothing to ask for while others are under way: theirs may come back.
 const WAIT: Duration = Duration::from_millis(20);
 
@@ -54,19 +51,24 @@ fn parts(queue: &Queue) -> std::sync::MutexGuard<'_, Parts> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is lacking of what is wanted, cut for so many peers.
-fn lacking(wanted: &ChunkRanges, present: &ChunkRanges, peers: usize) -> VecDeque<ChunkRanges> {
-    let missing = wanted - &(present & wanted);
-    let runs = |ranges: &ChunkRanges| -> Vec<(u64, u64)> {
-        ranges.boundaries().chunks(2).map(|pair| (pair[0].0, pair.get(1).map_or(u64::MAX, |end| end.0))).collect()
-    };
-    let bytes = runs(&missing).iter().map(|(from, to)| (to - from).saturating_mul(CHUNK)).fold(0, u64::saturating_add);
-    let most = (bytes / (PARTS * peers.max(1) as u64)).max(PART).next_multiple_of(PART) / CHUNK;
+/// What is lacking, cut for so many peers.
+fn parts_of(lacking: &ChunkRanges, peers: usize) -> VecDeque<ChunkRanges> {
+    let chunks = runs(lacking).iter().map(|(from, to)| to - from).fold(0, u64::saturating_add);
+    let bytes = chunks.saturating_mul(CHUNK);
+    cut(lacking, (bytes / (PARTS * peers.max(1) as u64)).max(PART).next_multiple_of(PART) / CHUNK)
+}
+
+fn runs(ranges: &ChunkRanges) -> Vec<(u64, u64)> {
+    ranges.boundaries().chunks(2).map(|pair| (pair[0].0, pair.get(1).map_or(u64::MAX, |end| end.0))).collect()
+}
+
+/// Cuts ranges into parts of so many chunks at `most`, none of more separate ranges than a peer takes.
+pub(super) fn cut(ranges: &ChunkRanges, most: u64) -> VecDeque<ChunkRanges> {
     let (mut parts, mut part, mut size, mut count) = (VecDeque::new(), ChunkRanges::empty(), 0, 0);
-    for (from, to) in runs(&missing) {
+    for (from, to) in runs(ranges) {
         let mut at = from;
         while at < to {
-            let end = to.min(at + most - size);
+            let end = to.min(at.saturating_add(most - size));
             part |= ChunkRanges::chunks(at..end);
             (size, count, at) = (size + end - at, count + 1, end);
             if size == most || count == RANGES {
@@ -96,30 +98,31 @@ pub async fn fetch_ranges(
     progress: Progress<'_>,
 ) -> Result<u64, NetError> {
     let folder = folder.join(format!("{hash} in part"));
-    let store = FsStore::load(&folder).await.map_err(local)?;
+    let hash = Hash::from_bytes(hash.0);
+    let arriving = Arriving::open(folder, hash, Some(bytes)).await?;
     let mut wanted = ChunkRanges::empty();
     for (from, to) in ranges {
         wanted |= ChunkRanges::bytes(*from..(*to).min(bytes));
     }
-    let iroh = Hash::from_bytes(hash.0);
-    let came = gather(endpoint, &store, sources, iroh, &wanted, progress).await;
+    let came = gather(endpoint, &arriving, sources, hash, &wanted, progress).await;
+    let arrived = arriving.close().await;
+    let (came, failed) = came?;
+    if !arrived.has(&wanted) {
+        return Err(failed);
+    }
     let mut written = Ok(());
-    if came.is_ok() {
-        for (from, to) in ranges {
-            let mut at = *from;
-            while at < (*to).min(bytes) && written.is_ok() {
-                let end = (*to).min(bytes).min(at + PIECE);
-                let piece = store.blobs().export_ranges(iroh, at..end).concatenate().await;
-                written = piece.map_err(local).and_then(|piece| write(at, &piece).map_err(local));
-                at = end;
-            }
+    let mut piece = vec![];
+    for (from, to) in ranges {
+        let mut at = *from;
+        while at < (*to).min(bytes) && written.is_ok() {
+            let end = (*to).min(bytes).min(at + PIECE);
+            piece.resize((end - at) as usize, 0);
+            written = arrived.data().read_exact_at(&mut piece, at).and_then(|()| write(at, &piece)).map_err(local);
+            at = end;
         }
     }
-    let _ = store.shutdown().await;
-    if came.is_ok() {
-        let _ = std::fs::remove_dir_all(&folder);
-    }
-    written.and(came)
+    arrived.forget();
+    written.map(|()| came)
 }
 
 /// Fetches `hash`, a file of so many `bytes`, from whichever of `sources` has it, into `target`, verified. What has come stays in `folder` until it is
@@ -136,30 +139,37 @@ pub async fn fetch_from(
     progress: Progress<'_>,
 ) -> Result<u64, NetError> {
     let folder = folder.join(hash.to_string());
-    let store = FsStore::load(&folder).await.map_err(local)?;
-    let hash = Hash::from_bytes(hash.0);
-    let came = gather(endpoint, &store, sources, hash, &ChunkRanges::bytes(..bytes.max(1)), progress).await;
-    finish(store, &folder, came, hash, target).await
+    let (hash, wanted) = (Hash::from_bytes(hash.0), whole(bytes));
+    let arriving = Arriving::open(folder, hash, Some(bytes)).await?;
+    let came = gather(endpoint, &arriving, sources, hash, &wanted, progress).await;
+    let arrived = arriving.close().await;
+    let (came, failed) = came?;
+    if !arrived.is_whole() {
+        return Err(failed);
+    }
+    arrived.hand_on(target)?;
+    Ok(came)
 }
 
+/// Has `wanted` come, as far as somebody sends it; says how much came, and what failed last.
 async fn gather(
     endpoint: &Endpoint,
-    store: &FsStore,
+    arriving: &Arriving,
     sources: &[Address],
     hash: Hash,
     wanted: &ChunkRanges,
     progress: Progress<'_>,
-) -> Result<u64, NetError> {
-    let present = store.blobs().observe(hash).await.map_err(local)?.ranges;
-    let left = lacking(wanted, &present, sources.len());
+) -> Result<(u64, NetError), NetError> {
+    let mut failed = NetError::Peer("nobody was asked".into());
+    let left = parts_of(&arriving.lacking(wanted), sources.len());
     if left.is_empty() {
-        return Ok(0);
+        return Ok((0, failed));
     }
     let queue = Queue::new(Mutex::new(Parts { left, under_way: 0 }));
     let (told, mut tells) = mpsc::channel(64);
     let mut asking = JoinSet::new();
     for source in sources {
-        asking.spawn(ask_for_parts(endpoint.clone(), store.clone(), source.clone(), hash, queue.clone(), told.clone()));
+        asking.spawn(ask_for_parts(endpoint.clone(), arriving.inlet(), source.clone(), hash, queue.clone(), told.clone()));
     }
     drop(told);
     let mut came = 0;
@@ -167,24 +177,24 @@ async fn gather(
     while let Some(bytes) = tells.recv().await {
         came += bytes;
         if progress(came).is_break() {
+            // What they have in their hands is lost: nobody may write any more when this ends.
+            asking.shutdown().await;
             return Err(NetError::Stopped);
         }
     }
-    let mut failed = NetError::Peer("nobody was asked".into());
     while let Some(ended) = asking.join_next().await {
         if let Err(e) = ended.map_err(local)? {
             tracing::debug!("{e}");
             failed = e;
         }
     }
-    let present = store.blobs().observe(hash).await.map_err(local)?.ranges;
-    if lacking(wanted, &present, 1).is_empty() { Ok(came) } else { Err(failed) }
+    Ok((came, failed))
 }
 
 /// Asks one peer for one part after the other, until none is left or it has failed too often.
 async fn ask_for_parts(
     endpoint: Endpoint,
-    store: FsStore,
+    inlet: Inlet,
     source: Address,
     hash: Hash,
     queue: Queue,
@@ -208,32 +218,23 @@ async fn ask_for_parts(
         let asked = async {
             let connection = match &connection {
                 Some(connection) => connection,
-                None => connection.insert(
-                    endpoint
-                        .connect(source.endpoint_addr()?, iroh_blobs::ALPN)
-                        .await
-                        .map_err(|e| NetError::Unreachable { peer: source.to_string(), why: e.to_string() })?,
-                ),
+                None => connection.insert(connect(&endpoint, &source).await?),
             };
-            let ranges = ranges.clone();
-            let mut items =
-                std::pin::pin!(store.remote().execute_get(connection.clone(), GetRequest::blob_ranges(hash, ranges)).stream());
-            let mut came = 0;
-            // Whoever sends nothing must not keep the part from the others.
-            let stalled = |_| NetError::Peer(format!("{source}: nothing came for {} s", STALL.as_secs()));
-            while let Some(item) = tokio::time::timeout(STALL, items.next()).await.map_err(stalled)? {
-                let (now, done) = match item {
-                    GetProgressItem::Progress(bytes) => (bytes, false),
-                    GetProgressItem::Done(stats) => (stats.payload_bytes_read, true),
-                    GetProgressItem::Error(e) => return Err(failed(&e, &format!("{source}: "))),
-                };
-                let _ = told.send(now.saturating_sub(came)).await;
-                came = came.max(now);
-                if done {
-                    return Ok(());
+            let (mut before, mut untold) = (0, 0);
+            let mut report = |bytes| {
+                (untold, before) = (untold + bytes - before, bytes);
+                // Who is told may be slow: what it misses now it is told later.
+                if told.try_send(untold).is_ok() {
+                    untold = 0;
                 }
-            }
-            Err(NetError::Peer(format!("{source}: it broke off")))
+                ControlFlow::Continue(())
+            };
+            let received = receive(connection, &inlet, (hash, true), ranges.clone(), &mut report).await;
+            let _ = told.send(untold).await;
+            received.map_err(|e| match e {
+                NetError::Peer(e) => NetError::Peer(format!("{source}: {e}")),
+                other => other,
+            })
         };
         let outcome = asked.await;
         let mut parts = parts(&queue);
@@ -256,26 +257,27 @@ async fn ask_for_parts(
 mod tests {
     use super::*;
 
-    fn runs(parts: &VecDeque<ChunkRanges>) -> Vec<(u64, u64)> {
-        parts.iter().flat_map(|part| part.boundaries().chunks(2).map(|pair| (pair[0].0, pair[1].0)).collect::<Vec<_>>()).collect()
+    fn all(parts: &VecDeque<ChunkRanges>) -> Vec<(u64, u64)> {
+        parts.iter().flat_map(runs).collect()
     }
 
     #[test]
     fn what_is_lacking_is_cut_without_gaps() {
         for (bytes, peers) in [(1, 0), (1, 2), (PART, 1), (PART + 1, 2), (5 << 30, 3)] {
-            let parts = lacking(&ChunkRanges::bytes(..bytes), &ChunkRanges::empty(), peers);
-            let runs = runs(&parts);
+            let parts = parts_of(&ChunkRanges::bytes(..bytes), peers);
+            let runs = all(&parts);
             assert!(runs.windows(2).all(|pair| pair[0].1 == pair[1].0), "{bytes}");
             assert_eq!((runs[0].0, runs[runs.len() - 1].1), (0, bytes.div_ceil(CHUNK)), "{bytes}");
             assert!(parts.len() as u64 <= PARTS * peers.max(1) as u64 + 1, "{bytes}: {}", parts.len());
         }
-        let all = ChunkRanges::bytes(..64 << 10);
-        assert_eq!(runs(&lacking(&all, &ChunkRanges::chunks(16..32), 1)), [(0, 16), (32, 64)]);
-        assert!(lacking(&all, &ChunkRanges::all(), 1).is_empty());
+        let some = ChunkRanges::bytes(..64 << 10);
+        assert_eq!(all(&parts_of(&(&some - &ChunkRanges::chunks(16..32)), 1)), [(0, 16), (32, 64)]);
+        assert!(parts_of(&ChunkRanges::empty(), 1).is_empty());
+        assert_eq!(cut(&some, u64::MAX), [some]);
         // Many small ones are asked for together, and no more of them than a peer takes.
         let mut wanted = ChunkRanges::empty();
         (0..100).for_each(|i| wanted |= ChunkRanges::chunks(i * 32..i * 32 + 16));
-        let parts = lacking(&wanted, &ChunkRanges::empty(), 1);
-        assert_eq!((parts.len(), runs(&parts).len()), (4, 100));
+        let parts = parts_of(&wanted, 1);
+        assert_eq!((parts.len(), all(&parts).len()), (4, 100));
     }
 }

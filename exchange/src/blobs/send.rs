@@ -1,0 +1,152 @@
+//! What is sent: the parts of a file that are asked for, each held against the file's hash before it leaves, with the values that prove it (bao's encoding).
+
+use std::{
+    fs::File,
+    io::{self, IoSliceMut},
+    os::unix::fs::FileExt as _,
+    sync::{Mutex, PoisonError},
+};
+
+use bao_tree::{
+    ChunkRanges,
+    io::{
+        EncodeError,
+        mixed::{EncodedItem, ReadBytesAt, Sender, traverse_ranges_validated},
+    },
+};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use iroh::endpoint::{SendStream, WriteError};
+use rustix::io::{ReadWriteFlags, preadv2};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::mpsc,
+};
+
+use super::kept::Kept;
+
+/// Most bytes that are read, or written to the network, at a time.
+const PIECE: usize = 128 << 10;
+/// So many pieces may wait for the network.
+const WAITING: usize = 4;
+
+/// Why a part was not sent.
+pub(super) enum Unsent {
+    /// The peer is gone, or was cut off.
+    Peer(WriteError),
+    /// The file is not what it was, or cannot be read.
+    Here(EncodeError),
+}
+
+/// Sends `ranges` of a file.
+pub(super) async fn send(kept: &Kept, ranges: ChunkRanges, to: &mut SendStream) -> Result<(), Unsent> {
+    let (data, tree) = kept.open().map_err(|e| Unsent::Here(e.into()))?;
+    let ahead = Ahead { size: tree.tree.size(), data, window: Mutex::default() };
+    let (pieces, mut queue) = mpsc::channel(WAITING);
+    // Reading and hashing go on while the network takes what there is.
+    let proving = tokio::spawn(async move {
+        let mut wire = Wire { to: pieces, ready: vec![], bytes: 0, values: BytesMut::new() };
+        traverse_ranges_validated(ahead, tree, &ranges, &mut wire).await
+    });
+    while let Some(mut piece) = queue.recv().await {
+        to.write_all_chunks(&mut piece).await.map_err(Unsent::Peer)?;
+    }
+    match proving.await {
+        Ok(Err(Some(e))) => Err(Unsent::Here(e)),
+        Ok(_) => Ok(()),
+        Err(e) => Err(Unsent::Here(io::Error::other(e).into())),
+    }
+}
+
+/// Encoded items on their way to the network.
+struct Wire {
+    to: mpsc::Sender<Vec<Bytes>>,
+    ready: Vec<Bytes>,
+    bytes: usize,
+    /// What comes before the next piece of data.
+    values: BytesMut,
+}
+
+impl Wire {
+    fn ready(&mut self, data: Bytes) {
+        for piece in [self.values.split().freeze(), data] {
+            self.bytes += piece.len();
+            if !piece.is_empty() {
+                self.ready.push(piece);
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Option<EncodeError>> {
+        self.bytes = 0;
+        self.to.send(std::mem::take(&mut self.ready)).await.map_err(|_| None)
+    }
+}
+
+impl Sender for Wire {
+    /// Why it cannot go on; nothing, where nobody takes it any more.
+    type Error = Option<EncodeError>;
+
+    async fn send(&mut self, item: EncodedItem) -> Result<(), Self::Error> {
+        match item {
+            EncodedItem::Size(size) => self.values.put_u64_le(size),
+            EncodedItem::Parent(parent) => {
+                self.values.put_slice(parent.pair.0.as_bytes());
+                self.values.put_slice(parent.pair.1.as_bytes());
+            }
+            EncodedItem::Leaf(leaf) => self.ready(leaf.data),
+            EncodedItem::Error(e) => {
+                // What was right goes out.
+                self.flush().await?;
+                return Err(Some(e));
+            }
+            EncodedItem::Done => {
+                self.ready(Bytes::new());
+                return self.flush().await;
+            }
+        }
+        if self.bytes >= PIECE { self.flush().await } else { Ok(()) }
+    }
+}
+
+/// A file that is read in larger pieces the longer it is read in order.
+struct Ahead {
+    data: File,
+    size: u64,
+    window: Mutex<(u64, Bytes)>,
+}
+
+impl Ahead {
+    fn read(&self, piece: &mut [u8], offset: u64) -> io::Result<()> {
+        // What is in memory comes at once.
+        let at_once = preadv2(&self.data, &mut [IoSliceMut::new(piece)], offset, ReadWriteFlags::NOWAIT).unwrap_or(0);
+        if at_once == piece.len() {
+            return Ok(());
+        }
+        let rest = &mut piece[at_once..];
+        let mut read = || self.data.read_exact_at(rest, offset + at_once as u64);
+        // Others go on while a disk is waited for.
+        match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
+            _ => read(),
+        }
+    }
+}
+
+impl ReadBytesAt for Ahead {
+    fn read_bytes_at(&self, offset: u64, size: usize) -> io::Result<Bytes> {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let (start, bytes) = &*window;
+        if let Some(from) = offset.checked_sub(*start)
+            && from + size as u64 <= bytes.len() as u64
+        {
+            return Ok(bytes.slice(from as usize..from as usize + size));
+        }
+        let follows = start + bytes.len() as u64 == offset;
+        let most = if follows { (2 * bytes.len()).min(PIECE) } else { 0 };
+        let left = self.size.saturating_sub(offset).try_into().unwrap_or(usize::MAX);
+        let mut piece = vec![0; most.min(left).max(size)];
+        self.read(&mut piece, offset)?;
+        *window = (offset, piece.into());
+        Ok(window.1.slice(..size))
+    }
+}
