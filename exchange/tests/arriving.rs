@@ -7,7 +7,10 @@ use std::{
     net::Ipv4Addr,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,7 +46,9 @@ async fn owner(folder: &Path) -> Owner {
 
 /// A peer that answers whatever it is asked with these bytes.
 async fn liar(answer: Vec<u8>) -> Address {
-    let identity = Identity::from_seed([9; 32]);
+    static NEXT: AtomicU8 = AtomicU8::new(100);
+    // Each another: a peer of one key is found at every address that it had.
+    let identity = Identity::from_seed([NEXT.fetch_add(1, Ordering::Relaxed); 32]);
     let endpoint = loopback(&identity).await;
     endpoint.set_alpns(vec![iroh_blobs::ALPN.to_vec()]);
     let address = local_address(&endpoint, &identity, &Default::default());
@@ -94,6 +99,11 @@ async fn a_peer_that_lies_about_lengths_spoils_nothing() {
             assert!(matches!(lied, Err(NetError::Peer(_))), "{claim}: {lied:?}");
             assert!(!target.exists());
         }
+        // Who says what is so is believed at once, whatever was said before.
+        let lied = liar(claim.to_le_bytes().to_vec()).await;
+        assert!(blobs::fetch(&endpoint, &cache, &lied, hash, &target, &mut go).await.is_err());
+        blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.unwrap();
+        std::fs::remove_file(&target).unwrap();
     }
     // Half of it comes from one who says what is so, then another lies: what was right stays.
     let mut stop = |came| if came > 600_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

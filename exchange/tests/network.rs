@@ -29,6 +29,8 @@ struct Weather {
     lost: u64,
     /// How long each takes.
     delay: Duration,
+    /// Bytes that it carries in a second, each way together; as many as come, where it does not say.
+    rate: Option<u64>,
 }
 
 /// A wire to one endpoint, and where its other end is.
@@ -43,6 +45,8 @@ struct Wire {
     cut: Arc<AtomicBool>,
     bytes: Arc<AtomicU64>,
     count: Arc<AtomicU64>,
+    /// When it has carried what waits.
+    free: Arc<Mutex<Option<tokio::time::Instant>>>,
 }
 
 async fn socket(at: impl Into<IpAddr>) -> Arc<UdpSocket> {
@@ -70,6 +74,7 @@ impl Wire {
             cut: Arc::default(),
             bytes: Arc::default(),
             count: Arc::default(),
+            free: Arc::default(),
         };
         let near = wire.clone();
         tokio::spawn(async move {
@@ -115,9 +120,15 @@ impl Wire {
             return;
         }
         self.bytes.fetch_add(datagram.len() as u64, Ordering::Relaxed);
-        let delay = self.weather.delay;
+        let now = tokio::time::Instant::now();
+        let carried = self.weather.rate.map_or(now, |rate| {
+            let mut free = self.free.lock().unwrap();
+            let start = free.map_or(now, |free| free.max(now));
+            *free.insert(start + Duration::from_secs_f64(datagram.len() as f64 / rate as f64))
+        });
+        let there = carried + self.weather.delay;
         tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
+            tokio::time::sleep_until(there).await;
             let _ = over.send_to(&datagram, to).await;
         });
     }
@@ -137,7 +148,11 @@ fn grantee() -> Identity {
 
 /// An owner with a file of so many bytes, which the grantee may have.
 async fn world(size: u32) -> World {
-    let (identity, dir) = (Identity::from_seed([1; 32]), tempfile::tempdir().unwrap());
+    world_of(1, size).await
+}
+
+async fn world_of(seed: u8, size: u32) -> World {
+    let (identity, dir) = (Identity::from_seed([seed; 32]), tempfile::tempdir().unwrap());
     let served = blobs::Served::open(&dir.path().join("blobs")).await.unwrap();
     let endpoint = bind(&identity, (Ipv6Addr::LOCALHOST, 0).into()).await.unwrap();
     let address = local_address(&endpoint, &identity, &Default::default());
@@ -183,22 +198,22 @@ async fn through(size: u32, weather: Weather) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_percent_lost() {
-    through(4 << 20, Weather { lost: 10, delay: Duration::ZERO }).await;
+    through(4 << 20, Weather { lost: 10, delay: Duration::ZERO, ..Default::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_percent_lost() {
-    through(1 << 20, Weather { lost: 50, delay: Duration::ZERO }).await;
+    through(1 << 20, Weather { lost: 50, delay: Duration::ZERO, ..Default::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_milliseconds_and_one_percent_lost() {
-    through(1 << 20, Weather { lost: 10, delay: Duration::from_millis(25) }).await;
+    through(1 << 20, Weather { lost: 10, delay: Duration::from_millis(25), ..Default::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_milliseconds() {
-    through(1 << 20, Weather { lost: 0, delay: Duration::from_millis(100) }).await;
+    through(1 << 20, Weather { lost: 0, delay: Duration::from_millis(100), ..Default::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,4 +270,40 @@ async fn another_address_in_the_middle_loses_nothing() {
         assert!(came < 7 << 20, "{came} bytes came again");
     }
     assert!(world.is_whole());
+}
+
+/// Where links are what holds it up, two sources are faster than one: each link carries about half.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_sources_share_what_links_can_carry() {
+    if !has_ipv6() {
+        return;
+    }
+    const SIZE: u32 = 32 << 20;
+    let weather = Weather { rate: Some(8 << 20), ..Default::default() };
+    let (one, two) = (world_of(1, SIZE).await, world_of(2, SIZE).await);
+    let mut seconds = vec![];
+    for worlds in [vec![&one], vec![&one, &two]] {
+        // Knows no wire from before.
+        let endpoint = bind(&grantee(), (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let (mut wires, mut from) = (vec![], vec![]);
+        for world in &worlds {
+            let wire = Wire::to(world.address.sockets[0], weather).await;
+            let through = vec![wire.near.local_addr().unwrap()];
+            from.push(Address { peer: world.address.peer, sockets: through, relay: None });
+            wires.push(wire);
+        }
+        let (cache, target) = (one.dir.path().join("cache"), one.dir.path().join("copy"));
+        let start = std::time::Instant::now();
+        let mut go = |_| ControlFlow::Continue(());
+        blobs::fetch_from(&endpoint, &cache, &from, (one.hash, u64::from(SIZE)), &target, &mut go).await.unwrap();
+        seconds.push(start.elapsed().as_secs_f64());
+        assert!(one.is_whole());
+        std::fs::remove_file(&target).unwrap();
+        for wire in wires {
+            let carried = wire.bytes.load(Ordering::Relaxed) as f64 / f64::from(SIZE);
+            let share = 1.0 / worlds.len() as f64;
+            assert!((0.5 * share..1.5 * share).contains(&carried), "{carried} of the file over one of {} links", worlds.len());
+        }
+    }
+    eprintln!("one source {:.2} s, two {:.2} s", seconds[0], seconds[1]);
 }

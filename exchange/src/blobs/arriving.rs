@@ -182,14 +182,14 @@ impl Arriving {
     }
 }
 
-fn begin(folder: &Path, hash: Hash, size: Option<u64>) -> io::Result<State> {
+fn begin(folder: &Path, hash: Hash, given: Option<u64>) -> io::Result<State> {
     std::fs::create_dir_all(folder)?;
     let open = |name: &str| File::options().read(true).write(true).create(true).truncate(false).open(folder.join(name));
     let (data, tree) = (open(DATA)?, open("tree")?);
     tree.try_lock().map_err(|_| io::Error::other("another process is at it"))?;
     let found = data.metadata()?.len();
-    let state = State { data, tree, hash, now: Mutex::new(Now { size, done: ChunkRanges::empty() }) };
-    match size {
+    let state = State { data, tree, hash, now: Mutex::new(Now { size: given, done: ChunkRanges::empty() }) };
+    match given {
         Some(size) if size != found => {
             state.resize(0)?;
             state.resize(size)?;
@@ -203,6 +203,12 @@ fn begin(folder: &Path, hash: Hash, size: Option<u64>) -> io::Result<State> {
         state.resize(size)?;
     }
     state.found()?;
+    let mut now = state.now();
+    if now.done.is_empty() {
+        // Nothing here proves how long the file is.
+        now.size = given;
+    }
+    drop(now);
     Ok(state)
 }
 

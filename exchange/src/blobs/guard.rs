@@ -1,6 +1,6 @@
 //! Every request that iroh-blobs knows, decided before a byte is sent.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
@@ -8,6 +8,7 @@ use iroh::{
 };
 use iroh_blobs::protocol::{ChunkRanges, ChunkRangesSeq, ERR_INTERNAL, ERR_PERMISSION, GetRequest};
 use tidegate_protocol::{ContentHash, PeerId};
+use tokio::sync::Semaphore;
 
 use super::{
     Access, Asked, ByteRange, chain,
@@ -22,6 +23,8 @@ const RANGES: usize = 64;
 const CHUNK: u64 = 1024;
 /// Most bytes of a request for as many ranges.
 const REQUEST: usize = 4 << 10;
+/// Most requests of a connection that are answered at the same time.
+const AT_ONCE: usize = 32;
 /// How long a peer may take to say what it asks for.
 const ASKING: Duration = Duration::from_secs(30);
 /// What a request for a blob begins with: the number of its kind (`iroh_blobs::protocol::RequestType`).
@@ -39,10 +42,14 @@ impl ProtocolHandler for Governed {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
         let Some(_known) = self.access.opened(peer, connection.clone()) else { return Ok(()) };
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
         // Each ends with the connection, if not before.
-        while let Ok((mut to, mut from)) = connection.accept_bi().await {
+        while let Ok(turn) = turns.clone().acquire_owned().await
+            && let Ok((mut to, mut from)) = connection.accept_bi().await
+        {
             let governed = self.clone();
             tokio::spawn(async move {
+                let _turn = turn;
                 if let Err(code) = governed.answer(peer, &mut from, &mut to).await {
                     drop((from.stop(code), to.reset(code)));
                 }
@@ -59,13 +66,13 @@ impl Governed {
         let hash = ContentHash(*request.hash.as_bytes());
         let (ranges, bytes) = byte_ranges(&request.ranges).ok_or(ERR_PERMISSION)?;
         let allowed = self.access.begins(&peer, &hash).ok_or(ERR_PERMISSION)?;
+        let kept = self.files.get(&hash).ok_or(ERR_INTERNAL)?;
         if !allowed.is_free() {
             let handler = self.handler.get().cloned().ok_or(ERR_PERMISSION)?;
             if !handler.fetching(peer, hash, bytes).await {
                 return Err(ERR_PERMISSION);
             }
         }
-        let kept = self.files.get(&hash).ok_or(ERR_INTERNAL)?;
         match send(&kept, ranges, to).await {
             Ok(()) => drop(to.finish()),
             Err(Unsent::Peer(e)) => tracing::debug!("{hash} was not sent whole: {e}"),

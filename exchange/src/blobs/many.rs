@@ -4,12 +4,11 @@ use std::{io::Write as _, ops::ControlFlow, path::PathBuf};
 
 use bao_tree::io::{BaoContentItem, sync::DecodeResponseIter};
 use iroh::{Endpoint, endpoint::Connection};
-use iroh_blobs::Hash;
+use iroh_blobs::{Hash, protocol::ChunkRanges};
 use tidegate_protocol::ContentHash;
 use tokio::task::JoinSet;
 
 use super::{
-    arriving::whole,
     fetch::{ask, connect, in_time, peer},
     local, tree,
 };
@@ -51,7 +50,7 @@ pub async fn fetch_small(
 }
 
 async fn one(connection: &Connection, (hash, bytes, target): (ContentHash, u64, PathBuf)) -> Result<(), NetError> {
-    let (mut from, size) = ask(connection, Hash::from_bytes(hash.0), whole(bytes)).await?;
+    let (mut from, size) = ask(connection, Hash::from_bytes(hash.0), ChunkRanges::all()).await?;
     if size != bytes || bytes > SMALL {
         return Err(NetError::Peer(format!("it says that the file has {size} bytes, of {bytes}")));
     }
@@ -71,7 +70,7 @@ async fn one(connection: &Connection, (hash, bytes, target): (ContentHash, u64, 
 /// A whole file out of an answer that has it.
 fn proven(hash: ContentHash, bytes: u64, encoded: &[u8]) -> Result<Vec<u8>, NetError> {
     let mut data = Vec::with_capacity(bytes as usize);
-    for item in DecodeResponseIter::new(hash.0.into(), tree::of(bytes), encoded, &whole(bytes)) {
+    for item in DecodeResponseIter::new(hash.0.into(), tree::of(bytes), encoded, &ChunkRanges::all()) {
         if let BaoContentItem::Leaf(leaf) = item.map_err(peer)? {
             data.extend_from_slice(&leaf.data);
         }

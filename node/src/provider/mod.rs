@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     future::Future,
+    path::Path,
     pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
@@ -23,6 +24,7 @@ use tidegate_protocol::{
     grant::Action,
     lease, limits,
     listing::Reached,
+    manifest::DataFile,
     policy::Access,
     receipt::Party,
     revocations,
@@ -107,6 +109,13 @@ fn unavailable(e: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::Unavailable, "the owner's node could not do this; its log has details")
 }
 
+/// Has a file served to those who may have it. One that was changed since, of an earlier version it may be, is not, and the others are.
+async fn offer(served: &Served, path: &Path, file: &DataFile) {
+    if let Err(e) = served.add(path, file.hash).await {
+        tracing::error!("{e}: it is not sent to anybody");
+    }
+}
+
 impl Provider {
     /// Opens an owner's node, which runs as many jobs as the owner wishes. Jobs that a crash cut off wait for [`Provider::recover`].
     ///
@@ -133,18 +142,18 @@ impl Provider {
                 tracing::error!("{}: no job will run on it: {e}", dataset.manifest.body().name);
             }
             if let (Some(path), Some(file)) = (&dataset.record.mock, &dataset.manifest.body().mock) {
-                served.add(path, file.hash).await?;
+                offer(&served, path, file).await;
             }
         }
         // What is held for another is copied from its owner.
         for dataset in datasets.iter().filter(|d| d.policy.body().replicate == Access::Granted && d.manifest.signer() == me) {
             for (path, file) in dataset.record.files.iter().zip(&dataset.manifest.body().files) {
-                served.add(path, file.hash).await?;
+                offer(&served, path, file).await;
             }
             // Who holds it may have columns alone, of what jobs read.
             if dataset.policy.body().hold == Access::Granted {
                 for (path, file) in dataset.record.compute.iter().zip(dataset.manifest.body().computed()) {
-                    served.add(path, file.hash).await?;
+                    offer(&served, path, file).await;
                 }
             }
         }
