@@ -138,7 +138,7 @@ async fn what_lies_there_is_proven_before_it_is_used() {
         // From one, or from as many as there are.
         let what = (hash, bytes.len() as u64);
         if at == 0 {
-            blobs::fetch_from(&endpoint, &cache, &[owner.address.clone()], what, &target, &mut go).await.unwrap();
+            blobs::fetch_from(&endpoint, &cache, std::slice::from_ref(&owner.address), what, &target, &mut go).await.unwrap();
         } else {
             blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.unwrap();
         }
