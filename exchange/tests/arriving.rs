@@ -44,6 +44,17 @@ async fn owner(folder: &Path) -> Owner {
     Owner { address, served, _router }
 }
 
+/// An owner with a file of so many numbers, which the grantee may have.
+async fn sharing(folder: &Path, numbers: u32) -> (Owner, Vec<u8>, ContentHash) {
+    let bytes: Vec<u8> = (0..numbers).flat_map(u32::to_le_bytes).collect();
+    let (path, hash) = (folder.join("data"), ContentHash::of(&bytes));
+    std::fs::write(&path, &bytes).unwrap();
+    let owner = owner(folder).await;
+    owner.served.add(&path, hash).await.unwrap();
+    owner.served.access().allow(grantee().id(), [hash], HOUR, &["grant".into()]);
+    (owner, bytes, hash)
+}
+
 /// A peer that answers whatever it is asked with these bytes.
 async fn liar(answer: Vec<u8>) -> Address {
     static NEXT: AtomicU8 = AtomicU8::new(100);
@@ -82,12 +93,7 @@ fn kept(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_lies_about_lengths_spoils_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let bytes: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
-    let (path, hash) = (dir.path().join("data"), ContentHash::of(&bytes));
-    std::fs::write(&path, &bytes).unwrap();
-    let owner = owner(dir.path()).await;
-    owner.served.add(&path, hash).await.unwrap();
-    owner.served.access().allow(grantee().id(), [hash], HOUR, &["grant".into()]);
+    let (owner, bytes, hash) = sharing(dir.path(), 300_000).await;
     let (endpoint, cache, target) = (loopback(&grantee()).await, dir.path().join("cache"), dir.path().join("copy"));
     for claim in [0, 1, 16 << 10, 1_200_001, 1 << 40, u64::MAX / 2, u64::MAX] {
         for more in [vec![], vec![7; 100], vec![7; 300_000]] {
@@ -120,12 +126,7 @@ async fn a_peer_that_lies_about_lengths_spoils_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lies_there_is_proven_before_it_is_used() {
     let dir = tempfile::tempdir().unwrap();
-    let bytes: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
-    let (path, hash) = (dir.path().join("data"), ContentHash::of(&bytes));
-    std::fs::write(&path, &bytes).unwrap();
-    let owner = owner(dir.path()).await;
-    owner.served.add(&path, hash).await.unwrap();
-    owner.served.access().allow(grantee().id(), [hash], HOUR, &["grant".into()]);
+    let (owner, bytes, hash) = sharing(dir.path(), 1_000_000).await;
     let (endpoint, cache, target) = (loopback(&grantee()).await, dir.path().join("cache"), dir.path().join("copy"));
     for (name, at) in [("part", 5000), ("tree", 0), ("tree", 3000), ("part", 0)] {
         let mut stop = |came| if came > 3_000_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

@@ -208,6 +208,23 @@ async fn fetch_verifies_and_writes_the_file() {
     assert!(std::fs::read_dir(&cache).unwrap().next().is_none(), "no second copy is kept");
 }
 
+/// All bytes that come when `peer` asks for a blob.
+async fn answer(peer: &Identity, to: &Address, hash: ContentHash) -> Vec<u8> {
+    let endpoint = loopback(peer).await;
+    let id = iroh::EndpointId::from_bytes(to.peer.as_bytes()).unwrap();
+    let addr = iroh::EndpointAddr { id, addrs: to.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
+    let connection = endpoint.connect(addr, iroh_blobs::ALPN).await.unwrap();
+    let (mut ask, mut answer) = connection.open_bi().await.unwrap();
+    let request = iroh_blobs::protocol::Request::Get(GetRequest::blob(Hash::from_bytes(hash.0)));
+    ask.write_all(&postcard::to_allocvec(&request).unwrap()).await.unwrap();
+    ask.finish().unwrap();
+    let (mut came, mut piece) = (vec![], vec![0; 65_536]);
+    while let Ok(Some(n)) = answer.read(&mut piece).await {
+        came.extend_from_slice(&piece[..n]);
+    }
+    came
+}
+
 /// What a published file is known by is its BLAKE3; a large one lies where it lay, and one that was changed is never sent.
 #[tokio::test]
 async fn a_file_is_imported_by_reference_and_not_served_once_changed() {
@@ -223,9 +240,13 @@ async fn a_file_is_imported_by_reference_and_not_served_once_changed() {
     assert!(kept < bytes.len() as u64 / 2, "{kept} bytes are kept beside a file of {}", bytes.len());
     let grantee = Identity::from_seed([3; 32]);
     owner.served.access().allow(grantee.id(), [hash], LONG, &by());
-    let mut changed = bytes.clone();
-    changed[4_000_000] ^= 1;
+    let (mut changed, secret) = (bytes.clone(), b"another person's row");
+    changed[4_000_000..4_000_000 + secret.len()].copy_from_slice(secret);
     std::fs::write(&path, &changed).unwrap();
+    // Not that it is found out where it arrives: it does not leave.
+    let sent = answer(&grantee, &owner.address, hash).await;
+    assert!(sent.len() < 4_100_000, "{} bytes were sent", sent.len());
+    assert!(!sent.windows(secret.len()).any(|window| window == secret));
     let (endpoint, target) = (loopback(&grantee).await, dir.path().join("copy"));
     let mut go = |_| ControlFlow::Continue(());
     let fetched = blobs::fetch(&endpoint, &dir.path().join("cache"), &owner.address, hash, &target, &mut go).await;

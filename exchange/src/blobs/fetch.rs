@@ -103,10 +103,10 @@ pub(super) async fn receive(
     let (mut from, size) = ask(connection, hash, ranges.clone()).await?;
     inlet.begins(size, known)?;
     let (pieces, queue) = mpsc::channel(WAITING);
-    let (came, count) = (Arc::new(AtomicU64::new(0)), inlet.clone());
+    let (came, inlet) = (Arc::new(AtomicU64::new(0)), inlet.clone());
     let counted = came.clone();
     // Hashing and writing are for a thread of their own: here it is seen to that the network is never waited for.
-    let taking = tokio::task::spawn_blocking(move || count.take(size, &ranges, Piped { queue, now: Bytes::new() }, &counted));
+    let taking = tokio::task::spawn_blocking(move || inlet.take(size, &ranges, Piped { queue, now: Bytes::new() }, &counted));
     let read = loop {
         let mut piece = BytesMut::with_capacity(PIECE);
         let more = fill(&mut from, &mut piece).await;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bao_tree::io::EncodeError;
 use iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
@@ -78,7 +79,10 @@ impl Governed {
             Err(Unsent::Peer(e)) => tracing::debug!("{hash} was not sent whole: {e}"),
             Err(Unsent::Here(e)) => {
                 tracing::warn!("{} is not sent, it may have changed since it was published: {}", kept.path.display(), chain(&e));
-                kept.doubt();
+                // Not where it could not be opened or read just now, which many requests may bring about.
+                if matches!(e, EncodeError::ParentHashMismatch(_) | EncodeError::LeafHashMismatch(_)) {
+                    kept.doubt();
+                }
                 return Err(ERR_INTERNAL);
             }
         }
