@@ -39,12 +39,11 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
     /// The refusal that is sent instead.
     fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal>;
 
-    /// Whether `peer`, who was allowed this file, is sent these parts of it: asked before a byte is. Nobody is, unless this says otherwise.
+    /// Whether `peer`, who was allowed these files, is sent these parts of them: asked before a byte is. Nobody is, unless this says otherwise.
     fn fetching<'a>(
         &'a self,
         _peer: PeerId,
-        _file: ContentHash,
-        _ranges: Vec<ByteRange>,
+        _parts: Vec<(ContentHash, Vec<ByteRange>)>,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         Box::pin(std::future::ready(false))
     }

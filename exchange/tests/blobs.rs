@@ -111,8 +111,8 @@ async fn a_grantee_gets_exactly_the_allowed_blob_and_loses_it_when_revoked() {
     let grantee = Identity::from_seed([3; 32]);
     owner.served.access().allow(grantee.id(), [trojan], LONG, &by());
     let got = everything(&grantee, &owner.address, trojan).await;
-    assert!(got.contains(&"get blob"), "{got:?}");
-    assert!(!got.contains(&"get as hash sequence") && !got.contains(&"observe") && !got.contains(&"get many"), "{got:?}");
+    assert!(got.contains(&"get blob") && got.contains(&"get many"), "{got:?}");
+    assert!(!got.contains(&"get as hash sequence") && !got.contains(&"observe"), "{got:?}");
     assert_eq!(everything(&grantee, &owner.address, secret).await, Vec::<&str>::new());
     // Another peer gains nothing from it.
     assert_eq!(everything(&Identity::from_seed([4; 32]), &owner.address, trojan).await, Vec::<&str>::new());
@@ -208,21 +208,58 @@ async fn fetch_verifies_and_writes_the_file() {
     assert!(std::fs::read_dir(&cache).unwrap().next().is_none(), "no second copy is kept");
 }
 
-/// All bytes that come when `peer` asks for a blob.
-async fn answer(peer: &Identity, to: &Address, hash: ContentHash) -> Vec<u8> {
+/// All bytes that come when `peer` asks so.
+async fn answer(peer: &Identity, to: &Address, kind: u8, request: &impl serde::Serialize) -> Vec<u8> {
     let endpoint = loopback(peer).await;
     let id = iroh::EndpointId::from_bytes(to.peer.as_bytes()).unwrap();
     let addr = iroh::EndpointAddr { id, addrs: to.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
     let connection = endpoint.connect(addr, iroh_blobs::ALPN).await.unwrap();
     let (mut ask, mut answer) = connection.open_bi().await.unwrap();
-    let request = iroh_blobs::protocol::Request::Get(GetRequest::blob(Hash::from_bytes(hash.0)));
-    ask.write_all(&postcard::to_allocvec(&request).unwrap()).await.unwrap();
+    ask.write_all(&postcard::to_extend(request, vec![kind]).unwrap()).await.unwrap();
     ask.finish().unwrap();
     let (mut came, mut piece) = (vec![], vec![0; 65_536]);
     while let Ok(Some(n)) = answer.read(&mut piece).await {
         came.extend_from_slice(&piece[..n]);
     }
     came
+}
+
+/// Numbers of iroh-blobs' requests.
+const GET: u8 = 0;
+const GET_MANY: u8 = 9;
+
+/// Many are asked for at once by who may have each of them, and by nobody else.
+#[tokio::test]
+async fn of_many_none_comes_unless_all_are_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(dir.path()).await;
+    let (mut mine, mut all) = (vec![], 0);
+    for number in 0..65_u8 {
+        let bytes = vec![number; 300 * usize::from(number)];
+        all += bytes.len();
+        mine.push(Hash::from_bytes(add(&owner, dir.path(), &number.to_string(), &bytes).await.0));
+    }
+    let other = Hash::from_bytes(add(&owner, dir.path(), "other", b"one person's row").await.0);
+    let grantee = Identity::from_seed([3; 32]);
+    owner.served.access().allow(grantee.id(), mine.iter().map(|hash| ContentHash(*hash.as_bytes())), LONG, &by());
+    let ask = async |hashes: Vec<Hash>, ranges| {
+        let endpoint = &owner.address;
+        answer(&grantee, endpoint, GET_MANY, &GetManyRequest { hashes, ranges }).await.len()
+    };
+    // Each with its size; the last is the 65th, and one more than a request may have.
+    assert!(ask(mine[..64].to_vec(), ChunkRangesSeq::all()).await >= all - 300 * 64 + 64 * 8);
+    for refused in [mine.clone(), vec![mine[64], other], vec![other, mine[64]], vec![mine[64], Hash::from_bytes([7; 32])]] {
+        assert_eq!(ask(refused, ChunkRangesSeq::all()).await, 0);
+    }
+    // Of nothing there is nothing to decide, nor to log.
+    assert_eq!(ask(vec![], ChunkRangesSeq::all()).await + ask(vec![mine[64]], ChunkRangesSeq::empty()).await, 0);
+    // Parts that are counted together.
+    let mut many = iroh_blobs::protocol::ChunkRanges::empty();
+    (0..9).for_each(|at| many |= (iroh_blobs_chunk(2 * at)..iroh_blobs_chunk(2 * at + 1)).into());
+    assert!(ask(vec![mine[64]; 7], ChunkRangesSeq::from_ranges_infinite([many.clone()])).await > 0);
+    assert_eq!(ask(vec![mine[64]; 8], ChunkRangesSeq::from_ranges_infinite([many])).await, 0);
+    owner.served.access().revoke("block");
+    assert_eq!(ask(vec![mine[64]], ChunkRangesSeq::all()).await, 0);
 }
 
 /// What a published file is known by is its BLAKE3; a large one lies where it lay, and one that was changed is never sent.
@@ -244,13 +281,38 @@ async fn a_file_is_imported_by_reference_and_not_served_once_changed() {
     changed[4_000_000..4_000_000 + secret.len()].copy_from_slice(secret);
     std::fs::write(&path, &changed).unwrap();
     // Not that it is found out where it arrives: it does not leave.
-    let sent = answer(&grantee, &owner.address, hash).await;
+    let sent = answer(&grantee, &owner.address, GET, &GetRequest::blob(Hash::from_bytes(hash.0))).await;
     assert!(sent.len() < 4_100_000, "{} bytes were sent", sent.len());
     assert!(!sent.windows(secret.len()).any(|window| window == secret));
     let (endpoint, target) = (loopback(&grantee).await, dir.path().join("copy"));
     let mut go = |_| ControlFlow::Continue(());
     let fetched = blobs::fetch(&endpoint, &dir.path().join("cache"), &owner.address, hash, &target, &mut go).await;
     assert!(fetched.is_err() && !target.exists());
+}
+
+/// By a damaged tree nothing is sent, and it is made anew while the node runs: a loss of power may have left it so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_tree_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(dir.path()).await;
+    let bytes: Vec<u8> = (0..500_000u32).flat_map(u32::to_le_bytes).collect();
+    let hash = add(&owner, dir.path(), "data", &bytes).await;
+    let grantee = Identity::from_seed([3; 32]);
+    owner.served.access().allow(grantee.id(), [hash], LONG, &by());
+    let tree = dir.path().join("blobs").join(format!("{hash}.tree"));
+    let right = std::fs::read(&tree).unwrap();
+    std::fs::write(&tree, vec![0; right.len()]).unwrap();
+    let (endpoint, cache, target) = (loopback(&grantee).await, dir.path().join("cache"), dir.path().join("copy"));
+    let mut go = |_| ControlFlow::Continue(());
+    assert!(blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.is_err());
+    let mended = async {
+        while std::fs::read(&tree).ok().as_ref() != Some(&right) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), mended).await.unwrap();
+    blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.unwrap();
+    assert!(std::fs::read(&target).unwrap() == bytes);
 }
 
 /// All files below a folder.

@@ -103,3 +103,26 @@ async fn it_goes_on_where_it_was() {
     let rest = world.fetch(&[&two, &one], u64::MAX).await.unwrap();
     assert!(rest <= 48 << 20, "{rest} came again");
 }
+
+/// A peer that says nothing is waited for no longer than is said, and the others send its parts.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_is_gone_round() {
+    let world = World::new(40 << 20);
+    let good = world.source(1, true).await;
+    let mut silent = world.source(2, true).await;
+    let identity = Identity::from_seed([7; 32]);
+    let endpoint = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+    endpoint.set_alpns(vec![iroh_blobs::ALPN.to_vec()]);
+    silent.address = local_address(&endpoint, &identity, &Default::default());
+    let listening = tokio::spawn(async move {
+        let mut held = vec![];
+        while let Some(incoming) = endpoint.accept().await {
+            held.push(incoming.await);
+        }
+    });
+    let start = std::time::Instant::now();
+    assert_eq!(world.fetch(&[&silent, &good], u64::MAX).await.unwrap(), 40 << 20);
+    let waited = start.elapsed().as_secs();
+    assert!((29..55).contains(&waited), "{waited} s");
+    listening.abort();
+}

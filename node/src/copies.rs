@@ -112,7 +112,7 @@ impl Buyer {
             };
             let pieces = Request::Pieces { dataset: offer.manifest.id(), file: file.hash, grant: grant.into() };
             if !self.patch(home, to, &pieces, file, &target, &mut report).await? {
-                self.copy(home, to, &permission, file.hash, &target, &mut report).await?;
+                self.copy(home, to, &permission, (file.hash, file.bytes), &target, &mut report).await?;
             }
             fetched.push(Copied { path: target, bytes: file.bytes, came });
         }
@@ -203,7 +203,7 @@ impl Buyer {
         Ok(true)
     }
 
-    /// Copies one file, having asked for `permission`, which runs out. Going on where it broke off, it asks again.
+    /// Copies a file of so many bytes, having asked for `permission`, which runs out. Going on where it broke off, it asks again.
     ///
     /// # Errors
     /// [`NodeError::Refused`] where the peer says why it broke off: a grant that was revoked in the middle.
@@ -212,13 +212,13 @@ impl Buyer {
         home: &Path,
         from: &Address,
         permission: &Request,
-        hash: ContentHash,
+        what: (ContentHash, u64),
         target: &Path,
         progress: blobs::Progress<'_>,
     ) -> Result<(), NodeError> {
         self.ask(from, permission, &[]).await?;
-        let mut broken = 0;
-        while let Err(e) = blobs::fetch(self.endpoint(), &home.join("fetched"), from, hash, target, progress).await {
+        let (folder, sources, mut broken) = (home.join("fetched"), std::slice::from_ref(from), 0);
+        while let Err(e) = blobs::fetch_from(self.endpoint(), &folder, sources, what, target, progress).await {
             self.goes_on([home, target], (from, permission), e, &mut broken).await?;
         }
         Ok(())
@@ -232,13 +232,15 @@ impl Buyer {
         e: NetError,
         broken: &mut u32,
     ) -> Result<(), NodeError> {
-        let NetError::Peer(why) = &e else { return Err(full(folders).unwrap_or_else(|| e.into())) };
+        if !matches!(e, NetError::Peer(_) | NetError::Unreachable { .. }) {
+            return Err(full(folders).unwrap_or_else(|| e.into()));
+        }
         self.ask(from, permission, &[]).await?;
         *broken += 1;
         if *broken > TRIES {
             return Err(e.into());
         }
-        tracing::info!("{why}; it goes on where it was");
+        tracing::info!("{e}; it goes on where it was");
         tokio::time::sleep(*broken * PAUSE).await;
         Ok(())
     }
@@ -274,8 +276,8 @@ impl Buyer {
         if !target.exists() {
             self.ask(to, &Request::Mock { dataset: offer.manifest.id(), grant: self.grant().to_owned() }, &[]).await?;
             std::fs::create_dir_all(home.join("mocks")).map_err(|e| file_error(home, e))?;
-            blobs::fetch(self.endpoint(), &home.join("fetched"), to, mock.hash, &target, &mut |_| ControlFlow::Continue(()))
-                .await?;
+            let (folder, from, what) = (home.join("fetched"), std::slice::from_ref(to), (mock.hash, mock.bytes));
+            blobs::fetch_from(self.endpoint(), &folder, from, what, &target, &mut |_| ControlFlow::Continue(())).await?;
         }
         Ok(target)
     }

@@ -18,12 +18,14 @@ use iroh::{
 };
 use iroh_blobs::{
     Hash,
-    protocol::{ChunkRanges, GetRequest, Request},
+    protocol::{ChunkRanges, GetRequest},
 };
+use serde::Serialize;
 use tidegate_protocol::ContentHash;
 use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
 use super::{
+    GET,
     arriving::{Arriving, Inlet, whole},
     chain, local,
     several::cut,
@@ -37,6 +39,8 @@ pub type Progress<'a> = &'a mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
 const PIECE: usize = 128 << 10;
 /// So many pieces may wait for who takes them.
 const WAITING: usize = 8;
+/// Bytes of a file's size, with which what is sent of it begins.
+pub(super) const SIZE: usize = 8;
 /// How long a peer may send nothing.
 const STALL: Duration = Duration::from_secs(30);
 
@@ -136,7 +140,7 @@ pub(super) async fn receive(
 }
 
 /// Fills `piece`, as far as there is something; says whether there may be more.
-async fn fill(from: &mut RecvStream, piece: &mut BytesMut) -> Result<bool, NetError> {
+pub(super) async fn fill(from: &mut RecvStream, piece: &mut BytesMut) -> Result<bool, NetError> {
     while piece.len() < piece.capacity() {
         if in_time(from.read_buf(piece)).await?.map_err(peer)? == 0 {
             return Ok(false);
@@ -163,14 +167,20 @@ impl Read for Piped {
 }
 
 /// Asks for `ranges` of `hash`: the answer, and how long the file is said to be.
-pub(super) async fn ask(connection: &Connection, hash: Hash, ranges: ChunkRanges) -> Result<(RecvStream, u64), NetError> {
-    let (mut to, mut from) = in_time(connection.open_bi()).await?.map_err(peer)?;
-    let request = postcard::to_allocvec(&Request::Get(GetRequest::blob_ranges(hash, ranges))).map_err(local)?;
-    in_time(to.write_all(&request)).await?.map_err(peer)?;
-    to.finish().map_err(peer)?;
-    let mut size = [0; 8];
+async fn ask(connection: &Connection, hash: Hash, ranges: ChunkRanges) -> Result<(RecvStream, u64), NetError> {
+    let mut from = request(connection, GET, &GetRequest::blob_ranges(hash, ranges)).await?;
+    let mut size = [0; SIZE];
     in_time(from.read_exact(&mut size)).await?.map_err(peer)?;
     Ok((from, u64::from_le_bytes(size)))
+}
+
+/// Sends a request of this kind: what is answered.
+pub(super) async fn request(connection: &Connection, kind: u8, request: &impl Serialize) -> Result<RecvStream, NetError> {
+    let (mut to, from) = in_time(connection.open_bi()).await?.map_err(peer)?;
+    let request = postcard::to_extend(request, vec![kind]).map_err(local)?;
+    in_time(to.write_all(&request)).await?.map_err(peer)?;
+    to.finish().map_err(peer)?;
+    Ok(from)
 }
 
 pub(super) fn peer(e: impl std::error::Error) -> NetError {

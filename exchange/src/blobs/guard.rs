@@ -7,18 +7,21 @@ use iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
 };
-use iroh_blobs::protocol::{ChunkRanges, ChunkRangesSeq, ERR_INTERNAL, ERR_PERMISSION, GetRequest};
+use iroh_blobs::{
+    Hash,
+    protocol::{ChunkRanges, ERR_INTERNAL, ERR_PERMISSION, GetManyRequest, GetRequest},
+};
 use tidegate_protocol::{ContentHash, PeerId};
 use tokio::sync::Semaphore;
 
 use super::{
-    Access, Asked, ByteRange, chain,
+    Access, Asked, ByteRange, GET, GET_MANY, chain,
     kept::Files,
     send::{Unsent, send},
 };
 use crate::address::peer_of;
 
-/// Most separate ranges of one request.
+/// Most separate ranges of one request, and most files.
 const RANGES: usize = 64;
 /// Bytes of a BLAKE3 chunk, in which ranges are counted.
 const CHUNK: u64 = 1024;
@@ -28,8 +31,6 @@ const REQUEST: usize = 4 << 10;
 const AT_ONCE: usize = 32;
 /// How long a peer may take to say what it asks for.
 const ASKING: Duration = Duration::from_secs(30);
-/// What a request for a blob begins with: the number of its kind (`iroh_blobs::protocol::RequestType`).
-const GET: u8 = 0;
 
 /// The protocol as peers meet it: a connection can be cut from here.
 #[derive(Debug, Clone)]
@@ -63,25 +64,34 @@ impl ProtocolHandler for Governed {
 impl Governed {
     /// Sends what is asked for, or says by which code it is not sent.
     async fn answer(&self, peer: PeerId, from: &mut RecvStream, to: &mut SendStream) -> Result<(), VarInt> {
-        let request = tokio::time::timeout(ASKING, asked(from)).await.ok().flatten().ok_or(ERR_PERMISSION)?;
-        let hash = ContentHash(*request.hash.as_bytes());
-        let (ranges, bytes) = byte_ranges(&request.ranges).ok_or(ERR_PERMISSION)?;
-        let allowed = self.access.begins(&peer, &hash).ok_or(ERR_PERMISSION)?;
-        let kept = self.files.get(&hash).ok_or(ERR_INTERNAL)?;
-        if !allowed.is_free() {
+        let wanted = tokio::time::timeout(ASKING, asked(from)).await.ok().flatten().ok_or(ERR_PERMISSION)?;
+        let (mut parts, mut governed) = (vec![], vec![]);
+        for (hash, chunks) in wanted {
+            let hash = ContentHash(*hash.as_bytes());
+            let allowed = self.access.begins(&peer, &hash).ok_or(ERR_PERMISSION)?;
+            if !allowed.is_free() {
+                governed.push((hash, byte_ranges(&chunks)));
+            }
+            parts.push((self.files.get(&hash).ok_or(ERR_INTERNAL)?, chunks));
+        }
+        if !governed.is_empty() {
             let handler = self.handler.get().cloned().ok_or(ERR_PERMISSION)?;
-            if !handler.fetching(peer, hash, bytes).await {
+            if !handler.fetching(peer, governed).await {
                 return Err(ERR_PERMISSION);
             }
         }
-        match send(&kept, ranges, to).await {
+        match send(parts, to).await {
             Ok(()) => drop(to.finish()),
-            Err(Unsent::Peer(e)) => tracing::debug!("{hash} was not sent whole: {e}"),
-            Err(Unsent::Here(e)) => {
+            Err(Unsent::Peer(e)) => tracing::debug!("a file was not sent whole: {e}"),
+            Err(Unsent::Ended(e)) => {
+                tracing::debug!("{e}");
+                return Err(ERR_INTERNAL);
+            }
+            Err(Unsent::Here(kept, e)) => {
                 tracing::warn!("{} is not sent, it may have changed since it was published: {}", kept.path.display(), chain(&e));
                 // Not where it could not be opened or read just now, which many requests may bring about.
                 if matches!(e, EncodeError::ParentHashMismatch(_) | EncodeError::LeafHashMismatch(_)) {
-                    kept.doubt();
+                    kept.mend();
                 }
                 return Err(ERR_INTERNAL);
             }
@@ -90,20 +100,30 @@ impl Governed {
     }
 }
 
-/// What is asked for, where it is a blob: everything else that the protocol knows is refused unread.
-async fn asked(from: &mut RecvStream) -> Option<GetRequest> {
+/// Which parts of which files are asked for: of one, or of several at once. Everything else that the protocol knows is refused unread.
+async fn asked(from: &mut RecvStream) -> Option<Vec<(Hash, ChunkRanges)>> {
     let mut kind = [0];
     from.read_exact(&mut kind).await.ok()?;
-    if kind != [GET] {
+    if ![GET, GET_MANY].contains(&kind[0]) {
         return None;
     }
-    postcard::from_bytes(&from.read_to_end(REQUEST).await.ok()?).ok()
+    let request = from.read_to_end(REQUEST).await.ok()?;
+    let wanted: Vec<_> = if kind[0] == GET {
+        let GetRequest { hash, ranges } = postcard::from_bytes(&request).ok()?;
+        // Of the file itself, and not of those whose hashes may be in it.
+        let (0, chunks) = ranges.as_single()? else { return None };
+        vec![(hash, chunks.clone())]
+    } else {
+        let GetManyRequest { hashes, ranges } = postcard::from_bytes(&request).ok()?;
+        hashes.into_iter().zip(ranges.iter_infinite()).map(|(hash, chunks)| (hash, chunks.clone())).collect()
+    };
+    let boundaries: usize = wanted.iter().map(|(_, chunks)| chunks.boundaries().len()).sum();
+    let full = wanted.iter().all(|(_, chunks)| !chunks.is_empty());
+    (full && wanted.len() <= RANGES && boundaries <= 2 * RANGES).then_some(wanted)
 }
 
-/// The parts that a request for a single blob asks for, in chunks and in bytes; `None` where they are too many, or it asks for another thing.
-fn byte_ranges(ranges: &ChunkRangesSeq) -> Option<(ChunkRanges, Vec<ByteRange>)> {
-    let (0, chunks) = ranges.as_single()? else { return None };
+/// Parts in bytes.
+fn byte_ranges(chunks: &ChunkRanges) -> Vec<ByteRange> {
     let bytes: Vec<u64> = chunks.boundaries().iter().map(|chunk| chunk.0.saturating_mul(CHUNK)).collect();
-    let bytes = (bytes.len() <= 2 * RANGES).then(|| bytes.chunks(2).map(|pair| (pair[0], pair.get(1).copied())).collect())?;
-    Some((chunks.clone(), bytes))
+    bytes.chunks(2).map(|pair| (pair[0], pair.get(1).copied())).collect()
 }

@@ -5,10 +5,13 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use bao_tree::io::outboard::PreOrderOutboard;
+use bao_tree::io::{outboard::PreOrderOutboard, sync::ReadAt};
 use tidegate_protocol::ContentHash;
 
 use super::{local, tree};
@@ -21,18 +24,46 @@ pub(super) struct Kept {
     tree: PathBuf,
     hash: ContentHash,
     size: u64,
+    doubted: AtomicBool,
 }
 
 impl Kept {
     /// Opens both.
-    pub(super) fn open(&self) -> io::Result<(File, PreOrderOutboard<File>)> {
-        let tree = PreOrderOutboard { root: self.hash.0.into(), tree: tree::of(self.size), data: File::open(&self.tree)? };
-        Ok((File::open(&self.path)?, tree))
+    pub(super) fn open(&self) -> io::Result<(File, PreOrderOutboard<Values>)> {
+        let values = if self.size > tree::GROUP { Values(Some(File::open(&self.tree)?)) } else { Values(None) };
+        Ok((File::open(&self.path)?, PreOrderOutboard { root: self.hash.0.into(), tree: tree::of(self.size), data: values }))
     }
 
-    /// Has the tree made anew when it is asked for next: the file was changed, or the tree was damaged.
-    pub(super) fn doubt(&self) {
+    /// Makes the tree anew, once: what was sent was not right, because the file was changed or the tree was damaged.
+    pub(super) fn mend(self: Arc<Self>) {
+        if self.size <= tree::GROUP || self.doubted.swap(true, Ordering::Relaxed) {
+            return;
+        }
         drop(std::fs::remove_file(&self.tree));
+        tokio::task::spawn_blocking(move || match self.made_anew() {
+            Ok(true) => tracing::info!("the tree of {} was damaged, and was made anew", self.path.display()),
+            Ok(false) => tracing::warn!("{} has changed since it was published, and is not sent", self.path.display()),
+            Err(e) => tracing::warn!("{}: {e}", self.path.display()),
+        });
+    }
+
+    /// Whether the file is what it was: its tree is there again then.
+    fn made_anew(&self) -> io::Result<bool> {
+        let to = tempfile::NamedTempFile::new_in(self.tree.parent().unwrap_or(&self.tree))?;
+        let is = tree::make(&File::open(&self.path)?, to.as_file(), &mut |_| {})? == (self.hash, self.size);
+        if is {
+            to.persist(&self.tree)?;
+        }
+        Ok(is)
+    }
+}
+
+/// The values of a tree; a file of a single group has none but its hash.
+pub(super) struct Values(Option<File>);
+
+impl ReadAt for Values {
+    fn read_at(&self, at: u64, to: &mut [u8]) -> io::Result<usize> {
+        self.0.as_ref().map_or(Ok(0), |file| ReadAt::read_at(file, at, to))
     }
 }
 
@@ -59,14 +90,14 @@ impl Files {
     }
 
     fn keep(&self, path: &Path, hash: ContentHash, size: u64) {
-        let kept = Kept { path: path.to_owned(), tree: self.tree_of(&hash), hash, size };
+        let kept = Kept { path: path.to_owned(), tree: self.tree_of(&hash), hash, size, doubted: AtomicBool::new(false) };
         self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, Arc::new(kept));
     }
 
     /// Whether the tree of a file that has this hash, if it is unchanged, is there already.
     pub(super) fn has(&self, path: &Path, hash: ContentHash) -> io::Result<bool> {
         let (size, tree) = (std::fs::metadata(path)?.len(), self.tree_of(&hash));
-        // The tree of a small one is empty, and says nothing of it.
+        // A small one has none that could say anything of it.
         let there =
             size > tree::GROUP && std::fs::metadata(tree).is_ok_and(|there| there.len() == tree::of(size).outboard_size());
         if there {
@@ -75,12 +106,20 @@ impl Files {
         Ok(there)
     }
 
-    /// Hashes a file; a tree appears whole or not at all.
+    /// Hashes a file; a tree appears whole or not at all. What a loss of power damages is made anew when it is found out: nothing is sent by a tree that
+    /// is not right.
     pub(super) fn take(&self, path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
-        let to = tempfile::NamedTempFile::new_in(&self.folder)?;
-        let (hash, size) = tree::make(&File::open(path)?, to.as_file(), progress)?;
-        to.as_file().sync_data()?;
-        to.persist(self.tree_of(&hash))?;
+        let data = File::open(path)?;
+        let (hash, size) = if data.metadata()?.len() <= tree::GROUP {
+            let made = tree::small(&data)?;
+            progress(made.1);
+            made
+        } else {
+            let to = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let made = tree::make(&data, to.as_file(), progress)?;
+            to.persist(self.tree_of(&made.0))?;
+            made
+        };
         self.keep(path, hash, size);
         Ok((hash, size))
     }

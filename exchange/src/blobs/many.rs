@@ -1,23 +1,34 @@
-//! Many small files from one peer, over one connection, some at the same time: each is held in memory until it is whole and right.
+//! Many small files from one peer, over one connection, as many together as make a request worth its while: each is held in memory until it is whole and
+//! right.
 
-use std::{io::Write as _, ops::ControlFlow, path::PathBuf};
+use std::{io::Write as _, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use bao_tree::io::{BaoContentItem, sync::DecodeResponseIter};
+use bytes::{Bytes, BytesMut};
 use iroh::{Endpoint, endpoint::Connection};
-use iroh_blobs::{Hash, protocol::ChunkRanges};
+use iroh_blobs::{
+    Hash,
+    protocol::{ChunkRanges, ChunkRangesSeq, GetManyRequest},
+};
 use tidegate_protocol::ContentHash;
-use tokio::task::JoinSet;
+use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{
-    fetch::{ask, connect, in_time, peer},
+    GET_MANY,
+    fetch::{SIZE, connect, fill, peer, request},
     local, tree,
 };
 use crate::{Address, NetError};
 
-/// Most bytes of a small file.
+/// Most bytes of a small file, and of those that are asked for together.
 pub const SMALL: u64 = 1 << 20;
-/// Files that are under way at the same time.
-const AT_ONCE: usize = 16;
+/// Most files that are asked for together: a peer takes no more of them in one request.
+const TOGETHER: usize = 64;
+/// Requests that are under way at the same time.
+const AT_ONCE: usize = 4;
+
+/// A file, how many bytes it has, and where it goes.
+type Wanted = (ContentHash, u64, PathBuf);
 
 /// Fetches files of so many bytes, [`SMALL`] ones, each to its own place, where it appears whole; `progress` is told the number of each that is there, and
 /// may stop it. What is there when it fails stays.
@@ -27,53 +38,86 @@ const AT_ONCE: usize = 16;
 pub async fn fetch_small(
     endpoint: &Endpoint,
     from: &Address,
-    files: &[(ContentHash, u64, PathBuf)],
+    files: &[Wanted],
     progress: &mut (dyn FnMut(usize) -> ControlFlow<()> + Send),
 ) -> Result<(), NetError> {
     if files.is_empty() {
         return Ok(());
     }
     let connection = connect(endpoint, from).await?;
-    let (mut next, mut under_way) = (files.iter().enumerate(), JoinSet::new());
+    let (mut at, mut under_way, writing) = (0, JoinSet::new(), Arc::new(Mutex::new(())));
     loop {
-        while under_way.len() < AT_ONCE
-            && let Some((number, file)) = next.next()
-        {
-            let (connection, file) = (connection.clone(), file.clone());
-            under_way.spawn(async move { one(&connection, file).await.map(|()| number) });
+        while under_way.len() < AT_ONCE && at < files.len() {
+            let (connection, some, first) = (connection.clone(), together(&files[at..]).to_vec(), at);
+            let writing = writing.clone();
+            at += some.len();
+            under_way.spawn(async move { (first, some.len(), several(&connection, some, &writing).await) });
         }
         let Some(ended) = under_way.join_next().await else { return Ok(()) };
-        if progress(ended.map_err(local)??).is_break() {
+        let (first, count, failed) = ended.map_err(local)?;
+        let whole = failed.as_ref().map_or_else(|(whole, _)| *whole, |()| count);
+        if (first..first + whole).any(|number| progress(number).is_break()) {
             return Err(NetError::Stopped);
         }
+        failed.map_err(|(_, e)| e)?;
     }
 }
 
-async fn one(connection: &Connection, (hash, bytes, target): (ContentHash, u64, PathBuf)) -> Result<(), NetError> {
-    let (mut from, size) = ask(connection, Hash::from_bytes(hash.0), ChunkRanges::all()).await?;
-    if size != bytes || bytes > SMALL {
+/// As many of the first as are asked for together: one, whatever its size.
+fn together(files: &[Wanted]) -> &[Wanted] {
+    let mut bytes = 0_u64;
+    let fit = files.iter().take(TOGETHER).take_while(|(_, more, _)| {
+        bytes = bytes.saturating_add(*more);
+        bytes <= SMALL
+    });
+    &files[..fit.count().max(1)]
+}
+
+/// Fetches files by one request; where one is not right, says how many before it are there.
+async fn several(connection: &Connection, files: Vec<Wanted>, writing: &Mutex<()>) -> Result<(), (usize, NetError)> {
+    let encoded = answer(connection, &files).await.map_err(|e| (0, e))?;
+    // A folder takes one new file at a time: others that have some would only keep processors busy.
+    let _one = writing.lock().await;
+    let written = tokio::task::spawn_blocking(move || {
+        let mut encoded = &encoded[..];
+        files.iter().enumerate().try_for_each(|(number, file)| put(file, &mut encoded).map_err(|e| (number, e)))
+    });
+    written.await.map_err(|e| (0, local(e)))?
+}
+
+/// All that a peer sends of them.
+async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetError> {
+    if let Some((_, bytes, _)) = files.iter().find(|(_, bytes, _)| *bytes > SMALL) {
+        return Err(local(format!("a file of {bytes} bytes is no small one")));
+    }
+    let most: u64 = files.iter().map(|(_, bytes, _)| SIZE as u64 + bytes + tree::of(*bytes).outboard_size()).sum();
+    let hashes = files.iter().map(|(hash, ..)| Hash::from_bytes(hash.0)).collect();
+    let mut from = request(connection, GET_MANY, &GetManyRequest { hashes, ranges: ChunkRangesSeq::all() }).await?;
+    let mut encoded = BytesMut::with_capacity(most as usize + 1);
+    fill(&mut from, &mut encoded).await?;
+    if encoded.len() as u64 != most {
+        return Err(NetError::Peer(format!("it sends {} bytes of what has {most}, or more", encoded.len())));
+    }
+    Ok(encoded.freeze())
+}
+
+/// Takes a file from an answer, and has it appear whole.
+fn put((hash, bytes, target): &Wanted, encoded: &mut &[u8]) -> Result<(), NetError> {
+    let (size, rest) = encoded.split_first_chunk().ok_or_else(|| NetError::Peer("it ends in the middle".into()))?;
+    let size = u64::from_le_bytes(*size);
+    if size != *bytes {
         return Err(NetError::Peer(format!("it says that the file has {size} bytes, of {bytes}")));
     }
-    let most = bytes + tree::of(bytes).outboard_size();
-    let encoded = in_time(from.read_to_end(most as usize)).await?.map_err(peer)?;
-    let written = tokio::task::spawn_blocking(move || {
-        let data = proven(hash, bytes, &encoded)?;
-        let here = |e| local(format!("{}: {e}", target.display()));
-        let mut part = super::part().tempfile_in(target.parent().unwrap_or(&target)).map_err(here)?;
-        part.write_all(&data).map_err(here)?;
-        part.persist(&target).map_err(|e| here(e.error))?;
-        Ok(())
-    });
-    written.await.map_err(local)?
-}
-
-/// A whole file out of an answer that has it.
-fn proven(hash: ContentHash, bytes: u64, encoded: &[u8]) -> Result<Vec<u8>, NetError> {
-    let mut data = Vec::with_capacity(bytes as usize);
-    for item in DecodeResponseIter::new(hash.0.into(), tree::of(bytes), encoded, &ChunkRanges::all()) {
+    *encoded = rest;
+    let mut data = Vec::with_capacity(*bytes as usize);
+    for item in DecodeResponseIter::new(hash.0.into(), tree::of(*bytes), encoded, &ChunkRanges::all()) {
         if let BaoContentItem::Leaf(leaf) = item.map_err(peer)? {
             data.extend_from_slice(&leaf.data);
         }
     }
-    Ok(data)
+    let here = |e| local(format!("{}: {e}", target.display()));
+    let mut part = super::part().tempfile_in(target.parent().unwrap_or(target)).map_err(here)?;
+    part.write_all(&data).map_err(here)?;
+    part.persist(target).map_err(|e| here(e.error))?;
+    Ok(())
 }

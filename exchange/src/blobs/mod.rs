@@ -1,7 +1,7 @@
 //! Governed blobs: iroh-blobs serves everybody who knows a hash; here a peer gets the hashes it was allowed, whole blobs only.
 //!
-//! Rules, each with a test: observe, get-many and push are refused; a get is refused unless this peer was allowed this hash; and only as a
-//! single blob, because a blob whose bytes are another's hash would otherwise open that other one as a hash sequence. What a grant allowed ends with it,
+//! Rules, each with a test: observe and push are refused; a get is refused unless this peer was allowed this hash, and a get of many unless it was allowed
+//! each; and none is of more than the blobs that it names, because a blob whose bytes are another's hash would otherwise open that other one as a hash sequence. What a grant allowed ends with it,
 //! in the middle of a transfer too.
 
 use std::{
@@ -29,6 +29,10 @@ pub(crate) use guard::Governed;
 use kept::Files;
 pub use many::{SMALL, fetch_small};
 pub use several::{fetch_from, fetch_ranges};
+
+/// Numbers of requests in iroh-blobs' protocol (`iroh_blobs::protocol::RequestType`), with which each begins.
+const GET: u8 = 0;
+const GET_MANY: u8 = 9;
 
 /// A part of a file, from byte to byte, the last excluded; without an end where everything to the file's end is asked for.
 pub type ByteRange = (u64, Option<u64>);

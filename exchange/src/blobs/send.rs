@@ -1,10 +1,10 @@
-//! What is sent: the parts of a file that are asked for, each held against the file's hash before it leaves, with the values that prove it (bao's encoding).
+//! What is sent: the parts of files that are asked for, each held against the file's hash before it leaves, with the values that prove it (bao's encoding).
 
 use std::{
     fs::File,
     io::{self, IoSliceMut},
     os::unix::fs::FileExt as _,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bao_tree::{
@@ -20,6 +20,7 @@ use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     sync::mpsc,
+    task::JoinError,
 };
 
 use super::kept::Kept;
@@ -34,27 +35,38 @@ pub(super) enum Unsent {
     /// The peer is gone, or was cut off.
     Peer(WriteError),
     /// The file is not what it was, or cannot be read.
-    Here(EncodeError),
+    Here(Arc<Kept>, EncodeError),
+    /// This node is going down.
+    Ended(JoinError),
 }
 
-/// Sends `ranges` of a file.
-pub(super) async fn send(kept: &Kept, ranges: ChunkRanges, to: &mut SendStream) -> Result<(), Unsent> {
-    let (data, tree) = kept.open().map_err(|e| Unsent::Here(e.into()))?;
-    let ahead = Ahead { size: tree.tree.size(), data, window: Mutex::default() };
+/// Sends parts of files, one after the other.
+pub(super) async fn send(parts: Vec<(Arc<Kept>, ChunkRanges)>, to: &mut SendStream) -> Result<(), Unsent> {
     let (pieces, mut queue) = mpsc::channel(WAITING);
     // Reading and hashing go on while the network takes what there is.
     let proving = tokio::spawn(async move {
         let mut wire = Wire { to: pieces, ready: vec![], bytes: 0, values: BytesMut::new() };
-        traverse_ranges_validated(ahead, tree, &ranges, &mut wire).await
+        for (kept, ranges) in parts {
+            match prove(&kept, &ranges, &mut wire).await {
+                Err(Some(e)) => return Err((kept, e)),
+                // Why nobody takes it is known there.
+                Err(None) => return Ok(()),
+                Ok(()) => {}
+            }
+        }
+        drop(wire.flush().await);
+        Ok(())
     });
     while let Some(mut piece) = queue.recv().await {
         to.write_all_chunks(&mut piece).await.map_err(Unsent::Peer)?;
     }
-    match proving.await {
-        Ok(Err(Some(e))) => Err(Unsent::Here(e)),
-        Ok(_) => Ok(()),
-        Err(e) => Err(Unsent::Here(io::Error::other(e).into())),
-    }
+    proving.await.map_err(Unsent::Ended)?.map_err(|(kept, e)| Unsent::Here(kept, e))
+}
+
+async fn prove(kept: &Kept, ranges: &ChunkRanges, wire: &mut Wire) -> Result<(), Option<EncodeError>> {
+    let (data, tree) = kept.open().map_err(|e| Some(e.into()))?;
+    let ahead = Ahead { size: tree.tree.size(), data, window: Mutex::default() };
+    traverse_ranges_validated(ahead, tree, ranges, wire).await
 }
 
 /// Encoded items on their way to the network.
@@ -77,6 +89,7 @@ impl Wire {
     }
 
     async fn flush(&mut self) -> Result<(), Option<EncodeError>> {
+        self.ready(Bytes::new());
         self.bytes = 0;
         self.to.send(std::mem::take(&mut self.ready)).await.map_err(|_| None)
     }
@@ -99,10 +112,7 @@ impl Sender for Wire {
                 self.flush().await?;
                 return Err(Some(e));
             }
-            EncodedItem::Done => {
-                self.ready(Bytes::new());
-                return self.flush().await;
-            }
+            EncodedItem::Done => {}
         }
         if self.bytes >= PIECE { self.flush().await } else { Ok(()) }
     }

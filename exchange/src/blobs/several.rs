@@ -1,4 +1,4 @@
-//! One file, or parts of it, from several peers at the same time: each is asked for other parts, and what one does not have right the others send.
+//! One file, or parts of it, from one or several peers over several connections: each is asked for other parts, and what one does not have right the others send.
 
 use std::{
     collections::VecDeque,
@@ -24,9 +24,12 @@ use super::{
 };
 use crate::{Address, NetError};
 
-/// Smallest part that is asked for, in bytes; of a large file as much as makes [`PARTS`] a peer.
+/// Smallest part that is asked for, in bytes; of a large file as much as makes [`PARTS`] a connection.
 const PART: u64 = 8 << 20;
-const PARTS: u64 = 32;
+/// Few enough that a dataset of as many files as one can have stays below [`FETCHES_PER_HOUR`](tidegate_protocol::limits::FETCHES_PER_HOUR).
+const PARTS: u64 = 8;
+/// Connections to each peer: by one alone, processors wait for each other, and what may be on its way at a time is little where a peer is far.
+const LANES: usize = 2;
 /// Most separate ranges that are asked for at once: a peer takes no more of them in one request.
 const RANGES: usize = 32;
 /// Bytes of a BLAKE3 chunk, in which ranges are counted.
@@ -35,6 +38,8 @@ const CHUNK: u64 = 1024;
 const PIECE: u64 = 4 << 20;
 /// How often in a row a peer may fail before it is asked for nothing more.
 const FAILURES: u32 = 2;
+/// How long after it failed one is asked again: others that have nothing to do come first.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How long one waits that has nothing to ask for while others are under way: theirs may come back.
 const WAIT: Duration = Duration::from_millis(20);
 
@@ -51,11 +56,11 @@ fn parts(queue: &Queue) -> std::sync::MutexGuard<'_, Parts> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is lacking, cut for so many peers.
-fn parts_of(lacking: &ChunkRanges, peers: usize) -> VecDeque<ChunkRanges> {
+/// What is lacking, cut for so many connections.
+fn parts_of(lacking: &ChunkRanges, connections: usize) -> VecDeque<ChunkRanges> {
     let chunks = runs(lacking).iter().map(|(from, to)| to - from).fold(0, u64::saturating_add);
     let bytes = chunks.saturating_mul(CHUNK);
-    cut(lacking, (bytes / (PARTS * peers.max(1) as u64)).max(PART).next_multiple_of(PART) / CHUNK)
+    cut(lacking, (bytes / (PARTS * connections.max(1) as u64)).max(PART).next_multiple_of(PART) / CHUNK)
 }
 
 fn runs(ranges: &ChunkRanges) -> Vec<(u64, u64)> {
@@ -161,14 +166,15 @@ async fn gather(
     progress: Progress<'_>,
 ) -> Result<(u64, NetError), NetError> {
     let mut failed = NetError::Peer("nobody was asked".into());
-    let left = parts_of(&arriving.lacking(wanted), sources.len());
+    let left = parts_of(&arriving.lacking(wanted), LANES * sources.len());
     if left.is_empty() {
         return Ok((0, failed));
     }
+    let lanes = if left.len() < LANES * sources.len() { 1 } else { LANES };
     let queue = Queue::new(Mutex::new(Parts { left, under_way: 0 }));
     let (told, mut tells) = mpsc::channel(64);
     let mut asking = JoinSet::new();
-    for source in sources {
+    for source in std::iter::repeat_n(sources, lanes).flatten() {
         asking.spawn(ask_for_parts(endpoint.clone(), arriving.inlet(), source.clone(), hash, queue.clone(), told.clone()));
     }
     drop(told);
@@ -191,7 +197,7 @@ async fn gather(
     Ok((came, failed))
 }
 
-/// Asks one peer for one part after the other, until none is left or it has failed too often.
+/// Asks one peer over a connection for one part after the other, until none is left or it has failed too often.
 async fn ask_for_parts(
     endpoint: Endpoint,
     inlet: Inlet,
@@ -237,19 +243,24 @@ async fn ask_for_parts(
             })
         };
         let outcome = asked.await;
-        let mut parts = parts(&queue);
-        parts.under_way -= 1;
+        {
+            let mut parts = parts(&queue);
+            parts.under_way -= 1;
+            if outcome.is_err() {
+                parts.left.push_front(ranges);
+            }
+        }
         let Err(e) = outcome else {
             failures = 0;
             continue;
         };
-        parts.left.push_front(ranges);
         connection = None;
         failures += 1;
         if failures >= FAILURES {
             return Err(e);
         }
         last = Some(e);
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -263,12 +274,12 @@ mod tests {
 
     #[test]
     fn what_is_lacking_is_cut_without_gaps() {
-        for (bytes, peers) in [(1, 0), (1, 2), (PART, 1), (PART + 1, 2), (5 << 30, 3)] {
-            let parts = parts_of(&ChunkRanges::bytes(..bytes), peers);
+        for (bytes, connections) in [(1, 0), (1, 2), (PART, 1), (PART + 1, 2), (5 << 30, 3)] {
+            let parts = parts_of(&ChunkRanges::bytes(..bytes), connections);
             let runs = all(&parts);
             assert!(runs.windows(2).all(|pair| pair[0].1 == pair[1].0), "{bytes}");
             assert_eq!((runs[0].0, runs[runs.len() - 1].1), (0, bytes.div_ceil(CHUNK)), "{bytes}");
-            assert!(parts.len() as u64 <= PARTS * peers.max(1) as u64 + 1, "{bytes}: {}", parts.len());
+            assert!(parts.len() as u64 <= PARTS * connections.max(1) as u64 + 1, "{bytes}: {}", parts.len());
         }
         let some = ChunkRanges::bytes(..64 << 10);
         assert_eq!(all(&parts_of(&(&some - &ChunkRanges::chunks(16..32)), 1)), [(0, 16), (32, 64)]);

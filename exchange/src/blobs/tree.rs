@@ -1,7 +1,11 @@
 //! BLAKE3 trees of files, as they lie beside what is served: of all groups of 16 KiB, each pair of values before those below it (bao's outboard in pre-order,
 //! with chunk groups). All processors make them: each reads a part into a buffer that stays in its cache, and joins what is in it (BLAKE3 paper, section 2.1).
 
-use std::{fs::File, io, os::unix::fs::FileExt as _};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::unix::fs::FileExt as _,
+};
 
 use bao_tree::BaoTree;
 use blake3::{
@@ -14,16 +18,32 @@ use tidegate_protocol::ContentHash;
 
 /// Bytes of a group.
 pub(super) const GROUP: u64 = 16 << 10;
-/// Groups of a part: a power of two.
+/// Groups of a part, which is read and hashed at once: a power of two.
 const PART: u64 = 16;
-/// Parts between two reports of progress.
-const TOGETHER: u64 = 256;
+/// Groups of a stretch, whose pairs lie side by side and are written together: a power of two.
+const STRETCH: u64 = 4096;
 /// Bytes of two values.
 pub(super) const PAIR: u64 = 64;
+
+/// What is above some groups that lie side by side: its value, and all pairs in it.
+type Subtree = (ChainingValue, Vec<u8>);
 
 /// The tree of a file of so many bytes.
 pub(super) fn of(size: u64) -> BaoTree {
     BaoTree::new(size, IROH_BLOCK_SIZE)
+}
+
+/// The hash of a file of one group, which needs no tree, and its size in bytes.
+///
+/// # Errors
+/// What reading fails with; [`io::ErrorKind::InvalidData`] where the file became longer meanwhile.
+pub(super) fn small(data: &File) -> io::Result<(ContentHash, u64)> {
+    let mut bytes = vec![];
+    data.take(GROUP + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > GROUP {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it grows while it is read"));
+    }
+    Ok((ContentHash::of(&bytes), bytes.len() as u64))
 }
 
 /// Writes the tree of `data` to `to`; its hash, and its size in bytes. `progress` is told the bytes that are hashed.
@@ -32,49 +52,38 @@ pub(super) fn of(size: u64) -> BaoTree {
 /// What reading or writing fails with; [`io::ErrorKind::UnexpectedEof`] where the file became shorter meanwhile.
 pub(super) fn make(data: &File, to: &File, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
     let size = data.metadata()?.len();
-    let groups = size.div_ceil(GROUP);
-    let parts = groups.div_ceil(PART);
     to.set_len(of(size).outboard_size())?;
-    if parts <= 1 {
-        let (root, pairs) = part(data, 0, size, true, &mut vec![])?;
-        to.write_all_at(&pairs, 0)?;
-        progress(size);
-        return Ok((ContentHash(root), size));
-    }
-    let (mut values, mut at) = (Vec::with_capacity(parts as usize), 0);
-    while at < parts {
-        let end = parts.min(at + TOGETHER);
-        let some: io::Result<Vec<_>> = (at..end)
-            .into_par_iter()
-            .map_init(Vec::new, |buffer, number| {
-                let (value, pairs) = part(data, number * PART * GROUP, size, false, buffer)?;
-                to.write_all_at(&pairs, place(groups, number * PART) * PAIR)?;
-                Ok(value)
-            })
-            .collect();
-        values.extend(some?);
-        at = end;
-        progress(size.min(at * PART * GROUP));
+    let (groups, mut values) = (size.div_ceil(GROUP).max(1), vec![]);
+    for from in (0..groups).step_by(STRETCH as usize) {
+        let end = groups.min(from + STRETCH);
+        let parts: Vec<_> = (from..end).step_by(PART as usize).collect();
+        let read = |buffer: &mut Vec<u8>, at| part(data, at * GROUP, size, groups <= PART, buffer);
+        let parts: io::Result<Vec<_>> = parts.into_par_iter().map_init(Vec::new, read).collect();
+        let mut pairs = vec![];
+        values.push(joined(&parts?, &mut pairs, groups <= STRETCH));
+        to.write_all_at(&pairs, place(groups, from) * PAIR)?;
+        progress(size.min(end * GROUP));
     }
     Ok((ContentHash(above(&values, 0, to, true)?), size))
 }
 
-/// The value of the part that begins at byte `start`, and all pairs in it.
-fn part(data: &File, start: u64, size: u64, root: bool, buffer: &mut Vec<u8>) -> io::Result<(ChainingValue, Vec<u8>)> {
+/// The part that begins at byte `start`.
+fn part(data: &File, start: u64, size: u64, root: bool, buffer: &mut Vec<u8>) -> io::Result<Subtree> {
     buffer.resize((size - start).min(PART * GROUP) as usize, 0);
     data.read_exact_at(buffer, start)?;
     if root && buffer.len() as u64 <= GROUP {
         return Ok((ContentHash::of(buffer).0, vec![]));
     }
     let groups = (start..).step_by(GROUP as usize).zip(buffer.chunks(GROUP as usize));
-    let values: Vec<_> = groups.map(|(at, group)| Hasher::new().set_input_offset(at).update(group).finalize_non_root()).collect();
-    let mut pairs = Vec::with_capacity(values.len() * PAIR as usize);
-    let value = joined(&values, &mut pairs, root);
+    let value = |(at, group): (u64, &[u8])| Hasher::new().set_input_offset(at).update(group).finalize_non_root();
+    let groups: Vec<_> = groups.map(|group| (value(group), vec![])).collect();
+    let mut pairs = Vec::with_capacity(groups.len() * PAIR as usize);
+    let value = joined(&groups, &mut pairs, root);
     Ok((value, pairs))
 }
 
 /// Left are as many as make the largest whole tree that leaves some on the right.
-fn halves(values: &[ChainingValue]) -> (&[ChainingValue], &[ChainingValue]) {
+fn halves<T>(values: &[T]) -> (&[T], &[T]) {
     values.split_at(values.len().next_power_of_two() / 2)
 }
 
@@ -82,12 +91,13 @@ fn parent(left: &ChainingValue, right: &ChainingValue, root: bool) -> ChainingVa
     if root { merge_subtrees_root(left, right, Mode::Hash).into() } else { merge_subtrees_non_root(left, right, Mode::Hash) }
 }
 
-/// Joins the values of groups.
-fn joined(values: &[ChainingValue], pairs: &mut Vec<u8>, root: bool) -> ChainingValue {
-    if let [one] = values {
-        return *one;
+/// Joins what lies side by side: one alone is what it was.
+fn joined(subtrees: &[Subtree], pairs: &mut Vec<u8>, root: bool) -> ChainingValue {
+    if let [(value, own)] = subtrees {
+        pairs.extend(own);
+        return *value;
     }
-    let ((left, right), at) = (halves(values), pairs.len());
+    let ((left, right), at) = (halves(subtrees), pairs.len());
     pairs.extend([0; PAIR as usize]);
     let (left, right) = (joined(left, pairs, false), joined(right, pairs, false));
     pairs[at..at + 32].copy_from_slice(&left);
@@ -95,23 +105,23 @@ fn joined(values: &[ChainingValue], pairs: &mut Vec<u8>, root: bool) -> Chaining
     parent(&left, &right, root)
 }
 
-/// Joins the values of parts; the first pair of theirs is the `at`th of all.
+/// Joins the values of stretches; the first pair of theirs is the `at`th of all.
 fn above(values: &[ChainingValue], at: u64, to: &File, root: bool) -> io::Result<ChainingValue> {
     if let [one] = values {
         return Ok(*one);
     }
     let (left, right) = halves(values);
     // A tree of so many groups has a pair less than groups.
-    let right_at = at + left.len() as u64 * PART;
+    let right_at = at + left.len() as u64 * STRETCH;
     let (left, right) = (above(left, at + 1, to, false)?, above(right, right_at, to, false)?);
     to.write_all_at(&[left, right].concat(), at * PAIR)?;
     Ok(parent(&left, &right, root))
 }
 
-/// How many pairs come before those of the part that begins with group `from`, in a tree of so many groups.
+/// How many pairs come before those of the stretch that begins with group `from`, in a tree of so many groups.
 fn place(mut groups: u64, mut from: u64) -> u64 {
     let mut at = 0;
-    while groups > PART {
+    while groups > STRETCH {
         let left = groups.next_power_of_two() / 2;
         if from < left {
             (at, groups) = (at + 1, left);
@@ -124,19 +134,40 @@ fn place(mut groups: u64, mut from: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use bao_tree::io::outboard::PreOrderMemOutboard;
 
     use super::*;
 
     #[test]
+    fn a_file_that_becomes_shorter_is_an_error_and_ends() {
+        let (data, to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let first = STRETCH * GROUP;
+        data.set_len(first + 1).unwrap();
+        let made = make(&data, &to, &mut |_| data.set_len(first).unwrap());
+        assert_eq!(made.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
     fn it_is_bao_s_tree_whatever_the_size() {
         let dir = tempfile::tempdir().unwrap();
         let part = (PART * GROUP) as usize;
-        for size in
-            [0, 1, 1024, 16384, 16385, 40_000, part - 1, part, part + 1, 2 * part, 5 * part / 2, 7 * part + 3, 300 * part + 1025]
-        {
+        for size in [
+            0,
+            1,
+            1024,
+            16384,
+            16385,
+            40_000,
+            part - 1,
+            part,
+            part + 1,
+            2 * part,
+            5 * part / 2,
+            7 * part + 3,
+            256 * part,
+            256 * part + 1,
+            700 * part + 1025,
+        ] {
             let bytes: Vec<u8> = (0..size).map(|i| (i / 7) as u8).collect();
             let path = dir.path().join("file");
             std::fs::write(&path, &bytes).unwrap();

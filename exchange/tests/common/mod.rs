@@ -20,8 +20,7 @@ impl Handler for Files {
     fn fetching<'a>(
         &'a self,
         _: PeerId,
-        _: ContentHash,
-        _: Vec<blobs::ByteRange>,
+        _: Vec<(ContentHash, Vec<blobs::ByteRange>)>,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         Box::pin(async { true })
     }

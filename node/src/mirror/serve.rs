@@ -209,15 +209,18 @@ impl Handler for MirrorNode {
     fn fetching<'a>(
         &'a self,
         peer: PeerId,
-        file: ContentHash,
-        _: Vec<ByteRange>,
+        parts: Vec<(ContentHash, Vec<ByteRange>)>,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        let kept = self.kept();
         // The list may have run out since this was allowed.
-        let fresh = self.kept().values().any(|one| {
-            let good = one.list.as_ref().is_some_and(|list| list.body().good(&[], SystemTime::now()).is_ok());
-            good && one.files().any(|(hash, _)| hash == file)
+        let fresh = parts.iter().all(|(file, _)| {
+            let fresh = kept.values().any(|one| {
+                let good = one.list.as_ref().is_some_and(|list| list.body().good(&[], SystemTime::now()).is_ok());
+                good && one.files().any(|(hash, _)| hash == *file)
+            });
+            tracing::info!("{peer} is sent a part of {}: {fresh}", file.short());
+            fresh
         });
-        tracing::info!("{peer} is sent a part of {}: {fresh}", file.short());
         Box::pin(std::future::ready(fresh))
     }
 

@@ -145,16 +145,21 @@ impl Provider {
         self.party(of.ok_or_else(|| unavailable("a file of no dataset"))?, peer)
     }
 
-    /// Whether a part of a file may be sent: it is in the log then.
-    pub(super) async fn fetch_is_logged(&self, peer: PeerId, file: ContentHash, ranges: Vec<ByteRange>) -> bool {
-        if !self.fetched.take(peer) {
-            tracing::warn!("{peer} fetches more often than the log can bear, and is turned away for the rest of the hour");
-            return false;
+    /// Whether parts of files may be sent: each is in the log then.
+    pub(super) async fn fetch_is_logged(&self, peer: PeerId, parts: Vec<(ContentHash, Vec<ByteRange>)>) -> bool {
+        let mut fetches = Vec::with_capacity(parts.len());
+        for (file, ranges) in parts {
+            if !self.fetched.take(peer) {
+                tracing::warn!("{peer} fetches more often than the log can bear, and is turned away for the rest of the hour");
+                return false;
+            }
+            let subject = Sha256Digest::of(file.to_string().as_bytes());
+            let Ok(party) = self.party_of_fetch(peer, file) else { return false };
+            let fetch = Predicate::Fetch { peer: party, file, ranges, time: now() };
+            fetches.push(self.log(format!("file {file}"), subject, fetch));
         }
-        let subject = Sha256Digest::of(file.to_string().as_bytes());
-        let Ok(party) = self.party_of_fetch(peer, file) else { return false };
-        let fetch = Predicate::Fetch { peer: party, file, ranges, time: now() };
-        self.log(format!("file {file}"), subject, fetch).await.is_ok()
+        // They wait for the disk together.
+        futures_util::future::join_all(fetches).await.iter().all(Result::is_ok)
     }
 
     /// Logs that a buyer has a result and its receipt.

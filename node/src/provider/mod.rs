@@ -261,10 +261,9 @@ impl Handler for Provider {
     fn fetching<'a>(
         &'a self,
         peer: PeerId,
-        file: ContentHash,
-        ranges: Vec<ByteRange>,
+        parts: Vec<(ContentHash, Vec<ByteRange>)>,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-        Box::pin(self.fetch_is_logged(peer, file, ranges))
+        Box::pin(self.fetch_is_logged(peer, parts))
     }
 
     fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal> {
