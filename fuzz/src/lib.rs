@@ -2,6 +2,7 @@
 //! ([`targets`](../targets) has the entry points); the tests feed them seeds and some bytes, so that they cannot rot.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod blobs;
 pub mod components;
 pub mod documents;
 pub mod listings;

@@ -1,6 +1,6 @@
 //! Each module is fed its seeds, pieces of what it would like, and bytes of all kinds.
 
-use tidegate_fuzz::{components, documents, listings, models, notes, queries, rows, sql, tables, tokens};
+use tidegate_fuzz::{blobs, components, documents, listings, models, notes, queries, rows, sql, tables, tokens};
 
 /// Bytes that are the same in every run.
 fn bytes(seed: u64, length: usize) -> Vec<u8> {
@@ -38,6 +38,7 @@ fn the_seed_of_listings_is_a_listing() {
 
 #[test]
 fn every_module_takes_whatever_comes() {
+    feed("blobs", blobs::run, &[blobs::right()]);
     feed("components", components::run, &[b"\0asm\x0d\0\x01\0", b"\0asm\x01\0\0\0"]);
     feed("documents", documents::run, &[b"{\"payload\":\"e30=\",\"payloadType\":\"a\",\"signatures\":[]}"]);
     feed("listings", listings::run, &[b"{\"tidegate:listing\":\"{}\"}", b"\x61\x00\x00\x02\x00"]);
@@ -48,6 +49,18 @@ fn every_module_takes_whatever_comes() {
     feed("sql", sql::run, &[b"SELECT count(*) FROM dataset", b"SELECT t, avg(x) FROM dataset GROUP BY t"]);
     feed("tables", tables::run, &[b"ARROW1", b"\xff\xff\xff\xff\x00\x00\x00\x10"]);
     feed("tokens", tokens::run, &[b"did:key:z6Mk", b"En0KEw"]);
+}
+
+#[test]
+fn a_right_answer_is_taken_and_none_that_is_changed() {
+    let mut answer = blobs::right().to_vec();
+    assert_eq!(blobs::take(&answer), 3);
+    for at in (0..answer.len()).step_by(37) {
+        answer[at] ^= 1;
+        assert!(blobs::take(&answer) < 3, "{at}");
+        assert!(blobs::take(&answer[..at]) < 3, "{at}");
+        answer[at] ^= 1;
+    }
 }
 
 /// Some of what is fuzzed as row functions is proven, most is a near miss, and no proof is wrong.

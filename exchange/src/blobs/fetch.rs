@@ -25,10 +25,10 @@ use tidegate_protocol::ContentHash;
 use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
 use super::{
-    GET,
     arriving::{Arriving, Inlet, whole},
     chain, local,
     several::cut,
+    wire,
 };
 use crate::{Address, NetError};
 
@@ -39,8 +39,6 @@ pub type Progress<'a> = &'a mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
 const PIECE: usize = 128 << 10;
 /// So many pieces may wait for who takes them.
 const WAITING: usize = 8;
-/// Bytes of a file's size, with which what is sent of it begins.
-pub(super) const SIZE: usize = 8;
 /// How long a peer may send nothing.
 const STALL: Duration = Duration::from_secs(30);
 
@@ -168,8 +166,8 @@ impl Read for Piped {
 
 /// Asks for `ranges` of `hash`: the answer, and how long the file is said to be.
 async fn ask(connection: &Connection, hash: Hash, ranges: ChunkRanges) -> Result<(RecvStream, u64), NetError> {
-    let mut from = request(connection, GET, &GetRequest::blob_ranges(hash, ranges)).await?;
-    let mut size = [0; SIZE];
+    let mut from = request(connection, wire::GET, &GetRequest::blob_ranges(hash, ranges)).await?;
+    let mut size = [0; wire::SIZE];
     in_time(from.read_exact(&mut size)).await?.map_err(peer)?;
     Ok((from, u64::from_le_bytes(size)))
 }

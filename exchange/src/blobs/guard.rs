@@ -7,26 +7,18 @@ use iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
 };
-use iroh_blobs::{
-    Hash,
-    protocol::{ChunkRanges, ERR_INTERNAL, ERR_PERMISSION, GetManyRequest, GetRequest},
-};
+use iroh_blobs::protocol::{ChunkRanges, ERR_INTERNAL, ERR_PERMISSION};
 use tidegate_protocol::{ContentHash, PeerId};
 use tokio::sync::Semaphore;
 
 use super::{
-    Access, Asked, ByteRange, GET, GET_MANY, chain,
+    Access, Asked, chain,
     kept::Files,
     send::{Unsent, send},
+    wire,
 };
 use crate::address::peer_of;
 
-/// Most separate ranges of one request, and most files.
-const RANGES: usize = 64;
-/// Bytes of a BLAKE3 chunk, in which ranges are counted.
-const CHUNK: u64 = 1024;
-/// Most bytes of a request for as many ranges.
-const REQUEST: usize = 4 << 10;
 /// Most requests of a connection that are answered at the same time.
 const AT_ONCE: usize = 32;
 /// How long a peer may take to say what it asks for.
@@ -67,10 +59,9 @@ impl Governed {
         let wanted = tokio::time::timeout(ASKING, asked(from)).await.ok().flatten().ok_or(ERR_PERMISSION)?;
         let (mut parts, mut governed) = (vec![], vec![]);
         for (hash, chunks) in wanted {
-            let hash = ContentHash(*hash.as_bytes());
             let allowed = self.access.begins(&peer, &hash).ok_or(ERR_PERMISSION)?;
             if !allowed.is_free() {
-                governed.push((hash, byte_ranges(&chunks)));
+                governed.push((hash, wire::byte_ranges(&chunks)));
             }
             parts.push((self.files.get(&hash).ok_or(ERR_INTERNAL)?, chunks));
         }
@@ -100,30 +91,12 @@ impl Governed {
     }
 }
 
-/// Which parts of which files are asked for: of one, or of several at once. Everything else that the protocol knows is refused unread.
-async fn asked(from: &mut RecvStream) -> Option<Vec<(Hash, ChunkRanges)>> {
+/// Which parts of which files are asked for.
+async fn asked(from: &mut RecvStream) -> Option<Vec<(ContentHash, ChunkRanges)>> {
     let mut kind = [0];
     from.read_exact(&mut kind).await.ok()?;
-    if ![GET, GET_MANY].contains(&kind[0]) {
+    if !wire::is_get(kind[0]) {
         return None;
     }
-    let request = from.read_to_end(REQUEST).await.ok()?;
-    let wanted: Vec<_> = if kind[0] == GET {
-        let GetRequest { hash, ranges } = postcard::from_bytes(&request).ok()?;
-        // Of the file itself, and not of those whose hashes may be in it.
-        let (0, chunks) = ranges.as_single()? else { return None };
-        vec![(hash, chunks.clone())]
-    } else {
-        let GetManyRequest { hashes, ranges } = postcard::from_bytes(&request).ok()?;
-        hashes.into_iter().zip(ranges.iter_infinite()).map(|(hash, chunks)| (hash, chunks.clone())).collect()
-    };
-    let boundaries: usize = wanted.iter().map(|(_, chunks)| chunks.boundaries().len()).sum();
-    let full = wanted.iter().all(|(_, chunks)| !chunks.is_empty());
-    (full && wanted.len() <= RANGES && boundaries <= 2 * RANGES).then_some(wanted)
-}
-
-/// Parts in bytes.
-fn byte_ranges(chunks: &ChunkRanges) -> Vec<ByteRange> {
-    let bytes: Vec<u64> = chunks.boundaries().iter().map(|chunk| chunk.0.saturating_mul(CHUNK)).collect();
-    bytes.chunks(2).map(|pair| (pair[0], pair.get(1).copied())).collect()
+    wire::asked(kind[0], &from.read_to_end(wire::REQUEST).await.ok()?)
 }

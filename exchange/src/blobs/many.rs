@@ -3,27 +3,25 @@
 
 use std::{io::Write as _, ops::ControlFlow, path::PathBuf, sync::Arc};
 
-use bao_tree::io::{BaoContentItem, sync::DecodeResponseIter};
 use bytes::{Bytes, BytesMut};
 use iroh::{Endpoint, endpoint::Connection};
 use iroh_blobs::{
     Hash,
-    protocol::{ChunkRanges, ChunkRangesSeq, GetManyRequest},
+    protocol::{ChunkRangesSeq, GetManyRequest},
 };
 use tidegate_protocol::ContentHash;
 use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{
-    GET_MANY,
-    fetch::{SIZE, connect, fill, peer, request},
-    local, tree,
+    fetch::{connect, fill, request},
+    local, wire,
 };
 use crate::{Address, NetError};
 
 /// Most bytes of a small file, and of those that are asked for together.
 pub const SMALL: u64 = 1 << 20;
 /// Most files that are asked for together: a peer takes no more of them in one request.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = wire::RANGES;
 /// Requests that are under way at the same time.
 const AT_ONCE: usize = 4;
 
@@ -90,9 +88,9 @@ async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetE
     if let Some((_, bytes, _)) = files.iter().find(|(_, bytes, _)| *bytes > SMALL) {
         return Err(local(format!("a file of {bytes} bytes is no small one")));
     }
-    let most: u64 = files.iter().map(|(_, bytes, _)| SIZE as u64 + bytes + tree::of(*bytes).outboard_size()).sum();
+    let most: u64 = files.iter().map(|(_, bytes, _)| wire::sent(*bytes)).sum();
     let hashes = files.iter().map(|(hash, ..)| Hash::from_bytes(hash.0)).collect();
-    let mut from = request(connection, GET_MANY, &GetManyRequest { hashes, ranges: ChunkRangesSeq::all() }).await?;
+    let mut from = request(connection, wire::GET_MANY, &GetManyRequest { hashes, ranges: ChunkRangesSeq::all() }).await?;
     let mut encoded = BytesMut::with_capacity(most as usize + 1);
     fill(&mut from, &mut encoded).await?;
     if encoded.len() as u64 != most {
@@ -103,18 +101,7 @@ async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetE
 
 /// Takes a file from an answer, and has it appear whole.
 fn put((hash, bytes, target): &Wanted, encoded: &mut &[u8]) -> Result<(), NetError> {
-    let (size, rest) = encoded.split_first_chunk().ok_or_else(|| NetError::Peer("it ends in the middle".into()))?;
-    let size = u64::from_le_bytes(*size);
-    if size != *bytes {
-        return Err(NetError::Peer(format!("it says that the file has {size} bytes, of {bytes}")));
-    }
-    *encoded = rest;
-    let mut data = Vec::with_capacity(*bytes as usize);
-    for item in DecodeResponseIter::new(hash.0.into(), tree::of(*bytes), encoded, &ChunkRanges::all()) {
-        if let BaoContentItem::Leaf(leaf) = item.map_err(peer)? {
-            data.extend_from_slice(&leaf.data);
-        }
-    }
+    let data = wire::unpacked(hash, *bytes, encoded)?;
     let here = |e| local(format!("{}: {e}", target.display()));
     let mut part = super::part().tempfile_in(target.parent().unwrap_or(target)).map_err(here)?;
     part.write_all(&data).map_err(here)?;

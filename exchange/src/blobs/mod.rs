@@ -22,6 +22,7 @@ mod many;
 mod send;
 mod several;
 mod tree;
+pub mod wire;
 
 pub use access::Access;
 pub use fetch::{Progress, fetch};
@@ -29,10 +30,6 @@ pub(crate) use guard::Governed;
 use kept::Files;
 pub use many::{SMALL, fetch_small};
 pub use several::{fetch_from, fetch_ranges};
-
-/// Numbers of requests in iroh-blobs' protocol (`iroh_blobs::protocol::RequestType`), with which each begins.
-const GET: u8 = 0;
-const GET_MANY: u8 = 9;
 
 /// A part of a file, from byte to byte, the last excluded; without an end where everything to the file's end is asked for.
 pub type ByteRange = (u64, Option<u64>);
