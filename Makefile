@@ -59,6 +59,7 @@ bench: ort
 	python3 bench/tiny_job.py target/release/tidegate
 	python3 bench/utility.py target/release/tidegate
 	python3 bench/large.py target/release/tidegate 20
+	python3 bench/copies.py target/release/tidegate
 
 # Everything that is parsed from a peer, each target for FUZZ_SECONDS. Coverage instrumentation is all it needs of the compiler, so the
 # pinned toolchain serves: no sanitizer, since what is fuzzed has one piece of unsafe code, which takes up what wasmtime wrote.

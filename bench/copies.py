@@ -55,10 +55,22 @@ with tempfile.TemporaryDirectory(dir=os.environ.get("TIDEGATE_BENCH_DIR")) as fo
             raise SystemExit(f"{args}: {done.stderr}")
         return done.stdout.strip()
 
+    peaks = {}
+
     def timed(*args, **more):
         begun = time.perf_counter()
-        subprocess.run([str(a) for a in args], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
+        process = subprocess.Popen([str(a) for a in args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"{args} failed")
+        program = pathlib.Path(args[0]).name
+        peaks[program] = max(peaks.get(program, 0), used.ru_maxrss / 1024)
         return time.perf_counter() - begun
+
+    def peak(process):
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
     data = home / "rows.parquet"
     subprocess.run([binary.with_name("tidegate-bench"), "generate", str(rows), data], check=True)
@@ -69,10 +81,11 @@ with tempfile.TemporaryDirectory(dir=os.environ.get("TIDEGATE_BENCH_DIR")) as fo
     tidegate("owner", "publish", data, "--name", "large", "--unit", "person", "--policy", home / "policy.toml")
     tidegate("owner", "grant", "large", "--to", buyer, "--action", "replicate", "--out", home / "grant")
     address = home / "address"
-    start(binary, "--home", home / "owner", "serve", "--address-file", address)
+    node = start(binary, "--home", home / "owner", "serve", "--address-file", address)
     try:
         while not (address.exists() and address.read_text()):
             time.sleep(0.05)
+        before = peak(node)
         got = home / "got"
         ways = {
             "tidegate fetch": lambda: timed(binary, "--home", home / "buyer", "fetch", "large", "--to", address.read_text(), "--grant", home / "grant", "--out", got),
@@ -107,6 +120,7 @@ server {{ listen 127.0.0.1:18080; listen 127.0.0.1:18443 ssl; ssl_certificate {h
         print(f"copies: {mib:.0f} MiB from process to process, loopback, to a file, medians of {TURNS}:")
         for name, time_taken in took.items():
             print(f"  {name}: {mib / time_taken:.0f} MiB/s" + ("" if time_taken == ours else f"; tidegate has {time_taken / ours:.2f} × its rate"))
+        print(f"  memory at the peak: tidegate fetch {peaks['tidegate']:.0f} MiB, the node that sends {peak(node):.0f}, {before:.0f} before")
         for name in {f"sendme {SENDME}", "nginx and curl"} - set(ways):
             print(f"  {name}: not to be had here")
     finally:

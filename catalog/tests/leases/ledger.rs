@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{at, buyer, folders, give_back, hand_over, holder, lessee, lessee_says, lessor, report, rules, run, spent, wish};
+use super::{
+    BUY, at, buyer, folders, give_back, granted, hand_over, holder, lessee, lessee_says, lessor, report, rules, run, spent, wish,
+};
 use crate::common::{ask, cost, owner, population};
 use tidegate_catalog::{
     ReserveError, Store,
@@ -10,7 +12,7 @@ use tidegate_catalog::{
     log::from_folder,
     store::{LeaseAsk, LeaseError, LeaseStanding, Restored, Whereabouts},
 };
-use tidegate_protocol::{ContentHash, Identity, Settlement, Signed};
+use tidegate_protocol::{ContentHash, Identity, Settlement, Signed, grant::Action, limits};
 
 #[test]
 fn what_is_handed_over_is_charged_at_once_and_what_is_left_comes_back() {
@@ -148,6 +150,25 @@ fn no_lease_is_charged_out_of_its_time_or_for_other_rows() {
     let mut ask = crate::common::ask(9, 1);
     ask.facts.lease = Some(ContentHash([1; 32]));
     assert!(matches!(owner.reserve(ask), Err(ReserveError::Lease)));
+}
+
+/// A settlement names each buyer, and has so much room: whoever comes after the last waits for the next lease, those that are in it go on.
+#[test]
+fn a_lease_has_so_many_buyers_and_no_more() {
+    let (_folder, [a, b]) = folders();
+    let (owner, holder) = (lessor(&a, 1), lessee(&b, 0));
+    hand_over(&owner, &holder, wish(0, 1, 900)).unwrap();
+    let most = limits::LEASE_BUYERS as u8;
+    (0..=most).for_each(|n| granted(&holder, format!("{BUY}{n}"), buyer(n), Action::Compute));
+    for n in 0..most {
+        run(&holder, u32::from(n), n, 1).unwrap();
+    }
+    assert!(matches!(run(&holder, 900, most, 1), Err(ReserveError::Lease)));
+    run(&holder, 901, 7, 1).unwrap();
+    give_back(&holder, &owner).unwrap();
+    assert_eq!((spent(&owner, None), spent(&owner, Some(7)), spent(&owner, Some(most))), (201, 2, 0));
+    hand_over(&owner, &holder, wish(0, 2, 100)).unwrap();
+    run(&holder, 902, most, 1).unwrap();
 }
 
 /// Numbers that look like chance, the same each time.
