@@ -14,7 +14,7 @@ use iroh_blobs::{
     Hash,
     protocol::{ChunkRanges, ChunkRangesExt as _},
 };
-use tidegate_protocol::ContentHash;
+use tidegate_protocol::{ContentHash, limits};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
@@ -26,10 +26,12 @@ use crate::{Address, NetError};
 
 /// Smallest part that is asked for, in bytes; of a large file as much as makes [`PARTS`] a connection.
 const PART: u64 = 8 << 20;
-/// Few enough that a dataset of as many files as one can have stays below [`FETCHES_PER_HOUR`](tidegate_protocol::limits::FETCHES_PER_HOUR).
+/// Each is an entry of the log.
 const PARTS: u64 = 8;
 /// Connections to each peer: by one alone, processors wait for each other, and what may be on its way at a time is little where a peer is far.
 const LANES: usize = 2;
+// A dataset of as many files as one can have is not more than may be fetched.
+const _: () = assert!((PARTS * LANES as u64 + 1) * limits::FILES as u64 <= limits::FETCHES_PER_HOUR as u64);
 /// Most separate ranges that are asked for at once: a peer takes no more of them in one request.
 const RANGES: usize = 32;
 /// Bytes of a BLAKE3 chunk, in which ranges are counted.
