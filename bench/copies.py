@@ -21,8 +21,8 @@ columns = { region = {}, cell = {}, spend = { lo = 0, hi = 1000 } }
 
 
 def sendme():
-    at = shutil.which("sendme") or tools / "sendme/bin/sendme"
-    if not pathlib.Path(at).exists():
+    at = tools / "sendme/bin/sendme"
+    if not at.exists():
         print(f"sendme {SENDME} is built", flush=True)
         built = subprocess.run(["cargo", "install", "--quiet", "--locked", "--no-default-features", "--root", tools / "sendme", "sendme", "--version", SENDME])
         if built.returncode:

@@ -34,7 +34,7 @@ impl Kept {
         Ok((File::open(&self.path)?, PreOrderOutboard { root: self.hash.0.into(), tree: tree::of(self.size), data: values }))
     }
 
-    /// Makes the tree anew, once: what was sent was not right, because the file was changed or the tree was damaged.
+    /// Makes the tree anew, once: it does not prove what is in the file, which was changed, or the tree was damaged, as by a loss of power.
     pub(super) fn mend(self: Arc<Self>) {
         if self.size <= tree::GROUP || self.doubted.swap(true, Ordering::Relaxed) {
             return;
@@ -106,8 +106,7 @@ impl Files {
         Ok(there)
     }
 
-    /// Hashes a file; a tree appears whole or not at all. What a loss of power damages is made anew when it is found out: nothing is sent by a tree that
-    /// is not right.
+    /// Hashes a file, and makes its tree. It is not synced: see [`Kept::mend`].
     pub(super) fn take(&self, path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
         let data = File::open(path)?;
         let (hash, size) = if data.metadata()?.len() <= tree::GROUP {

@@ -1,8 +1,8 @@
 //! Governed blobs: iroh-blobs serves everybody who knows a hash; here a peer gets the hashes it was allowed, whole blobs only.
 //!
 //! Rules, each with a test: observe and push are refused; a get is refused unless this peer was allowed this hash, and a get of many unless it was allowed
-//! each; and none is of more than the blobs that it names, because a blob whose bytes are another's hash would otherwise open that other one as a hash sequence. What a grant allowed ends with it,
-//! in the middle of a transfer too.
+//! each; and none is of more than the blobs that it names, because a blob whose bytes are another's hash would otherwise open that other one as a hash
+//! sequence. What a grant allowed ends with it, in the middle of a transfer too.
 
 use std::{
     path::Path,
