@@ -31,7 +31,7 @@ impl Kept {
     /// Opens both.
     pub(super) fn open(&self) -> io::Result<(File, PreOrderOutboard<Values>)> {
         let values = if self.size > tree::GROUP { Values(Some(File::open(&self.tree)?)) } else { Values(None) };
-        Ok((File::open(&self.path)?, PreOrderOutboard { root: self.hash.0.into(), tree: tree::of(self.size), data: values }))
+        Ok((File::open(&self.path)?, PreOrderOutboard { root: self.hash.0.into(), tree: tree::kept(self.size), data: values }))
     }
 
     /// Makes the tree anew, once: it does not prove what is in the file, which was changed, or the tree was damaged, as by a loss of power.
@@ -99,7 +99,7 @@ impl Files {
         let (size, tree) = (std::fs::metadata(path)?.len(), self.tree_of(&hash));
         // A small one has none that could say anything of it.
         let there =
-            size > tree::GROUP && std::fs::metadata(tree).is_ok_and(|there| there.len() == tree::of(size).outboard_size());
+            size > tree::GROUP && std::fs::metadata(tree).is_ok_and(|there| there.len() == tree::kept(size).outboard_size());
         if there {
             self.keep(path, hash, size);
         }

@@ -1,7 +1,6 @@
-//! Many small files from one peer, over one connection, as many together as make a request worth its while: each is held in memory until it is whole and
-//! right.
+//! Many small files from one peer, as many together as make a request worth its while: each is held in memory until it is whole and right.
 
-use std::{io::Write as _, ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{collections::VecDeque, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use iroh::{Endpoint, endpoint::Connection};
@@ -14,7 +13,9 @@ use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{
     fetch::{connect, fill, request},
-    local, wire,
+    local,
+    several::LANES,
+    wire,
 };
 use crate::{Address, NetError};
 
@@ -22,7 +23,7 @@ use crate::{Address, NetError};
 pub const SMALL: u64 = 1 << 20;
 /// Most files that are asked for together: a peer takes no more of them in one request.
 const TOGETHER: usize = wire::RANGES;
-/// Requests that are under way at the same time.
+/// Requests that are under way at the same time, for each connection.
 const AT_ONCE: usize = 4;
 
 /// A file, how many bytes it has, and where it goes.
@@ -39,16 +40,17 @@ pub async fn fetch_small(
     files: &[Wanted],
     progress: &mut (dyn FnMut(usize) -> ControlFlow<()> + Send),
 ) -> Result<(), NetError> {
-    if files.is_empty() {
-        return Ok(());
+    let (mut batches, mut connections) = (batches(files), vec![]);
+    for _ in 0..batches.len().min(LANES) {
+        connections.push(connect(endpoint, from).await?);
     }
-    let connection = connect(endpoint, from).await?;
-    let (mut at, mut under_way, writing) = (0, JoinSet::new(), Arc::new(Mutex::new(())));
+    let (mut lanes, mut under_way, writing) = (connections.iter().cycle(), JoinSet::new(), Arc::new(Mutex::new(())));
     loop {
-        while under_way.len() < AT_ONCE && at < files.len() {
-            let (connection, some, first) = (connection.clone(), together(&files[at..]).to_vec(), at);
-            let writing = writing.clone();
-            at += some.len();
+        while under_way.len() < AT_ONCE * LANES
+            && let Some((first, some)) = batches.pop_front()
+            && let Some(connection) = lanes.next().cloned()
+        {
+            let (some, writing) = (some.to_vec(), writing.clone());
             under_way.spawn(async move { (first, some.len(), several(&connection, some, &writing).await) });
         }
         let Some(ended) = under_way.join_next().await else { return Ok(()) };
@@ -61,14 +63,20 @@ pub async fn fetch_small(
     }
 }
 
-/// As many of the first as are asked for together: one, whatever its size.
-fn together(files: &[Wanted]) -> &[Wanted] {
-    let mut bytes = 0_u64;
-    let fit = files.iter().take(TOGETHER).take_while(|(_, more, _)| {
-        bytes = bytes.saturating_add(*more);
-        bytes <= SMALL
-    });
-    &files[..fit.count().max(1)]
+/// Those that are asked for together, with the number of the first: one at least, whatever its size.
+fn batches(files: &[Wanted]) -> VecDeque<(usize, &[Wanted])> {
+    let (mut at, mut all) = (0, VecDeque::new());
+    while at < files.len() {
+        let mut bytes = 0_u64;
+        let fit = files[at..].iter().take(TOGETHER).take_while(|(_, more, _)| {
+            bytes = bytes.saturating_add(*more);
+            bytes <= SMALL
+        });
+        let end = at + fit.count().max(1);
+        all.push_back((at, &files[at..end]));
+        at = end;
+    }
+    all
 }
 
 /// Fetches files by one request; where one is not right, says how many before it are there.
@@ -102,9 +110,5 @@ async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetE
 /// Takes a file from an answer, and has it appear whole.
 fn put((hash, bytes, target): &Wanted, encoded: &mut &[u8]) -> Result<(), NetError> {
     let data = wire::unpacked(hash, *bytes, encoded)?;
-    let here = |e| local(format!("{}: {e}", target.display()));
-    let mut part = super::part().tempfile_in(target.parent().unwrap_or(target)).map_err(here)?;
-    part.write_all(&data).map_err(here)?;
-    part.persist(target).map_err(|e| here(e.error))?;
-    Ok(())
+    super::appear(target, &data).map_err(|e| local(format!("{}: {e}", target.display())))
 }

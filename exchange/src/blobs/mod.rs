@@ -5,10 +5,14 @@
 //! sequence. What a grant allowed ends with it, in the middle of a transfer too.
 
 use std::{
+    fs::File,
+    io::{self, Write as _},
+    os::fd::AsRawFd as _,
     path::Path,
     sync::{Arc, OnceLock},
 };
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use tidegate_protocol::ContentHash;
 
 use crate::{Handler, NetError};
@@ -19,6 +23,7 @@ mod fetch;
 mod guard;
 mod kept;
 mod many;
+mod prove;
 mod send;
 mod several;
 mod tree;
@@ -54,6 +59,24 @@ fn part() -> tempfile::Builder<'static, 'static> {
     let mut part = tempfile::Builder::new();
     part.prefix(".part-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     part
+}
+
+/// Has a small file appear whole at `target`, over one that was there.
+fn appear(target: &Path, data: &[u8]) -> io::Result<()> {
+    let folder = target.parent().unwrap_or(target);
+    // One without a name, where there is such a thing, is less work for the folder, and leaves nothing whatever stops it.
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    if let Ok(file) = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)).map(File::from) {
+        (&file).write_all(data)?;
+        let here = format!("/proc/self/fd/{}", file.as_raw_fd());
+        if rustix::fs::linkat(CWD, here, CWD, target, AtFlags::SYMLINK_FOLLOW).is_ok() {
+            return Ok(());
+        }
+    }
+    let mut part = part().tempfile_in(folder)?;
+    part.write_all(data)?;
+    part.persist(target)?;
+    Ok(())
 }
 
 /// An error and what it came of.
@@ -120,5 +143,27 @@ impl Served {
             return Err(NetError::Local(format!("{} has changed since it was published", path.display())));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_small_file_is_there_whole_over_an_older_one_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("file");
+        std::fs::write(dir.path().join("beside"), b"").unwrap();
+        for data in [&b"first"[..], b"another", b""] {
+            appear(&target, data).unwrap();
+            assert_eq!(std::fs::read(&target).unwrap(), data);
+            let mode = |name: &str| dir.path().join(name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode("file"), mode("beside"));
+        }
+        assert!(appear(&dir.path().join("no folder/file"), b"data").is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

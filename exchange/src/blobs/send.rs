@@ -1,4 +1,4 @@
-//! What is sent: the parts of files that are asked for, each held against the file's hash before it leaves, with the values that prove it (bao's encoding).
+//! What is sent: the parts of files that are asked for, read ahead and proven while the network takes what is ready.
 
 use std::{
     fs::File,
@@ -9,10 +9,7 @@ use std::{
 
 use bao_tree::{
     ChunkRanges,
-    io::{
-        EncodeError,
-        mixed::{EncodedItem, ReadBytesAt, Sender, traverse_ranges_validated},
-    },
+    io::{EncodeError, mixed::ReadBytesAt},
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
 use iroh::endpoint::{SendStream, WriteError};
@@ -23,7 +20,10 @@ use tokio::{
     task::JoinError,
 };
 
-use super::kept::Kept;
+use super::{
+    kept::Kept,
+    prove::{Item, prove},
+};
 
 /// Most bytes that are read, or written to the network, at a time.
 const PIECE: usize = 128 << 10;
@@ -45,9 +45,9 @@ pub(super) async fn send(parts: Vec<(Arc<Kept>, ChunkRanges)>, to: &mut SendStre
     let (pieces, mut queue) = mpsc::channel(WAITING);
     // Reading and hashing go on while the network takes what there is.
     let proving = tokio::spawn(async move {
-        let mut wire = Wire { to: pieces, ready: vec![], bytes: 0, values: BytesMut::new() };
+        let mut wire = Wire::new(pieces);
         for (kept, ranges) in parts {
-            match prove(&kept, &ranges, &mut wire).await {
+            match part(&kept, &ranges, &mut wire).await {
                 Err(Some(e)) => return Err((kept, e)),
                 // Why nobody takes it is known there.
                 Err(None) => return Ok(()),
@@ -63,14 +63,19 @@ pub(super) async fn send(parts: Vec<(Arc<Kept>, ChunkRanges)>, to: &mut SendStre
     proving.await.map_err(Unsent::Ended)?.map_err(|(kept, e)| Unsent::Here(kept, e))
 }
 
-async fn prove(kept: &Kept, ranges: &ChunkRanges, wire: &mut Wire) -> Result<(), Option<EncodeError>> {
+async fn part(kept: &Kept, ranges: &ChunkRanges, wire: &mut Wire) -> Result<(), Option<EncodeError>> {
     let (data, tree) = kept.open().map_err(|e| Some(e.into()))?;
     let ahead = Ahead { size: tree.tree.size(), data, window: Mutex::default() };
-    traverse_ranges_validated(ahead, tree, ranges, wire).await
+    let proven = prove(ahead, tree, ranges, wire).await;
+    if let Err(Some(_)) = proven {
+        // What was right goes out.
+        wire.flush().await?;
+    }
+    proven
 }
 
-/// Encoded items on their way to the network.
-struct Wire {
+/// What is on its way to the network.
+pub(super) struct Wire {
     to: mpsc::Sender<Vec<Bytes>>,
     ready: Vec<Bytes>,
     bytes: usize,
@@ -79,6 +84,25 @@ struct Wire {
 }
 
 impl Wire {
+    pub(super) fn new(to: mpsc::Sender<Vec<Bytes>>) -> Self {
+        Self { to, ready: vec![], bytes: 0, values: BytesMut::new() }
+    }
+
+    /// Says how long the file is.
+    pub(super) fn size(&mut self, size: u64) {
+        self.values.put_u64_le(size);
+    }
+
+    /// # Errors
+    /// Where nobody takes it any more.
+    pub(super) async fn send(&mut self, item: Item) -> Result<(), Option<EncodeError>> {
+        match item {
+            Item::Pair(values) => self.values.put_slice(&values),
+            Item::Data(data) => self.ready(data),
+        }
+        if self.bytes >= PIECE { self.flush().await } else { Ok(()) }
+    }
+
     fn ready(&mut self, data: Bytes) {
         for piece in [self.values.split().freeze(), data] {
             self.bytes += piece.len();
@@ -88,33 +112,10 @@ impl Wire {
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Option<EncodeError>> {
+    pub(super) async fn flush(&mut self) -> Result<(), Option<EncodeError>> {
         self.ready(Bytes::new());
         self.bytes = 0;
         self.to.send(std::mem::take(&mut self.ready)).await.map_err(|_| None)
-    }
-}
-
-impl Sender for Wire {
-    /// Why it cannot go on; nothing, where nobody takes it any more.
-    type Error = Option<EncodeError>;
-
-    async fn send(&mut self, item: EncodedItem) -> Result<(), Self::Error> {
-        match item {
-            EncodedItem::Size(size) => self.values.put_u64_le(size),
-            EncodedItem::Parent(parent) => {
-                self.values.put_slice(parent.pair.0.as_bytes());
-                self.values.put_slice(parent.pair.1.as_bytes());
-            }
-            EncodedItem::Leaf(leaf) => self.ready(leaf.data),
-            EncodedItem::Error(e) => {
-                // What was right goes out.
-                self.flush().await?;
-                return Err(Some(e));
-            }
-            EncodedItem::Done => {}
-        }
-        if self.bytes >= PIECE { self.flush().await } else { Ok(()) }
     }
 }
 

@@ -29,7 +29,7 @@ const PART: u64 = 8 << 20;
 /// Each is an entry of the log.
 const PARTS: u64 = 8;
 /// Connections to each peer: by one alone, processors wait for each other, and what may be on its way at a time is little where a peer is far.
-const LANES: usize = 2;
+pub(super) const LANES: usize = 2;
 // A dataset of as many files as one can have is not more than may be fetched.
 const _: () = assert!((PARTS * LANES as u64 + 1) * limits::FILES as u64 <= limits::FETCHES_PER_HOUR as u64);
 /// Most separate ranges that are asked for at once: a peer takes no more of them in one request.

@@ -1,5 +1,6 @@
-//! BLAKE3 trees of files, as they lie beside what is served: of all groups of 16 KiB, each pair of values before those below it (bao's outboard in pre-order,
-//! with chunk groups). All processors make them: each reads a part into a buffer that stays in its cache, and joins what is in it (BLAKE3 paper, section 2.1).
+//! BLAKE3 trees of files, as they lie beside what is served: of all groups, each pair of values before those below it (bao's outboard in pre-order, with chunk
+//! groups). All processors make them: each reads a part into a buffer that stays in its cache, and joins what is in it (BLAKE3 paper, section 2.1). The groups
+//! are larger than those that are sent: BLAKE3 hashes more together then, and what is within a group is hashed anyway before it is sent.
 
 use std::{
     fs::File,
@@ -7,7 +8,7 @@ use std::{
     os::unix::fs::FileExt as _,
 };
 
-use bao_tree::BaoTree;
+use bao_tree::{BaoTree, BlockSize};
 use blake3::{
     Hasher,
     hazmat::{ChainingValue, HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root},
@@ -16,21 +17,29 @@ use iroh_blobs::store::IROH_BLOCK_SIZE;
 use rayon::prelude::*;
 use tidegate_protocol::ContentHash;
 
-/// Bytes of a group.
-pub(super) const GROUP: u64 = 16 << 10;
+/// Bytes of a group of a tree that is kept: 2^6 chunks.
+pub(super) const GROUP: u64 = KEPT.bytes() as u64;
+const KEPT: BlockSize = BlockSize::from_chunk_log(6);
+/// Bytes of a group that is sent.
+pub(super) const SENT: u64 = IROH_BLOCK_SIZE.bytes() as u64;
 /// Groups of a part, which is read and hashed at once: a power of two.
-const PART: u64 = 16;
+const PART: u64 = 4;
 /// Groups of a stretch, whose pairs lie side by side and are written together: a power of two.
-const STRETCH: u64 = 4096;
+const STRETCH: u64 = 1024;
 /// Bytes of two values.
 pub(super) const PAIR: u64 = 64;
 
 /// What is above some groups that lie side by side: its value, and all pairs in it.
 type Subtree = (ChainingValue, Vec<u8>);
 
-/// The tree of a file of so many bytes.
+/// The tree of a file of so many bytes, as it is sent.
 pub(super) fn of(size: u64) -> BaoTree {
     BaoTree::new(size, IROH_BLOCK_SIZE)
+}
+
+/// The tree of a file of so many bytes, as it is kept.
+pub(super) fn kept(size: u64) -> BaoTree {
+    BaoTree::new(size, KEPT)
 }
 
 /// The hash of a file of one group, which needs no tree, and its size in bytes.
@@ -52,7 +61,7 @@ pub(super) fn small(data: &File) -> io::Result<(ContentHash, u64)> {
 /// What reading or writing fails with; [`io::ErrorKind::UnexpectedEof`] where the file became shorter meanwhile.
 pub(super) fn make(data: &File, to: &File, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
     let size = data.metadata()?.len();
-    to.set_len(of(size).outboard_size())?;
+    to.set_len(kept(size).outboard_size())?;
     let (groups, mut values) = (size.div_ceil(GROUP).max(1), vec![]);
     for from in (0..groups).step_by(STRETCH as usize) {
         let end = groups.min(from + STRETCH);
@@ -72,11 +81,10 @@ fn part(data: &File, start: u64, size: u64, root: bool, buffer: &mut Vec<u8>) ->
     buffer.resize((size - start).min(PART * GROUP) as usize, 0);
     data.read_exact_at(buffer, start)?;
     if root && buffer.len() as u64 <= GROUP {
-        return Ok((ContentHash::of(buffer).0, vec![]));
+        return Ok((value(start, buffer, true), vec![]));
     }
     let groups = (start..).step_by(GROUP as usize).zip(buffer.chunks(GROUP as usize));
-    let value = |(at, group): (u64, &[u8])| Hasher::new().set_input_offset(at).update(group).finalize_non_root();
-    let groups: Vec<_> = groups.map(|group| (value(group), vec![])).collect();
+    let groups: Vec<_> = groups.map(|(at, group)| (value(at, group, false), vec![])).collect();
     let mut pairs = Vec::with_capacity(groups.len() * PAIR as usize);
     let value = joined(&groups, &mut pairs, root);
     Ok((value, pairs))
@@ -87,7 +95,13 @@ fn halves<T>(values: &[T]) -> (&[T], &[T]) {
     values.split_at(values.len().next_power_of_two() / 2)
 }
 
-fn parent(left: &ChainingValue, right: &ChainingValue, root: bool) -> ChainingValue {
+/// The value of what begins at byte `start` and is a tree of its own, or the root.
+pub(super) fn value(start: u64, group: &[u8], root: bool) -> ChainingValue {
+    if root { ContentHash::of(group).0 } else { Hasher::new().set_input_offset(start).update(group).finalize_non_root() }
+}
+
+/// The value above two.
+pub(super) fn parent(left: &ChainingValue, right: &ChainingValue, root: bool) -> ChainingValue {
     if root { merge_subtrees_root(left, right, Mode::Hash).into() } else { merge_subtrees_non_root(left, right, Mode::Hash) }
 }
 
@@ -155,9 +169,9 @@ mod tests {
             0,
             1,
             1024,
-            16384,
-            16385,
-            40_000,
+            65536,
+            65537,
+            160_000,
             part - 1,
             part,
             part + 1,
@@ -177,7 +191,7 @@ mod tests {
             let mut made = vec![];
             std::io::Seek::rewind(&mut to).unwrap();
             to.read_to_end(&mut made).unwrap();
-            assert!(made == PreOrderMemOutboard::create(&bytes, IROH_BLOCK_SIZE).data, "{size}");
+            assert!(made == PreOrderMemOutboard::create(&bytes, KEPT).data, "{size}");
         }
     }
 }
