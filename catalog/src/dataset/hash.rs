@@ -11,9 +11,9 @@ use rayon::prelude::*;
 use tidegate_protocol::ContentHash;
 
 /// Bytes of a subtree: a power of two of chunks, that fit a processor's own cache.
-const PART: u64 = 256 << 10;
-/// Subtrees between two reports of progress.
-const TOGETHER: u64 = 256;
+const PART: u64 = 1 << 20;
+/// Subtrees between two reports of progress. Few in the tests, so that a small file has several.
+const TOGETHER: u64 = if cfg!(test) { 8 } else { 256 };
 
 /// Hash and size of the file at `path`; `progress` is told the bytes that are hashed.
 ///
@@ -72,7 +72,7 @@ mod tests {
     fn it_is_the_file_s_hash_whatever_its_size() {
         let dir = tempfile::tempdir().unwrap();
         let part = PART as usize;
-        for size in [0, 1, 1024, part - 1, part, part + 1, 5 * part / 2, 3 * part, 4 * part, 7 * part + 3, 300 * part + 1025] {
+        for size in [0, 1, 1024, part - 1, part, part + 1, 5 * part / 2, 3 * part, 4 * part, 7 * part + 3, 19 * part + 1025] {
             let (path, bytes) = (dir.path().join("file"), (0..size).map(|i| (i / 7) as u8).collect::<Vec<_>>());
             std::fs::write(&path, &bytes).unwrap();
             let mut told = 0;

@@ -23,9 +23,9 @@ const KEPT: BlockSize = BlockSize::from_chunk_log(6);
 /// Bytes of a group that is sent.
 pub(super) const SENT: u64 = IROH_BLOCK_SIZE.bytes() as u64;
 /// Groups of a part, which is read and hashed at once: a power of two.
-const PART: u64 = 4;
-/// Groups of a stretch, whose pairs lie side by side and are written together: a power of two.
-const STRETCH: u64 = 1024;
+const PART: u64 = 16;
+/// Groups of a stretch, whose pairs lie side by side and are written together: a power of two. Few in the tests, so that a small file has several.
+const STRETCH: u64 = if cfg!(test) { 64 } else { 4096 };
 /// Bytes of two values.
 pub(super) const PAIR: u64 = 64;
 
@@ -178,9 +178,11 @@ mod tests {
             2 * part,
             5 * part / 2,
             7 * part + 3,
-            256 * part,
-            256 * part + 1,
-            700 * part + 1025,
+            4 * part,
+            4 * part + 1,
+            11 * part + 1025,
+            21 * part - 1,
+            32 * part,
         ] {
             let bytes: Vec<u8> = (0..size).map(|i| (i / 7) as u8).collect();
             let path = dir.path().join("file");
