@@ -19,13 +19,20 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext, ident},
 };
 use futures_lite::{StreamExt as _, stream};
-use parquet::arrow::ArrowWriter;
+use parquet::{
+    arrow::ArrowWriter,
+    file::{metadata::KeyValue, properties::WriterProperties},
+};
 use tidegate_protocol::{manifest::ROW_TABLE, policy::Policy};
 
 use super::{DataError, TableFiles, broken, layout::unit_column, open, read::Reader};
 
 /// Most sorts beside one another: each has its part of the memory.
 const MOST_THREADS: usize = 4;
+/// What of the published files is written into the copy's metadata: BLAKE3 in its mode for keys (BLAKE3 paper, section 2.3), so that no hash that the manifest
+/// names says it. Who cannot write the published files, as where a hidden column is random, can try no guess against the copy's hash either.
+const SOURCE: &str = "tidegate.source";
+const CONTEXT: &str = "tidegate 2026-11-27 the published files that an ordered copy is of";
 /// The row's number in the published files: keeps a unit's rows in file order.
 const ROW: &str = "\u{0}row";
 
@@ -68,6 +75,7 @@ fn cluster_within(
     let of_table = |table: &TableFiles| table.files.iter().map(|f| (f.clone(), place(table))).collect::<Vec<_>>();
     let files = tables.iter().flat_map(of_table).collect();
     let rows = Rows { files, policy: policy.clone(), schema: numbered.clone() };
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![source(tables)?])).build();
     let folder = target.parent().unwrap_or(Path::new("."));
     let temporary = target.with_extension("tmp");
     let Means { memory, merge_memory, threads } = *means;
@@ -83,7 +91,7 @@ fn cluster_within(
         let order = vec![ident(policy.unit.column.as_str()).sort(true, false), ident(ROW).sort(true, false)];
         let mut sorted = context.table("rows").await?.sort(order)?.execute_stream().await?;
         let mut file = File::create(&temporary)?;
-        let mut writer = ArrowWriter::try_new(&mut file, Arc::new(Schema::new(kept.fields().clone())), None)?;
+        let mut writer = ArrowWriter::try_new(&mut file, Arc::new(Schema::new(kept.fields().clone())), Some(properties))?;
         let columns: Vec<usize> = (0..kept.fields().len()).collect();
         let mut rows = 0;
         while let Some(batch) = sorted.next().await {
@@ -103,6 +111,16 @@ fn cluster_within(
         let _ = std::fs::remove_file(&temporary);
         broken(target, e)
     })
+}
+
+fn source(tables: &[TableFiles]) -> Result<KeyValue, DataError> {
+    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
+    for path in tables.iter().flat_map(|table| &table.files) {
+        let file = File::open(path).map_err(|e| broken(path, e))?;
+        let bytes = file.metadata().map_err(|e| broken(path, e))?.len();
+        hasher.update(&bytes.to_le_bytes()).update_reader(file).map_err(|e| broken(path, e))?;
+    }
+    Ok(KeyValue::new(SOURCE.to_owned(), hasher.finalize().to_hex().to_string()))
 }
 
 /// The published files' rows that have a unit, numbered, as DataFusion reads them.
@@ -243,6 +261,23 @@ mod tests {
             }
         }
         assert_eq!((count, seen), (rows / 10 * 9, rows / 10 * 9));
+    }
+
+    /// Where outsiders cannot know a hidden column, they cannot try what the visible ones may be.
+    #[test]
+    fn the_copy_s_hash_is_of_hidden_columns_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, policy) = (dir.path().join("a.csv"), PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap());
+        let copy = |hidden: &str, name: &str| {
+            let rows: String = (0..1000).map(|i| format!("{},{i},{hidden}\n", i * 7919 % 501)).collect();
+            std::fs::write(&file, format!("Person,n,hidden\n{rows}")).unwrap();
+            let target = dir.path().join(name);
+            cluster(&table(std::slice::from_ref(&file)), &kept(), &policy, &target, &mut |_, _| Ok(())).unwrap();
+            (blake3::hash(&std::fs::read(&target).unwrap()), open(&target).unwrap().map(Result::unwrap).collect::<Vec<_>>())
+        };
+        let (first, again, other) = (copy("x", "first.parquet"), copy("x", "again.parquet"), copy("y", "other.parquet"));
+        assert_eq!(first, again, "whoever has the published files makes the same copy");
+        assert!(first.0 != other.0 && first.1 == other.1);
     }
 
     /// Far more rows than the memory holds: sorted, none lost, none without a unit, and a unit's rows in file order.
