@@ -40,9 +40,10 @@ pub fn asked(kind: u8, request: &[u8]) -> Option<Vec<(ContentHash, ChunkRanges)>
         }
         _ => return None,
     };
-    let boundaries: usize = wanted.iter().map(|(_, chunks)| chunks.boundaries().len()).sum();
+    // The last of a file may have no end.
+    let ranges: usize = wanted.iter().map(|(_, chunks)| chunks.boundaries().len().div_ceil(2)).sum();
     let full = wanted.iter().all(|(_, chunks)| !chunks.is_empty());
-    (full && wanted.len() <= RANGES && boundaries <= 2 * RANGES).then_some(wanted)
+    (full && ranges <= RANGES).then_some(wanted)
 }
 
 /// Parts in bytes.
@@ -102,6 +103,13 @@ mod tests {
         assert_eq!(of(GetRequest::all(hash(7)).into()), None);
         assert_eq!(of(GetRequest::blob_ranges(hash(7), ChunkRanges::empty()).into()), None);
         assert_eq!(of(GetManyRequest { hashes: vec![hash(7); RANGES + 1], ranges: ChunkRangesSeq::all() }.into()), None);
+        // As many files as may be asked for, some by two parts of which the second has no end.
+        let two = ChunkRanges::bytes(..1024) | ChunkRanges::bytes(4096..);
+        let some = |files: u8| {
+            let each = (0..files).fold(GetManyRequest::builder(), |all, file| all.hash(hash(file), two.clone()));
+            of(each.build().into()).map(|wanted| wanted.len())
+        };
+        assert_eq!((some(RANGES as u8 / 2), some(RANGES as u8 / 2 + 1)), (Some(RANGES / 2), None));
         assert_eq!(of(Request::Observe(ObserveRequest::new(hash(7)))), None);
     }
 }
