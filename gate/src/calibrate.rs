@@ -6,7 +6,10 @@ use tidegate_protocol::{
     receipt::{ColumnNote, Mechanism},
 };
 
-use crate::{GateError, Keys, Noise, Plan, reduce::Reduce as _};
+use crate::{GateError, Keys, Noise, Plan, noise, reduce::Reduce as _};
+
+/// Of its price a draw uses all but a share that covers the rounding of floats by which the price was split.
+const HAIR: f64 = 1.0 - 1e-12;
 
 /// Threshold on the noisy number of units of a group with an undeclared key.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +70,8 @@ impl Plan {
     /// noise of the same b costs κ'Δ/b, which is what they would have cost.
     ///
     /// # Errors
-    /// [`GateError::Cost`] when neither ρ nor ε is positive, or both are, or δ is zero where keys are undeclared.
+    /// [`GateError::Cost`] when neither ρ nor ε is positive, or both are, or δ is zero where keys are undeclared; [`GateError::Shape`] naming the column whose
+    /// noise would be wider than [`SCALE_MAX`](crate::SCALE_MAX).
     pub fn calibrate(&self, cost: Cost) -> Result<Calibration, GateError> {
         let (noise, _) = Noise::bought(cost)?;
         let split = self.split(cost);
@@ -79,20 +83,43 @@ impl Plan {
         for (i, price) in split.columns.iter().enumerate() {
             for part in &self.parts[self.parts_of(i)] {
                 let price = price / kappa * part.share / f64::from(part.times);
-                scales.push(noise.scale_for(noise.sensitivity(part), price)?);
+                let scale = noise.scale_for(noise.sensitivity(part), price * HAIR);
+                scales.push(scale.map_err(|problem| GateError::Shape { column: self.shape.columns[i].name.clone(), problem })?);
             }
         }
         let threshold = match (self.shape.keys, split.threshold) {
             (Keys::Undeclared { min_units, .. }, Some(price)) => {
-                let scale = noise.scale_for(1, price / kappa)?;
+                let keys = |problem| GateError::Cost(format!("of keys: {problem}"));
+                let scale = noise.scale_for(1, price / kappa * HAIR).map_err(keys)?;
                 Some(threshold(noise, scale, cost.delta_femto.delta(), self.kappa(), i64::from(min_units))?)
             }
             _ => None,
         };
+        self.check_spent(noise, &scales, threshold.map(|t| t.scale), cost)?;
         // A hair more than √κ, for rounding.
-        let wider = if noise == Noise::Gaussian { kappa.sqrt() * (1.0 + 1e-12) } else { 1.0 };
-        let remainder = scales.iter().map(|scale| scale * wider).collect();
+        let wider = if noise == Noise::Gaussian { kappa.sqrt() * (2.0 - HAIR) } else { 1.0 };
+        let wide = |(i, scale): (usize, &f64)| {
+            let column = || self.shape.columns[self.first.partition_point(|first| *first <= i) - 1].name.clone();
+            noise::within(scale * wider).map_err(|problem| GateError::Shape { column: column(), problem })
+        };
+        let remainder = scales.iter().enumerate().map(wide).collect::<Result<_, _>>()?;
         Ok(Calibration { noise, scales, remainder, threshold, cost })
+    }
+
+    /// Checks that all draws together cost no more than `cost`: by OpenDP's map, which rounds up, and with every product and sum rounded up as well. The price
+    /// was split in floats; this is the check that nothing was lost on the way.
+    fn check_spent(&self, noise: Noise, scales: &[f64], threshold: Option<f64>, cost: Cost) -> Result<(), GateError> {
+        let mut spent = threshold.map_or(Ok(0.0), |scale| noise.source(scale)?.price(1))?;
+        for (part, scale) in self.parts.iter().zip(scales) {
+            let one = noise.source(*scale)?.price(noise.sensitivity(part))?;
+            spent = (spent + (one * f64::from(part.times)).next_up()).next_up();
+        }
+        let micro = ((spent * f64::from(self.kappa())).next_up() * 1e6).next_up();
+        // Below 2^53: each is a float.
+        if micro <= cost.rho_micro.0.max(cost.epsilon_micro.0) as f64 {
+            return Ok(());
+        }
+        Err(GateError::Cost(format!("its noise would cost {} millionths, more than the price", micro.ceil())))
     }
 
     /// The mechanism's public numbers, for the receipt.
@@ -133,11 +160,7 @@ impl Plan {
 /// k is as large as it can be where the owner's floor is the higher one, else a tenth of τ and at least 2: groups that hardly anybody is in are many, and
 /// noise takes time.
 fn threshold(noise: Noise, scale: f64, delta: f64, kappa: u32, floor: i64) -> Result<Threshold, GateError> {
-    let gap = noise.tail(scale, delta / f64::from(kappa));
-    if !(gap.is_finite() && gap < 1e15) {
-        return Err(GateError::Cost("δ is too small".into()));
-    }
-    let gap = gap as i64;
+    let gap = noise.tail(scale, delta / f64::from(kappa))?;
     let least = (floor - gap).max(gap / 10).max(2);
     Ok(Threshold { least, tau: (least + gap).max(floor), scale })
 }

@@ -39,14 +39,14 @@ pub use accumulate::{Field, GroupSums, Largest, Sums};
 pub use calibrate::{Calibration, Split, Threshold};
 pub use commitment::Committing;
 pub use convert::{epsilon_of, rho_of};
-pub use noise::Noise;
+pub use noise::{Noise, SCALE_MAX, SCALE_MIN};
 pub use part::{Kind, Part};
 pub use reduce::{
     BRANCHES, Confusion, Covariance, Histogram, Mean, Measure, Quantiles, Reliability, Scores, Sum, Variance, Vector,
 };
 pub use release::{Released, Releasing, release};
 pub use review::review;
-pub use shape::{Column, Keys, Plan, Shape};
+pub use shape::{Column, Keys, Plan, Shape, WEIGHT_MAX, WEIGHT_MIN};
 pub use terms::{Open, Terms};
 
 /// Why the gate would not do a thing. Never says anything about data.

@@ -1,17 +1,36 @@
-//! Discrete Gaussian and Laplace noise from OpenDP, on integers.
+//! Discrete Gaussian and Laplace noise: OpenDP's proven mechanisms over unbounded integers.
+//!
+//! A sum goes *into* the mechanism ([`Source::noise`]) and a [`Noisy`] comes out: nothing else makes one. OpenDP's `MakeNoise` of `ZExpFamily` over vectors of
+//! `IBig` is the mechanism whose privacy map prices it, so no integer on the way has an end at which it saturates or wraps.
+//!
+//! A scale is a dyadic rational of [`SCALE_BITS`] significant bits between [`SCALE_MIN`] and [`SCALE_MAX`] steps, rounded up: what the map is asked about is
+//! exactly what is drawn from.
 
+use dashu::{base::Approximation, integer::IBig, rational::RBig};
 use opendp::{
     core::Measurement,
-    domains::AtomDomain,
-    measurements::{make_gaussian, make_laplace},
+    domains::{AtomDomain, VectorDomain},
+    measurements::{MakeNoise, ZExpFamily},
     measures::{MaxDivergence, ZeroConcentratedDivergence},
-    metrics::AbsoluteDistance,
+    metrics::{L1Distance, L2Distance},
 };
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 use tidegate_protocol::Cost;
 
 use crate::{GateError, Part};
+
+/// Smallest scale of noise, in steps. Below it noise is 0 but with a probability that nobody would see.
+pub const SCALE_MIN: f64 = 1.0 / (1u64 << 20) as f64;
+
+/// Largest scale of noise, in steps: 2^80.
+pub const SCALE_MAX: f64 = (1u128 << 80) as f64;
+
+/// Significant bits of a scale. Rounding up to them widens noise by 2^-23 at most, and keeps the exact sampler's fractions short.
+const SCALE_BITS: u32 = 24;
+
+/// Most steps from the fewest units that can appear to the threshold.
+const GAP_MAX: f64 = (1u64 << 50) as f64;
 
 /// Which noise a price buys, and what it is paid in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -59,20 +78,25 @@ impl Noise {
         self.sensitivity(part) as f64 * part.step * if self == Self::Gaussian { times.sqrt() } else { times }
     }
 
-    /// The smallest scale (in steps) at which OpenDP's own map charges no more than `price` for a move of `sensitivity` steps.
-    pub(crate) fn scale_for(self, sensitivity: i64, price: f64) -> Result<f64, GateError> {
-        let mut scale = match self {
+    /// Finds the smallest scale (in steps) at which OpenDP's own map charges no more than `price` for a move of `sensitivity` steps.
+    ///
+    /// # Errors
+    /// The problem in words, where no scale between [`SCALE_MIN`] and [`SCALE_MAX`] does.
+    pub(crate) fn scale_for(self, sensitivity: i64, price: f64) -> Result<f64, String> {
+        let wanted = match self {
             Self::Gaussian => sensitivity as f64 / (2.0 * price).sqrt(),
             Self::Laplace => sensitivity as f64 / price,
         };
-        for _ in 0..8 {
-            if self.source(scale)?.price(sensitivity)? <= price {
+        let mut scale = within(wanted)?;
+        // The first fits, or the second where a last place was lost on the way.
+        for _ in 0..2 {
+            let charged = self.source(scale).and_then(|source| source.price(sensitivity)).map_err(|e| e.to_string())?;
+            if charged <= price {
                 return Ok(scale);
             }
-            // Rounding in the last place: a hair more noise.
-            scale *= 1.0 + 1e-12;
+            scale = within(scale.next_up())?;
         }
-        Err(GateError::Cost(format!("no noise scale fits a price of {price}")))
+        Err(format!("no noise scale fits a price of {price}"))
     }
 
     /// The standard deviation, in steps, of noise of this scale: σ, or b · √2.
@@ -83,28 +107,34 @@ impl Noise {
         }
     }
 
-    /// The smallest m ≥ 1 with P[X ≥ m] ≤ `tail`.
+    /// Returns an m ≥ 1 with P[X ≥ m] ≤ `tail`: the smallest, or one a hair above it.
     ///
     /// A discrete Gaussian's tail is no heavier than the continuous one's, one step on: P[X ≥ m] ≤ P[N(0, σ²) ≥ m − 1] (Canonne, Kamath and Steinke
-    /// 2020, Proposition 25). The discrete Laplace's is αᵐ/(1 + α), α = e^(−1/b).
-    pub(crate) fn tail(self, scale: f64, tail: f64) -> f64 {
-        match self {
+    /// 2020, Proposition 25). The discrete Laplace's is αᵐ/(1 + α), α = e^(−1/b), so m = −b · ln(tail · (1 + α)).
+    ///
+    /// # Errors
+    /// [`GateError::Cost`] where m would pass [`GAP_MAX`].
+    pub(crate) fn tail(self, scale: f64, tail: f64) -> Result<i64, GateError> {
+        let m = match self {
             Self::Gaussian => {
-                let mut z = -Normal::standard().inverse_cdf(tail);
-                while Normal::standard().sf(z) > tail {
-                    z += 1e-6;
+                // P[N ≥ 40] is below the smallest positive float. Halved 60 times the interval is narrower than the last place of its ends.
+                let (mut low, mut high) = (-40.0, 40.0);
+                for _ in 0..60 {
+                    let middle = f64::midpoint(low, high);
+                    if Normal::standard().sf(middle) > tail { low = middle } else { high = middle }
                 }
-                (1.0 + scale * z).ceil()
+                1.0 + scale * high
             }
-            Self::Laplace => {
-                let alpha = (-1.0 / scale).exp();
-                let mut m = (-(tail * (1.0 + alpha)).ln() * scale).ceil().max(1.0);
-                while (-m / scale).exp() / (1.0 + alpha) > tail {
-                    m += 1.0;
-                }
-                m
-            }
+            Self::Laplace => -(tail * (1.0 + (-1.0 / scale).exp())).ln() * scale,
+        };
+        // Rounding in some last places is far less than this.
+        let m = (m * (1.0 + 1e-12)).ceil().max(1.0);
+        if m <= GAP_MAX {
+            return Ok(m as i64);
         }
+        Err(GateError::Cost(format!(
+            "δ is too small, or the price of keys: a group would need {m:e} units to appear; raise either"
+        )))
     }
 
     /// So many standard deviations wide, to each side, are `n` intervals that hold together with 95 % (Bonferroni).
@@ -118,16 +148,32 @@ impl Noise {
         }
     }
 
-    /// OpenDP's sampler of this scale (in steps).
+    /// OpenDP's mechanism of this scale (in steps).
     pub(crate) fn source(self, scale: f64) -> Result<Source, GateError> {
-        let (domain, metric) = (AtomDomain::<i64>::default(), AbsoluteDistance::<i64>::default());
+        let exact = RBig::try_from(scale).map_err(|_| GateError::Noise("a scale is not finite".into()))?;
+        let domain = VectorDomain::new(AtomDomain::<IBig>::default());
         match self {
-            Self::Gaussian => make_gaussian(domain, metric, scale, None).map(Sampler::Gaussian),
-            Self::Laplace => make_laplace(domain, metric, scale, None).map(Sampler::Laplace),
+            Self::Gaussian => {
+                ZExpFamily::<2> { scale: exact }.make_noise((domain, L2Distance::default())).map(Mechanism::Gaussian)
+            }
+            Self::Laplace => ZExpFamily::<1> { scale: exact }.make_noise((domain, L1Distance::default())).map(Mechanism::Laplace),
         }
-        .map(|sampler| Source { noise: self, scale, sampler })
+        .map(|mechanism| Source { noise: self, scale, mechanism })
         .map_err(failed)
     }
+}
+
+/// The least dyadic rational of [`SCALE_BITS`] significant bits that is no less than `scale`, nor than [`SCALE_MIN`].
+pub(crate) fn within(scale: f64) -> Result<f64, String> {
+    if scale.is_nan() || scale > SCALE_MAX {
+        return Err(format!(
+            "its noise would have a scale of {scale:e} steps, beyond {SCALE_MAX:e}: raise its weight or the price"
+        ));
+    }
+    let scale = scale.max(SCALE_MIN);
+    let below = (1u64 << (f64::MANTISSA_DIGITS - SCALE_BITS)) - 1;
+    // Floats of one sign lie in the order of their bits; a carry goes to the next power of two, as it should.
+    Ok(f64::from_bits((scale.to_bits() + below) & !below))
 }
 
 /// A calibrated source of noise.
@@ -135,14 +181,14 @@ pub(crate) struct Source {
     pub(crate) noise: Noise,
     /// In steps.
     pub(crate) scale: f64,
-    sampler: Sampler,
+    mechanism: Mechanism,
 }
 
-type On<M> = Measurement<AtomDomain<i64>, AbsoluteDistance<i64>, M, i64>;
+type Over<MI, MO> = Measurement<VectorDomain<AtomDomain<IBig>>, MI, MO, Vec<IBig>>;
 
-enum Sampler {
-    Gaussian(On<ZeroConcentratedDivergence>),
-    Laplace(On<MaxDivergence>),
+enum Mechanism {
+    Gaussian(Over<L2Distance<RBig>, ZeroConcentratedDivergence>),
+    Laplace(Over<L1Distance<RBig>, MaxDivergence>),
 }
 
 fn failed(e: opendp::error::Error) -> GateError {
@@ -152,20 +198,51 @@ fn failed(e: opendp::error::Error) -> GateError {
 impl Source {
     /// What one release costs whose input moves by at most `sensitivity` steps, rounded up by OpenDP: ρ, or ε.
     pub(crate) fn price(&self, sensitivity: i64) -> Result<f64, GateError> {
-        match &self.sampler {
-            Sampler::Gaussian(m) => m.map(&sensitivity),
-            Sampler::Laplace(m) => m.map(&sensitivity),
+        let sensitivity = RBig::from(sensitivity);
+        match &self.mechanism {
+            Mechanism::Gaussian(m) => m.map(&sensitivity),
+            Mechanism::Laplace(m) => m.map(&sensitivity),
         }
         .map_err(failed)
     }
 
-    /// One draw.
-    pub(crate) fn draw(&self) -> Result<i64, GateError> {
-        match &self.sampler {
-            Sampler::Gaussian(m) => m.invoke(&0),
-            Sampler::Laplace(m) => m.invoke(&0),
+    /// Noises exact sums. The only way from a sum to something that leaves.
+    pub(crate) fn noise(&self, sums: &[i128]) -> Result<Vec<Noisy>, GateError> {
+        let sums: Vec<IBig> = sums.iter().map(|sum| IBig::from(*sum)).collect();
+        let noised = match &self.mechanism {
+            Mechanism::Gaussian(m) => m.invoke(&sums),
+            Mechanism::Laplace(m) => m.invoke(&sums),
+        };
+        Ok(noised.map_err(failed)?.into_iter().map(Noisy).collect())
+    }
+
+    /// Noises one exact sum.
+    pub(crate) fn noise_one(&self, sum: i128) -> Result<Noisy, GateError> {
+        self.noise(&[sum])?.pop().ok_or_else(|| GateError::Noise("no number came out".into()))
+    }
+}
+
+/// An integer that has been noised: whatever is made of it is free.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Noisy(IBig);
+
+impl Noisy {
+    /// A number that no sum went into, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(number: i64) -> Self {
+        Self(IBig::from(number))
+    }
+
+    /// Whether it is no less than a public number.
+    pub(crate) fn reaches(&self, least: i64) -> bool {
+        self.0 >= IBig::from(least)
+    }
+
+    /// The nearest float.
+    pub(crate) fn to_f64(&self) -> f64 {
+        match self.0.to_f64() {
+            Approximation::Exact(value) | Approximation::Inexact(value, _) => value,
         }
-        .map_err(failed)
     }
 }
 
@@ -179,17 +256,17 @@ mod tests {
         for noise in [Noise::Gaussian, Noise::Laplace] {
             for scale in [0.4, 1.0, 3.0, 40.0] {
                 let source = noise.source(scale).unwrap();
-                let draws: Vec<i64> = (0..20_000).map(|_| source.draw().unwrap()).collect();
-                let share = |of: &dyn Fn(f64) -> bool| draws.iter().filter(|x| of(**x as f64)).count() as f64 / 20_000.0;
+                let draws: Vec<f64> = source.noise(&[0; 20_000]).unwrap().iter().map(Noisy::to_f64).collect();
+                let share = |of: &dyn Fn(f64) -> bool| draws.iter().filter(|x| of(**x)).count() as f64 / 20_000.0;
                 let error = |p: f64| 5.0 * (p * (1.0 - p) / 20_000.0).sqrt();
-                let m = noise.tail(scale, 0.01);
+                let m = noise.tail(scale, 0.01).unwrap() as f64;
                 assert!(share(&|x| x >= m) <= 0.01 + error(0.01), "{noise:?} {scale}: {m}");
                 // No more than two steps wider than it must be.
                 assert!(share(&|x| x >= m - 2.0) + error(0.01) >= 0.01, "{noise:?} {scale}: {m}");
                 let half = noise.quantile(scale, 1) * noise.deviation(scale);
                 let missed = share(&|x| x.abs() > half);
                 assert!(missed <= 0.05 + error(0.05), "{noise:?} {scale}: {missed}");
-                let squares: f64 = draws.iter().map(|x| (*x as f64).powi(2)).sum::<f64>() / 20_000.0;
+                let squares: f64 = draws.iter().map(|x| x.powi(2)).sum::<f64>() / 20_000.0;
                 assert!(squares.sqrt() <= 1.05 * noise.deviation(scale), "{noise:?} {scale}: {squares}");
             }
         }

@@ -1,7 +1,20 @@
 //! The integers that are summed: their grid, clip range and sensitivity.
+//!
+//! Bounds are floats; what is clipped and summed are integers. A part says between which integers one row may add ([`Part::row`]), and
+//! [`Plan::lay`](crate::Plan::lay) clamps to them whatever a reducer's arithmetic made of a row. Clip range and sensitivity follow from the same two
+//! integers, in [`Part::sum`] alone, so no rounding of a float lies between a bound and the noise that covers it.
 
 /// Steps of the grid over the larger bound: 2^20, so a value's rounding is below a millionth of its bound.
 const GRID_BITS: i32 = 20;
+
+/// Largest size of a bound.
+const LARGEST: f64 = 1e12;
+
+/// Smallest size of the larger of two bounds.
+const SMALLEST: f64 = 1e-12;
+
+/// Bounds lie at least this share of the larger one apart: 2^21 of its last places, so a value less the middle of its bounds has all bits of its grid.
+const APART: f64 = 1.0 / (1u64 << 31) as f64;
 
 /// How the rows of a unit become a part's integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +41,8 @@ pub struct Part {
     pub kind: Kind,
     /// Width of a grid step in the column's unit.
     pub step: f64,
+    /// Smallest and largest integer that one row adds to a lane, in steps; a missing value adds 0. Of [`Kind::Bins`] the numbers of the lanes, −1 for none.
+    pub row: (i32, i32),
     /// Smallest contribution of one unit to one group, in steps.
     pub clip_lo: i64,
     /// Largest contribution of one unit to one group, in steps.
@@ -41,13 +56,14 @@ pub struct Part {
 }
 
 impl Part {
-    /// One lane that counts to `most`.
+    /// One lane that counts to `most`, by 1 a row.
     pub(crate) fn counter(most: i64) -> Self {
         Self {
             first: 0,
             lanes: 1,
             kind: Kind::Sum,
             step: 1.0,
+            row: (0, 1),
             clip_lo: 0,
             clip_hi: most,
             sensitivity: most,
@@ -56,16 +72,43 @@ impl Part {
         }
     }
 
-    /// One lane of values on a grid, each unit's between the ends.
-    pub(crate) fn sum(step: f64, clip_lo: i64, clip_hi: i64, sensitivity: i64) -> Self {
-        Self { step, clip_lo, clip_hi, sensitivity, ..Self::counter(1) }
+    /// One lane of values on a grid, of which a row adds between `lo` and `hi` steps.
+    ///
+    /// Add or remove a unit: its at most `rows` rows sum to between `rows` · min(lo, 0) and `rows` · max(hi, 0), so Δ is the larger size of the two. Change a
+    /// block: from one end to the other, Δ = hi − lo.
+    ///
+    /// # Errors
+    /// Where nothing would move the sum: noise of no width would cover it.
+    pub(crate) fn sum(step: f64, lo: i64, hi: i64, frame: Frame) -> Result<Self, String> {
+        let (clip_lo, clip_hi, sensitivity) = if frame.blocks.is_some() {
+            (lo, hi, hi - lo)
+        } else {
+            let (lo, hi) = (lo.min(0) * frame.rows, hi.max(0) * frame.rows);
+            (lo, hi, hi.max(-lo))
+        };
+        match (i32::try_from(lo), i32::try_from(hi)) {
+            (Ok(lo), Ok(hi)) if lo <= hi && sensitivity >= 1 => {
+                Ok(Self { step, row: (lo.min(0), hi.max(0)), clip_lo, clip_hi, sensitivity, ..Self::counter(1) })
+            }
+            _ => Err("its bounds are too close together beside their size: clamp the value less their middle instead".into()),
+        }
+    }
+
+    /// One lane of values within ±`bound`, which must be a normal float: what follows from bounds that [`grid`] took is.
+    ///
+    /// # Errors
+    /// As [`Part::sum`].
+    pub(crate) fn centred(bound: f64, frame: Frame) -> Result<Self, String> {
+        let step = step(bound);
+        let q = quantise(bound, step);
+        Self::sum(step, -q, q, frame)
     }
 
     /// Lanes of which each row is counted in one. Add or remove a unit: at worst all its rows are in one bin, which moves by `max_rows`; spread
     /// over several the Euclidean length is less. Change a block: one bin loses 1, another gains 1.
     pub(crate) fn bins(lanes: usize, frame: Frame) -> Self {
         let (most, times) = if frame.blocks.is_some() { (1, 2) } else { (frame.rows, 1) };
-        Self { lanes, kind: Kind::Bins, times, ..Self::counter(most) }
+        Self { lanes, kind: Kind::Bins, row: (-1, lanes as i32 - 1), times, ..Self::counter(most) }
     }
 
     pub(crate) fn share(self, share: f64) -> Self {
@@ -103,14 +146,33 @@ pub(crate) struct Frame {
     pub(crate) blocks: Option<u32>,
 }
 
-/// Step of the grid for values in [lo, hi]: a power of two, so that values lie on it without rounding where they are short binary fractions.
+/// Returns the step of the grid for values in [lo, hi].
+///
+/// # Errors
+/// Where the bounds are not finite, in order, of a size between [`SMALLEST`] and [`LARGEST`], and [`APART`].
 pub(crate) fn grid(lo: f64, hi: f64) -> Result<f64, String> {
     let largest = lo.abs().max(hi.abs());
-    if lo.is_finite() && hi.is_finite() && lo < hi && largest <= 1e12 {
-        Ok(2f64.powi(largest.max(1e-12).log2().ceil() as i32 - GRID_BITS))
-    } else {
-        Err("bounds must be finite, lo below hi, within 1e12".into())
+    if !(lo.is_finite() && hi.is_finite() && lo < hi) {
+        return Err(format!("its bounds {lo:?} and {hi:?} must be finite, the lower one first"));
     }
+    if !(SMALLEST..=LARGEST).contains(&largest) {
+        return Err(format!(
+            "the larger of its bounds {lo:?} and {hi:?} must be of a size between {SMALLEST:e} and {LARGEST:e}: scale the value"
+        ));
+    }
+    if hi - lo < largest * APART {
+        return Err(format!("its bounds {lo:?} and {hi:?} are too close together: clamp the value less their middle instead"));
+    }
+    Ok(step(largest))
+}
+
+/// The step of the grid for values of at most this size, a normal float: a power of two, so that values lie on it without rounding where they are short
+/// binary fractions, and the bound is between 2^19 and 2^20 steps.
+fn step(largest: f64) -> f64 {
+    const MANTISSA: u64 = (1 << (f64::MANTISSA_DIGITS - 1)) - 1;
+    let bits = largest.to_bits();
+    let exponent = (bits >> (f64::MANTISSA_DIGITS - 1)) as i32 - 1023;
+    2f64.powi(exponent + i32::from(bits & MANTISSA != 0) - GRID_BITS)
 }
 
 /// Rounds to the nearest step, halves to even. `step` is a power of two, so its inverse and the product are exact.
@@ -119,7 +181,7 @@ pub(crate) fn quantise(value: f64, step: f64) -> i64 {
 }
 
 /// [`quantise`] in the few instructions that a loop over rows affords: in the sum with 1.5 · 2^52 the last bit is worth one, so the sum is
-/// rounded to it, and its low bits are the number. Good while |value / step| < 2^31; values within their bounds are below 2^21.
+/// rounded to it, and its low bits are the number. Good while |value / step| < 2^31; values within their bounds are below 2^24, squares of them included.
 #[inline]
 pub(crate) fn steps(value: f64, step: f64) -> i32 {
     const ONES: f64 = 6_755_399_441_055_744.0;

@@ -7,7 +7,7 @@ use std::{
 
 use tidegate_protocol::{limits, result::Row};
 
-use crate::{GateError, release::compare_keys};
+use crate::{GateError, noise::Noisy, release::compare_keys};
 
 /// Rows that passed their threshold; beyond [`limits::RESULT_BYTES`] those with the smallest noisy number of units go.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Passed {
 }
 
 struct Entry {
-    noisy: i64,
+    noisy: Noisy,
     bytes: usize,
     row: Row,
 }
@@ -44,7 +44,7 @@ impl PartialEq for Entry {
 impl Eq for Entry {}
 
 impl Passed {
-    pub(crate) fn add(&mut self, noisy: i64, row: Row) {
+    pub(crate) fn add(&mut self, noisy: Noisy, row: Row) {
         let bytes = serde_json::to_vec(&row).map_or(0, |json| json.len() + 1);
         let entry = Entry { noisy, bytes, row };
         if self.floor.as_ref().is_some_and(|floor| entry < *floor) {
@@ -96,7 +96,7 @@ mod tests {
     fn beyond_a_reply_the_smallest_groups_go_whatever_the_order_they_came_in() {
         let mut orders = [(0..4000).collect::<Vec<i64>>(), (0..4000).rev().collect()].map(|order| {
             let mut passed = Passed::default();
-            order.into_iter().for_each(|i| passed.add(i % 1000, row(i)));
+            order.into_iter().for_each(|i| passed.add(Noisy::of(i % 1000), row(i)));
             let left = passed.left_out();
             (left, passed.into_rows().unwrap())
         });
@@ -112,8 +112,8 @@ mod tests {
     #[test]
     fn a_key_that_comes_twice_is_no_release() {
         let mut passed = Passed::default();
-        passed.add(5, row(1));
-        passed.add(6, row(1));
+        passed.add(Noisy::of(5), row(1));
+        passed.add(Noisy::of(6), row(1));
         assert!(passed.into_rows().is_err());
     }
 }

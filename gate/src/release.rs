@@ -7,7 +7,10 @@ use tidegate_protocol::{
 };
 
 use crate::{
-    Calibration, GateError, GroupSums, Keys, Noise, Plan, Sums, Threshold, noise::Source, noised::Noised, passed::Passed,
+    Calibration, GateError, GroupSums, Keys, Noise, Plan, Sums, Threshold,
+    noise::{Noisy, Source},
+    noised::Noised,
+    passed::Passed,
     reduce::Reduce as _,
 };
 
@@ -166,13 +169,13 @@ impl<'a> Releasing<'a> {
 }
 
 /// For each group its noisy number of units and its row, where it appears.
-type Drawn = Result<Vec<Option<(i64, Row)>>, GateError>;
+type Drawn = Result<Vec<Option<(Noisy, Row)>>, GateError>;
 
 fn draw(plan: &Plan, calibration: &Calibration, threshold: Threshold, groups: &[&GroupSums]) -> Drawn {
     let (sizes, sources) = (calibration.noise.source(threshold.scale)?, sources(calibration.noise, &calibration.scales)?);
     let one = |group: &&GroupSums| {
-        let noisy = group.units.saturating_add(sizes.draw()?);
-        if noisy < threshold.tau {
+        let noisy = sizes.noise_one(i128::from(group.units))?;
+        if !noisy.reaches(threshold.tau) {
             return Ok(None);
         }
         let cells = cells(plan, &sources, group)?;
@@ -200,11 +203,9 @@ fn cells(plan: &Plan, sources: &[Source], group: &GroupSums) -> Result<Vec<Cell>
             .parts_of(i)
             .map(|p| {
                 let (part, source) = (&plan.parts[p], &sources[p]);
-                let exact = column.measure.expand(&group.lanes[part.range()]);
-                let values = exact
-                    .into_iter()
-                    .map(|sum| Ok((sum + i128::from(source.draw()?)) as f64 * part.step))
-                    .collect::<Result<_, GateError>>()?;
+                let noisy = source.noise(&column.measure.expand(&group.lanes[part.range()]))?;
+                // A step is a power of two: nothing is rounded here.
+                let values = noisy.iter().map(|noisy| noisy.to_f64() * part.step).collect();
                 // Counts are exact on their grid: only noise moves them.
                 let step = if part.step == 1.0 { 0.0 } else { part.step };
                 let (noise, scale) = (source.noise, source.scale);

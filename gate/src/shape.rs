@@ -5,6 +5,12 @@ use tidegate_protocol::job::Blocks;
 
 use crate::{GateError, Kind, Measure, Part, part::Frame, reduce::Reduce as _};
 
+/// Smallest weight of a column: with [`WEIGHT_MAX`] no column's share of the price is less than a millionth of another's.
+pub const WEIGHT_MIN: f64 = 1e-3;
+
+/// Largest weight of a column.
+pub const WEIGHT_MAX: f64 = 1e3;
+
 /// One result column, or a few that are released together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
@@ -12,7 +18,7 @@ pub struct Column {
     pub name: String,
     /// What is measured.
     pub measure: Measure,
-    /// Its part of the job's ρ, relative to the other columns' weights.
+    /// Its part of the job's ρ, relative to the other columns' weights; between [`WEIGHT_MIN`] and [`WEIGHT_MAX`].
     pub weight: f64,
 }
 
@@ -104,8 +110,9 @@ impl Plan {
         let changes = shape.blocks.map_or(1, |blocks| i64::from(blocks.resample));
         let (mut parts, mut first, mut lanes) = (Vec::<Part>::new(), Vec::new(), 0);
         for column in &shape.columns {
-            if !(column.weight > 0.0 && column.weight <= 1e6) {
-                return Err(bad(&column.name, format!("weight {} is not in (0, 1e6]", column.weight)));
+            if !(WEIGHT_MIN..=WEIGHT_MAX).contains(&column.weight) {
+                let problem = format!("its weight {:e} is not between {WEIGHT_MIN} and {WEIGHT_MAX}", column.weight);
+                return Err(bad(&column.name, problem));
             }
             first.push(parts.len());
             for part in column.measure.parts(shape.frame()).map_err(|problem| bad(&column.name, problem))? {

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
 
-use super::{Reduce, centre, lay_present, variance::centred};
+use super::{Reduce, centre, lay_present};
 use crate::{
     noised::{Noised, spread},
     part::{Frame, Part, clip, grid, steps},
@@ -48,7 +48,8 @@ impl Reduce for Covariance {
         if self.correlation {
             bounds.extend([h * h / 2.0, k * k / 2.0]);
         }
-        let mut parts = bounds.into_iter().map(|b| centred(b, frame, share)).collect::<Result<Vec<_>, _>>()?;
+        let centred = |bound| Ok(Part::centred(bound, frame)?.share(share));
+        let mut parts = bounds.into_iter().map(centred).collect::<Result<Vec<_>, String>>()?;
         if frame.blocks.is_none() {
             parts.push(Part::counter(frame.rows).share(share));
         }

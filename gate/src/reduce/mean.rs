@@ -12,7 +12,7 @@ use tidegate_protocol::result::Cell;
 use super::{Reduce, centre, lay_present};
 use crate::{
     noised::{Noised, corners},
-    part::{Frame, Part, grid, lay_lane, quantise},
+    part::{Frame, Part, grid, lay_lane},
 };
 
 /// Mean of a value clipped to [lo, hi].
@@ -27,14 +27,11 @@ pub struct Mean {
 impl Reduce for Mean {
     fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
         grid(self.lo, self.hi)?;
-        let half = centre(self.lo, self.hi).1;
-        let step = grid(-half, half)?;
-        let q = quantise(half, step);
+        let sum = Part::centred(centre(self.lo, self.hi).1, frame)?;
         if frame.blocks.is_some() {
-            return Ok(vec![Part::sum(step, -q, q, 2 * q)]);
+            return Ok(vec![sum]);
         }
-        let q = q * frame.rows;
-        Ok(vec![Part::sum(step, -q, q, q).share(0.5), Part::counter(frame.rows).share(0.5)])
+        Ok(vec![sum.share(0.5), Part::counter(frame.rows).share(0.5)])
     }
     fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
         let middle = centre(self.lo, self.hi).0;

@@ -24,12 +24,7 @@ pub struct Sum {
 impl Reduce for Sum {
     fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
         let step = grid(self.lo, self.hi)?;
-        let (lo, hi) = (quantise(self.lo, step), quantise(self.hi, step));
-        if frame.blocks.is_some() {
-            return Ok(vec![Part::sum(step, lo, hi, hi - lo)]);
-        }
-        let (lo, hi) = (lo.min(0) * frame.rows, hi.max(0) * frame.rows);
-        Ok(vec![Part::sum(step, lo, hi, hi.max(-lo))])
+        Ok(vec![Part::sum(step, quantise(self.lo, step), quantise(self.hi, step), frame)?])
     }
     fn lay(&self, _: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
         lay_lane(values[0], self.lo, self.hi, parts[0].step, |v| v, &mut fields[0]);

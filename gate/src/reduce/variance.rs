@@ -11,7 +11,7 @@ use tidegate_protocol::result::Cell;
 use super::{Reduce, centre, lay_present};
 use crate::{
     noised::{Noised, corners},
-    part::{Frame, Part, grid, lay_lane, quantise},
+    part::{Frame, Part, grid, lay_lane},
 };
 
 /// Variance of a value clipped to [lo, hi], or its root.
@@ -27,24 +27,12 @@ pub struct Variance {
     pub root: bool,
 }
 
-/// A sum of centred values within ±`bound`.
-pub(super) fn centred(bound: f64, frame: Frame, share: f64) -> Result<Part, String> {
-    let step = grid(-bound, bound).map_err(|_| "bounds must be finite, lo below hi, within 1e6 of their middle")?;
-    let q = quantise(bound, step);
-    let part = if frame.blocks.is_some() {
-        Part::sum(step, -q, q, 2 * q)
-    } else {
-        Part::sum(step, -q * frame.rows, q * frame.rows, q * frame.rows)
-    };
-    Ok(part.share(share))
-}
-
 impl Reduce for Variance {
     fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
         grid(self.lo, self.hi)?;
         let half = centre(self.lo, self.hi).1;
         let share = if frame.blocks.is_some() { 1.0 / 2.0 } else { 1.0 / 3.0 };
-        let mut parts = vec![centred(half, frame, share)?, centred(half * half / 2.0, frame, share)?];
+        let mut parts = vec![Part::centred(half, frame)?.share(share), Part::centred(half * half / 2.0, frame)?.share(share)];
         if frame.blocks.is_none() {
             parts.push(Part::counter(frame.rows).share(share));
         }

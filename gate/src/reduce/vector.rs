@@ -28,16 +28,15 @@ impl Reduce for Vector {
         self.len as usize
     }
     fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
-        let step = grid(-self.norm, self.norm).map_err(|_| "the norm must be positive and at most 1e12")?;
+        grid(-self.norm, self.norm).map_err(|_| "the norm must be positive and at most 1e12, and no less than 1e-12")?;
         if self.len == 0 || self.len as usize > limits::OUTPUTS {
             return Err("the length is out of range".into());
         }
         if frame.rows != 1 {
             return Err("a vector takes one value a unit".into());
         }
-        let q = quantise(self.norm, step);
-        let sensitivity = if frame.blocks.is_some() { 2 * q } else { q };
-        Ok(vec![Part { lanes: self.len as usize, ..Part::sum(step, -q, q, sensitivity) }])
+        // A lane goes from one end of the ball to the other at worst, and so does a vector: what holds of one number holds of the length.
+        Ok(vec![Part { lanes: self.len as usize, ..Part::centred(self.norm, frame)? }])
     }
     fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
         for row in 0..rows {
