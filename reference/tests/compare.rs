@@ -7,7 +7,7 @@ mod common;
 
 use common::{Case, Random};
 use dashu::rational::RBig;
-use tidegate_gate::{Calibration, Keys, Plan, SCALE_MAX, SCALE_MIN, Sums, WEIGHT_MAX, WEIGHT_MIN, release};
+use tidegate_gate::{Calibration, Keys, Kind, Plan, SCALE_MAX, SCALE_MIN, Sums, WEIGHT_MAX, WEIGHT_MIN, release};
 use tidegate_protocol::{ContentHash, job::Key, result::ResultDoc};
 use tidegate_reference::{Frame, Measure, Price, exact};
 
@@ -72,6 +72,7 @@ fn lanes_are_clipped(seed: u64, case: &Case, plan: &Plan) {
     let mut random = Random::new(!seed);
     for _ in 0..3 {
         let rows = case.rows_at_random(&mut random);
+        rows_stay_within_their_bounds(seed, case, plan, &rows);
         let lanes = case.lanes(plan, &rows);
         let mut parts = plan.parts().iter();
         for (i, column) in case.columns.iter().enumerate() {
@@ -104,6 +105,30 @@ fn lanes_are_clipped(seed: u64, case: &Case, plan: &Plan) {
             }
         }
         assert!(parts.next().is_none());
+    }
+}
+
+/// What a row adds lies where so many rows of a unit as count cannot leave the clip: a fold adds them without looking.
+fn rows_stay_within_their_bounds(seed: u64, case: &Case, plan: &Plan, rows: &[Vec<Vec<f64>>]) {
+    for (i, column) in case.columns.iter().enumerate() {
+        let mut fields = vec![vec![]; plan.fields_of(i)];
+        let values = column.values(&rows.iter().map(|row| row[i].clone()).collect::<Vec<_>>());
+        plan.lay(i, rows.len(), &values.iter().map(Vec::as_slice).collect::<Vec<_>>(), None, &mut fields);
+        let mut fields = fields.iter();
+        for part in &plan.parts()[plan.parts_of(i)] {
+            let within = |value: i64| match part.kind {
+                Kind::Bins => (-1..part.lanes as i64).contains(&value),
+                Kind::Once => value == 1,
+                Kind::Sum => {
+                    let all = value * plan.rows_within_clip() as i64;
+                    // A block without a value is clipped as it is closed.
+                    part.clip_lo <= all && all <= part.clip_hi || value == 0 && matches!(case.frame, Frame::Blocks(_))
+                }
+            };
+            for value in fields.by_ref().take(part.fields()).flatten() {
+                assert!(within(i64::from(*value)), "{seed}: {value} in {part:?} of {column:?} at {values:?}");
+            }
+        }
     }
 }
 

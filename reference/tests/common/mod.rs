@@ -55,8 +55,10 @@ impl Random {
     /// Two bounds: mostly in order, now and then equal, a few places apart or the wrong way round.
     fn bounds(&mut self) -> (f64, f64) {
         let lo = self.float();
-        match self.below(8) {
+        match self.below(9) {
             0 => (lo, lo.next_up()),
+            // About as close as bounds may be.
+            8 => (lo, lo + lo.abs() / 2f64.powi(31) * (0.9 + 3.0 * self.unit())),
             1 => (lo, lo + lo.abs() * 10f64.powi(-(self.below(17) as i32))),
             2 => (lo, self.float()),
             3 => (0.0, lo.abs()),
@@ -158,6 +160,12 @@ impl Both {
             }
             _ => row.to_vec(),
         }
+    }
+
+    /// Rows of the reference's as columns of values, as the gate takes them.
+    pub(crate) fn values(&self, rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let rows: Vec<Vec<f64>> = rows.iter().map(|row| self.for_gate(row)).collect();
+        (0..self.gate.values()).map(|v| rows.iter().map(|row| row[v]).collect()).collect()
     }
 
     /// Steps by which a row's integer may differ from the exact one: a value less its middle loses a last place of the larger bound, which is up to a step.
@@ -282,15 +290,8 @@ impl Case {
     /// What a unit or block with these rows adds in the gate.
     pub(crate) fn lanes(&self, plan: &Plan, rows: &[Vec<Vec<f64>>]) -> Vec<i128> {
         let mut group = plan.group(vec![]);
-        let values: Vec<Vec<f64>> = self
-            .columns
-            .iter()
-            .enumerate()
-            .flat_map(|(i, column)| {
-                let rows: Vec<Vec<f64>> = rows.iter().map(|row| column.for_gate(&row[i])).collect();
-                (0..column.gate.values()).map(move |v| rows.iter().map(|row| row[v]).collect())
-            })
-            .collect();
+        let mine = |i: usize| rows.iter().map(|row| row[i].clone()).collect::<Vec<_>>();
+        let values: Vec<Vec<f64>> = self.columns.iter().enumerate().flat_map(|(i, column)| column.values(&mine(i))).collect();
         plan.close_rows(&mut group, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
         group.lanes
     }
