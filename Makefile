@@ -67,6 +67,7 @@ fuzz-smoke:
 	python3 scripts/fetch_tools.py cargo-fuzz
 	python3 scripts/fuzz_smoke.py $(FUZZ_SECONDS)
 
-# The statistical audit of the gate with many more releases than `make test` draws.
+# The statistical audit of the gate with many more releases than `make test` draws, and the gate against its reference on many more cases.
 privacy-audit:
+	TIDEGATE_REFERENCE_CASES=1000000 $(CARGO) test --release --locked --workspace --test compare
 	TIDEGATE_AUDIT_RUNS=100000 $(CARGO) test --release --locked --workspace --test audit

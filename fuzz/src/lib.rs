@@ -5,6 +5,7 @@
 pub mod blobs;
 pub mod components;
 pub mod documents;
+pub mod gate;
 pub mod listings;
 pub mod models;
 pub mod notes;

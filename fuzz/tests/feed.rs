@@ -1,6 +1,6 @@
 //! Each module is fed its seeds, pieces of what it would like, and bytes of all kinds.
 
-use tidegate_fuzz::{blobs, components, documents, listings, models, notes, queries, rows, sql, tables, tokens};
+use tidegate_fuzz::{blobs, components, documents, gate, listings, models, notes, queries, rows, sql, tables, tokens};
 
 /// Bytes that are the same in every run.
 fn bytes(seed: u64, length: usize) -> Vec<u8> {
@@ -41,6 +41,7 @@ fn every_module_takes_whatever_comes() {
     feed("blobs", blobs::run, &[blobs::right()]);
     feed("components", components::run, &[b"\0asm\x0d\0\x01\0", b"\0asm\x01\0\0\0"]);
     feed("documents", documents::run, &[b"{\"payload\":\"e30=\",\"payloadType\":\"a\",\"signatures\":[]}"]);
+    feed("gate", |bytes| _ = gate::run(bytes), &[&[0; 60], &[255; 60]]);
     feed("listings", listings::run, &[b"{\"tidegate:listing\":\"{}\"}", b"\x61\x00\x00\x02\x00"]);
     feed("models", models::run, &[b"\x08\x08\x12\x00\x3a\x04\x0a\x02\x0a\x00"]);
     feed("notes", notes::run, &[b"origin\n1\nAAAA\n\n\xe2\x80\x94 a b\n", &[0; 64]]);
@@ -97,4 +98,19 @@ fn damaged_models_are_refused_or_understood() {
             models::look(&damaged);
         }
     }
+}
+
+/// Bytes of which every eighth or so is an end of a float's range, so that many are plans.
+#[test]
+fn no_plan_lets_a_row_or_unit_add_more_than_its_noise_is_for() {
+    let floats = [0.0, -0.0, 1.0, -1.0, 100.0, 5e-324, f64::MAX, f64::NAN, f64::INFINITY, 1e12, -1e-12, 1.0 + f64::EPSILON];
+    let plans = (0..40_000u64).filter(|seed| {
+        let mut input = bytes(*seed, 300);
+        for at in (0..290).step_by(3).filter(|at| (at * 7 + *seed as usize) % 5 == 0) {
+            input[at..at + 8].copy_from_slice(&floats[(at + *seed as usize) % floats.len()].to_le_bytes());
+        }
+        gate::run(&input)
+    });
+    let plans = plans.count();
+    assert!(plans > 300, "{plans}");
 }

@@ -153,12 +153,16 @@ impl Plan {
     /// Adds one unit's rows to its group, whole: what a fold over many units does in steps. `values` has a slice for each value of each column.
     ///
     /// # Errors
-    /// [`GateError::Misfit`] when the number of slices or their lengths differ.
+    /// [`GateError::Misfit`] when the number of slices or their lengths differ, or a vector comes in several rows.
     pub fn close_rows(&self, group: &mut GroupSums, values: &[&[f64]]) -> Result<(), GateError> {
         let wanted: usize = self.shape.columns.iter().map(|c| c.measure.values()).sum();
         let rows = values.first().map_or(1, |v| v.len());
         if values.len() != wanted || values.iter().any(|v| v.len() != rows) {
             return Err(GateError::Misfit(format!("{} values for {wanted}", values.len())));
+        }
+        if rows > 1 && self.parts.iter().any(|part| part.kind == Kind::Sum && part.lanes > 1) {
+            // Each is within its norm, and their sum might not be.
+            return Err(GateError::Misfit("several vectors of one unit".into()));
         }
         let mut laid = Vec::new();
         let mut rest = values;

@@ -46,7 +46,7 @@ pub use reduce::{
 };
 pub use release::{Released, Releasing, release};
 pub use review::review;
-pub use shape::{Column, Keys, Plan, Shape, WEIGHT_MAX, WEIGHT_MIN};
+pub use shape::{Column, Keys, Plan, Shape};
 pub use terms::{Open, Terms};
 
 /// Why the gate would not do a thing. Never says anything about data.

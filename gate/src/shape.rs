@@ -1,15 +1,9 @@
 //! What a job releases, in public numbers, and the plan that is laid out from it.
 
 use serde::{Deserialize, Serialize};
-use tidegate_protocol::job::Blocks;
+use tidegate_protocol::{job::Blocks, limits};
 
 use crate::{GateError, Kind, Measure, Part, part::Frame, reduce::Reduce as _};
-
-/// Smallest weight of a column: with [`WEIGHT_MAX`] no column's share of the price is less than a millionth of another's.
-pub const WEIGHT_MIN: f64 = 1e-3;
-
-/// Largest weight of a column.
-pub const WEIGHT_MAX: f64 = 1e3;
 
 /// One result column, or a few that are released together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,7 +12,7 @@ pub struct Column {
     pub name: String,
     /// What is measured.
     pub measure: Measure,
-    /// Its part of the job's ρ, relative to the other columns' weights; between [`WEIGHT_MIN`] and [`WEIGHT_MAX`].
+    /// Its part of the job's ρ, relative to the other columns' weights; one of [`WEIGHTS`](limits::WEIGHTS).
     pub weight: f64,
 }
 
@@ -110,9 +104,9 @@ impl Plan {
         let changes = shape.blocks.map_or(1, |blocks| i64::from(blocks.resample));
         let (mut parts, mut first, mut lanes) = (Vec::<Part>::new(), Vec::new(), 0);
         for column in &shape.columns {
-            if !(WEIGHT_MIN..=WEIGHT_MAX).contains(&column.weight) {
-                let problem = format!("its weight {:e} is not between {WEIGHT_MIN} and {WEIGHT_MAX}", column.weight);
-                return Err(bad(&column.name, problem));
+            if !limits::WEIGHTS.contains(&column.weight) {
+                let (least, most) = (limits::WEIGHTS.start(), limits::WEIGHTS.end());
+                return Err(bad(&column.name, format!("its weight {:e} is not between {least} and {most}", column.weight)));
             }
             first.push(parts.len());
             for part in column.measure.parts(shape.frame()).map_err(|problem| bad(&column.name, problem))? {

@@ -263,3 +263,95 @@ fn debug_shows_no_sum() {
     let sums = Sums { groups: vec![plan.group(vec![])] };
     assert_eq!(format!("{sums:?}"), "Sums(withheld)");
 }
+
+/// A price so thin that its noise would be wider than any integer type is refused with the column; the widest that is taken still hides what it must.
+#[test]
+fn no_price_is_so_small_that_its_noise_is_none() {
+    let measures = [Measure::Count, Measure::Sum(Sum { lo: 0.0, hi: 1.0 })];
+    for (weight, taken) in
+        [(1e-40, false), (3e-27, false), (0.0, false), (f64::NAN, false), (1e4, false), (1e-3, true), (1e3, true)]
+    {
+        let mut shape = shape(Keys::None, &measures);
+        shape.columns[1].weight = weight;
+        match Plan::new(shape) {
+            Ok(_) => assert!(taken, "{weight}"),
+            Err(error) => assert!(!taken && error.to_string().contains("column `c1`: its weight"), "{error}"),
+        }
+    }
+    // As wide as can be bought: of as many draws as there are, hardly two are the same, and none lies where the sum shows.
+    for (rows, price) in [(1, cost(1e-6)), (u32::MAX, cost(1e-6)), (1, pure(1e-6)), (u32::MAX, pure(1e-6))] {
+        let mut shape = shape(Keys::Undeclared { min_units: 1, remainder: true }, &measures);
+        (shape.max_rows, shape.max_groups, shape.columns[1].weight) = (rows, 1000, 1e-3);
+        let plan = Plan::new(shape).unwrap();
+        let Ok(calibration) = plan.calibrate(price) else { continue };
+        let spread = plan.mechanism(&calibration).columns[1].noise_scale[0];
+        let seen: Vec<f64> = (0..200)
+            .map(|_| {
+                let released = release(&plan, &calibration, &[], &Sums::default(), ContentHash([0; 32])).unwrap();
+                released.document().remainder.as_ref().unwrap()[1].value / spread
+            })
+            .collect();
+        let near = seen.iter().filter(|v| v.abs() < 1e-3).count();
+        let differ = seen.iter().map(|v| v.to_bits()).collect::<std::collections::BTreeSet<_>>().len();
+        assert!(near < 10 && differ > 190, "{rows} {price}: {near} near nothing, {differ} differ");
+    }
+}
+
+/// Whatever the weights, ε, δ and κ: a threshold is found, or refused, by as many steps as are written down.
+#[test]
+fn every_threshold_is_found_or_refused_at_once() {
+    for weight in [1e-3, 1.0, 1e3] {
+        for (kappa, delta) in [(1, 1e-15), (4, 1e-15), (u32::MAX, 1e-15), (1, 0.9)] {
+            for epsilon in [1e-6, 1.0, 1e6] {
+                let mut shape = shape(Keys::Undeclared { min_units: 5, remainder: false }, &vec![Measure::Count; 64]);
+                shape.columns.iter_mut().for_each(|column| column.weight = weight);
+                shape.max_groups = kappa;
+                let plan = Plan::new(shape).unwrap();
+                let delta = FemtoDelta::ceil(delta).unwrap();
+                for cost in
+                    [Cost::pure(MicroEpsilon::ceil(epsilon).unwrap(), delta), Cost::dp(MicroRho::ceil(epsilon).unwrap(), delta)]
+                {
+                    match plan.calibrate(cost) {
+                        Ok(calibration) => assert!(calibration.threshold.unwrap().tau >= 5),
+                        Err(error) => assert!(error.to_string().contains("δ is too small"), "{error}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bounds between which no integer lies, or that a float's last places hold together, are refused with the column.
+#[test]
+fn bounds_that_leave_no_room_are_refused() {
+    let lo = 0.007_812_5f64;
+    for (lo, hi) in [
+        (lo, lo.next_up()),
+        (0.0, 1e-300),
+        (0.0, 5e-324),
+        (-1e13, 1e13),
+        (1.0, 1.0),
+        (1.0, 0.0),
+        (f64::NAN, 1.0),
+        (0.0, f64::INFINITY),
+    ] {
+        for measure in [
+            Measure::Sum(Sum { lo, hi }),
+            Measure::Mean(Mean { lo, hi }),
+            Measure::Variance(Variance { lo, hi, sample: false, root: false }),
+            Measure::Covariance(Covariance { x: (0.0, 1.0), y: (lo, hi), sample: false, correlation: true }),
+            Measure::Histogram(Histogram { lo, hi, bins: 3 }),
+            Measure::Quantiles(Quantiles { lo, hi, bins: 16, at: vec![0.5] }),
+            Measure::Scores(Scores { lo, hi, bins: 3, cut: lo }),
+            Measure::Reliability(Reliability { lo, hi, bins: 3 }),
+        ] {
+            let error = Plan::new(shape(Keys::None, std::slice::from_ref(&measure))).unwrap_err().to_string();
+            assert!(
+                error.contains("column `c0`: its bounds") || error.contains("column `c0`: the larger"),
+                "{measure:?}: {error}"
+            );
+        }
+    }
+    // What is close together, and still apart.
+    assert!(Plan::new(shape(Keys::None, &[Measure::Mean(Mean { lo: 1.7e9, hi: 1.7e9 + 60.0 })])).is_ok());
+}

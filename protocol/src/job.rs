@@ -103,8 +103,9 @@ impl Job {
         if self.program.sql().len() > limits::SQL_BYTES {
             return Err(bad("program.query", format!("is longer than {} bytes", limits::SQL_BYTES)));
         }
-        if let Some((name, weight)) = self.weights.iter().find(|(_, w)| !(**w > 0.0 && **w <= 1e6)) {
-            return Err(bad(&format!("weights.{name}"), format!("{weight} is not in (0, 1e6]")));
+        if let Some((name, weight)) = self.weights.iter().find(|(_, w)| !limits::WEIGHTS.contains(*w)) {
+            let (least, most) = (limits::WEIGHTS.start(), limits::WEIGHTS.end());
+            return Err(bad(&format!("weights.{name}"), format!("{weight:e} is not between {least} and {most}")));
         }
         match &self.program {
             Program::Sql { keys, .. } => {

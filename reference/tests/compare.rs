@@ -7,8 +7,8 @@ mod common;
 
 use common::{Case, Random};
 use dashu::rational::RBig;
-use tidegate_gate::{Calibration, Keys, Kind, Plan, SCALE_MAX, SCALE_MIN, Sums, WEIGHT_MAX, WEIGHT_MIN, release};
-use tidegate_protocol::{ContentHash, job::Key, result::ResultDoc};
+use tidegate_gate::{Calibration, Keys, Kind, Plan, SCALE_MAX, SCALE_MIN, Sums, release};
+use tidegate_protocol::{ContentHash, job::Key, limits, result::ResultDoc};
 use tidegate_reference::{Frame, Measure, Price, exact};
 
 fn cases() -> u64 {
@@ -37,10 +37,8 @@ fn all(of: impl Fn(u64) -> &'static str + Sync) -> std::collections::BTreeMap<&'
 fn the_gate_is_as_the_reference_says() {
     let seen = all(|seed| {
         let case = Case::at_random(&mut Random::new(seed));
-        let accepted = case
-            .columns
-            .iter()
-            .all(|column| (WEIGHT_MIN..=WEIGHT_MAX).contains(&column.weight) && column.reference.accepts(case.frame));
+        let accepted =
+            case.columns.iter().all(|column| limits::WEIGHTS.contains(&column.weight) && column.reference.accepts(case.frame));
         let plan = match Plan::new(case.shape()) {
             Err(error) => {
                 assert!(!accepted, "{seed}: {error} for {case:?}");
