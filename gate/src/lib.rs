@@ -13,7 +13,8 @@
 //!
 //! # Path
 //! [`Shape`] (public, from the job) → [`Plan::new`] → rows → [`Sums`] → [`Plan::calibrate`] → [`Releasing`] → [`Released`].
-//! What can be measured, and why the noise covers it, is in `reduce/`, a file each.
+//! What can be measured, and why the noise covers it, is in `reduce/`, a file each. What is claimed of each mechanism, and which test holds it:
+//! `PROOFS.md` beside `src/`.
 //!
 //! # Adjacency
 //! Two datasets are neighbours when one has one privacy unit more (`add-remove-one-unit`). Over a fixed number of blocks the unit
