@@ -57,6 +57,7 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
         dataset_sha256: zero,
         previous: None,
         policy: hash("policy"),
+        policy_newest: None,
         kind: "sql".into(),
         program: job,
         grant: job,
@@ -112,6 +113,7 @@ fn begin(store: &Store) -> anyhow::Result<()> {
         cap: cost(1 << 50),
         per_buyer: cost(1 << 50),
         owner: None,
+        versions: Default::default(),
     };
     store.record("dataset manifest", zero, publication)?;
     let grant = Predicate::Grant {

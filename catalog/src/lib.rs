@@ -18,6 +18,7 @@ pub mod audit;
 pub mod dataset;
 pub mod evidence;
 pub mod heard;
+pub mod lineage;
 pub mod listings;
 pub mod log;
 pub mod note;

@@ -13,4 +13,5 @@ mod rules;
 mod sealed;
 mod store;
 mod vectors;
+mod versions;
 mod witness;

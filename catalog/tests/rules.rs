@@ -277,6 +277,7 @@ fn publications() {
     let next = |changes: Vec<Change>, cap: u64, before: ContentHash, of_population: ContentHash| {
         let mut log = good();
         log.push(Predicate::Publication {
+            versions: Default::default(),
             manifest: ContentHash([5; 32]),
             policy: ContentHash([6; 32]),
             population: of_population,

@@ -31,6 +31,8 @@ enum Command {
     Id,
     /// Publish a dataset version under a policy.
     Publish(commands::publish::Args),
+    /// Withdraw a version of a dataset, or all of it: it answers nothing from here on.
+    Retire(commands::retire::Args),
     /// Encrypt a dataset for mirrors, which hold and serve what they cannot read.
     Seal(commands::seal::Args),
     /// Hold others' encrypted datasets, and serve them to those who may copy them.
@@ -162,6 +164,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
                 Ok(std::process::ExitCode::SUCCESS)
             }
             Command::Publish(args) => commands::publish::run(&home, args).await.map(done),
+            Command::Retire(args) => commands::retire::run(&home, &args).map(done),
             Command::Seal(args) => commands::seal::run(&home, args).await.map(done),
             Command::Mirror(args) => commands::mirror::run(home, args).await.map(done),
             Command::Hold(args) => commands::hold::run(&home, args).await.map(done),

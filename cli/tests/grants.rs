@@ -52,8 +52,6 @@ fn a_colleague_works_on_the_holder_s_account_until_the_owner_revokes_that() {
 fn programs_reducers_and_rates_are_bounds() {
     let world = World::new();
     let (buyer, job) = (id(&world, "buyer"), world.count_job());
-    let query = "SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset";
-    std::fs::write(world.path("query.sql"), query).unwrap();
     let grant = |name: &str, more: &[&str]| {
         let out = world.text(name);
         let mut args = vec!["grant", "towns", "--to", &buyer, "--out", &out];
@@ -61,7 +59,7 @@ fn programs_reducers_and_rates_are_bounds() {
         world.ok("owner", &args);
         out.clone()
     };
-    let (program, sums) = (grant("program", &["--program", &world.text("query.sql")]), grant("sums", &["--reducer", "sum"]));
+    let (program, sums) = (grant("program", &["--program", &job]), grant("sums", &["--reducer", "sum"]));
     let (both, once) = (grant("both", &["--reducer", "sum,count"]), grant("once", &["--per-hour", "1"]));
     let node = world.serve(None);
     let other = world.job("other.toml", "rho = 0.1\n[sql]\nquery = \"SELECT COUNT(*) AS n FROM dataset\"\n");
@@ -71,6 +69,22 @@ fn programs_reducers_and_rates_are_bounds() {
     };
     world.ok("buyer", &world.run_args(&job, &node.address, &program));
     refused(&other, &program, "not granted");
+    // The text alone is not the program: nor are declared keys, weights or public tables the holder's to choose; price and kind of noise are.
+    let text = "[sql]\nquery = \"SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset\"\n";
+    for (name, body) in [
+        ("weights.toml", format!("rho = 0.1\nweights = {{ n = 2.0 }}\n{text}")),
+        ("keys.toml", format!("rho = 0.1\n{text}keys = [[1]]\n")),
+    ] {
+        refused(&world.job(name, &body), &program, "not granted");
+    }
+    world.ok("buyer", &world.run_args(&world.job("cheap.toml", &format!("rho = 0.01\n{text}")), &node.address, &program));
+    let shown = world.ok("buyer", &["grant", "show", &program]);
+    let checked = world.ok("owner", &["check", &job, "--json"]);
+    let id = serde_json::from_str::<serde_json::Value>(&checked).unwrap()["program"].as_str().unwrap().to_owned();
+    assert!(
+        shown.contains(&format!("programs    {id}")) && shown.contains("declared keys") && shown.contains("free "),
+        "{shown}"
+    );
     refused(&job, &sums, "not granted");
     world.ok("buyer", &world.run_args(&job, &node.address, &both));
     // A job that is sent again is no further one.
@@ -121,4 +135,38 @@ fn what_not_everybody_may_see_is_shown_to_those_with_a_grant() {
         assert!(done.status.success(), "{grant}: {}", common::text(&done));
         std::fs::remove_dir_all(world.path("buyer/mocks")).unwrap();
     }
+}
+
+/// What of a component or a model a grant binds: its rows, parameters and outputs too.
+#[test]
+fn a_grant_for_a_program_is_for_all_of_it() {
+    let world = World::new();
+    let buyer = id(&world, "buyer");
+    std::fs::write(world.path("heavy.wasm"), tidegate_fixtures::guest("heavy").unwrap()).unwrap();
+    let output = |name: &str, hi: u32| format!("{{ name = \"{name}\", lo = 0, hi = {hi}, reducer = \"mean\", default = 0 }}");
+    let body = |rho: &str, select: &str, more: &str, hi: u32| {
+        let outputs = format!("outputs = [{}, {}]\n", output("a", hi), output("b", 1));
+        format!("rho = {rho}\n[wasm]\nmodule = \"heavy.wasm\"\nselect = \"{select}\"\n{more}{outputs}")
+    };
+    let rows = "SELECT spend FROM dataset";
+    let bound = world.job("bound.toml", &body("0.1", rows, "", 1));
+    let grant = world.text("bound");
+    world.ok("owner", &["grant", "towns", "--to", &buyer, "--program", &bound, "--out", &grant]);
+    // The holder binds it for a colleague without the owner.
+    let narrowed = world.text("narrowed");
+    world.ok("buyer", &["grant", "narrow", &world.text("grant"), "--program", &bound, "--out", &narrowed]);
+    let node = world.serve(None);
+    for grant in [&grant, &narrowed] {
+        for (name, other) in [
+            ("rows.toml", body("0.1", "SELECT spend FROM dataset WHERE spend < 3", "", 1)),
+            ("params.toml", body("0.1", rows, "params = \"x\"\n", 1)),
+            ("split.toml", body("0.1", rows, "split = { blocks = 5 }\n", 1)),
+            ("outputs.toml", body("0.1", rows, "", 2)),
+        ] {
+            let said = world.fails("buyer", &world.run_args(&world.job(name, &other), &node.address, grant));
+            assert!(said.contains("not granted"), "{name}: {said}");
+        }
+        world.ok("buyer", &world.run_args(&world.job("price.toml", &body("0.02", rows, "", 1)), &node.address, grant));
+    }
+    assert_eq!(world.audit(&node.address)["findings"].as_array().map(Vec::len), Some(0));
 }

@@ -337,3 +337,20 @@ fn a_holder_of_columns_fetches_what_jobs_read_and_receipts_say_what_that_is() {
     assert!(refused.contains("unavailable"), "{refused}");
     assert_eq!(shared.audit(&node.address, &[]).len(), 1);
 }
+
+/// Where the owner retires what is held while its holder answers, the holder gives its lease back and answers no more.
+#[test]
+fn what_is_retired_is_answered_by_no_holder() {
+    let shared = Shared::new();
+    let world = &shared.world;
+    let owner = world.serve(None);
+    shared.begin("north", &owner.address, "0.3");
+    let north = world.serve_by("north", &[]);
+    shared.run_soon(1, "0.05", &north.address);
+    world.ok("owner", &["retire", &shared.first]);
+    until("the lease's return", || shared.leases().iter().all(|lease| lease["state"] == "returned"));
+    let refused = shared.run(2, "0.05", &north.address).unwrap_err();
+    assert!(refused.contains("shows no lease") || refused.contains("holds the dataset"), "{refused}");
+    assert_eq!(shared.spent(), 50_000);
+    shared.audit(&owner.address, &[&north.address]);
+}

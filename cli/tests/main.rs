@@ -34,4 +34,5 @@ mod sharing;
 mod tables;
 mod timing;
 mod training;
+mod versions;
 mod witnesses;

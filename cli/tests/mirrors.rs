@@ -239,3 +239,44 @@ fn versions_share_what_did_not_change_and_a_new_key_shuts_out_who_had_the_old_on
     let said = world.fails("owner", &["seal", "towns"]);
     assert!(said.contains("access.mirror"), "{said}");
 }
+
+/// A version that takes the place of one, or its retirement, reaches mirrors: they serve nothing of it any more, to those who had keys for it either.
+#[test]
+fn what_was_superseded_or_retired_is_served_by_no_mirror() {
+    let held = Held::new();
+    let world = &held.world;
+    let first = held.seal(&[])["dataset"].as_str().unwrap().to_owned();
+    let owner = world.serve(None);
+    held.keep("north", &owner.address);
+    let north = world.mirror("north", &[]);
+    held.fetch("buyer", "buyer.grant", &[&north.address]).unwrap();
+    let socket = owner.address.rsplit_once('@').unwrap().1.to_owned();
+    drop(owner);
+    // The same files, which nobody may mirror now; the owner's own node serves the encrypted ones to nobody either.
+    let policy = std::fs::read_to_string(world.path("held.toml")).unwrap();
+    std::fs::write(world.path("held.toml"), policy.replace("mirror = \"granted\"", "mirror = \"nobody\"")).unwrap();
+    let second = held.publish(&["--version-of", &first]);
+    let owner = world.serve_as(&["--listen", &socket]);
+    let said = held.fetch("buyer", "buyer.grant", &[&owner.address]).unwrap_err();
+    assert!(said.contains("is newer"), "{said}");
+    drop(north);
+    let north = world.mirror("north", &[]);
+    let gone =
+        |node: &str| held.fetch("buyer", "buyer.grant", &[node]).is_err_and(|said| said.contains("nothing of this population"));
+    until("the mirror's end", || gone(&north.address));
+    drop((north, owner));
+    // And again, by its retirement, of which the mirror hears with the revoked grants.
+    std::fs::write(world.path("held.toml"), &policy).unwrap();
+    let third = held.publish(&["--version-of", &second]);
+    held.seal(&[]);
+    let owner = world.serve_as(&["--listen", &socket]);
+    held.keep("north", &owner.address);
+    let north = world.mirror("north", &[]);
+    held.fetch("buyer", "buyer.grant", &[&north.address]).unwrap();
+    world.ok("owner", &["retire", &third]);
+    until("the mirror's end", || gone(&north.address));
+    let said =
+        world.ok("buyer", &["revocations", "--to", &north.address, "--against", &owner.address, "--owner", &held.keys["owner"]]);
+    assert!(!said.contains("leaves out"), "{said}");
+    assert_eq!(world.audit(&owner.address)["findings"].as_array().map(Vec::len), Some(0));
+}

@@ -1,6 +1,7 @@
 //! The buyer's side: sign, send, and verify everything before a number is shown.
 
 use std::{
+    borrow::Cow,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -28,12 +29,42 @@ pub struct Offer {
     pub policy: Signed<Policy>,
     /// Where another than its owner shows it: the owner's word that it may.
     pub lease: Option<Signed<Lease>>,
+    /// Where there is a newer version: that one's policy.
+    pub newest: Option<Signed<Policy>>,
 }
 
 impl Offer {
+    /// Whether it answers: it is the newest version, or that one's policy lets it.
+    pub fn answers(&self) -> bool {
+        self.newest.as_ref().is_none_or(|newest| newest.body().versions.older(&self.manifest.id()))
+    }
+
+    /// The policy that is in force for it: its own, or what that and the newest version's both allow.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] where it answers nothing any more.
+    pub fn in_force(&self) -> Result<Cow<'_, Policy>, NodeError> {
+        match &self.newest {
+            None => Ok(Cow::Borrowed(self.policy.body())),
+            Some(newest) if self.answers() => Ok(Cow::Owned(self.policy.body().meet(newest.body()))),
+            Some(_) => Err(NodeError::File(format!(
+                "version {} of {:?} answers nothing any more: a newer one is in force. Name the dataset, or that version: `tidegate list`",
+                self.manifest.id().short(),
+                self.manifest.body().name
+            ))),
+        }
+    }
+
     /// Whose dataset it is.
     pub fn owner(&self) -> PeerId {
         self.manifest.signer()
+    }
+}
+
+impl Offer {
+    /// The policy that is in force for it; its own, where it answers no further job.
+    fn then(&self) -> Cow<'_, Policy> {
+        self.in_force().unwrap_or(Cow::Borrowed(self.policy.body()))
     }
 }
 
@@ -138,13 +169,19 @@ impl Buyer {
                 if policy.signer() != manifest.signer() || manifest.body().policy != policy.id() {
                     return Err(NodeError::Unverified("a listing's policy is not its dataset's".into()));
                 }
-                let lease = l.lease.map(Signed::<Lease>::open).transpose()?;
+                let (lease, newest) =
+                    (l.lease.map(Signed::<Lease>::open).transpose()?, l.newest.map(Signed::<Policy>::open).transpose()?);
+                if newest.as_ref().is_some_and(|newest| newest.signer() != manifest.signer()) {
+                    return Err(NodeError::Unverified(
+                        "a listing names the policy of a newer version that is another owner's".into(),
+                    ));
+                }
                 if !answers_for(&to.peer, &manifest.signer(), lease.as_ref(), &manifest.id()) {
                     return Err(NodeError::Unverified(
                         "a listing is not signed by this peer, and it shows no lease of who did".into(),
                     ));
                 }
-                Ok(Offer { manifest, policy, lease })
+                Ok(Offer { manifest, policy, lease, newest })
             })
             .collect()
     }
@@ -158,14 +195,15 @@ impl Buyer {
         Ok(asking.offers(to).await?.iter().any(|offer| offer.owner().did() == owner))
     }
 
-    /// The latest version of the dataset of this name or id.
+    /// The newest version of the dataset of this name, or the version of this id.
     ///
     /// # Errors
     /// [`NodeError::File`] naming what the peer offers.
     pub async fn offer(&self, to: &Address, name: &str) -> Result<Offer, NodeError> {
         let offers = self.offers(to).await?;
         let known: Vec<_> = offers.iter().map(|o| o.manifest.body().name.clone()).collect();
-        let found = offers.into_iter().rev().find(|o| o.manifest.body().name == name || o.manifest.id().to_string() == name);
+        let by_name = |o: &Offer| o.newest.is_none() && o.manifest.body().name == name;
+        let found = offers.into_iter().rev().find(|o| by_name(o) || o.manifest.id().to_string() == name);
         found.ok_or_else(|| NodeError::File(format!("the peer has no dataset {name:?}. It offers: {}", known.join(", "))))
     }
 
@@ -189,10 +227,11 @@ impl Buyer {
         created: Option<i64>,
     ) -> Result<(Offer, Verified, Option<Answer>), NodeError> {
         let offer = self.offer(to, &file.dataset).await?;
+        // What was paid for is handed out again, whatever answers today.
+        let policy = if request.is_some() { offer.then().into_owned() } else { offer.in_force()?.into_owned() };
         let request = request.map_or_else(fresh_request, Ok)?;
         let schema = check::schema(offer.manifest.body())?;
-        let policy = offer.policy.body();
-        let (job, attachment) = file.job(offer.manifest.id(), policy, &schema, request, created.unwrap_or_else(now))?;
+        let (job, attachment) = file.job(offer.manifest.id(), &policy, &schema, request, created.unwrap_or_else(now))?;
         let job = Signed::sign(job, &self.identity)?;
         let submit =
             Request::Submit { job: job.envelope().clone(), grant: grant.to_owned(), attachment_bytes: attachment.len() as u64 };
@@ -208,9 +247,9 @@ impl Buyer {
         let Reply::Delivered(delivery) = asked? else {
             return Err(NodeError::Unverified("the peer answered something else than a result".into()));
         };
-        let verified = verify(*delivery, &to.peer, &job, &offer.policy)?;
+        let verified = verify(*delivery, &to.peer, &job, &offer)?;
         // What was paid for is handed on, even where the query's own arithmetic over it fails.
-        let answer = Answer::of(file, policy, &schema, &verified.result).await.unwrap_or_else(|e| {
+        let answer = Answer::of(file, &policy, &schema, &verified.result).await.unwrap_or_else(|e| {
             tracing::warn!("what the query computes from the released table failed: {e}");
             None
         });
@@ -277,12 +316,12 @@ fn answers_for(peer: &PeerId, owner: &PeerId, lease: Option<&Signed<Lease>>, man
     peer == owner || lease.is_some_and(named)
 }
 
-/// Checks that a delivery is what `owner` (of the log: whoever answered) owes for `job` under `policy`: receipt signed and in the log, cosigned by as many as the policy says, result as
+/// Checks that a delivery is what `owner` (of the log: whoever answered) owes for `job` under the policy of this `offer`: receipt signed and in the log, cosigned by as many as the policy says, result as
 /// the receipt names it, job, buyer and cost ours.
 ///
 /// # Errors
 /// [`NodeError::Unverified`] naming what does not hold.
-pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, policy: &Signed<Policy>) -> Result<Verified, NodeError> {
+pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, offer: &Offer) -> Result<Verified, NodeError> {
     let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
     // An earlier job of our own, which asked the same.
     let earlier = delivery.earlier.clone().map(Signed::<Job>::open).transpose();
@@ -290,7 +329,7 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, policy: &Si
     let nothing = ContentHash([0; 32]);
     if earlier
         .as_ref()
-        .is_some_and(|e| e.signer() != job.signer() || e.body().question(&nothing) != job.body().question(&nothing))
+        .is_some_and(|e| e.signer() != job.signer() || e.body().question(&nothing, None) != job.body().question(&nothing, None))
     {
         return wrong("the earlier job is not ours, or asked something else");
     }
@@ -301,7 +340,7 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, policy: &Si
         .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
     let proven = note::check_proof(&delivery.proof, &entry, owner)?;
     let index = proven.index;
-    if let Some(rule) = &policy.body().witnesses {
+    if let Some(rule) = &offer.then().witnesses {
         quorum(rule)?.check(&proven.note, SystemTime::now())?;
     }
     let Predicate::Outcome { facts, .. } = &receipt.predicate else { return wrong("the receipt is no outcome") };
@@ -315,14 +354,16 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, policy: &Si
         return wrong("the receipt is for another job");
     }
     let lease = delivery.lease.clone().map(Signed::<Lease>::open).transpose()?;
-    let elsewhere = policy.signer() != *owner;
+    let elsewhere = offer.owner() != *owner;
     if facts.lease.is_some() != elsewhere
         || (elsewhere && facts.lease != lease.as_ref().map(Signed::id))
-        || !answers_for(owner, &policy.signer(), lease.as_ref(), &facts.dataset)
+        || !answers_for(owner, &offer.owner(), lease.as_ref(), &facts.dataset)
     {
         return wrong("the receipt is not charged to a lease that the dataset's owner gave to who answered");
     }
-    if facts.policy != policy.id() {
+    let newest = offer.newest.as_ref().map(Signed::id);
+    // One that answers no further job answered by itself, or under a policy that is not the newest's any more: audits hold that against the log.
+    if facts.policy != offer.policy.id() || (offer.answers() && facts.policy_newest != newest) {
         return wrong("the receipt names another policy than the one that was offered");
     }
     if facts.ledger.cost != job.body().cost {

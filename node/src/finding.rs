@@ -8,10 +8,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::{StreamExt as _, stream};
-use tidegate_catalog::{
-    dataset::Dataset,
-    listings::{Catalogue, CatalogueError, Heard as HeardOf},
-};
+use tidegate_catalog::listings::{Catalogue, CatalogueError, Heard as HeardOf};
 use tidegate_exchange::{
     Address, Endpoint, NetError, ask,
     gossip::{Heard, Swarm},
@@ -21,7 +18,8 @@ use tidegate_protocol::{
     frame::{Reply, Request},
     limits,
     listing::{LIFETIME, Reached},
-    policy::Access,
+    manifest::Manifest,
+    policy::{Access, Policy},
 };
 
 use crate::{NodeError, book::Book, home::Home};
@@ -62,24 +60,25 @@ pub fn open(home: &Home, only_known: bool) -> Result<Catalogue, NodeError> {
     Ok(Catalogue::open(&path(home), HeardOf { only_known, ..HeardOf::everybody(known) })?)
 }
 
-/// The listings of an owner's datasets that everybody may see: of each population the latest version. One that nobody would keep is not told.
-pub fn own(datasets: &[Dataset], identity: &Identity, reached: &Reached) -> Vec<Signed<Listing>> {
+/// The listings of an owner's datasets that everybody may see, of the versions that are `newest`. One that nobody would keep is not told.
+pub fn own<'a>(
+    newest: impl Iterator<Item = (&'a Signed<Manifest>, &'a Policy)>,
+    identity: &Identity,
+    reached: &Reached,
+) -> Vec<Signed<Listing>> {
     let now = SystemTime::now();
-    let last = |d: &&Dataset| {
-        let later = datasets.iter().rev().find(|other| other.manifest.body().population == d.manifest.body().population);
-        later.is_some_and(|later| later.manifest.id() == d.manifest.id())
-    };
-    let open = |d: &&Dataset| d.policy.body().list == Access::Anybody && d.manifest.signer() == identity.id();
-    let listed = datasets.iter().filter(open).filter(last);
-    let sign = |d: &Dataset| {
+    let sign = |manifest: &Signed<Manifest>, policy: &Policy| {
         // Nobody is sent to a mirror for what nobody may mirror.
-        let mirrors = if d.policy.body().mirror == Access::Nobody { vec![] } else { reached.mirrors.clone() };
-        let holders = if d.policy.body().hold == Access::Nobody { vec![] } else { reached.holders.clone() };
-        let listing = Listing::of(&d.manifest, d.policy.body(), Reached { mirrors, holders, ..reached.clone() }, now);
+        let mirrors = if policy.mirror == Access::Nobody { vec![] } else { reached.mirrors.clone() };
+        let holders = if policy.hold == Access::Nobody { vec![] } else { reached.holders.clone() };
+        let listing = Listing::of(manifest, policy, Reached { mirrors, holders, ..reached.clone() }, now);
         listing.check(now)?;
         Ok::<_, CatalogueError>(Signed::sign(listing, identity)?)
     };
-    let told = |d: &Dataset| sign(d).inspect_err(|e| tracing::error!("{} is not listed: {e}", d.manifest.body().name)).ok();
+    let listed = newest.filter(|(_, policy)| policy.list == Access::Anybody);
+    let told = |(manifest, policy): (&'a Signed<Manifest>, &'a Policy)| {
+        sign(manifest, policy).inspect_err(|e| tracing::error!("{} is not listed: {e}", manifest.body().name)).ok()
+    };
     listed.filter_map(told).collect()
 }
 

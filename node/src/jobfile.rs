@@ -164,19 +164,29 @@ impl JobFile {
         Some(admit_query(&asked, schema, policy))
     }
 
-    /// The job and its attachment, for the dataset `id` with columns `schema` under `policy`.
+    /// Names the program that it runs ([`Job::bound`]), which neither dataset nor policy has a part in: what a grant is bound to.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming the field.
-    pub fn job(
-        &self,
-        id: ContentHash,
-        policy: &Policy,
-        schema: &SchemaRef,
-        request: String,
-        created: i64,
-    ) -> Result<(Job, Vec<u8>), NodeError> {
-        let (program, attachment) = match (&self.sql, &self.wasm, &self.onnx) {
+    /// [`NodeError::File`] naming the field; that of a training run, whose parameters are others in each round.
+    pub fn bound(&self) -> Result<ContentHash, NodeError> {
+        if self.training.is_some() {
+            return Err(wrong("a grant cannot be bound to a loop: its parameters are others in each round"));
+        }
+        let (program, _) = self.program()?;
+        Ok(self.unpriced(program).bound())
+    }
+
+    fn unpriced(&self, program: Program) -> Job {
+        let (dataset, mode, weights) = (ContentHash([0; 32]), self.mode, self.weights.clone());
+        Job { version: 1, request: String::new(), dataset, cost: Cost::default(), created: 0, program, mode, weights }
+    }
+
+    /// The program, and what is sent with it.
+    fn program(&self) -> Result<(Program, Vec<u8>), NodeError> {
+        if self.training.is_some() && self.wasm.is_none() {
+            return Err(wrong("a loop needs [wasm]: a component that gives gradients"));
+        }
+        Ok(match (&self.sql, &self.wasm, &self.onnx) {
             (Some(sql), None, None) => {
                 let bytes = self.tables.write()?;
                 let tables = (!bytes.is_empty()).then(|| ContentHash::of(&bytes));
@@ -233,18 +243,29 @@ impl JobFile {
                 (program, bytes)
             }
             _ => return Err(wrong("write one section: [sql], [wasm] or [onnx]")),
-        };
-        if self.training.is_some() && self.wasm.is_none() {
-            return Err(wrong("a loop needs [wasm]: a component that gives gradients"));
-        }
+        })
+    }
+
+    /// The job and its attachment, for the dataset `id` with columns `schema` under `policy`.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] naming the field.
+    pub fn job(
+        &self,
+        id: ContentHash,
+        policy: &Policy,
+        schema: &SchemaRef,
+        request: String,
+        created: i64,
+    ) -> Result<(Job, Vec<u8>), NodeError> {
+        let (program, attachment) = self.program()?;
         // A query that is not admitted costs nothing: the owner says why.
         let undeclared =
             self.query(policy, schema).is_some_and(|q| q.is_ok_and(|q| matches!(q.shape.keys, Keys::Undeclared { .. })));
         let delta = self.delta.or(undeclared.then_some(policy.delta_femto.delta() / 1000.0)).unwrap_or(0.0);
         let delta_femto = FemtoDelta::ceil(delta).ok_or_else(|| wrong("delta must be in [0, 1)"))?;
         let cost = self.price(policy, delta_femto)?;
-        let job =
-            Job { version: 1, request, dataset: id, cost, mode: self.mode, created, program, weights: self.weights.clone() };
+        let job = Job { request, dataset: id, cost, created, ..self.unpriced(program) };
         job.check()?;
         Ok((job, attachment))
     }

@@ -34,6 +34,7 @@ pub mod provider;
 pub mod publish;
 pub mod quarantine;
 pub mod rehearse;
+pub mod retire;
 pub mod review;
 pub mod running;
 mod salts;

@@ -11,7 +11,7 @@ use tidegate_protocol::{
     ContentHash, Identity, Signed, grant, limits,
     listing::About,
     manifest::{DataFile, Layout, Manifest},
-    policy::{Access, Policy, PolicyFile},
+    policy::{Access, Answering, Policy, PolicyFile},
     receipt::{Predicate, entry::Change},
 };
 
@@ -96,16 +96,30 @@ pub async fn publish(
         return Err(NodeError::File(format!("--name must have 1 to {} bytes", limits::NAME_BYTES)));
     }
     what.about.check().map_err(|e| NodeError::File(e.to_string()))?;
+    let all = dataset::load_all(&home.datasets())?;
+    // Whichever version was named, it follows the newest: that one's policy is what it takes the place of.
     let before = match what.version_of {
         None => None,
-        Some(id) => Some(find(home, &id.to_string())?),
+        Some(id) => {
+            let population = find(home, &id.to_string())?.manifest.body().population;
+            all.iter().rev().find(|d| d.manifest.body().population == population).cloned()
+        }
     };
-    let all = dataset::load_all(&home.datasets())?;
     if before.is_none() && all.iter().any(|d| d.manifest.body().name == what.name) {
         return Err(NodeError::File(format!(
             "{:?} is published already: the same people under a fresh budget would be paid for twice. Publish a new version with --version-of ID",
             what.name
         )));
+    }
+    if let Some(population) = before.as_ref().map(|before| before.manifest.body().population) {
+        let known: Vec<_> = all.iter().filter(|d| d.manifest.body().population == population).map(|d| d.manifest.id()).collect();
+        if let Answering::These(named) = &policy.versions
+            && let Some(unknown) = named.iter().find(|id| !known.contains(id))
+        {
+            return Err(NodeError::File(format!(
+                "policy field `versions.answer`: {unknown} is no earlier version of this dataset"
+            )));
+        }
     }
     if before.as_ref().is_some_and(|before| before.policy.body().parties != policy.parties) {
         return Err(NodeError::File(
@@ -158,7 +172,7 @@ pub async fn publish(
         mock: mock_file,
         policy: policy.id(),
         grant_key: grant::public_key(identity).map_err(|e| NodeError::File(e.to_string()))?,
-        published: jiff::Timestamp::now().to_string(),
+        published: later(before.as_ref().map(|b| b.manifest.body().published.as_str())).to_string(),
     };
     draft.population = match &before {
         Some(before) => before.manifest.body().population,
@@ -185,10 +199,18 @@ pub async fn publish(
             previous: manifest.body().previous,
             cap: policy.body().budget,
             owner: None,
+            versions: policy.body().versions.clone(),
         },
     )?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;
     Ok(dataset::Dataset::open(record)?)
+}
+
+/// Now, or a moment after the version before where the clock was put back since: versions' times are in the order of the log.
+fn later(before: Option<&str>) -> jiff::Timestamp {
+    let (now, moment) = (jiff::Timestamp::now(), jiff::SignedDuration::from_nanos(1));
+    let after = before.and_then(|before| before.parse::<jiff::Timestamp>().ok()?.checked_add(moment).ok());
+    after.map_or(now, |after| after.max(now))
 }
 
 /// What differs from the version before.

@@ -68,7 +68,7 @@ pub fn verdict(home: &Home, owner: &PeerId, rules: &ReviewRules, job: &Signed<Jo
     if folder(home, "denied").join(&name).exists() {
         return Ok(Verdict::Denied);
     }
-    if rules.stands(&job.signer(), &job.body().program.digest()) {
+    if rules.stands(&job.signer(), &job.body().bound()) {
         return Ok(Verdict::Approved(None));
     }
     let path = folder(home, "approved").join(&name);

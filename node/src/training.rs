@@ -184,7 +184,7 @@ impl Buyer {
     ) -> Result<Trained, NodeError> {
         let training = file.training.as_ref().ok_or_else(|| wrong("has no [loop]"))?;
         let offer = self.offer(to, &file.dataset).await?;
-        let policy = offer.policy.body();
+        let policy = &*offer.in_force()?;
         let mut weights = Weights::new(file, training, policy)?;
         let one = file.price(policy, FemtoDelta(0))?;
         let all = one.times(u64::from(training.rounds));

@@ -145,6 +145,9 @@ pub struct Published {
     /// Where another than its owner shows it: the owner's signed [`crate::Lease`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Envelope>,
+    /// Where there is a newer version: that one's signed policy, which says whether this one answers. What both policies allow is in force then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Envelope>,
 }
 
 /// A lease as it is handed over.
@@ -187,6 +190,8 @@ pub struct Opening {
     pub job: Envelope,
     /// The receipt as logged.
     pub receipt: Envelope,
+    /// The version that it names, and the policy that was the newest's then, where that was another: whatever answers today.
+    pub version: Published,
     /// C2SP tlog-proof of it, checkpoint included.
     pub proof: String,
     /// Salt of the commitment.

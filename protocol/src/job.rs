@@ -1,5 +1,6 @@
 //! A job as the buyer signs it. Its cost is a function of this document alone.
 
+mod bound;
 mod output;
 mod program;
 mod split;
@@ -66,11 +67,11 @@ impl Document for Job {
 }
 
 impl Job {
-    /// What is asked, whenever and under whatever request id: BLAKE3 of the canonical JSON (RFC 8785) of policy, dataset, price, program, mode and
-    /// weights.
-    pub fn question(&self, policy: &ContentHash) -> ContentHash {
+    /// What is asked, whenever and under whatever request id: BLAKE3 of the JSON of the policies that it is under (that of the newest version too, where an
+    /// older one is asked) and of the job without request and time. Numbers are written to the last digit, as in [`Job::bound`].
+    pub fn question(&self, policy: &ContentHash, newest: Option<&ContentHash>) -> ContentHash {
         let asked = Self { request: String::new(), created: 0, ..self.clone() };
-        ContentHash::of(&serde_json_canonicalizer::to_vec(&(policy, asked)).unwrap_or_default())
+        ContentHash::of(&serde_json::to_vec(&(policy, newest, asked)).unwrap_or_default())
     }
 
     /// Checks everything that needs neither policy nor schema.

@@ -59,6 +59,16 @@ pub fn name(id: &str) -> String {
     name
 }
 
+/// How a list has a version that was retired: as a revocation id like any other.
+pub fn of_version(manifest: &ContentHash) -> String {
+    format!("version {manifest}")
+}
+
+/// How a list has a dataset that was retired as a whole.
+pub fn of_population(population: &ContentHash) -> String {
+    format!("population {population}")
+}
+
 /// BLAKE3 of revocation ids in their order, each followed by a newline.
 pub fn digest<'a>(ids: impl Iterator<Item = &'a str>) -> ContentHash {
     let mut hasher = blake3::Hasher::new();

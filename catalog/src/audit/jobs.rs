@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use tidegate_protocol::{
-    Sha256Digest, limits,
+    Cost, Sha256Digest, limits,
     receipt::{JobFacts, LedgerLink, entry::Ending},
 };
 
@@ -41,10 +41,15 @@ impl Audit {
     pub(super) fn intent(&mut self, index: u64, facts: Box<JobFacts>, subject: Option<Sha256Digest>) -> Result<(), Broken> {
         self.report.intents += 1;
         // What is charged is counted, whatever else is wrong with it; the first broken rule is told.
-        let charged = self.charge(&facts);
-        let allowed = self
-            .rights
-            .job(&facts)
+        let (version, newest) = match self.versions.job(&facts) {
+            Ok(newest) => (Ok(()), newest.map(|newest| (newest.cap, newest.per_buyer))),
+            Err(broken) => (Err(broken), None),
+        };
+        let charged = self.charge(&facts, newest.map(|(_, per_buyer)| per_buyer));
+        let allowed = self.rights.job(&facts, newest.map(|(cap, _)| cap));
+        // What a version is not in force for need not fit it.
+        let allowed = version
+            .and(allowed)
             .and_then(|()| self.approval(&facts))
             .and_then(|()| price::check(&facts.mechanism, facts.ledger.cost));
         let timed = time(&facts.slot_start).and_then(|start| match start < time(&facts.slot_end)? {
@@ -55,7 +60,8 @@ impl Audit {
         charged.and(allowed).and(timed)
     }
 
-    fn charge(&mut self, facts: &JobFacts) -> Result<(), Broken> {
+    /// Where a newer version governs too, what one buyer may spend by that.
+    fn charge(&mut self, facts: &JobFacts, newest: Option<Cost>) -> Result<(), Broken> {
         let link = &facts.ledger;
         if link.job != facts.job || link.buyer != facts.account() {
             return Err(("ledger-binding", "the charge names another job or buyer".into()));
@@ -67,7 +73,8 @@ impl Audit {
         *buyer = buyer.plus(link.cost).ok_or_else(overflows)?;
         let buyer = *buyer;
         linked.and(leased)?;
-        match self.rights.per_buyer(&facts.dataset) {
+        let cap = self.rights.per_buyer(&facts.dataset);
+        match cap.map(|cap| newest.map_or(cap, |newest| cap.least(newest))) {
             Some(cap) if !buyer.within(cap) => Err(("buyer-cap", format!("{} spent {buyer} of {cap}", link.buyer))),
             _ => Ok(()),
         }

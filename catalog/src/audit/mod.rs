@@ -21,6 +21,7 @@ mod jobs;
 pub mod leases;
 pub mod price;
 mod rights;
+mod versions;
 
 pub use entry::open_entry;
 
@@ -50,6 +51,9 @@ pub struct Report {
     pub entries: u64,
     /// Versions of datasets that were published.
     pub publications: u64,
+    /// Versions and datasets that were retired.
+    #[serde(default)]
+    pub retirements: u64,
     /// Jobs that were charged.
     pub intents: u64,
     /// Of those, jobs whose result was released.
@@ -116,6 +120,7 @@ pub struct Audit {
     /// By population and buyer.
     by_buyer: BTreeMap<String, Cost>,
     rights: rights::Rights,
+    versions: versions::Versions,
     /// Jobs that were approved, by their approvals' ids.
     approved: BTreeMap<ContentHash, ContentHash>,
     /// The last receipts, which their buyers may countersign.
@@ -140,6 +145,7 @@ impl Audit {
             last: BTreeMap::new(),
             by_buyer: BTreeMap::new(),
             rights: rights::Rights::default(),
+            versions: versions::Versions::default(),
             approved: BTreeMap::new(),
             answered: answered::Answered::default(),
             leases: leases::Leases::default(),
@@ -201,7 +207,12 @@ impl Audit {
         match statement.predicate {
             Predicate::Publication { .. } => {
                 self.report.publications += 1;
-                self.rights.publication(index, &statement.predicate)
+                let published = self.rights.publication(index, &statement.predicate);
+                published.and(self.versions.hear(&statement.predicate))
+            }
+            Predicate::Retirement { .. } => {
+                self.report.retirements += 1;
+                self.versions.hear(&statement.predicate)
             }
             Predicate::Grant { .. } => {
                 self.report.grants += 1;
@@ -227,7 +238,8 @@ impl Audit {
                 self.report.copies += 1;
                 self.copying.insert((peer, population));
                 let what = if sealed { &[Action::Mirror, Action::Replicate][..] } else { &[Action::Replicate] };
-                self.rights.copy(holder.unwrap_or(peer), (manifest, population), what, &grant_ids, &time)
+                let copied = self.rights.copy(holder.unwrap_or(peer), (manifest, population), what, &grant_ids, &time);
+                copied.and(self.versions.copied(&population, &manifest))
             }
             Predicate::Fetch { peer, .. } => {
                 self.report.fetches += 1;
@@ -250,7 +262,10 @@ impl Audit {
                 }
                 self.rights.replay(holder.unwrap_or(auditor), population, &grant_ids, &time)
             }
-            Predicate::Lease { lease, signature, ledger, grant_ids } => self.lease(*lease, &signature, &ledger, &grant_ids),
+            Predicate::Lease { lease, signature, ledger, grant_ids } => {
+                let newest = self.versions.leased(&lease);
+                self.lease(*lease, &signature, &ledger, &grant_ids).and(newest)
+            }
             Predicate::LeaseTaken { lease, owner, signature } => self.lease_taken(*lease, owner, &signature),
             Predicate::LeaseEnd { lease, population, settlement, signature } => {
                 self.lease_end((lease, population), settlement.map(|s| *s), signature.as_deref())

@@ -71,7 +71,8 @@ pub(super) struct Rights {
 
 impl Rights {
     pub(super) fn publication(&mut self, entry: u64, publication: &Predicate) -> Result<(), Broken> {
-        let Predicate::Publication { manifest, policy, population, previous, changes, cap, per_buyer, owner } = publication
+        let Predicate::Publication { manifest, policy, population, previous, changes, cap, per_buyer, owner, versions: _ } =
+            publication
         else {
             return Ok(());
         };
@@ -162,8 +163,8 @@ impl Rights {
         self.allows(lease.holder.into(), lease.population, ask, ids)
     }
 
-    /// A job is on a published version, under its policy and cap, by a grant that covers it.
-    pub(super) fn job(&mut self, facts: &JobFacts) -> Result<(), Broken> {
+    /// A job is on a published version, under its policy and cap (and that of a newer version, where one governs), by a grant that covers it.
+    pub(super) fn job(&mut self, facts: &JobFacts, newest: Option<Cost>) -> Result<(), Broken> {
         let Some(version) = self.versions.get(&facts.dataset) else {
             return Err(("dataset-published", format!("the log has no manifest {} before it", facts.dataset.short())));
         };
@@ -177,8 +178,9 @@ impl Rights {
         if link.population != version.population || facts.previous != version.previous {
             return Err(("lineage", "names another population or version before than was published".into()));
         }
-        if version.owner.is_none() && link.cap != version.cap {
-            return Err(("cap-in-force", format!("names a cap of {}, published was {}", link.cap, version.cap)));
+        let cap = newest.map_or(version.cap, |newest| version.cap.least(newest));
+        if version.owner.is_none() && link.cap != cap {
+            return Err(("cap-in-force", format!("names a cap of {}, published was {cap}", link.cap)));
         }
         let (population, start) = (version.population, time(&facts.slot_start)?);
         let ask = Ask {

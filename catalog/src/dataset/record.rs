@@ -109,6 +109,7 @@ pub fn load_all(folder: &Path) -> Result<Vec<Dataset>, DataError> {
         let bytes = std::fs::read(&path).map_err(|e| broken(&path, e))?;
         found.push(Dataset::open(serde_json::from_slice(&bytes).map_err(|e| broken(&path, e))?)?);
     }
-    found.sort_by(|a, b| a.manifest.body().published.cmp(&b.manifest.body().published));
+    // Not as texts: `00Z` is before `00.5Z`.
+    found.sort_by_key(|dataset| dataset.manifest.body().published.parse::<jiff::Timestamp>().ok());
     Ok(found)
 }

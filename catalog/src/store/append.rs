@@ -6,7 +6,7 @@ use tidegate_protocol::{
     receipt::{Predicate, Statement, entry::Turned},
 };
 
-use super::{Store, StoreError, grants, stored::Entry, tables::Tables, taken};
+use super::{Store, StoreError, grants, stored::Entry, tables::Tables, taken, versions};
 
 /// Entries of which there is one at most, by what they say.
 pub(super) const ONCE: TableDefinition<'_, &str, u64> = TableDefinition::new("once");
@@ -22,6 +22,8 @@ pub(super) fn once(predicate: &Predicate) -> Option<String> {
     Some(match predicate {
         Predicate::Grant { grant, .. } => format!("grant {grant}"),
         Predicate::Revocation { grant } => format!("revocation {grant}"),
+        Predicate::Retirement { population, manifest: None } => format!("retirement {population}"),
+        Predicate::Retirement { population, manifest: Some(manifest) } => format!("retirement {population} {manifest}"),
         Predicate::Approval { job, .. } => format!("approval {job}"),
         Predicate::Countersignature { outcome, .. } => format!("countersignature {outcome}"),
         Predicate::Publication { manifest, owner: Some(_), .. } => format!("held {manifest}"),
@@ -31,10 +33,10 @@ pub(super) fn once(predicate: &Predicate) -> Option<String> {
 }
 
 impl Store {
-    /// Logs what is no job's intent or outcome, and exports it. Saying the same grant, revocation, approval, refusal, countersignature or held version again gives the entry that is there.
+    /// Logs what is no job's intent or outcome, and exports it. Saying the same grant, revocation, retirement, approval, refusal, countersignature or held version again gives the entry that is there.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; [`StoreError::NotInForce`] for a copy of a version that answers nothing, and for a version of a dataset that was retired.
     pub fn record(&self, name: &str, subject: Sha256Digest, predicate: Predicate) -> Result<u64, StoreError> {
         let statement = Statement::about(name, subject, predicate);
         let index = self.committer.run(move |tables| {
@@ -42,7 +44,14 @@ impl Store {
             if let Some(key) = &key
                 && let Some(index) = tables.once.get(key.as_str())?
             {
-                return Ok(index.value());
+                return Ok(Ok(index.value()));
+            }
+            // What was refused has written nothing: those beside it are not held up.
+            if let Err(why) = versions::may_say(tables, &statement.predicate)? {
+                return Ok(Err(why));
+            }
+            if let Err(why) = versions::remember(tables, &statement.predicate)? {
+                return Ok(Err(why));
             }
             let index = append(tables, statement.clone())?;
             grants::remember(tables, &statement.predicate)?;
@@ -50,8 +59,9 @@ impl Store {
             if let Some(key) = key {
                 tables.once.insert(key.as_str(), index)?;
             }
-            Ok(index)
+            Ok(Ok(index))
         })?;
+        let index = index.map_err(StoreError::NotInForce)?;
         self.export()?;
         Ok(index)
     }

@@ -2,6 +2,8 @@
 
 use tidegate_protocol::Cost;
 
+use crate::lineage::NotInForce;
+
 /// Durable state failed. Nothing was revealed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -52,6 +54,9 @@ pub enum StoreError {
         /// The last one that is known here.
         known: u32,
     },
+    /// It is by a version that answers nothing.
+    #[error("{0}")]
+    NotInForce(NotInForce),
     /// A stored record cannot be read back, or a document does not fit an entry.
     #[error("a stored record: {0}")]
     Record(String),
@@ -99,6 +104,9 @@ pub enum ReserveError {
         /// What was asked.
         asked: Cost,
     },
+    /// The version answers nothing, or not under this policy.
+    #[error("{0}")]
+    NotInForce(NotInForce),
     /// The grant lets fewer jobs begin within an hour.
     #[error("the grant lets fewer jobs begin within an hour")]
     Rate,
@@ -134,6 +142,9 @@ pub enum LeaseError {
     /// So many buyers have spent nearly all that they may.
     #[error("too many buyers have less left than this lease would give each: ask for a smaller one")]
     TooManyBuyers,
+    /// The version answers nothing any more, or another is newer.
+    #[error("{0}")]
+    NotInForce(NotInForce),
     /// It came back, or is burnt.
     #[error("this lease has ended")]
     Ended,

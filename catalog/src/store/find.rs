@@ -11,7 +11,7 @@ pub(super) const ASKED: TableDefinition<'_, &str, &str> = TableDefinition::new("
 /// What a job asked, as it is remembered.
 pub(super) fn question(record: &JobRecord) -> Option<String> {
     let job = Signed::<Job>::open(record.job.clone()).ok()?;
-    let question = job.body().question(&record.facts.policy);
+    let question = job.body().question(&record.facts.policy, record.facts.policy_newest.as_ref());
     Some(job_key(&record.facts.buyer, &question.to_string()))
 }
 

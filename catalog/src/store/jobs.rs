@@ -17,7 +17,7 @@ use super::{
     spent_key,
     stored::{self, Entry},
     tables::Tables,
-    taken,
+    taken, versions,
 };
 
 impl Store {
@@ -145,6 +145,8 @@ fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError>
     let link = &facts.ledger;
     // All is looked at before anything is written.
     let mut charges = Vec::new();
+    let acts = versions::acts(tables, &link.population, &facts.dataset, facts.policy_newest)?;
+    acts.map_err(ReserveError::NotInForce)?;
     if !grants::may_begin(tables, facts)? {
         return Err(ReserveError::Rate);
     }

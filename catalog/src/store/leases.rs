@@ -18,6 +18,7 @@ use super::{
     jobs::{keep, next},
     read_cost, spent_key,
     tables::Tables,
+    versions,
 };
 
 /// Leases that have not come back, by population and place in its chain: JSON of a [`Given`].
@@ -145,6 +146,7 @@ fn text(time: SystemTime) -> String {
 }
 
 fn give(tables: &mut Tables<'_>, ask: &Ask) -> Result<Given, LeaseError> {
+    versions::acts(tables, &ask.population, &ask.manifest, None)?.map_err(LeaseError::NotInForce)?;
     let all = of(&tables.leases, &ask.population)?;
     let theirs = || all.iter().filter(|given| given.lease.holder == ask.holder);
     if let Some(known) = theirs().find(|given| given.lease.nonce == ask.nonce) {

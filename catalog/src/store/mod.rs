@@ -33,6 +33,7 @@ mod row;
 mod stored;
 mod tables;
 mod taken;
+mod versions;
 
 use commit::Committer;
 use journal::Journaled;
@@ -199,6 +200,7 @@ impl Store {
         tx.open_table(append::ONCE)?;
         tx.open_table(leases::LEASES)?;
         tx.open_table(taken::TAKEN)?;
+        tx.open_table(versions::VERSIONS)?;
         tx.commit()?;
         let db = Arc::new(db);
         let committer = Committer::start(db.clone(), identity.clone())?;

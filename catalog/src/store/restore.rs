@@ -16,7 +16,7 @@ use super::{
     database, grants, jobs, leases, read_cost, spent_key,
     stored::Entry,
     tables::Tables,
-    taken,
+    taken, versions,
 };
 use crate::{
     audit::open_entry,
@@ -99,6 +99,8 @@ fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Res
             charge(tables, facts)?;
         }
         grants::remember(tables, &statement.predicate)?;
+        // What the log has is so, whatever an audit says of it.
+        let _ = versions::remember(tables, &statement.predicate)?;
         let owner = tables.identity().id();
         leases::remember(tables, &statement.predicate, &owner)?;
         taken::remember(tables, &statement.predicate)?;

@@ -15,6 +15,7 @@ use super::{
     row::{Rows, Written},
     stored::Entry,
     taken::TAKEN,
+    versions::VERSIONS,
 };
 
 /// So many entries are signed by one processor sooner than others are woken.
@@ -36,6 +37,7 @@ pub(super) struct Tables<'tx> {
     pub(super) once: Table<'tx, &'static str, u64>,
     pub(super) leases: Written<'tx, (&'static str, u64)>,
     pub(super) taken: Written<'tx, &'static str>,
+    pub(super) versions: Written<'tx, &'static str>,
     identity: &'tx Identity,
     appended: Vec<Appended>,
     size: u64,
@@ -66,6 +68,7 @@ impl<'tx> Tables<'tx> {
             once: tx.open_table(ONCE)?,
             leases: tx.open_table(LEASES)?,
             taken: tx.open_table(TAKEN)?,
+            versions: tx.open_table(VERSIONS)?,
             identity,
             appended: vec![],
             size,

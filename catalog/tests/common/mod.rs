@@ -16,6 +16,7 @@ use tidegate_protocol::{
     ContentHash, Cost, Envelope, Identity, MicroRho, Sha256Digest,
     cost::{FemtoDelta, MicroEpsilon},
     grant::{Action, Scope},
+    policy::Answering,
     receipt::{ColumnNote, JobFacts, LedgerLink, Mechanism, Predicate},
 };
 
@@ -63,6 +64,7 @@ pub(crate) fn ask(request: u32, micro: u64) -> Reserve {
             holder: None,
             dataset: manifest(),
             policy: policy(),
+            policy_newest: None,
             kind: "sql".into(),
             program: job,
             grant: job,
@@ -103,6 +105,7 @@ pub(crate) fn publication() -> Predicate {
         cap: cost(1000),
         per_buyer: cost(900),
         owner: None,
+        versions: Answering::Newest,
     }
 }
 

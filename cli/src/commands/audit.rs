@@ -145,6 +145,7 @@ fn page(name: &str, outcome: &Outcome) {
     println!("{name}: {} entries, {} jobs charged, {} released", report.entries, report.intents, report.outcomes);
     let counts = [
         (report.publications, "versions of datasets published"),
+        (report.retirements, "versions or datasets retired"),
         (report.grants, "grants issued"),
         (report.revocations, "revoked"),
         (report.approvals, "jobs read by the owner"),

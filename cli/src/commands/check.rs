@@ -64,7 +64,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     match check::plan(home, &file, &policy, schema).await {
         Ok(planned) => {
             let rounds = file.training.as_ref().map_or(1, |training| training.rounds);
-            let (mechanism, cost, program) = (planned.mechanism(), planned.work.job.cost, planned.work.job.program.digest());
+            let (mechanism, cost, program) = (planned.mechanism(), planned.work.job.cost, planned.work.job.bound());
             if args.json {
                 println!(
                     "{}",

@@ -9,11 +9,12 @@ use anyhow::Context as _;
 use tidegate_node::{
     grants,
     home::Home,
+    jobfile::JobFile,
     mirror::{fetch::pass_on, seal::files_key},
     publish::find,
 };
 use tidegate_protocol::{
-    ContentHash, MicroRho, PeerId,
+    ContentHash, Job, MicroRho, PeerId,
     cost::MicroEpsilon,
     grant::{self, Action, Issued, Narrowing, Scope, Terms},
     receipt::Predicate,
@@ -55,8 +56,9 @@ pub(crate) struct Args {
 /// Which jobs, and how often.
 #[derive(Debug, clap::Args)]
 struct JobArgs {
-    /// Only jobs with this program: a file (the SQL text, the component, the model), or its BLAKE3. May be given again.
-    #[arg(long, value_name = "FILE|HASH")]
+    /// Only jobs with this program, and all of it: a job file, or what `tidegate check --json` prints as `program`. The price and the kind of noise, the
+    /// request and the version of the dataset alone are the holder's to choose. May be given again.
+    #[arg(long, value_name = "JOB|HASH")]
     program: Vec<String>,
     /// Only jobs with these reducers, by the names that receipts give them: `count`, `mean`, …
     #[arg(long, value_delimiter = ',')]
@@ -127,14 +129,13 @@ fn until(time: humantime::Duration) -> anyhow::Result<String> {
     SystemTime::now().checked_add(*time).and_then(grant::ends).context("--expires is too long")
 }
 
-/// A program's hash, or that of the file of this name, byte for byte as jobs have it: a query's file ends in no newline that the query has not.
+/// What names a program, or the program of the job file of this name.
 fn program(word: &String) -> anyhow::Result<ContentHash> {
-    match word.parse() {
-        Ok(hash) => Ok(hash),
-        Err(_) => Ok(ContentHash::of(
-            &std::fs::read(word).with_context(|| format!("--program {word}: neither a BLAKE3 hash nor a file"))?,
-        )),
+    if let Ok(hash) = word.parse() {
+        return Ok(hash);
     }
+    let bound = || JobFile::read(Path::new(word))?.bound();
+    bound().with_context(|| format!("--program {word}: neither a hash nor a job file"))
 }
 
 fn write(issued: &Issued, out: Option<&Path>) -> anyhow::Result<()> {
@@ -209,6 +210,15 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
             None => "not checked: give --key, the manifest's grant_key",
         }
     );
+    let bound: Vec<_> = shown.blocks.iter().filter_map(|block| block.programs.as_ref()).collect();
+    for programs in &bound {
+        let programs = programs.iter().map(ToString::to_string).collect::<Vec<_>>();
+        println!("programs    {}", programs.join(" or "));
+    }
+    if !bound.is_empty() {
+        println!("bound       {}", Job::BOUND);
+        println!("free        {}", Job::FREE);
+    }
     for (i, block) in shown.blocks.iter().enumerate() {
         let what = match (i, &block.by) {
             (0, _) => "granted by the owner".to_owned(),

@@ -25,12 +25,17 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let to = args.to.at(home)?;
     let buyer = Buyer::bind(home, &to).await?.showing(grant.trim());
     for offer in buyer.offers(&to).await? {
-        let (manifest, policy) = (offer.manifest.body(), offer.policy.body());
+        // What was superseded is history: `tidegate catalog history`.
+        if !offer.answers() {
+            continue;
+        }
+        let (manifest, policy) = (offer.manifest.body(), &*offer.in_force()?);
         if args.json {
             println!("{}", serde_json::json!({ "id": offer.manifest.id(), "manifest": manifest, "policy": policy }));
             continue;
         }
-        println!("{}  {}", manifest.name, offer.manifest.id());
+        let older = if offer.newest.is_some() { "  (an older version: what its policy and the newest allow)" } else { "" };
+        println!("{}  {}{older}", manifest.name, offer.manifest.id());
         println!("  unit {}, at most {} of them; jobs {:?}", policy.unit.column, policy.unit.max_units, policy.kinds);
         println!("  one buyer may spend {}", price(policy.per_buyer, policy.delta_femto));
         for (name, rule) in &policy.columns {

@@ -92,6 +92,8 @@ fn line(statement: Statement) -> String {
             let changes: Vec<_> = changes.iter().map(|change| format!("{change:?}").to_lowercase()).collect();
             format!("published  {} after {}: {} changed", manifest.short(), previous.short(), changes.join(", "))
         }
+        Predicate::Retirement { manifest: Some(manifest), .. } => format!("retired    {}", manifest.short()),
+        Predicate::Retirement { manifest: None, population } => format!("retired    all of {}", population.short()),
         Predicate::Intent(f) => format!("intent     {} {} by {} for {}", f.kind, f.job.short(), f.buyer.short(), f.ledger.cost),
         Predicate::Outcome { facts, intent, outcome: Ending::Released, .. } => {
             format!("released   {} closes {intent}", facts.job.short())

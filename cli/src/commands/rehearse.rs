@@ -47,7 +47,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             let offer = buyer.offer(to, &file.dataset).await?;
             let mock = buyer.mock(home.path(), to, &offer).await;
             buyer.close().await;
-            let policy = offer.policy.body().clone();
+            let policy = offer.in_force()?.into_owned();
             let shown = rehearse(home, &file, &policy, &mock?).await?;
             (policy, shown)
         }

@@ -29,7 +29,7 @@ fn details(home: &Home, job: &Signed<Job>) -> anyhow::Result<serde_json::Value> 
     // Not opened here: they are a stranger's bytes.
     let tables = Some(review::tables(home, &job.id())).filter(|path| path.exists());
     Ok(serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
-        "tables": tables, "program": body.program.digest(), "created": body.created }))
+        "tables": tables, "program": body.bound(), "created": body.created }))
 }
 
 pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {

@@ -113,6 +113,18 @@ impl Access {
         }
     }
 
+    /// Lets nobody fetch these any more, by whatever grant, and cuts all connections: one may be in the middle of such a file for longer than it is known who
+    /// was allowed it. Whoever fetches something else asks again, and goes on.
+    pub fn forget(&self, files: &[ContentHash]) {
+        let mut state = self.state();
+        for hashes in state.peers.values_mut() {
+            hashes.retain(|hash, _| !files.contains(hash));
+        }
+        for connection in state.open.values().flat_map(|open| open.connections.values()) {
+            connection.close(REVOKED.into(), b"retired");
+        }
+    }
+
     /// Whether `peer` may begin to fetch `hash` now; by which grant is remembered for as long as it has a connection.
     pub(super) fn begins(&self, peer: &PeerId, hash: &ContentHash) -> Option<Allowed> {
         let mut state = self.state();

@@ -13,14 +13,15 @@ use tidegate_gate::{Committing, GateError, GroupSums, Plan, Terms};
 use tidegate_protocol::{
     ContentHash, Job, PeerId, Sha256Digest, Signed,
     device::Place,
-    frame::Opening,
+    frame::{Opening, Published},
+    manifest::Manifest,
     policy::Policy,
     receipt::{JobFacts, Predicate, entry::Ending},
 };
 
 use crate::{
     Address, NodeError,
-    buyer::{Buyer, Offer},
+    buyer::Buyer,
     code::Codes,
     defaults, file_error,
     home::Home,
@@ -99,21 +100,17 @@ pub async fn replay(
     report("asking the owner to open the receipt");
     let opening = buyer.opening(owner, ask.entry, ask.grant).await?;
     let Receipt { facts, committed, job } = check(&opening, &owner.peer, &ask)?;
-    let offer = buyer.offer(owner, &facts.dataset.to_string()).await?;
-    if offer.policy.id() != facts.policy {
-        return Err(NodeError::Unverified("the owner shows another policy than the receipt names".into()));
-    }
-    let Offer { manifest, policy, .. } = &offer;
+    let Governed { manifest, own, policy } = governed(&opening, &facts)?;
     let program = match (job.body().program.attachment(), &ask.program) {
         (None, _) => vec![],
         (Some(_), Some(path)) => fs::read(path).map_err(|e| file_error(path, e))?,
         (Some(_), None) => fetch_program(home, buyer, owner, &opening).await?,
     };
-    let files = files_of(manifest.body(), policy.body(), ask.data, report)?;
+    let files = files_of(manifest.body(), own.body(), ask.data, report)?;
     report("laying the rows out");
-    let laid = LaidOut::new(home, policy.body(), &files).await?;
+    let laid = LaidOut::new(home, own.body(), &files).await?;
     let workers = Workers::default();
-    let again = Again { home, workers: &workers, policy: policy.body(), files: &laid.files, facts: &facts };
+    let again = Again { home, workers: &workers, policy: &policy, files: &laid.files, facts: &facts };
     let (planned, mut other_here) = again.plan(job.body(), &program, opening.prf.0).await?;
     report("running the job");
     let salted = |sums: &Committing| sums.salted(&opening.salt.0, &facts.job);
@@ -140,6 +137,31 @@ struct Receipt {
     facts: Box<JobFacts>,
     committed: Sha256Digest,
     job: Signed<Job>,
+}
+
+/// The version that a job ran over, and the policy that it was under.
+struct Governed {
+    manifest: Signed<Manifest>,
+    /// Of its manifest.
+    own: Signed<Policy>,
+    policy: Policy,
+}
+
+/// The documents that the receipt names, whatever version is the newest today.
+fn governed(opening: &Opening, facts: &JobFacts) -> Result<Governed, NodeError> {
+    let Published { manifest, policy, newest, lease: _ } = &opening.version;
+    let (manifest, own) = (Signed::<Manifest>::open(manifest.clone())?, Signed::<Policy>::open(policy.clone())?);
+    let newest = newest.clone().map(Signed::<Policy>::open).transpose()?;
+    let owner = manifest.signer();
+    let named = manifest.id() == facts.dataset
+        && (own.id(), newest.as_ref().map(Signed::id)) == (facts.policy, facts.policy_newest)
+        && manifest.body().policy == own.id()
+        && [Some(&own), newest.as_ref()].into_iter().flatten().all(|policy| policy.signer() == owner);
+    if !named {
+        return Err(NodeError::Unverified("the owner opened another version or policy than the receipt names".into()));
+    }
+    let policy = newest.map_or_else(|| own.body().clone(), |newest| own.body().meet(newest.body()));
+    Ok(Governed { manifest, own, policy })
 }
 
 /// Whether what was opened is the entry that was asked for, and the job the one that it names.

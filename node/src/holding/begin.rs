@@ -61,7 +61,11 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
     if shown.owner.as_deref() != Some(&ask.owner.peer.did()) {
         return Err(NodeError::File(format!("the grant is not {}'s", ask.owner.peer)));
     }
-    let Offer { manifest, policy, .. } = buyer.offer(ask.owner, ask.dataset).await?;
+    let offer = buyer.offer(ask.owner, ask.dataset).await?;
+    let Offer { manifest, policy, newest, .. } = &offer;
+    if newest.is_some() {
+        return Err(NodeError::File("a newer version of this dataset is in force, over which alone leases are given".into()));
+    }
     let (body, rules, me) = (manifest.body(), policy.body(), home.identity()?.id());
     if manifest.signer() != ask.owner.peer {
         return Err(NodeError::File("a dataset is held for its owner: give the owner's address with --to".into()));
@@ -81,7 +85,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
     let want = want(rules, ask.rho)?;
     let folder = all(home).join(body.population.to_string());
     let Rows { files, compute, mut report } = match ask.data {
-        Some(data) => here(home, &manifest, rules, data, report).await?,
+        Some(data) => here(home, manifest, rules, data, report).await?,
         None => {
             let sparse = Sparse::new(&folder, body);
             let permission = Request::Replicate { dataset: manifest.id(), grant: ask.grant.trim().to_owned() };
@@ -91,11 +95,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
     };
     report(Progress::Checking { rows: 0 });
     let mock = match &body.mock {
-        Some(_) => Some(
-            buyer
-                .mock(home.path(), ask.owner, &Offer { manifest: manifest.clone(), policy: policy.clone(), lease: None })
-                .await?,
-        ),
+        Some(_) => Some(buyer.mock(home.path(), ask.owner, &offer).await?),
         None => None,
     };
     let list = lists::opened(buyer.revocations(ask.owner, ask.owner.peer).await?, &ask.owner.peer)?;
@@ -107,7 +107,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
         compute,
         mock,
     };
-    log(home, &manifest, &policy)?;
+    log(home, manifest, policy)?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;
     let place = Place {
         owner: ask.owner.peer,
@@ -170,6 +170,7 @@ fn log(home: &Home, manifest: &Signed<Manifest>, policy: &Signed<Policy>) -> Res
         cap: policy.body().budget,
         per_buyer: policy.body().per_buyer,
         owner: Some(manifest.signer()),
+        versions: policy.body().versions.clone(),
     };
     spool::say(home, &spool::Word::record("dataset manifest", manifest.envelope().payload_sha256(), predicate))
 }

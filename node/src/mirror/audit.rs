@@ -8,7 +8,7 @@ use tidegate_protocol::{
     Revocations, Signed,
     grant::Scope,
     receipt::Predicate,
-    revocations::{digest, name},
+    revocations::{digest, name, of_population, of_version},
 };
 
 use crate::{NodeError, auditor::source, buyer::Buyer};
@@ -24,6 +24,8 @@ pub fn against(buyer: &Buyer, log: &Address, list: &Signed<Revocations>) -> Resu
     scan(&Verifier::log(&owner), &mut source::peer(buyer, log), |_, entry| {
         match open_entry(entry, &owner).map(|statement| statement.predicate) {
             Ok(Predicate::Revocation { grant }) => drop(revoked.insert(grant)),
+            Ok(Predicate::Retirement { manifest: Some(manifest), .. }) => drop(revoked.insert(of_version(&manifest))),
+            Ok(Predicate::Retirement { manifest: None, population }) => drop(revoked.insert(of_population(&population))),
             Ok(Predicate::Grant { grant, scope, .. }) => drop(grants.insert(grant, *scope)),
             _ => {}
         }

@@ -172,7 +172,7 @@ impl Buyer {
         if !whole {
             return Err(NodeError::Unverified("the encrypted manifest is not the one that the owner's signature names".into()));
         }
-        Ok(Offer { manifest, policy, lease: None })
+        Ok(Offer { manifest, policy, lease: None, newest: None })
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tidegate_exchange::Address;
-use tidegate_protocol::{ContentHash, Envelope, PeerId, Revocations, Sealed, Signed, frame::Request, grant};
+use tidegate_protocol::{Code, ContentHash, Envelope, PeerId, Revocations, Sealed, Signed, frame::Request, grant, revocations};
 
 use super::{
     lists,
@@ -159,7 +159,14 @@ impl Kept {
         self.hear(lists::opened(buyer.revocations(&owner, owner.peer).await?, &owner.peer)?)?;
         let known = self.sealed.as_ref().map(Signed::id);
         let request = Request::Sealed { population: self.population, grant: self.place.grant.clone(), known };
-        let sealed = opened(buyer.sealed(&owner, &request).await?, &owner.peer, &self.population)?;
+        let sealed = match buyer.sealed(&owner, &request).await {
+            // What is held was retired, or superseded by what nobody may mirror.
+            Err(NodeError::Refused(refusal)) if matches!(refusal.code, Code::Policy | Code::NotFound) => {
+                self.withdraw()?;
+                return Err(NodeError::Refused(refusal));
+            }
+            sealed => opened(sealed?, &owner.peer, &self.population)?,
+        };
         if self.sealed.as_ref().is_some_and(|held| held.body().order() >= sealed.body().order()) {
             return Ok(false);
         }
@@ -187,6 +194,22 @@ impl Kept {
         let held: BTreeSet<_> = before.iter().chain(&self.sealed).flat_map(|s| s.body().all()).map(|file| file.hash).collect();
         forget_others(&self.folder, &held);
         Ok(true)
+    }
+
+    /// Serves nothing of it any more; the encrypted files stay for a version that has some of them too.
+    fn withdraw(&mut self) -> Result<(), NodeError> {
+        let path = self.folder.join("sealed.json");
+        self.sealed = None;
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(file_error(&path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// How an owner's list has what is held here, where it was retired.
+    pub fn retired_as(&self) -> Vec<String> {
+        let versions = self.sealed.iter().map(|sealed| revocations::of_version(&sealed.body().manifest));
+        versions.chain([revocations::of_population(&self.population)]).collect()
     }
 
     /// The files that are held, and where.

@@ -174,7 +174,8 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
         known.insert(name, made);
         files.push(made);
     }
-    let index = Published { manifest: dataset.record.manifest.clone(), policy: dataset.record.policy.clone(), lease: None };
+    let index =
+        Published { manifest: dataset.record.manifest.clone(), policy: dataset.record.policy.clone(), lease: None, newest: None };
     let index = serde_json::to_vec(&index).map_err(|e| NodeError::File(e.to_string()))?;
     let index = encrypt(&mut &*index, &mut |_| {})?;
     let body = Sealed {

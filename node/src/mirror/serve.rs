@@ -91,6 +91,12 @@ impl MirrorNode {
         }
         // Nothing is heard meanwhile.
         let mut kept = self.kept();
+        let held: BTreeSet<_> = one.files().map(|(hash, _)| hash).collect();
+        let gone = kept.get(&one.population).into_iter().flat_map(Kept::files).map(|(hash, _)| hash);
+        let gone: Vec<_> = gone.filter(|hash| !held.contains(hash)).collect();
+        if !gone.is_empty() {
+            self.served.access().forget(&gone);
+        }
         if let Some(list) = kept.get(&one.population).and_then(|before| before.list.clone()) {
             one.hear(list)?;
         }
@@ -170,6 +176,9 @@ impl MirrorNode {
         let one = self.kept().get(&population).cloned().ok_or_else(none)?;
         let sealed = one.sealed.as_ref().ok_or_else(none)?;
         let now = SystemTime::now();
+        if one.list.as_ref().is_some_and(|list| list.body().good(&one.retired_as(), now) == Err(NotGood::Revoked)) {
+            return Err(none());
+        }
         let may = |token: &str, who, action| {
             let authority = grant::authorize(token, &sealed.body().grant_key, who, population, &Ask::of(action, now))?;
             let good = one.list.as_ref().map_or(Err(NotGood::Stale), |list| list.body().good(&authority.ids, now));
@@ -215,7 +224,7 @@ impl Handler for MirrorNode {
         // The list may have run out since this was allowed.
         let fresh = parts.iter().all(|(file, _)| {
             let fresh = kept.values().any(|one| {
-                let good = one.list.as_ref().is_some_and(|list| list.body().good(&[], SystemTime::now()).is_ok());
+                let good = one.list.as_ref().is_some_and(|list| list.body().good(&one.retired_as(), SystemTime::now()).is_ok());
                 good && one.files().any(|(hash, _)| hash == *file)
             });
             tracing::info!("{peer} is sent a part of {}: {fresh}", file.short());

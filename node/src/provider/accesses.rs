@@ -18,7 +18,7 @@ use tidegate_protocol::{
     },
 };
 
-use super::{COPY_TIME, Provider, rights::Shown, unavailable};
+use super::{COPY_TIME, Provider, rights::Shown, unavailable, versions::refused};
 use crate::{NodeError, home::Home, spool};
 
 /// How long a node that starts waits for a command that has the ledger open just now.
@@ -44,7 +44,10 @@ impl Provider {
     pub(super) async fn log(&self, name: String, subject: Sha256Digest, predicate: Predicate) -> Result<u64, Refusal> {
         let store = self.store.clone();
         let logging = tokio::task::spawn_blocking(move || store.record(&name, subject, predicate));
-        logging.await.map_err(unavailable)?.map_err(unavailable)
+        logging.await.map_err(unavailable)?.map_err(|e| match e {
+            StoreError::NotInForce(why) => refused(&why),
+            e => unavailable(e),
+        })
     }
 
     /// Does what the owner's commands leave for this node, for as long as it runs.
@@ -54,12 +57,13 @@ impl Provider {
             match tokio::task::spawn_blocking(move || spool::take(&home, &store)).await {
                 Ok(Ok(words)) => {
                     for word in &words {
-                        if let spool::Word::Record { predicate, .. } = word
-                            && let Predicate::Revocation { grant } = &**predicate
-                        {
-                            self.served.access().revoke(grant);
-                            self.lists.revised();
+                        let spool::Word::Record { predicate, .. } = word else { continue };
+                        match &**predicate {
+                            Predicate::Revocation { grant } => self.served.access().revoke(grant),
+                            Predicate::Retirement { population, manifest } => self.withdraw(population, manifest.as_ref()),
+                            _ => continue,
                         }
+                        self.lists.revised();
                     }
                 }
                 Ok(Err(e)) => tracing::error!("what the owner's commands left: {e}"),
@@ -74,7 +78,7 @@ impl Provider {
 
     /// Lets a peer fetch a dataset's files.
     pub(super) async fn replicate(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
-        let dataset = self.dataset(&dataset)?;
+        let dataset = self.in_force(&dataset)?;
         if !self.is_own(dataset) {
             return Err(Refusal::new(Code::NotFound, "this node holds the dataset for its owner, who alone lets it be copied")
                 .at("dataset")
@@ -85,8 +89,8 @@ impl Provider {
         if !self.fetched.take(holder) {
             return Err(Refusal::new(Code::Busy, "too many copies within an hour").fix("Ask again later"));
         }
-        let manifest = dataset.manifest.body();
-        let (id, population) = (dataset.manifest.id(), manifest.population);
+        let manifest = dataset.manifest().body();
+        let (id, population) = (dataset.id(), manifest.population);
         let copy = Predicate::Copy {
             peer: self.party(dataset, peer)?,
             holder: self.holder(dataset, peer, holder)?,
@@ -96,10 +100,11 @@ impl Provider {
             grant_ids: grant_ids.clone(),
             time: now(),
         };
-        self.log("dataset manifest".into(), dataset.manifest.envelope().payload_sha256(), copy).await?;
+        self.log("dataset manifest".into(), dataset.manifest().envelope().payload_sha256(), copy).await?;
         // What jobs read has no more in it than the files.
         self.served.access().allow(peer, manifest.files.iter().chain(&manifest.derived).map(|f| f.hash), COPY_TIME, &grant_ids);
         self.still_good(dataset, &grant_ids)?;
+        self.still_in_force(dataset)?;
         Ok(Reply::Replicating)
     }
 
@@ -112,8 +117,8 @@ impl Provider {
         token: &str,
     ) -> Result<Reply, Refusal> {
         self.replicate(peer, dataset, token).await?;
-        let dataset = self.dataset(&dataset)?;
-        let files = dataset.record.files.iter().zip(&dataset.manifest.body().files);
+        let dataset = self.in_force(&dataset)?;
+        let files = dataset.record().files.iter().zip(&dataset.manifest().body().files);
         let none = || Refusal::new(Code::NotFound, "the dataset has no such file").at("file");
         let path = files.into_iter().find(|(_, of)| of.hash == file).map(|(path, _)| path.clone()).ok_or_else(none)?;
         let kept = self.home.pieces(&file);
@@ -138,11 +143,8 @@ impl Provider {
         if let Some(party) = self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(&(peer, file)) {
             return Ok(*party);
         }
-        let of = self
-            .datasets
-            .iter()
-            .find(|d| d.manifest.body().files.iter().chain(&d.manifest.body().derived).any(|f| f.hash == file));
-        self.party(of.ok_or_else(|| unavailable("a file of no dataset"))?, peer)
+        let policy = self.versions.naming(&file).ok_or_else(|| unavailable("a file of no dataset"))?;
+        self.parties.name(policy, peer).map_err(unavailable)
     }
 
     /// Whether parts of files may be sent: each is in the log then.
@@ -198,7 +200,7 @@ impl Provider {
     /// Logs that a job was turned away, where the reason is the policy or a budget; what is sent to its buyer.
     pub(super) async fn log_refusal(&self, job: &Signed<Job>, grant: Shown, refusal: Refusal) -> Refusal {
         let Some(outcome) = Turned::of(refusal.code) else { return refusal };
-        let Ok(dataset) = self.dataset(&job.body().dataset) else { return refusal };
+        let Ok(dataset) = self.in_force(&job.body().dataset) else { return refusal };
         if !self.refused.take(grant.holder) {
             return refusal;
         }
@@ -210,8 +212,8 @@ impl Provider {
             job: job.id(),
             buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
             buyer,
-            dataset: dataset.manifest.id(),
-            policy: dataset.policy.id(),
+            dataset: dataset.id(),
+            policy: dataset.policies().0,
             grant_ids: grant.ids,
             outcome,
         };

@@ -1,42 +1,41 @@
 //! Columns that a job reads and that this node, which holds the dataset for its owner, does not have yet.
 
-use tidegate_catalog::dataset::Dataset;
 use tidegate_exchange::Endpoint;
 use tidegate_protocol::{Code, Refusal, frame::Request};
 
-use super::{Provider, unavailable};
+use super::{Provider, unavailable, versions::InForce};
 use crate::{NodeError, buyer::Buyer, holding::columns::Sparse};
 
 impl Provider {
     /// The files are what was published, or as much of it as was fetched.
-    pub(super) async fn unchanged(&self, dataset: &Dataset) -> Result<(), Refusal> {
-        let (sparse, dataset) = (self.sparse(dataset), dataset.clone());
+    pub(super) async fn unchanged(&self, dataset: InForce<'_>) -> Result<(), Refusal> {
+        let (sparse, checking) = (self.sparse(dataset), dataset.checking());
         // What is being fetched just now is another thing from one moment to the next.
         let _still = if sparse.is_some() { Some(self.holdings.bringing.lock().await) } else { None };
         let checking = tokio::task::spawn_blocking(move || match sparse {
             Some(sparse) => sparse.check_unchanged(),
-            None => Ok(dataset.check_unchanged()?),
+            None => Ok(checking()?),
         });
         checking.await.map_err(unavailable)?.map_err(unavailable)
     }
 
     /// Where of a dataset's files only columns are here.
-    fn sparse(&self, dataset: &Dataset) -> Option<Sparse> {
-        let manifest = dataset.manifest.body();
+    fn sparse(&self, dataset: InForce<'_>) -> Option<Sparse> {
+        let manifest = dataset.manifest().body();
         if self.is_own(dataset) { None } else { self.held(&manifest.population).ok()?.sparse(manifest) }
     }
 
     /// Fetches the columns that a job reads and that are not here. Says whether there were any.
-    pub(super) async fn bring_columns(&self, dataset: &Dataset, reads: &[String]) -> Result<bool, Refusal> {
+    pub(super) async fn bring_columns(&self, dataset: InForce<'_>, reads: &[String]) -> Result<bool, Refusal> {
         let Some(sparse) = self.sparse(dataset) else { return Ok(false) };
         let _one = self.holdings.bringing.lock().await;
         let lacking = sparse.lacking(reads).map_err(unavailable)?;
         if lacking.is_empty() {
             return Ok(false);
         }
-        let held = self.held(&dataset.manifest.body().population).map_err(unavailable)?;
+        let held = self.held(&dataset.manifest().body().population).map_err(unavailable)?;
         let gone = |e: NodeError| {
-            tracing::warn!("columns of {}: {e}", dataset.manifest.body().name);
+            tracing::warn!("columns of {}: {e}", dataset.manifest().body().name);
             Refusal::new(
                 Code::Unavailable,
                 "the columns that this job reads are not here yet, and could not be had from the dataset's owner",
@@ -44,10 +43,10 @@ impl Provider {
             .fix("Ask again later, or send the job to the owner")
         };
         let buyer = self.holdings.buyer.get().ok_or_else(|| unavailable("there is no network yet"))?;
-        let permission = Request::Replicate { dataset: dataset.manifest.id(), grant: held.place.grant.clone() };
+        let permission = Request::Replicate { dataset: dataset.id(), grant: held.place.grant.clone() };
         let owner = held.owner().map_err(unavailable)?;
         sparse.fetch(self.home.path(), buyer, &owner, &permission, &lacking).await.map_err(gone)?;
-        tracing::info!("columns {} of {} are here now", lacking.join(", "), dataset.manifest.body().name);
+        tracing::info!("columns {} of {} are here now", lacking.join(", "), dataset.manifest().body().name);
         Ok(true)
     }
 

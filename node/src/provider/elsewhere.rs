@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
-use tidegate_catalog::{dataset::Dataset, store::Standing};
+use tidegate_catalog::store::Standing;
 use tidegate_exchange::{Address, gossip::Swarm};
 use tidegate_protocol::{
     Code, ContentHash, Envelope, PeerId, Refusal, Revocations, Sha256Digest, Signed,
@@ -11,15 +11,21 @@ use tidegate_protocol::{
     revocations::{self, NotGood},
 };
 
-use super::{Provider, leaseholder::Holding, unavailable};
+use super::{Provider, leaseholder::Holding, unavailable, versions::InForce};
 use crate::mirror::lists;
 
 impl Provider {
     /// How the grant stands that these are the blocks of, where its owner's log is not here: as the owner's last list says. The first time that it is shown, what
     /// was granted is logged.
-    pub(super) fn standing_elsewhere(&self, dataset: &Dataset, token: &str, authority: &Authority) -> Result<Standing, Refusal> {
-        let population = dataset.manifest.body().population;
-        if let Some(refused) = self.revoked_elsewhere(&population, &authority.ids)? {
+    pub(super) fn standing_elsewhere(
+        &self,
+        dataset: InForce<'_>,
+        token: &str,
+        authority: &Authority,
+    ) -> Result<Standing, Refusal> {
+        let population = dataset.population();
+        let ids = [authority.ids.as_slice(), &[revocations::of_version(&dataset.id())]].concat();
+        if let Some(refused) = self.revoked_elsewhere(&population, &ids)? {
             return Ok(refused);
         }
         let Some(scope) = &authority.scope else { return Ok(Standing::Unknown) };
@@ -33,13 +39,14 @@ impl Provider {
         Ok(known)
     }
 
-    /// Whether the owner of a population that is held has revoked one of these, or this node's own grant; nobody can say where its list is old.
+    /// Whether the owner of a population that is held has revoked one of these, or this node's own grant, or retired the dataset; nobody can say where its list is old.
     pub(super) fn revoked_elsewhere(&self, population: &ContentHash, ids: &[String]) -> Result<Option<Standing>, Refusal> {
         let all = self.holdings.all();
         let one = all.get(population);
         let good = |one: &Holding| {
             let list = one.held.list.as_ref().ok_or(NotGood::Stale)?.body();
-            list.good(&one.own, SystemTime::now()).and_then(|()| list.good(ids, SystemTime::now()))
+            let whole = [revocations::of_population(population)];
+            [&one.own, &whole[..], ids].into_iter().try_for_each(|ids| list.good(ids, SystemTime::now()))
         };
         match one.map_or(Err(NotGood::Stale), good) {
             Ok(()) => Ok(None),

@@ -20,7 +20,7 @@ use tidegate_protocol::{
     grant, revocations,
 };
 
-use super::{Provider, unavailable};
+use super::{Provider, unavailable, versions::InForce};
 use crate::{
     NodeError,
     buyer::Buyer,
@@ -95,25 +95,20 @@ fn none_open(why: &str) -> Refusal {
 
 impl Provider {
     /// Whether a dataset is this owner's.
-    pub(super) fn is_own(&self, dataset: &Dataset) -> bool {
-        dataset.manifest.signer() == self.identity.id()
-    }
-
-    /// This owner's datasets.
-    pub(super) fn own(&self) -> impl DoubleEndedIterator<Item = &Dataset> {
-        self.datasets.iter().filter(|dataset| self.is_own(dataset))
+    pub(super) fn is_own(&self, dataset: InForce<'_>) -> bool {
+        dataset.manifest().signer() == self.identity.id()
     }
 
     /// The lease that jobs over a dataset are charged to; none where it is this owner's.
-    pub(super) fn lease_for(&self, dataset: &Dataset) -> Result<Option<Taken>, Refusal> {
+    pub(super) fn lease_for(&self, dataset: InForce<'_>) -> Result<Option<Taken>, Refusal> {
         if self.is_own(dataset) {
             return Ok(None);
         }
-        let population = dataset.manifest.body().population;
+        let population = dataset.population();
         let taken = self.store.taken(&population).map_err(unavailable)?;
         let open = taken.filter(|taken| taken.state == LeaseStanding::Open && in_time(&taken.lease));
         let open = open.ok_or_else(|| none_open("has no lease of its budget"))?;
-        if open.lease.manifest != dataset.manifest.id() {
+        if open.lease.manifest != dataset.id() {
             return Err(none_open("its lease is over another version"));
         }
         // Whether it was given back before this ledger was put back from a copy, the owner alone can say.
@@ -124,8 +119,8 @@ impl Provider {
     }
 
     /// That a job did not fit what is left of a lease: where something was spent of it, another one is asked for.
-    pub(super) fn lease_is_short(&self, dataset: &Dataset) -> Option<Refusal> {
-        let taken = self.store.taken(&dataset.manifest.body().population).ok()??;
+    pub(super) fn lease_is_short(&self, dataset: InForce<'_>) -> Option<Refusal> {
+        let taken = self.store.taken(&dataset.population()).ok()??;
         let left = self.store.left_of_lease(&taken, None).ok()?;
         let mut all = self.holdings.all();
         let one = all.get_mut(&taken.lease.population)?;
@@ -202,10 +197,9 @@ impl Provider {
         if let Some(taken) = self.store.taken(population)?.filter(|taken| taken.state == LeaseStanding::Open) {
             if self.is_done(&taken)? {
                 self.store.close_lease(*population, SystemTime::now())?;
-            } else if self.holdings.all().get(population).and_then(|one| one.confirmed) != Some(taken.id) {
-                return self.confirm(buyer, &held, &taken).await;
             } else {
-                return Ok(());
+                // Each time: the owner may have published another version since, or retired this one.
+                return self.confirm(buyer, &held, &taken).await;
             }
         }
         self.settle_one(buyer, population).await?;
@@ -245,7 +239,7 @@ impl Provider {
         Ok(self.store.lease_is_over(*population, returned)?)
     }
 
-    /// Has the owner say that a lease still is this node's, after a start.
+    /// Has the owner say that a lease still is this node's, and its version the one in force.
     async fn confirm(&self, buyer: &Buyer, held: &Held, taken: &Taken) -> Result<(), NodeError> {
         match self.request(buyer, held, taken.lease.nonce.clone()).await {
             Ok((lease, _)) if lease.id() == taken.id => {}
@@ -279,8 +273,8 @@ impl Provider {
         held: &Held,
         nonce: String,
     ) -> Result<(Signed<Lease>, tidegate_protocol::frame::HandedOver), NodeError> {
-        let latest = self.datasets.iter().rev().find(|dataset| dataset.manifest.body().population == held.population);
-        let latest = latest.ok_or_else(|| NodeError::File("its record is gone: hold it anew".into()))?.manifest.id();
+        let latest = self.versions.newest(&held.population);
+        let latest = latest.ok_or_else(|| NodeError::File("its record is gone: hold it anew".into()))?.id();
         let asked =
             Request::Lease { dataset: latest, grant: held.place.grant.clone(), nonce: nonce.clone(), want: held.place.want };
         let Reply::HandedOver(handed) = buyer.ask(&held.owner()?, &asked, &[]).await? else {

@@ -17,6 +17,7 @@ fn refused(e: LeaseError) -> Refusal {
         LeaseError::Nothing => (Code::Budget, "want", "Ask the owner for more budget, or wait until other leases come back"),
         LeaseError::TooMany => (Code::Busy, "want", "Ask again when others have come back"),
         LeaseError::TooManyBuyers => (Code::Budget, "want", "Ask for a smaller one"),
+        LeaseError::NotInForce(_) => (Code::NotFound, "dataset", "Hold the version that is in force, and start the node again"),
         LeaseError::Ended => (Code::Conflict, "nonce", "Ask for another one"),
         LeaseError::Unknown => (Code::NotFound, "settlement", "It is another owner's, or another leaseholder's"),
         LeaseError::Settlement(_) => (Code::BadRequest, "settlement", "Settle what the lease was charged, by buyer"),
@@ -36,12 +37,11 @@ impl Provider {
         want: Cost,
     ) -> Result<Reply, Refusal> {
         let none = |why: &str| Refusal::new(Code::NotFound, why).at("dataset");
-        let asked = self.own().find(|d| d.manifest.id() == dataset).ok_or_else(|| none("no such dataset is published here"))?;
-        let population = asked.manifest.body().population;
-        let latest = self.own().rev().find(|d| d.manifest.body().population == population);
-        let dataset = latest.filter(|d| d.manifest.id() == dataset).ok_or_else(|| {
-            none("another version is in force").fix("Hold that one: `tidegate hold begin`, and start the node again")
+        let dataset = self.in_force(&dataset).ok().filter(|dataset| self.is_own(*dataset) && dataset.policies().1.is_none());
+        let dataset = dataset.ok_or_else(|| {
+            none("no such version is in force here").fix("Hold the one that is: `tidegate hold begin`, and start the node again")
         })?;
+        let population = dataset.population();
         if !lease::is_nonce(&nonce) {
             return Err(Refusal::new(Code::BadRequest, "write 32 hexadecimal characters").at("nonce"));
         }
@@ -53,10 +53,10 @@ impl Provider {
         // Nobody holds longer than it was granted.
         let expires = authority.scope.as_ref().and_then(|scope| scope.until());
         let until = expires.map_or(now + self.leases_last, |expires| expires.min(now + self.leases_last));
-        let policy = dataset.policy.body();
+        let policy = dataset.policy();
         let ask = LeaseAsk {
             population,
-            manifest: dataset.manifest.id(),
+            manifest: dataset.id(),
             holder: peer,
             nonce,
             want,
@@ -68,7 +68,7 @@ impl Provider {
         };
         let store = self.store.clone();
         let given = tokio::task::spawn_blocking(move || store.lease(ask)).await.map_err(unavailable)?.map_err(refused)?;
-        tracing::info!("{peer} holds {} of {} until {}", given.lease.amount, population.short(), given.lease.until);
+        tracing::debug!("{peer} holds {} of {} until {}", given.lease.amount, population.short(), given.lease.until);
         Ok(Reply::HandedOver(Box::new(HandedOver { lease: given.envelope, less: given.less })))
     }
 

@@ -26,10 +26,11 @@ impl Provider {
         known: Option<ContentHash>,
     ) -> Result<Reply, Refusal> {
         let none = || Refusal::new(Code::NotFound, "no such dataset is encrypted here").at("population");
-        let dataset = self.own().rev().find(|d| d.manifest.body().population == population).ok_or_else(none)?;
+        let sealed = seal::latest(&self.home, &population).map_err(unavailable)?.ok_or_else(none)?;
+        // What was encrypted may be a version that answers nothing any more.
+        let dataset = self.in_force(&sealed.body().manifest)?;
         let may = |action| self.authorize(dataset, peer, token, &Ask::of(action, SystemTime::now()));
         let Authority { ids: grant_ids, holder, .. } = may(Action::Mirror).or_else(|_| may(Action::Replicate))?;
-        let sealed = seal::latest(&self.home, &population).map_err(unavailable)?.ok_or_else(none)?;
         let reply = Reply::Sealed(Box::new(sealed.envelope().clone()));
         if known == Some(sealed.id()) {
             return Ok(reply);
@@ -58,6 +59,7 @@ impl Provider {
         }
         self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), COPY_TIME, &grant_ids);
         self.still_good(dataset, &grant_ids)?;
+        self.still_in_force(dataset)?;
         Ok(reply)
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::{Store, dataset::Dataset, listings::Catalogue, log};
+use tidegate_catalog::{Store, listings::Catalogue, log};
 use tidegate_exchange::{
     Handler,
     blobs::{ByteRange, Served},
@@ -31,6 +31,8 @@ use tidegate_protocol::{
 };
 
 use tokio_util::sync::CancellationToken;
+
+use versions::{InForce, Versions};
 
 use crate::{
     NodeError, fault, finding,
@@ -58,6 +60,7 @@ mod run;
 mod slots;
 mod submit;
 mod turns;
+mod versions;
 pub(crate) mod witnesses;
 
 pub use slots::Wishes;
@@ -73,7 +76,8 @@ pub struct Provider {
     store: Arc<Store>,
     parties: Parties,
     salts: Salts,
-    datasets: Vec<Dataset>,
+    /// Of all datasets; what acts by one of them asks [`Provider::in_force`] first.
+    versions: versions::Versions,
     /// Others' listings, and this owner's.
     catalogue: Arc<Catalogue>,
     served: Arc<Served>,
@@ -135,30 +139,32 @@ impl Provider {
         let (holdings, me) = (leaseholder::Holdings::open(&home)?, identity.id());
         let mut datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
         datasets.retain(|dataset| dataset.manifest.signer() == me || holdings.holds(dataset));
-        for dataset in &datasets {
-            let held = dataset.manifest.signer() != me;
-            // Of what is held for another there may be no more than columns: it is looked at when a job comes.
-            if let Err(e) = if held { Ok(()) } else { dataset.check_unchanged() } {
-                tracing::error!("{}: no job will run on it: {e}", dataset.manifest.body().name);
+        let versions = Versions::of(datasets, &store)?;
+        for dataset in versions.answering(&store) {
+            let (manifest, policy, record) = (dataset.manifest(), dataset.policy(), dataset.record());
+            // Of what is held for another there may be no more than columns: it is looked at when a job comes; and it is copied from its owner.
+            let own = manifest.signer() == me;
+            if let Err(e) = if own { dataset.checking()() } else { Ok(()) } {
+                tracing::error!("{}: no job will run on it: {e}", manifest.body().name);
             }
-            if let (Some(path), Some(file)) = (&dataset.record.mock, &dataset.manifest.body().mock) {
+            if let (Some(path), Some(file)) = (&record.mock, &manifest.body().mock) {
                 offer(&served, path, file).await;
             }
-        }
-        // What is held for another is copied from its owner.
-        for dataset in datasets.iter().filter(|d| d.policy.body().replicate == Access::Granted && d.manifest.signer() == me) {
-            for (path, file) in dataset.record.files.iter().zip(&dataset.manifest.body().files) {
+            if !own || policy.replicate != Access::Granted {
+                continue;
+            }
+            for (path, file) in record.files.iter().zip(&manifest.body().files) {
                 offer(&served, path, file).await;
             }
             // Who holds it may have columns alone, of what jobs read.
-            if dataset.policy.body().hold == Access::Granted {
-                for (path, file) in dataset.record.compute.iter().zip(dataset.manifest.body().computed()) {
+            if policy.hold == Access::Granted {
+                for (path, file) in record.compute.iter().zip(manifest.body().computed()) {
                     offer(&served, path, file).await;
                 }
             }
         }
         running::clear(&home);
-        let most = datasets.iter().map(|d| worker::memory(d.policy.body())).max().unwrap_or_default();
+        let most = versions.answering(&store).map(|d| worker::memory(d.policy())).max().unwrap_or_default();
         let caps = slots::Caps::of(wishes, slots::Machine::this(), most);
         let (slots, turns) = (slots::Slots::new(caps), turns::Turns::default());
         let (refused, fetched) = (hourly::Hourly::new(limits::REFUSALS_PER_HOUR), hourly::Hourly::new(limits::FETCHES_PER_HOUR));
@@ -175,7 +181,7 @@ impl Provider {
             store,
             parties,
             salts,
-            datasets,
+            versions,
             catalogue,
             served,
             slots,
@@ -206,45 +212,37 @@ impl Provider {
 
     /// What this owner tells everybody about its datasets.
     pub fn own_listings(&self, reached: &Reached) -> Vec<Signed<Listing>> {
-        finding::own(&self.datasets, &self.identity, reached)
+        let newest = self.versions.answering(&self.store).filter(|d| d.policies().1.is_none() && self.is_own(*d));
+        finding::own(newest.map(|d| (d.manifest(), d.policy())), &self.identity, reached)
     }
 
-    fn dataset(&self, id: &ContentHash) -> Result<&Dataset, Refusal> {
-        self.datasets.iter().find(|d| d.manifest.id() == *id).ok_or_else(|| {
-            Refusal::new(Code::NotFound, format!("no dataset {} here", id.short())).at("dataset").fix("See `tidegate list`")
-        })
-    }
-
-    /// The datasets that `peer` may see.
+    /// The datasets that `peer` may see: of each the newest version, and what came before it and was not retired.
     fn listings(&self, peer: PeerId, token: &str) -> Vec<Published> {
-        let may = |d: &&Dataset| self.admits(d, peer, token, Action::List, &Action::ALL).is_ok();
-        let shown = self.datasets.iter().filter(may);
+        let shown = self.versions.kept(&self.store).filter(|d| self.admits(*d, peer, token, Action::List, &Action::ALL).is_ok());
         // What is held for another is shown with its owner's word for that.
-        let published = |d: &Dataset| {
-            let lease = self.lease_for(d).ok()?.map(|taken| taken.envelope);
-            Some(Published { manifest: d.record.manifest.clone(), policy: d.record.policy.clone(), lease })
-        };
+        let published = |d: InForce<'_>| Some(d.published(self.lease_for(d).ok()?.map(|taken| taken.envelope)));
         shown.filter_map(published).collect()
     }
 
     /// Lets `peer` fetch a dataset's mock rows.
     fn mock(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
-        let dataset = self.dataset(&dataset)?;
+        let dataset = self.in_force(&dataset)?;
         self.admits(dataset, peer, token, Action::Rehearse, &[Action::Compute])?;
         let none =
             || Refusal::new(Code::NotFound, "this dataset has no mock rows").fix("Rehearse with --mock FILE --policy FILE");
-        let mock = dataset.manifest.body().mock.as_ref().ok_or_else(none)?;
+        let mock = dataset.manifest().body().mock.as_ref().ok_or_else(none)?;
         self.served.access().allow_freely(peer, [mock.hash], COPY_TIME);
+        self.still_in_force(dataset)?;
         Ok(Reply::Replicating)
     }
 
     /// How the log names `peer` where it is about this dataset.
-    fn party(&self, dataset: &Dataset, peer: PeerId) -> Result<Party, Refusal> {
-        self.parties.name(dataset.policy.body(), peer).map_err(unavailable)
+    fn party(&self, dataset: InForce<'_>, peer: PeerId) -> Result<Party, Refusal> {
+        self.parties.name(dataset.policy(), peer).map_err(unavailable)
     }
 
     /// How the log names the one who was granted what `peer` shows, where that is another.
-    fn holder(&self, dataset: &Dataset, peer: PeerId, holder: PeerId) -> Result<Option<Party>, Refusal> {
+    fn holder(&self, dataset: InForce<'_>, peer: PeerId, holder: PeerId) -> Result<Option<Party>, Refusal> {
         if holder == peer { Ok(None) } else { self.party(dataset, holder).map(Some) }
     }
 

@@ -44,7 +44,7 @@ impl Provider {
         let Predicate::Outcome { facts, outcome: Ending::Released, .. } = statement.predicate else {
             return Err(none("is no receipt of a result").fix("See `tidegate audit` and `tidegate receipts` for what is"));
         };
-        let dataset = self.dataset(&facts.dataset)?;
+        let (dataset, version) = self.replayed(&facts)?;
         let Authority { ids: grant_ids, holder, .. } =
             self.authorize(dataset, auditor, grant, &Ask::of(Action::Replay, SystemTime::now()))?;
         if facts.inference.as_ref().is_some_and(|inference| inference.provider != "cpu") {
@@ -58,7 +58,7 @@ impl Provider {
         let record = record.map_err(unavailable)?.ok_or_else(|| none("is of a job that this node has no more"))?;
         let program = Signed::<Job>::open(record.job.clone()).map_err(unavailable)?.into_body().program;
         let bytes = receipt.to_canonical().map_err(unavailable)?;
-        let population = dataset.manifest.body().population;
+        let population = dataset.population();
         let party = self.party(dataset, auditor)?;
         let replay = Predicate::Replay {
             auditor: party,
@@ -72,9 +72,9 @@ impl Provider {
         self.log(format!("receipt {entry}"), Sha256Digest::of(&bytes), replay).await?;
         let attachment = self.offer_program((auditor, &grant_ids), party, &program).await;
         self.still_good(dataset, &grant_ids)?;
-        let (salt, prf) = (Sha256Digest(self.salt(dataset.policy.body(), &job)?), Sha256Digest(self.prf(&job)));
+        let (salt, prf) = (Sha256Digest(self.salt(dataset.policy(), &job)?), Sha256Digest(self.prf(&job)));
         let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&facts.buyer, &buyer));
-        Ok(Opening { job: record.job, receipt, proof, salt, prf, buyer_salt, attachment })
+        Ok(Opening { job: record.job, receipt, version, proof, salt, prf, buyer_salt, attachment })
     }
 
     /// Lets `auditor` fetch what came with a job, where it is kept.

@@ -2,15 +2,14 @@
 
 use std::time::SystemTime;
 
-use tidegate_catalog::{dataset::Dataset, store::Standing};
+use tidegate_catalog::store::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed,
     grant::{self, Action, Ask, Authority},
-    job::Program,
     policy::Access,
 };
 
-use super::{Provider, unavailable};
+use super::{Provider, unavailable, versions::InForce};
 
 /// The grant that a job came with.
 #[derive(Debug, Clone)]
@@ -25,13 +24,13 @@ pub(super) struct Shown {
 
 impl Provider {
     /// What a token gives to `peer`: it allows this, was logged when it was issued, and is not revoked.
-    pub(super) fn authorize(&self, dataset: &Dataset, peer: PeerId, token: &str, ask: &Ask) -> Result<Authority, Refusal> {
+    pub(super) fn authorize(&self, dataset: InForce<'_>, peer: PeerId, token: &str, ask: &Ask) -> Result<Authority, Refusal> {
         let action = ask.action.word();
-        if dataset.policy.body().access(ask.action) == Access::Nobody {
+        if dataset.policy().access(ask.action) == Access::Nobody {
             let message = format!("the policy lets nobody {action} this dataset");
             return Err(Refusal::new(Code::Policy, message).at(format!("access.{action}")));
         }
-        let manifest = dataset.manifest.body();
+        let manifest = dataset.manifest().body();
         let authority = grant::authorize(token, &manifest.grant_key, peer, manifest.population, ask)?;
         let refused = |why: String| Err(Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant"));
         let standing = match self.is_own(dataset) {
@@ -54,14 +53,14 @@ impl Provider {
     /// Whether `peer` may do this: as anybody may, or by a token for this, or for one of the `greater` actions that it is a part of.
     pub(super) fn admits(
         &self,
-        dataset: &Dataset,
+        dataset: InForce<'_>,
         peer: PeerId,
         token: &str,
         action: Action,
         greater: &[Action],
     ) -> Result<(), Refusal> {
         let now = SystemTime::now();
-        match dataset.policy.body().access(action) {
+        match dataset.policy().access(action) {
             Access::Anybody => return Ok(()),
             Access::Granted if !token.is_empty() => {
                 let other = |greater: &Action| self.authorize(dataset, peer, token, &Ask::of(*greater, now)).is_ok();
@@ -80,16 +79,16 @@ impl Provider {
         peer: PeerId,
         job: Envelope,
         token: &str,
-    ) -> Result<(Signed<Job>, &Dataset, Authority), Refusal> {
+    ) -> Result<(Signed<Job>, InForce<'_>, Authority), Refusal> {
         let bad = |e: &dyn std::fmt::Display| Refusal::new(Code::BadRequest, e.to_string()).at("job");
         let job = Signed::<Job>::open(job).map_err(|e| bad(&e))?;
         if job.signer() != peer {
             return Err(bad(&format!("signed by {}, sent by {}", job.signer(), peer)));
         }
         job.body().check()?;
-        let dataset = self.dataset(&job.body().dataset)?;
+        let dataset = self.asked_of(&job)?;
         let now = SystemTime::now();
-        let first = Ask { cost: job.body().cost, program: Some(program(job.body())), ..Ask::of(Action::Compute, now) };
+        let first = Ask { cost: job.body().cost, program: Some(job.body().bound()), ..Ask::of(Action::Compute, now) };
         let authority = self.authorize(dataset, peer, token, &first)?;
         // Nothing is looked up, or noted, of one who has no grant.
         let ask = self.asked(&job, dataset, &authority.ids, now)?;
@@ -100,33 +99,25 @@ impl Provider {
     }
 
     /// What a job asks of its grant, before it is planned.
-    pub(super) fn asked(&self, job: &Signed<Job>, dataset: &Dataset, ids: &[String], now: SystemTime) -> Result<Ask, Refusal> {
+    pub(super) fn asked(&self, job: &Signed<Job>, dataset: InForce<'_>, ids: &[String], now: SystemTime) -> Result<Ask, Refusal> {
         let known = self.store.job(&self.party(dataset, job.signer())?, &job.body().request).map_err(unavailable)?;
         // What is charged already is no further job.
         let again = known.is_some_and(|record| record.facts.job == job.id());
         let id = ids.first().filter(|_| !again);
         let used = id.map_or(Ok(0), |id| self.store.used(id, now)).map_err(unavailable)?;
-        Ok(Ask { cost: job.body().cost, program: Some(program(job.body())), used, ..Ask::of(Action::Compute, now) })
+        Ok(Ask { cost: job.body().cost, program: Some(job.body().bound()), used, ..Ask::of(Action::Compute, now) })
     }
 
     /// Takes back what a grant was just found to allow, where it was revoked meanwhile.
-    pub(super) fn still_good(&self, dataset: &Dataset, ids: &[String]) -> Result<(), Refusal> {
+    pub(super) fn still_good(&self, dataset: InForce<'_>, ids: &[String]) -> Result<(), Refusal> {
         let revoked = match self.is_own(dataset) {
             true => None,
-            false => self.revoked_elsewhere(&dataset.manifest.body().population, ids)?,
+            false => self.revoked_elsewhere(&dataset.population(), ids)?,
         };
         if revoked.is_none() && matches!(self.store.standing(ids).map_err(unavailable)?, Standing::Good(_)) {
             return Ok(());
         }
         ids.iter().for_each(|id| self.served.access().revoke(id));
         Err(Refusal::new(Code::NotGranted, "the owner has revoked this grant").at("grant"))
-    }
-}
-
-/// BLAKE3 of a job's program: the SQL text, the component or the model.
-pub(super) fn program(job: &Job) -> ContentHash {
-    match &job.program {
-        Program::Sql { query, .. } => ContentHash::of(query.as_bytes()),
-        other => other.attachment().unwrap_or(ContentHash([0; 32])),
     }
 }

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::{JobRecord, Reservation, State, dataset::Dataset};
+use tidegate_catalog::{JobRecord, Reservation, State};
 use tidegate_gate::{Committing, GateError, GroupSums, Released};
 use tidegate_protocol::{Code, Job, Refusal, Signed, frame::Delivery, policy::Access};
 
-use super::{Provider, clock, rights::Shown, submit::AdmittedJob, unavailable};
+use super::{Provider, clock, rights::Shown, submit::AdmittedJob, unavailable, versions::InForce};
 use crate::{
     NodeError, defaults, fault, quarantine,
     running::{self, Running},
@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl Provider {
-    /// Finishes the jobs that a crash cut off: charged, and nothing of them was revealed, so they run once more at no further charge.
+    /// Finishes the jobs that a crash cut off: charged, and nothing of them was revealed, so they run once more at no further charge; without a result, where their
+    /// version was retired or superseded since.
     ///
     /// # Errors
     /// [`NodeError`] when the ledger cannot be read; a job that cannot be finished stays open and is reported to the owner.
@@ -28,6 +29,17 @@ impl Provider {
             let id = job.body().request.clone();
             if self.store.job(&record.facts.buyer, &id)?.is_some_and(|r| matches!(r.state, State::Done { .. })) {
                 // Its buyer came back first.
+                continue;
+            }
+            let policies = (record.facts.policy, record.facts.policy_newest);
+            if !self.in_force(&record.facts.dataset).is_ok_and(|dataset| dataset.policies() == policies) {
+                // What it was charged under is no more: nothing of it was seen, and nothing will be.
+                tracing::warn!(
+                    "job {} was cut off, and its version is retired or superseded since: it has no result",
+                    record.facts.job
+                );
+                self.store.close(reservation)?;
+                self.drop_program(&record.facts.job);
                 continue;
             }
             tracing::info!("finishing job {} after a restart", record.facts.job);
@@ -124,7 +136,7 @@ impl Provider {
             }
             Ok::<_, GateError>((release.finish(id)?, committing))
         });
-        let (files, least) = (&admitted.dataset.record.compute, admitted.terms.least(&admitted.plan));
+        let (files, least) = (&admitted.dataset.record().compute, admitted.terms.least(&admitted.plan));
         let ran = self.workers.run(&admitted.work, files, self.home.path(), least, admitted.slot_end(), send).await;
         let broken = |e: &dyn std::fmt::Display| WorkerFailed::Broken(e.to_string());
         if let Err(e) = ran {
@@ -140,9 +152,9 @@ impl Provider {
     }
 
     /// Puts a job on the owner's list for as long as it is in hand.
-    pub(super) fn note(&self, job: &Signed<Job>, dataset: &Dataset, slot: Option<running::Slot>) -> running::Listed {
+    pub(super) fn note(&self, job: &Signed<Job>, dataset: InForce<'_>, slot: Option<running::Slot>) -> running::Listed {
         let kind = format!("{:?}", job.body().program.kind()).to_lowercase();
-        let (buyer, dataset) = (job.signer(), dataset.manifest.body().name.clone());
+        let (buyer, dataset) = (job.signer(), dataset.manifest().body().name.clone());
         running::note(&self.home, &Running { job: job.id(), buyer, dataset, kind, slot })
     }
 
@@ -152,7 +164,7 @@ impl Provider {
         tokio::task::spawn_blocking(move || store.export()).await.map_err(unavailable)?.map_err(unavailable)
     }
 
-    pub(super) async fn deliver(&self, dataset: &Dataset, record: JobRecord) -> Result<Delivery, Refusal> {
+    pub(super) async fn deliver(&self, dataset: InForce<'_>, record: JobRecord) -> Result<Delivery, Refusal> {
         let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&record.facts.buyer, &buyer));
         let (result, outcome) = match record.state {
             State::Done { result, outcome } => (result, outcome),
@@ -163,14 +175,14 @@ impl Provider {
             }
             State::Reserved => return Err(unavailable("a job without a result")),
         };
-        if let Some(rule) = &dataset.policy.body().witnesses {
+        if let Some(rule) = &dataset.policy().witnesses {
             self.witnesses.cosigned(&self.store, rule, outcome).await?;
         }
         let (receipt, proof) = self.store.prove(outcome).map_err(unavailable)?;
-        let (population, account) = (&dataset.manifest.body().population, &record.facts.ledger.buyer);
+        let (population, account) = (&dataset.population(), &record.facts.ledger.buyer);
         let remaining = match self.store.taken(population).map_err(unavailable)? {
             Some(taken) => self.store.left_of_lease(&taken, Some(account)).map_err(unavailable)?,
-            None => self.store.left_for(population, account, dataset.policy.body().per_buyer).map_err(unavailable)?,
+            None => self.store.left_for(population, account, dataset.policy().per_buyer).map_err(unavailable)?,
         };
         let lease = record.facts.lease.map(|id| self.store.lease_document(&id).map_err(unavailable)).transpose()?.flatten();
         Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining, buyer_salt, earlier: None, lease })

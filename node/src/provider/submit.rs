@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State, dataset::Dataset};
+use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State};
 use tidegate_gate::{Plan, Terms};
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{
@@ -23,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Provider, clock, models,
-    rights::{Shown, program},
+    rights::Shown,
     slots::Slot,
     unavailable,
+    versions::{InForce, refused},
 };
 use crate::{
     code::Codes,
@@ -37,7 +38,7 @@ use crate::{
 
 /// A job that may run: signature, grant, policy, limits and program are checked. Comes only out of `admit`.
 pub(super) struct AdmittedJob<'a> {
-    pub(super) dataset: &'a Dataset,
+    pub(super) dataset: InForce<'a>,
     pub(super) job: Signed<Job>,
     pub(super) work: Work,
     pub(super) declared: Vec<Vec<tidegate_protocol::job::Key>>,
@@ -73,7 +74,7 @@ impl Provider {
         self.witnesses.stopped()?;
         let (job, dataset, authority) = self.granted(peer, job, token)?;
         let grant = Shown { token: ContentHash::of(token.as_bytes()), ids: authority.ids, holder: authority.holder };
-        let policy = dataset.policy.body();
+        let policy = dataset.policy();
         if let Some(record) = self.answered_before(&job, dataset)? {
             let earlier = Some(record.job.clone());
             return Ok(Delivery { earlier, ..self.deliver(dataset, record).await? });
@@ -90,14 +91,15 @@ impl Provider {
     }
 
     /// The job of the same buyer that asked the same at the same price, where the policy has it answered again. Its result was sent, or may be now.
-    fn answered_before(&self, job: &Signed<Job>, dataset: &Dataset) -> Result<Option<JobRecord>, Refusal> {
-        let (policy, peer) = (dataset.policy.body(), job.signer());
+    fn answered_before(&self, job: &Signed<Job>, dataset: InForce<'_>) -> Result<Option<JobRecord>, Refusal> {
+        let (policy, peer) = (dataset.policy(), job.signer());
         let party = self.party(dataset, peer)?;
         let known = self.store.job(&party, &job.body().request).map_err(unavailable)?;
         if !policy.answer_again || job.body().mode != Mode::Dp || known.is_some() {
             return Ok(None);
         }
-        let asked = self.store.asked(&party, &job.body().question(&dataset.policy.id())).map_err(unavailable)?;
+        let (own, newest) = dataset.policies();
+        let asked = self.store.asked(&party, &job.body().question(&own, newest.as_ref())).map_err(unavailable)?;
         let due =
             |record: &JobRecord| clock::reply_time(&record.facts, policy, &peer).is_none_or(|time| time <= SystemTime::now());
         Ok(asked.filter(due))
@@ -107,7 +109,7 @@ impl Provider {
     async fn answer(
         &self,
         job: Signed<Job>,
-        dataset: &Dataset,
+        dataset: InForce<'_>,
         (grant, token): (&Shown, &str),
         attachment: Vec<u8>,
         gone: &CancellationToken,
@@ -184,7 +186,7 @@ impl Provider {
     async fn prepare(
         &self,
         job: Signed<Job>,
-        dataset: &Dataset,
+        dataset: InForce<'_>,
         grant: &Shown,
         attachment: Option<Arc<Vec<u8>>>,
         slot: Option<Slot>,
@@ -218,11 +220,11 @@ impl Provider {
     }
 
     /// What the owner said of a job that asks for an exact result; `None` for other jobs.
-    fn verdict(&self, job: &Signed<Job>, dataset: &Dataset) -> Result<Option<Verdict>, Refusal> {
+    fn verdict(&self, job: &Signed<Job>, dataset: InForce<'_>) -> Result<Option<Verdict>, Refusal> {
         if job.body().mode == Mode::Dp {
             return Ok(None);
         }
-        let Some(rules) = &dataset.policy.body().reviewed else {
+        let Some(rules) = &dataset.policy().reviewed else {
             let refusal = Refusal::new(Code::Policy, "the policy gives no exact results").at("mode");
             return Err(refusal.fix("Leave mode away and give epsilon"));
         };
@@ -261,19 +263,19 @@ impl Provider {
         attachment: Option<Arc<Vec<u8>>>,
         grant: Shown,
     ) -> Result<AdmittedJob<'_>, Refusal> {
-        let dataset = self.dataset(&job.body().dataset)?;
-        self.walled(dataset.policy.body())?;
-        let place = models::place(&job.body().program, dataset.policy.body())?;
+        let dataset = self.in_force(&job.body().dataset)?;
+        let policy = dataset.policy();
+        self.walled(policy)?;
+        let place = models::place(&job.body().program, policy)?;
         let sent = attachment.as_ref().map_or(&[][..], |sent| sent);
-        let attachment =
-            Codes::at(&self.home, &self.workers).attachment(&job.body().program, sent, dataset.policy.body()).await?;
+        let attachment = Codes::at(&self.home, &self.workers).attachment(&job.body().program, sent, policy).await?;
         // Code that is compiled takes nothing of the slot.
         let start = SystemTime::now();
-        let first = dataset.record.compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
+        let first = dataset.record().compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
         let schema = File::open(first).map_err(|e| file_error(first, e)).map_err(unavailable)?;
         let schema = tidegate_sandbox::units::schema(&schema).map_err(unavailable)?;
         let prf = self.prf(&job.id());
-        let work = Work { job: job.body().clone(), policy: dataset.policy.body().clone(), schema, attachment, prf, place };
+        let work = Work { job: job.body().clone(), policy: policy.clone(), schema, attachment, prf, place };
         let (work, checked) = models::check(&self.workers, work).await?;
         let inference = checked.runtime.map(|runtime| models::note(work.place, runtime));
         let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
@@ -321,24 +323,24 @@ impl Provider {
         build: ContentHash,
     ) -> Result<Result<Reservation, JobRecord>, Refusal> {
         let AdmittedJob { dataset, job, plan, terms, start, .. } = admitted;
-        let policy = dataset.policy.body();
-        let population = dataset.manifest.body().population;
-        let program = program(job.body());
-        let holder = self.holder(dataset, job.signer(), admitted.grant.holder)?;
+        let (policy, manifest, (own, newest)) = (dataset.policy(), dataset.manifest(), dataset.policies());
+        let population = dataset.population();
+        let holder = self.holder(*dataset, job.signer(), admitted.grant.holder)?;
         let end = admitted.slot_end();
-        let lease = self.lease_for(dataset)?;
+        let lease = self.lease_for(*dataset)?;
         let facts = JobFacts {
             job: job.id(),
             buyer_signature: job.envelope().signatures.first().map(|s| s.sig.clone()).unwrap_or_default(),
             buyer,
             holder,
             columns: admitted.reads.clone(),
-            dataset: dataset.manifest.id(),
-            dataset_sha256: dataset.manifest.envelope().payload_sha256(),
-            previous: dataset.manifest.body().previous,
-            policy: dataset.policy.id(),
+            dataset: manifest.id(),
+            dataset_sha256: manifest.envelope().payload_sha256(),
+            previous: manifest.body().previous,
+            policy: own,
+            policy_newest: newest,
             kind: format!("{:?}", job.body().program.kind()).to_lowercase(),
-            program,
+            program: job.body().bound(),
             grant: admitted.grant.token,
             grant_ids: admitted.grant.ids.clone(),
             approval: admitted.approval,
@@ -364,16 +366,17 @@ impl Provider {
         self.store.reserve(ask).map_err(|e| match e {
             ReserveError::Conflict(request) => conflict(&request),
             ReserveError::Store(e) => unavailable(e),
+            ReserveError::NotInForce(why) => refused(&why),
             ReserveError::Rate => Refusal::new(Code::NotGranted, e.to_string()).at("grant").fix("Send it again later"),
             ReserveError::Oversized { .. } => {
                 Refusal::new(Code::Program, e.to_string()).at("program").fix("Ask for fewer columns, or give them shorter names")
             }
             // It ended just now, or has as many buyers as one can have: another has room.
             ReserveError::Lease => self
-                .lease_is_short(dataset)
+                .lease_is_short(*dataset)
                 .unwrap_or_else(|| Refusal::new(Code::Busy, e.to_string()).fix("Ask again in a moment")),
             ReserveError::Population { left, asked } | ReserveError::Buyer { left, asked } => {
-                if let Some(refusal) = self.lease_is_short(dataset) {
+                if let Some(refusal) = self.lease_is_short(*dataset) {
                     return refusal;
                 }
                 Refusal::new(Code::Budget, e.to_string())

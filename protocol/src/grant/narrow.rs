@@ -118,6 +118,9 @@ pub struct Block {
     /// Whose key signed it, where the holder narrowed the grant for another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The only programs that jobs may have by it, each by all of it ([`Job::bound`](crate::Job::bound)); any where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub programs: Option<BTreeSet<ContentHash>>,
     /// What it says, in biscuit's Datalog.
     pub datalog: String,
 }
@@ -156,7 +159,8 @@ pub fn show(token: &str, grant_key: Option<&str>) -> Result<Shown, BadGrant> {
     let (ids, keys) = (biscuit.revocation_identifiers(), biscuit.external_public_keys());
     let blocks = ids.iter().zip(keys).enumerate().map(|(i, (id, key))| {
         let key = key.and_then(|key| <[u8; 32]>::try_from(key.to_bytes()).ok()).and_then(|key| PeerId::from_bytes(key).ok());
-        Ok::<_, BadGrant>(Block { id: hex::encode(id), by: key.map(|key| key.did()), datalog: biscuit.print_block_source(i)? })
+        let (datalog, by) = (biscuit.print_block_source(i)?, key.map(|key| key.did()));
+        Ok::<_, BadGrant>(Block { id: hex::encode(id), by, programs: programs(&datalog), datalog })
     });
     let blocks = blocks.collect::<Result<Vec<_>, _>>()?;
     let owners = blocks.first().map(|block| block.datalog.clone()).unwrap_or_default();
@@ -180,6 +184,15 @@ pub fn show(token: &str, grant_key: Option<&str>) -> Result<Shown, BadGrant> {
         signed,
         blocks,
     })
+}
+
+/// The programs of a block's check, where it has one of the form that [`checks`] writes: any other is shown as it is.
+fn programs(datalog: &str) -> Option<BTreeSet<ContentHash>> {
+    let list = datalog.lines().find_map(|line| {
+        line.trim().strip_prefix("check if program($p), {")?.trim_end_matches(';').strip_suffix("}.contains($p)")
+    })?;
+    let words = list.split(',').map(|word| word.trim().trim_matches('"'));
+    Some(words.filter_map(|word| word.parse().ok()).collect())
 }
 
 #[cfg(test)]

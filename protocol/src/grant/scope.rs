@@ -77,7 +77,7 @@ pub struct Scope {
     pub epsilon_ceiling: MicroEpsilon,
     /// Until when, RFC 3339.
     pub expires: String,
-    /// The only programs that jobs may have, by BLAKE3; any where there are none.
+    /// The only programs that jobs may have, each by all of it ([`Job::bound`](crate::Job::bound)); any where there are none.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub programs: BTreeSet<ContentHash>,
     /// The only reducers that jobs may have, by the names that receipts give them; any where there are none.
@@ -95,7 +95,7 @@ pub struct Ask {
     pub action: Action,
     /// The job's price, nothing for other actions.
     pub cost: Cost,
-    /// A job's program.
+    /// A job's program ([`Job::bound`](crate::Job::bound)).
     pub program: Option<ContentHash>,
     /// A job's reducers; none before it is planned.
     pub reducers: BTreeSet<String>,

@@ -179,7 +179,7 @@ impl Program {
         }
     }
 
-    /// BLAKE3 of its canonical JSON (RFC 8785): text, keys and all. What a policy's standing rule names.
+    /// BLAKE3 of its canonical JSON (RFC 8785): text, keys and all. What names it to others is [`Job::bound`](crate::Job::bound).
     pub fn digest(&self) -> ContentHash {
         // A program that was parsed from JSON can be written as JSON.
         ContentHash::of(&serde_json_canonicalizer::to_vec(self).unwrap_or_default())

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ResourceLimits, ReviewRules, UnitRule, Wall,
-    WitnessRule, bad, budget::Caps,
+    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ResourceLimits, ReviewRules, UnitRule,
+    VersionsFile, Wall, WitnessRule, bad, budget::Caps,
 };
 use crate::{Cost, limits, manifest::ROW_TABLE};
 
@@ -104,6 +104,9 @@ pub struct PolicyFile {
     /// What receipts say.
     #[serde(default)]
     pub receipts: ReceiptsFile,
+    /// Which versions before this one answer.
+    #[serde(default)]
+    pub versions: VersionsFile,
 }
 
 mod humantime_text {
@@ -128,7 +131,7 @@ impl PolicyFile {
     /// # Errors
     /// [`BadPolicy`] naming the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
-        let Self { unit, budget, jobs, models, access, columns, tables, reviewed, witnesses, receipts } = self;
+        let Self { unit, budget, jobs, models, access, columns, tables, reviewed, witnesses, receipts, versions } = self;
         witnesses.as_ref().map_or(Ok(()), WitnessRule::check)?;
         at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
         at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
@@ -206,6 +209,7 @@ impl PolicyFile {
             witnesses,
             parties: receipts.parties,
             models: models.check()?,
+            versions: versions.check()?,
             tick_ms: jobs.tick.as_millis() as u64,
             dangerous_no_tick_for: jobs.dangerous_no_tick_for,
             compute: access.compute,

@@ -11,14 +11,17 @@ use crate::{Cost, cost::FemtoDelta, dsse::Document, grant::Action, limits};
 
 mod budget;
 mod file;
+mod meet;
 mod models;
 mod review;
+mod versions;
 mod witnesses;
 
 pub use budget::BudgetFile;
 pub use file::{AccessFile, JobsFile, PolicyFile};
 pub use models::{ModelRules, ModelsFile};
 pub use review::{Dominance, ReviewRules, Standing};
+pub use versions::{Answering, VersionsFile};
 pub use witnesses::WitnessRule;
 
 /// A policy was refused.
@@ -203,6 +206,9 @@ pub struct Policy {
     /// Which models are taken.
     #[serde(default, skip_serializing_if = "ModelRules::is_default")]
     pub models: ModelRules,
+    /// Which versions answer, as long as this is the newest one's policy.
+    #[serde(default, skip_serializing_if = "Answering::is_newest")]
+    pub versions: Answering,
     /// Replies leave at multiples of this many milliseconds after the slot.
     pub tick_ms: u64,
     /// Peers whose replies leave as soon as they are ready: their clock sees how long a job took.

@@ -24,8 +24,8 @@ pub struct Dominance {
 pub struct Standing {
     /// The buyer.
     pub buyer: PeerId,
-    /// BLAKE3 of the program's canonical JSON, query and declared keys: as `tidegate pending --json` and `tidegate check --json` print it. With other keys
-    /// other groups would be kept back, and two tables give away what each hides.
+    /// The program, query and declared keys and all ([`Job::bound`](crate::Job::bound)): as `tidegate pending --json` and `tidegate check --json` print it. With
+    /// other keys other groups would be kept back, and two tables give away what each hides.
     pub program: ContentHash,
 }
 

@@ -212,6 +212,7 @@ mod tests {
             dataset_sha256: Sha256Digest([3; 32]),
             previous: whole.then_some(hash),
             policy: hash,
+            policy_newest: whole.then_some(hash),
             kind: text.into(),
             program: hash,
             grant: hash,

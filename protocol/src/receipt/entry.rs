@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{JobFacts, LedgerLink, Party};
-use crate::{ContentHash, Cost, Lease, PeerId, Settlement, Sha256Digest, grant::Scope, refusal::Code};
+use crate::{ContentHash, Cost, Lease, PeerId, Settlement, Sha256Digest, grant::Scope, policy::Answering, refusal::Code};
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -107,6 +107,18 @@ pub enum Predicate {
         /// Who published it, where this log's owner holds it for another: it is charged to leases alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<PeerId>,
+        /// Which versions before it answer from now on, under what both policies allow.
+        #[serde(default, skip_serializing_if = "Answering::is_newest")]
+        versions: Answering,
+    },
+    /// A version, or a whole dataset, answers nothing any more: no job is run on it, no file of it is copied, no part of its budget handed over. Subject: the
+    /// manifest; the population's id as text, where it is all of it.
+    Retirement {
+        /// The manifest of the version; none where the whole dataset is withdrawn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        manifest: Option<ContentHash>,
+        /// The population.
+        population: ContentHash,
     },
     /// A grant was issued. Subject: the token.
     Grant {
@@ -237,6 +249,8 @@ pub enum Kind {
     Refusal,
     /// [`Predicate::Publication`].
     Publication,
+    /// [`Predicate::Retirement`].
+    Retirement,
     /// [`Predicate::Grant`].
     Grant,
     /// [`Predicate::Revocation`].
@@ -267,6 +281,7 @@ impl Kind {
             Self::Receipt => "https://tidegate.dev/access-receipt/v1",
             Self::Refusal => "https://tidegate.dev/refusal/v1",
             Self::Publication => "https://tidegate.dev/publication/v1",
+            Self::Retirement => "https://tidegate.dev/retirement/v1",
             Self::Grant => "https://tidegate.dev/grant/v1",
             Self::Revocation => "https://tidegate.dev/revocation/v1",
             Self::Approval => "https://tidegate.dev/approval/v1",
@@ -289,6 +304,7 @@ impl Predicate {
             Self::Outcome { .. } => Kind::Receipt,
             Self::Refusal { .. } => Kind::Refusal,
             Self::Publication { .. } => Kind::Publication,
+            Self::Retirement { .. } => Kind::Retirement,
             Self::Grant { .. } => Kind::Grant,
             Self::Revocation { .. } => Kind::Revocation,
             Self::Approval { .. } => Kind::Approval,

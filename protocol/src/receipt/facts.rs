@@ -160,12 +160,15 @@ pub struct JobFacts {
     pub ledger: LedgerLink,
     /// How the answer is made.
     pub mechanism: Mechanism,
-    /// The policy in force.
+    /// The policy of that manifest.
     pub policy: ContentHash,
+    /// Where a newer version was there: that one's policy. What both allow was in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_newest: Option<ContentHash>,
     /// The manifest before it, of the same population.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<ContentHash>,
-    /// BLAKE3 of the program: the SQL text, the component or the model.
+    /// Names the program, and all of it: [`Job::bound`](crate::Job::bound).
     pub program: ContentHash,
     /// End of the public slot.
     pub slot_end: String,

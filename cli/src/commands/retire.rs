@@ -1,0 +1,35 @@
+//! `tidegate retire`
+
+use tidegate_node::{home::Home, retire::retire};
+
+use crate::show::plain;
+
+/// What to withdraw.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The manifest id of the version; with --all, the dataset's name will do.
+    dataset: String,
+    /// The whole dataset, with all its versions, for good.
+    #[arg(long)]
+    all: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(home: &Home, args: &Args) -> anyhow::Result<()> {
+    let retired = retire(home, &args.dataset, args.all)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&retired)?);
+        return Ok(());
+    }
+    let name = plain(&retired.name);
+    match retired.version {
+        None => println!("retired {name}: none of its versions answers any more, and no further one can be published"),
+        Some(version) => println!("retired version {} of {name}", version.short()),
+    }
+    if retired.version.is_some() && retired.newest {
+        println!("it was the newest: older ones answer as its policy says, and else none until another is published");
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! Published versions as this node acts by them: each under the policy that is in force for it, which is not always its own. Nothing else of the node has a
+//! version's own policy in hand, so that none that was superseded can act.
+//!
+//! Which version is the newest, and which were retired, the ledger says each time ([`Store::lineage`]).
+
+use tidegate_catalog::{
+    Store, StoreError,
+    dataset::{DataError, Dataset, DatasetRecord},
+    lineage::NotInForce,
+};
+use tidegate_protocol::{
+    Code, ContentHash, Envelope, Job, Refusal, Signed,
+    frame::Published,
+    manifest::Manifest,
+    policy::{Access, Policy},
+    receipt::JobFacts,
+};
+
+use super::{Provider, unavailable};
+
+/// A version that is kept here.
+#[derive(Debug)]
+struct Version {
+    dataset: Dataset,
+    /// Where another is newer: its policy, and what both allow.
+    older: Option<(Signed<Policy>, Policy)>,
+    /// Where the newest is not here, nothing is known of what governs.
+    known: bool,
+    /// Its own, but that nobody may replay whom the newest's does not let.
+    replays: Policy,
+}
+
+/// All of them, the first published first.
+#[derive(Debug)]
+pub(super) struct Versions(Vec<Version>);
+
+/// A version under the policy that is in force for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InForce<'a> {
+    dataset: &'a Dataset,
+    policy: &'a Policy,
+    newest: Option<&'a Signed<Policy>>,
+}
+
+impl<'a> InForce<'a> {
+    /// What names it.
+    pub(super) fn id(&self) -> ContentHash {
+        self.dataset.manifest.id()
+    }
+
+    /// Its population.
+    pub(super) fn population(&self) -> ContentHash {
+        self.dataset.manifest.body().population
+    }
+
+    /// Its manifest.
+    pub(super) fn manifest(&self) -> &'a Signed<Manifest> {
+        &self.dataset.manifest
+    }
+
+    /// Where its files are.
+    pub(super) fn record(&self) -> &'a DatasetRecord {
+        &self.dataset.record
+    }
+
+    /// What is allowed.
+    pub(super) fn policy(&self) -> &'a Policy {
+        self.policy
+    }
+
+    /// Id of the policy that its manifest names, and of the newest version's, where that is another.
+    pub(super) fn policies(&self) -> (ContentHash, Option<ContentHash>) {
+        (self.dataset.policy.id(), self.newest.map(Signed::id))
+    }
+
+    /// Checks that jobs would read what was published, wherever that is done.
+    pub(super) fn checking(&self) -> impl FnOnce() -> Result<(), DataError> + Send + use<> {
+        let dataset = self.dataset.clone();
+        move || dataset.check_unchanged()
+    }
+
+    /// As it is shown to others.
+    pub(super) fn published(&self, lease: Option<Envelope>) -> Published {
+        let (manifest, policy) = (self.dataset.record.manifest.clone(), self.dataset.record.policy.clone());
+        Published { manifest, policy, lease, newest: self.newest.map(|newest| newest.envelope().clone()) }
+    }
+}
+
+impl Version {
+    /// Under its own policy, or what that and the newest's allow.
+    fn under(&self) -> Option<InForce<'_>> {
+        let (policy, newest) = match &self.older {
+            None => (self.dataset.policy.body(), None),
+            Some((newest, both)) => (both, Some(newest)),
+        };
+        self.known.then_some(InForce { dataset: &self.dataset, policy, newest })
+    }
+
+    fn population(&self) -> ContentHash {
+        self.dataset.manifest.body().population
+    }
+}
+
+impl Versions {
+    /// Of what is kept here.
+    pub(super) fn of(datasets: Vec<Dataset>, store: &Store) -> Result<Self, StoreError> {
+        let mut all = Vec::with_capacity(datasets.len());
+        for dataset in &datasets {
+            let id = dataset.manifest.id();
+            let lineage = store.lineage(&dataset.manifest.body().population)?;
+            let newest = lineage.map(|lineage| lineage.newest().manifest);
+            let found = datasets.iter().find(|other| Some(other.manifest.id()) == newest);
+            let own = dataset.policy.body();
+            let older = found.filter(|newest| newest.manifest.id() != id).map(|newest| {
+                let both = own.meet(newest.policy.body());
+                (newest.policy.clone(), both)
+            });
+            let replay = older.as_ref().map_or(own.replay, |(newest, _)| own.replay.meet(newest.body().replay));
+            let replays = Policy { replay, ..own.clone() };
+            all.push(Version { dataset: dataset.clone(), older, known: found.is_some(), replays });
+        }
+        Ok(Self(all))
+    }
+
+    fn find(&self, id: &ContentHash) -> Option<&Version> {
+        self.0.iter().find(|version| version.dataset.manifest.id() == *id)
+    }
+
+    /// The newest of a population that is here, whether it was retired or not.
+    pub(super) fn newest(&self, population: &ContentHash) -> Option<InForce<'_>> {
+        let newest = self.0.iter().rev().find(|version| version.population() == *population && version.older.is_none());
+        newest.and_then(Version::under)
+    }
+
+    /// A policy by which parties are named that are sent this file: versions of one dataset name them alike.
+    pub(super) fn naming(&self, file: &ContentHash) -> Option<&Policy> {
+        let has = |version: &&Version| {
+            let manifest = version.dataset.manifest.body();
+            manifest.files.iter().chain(&manifest.derived).any(|f| f.hash == *file)
+        };
+        self.0.iter().find(has).map(|version| version.dataset.policy.body())
+    }
+
+    /// What files there are of a version, or of all of a population's: published, derived, and mock rows.
+    pub(super) fn files(&self, population: &ContentHash, manifest: Option<&ContentHash>) -> Vec<ContentHash> {
+        let of = |version: &&Version| {
+            version.population() == *population && manifest.is_none_or(|id| version.dataset.manifest.id() == *id)
+        };
+        let files = self.0.iter().filter(of).flat_map(|version| {
+            let manifest = version.dataset.manifest.body();
+            manifest.files.iter().chain(&manifest.derived).chain(&manifest.mock).map(|file| file.hash)
+        });
+        files.collect()
+    }
+
+    /// Those that answer now.
+    pub(super) fn answering<'a>(&'a self, store: &'a Store) -> impl Iterator<Item = InForce<'a>> {
+        self.0.iter().filter_map(|version| self.in_force(store, &version.dataset.manifest.id()).ok())
+    }
+
+    /// Those that were not retired: the newest, and what came before.
+    pub(super) fn kept<'a>(&'a self, store: &'a Store) -> impl Iterator<Item = InForce<'a>> {
+        self.0.iter().filter_map(|version| self.kept_one(store, &version.dataset.manifest.id()).ok())
+    }
+
+    fn kept_one(&self, store: &Store, id: &ContentHash) -> Result<InForce<'_>, Refusal> {
+        let version = self.find(id).ok_or_else(|| none(id))?;
+        let lineage = store.lineage(&version.population()).map_err(unavailable)?.ok_or_else(|| none(id))?;
+        lineage.kept(id).map_err(|why| refused(&why))?;
+        version.under().ok_or_else(|| refused(&NotInForce::Superseded(lineage.newest().manifest)))
+    }
+
+    /// A version that answers, under what governs it now.
+    pub(super) fn in_force(&self, store: &Store, id: &ContentHash) -> Result<InForce<'_>, Refusal> {
+        let version = self.find(id).ok_or_else(|| none(id))?;
+        let lineage = store.lineage(&version.population()).map_err(unavailable)?.ok_or_else(|| none(id))?;
+        let newest = lineage.governed(id).map_err(|why| refused(&why))?.map(|newest| newest.policy);
+        // One that was published since this node started is not here.
+        let under = version.under().filter(|under| under.policies().1 == newest);
+        under.ok_or_else(|| refused(&NotInForce::Superseded(lineage.newest().manifest)))
+    }
+}
+
+fn none(id: &ContentHash) -> Refusal {
+    Refusal::new(Code::NotFound, format!("no dataset {} here", id.short())).at("dataset").fix("See `tidegate list`")
+}
+
+/// What one is told who asks for a version that answers nothing.
+pub(super) fn refused(why: &NotInForce) -> Refusal {
+    let fix = match why {
+        NotInForce::Superseded(_) | NotInForce::Governed(_) => "Name the dataset, or its newest version: `tidegate list`",
+        _ => "See `tidegate list` for what is offered",
+    };
+    Refusal::new(Code::Policy, why.to_string()).at("dataset").fix(fix)
+}
+
+impl Provider {
+    /// A version that answers, under the policy that is in force for it.
+    pub(super) fn in_force(&self, id: &ContentHash) -> Result<InForce<'_>, Refusal> {
+        self.versions.in_force(&self.store, id)
+    }
+
+    /// The version that a job names: one that answers; or, where it was superseded since, the job's own result that was paid for. Of what was retired nothing
+    /// leaves any more.
+    pub(super) fn asked_of(&self, job: &Signed<Job>) -> Result<InForce<'_>, Refusal> {
+        let id = &job.body().dataset;
+        self.in_force(id).or_else(|refusal| {
+            let kept = self.versions.kept_one(&self.store, id).map_err(|_| refusal.clone())?;
+            let known = self.store.job(&self.party(kept, job.signer())?, &job.body().request).map_err(unavailable)?;
+            let done = known.is_some_and(|known| known.facts.job == job.id() && known.state != tidegate_catalog::State::Reserved);
+            if done { Ok(kept) } else { Err(refusal) }
+        })
+    }
+
+    /// The version of a receipt, for those who may replay: by its own policy, and the newest's.
+    pub(super) fn replayed(&self, facts: &JobFacts) -> Result<(InForce<'_>, Published), Refusal> {
+        let version = self.versions.find(&facts.dataset).ok_or_else(|| none(&facts.dataset))?;
+        let by = |id: &ContentHash| self.versions.0.iter().find(|version| version.dataset.policy.id() == *id);
+        let newest = match &facts.policy_newest {
+            None => None,
+            Some(id) => Some(by(id).ok_or_else(|| unavailable("the policy that governed it is gone"))?),
+        };
+        // Whose salt was forgotten at once is not opened.
+        if newest.is_some_and(|newest| newest.dataset.policy.body().replay == Access::Nobody) {
+            let message = "the policy that governed this receipt's job lets nobody replay this dataset";
+            return Err(Refusal::new(Code::Policy, message).at("access.replay"));
+        }
+        let newest = newest.map(|newest| &newest.dataset.policy);
+        let under = InForce { dataset: &version.dataset, policy: &version.replays, newest };
+        Ok((under, under.published(None)))
+    }
+
+    /// Takes back what a peer was just let fetch, where the version was retired meanwhile.
+    pub(super) fn still_in_force(&self, dataset: InForce<'_>) -> Result<(), Refusal> {
+        self.in_force(&dataset.id()).map(drop).inspect_err(|_| self.withdraw(&dataset.population(), Some(&dataset.id())))
+    }
+
+    /// Sends nobody any more of what was retired.
+    pub(super) fn withdraw(&self, population: &ContentHash, manifest: Option<&ContentHash>) {
+        let mut files = self.versions.files(population, manifest);
+        let sealed = crate::mirror::seal::latest(&self.home, population).inspect_err(|e| tracing::error!("{e}")).ok().flatten();
+        let sealed = sealed.filter(|sealed| manifest.is_none_or(|id| sealed.body().manifest == *id));
+        files.extend(sealed.iter().flat_map(|sealed| sealed.body().all()).map(|file| file.hash));
+        self.served.access().forget(&files);
+    }
+}

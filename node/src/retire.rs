@@ -1,0 +1,45 @@
+//! Versions and datasets that their owner withdraws: an entry of its log, after which nothing is done by them.
+
+use tidegate_catalog::dataset;
+use tidegate_protocol::{ContentHash, Sha256Digest, receipt::Predicate};
+
+use crate::{NodeError, home::Home, publish::find, spool};
+
+/// What was withdrawn.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Retired {
+    /// The dataset's name.
+    pub name: String,
+    /// Its population.
+    pub population: ContentHash,
+    /// The version; none where all of it was.
+    pub version: Option<ContentHash>,
+    /// Whether it was the newest: none answers until another is published, unless its policy lets older ones.
+    pub newest: bool,
+}
+
+/// Withdraws the version of this manifest id, or with `all` the whole dataset of this name or id: no job is run on it from here on, no file copied and no lease
+/// given. What was paid for and is done already stays; receipts can be replayed by those who may.
+///
+/// # Errors
+/// [`NodeError`] where there is no such one here, or the log could not be written.
+pub fn retire(home: &Home, word: &str, all: bool) -> Result<Retired, NodeError> {
+    let dataset = find(home, word)?;
+    let (id, manifest) = (dataset.manifest.id(), dataset.manifest.body());
+    if !all && id.to_string() != word {
+        return Err(NodeError::File(format!(
+            "{word:?} names a dataset: give the manifest id of the version to retire (the newest is {id}), or --all for all of it"
+        )));
+    }
+    let population = manifest.population;
+    let last = dataset::load_all(&home.datasets())?.into_iter().rev().find(|d| d.manifest.body().population == population);
+    let newest = last.is_some_and(|last| last.manifest.id() == id);
+    let version = (!all).then_some(id);
+    let says = Predicate::Retirement { population, manifest: version };
+    let (name, subject) = match version {
+        Some(_) => ("dataset manifest", dataset.manifest.envelope().payload_sha256()),
+        None => ("population", Sha256Digest::of(population.to_string().as_bytes())),
+    };
+    spool::say(home, &spool::Word::record(name, subject, says))?;
+    Ok(Retired { name: manifest.name.clone(), population, version, newest })
+}
