@@ -3,7 +3,7 @@
 
 use crate::common::{self, World, until};
 use serde_json::Value;
-use tidegate_exchange::{Address, ask, reach::bind};
+use tidegate_exchange::{Address, ask, bind};
 use tidegate_node::home::Home;
 use tidegate_protocol::{
     Code, ContentHash, Cost, Job, MicroRho, Refusal, Signed,

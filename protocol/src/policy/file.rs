@@ -21,7 +21,7 @@ pub struct JobsFile {
     /// Release groups that do not appear as one row, added up.
     #[serde(default)]
     pub remainder: bool,
-    /// Answer a question that was asked before from the result that was released, at no cost.
+    /// Answer what was asked before from what was released, at no cost.
     #[serde(default)]
     pub answer_again: bool,
     /// Fuel of one guest call.
@@ -178,7 +178,6 @@ impl PolicyFile {
                 "Give the unit's column another name in the files",
             ));
         }
-        let tables: Vec<String> = tables.into_keys().collect();
         if jobs.kinds.is_empty() {
             return Err(bad("jobs.kinds", "is empty: no job could run", "Write kinds = [\"sql\"], or more"));
         }
@@ -191,7 +190,7 @@ impl PolicyFile {
             version: 1,
             unit,
             columns,
-            tables,
+            tables: tables.into_keys().collect(),
             budget: Cost { reviewed: exact, ..total },
             per_buyer: Cost { reviewed: exact, ..per_buyer },
             delta_femto,
