@@ -125,6 +125,30 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The token that came with it; empty where none did.
+    pub fn grant(&self) -> &str {
+        match self {
+            Self::Listings { grant }
+            | Self::Submit { grant, .. }
+            | Self::Replicate { grant, .. }
+            | Self::Pieces { grant, .. }
+            | Self::Sealed { grant, .. }
+            | Self::Mock { grant, .. }
+            | Self::Replay { grant, .. }
+            | Self::Lease { grant, .. } => grant,
+            Self::Revocations { .. }
+            | Self::Reconcile { .. }
+            | Self::Catalogue { .. }
+            | Self::LogFile { .. }
+            | Self::Settle { .. }
+            | Self::Countersign { .. }
+            | Self::AddCheckpoint { .. }
+            | Self::LastCheckpoint { .. } => "",
+        }
+    }
+}
+
 /// A piece of a file, cut where its content says so: where something is put in or taken out, the pieces after it stay as they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

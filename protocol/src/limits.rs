@@ -146,6 +146,36 @@ pub const NAME_BYTES: usize = 128;
 pub const CONNECTIONS: usize = 4096;
 /// Of those, most of one peer.
 pub const CONNECTIONS_PER_PEER: usize = 64;
+/// Of all, most of strangers: keys that have shown no good grant here. Keys cost nothing, and the other places are for those who have.
+pub const STRANGERS: usize = CONNECTIONS / 2;
+/// Most requests that are here at the same time, whole or not.
+pub const REQUESTS: usize = 16_384;
+/// Of those, most of one peer that has shown a grant.
+pub const REQUESTS_PER_PEER: usize = 1024;
+/// Of all, most of strangers.
+pub const STRANGERS_REQUESTS: usize = 4096;
+/// Of those, most of one stranger.
+pub const STRANGER_REQUESTS: usize = 64;
+/// Most requests of strangers that are answered at the same time, others wait: each may have a reply of [`FRAME_BYTES`] made.
+pub const STRANGERS_AT_ONCE: usize = 16;
+/// Most bytes of a stranger's requests that lie in memory: four of the longest.
+pub const STRANGER_BYTES: usize = 4 * REQUEST_BYTES;
+/// Most bytes of all strangers' requests.
+pub const STRANGERS_BYTES: usize = 32 << 20;
+/// Most bytes of replies to all strangers that are on their way.
+pub const STRANGERS_REPLY_BYTES: usize = 4 * FRAME_BYTES;
+/// Bytes of a connection that may be on their way to here unread, before its peer has shown a grant.
+pub const WINDOW_BYTES: u32 = 256 << 10;
+/// As [`WINDOW_BYTES`], of a peer that has shown one, or that this node asked.
+pub const KNOWN_WINDOW_BYTES: u32 = 16 << 20;
+/// Most gossip connections that others opened.
+pub const GOSSIPS: usize = 256;
+/// Of those, most of strangers.
+pub const STRANGERS_GOSSIPS: usize = 128;
+/// Of those, most of one peer.
+pub const GOSSIPS_PER_PEER: usize = 2;
+/// Most strangers that may fetch what anybody may have: whoever asked longest ago asks again.
+pub const STRANGERS_FETCHING: usize = 4096;
 /// Most buyers who can spend of one lease: how it ended, by buyer, is one entry of the log.
 pub const LEASE_BUYERS: usize = 200;
 /// Most buyers of whom a lease says that they have less left than others.
@@ -179,6 +209,8 @@ pub const PARAMS_BYTES: usize = 16 << 10;
 
 /// Longest grant token in bytes, several narrowings included.
 pub const GRANT_BYTES: usize = 16 << 10;
+/// Most blocks of a grant, the owner's among them: each has two signatures to verify at most, whoever shows it.
+pub const GRANT_BLOCKS: usize = 16;
 /// Most jobs an hour that a grant counts.
 pub const GRANT_PER_HOUR: u32 = 10_000;
 

@@ -1,14 +1,16 @@
 //! Grants: biscuit tokens (<https://www.biscuitsec.org>) bound to the holder's key.
 //!
 //! The owner's grant key signs. A token says: this holder may take these actions on this population, within this [`Scope`]. A holder can [`narrow()`] it
-//! offline, for itself or for a colleague; every added block can only take rights away.
+//! offline, for itself or for a colleague; every added block can only take rights away. What a block says is read, never evaluated: it is one of a few forms
+//! (`form.rs`), or the token is none.
 //!
 //! What the owner's block says is in the owner's log too, and [`Scope::covers`] decides there: at the owner, and again in every audit.
 
+mod form;
 mod narrow;
 mod scope;
 mod token;
 
 pub use narrow::{BadGrant, Narrowing, Shown, narrow, show};
 pub use scope::{Action, Ask, Scope, Uncovered, ends, within_hour};
-pub use token::{Authority, Issued, Terms, authorize, ids, issue, public_key};
+pub use token::{Authority, Issued, Presented, Terms, Token, authorize, ids, issue, public_key};

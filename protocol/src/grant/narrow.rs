@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use biscuit_auth::{
-    AuthorizerBuilder, PrivateKey, UnverifiedBiscuit,
+    PrivateKey, UnverifiedBiscuit,
     builder::{Algorithm, BlockBuilder, Term},
 };
 use serde::Serialize;
 
 use super::{
-    Action, Issued, Scope,
-    token::{FILES_KEY, LIMITS, checks, fact, public},
+    Action, Issued, Scope, Token,
+    form::{self, Demand, FILES_KEY},
+    token::fact,
 };
 use crate::{ContentHash, Identity, MicroRho, PeerId, cost::MicroEpsilon, limits};
 
@@ -61,8 +62,20 @@ pub enum BadGrant {
     #[error("this is no grant: {0}")]
     Token(#[from] biscuit_auth::error::Token),
     /// Longer than a node reads.
-    #[error("the grant would be longer than {} bytes: narrow it less often", limits::GRANT_BYTES)]
+    #[error(
+        "the grant is longer than {} bytes, or of more than {} blocks: narrow it less often",
+        limits::GRANT_BYTES,
+        limits::GRANT_BLOCKS
+    )]
     TooLong,
+    /// A block says something that issuing and narrowing never have one say: nobody evaluates it.
+    #[error("block {block} of this grant is none that `tidegate grant` writes: {why}. Narrow it with `tidegate grant narrow`")]
+    Form {
+        /// Which: the owner's is 0.
+        block: usize,
+        /// What is odd.
+        why: &'static str,
+    },
     /// Somebody else's.
     #[error("this grant is {holder}'s: only its holder narrows it for others")]
     NotHolder {
@@ -79,21 +92,24 @@ pub enum BadGrant {
 /// # Errors
 /// [`BadGrant`].
 pub fn narrow(token: &str, narrowing: &Narrowing, holder: &Identity) -> Result<Issued, BadGrant> {
-    let before = UnverifiedBiscuit::from_base64(token.trim())?;
+    let read = Token::read(token)?;
+    let before = UnverifiedBiscuit::from_base64(read.text())?;
     let mut block = BlockBuilder::new();
-    for check in checks(narrowing)? {
-        block = block.check(check.as_str())?;
+    for demand in Demand::of(narrowing)? {
+        block = block.check(demand.datalog().as_str())?;
     }
     let after = match narrowing.to {
         None => before.append(block)?,
         Some(to) => {
-            let shown = show(token, None)?;
-            if shown.holder.as_deref() != Some(&holder.id().did()) {
-                return Err(BadGrant::NotHolder { holder: shown.holder.unwrap_or_else(|| "nobody".into()) });
+            if read.granted.holder != holder.id() {
+                return Err(BadGrant::NotHolder { holder: read.granted.holder.did() });
             }
             block = block.fact(fact("delegate", [Term::Str(to.did())]))?;
             block = block.check(format!("check if peer({:?})", to.did()).as_str())?;
             if let Some(key) = &narrowing.files_key {
+                if !form::is_files_key(key) {
+                    return Err(BadGrant::Field("files_key: write base64"));
+                }
                 block = block.fact(fact(FILES_KEY, [Term::Str(key.clone())]))?;
             }
             // What biscuit has signed by others' keys begins with another word than any document or handshake.
@@ -102,12 +118,7 @@ pub fn narrow(token: &str, narrowing: &Narrowing, holder: &Identity) -> Result<I
             before.append_third_party(&signed.serialize()?)?
         }
     };
-    let token = after.to_base64()?;
-    if token.len() > limits::GRANT_BYTES {
-        return Err(BadGrant::TooLong);
-    }
-    let id = after.revocation_identifiers().last().map(hex::encode).unwrap_or_default();
-    Ok(Issued { token, id })
+    Issued::of(after.to_base64()?)
 }
 
 /// One block of a token.
@@ -149,40 +160,25 @@ pub struct Shown {
 /// What a token says, and whether `grant_key` (hexadecimal) signed it.
 ///
 /// # Errors
-/// [`BadGrant`] where it is no token.
+/// [`BadGrant`] where it is no token, or says what no grant says.
 pub fn show(token: &str, grant_key: Option<&str>) -> Result<Shown, BadGrant> {
-    let token = token.trim();
-    if token.len() > limits::GRANT_BYTES {
-        return Err(BadGrant::TooLong);
-    }
-    let biscuit = UnverifiedBiscuit::from_base64(token)?;
-    let (ids, keys) = (biscuit.revocation_identifiers(), biscuit.external_public_keys());
-    let blocks = ids.iter().zip(keys).enumerate().map(|(i, (id, key))| {
-        let key = key.and_then(|key| <[u8; 32]>::try_from(key.to_bytes()).ok()).and_then(|key| PeerId::from_bytes(key).ok());
-        let (datalog, by) = (biscuit.print_block_source(i)?, key.map(|key| key.did()));
-        Ok::<_, BadGrant>(Block { id: hex::encode(id), by, programs: programs(&datalog), datalog })
+    let token = Token::read(token)?;
+    // Printed once it is known to say nothing but what is written here.
+    let biscuit = UnverifiedBiscuit::from_base64(token.text())?;
+    let blocks = token.ids.iter().zip(&token.named).enumerate().map(|(i, (id, named))| {
+        let by = named.as_ref().map(|_| token.granted.holder.did());
+        let datalog = biscuit.print_block_source(i)?;
+        Ok::<_, BadGrant>(Block { id: id.clone(), by, programs: programs(&datalog), datalog })
     });
-    let blocks = blocks.collect::<Result<Vec<_>, _>>()?;
-    let owners = blocks.first().map(|block| block.datalog.clone()).unwrap_or_default();
-    // Base64 has nothing that Datalog would write otherwise.
-    let key = |line: &str| Some(line.strip_prefix(FILES_KEY)?.strip_prefix("(\"")?.strip_suffix("\");")?.to_owned());
-    let files_key = blocks.iter().rev().find_map(|block| block.datalog.lines().find_map(key));
-    // Only what it states is looked at; rules and checks of a stranger's token are not run.
-    let facts: String =
-        owners.lines().filter(|l| ["right(", "holder(", "owner("].iter().any(|fact| l.starts_with(fact))).collect();
-    let mut said = AuthorizerBuilder::new().set_limits(LIMITS).code(&facts)?.build_unauthenticated()?;
-    let holders: Vec<(String,)> = said.query("held($p) <- holder($p)")?;
-    let owners: Vec<(String,)> = said.query("granted($p) <- owner($p)")?;
-    let rights: Vec<(String, String)> = said.query("may($d, $a) <- right($d, $a)")?;
-    let signed = grant_key.map(|key| public(key).is_some_and(|key| UnverifiedBiscuit::verify(biscuit, key).is_ok()));
+    let of_party = token.named.iter().rev().flatten().find_map(|(_, key)| key.clone());
     Ok(Shown {
-        holder: holders.into_iter().next().map(|(holder,)| holder),
-        owner: owners.into_iter().next().map(|(owner,)| owner),
-        population: rights.first().map(|(population, _)| population.clone()),
-        actions: rights.into_iter().map(|(_, action)| action).collect(),
-        files_key,
-        signed,
-        blocks,
+        holder: Some(token.granted.holder.did()),
+        owner: Some(token.granted.owner.did()),
+        population: Some(token.granted.population.to_string()),
+        actions: token.granted.actions.iter().map(|action| action.word().to_owned()).collect(),
+        files_key: of_party.or_else(|| token.granted.files_key.clone()),
+        signed: grant_key.map(|key| token.signed_by(key)),
+        blocks: blocks.collect::<Result<_, _>>()?,
     })
 }
 
@@ -304,11 +300,13 @@ mod tests {
     #[test]
     fn blocks_written_by_hand_widen_nothing() {
         let (three, four) = (me(3).id().did(), me(4).id().did());
+        let given = format!("delegate(\"{three}\"); check if peer(\"{three}\");");
         // The form itself is good.
-        assert!(decide(&forged(2, &format!("delegate(\"{three}\");")), 3, &ask(Action::Compute)).is_some());
+        assert!(decide(&forged(2, &given), 3, &ask(Action::Compute)).is_some());
         for (what, token) in [
-            ("another's delegation", forged(3, &format!("delegate(\"{three}\");"))),
-            ("the owner's own key is not its grant key", forged(1, &format!("delegate(\"{three}\");"))),
+            ("another's delegation", forged(3, &given)),
+            ("the owner's own key is not its grant key", forged(1, &given)),
+            ("any hands but the holder's", forged(2, &format!("delegate(\"{three}\");"))),
             ("any hands", forged(2, &format!("delegate(\"{four}\"); peer(\"{four}\");"))),
             ("several hands", forged(2, &format!("delegate(\"{four}\"); delegate(\"{three}\");"))),
             ("a holder of its own", forged(3, &format!("holder(\"{three}\");"))),
@@ -316,9 +314,9 @@ mod tests {
         ] {
             assert!(decide(&token, 3, &ask(Action::Compute)).is_none(), "{what}");
         }
-        let block = format!("delegate(\"{three}\"); right(\"{}\", \"mirror\"); action(\"compute\");", population());
+        let block = format!("{given} right(\"{}\", \"mirror\"); action(\"compute\");", population());
         assert!(decide(&forged(2, &block), 3, &ask(Action::Mirror)).is_none());
-        let unsigned = BlockBuilder::new().code(format!("delegate(\"{three}\");")).unwrap();
+        let unsigned = BlockBuilder::new().code(given).unwrap();
         let unsigned = UnverifiedBiscuit::from_base64(token()).unwrap().append(unsigned).unwrap().to_base64().unwrap();
         assert!(decide(&unsigned, 3, &ask(Action::Compute)).is_none());
     }

@@ -1,17 +1,31 @@
-//! The token: issued by the owner, evaluated by the owner.
+//! The token: issued by the owner, read and decided here, wherever it is shown.
 
 use std::{
     collections::BTreeSet,
-    time::{Duration, SystemTime},
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
+use base64::{
+    Engine,
+    alphabet::URL_SAFE,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use biscuit_auth::{
-    AuthorizerBuilder, Biscuit, BiscuitBuilder, KeyPair, PrivateKey, PublicKey,
+    BiscuitBuilder, KeyPair, PrivateKey, PublicKey,
     builder::{Algorithm, Term},
-    datalog::RunLimits,
+    error,
+    format::{
+        SerializedBiscuit,
+        schema::{self, proof},
+    },
 };
+use biscuit_prost::Message as _;
 
-use super::{Ask, BadGrant, Narrowing, Scope};
+use super::{
+    Ask, BadGrant, Narrowing, Scope,
+    form::{self, Demand, FILES_KEY, Granted, Symbols},
+};
 use crate::{ContentHash, Identity, PeerId, Refusal, limits, refusal::Code};
 
 /// What to grant, to whom.
@@ -28,7 +42,7 @@ pub struct Terms {
 }
 
 /// The key that signs grants: derived from the identity, so that biscuit's signatures and DSSE's never share a key.
-fn grant_keypair(owner: &Identity) -> Result<KeyPair, biscuit_auth::error::Format> {
+fn grant_keypair(owner: &Identity) -> Result<KeyPair, error::Format> {
     let secret = PrivateKey::from_bytes(&owner.derive("grant signing key"), Algorithm::Ed25519)?;
     Ok(KeyPair::from(&secret))
 }
@@ -37,12 +51,9 @@ fn grant_keypair(owner: &Identity) -> Result<KeyPair, biscuit_auth::error::Forma
 ///
 /// # Errors
 /// When biscuit refuses the derived key, which no ed25519 seed causes.
-pub fn public_key(owner: &Identity) -> Result<String, biscuit_auth::error::Format> {
+pub fn public_key(owner: &Identity) -> Result<String, error::Format> {
     Ok(hex::encode(grant_keypair(owner)?.public().to_bytes()))
 }
-
-/// The fact that has the keys of encrypted files, themselves encrypted to the party whose grant it is from that block on.
-pub(super) const FILES_KEY: &str = "files_key";
 
 /// A signed grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +64,22 @@ pub struct Issued {
     pub id: String,
 }
 
+impl Issued {
+    /// What was just made, as nodes will read it.
+    pub(super) fn of(token: String) -> Result<Self, BadGrant> {
+        let id = Token::read(&token)?.ids.pop().unwrap_or_default();
+        Ok(Self { token, id })
+    }
+}
+
 /// Signs a grant.
 ///
 /// # Errors
 /// [`BadGrant`] where the scope is none, or biscuit cannot build the token.
 pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, BadGrant> {
     let mut builder = BiscuitBuilder::new();
-    for action in &terms.scope.actions {
+    let mut said = BTreeSet::new();
+    for action in terms.scope.actions.iter().filter(|action| said.insert(**action)) {
         builder = builder.fact(fact("right", [text(terms.population), Term::Str(action.word().into())]))?;
     }
     builder = builder.fact(fact("holder", [text(terms.holder)]))?.fact(fact("owner", [text(owner.id())]))?;
@@ -70,74 +90,49 @@ pub fn issue(owner: &Identity, terms: &Terms) -> Result<Issued, BadGrant> {
         builder = builder.fact(fact(FILES_KEY, [text(key)]))?;
     }
     // A colleague's key is what the holder's own key says in a block of its own.
-    let holder = hex::encode(terms.holder.as_bytes());
-    let bound = format!("check if peer($p), holder($p) or peer($p), delegate($p) trusting ed25519/{holder}");
-    builder = builder.check(bound.as_str())?;
-    for check in checks(&Narrowing::from(&terms.scope))? {
-        builder = builder.check(check.as_str())?;
+    builder = builder.check(form::bound_to(&terms.holder).as_str())?;
+    for demand in Demand::of(&Narrowing::from(&terms.scope))? {
+        builder = builder.check(demand.datalog().as_str())?;
     }
-    let biscuit = builder.build(&grant_keypair(owner).map_err(biscuit_auth::error::Token::from)?)?;
-    let id = revocation_ids(&biscuit).into_iter().next().unwrap_or_default();
-    Ok(Issued { token: biscuit.to_base64()?, id })
+    let biscuit = builder.build(&grant_keypair(owner).map_err(error::Token::from)?)?;
+    Issued::of(biscuit.to_base64()?)
 }
 
-/// What a block that leaves this much demands of a request.
-pub(super) fn checks(left: &Narrowing) -> Result<Vec<String>, BadGrant> {
-    let plain = |word: &String| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if !left.reducers.iter().all(plain) {
-        return Err(BadGrant::Field("reducers: write names as receipts have them, `mean` or `count`"));
-    }
-    let list = |words: Vec<String>| format!("{{{}}}", words.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", "));
-    let mut checks = Vec::new();
-    if let Some(actions) = &left.actions {
-        if actions.is_empty() {
-            return Err(BadGrant::Field("actions: a grant lets its holder do one thing at least"));
-        }
-        let words = actions.iter().map(|a| a.word().to_owned()).collect();
-        checks.push(format!("check if action($a), {}.contains($a)", list(words)));
-    }
-    if let Some(rho) = left.rho_ceiling {
-        checks.push(format!("check if rho($r), $r <= {}", most(rho.0)));
-    }
-    if let Some(epsilon) = left.epsilon_ceiling {
-        checks.push(format!("check if epsilon($e), $e <= {}", most(epsilon.0)));
-    }
-    if let Some(expires) = &left.expires {
-        let time: jiff::Timestamp = expires.parse().map_err(|_| BadGrant::Field("expires: write an RFC 3339 time"))?;
-        checks.push(format!("check if time($t), $t < {}", jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)));
-    }
-    if !left.programs.is_empty() {
-        // What is no job has no program.
-        let programs = list(left.programs.iter().map(ToString::to_string).chain([String::new()]).collect());
-        checks.push(format!("check if program($p), {programs}.contains($p)"));
-    }
-    if !left.reducers.is_empty() {
-        checks.push(format!("check if reducers($r), {}.contains($r)", list(left.reducers.iter().cloned().collect())));
-    }
-    if let Some(per_hour) = left.per_hour {
-        if per_hour == 0 || per_hour > limits::GRANT_PER_HOUR {
-            return Err(BadGrant::Field("per_hour: at least 1, and no more than a node counts"));
-        }
-        checks.push(format!("check if used($n), $n < {per_hour}"));
-    }
-    Ok(checks)
+/// As biscuit writes them; without padding too.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&URL_SAFE, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+
+fn malformed(why: impl std::fmt::Display) -> BadGrant {
+    BadGrant::Token(error::Token::Format(error::Format::DeserializationError(why.to_string())))
 }
 
-pub(super) fn revocation_ids(biscuit: &Biscuit) -> Vec<String> {
-    biscuit.revocation_identifiers().iter().map(hex::encode).collect()
+/// A token's bytes, and its blocks as they lie there: of bounded number and size.
+fn opened(text: &str) -> Result<(Vec<u8>, schema::Biscuit), BadGrant> {
+    if text.len() > limits::GRANT_BYTES {
+        return Err(BadGrant::TooLong);
+    }
+    let bytes = BASE64.decode(text).map_err(malformed)?;
+    let token = schema::Biscuit::decode(&bytes[..]).map_err(malformed)?;
+    if token.blocks.len() >= limits::GRANT_BLOCKS {
+        return Err(BadGrant::TooLong);
+    }
+    if token.authority.signature.is_empty() {
+        return Err(malformed("nothing has signed it"));
+    }
+    Ok((bytes, token))
 }
 
-/// Revocation ids of a token's blocks, as it says itself: who signed it is not looked at.
+fn ids_of(token: &schema::Biscuit) -> Vec<String> {
+    std::iter::once(&token.authority).chain(&token.blocks).map(|block| hex::encode(&block.signature)).collect()
+}
+
+/// Revocation ids of a token's blocks, as it says itself: who signed it, and what it says, is not looked at.
 ///
 /// # Errors
-/// Where it is no token.
-pub fn ids(token: &str) -> Result<Vec<String>, biscuit_auth::error::Token> {
-    let ids = biscuit_auth::UnverifiedBiscuit::from_base64(token.trim())?.revocation_identifiers();
-    Ok(ids.iter().map(hex::encode).collect())
+/// [`BadGrant`] where it is no token.
+pub fn ids(token: &str) -> Result<Vec<String>, BadGrant> {
+    opened(token.trim()).map(|(_, token)| ids_of(&token))
 }
-
-/// Decide by size, not by the clock of a busy machine: facts and iterations bound the work.
-pub(super) const LIMITS: RunLimits = RunLimits { max_facts: 1000, max_iterations: 100, max_time: Duration::from_secs(5) };
 
 /// What a token gives to the peer who shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,70 +145,183 @@ pub struct Authority {
     pub scope: Option<Box<Scope>>,
 }
 
-/// Decides whether `token`, signed by `grant_key` (hexadecimal), lets `peer` (as the connection proves) do this with `population`. Whether one of its blocks was revoked, and what the log says of the
-/// owner's, is for the caller to say.
+/// A token that says what issuing and narrowing have a token say, and nothing else; whether its owner signed it is found out once it is of use.
+///
+/// What it costs to read one, and to decide by it, is bounded by its length ([`limits::GRANT_BYTES`]) and the number of its blocks ([`limits::GRANT_BLOCKS`]):
+/// no rule or check is evaluated, each is one of a few forms and compared with what is asked, and two signatures a block at most are verified, once a
+/// key. It needs no deadline.
+#[derive(Debug)]
+pub struct Token {
+    text: String,
+    bytes: Vec<u8>,
+    pub(super) ids: Vec<String>,
+    pub(super) granted: Granted,
+    /// Of all blocks.
+    demands: Vec<Demand>,
+    /// Whom the holder named, and the keys of encrypted files for that party, block by block.
+    pub(super) named: Vec<Option<(PeerId, Option<String>)>>,
+    /// The key that was last asked about, and whether it signed.
+    signed: Mutex<Option<(String, bool)>>,
+}
+
+impl Token {
+    /// Reads a token. Nothing says yet that its owner signed it.
+    ///
+    /// # Errors
+    /// [`BadGrant`], which says what is odd.
+    pub fn read(text: &str) -> Result<Self, BadGrant> {
+        let text = text.trim();
+        let (bytes, token) = opened(text)?;
+        let odd = |block, why| BadGrant::Form { block, why };
+        if token.root_key_id.is_some() || !matches!(token.proof.content, Some(proof::Content::NextSecret(_))) {
+            return Err(odd(0, "it names a root key, or is sealed: no grant does, or is"));
+        }
+        let ed25519 = |key: &schema::PublicKey| key.algorithm == schema::public_key::Algorithm::Ed25519 as i32;
+        if let Some(number) = std::iter::once(&token.authority).chain(&token.blocks).position(|b| !ed25519(&b.next_key)) {
+            return Err(odd(number, "it is signed by another kind of key than ed25519"));
+        }
+        let contents = |block: &schema::SignedBlock| schema::Block::decode(&block.block[..]).map_err(malformed);
+        let first = contents(&token.authority)?;
+        let blocks = token.blocks.iter().map(contents).collect::<Result<Vec<_>, _>>()?;
+        let mut symbols = Symbols::new();
+        symbols.add(&first);
+        let granted = form::granted(&first, &symbols).map_err(|why| odd(0, why))?;
+        let (mut demands, mut named) = (granted.demands.clone(), vec![None]);
+        for (number, (signed, block)) in token.blocks.iter().zip(&blocks).enumerate() {
+            let number = number + 1;
+            let narrowed = match &signed.external_signature {
+                None => {
+                    symbols.add(block);
+                    form::narrowed(block, &symbols, false)
+                }
+                Some(by) if form::is_key_of(&by.public_key, &granted.holder) => {
+                    // It has texts of its own alone.
+                    let mut own = Symbols::new();
+                    own.add(block);
+                    form::narrowed(block, &own, true)
+                }
+                Some(_) => Err("another than the grant's holder signed it as its own"),
+            };
+            let narrowed = narrowed.map_err(|why| odd(number, why))?;
+            demands.extend(narrowed.demands);
+            named.push(narrowed.to);
+        }
+        let ids = ids_of(&token);
+        Ok(Self { text: text.to_owned(), bytes, ids, granted, demands, named, signed: Mutex::default() })
+    }
+
+    /// The token as it was shown.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The population that it is for, whoever signed it.
+    pub fn population(&self) -> ContentHash {
+        self.granted.population
+    }
+
+    /// Whether `grant_key` (hexadecimal) signed it, and what followed was signed as it should be.
+    pub fn signed_by(&self, grant_key: &str) -> bool {
+        let mut last = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((key, signed)) = &*last
+            && key == grant_key
+        {
+            return *signed;
+        }
+        let signed = public(grant_key).is_some_and(|key| SerializedBiscuit::from_slice(&self.bytes, key).is_ok());
+        *last = Some((grant_key.to_owned(), signed));
+        signed
+    }
+
+    /// Whether it is `peer`'s to show: its holder's, or the party's whom the holder named.
+    fn is_for(&self, peer: PeerId) -> bool {
+        let mut named = self.named.iter().flatten().peekable();
+        match named.peek() {
+            None => self.granted.holder == peer,
+            // Whoever was named twice is named once.
+            Some(_) => named.all(|(party, _)| *party == peer),
+        }
+    }
+
+    /// Whether `grant_key` (hexadecimal) signed it for this population, and it is `peer`'s to show and has not run out; to do what is not looked at.
+    pub fn is_held(&self, grant_key: &str, peer: PeerId, population: ContentHash, now: SystemTime) -> Option<Authority> {
+        let now = seconds(now);
+        let in_time = self.demands.iter().all(|demand| !matches!(demand, Demand::Before(second) if *second <= now));
+        let held = self.is_for(peer) && self.granted.population == population && in_time && self.signed_by(grant_key);
+        held.then(|| self.authority())
+    }
+
+    fn authority(&self) -> Authority {
+        Authority { ids: self.ids.clone(), holder: self.granted.holder, scope: self.granted.scope.clone() }
+    }
+
+    /// Decides whether the token, signed by `grant_key` (hexadecimal), lets `peer` (as the connection proves) do this with `population`. Whether one of
+    /// its blocks was revoked, and what the log says of the owner's, is for the caller to say.
+    ///
+    /// # Errors
+    /// [`Code::NotGranted`] for everything that does not hold.
+    pub fn authorize(&self, grant_key: &str, peer: PeerId, population: ContentHash, ask: &Ask) -> Result<Authority, Refusal> {
+        let now = seconds(ask.now);
+        let granted = self.granted.population == population && self.granted.actions.contains(&ask.action);
+        // What costs most comes last: signatures of what would not be enough are not verified.
+        if !self.is_for(peer) || !granted || !self.demands.iter().all(|demand| demand.allows(ask, now)) {
+            let what = format!("{} this population for {}", ask.action.word(), ask.cost);
+            return Err(not_granted(format!("the grant does not let {} {what} now", peer.short())));
+        }
+        if !self.signed_by(grant_key) {
+            return Err(not_granted("the grant is not one this owner signed".into()));
+        }
+        Ok(self.authority())
+    }
+}
+
+fn seconds(now: SystemTime) -> u64 {
+    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn not_granted(why: String) -> Refusal {
+    Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant: `tidegate grant`")
+}
+
+/// What a peer showed with a request, read once: a token, nothing, or what is none.
+#[derive(Debug)]
+pub struct Presented(Result<Token, Refusal>);
+
+impl Presented {
+    /// Reads what came with a request.
+    pub fn read(text: &str) -> Self {
+        let token = match text.trim() {
+            "" => Err(not_granted("no grant was shown".into())),
+            text => Token::read(text).map_err(|e| not_granted(e.to_string())),
+        };
+        Self(token)
+    }
+
+    /// The token, where it is one.
+    pub fn token(&self) -> Option<&Token> {
+        self.0.as_ref().ok()
+    }
+
+    /// As [`Token::authorize`].
+    ///
+    /// # Errors
+    /// [`Code::NotGranted`], also where it is no token.
+    pub fn authorize(&self, grant_key: &str, peer: PeerId, population: ContentHash, ask: &Ask) -> Result<Authority, Refusal> {
+        self.0.as_ref().map_err(Clone::clone)?.authorize(grant_key, peer, population, ask)
+    }
+}
+
+/// As [`Token::authorize`], of a token as it is written.
 ///
 /// # Errors
 /// [`Code::NotGranted`] for everything that does not hold.
 pub fn authorize(token: &str, grant_key: &str, peer: PeerId, population: ContentHash, ask: &Ask) -> Result<Authority, Refusal> {
-    let refused =
-        |why: String| Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant: `tidegate grant`");
-    if token.is_empty() {
-        return Err(refused("no grant was shown".into()));
-    }
-    if token.len() > limits::GRANT_BYTES {
-        return Err(refused(format!("the grant is longer than {} bytes", limits::GRANT_BYTES)));
-    }
-    let key = public(grant_key).ok_or_else(|| refused("the owner's grant key is malformed".into()))?;
-    let biscuit = Biscuit::from_base64(token, key).map_err(|_| refused("the grant is not one this owner signed".into()))?;
-    let now = ask.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let reducers: BTreeSet<Term> = ask.reducers.iter().cloned().map(Term::Str).collect();
-    let build = || -> Result<_, biscuit_auth::error::Token> {
-        let authorizer = AuthorizerBuilder::new()
-            .fact(fact("peer", [text(peer)]))?
-            .fact(fact("population", [text(population)]))?
-            .fact(fact("action", [Term::Str(ask.action.word().into())]))?
-            .fact(fact("program", [Term::Str(ask.program.map(|p| p.to_string()).unwrap_or_default())]))?
-            .fact(fact("reducers", [Term::Set(reducers.clone())]))?
-            .fact(fact("used", [Term::Integer(ask.used.into())]))?
-            .fact(fact("rho", [Term::Integer(most(ask.cost.rho_micro.0))]))?
-            .fact(fact("epsilon", [Term::Integer(most(ask.cost.epsilon_micro.0))]))?
-            .fact(fact("time", [Term::Date(now)]))?
-            .policy("allow if population($d), action($a), right($d, $a)")?
-            .set_limits(LIMITS)
-            .build(&biscuit)?;
-        Ok(authorizer)
-    };
-    let mut authorizer = build().map_err(|e| refused(format!("the grant cannot be evaluated: {e}")))?;
-    let none = || {
-        let what = format!("{} this population for {}", ask.action.word(), ask.cost);
-        refused(format!("the grant does not let {} {what} now", peer.short()))
-    };
-    authorizer.authorize().map_err(|_| none())?;
-    let (holder,): (String,) = authorizer.query_exactly_one("held($p) <- holder($p)").map_err(|_| none())?;
-    let holder: PeerId = holder.parse().map_err(|_| none())?;
-    if holder != peer {
-        // Whom the holder named is asked of the token alone: a block that says who asks, or has rules about that, would be good in any hands.
-        let named = format!("named($p) <- delegate($p) trusting ed25519/{}", hex::encode(holder.as_bytes()));
-        let mut alone = AuthorizerBuilder::new().set_limits(LIMITS).build(&biscuit).map_err(|_| none())?;
-        let (delegate,): (String,) = alone.query_exactly_one(named.as_str()).map_err(|_| none())?;
-        if delegate != peer.to_string() {
-            return Err(none());
-        }
-    }
-    let said: Result<(String,), _> = authorizer.query_exactly_one("granted($s) <- scope($s)");
-    let scope = said.ok().and_then(|(scope,)| serde_json::from_str(&scope).ok());
-    Ok(Authority { ids: revocation_ids(&biscuit), holder, scope })
+    Presented::read(token).authorize(grant_key, peer, population, ask)
 }
 
 /// A grant key as manifests have it.
-pub(super) fn public(grant_key: &str) -> Option<PublicKey> {
+fn public(grant_key: &str) -> Option<PublicKey> {
     PublicKey::from_bytes(&hex::decode(grant_key).ok()?, Algorithm::Ed25519).ok()
-}
-
-/// Datalog's integers have a sign.
-fn most(micro: u64) -> i64 {
-    i64::try_from(micro).unwrap_or(i64::MAX)
 }
 
 fn text(value: impl std::fmt::Display) -> Term {
@@ -226,6 +334,8 @@ pub(super) fn fact(name: &str, terms: impl IntoIterator<Item = Term>) -> biscuit
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         Cost, MicroRho,
