@@ -162,6 +162,11 @@ impl Witness {
         Ok(Self { folder: folder.to_owned(), verifier, key, logs, held: Mutex::new(held) })
     }
 
+    /// Whether it is a witness of the log of this origin.
+    pub fn is_of(&self, origin: &str) -> bool {
+        self.logs.contains_key(origin)
+    }
+
     /// Its verifier key's parts.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier

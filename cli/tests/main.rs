@@ -31,6 +31,7 @@ mod reviewed;
 mod runner;
 mod scoring;
 mod sharing;
+mod strangers;
 mod tables;
 mod timing;
 mod training;

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use futures_lite::StreamExt as _;
-use iroh::{Endpoint, EndpointId, address_lookup::memory::MemoryLookup};
+use iroh::{
+    Endpoint, EndpointId,
+    address_lookup::memory::MemoryLookup,
+    endpoint::Connection,
+    protocol::{AcceptError, ProtocolHandler},
+};
 use iroh_gossip::{
     TopicId,
     api::{Event, GossipReceiver, GossipSender},
@@ -11,10 +16,16 @@ use iroh_gossip::{
 };
 use tokio::time::Instant;
 
-use crate::{Address, NetError};
+use crate::{Address, NetError, address::peer_of, host::Host};
 
 /// Longest message in bytes. What is told is half of that at most: a listing, or a checkpoint with cosignatures.
 pub const MESSAGE_BYTES: usize = 64 << 10;
+
+/// Longest message that is taken from others: as long as what is told, and what gossip adds. Room for as much is made where one is said to come.
+const TAKEN_BYTES: usize = (MESSAGE_BYTES / 2) + (4 << 10);
+
+/// How often it is looked whether a stranger said something.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How often those are asked again who were named, where nobody listens.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -38,11 +49,11 @@ impl Swarm {
     pub fn new(endpoint: &Endpoint) -> Result<Self, NetError> {
         let lookup = MemoryLookup::new();
         endpoint.address_lookup().map_err(local)?.add(lookup.clone());
-        Ok(Self { gossip: Gossip::builder().max_message_size(MESSAGE_BYTES).spawn(endpoint.clone()), lookup })
+        Ok(Self { gossip: Gossip::builder().max_message_size(TAKEN_BYTES).spawn(endpoint.clone()), lookup })
     }
 
-    pub(crate) fn protocol(&self) -> Gossip {
-        self.gossip.clone()
+    pub(crate) fn protocol(&self, host: Host) -> Hosted {
+        Hosted { gossip: self.gossip.clone(), host }
     }
 
     /// Takes part in the topic of this name, with these peers to begin with.
@@ -59,6 +70,34 @@ impl Swarm {
         let topic = TopicId::from_bytes(blake3_of(name));
         let (sender, receiver) = self.gossip.subscribe(topic, peers.clone()).await.map_err(local)?.split();
         Ok((Teller(sender.clone()), Listener { receiver, sender, peers, again: Instant::now() + AGAIN }))
+    }
+}
+
+/// Gossip for as many as there are places for; what this node began itself is not counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Hosted {
+    gossip: Gossip,
+    host: Host,
+}
+
+impl ProtocolHandler for Hosted {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
+        let Some(place) = self.host.gossips.take(peer, connection.clone()) else { return Ok(()) };
+        self.gossip.accept(connection.clone()).await?;
+        let mut said = 0;
+        while tokio::time::timeout(LOOK, connection.closed()).await.is_err() {
+            let now = connection.stats().frame_rx.stream;
+            if now != said {
+                said = now;
+                place.stirs();
+            }
+        }
+        Ok(())
+    }
+
+    async fn shutdown(&self) {
+        ProtocolHandler::shutdown(&self.gossip).await;
     }
 }
 

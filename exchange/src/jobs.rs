@@ -19,15 +19,20 @@ use crate::{
     Address, NetError,
     address::peer_of,
     blobs::ByteRange,
-    shares::{Share, Shares},
+    host::Host,
+    places::Place,
+    room::{Coming, Taken},
+    shares::Share,
 };
 
 /// How long a peer may take to send a whole request.
 const REQUEST_TIME: Duration = Duration::from_secs(60);
 /// How long a connection is kept on which nothing is asked.
 const IDLE_TIME: Duration = Duration::from_secs(60);
-/// Why a connection is closed: QUIC's application error codes.
-const TOO_MANY: u32 = 2;
+/// How long a peer may take nothing of a reply; it has a second more for so many bytes.
+const STALL: Duration = Duration::from_secs(30);
+const BYTES_A_SECOND: usize = 32 << 10;
+/// Why a connection is closed: QUIC's application error code.
 const IDLE: u32 = 3;
 
 /// Answers requests. Implemented by `node`.
@@ -38,6 +43,12 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// The refusal that is sent instead.
     fn expects(&self, peer: PeerId, request: &Request) -> Result<(), Refusal>;
+
+    /// Whether `request` shows that `peer` is no stranger: that it holds a grant of something here. Asked before anything else is done for it; strangers have a
+    /// small part of this node's places and memory. Everybody is one, unless this says otherwise.
+    fn knows(&self, _peer: PeerId, _request: &Request) -> bool {
+        false
+    }
 
     /// Whether `peer`, who was allowed these files, is sent these parts of them: asked before a byte is. Nobody is, unless this says otherwise.
     fn fetching<'a>(
@@ -61,46 +72,48 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
 
 /// The protocol as iroh's router takes it.
 #[derive(Debug, Clone)]
-pub struct JobProtocol {
+pub(crate) struct JobProtocol {
     handler: Arc<dyn Handler>,
-    /// Attachments that may lie in memory at the same time.
-    attachments: Arc<Shares>,
-    /// Connections that may be open at the same time.
-    connections: Arc<Shares>,
+    host: Host,
 }
 
 impl JobProtocol {
-    /// Over `handler`.
-    pub fn new(handler: Arc<dyn Handler>) -> Self {
-        let attachments = Shares::new(limits::ATTACHMENTS, limits::ATTACHMENTS.div_ceil(2));
-        Self { handler, attachments, connections: Shares::new(limits::CONNECTIONS, limits::CONNECTIONS_PER_PEER) }
+    pub(crate) fn new(handler: Arc<dyn Handler>, host: Host) -> Self {
+        Self { handler, host }
     }
 }
 
 impl ProtocolHandler for JobProtocol {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
-        let Some(_share) = self.connections.take(peer) else {
-            connection.close(TOO_MANY.into(), b"too many connections");
-            return Ok(());
-        };
-        let asked = Arc::new(());
+        let Some(place) = self.host.connections.take(peer, connection.clone()) else { return Ok(()) };
+        let place = Arc::new(place);
         loop {
-            let (send, recv) = match tokio::time::timeout(IDLE_TIME, connection.accept_bi()).await {
+            let next = async {
+                loop {
+                    tokio::select! {
+                        both = connection.accept_bi() => return both,
+                        // Nobody reads these: what comes over them must not lie here.
+                        one = connection.accept_uni() => drop(one?.stop(0u32.into())),
+                    }
+                }
+            };
+            let (send, recv) = match tokio::time::timeout(IDLE_TIME, next).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(_)) => return Ok(()),
                 // Jobs may run for long.
-                Err(_) if Arc::strong_count(&asked) > 1 => continue,
+                Err(_) if Arc::strong_count(&place) > 1 => continue,
                 Err(_) => {
                     connection.close(IDLE.into(), b"idle");
                     return Ok(());
                 }
             };
-            let (protocol, connection, asked) = (self.clone(), connection.clone(), asked.clone());
+            let told = CancellationToken::new();
+            let Some(mine) = self.host.requests.take(peer, told.clone()) else { continue };
+            let (protocol, connection, place) = (self.clone(), connection.clone(), place.clone());
             // A job that is paid for goes on when its buyer hangs up: the result waits under the request id.
             tokio::spawn(async move {
-                let _asked = asked;
-                if let Err(e) = protocol.answer(peer, &connection, send, recv).await {
+                if let Err(e) = protocol.answer(peer, (&connection, &place), (&mine, &told), send, recv).await {
                     tracing::debug!(%peer, "request broke off: {e}");
                 }
             });
@@ -108,69 +121,127 @@ impl ProtocolHandler for JobProtocol {
     }
 }
 
+/// A request, what came with it, and what is held until it is answered.
+struct Asked {
+    request: Request,
+    attachment: Vec<u8>,
+    _held: Option<Share>,
+}
+
+fn busy(why: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Code::Busy, why.to_string()).fix("Ask again in a while")
+}
+
 impl JobProtocol {
     async fn answer(
         &self,
         peer: PeerId,
-        connection: &Connection,
+        (connection, place): (&Connection, &Place),
+        (mine, told): (&Place<CancellationToken>, &CancellationToken),
         mut send: SendStream,
         mut recv: RecvStream,
     ) -> Result<(), NetError> {
         // Held until the request is answered.
-        let mut held: Option<Share> = None;
-        let read = tokio::time::timeout(REQUEST_TIME, async {
-            let frame = read_frame(&mut recv, limits::REQUEST_BYTES).await?;
-            let request: Request = match serde_json::from_slice(&frame) {
-                Ok(request) => request,
-                Err(e) => return Ok(Err(Refusal::new(Code::BadRequest, format!("not a request: {e}")))),
-            };
-            let attachment = match &request {
-                Request::Submit { attachment_bytes, .. } if *attachment_bytes as usize > limits::PROGRAM_BYTES => {
-                    let message = format!("the program has more than {} bytes", limits::PROGRAM_BYTES);
-                    return Ok(Err(Refusal::new(Code::BadRequest, message)));
-                }
-                Request::Submit { attachment_bytes: 0, .. } => Vec::new(),
-                Request::Submit { attachment_bytes, .. } => {
-                    if let Err(refusal) = self.handler.expects(peer, &request) {
-                        return Ok(Err(refusal));
-                    }
-                    held = self.attachments.take(peer);
-                    if held.is_none() {
-                        let message = format!("{} programs are here already, or half as many of yours", limits::ATTACHMENTS);
-                        return Ok(Err(Refusal::new(Code::Busy, message).fix("Send the same job again in a while")));
-                    }
-                    read_exact(&mut recv, *attachment_bytes as usize).await?
-                }
-                _ => Vec::new(),
-            };
-            Ok::<_, NetError>(Ok((request, attachment)))
-        });
-        let reply = match read.await.map_err(|_| NetError::Peer("the request took too long".into()))?? {
-            Ok((request, attachment)) => {
-                let gone = CancellationToken::new();
-                let mut handling = self.handler.handle(peer, request, attachment, gone.clone());
-                tokio::select! {
-                    reply = &mut handling => reply,
-                    _ = connection.closed() => {
-                        gone.cancel();
-                        handling.await
-                    }
-                }
+        let mut taken = self.host.coming.of(peer);
+        let read = tokio::time::timeout(REQUEST_TIME, self.read(peer, connection, &mut recv, &mut taken));
+        let read = tokio::select! {
+            read = read => read.map_err(|_| NetError::Peer("the request took too long".into()))??,
+            () = told.cancelled() => return Err(NetError::Peer("others ask, and it was the idlest".into())),
+        };
+        // Whatever more it sends is no part of anything.
+        let _ = recv.stop(0u32.into());
+        place.stirs();
+        mine.stirs();
+        let bytes = match read {
+            Ok(asked) if self.host.knows(&peer) => self.reply(peer, connection, asked).await?,
+            Ok(asked) => match tokio::select! { turn = self.host.turn() => turn, () = told.cancelled() => None } {
+                Some(_turn) => self.reply(peer, connection, asked).await?,
+                None => written(&Reply::Refused(busy("others are answered, of those who have shown no grant")))?,
+            },
+            Err(refusal) => written(&Reply::Refused(refusal))?,
+        };
+        drop(taken);
+        let (bytes, _room) = match self.host.reply(peer, bytes.len()).await {
+            Ok(room) => (bytes, Some(room)),
+            Err(full) => (written(&Reply::Refused(busy(full)))?, None),
+        };
+        let time = STALL + Duration::from_secs((bytes.len() / BYTES_A_SECOND) as u64);
+        let sending = async {
+            write_frame(&mut send, &bytes).await?;
+            send.finish().map_err(|e| NetError::Peer(e.to_string()))?;
+            // Wait until the peer has it, so that closing does not cut it off.
+            let _ = send.stopped().await;
+            Ok(())
+        };
+        let sent = tokio::time::timeout(time, sending).await;
+        sent.unwrap_or_else(|_| {
+            // Nothing of it is kept for one who takes nothing.
+            let _ = send.reset(IDLE.into());
+            Err(NetError::Peer("the reply was not taken".into()))
+        })
+    }
+
+    /// Reads a request: who asks is looked at before anything is done for it.
+    async fn read(
+        &self,
+        peer: PeerId,
+        connection: &Connection,
+        recv: &mut RecvStream,
+        taken: &mut Taken,
+    ) -> Result<Result<Asked, Refusal>, NetError> {
+        let frame = read_frame(recv, Coming::counted(limits::REQUEST_BYTES, taken)).await?;
+        let request: Request = match serde_json::from_slice(&frame) {
+            Ok(request) => request,
+            Err(e) => return Ok(Err(Refusal::new(Code::BadRequest, format!("not a request: {e}")))),
+        };
+        drop(frame);
+        let bytes = if let Request::Submit { attachment_bytes, .. } = request { attachment_bytes } else { 0 };
+        if bytes > limits::PROGRAM_BYTES as u64 {
+            let message = format!("the program has more than {} bytes", limits::PROGRAM_BYTES);
+            return Ok(Err(Refusal::new(Code::BadRequest, message)));
+        }
+        let mut asked = Asked { request, attachment: Vec::new(), _held: None };
+        if bytes > 0
+            && let Err(refusal) = self.handler.expects(peer, &asked.request)
+        {
+            return Ok(Err(refusal));
+        }
+        // Whoever may send an attachment has shown more than a grant.
+        if self.host.knows(&peer) || bytes > 0 || self.handler.knows(peer, &asked.request) {
+            self.host.meets(peer, connection);
+            taken.is_known();
+        }
+        if bytes > 0 {
+            asked._held = self.host.attachments.take(peer);
+            if asked._held.is_none() {
+                let message = format!("{} programs are here already, or half as many of yours", limits::ATTACHMENTS);
+                return Ok(Err(Refusal::new(Code::Busy, message).fix("Send the same job again in a while")));
             }
-            Err(refusal) => {
-                // The peer may still be sending: it stops, and reads why.
-                let _ = recv.stop(0u32.into());
-                Reply::Refused(refusal)
+            let mut coming = Coming::counted(limits::PROGRAM_BYTES, taken);
+            coming.read(recv, bytes as usize).await?;
+            asked.attachment = coming.done();
+        }
+        Ok(Ok(asked))
+    }
+
+    /// The reply as it is sent.
+    async fn reply(&self, peer: PeerId, connection: &Connection, asked: Asked) -> Result<Vec<u8>, NetError> {
+        let gone = CancellationToken::new();
+        let Asked { request, attachment, _held } = asked;
+        let mut handling = self.handler.handle(peer, request, attachment, gone.clone());
+        let reply = tokio::select! {
+            reply = &mut handling => reply,
+            _ = connection.closed() => {
+                gone.cancel();
+                handling.await
             }
         };
-        drop(held);
-        let bytes = serde_json::to_vec(&reply).map_err(|e| NetError::Local(e.to_string()))?;
-        write_frame(&mut send, &bytes).await?;
-        send.finish().map_err(|e| NetError::Peer(e.to_string()))?;
-        // Wait until the peer has it, so that closing does not cut it off.
-        let _ = send.stopped().await;
-        Ok(())
+        written(&reply)
     }
+}
+
+fn written(reply: &Reply) -> Result<Vec<u8>, NetError> {
+    serde_json::to_vec(reply).map_err(|e| NetError::Local(e.to_string()))
 }
 
 /// Sends one request to a peer and waits for the reply.
@@ -184,6 +255,7 @@ pub async fn ask(endpoint: &Endpoint, to: &Address, request: &Request, attachmen
         .await
         .map_err(|_| unreachable("no answer within 15 s".into()))?
         .map_err(|e| unreachable(e.to_string()))?;
+    connection.set_receive_window(limits::KNOWN_WINDOW_BYTES.into());
     let peer = |e: &dyn std::fmt::Display| NetError::Peer(e.to_string());
     let (mut send, mut recv) = connection.open_bi().await.map_err(|e| peer(&e))?;
     let bytes = serde_json::to_vec(request).map_err(|e| NetError::Local(e.to_string()))?;
@@ -193,7 +265,7 @@ pub async fn ask(endpoint: &Endpoint, to: &Address, request: &Request, attachmen
     if sent.is_ok() {
         send.finish().map_err(|e| peer(&e))?;
     }
-    let frame = match (read_frame(&mut recv, limits::FRAME_BYTES).await, sent) {
+    let frame = match (read_frame(&mut recv, Coming::asked_for(limits::FRAME_BYTES)).await, sent) {
         (Err(_), Err(e)) => return Err(e),
         (frame, _) => frame?,
     };
@@ -208,23 +280,9 @@ async fn write_frame(send: &mut SendStream, bytes: &[u8]) -> Result<(), NetError
     send.write_all(bytes).await.map_err(|e| NetError::Peer(e.to_string()))
 }
 
-async fn read_frame(recv: &mut RecvStream, most: usize) -> Result<Vec<u8>, NetError> {
+async fn read_frame(recv: &mut RecvStream, mut coming: Coming<'_>) -> Result<Vec<u8>, NetError> {
     let mut length = [0; 4];
     recv.read_exact(&mut length).await.map_err(|e| NetError::Peer(e.to_string()))?;
-    let length = u32::from_be_bytes(length) as usize;
-    if length > most {
-        return Err(NetError::Peer(format!("a frame of {length} bytes is over the limit")));
-    }
-    read_exact(recv, length).await
-}
-
-/// Reads in pieces, so that a peer cannot make us allocate more than it sends.
-async fn read_exact(recv: &mut RecvStream, length: usize) -> Result<Vec<u8>, NetError> {
-    let mut bytes = Vec::new();
-    while bytes.len() < length {
-        let start = bytes.len();
-        bytes.resize(length.min(start + (1 << 20)), 0);
-        recv.read_exact(&mut bytes[start..]).await.map_err(|e| NetError::Peer(e.to_string()))?;
-    }
-    Ok(bytes)
+    coming.read(recv, u32::from_be_bytes(length) as usize).await?;
+    Ok(coming.done())
 }

@@ -1,7 +1,8 @@
 //! The iroh node: peers dialled by key, one request a stream, blobs for those who may have them.
 //!
 //! # Goals
-//! - Every frame from a peer is bounded before it is read.
+//! - Every frame from a peer is bounded before it is read, and takes no more memory than what came of it.
+//! - A peer that has shown no grant has a small part of the places and the memory here, and all such peers together have one.
 //! - A blob is served to a peer only after [`blobs::Access::allow`] named exactly that hash for exactly that peer.
 //!
 //! # Non-goals
@@ -16,13 +17,17 @@ mod address;
 pub mod blobs;
 mod bounded;
 pub mod gossip;
+mod host;
 mod jobs;
+mod known;
+mod places;
 mod reach;
+mod room;
 mod shares;
 pub mod web;
 
 pub use address::{Address, BadAddress};
-pub use jobs::{Handler, JobProtocol, ask};
+pub use jobs::{Handler, ask};
 pub use reach::{Reach, bind, bind_reaching, listening_for, local_address};
 
 pub use iroh::{Endpoint, RelayUrl, protocol::Router};
@@ -63,11 +68,12 @@ pub fn serve_in(
     swarm: Option<&gossip::Swarm>,
 ) -> Router {
     served.ask(handler.clone());
+    let host = host::Host::default();
     let mut router = Router::builder(endpoint)
-        .accept(tidegate_protocol::frame::ALPN, JobProtocol::new(handler))
-        .accept(iroh_blobs::ALPN, served.governed());
+        .accept(tidegate_protocol::frame::ALPN, jobs::JobProtocol::new(handler, host.clone()))
+        .accept(iroh_blobs::ALPN, served.governed(host.clone()));
     if let Some(swarm) = swarm {
-        router = router.accept(iroh_gossip::ALPN, swarm.protocol());
+        router = router.accept(iroh_gossip::ALPN, swarm.protocol(host));
     }
     router.spawn()
 }

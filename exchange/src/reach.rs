@@ -9,11 +9,11 @@ use std::{
 use iroh::{
     Endpoint, RelayMap, RelayMode, RelayUrl, SecretKey,
     address_lookup::{AddrFilter, PkarrPublisher, PkarrResolver},
-    endpoint::{BindOpts, PortmapperConfig, presets},
+    endpoint::{BindOpts, PortmapperConfig, QuicTransportConfig, presets},
 };
 use iroh_mdns_address_lookup::MdnsAddressLookup;
 use serde::{Deserialize, Serialize};
-use tidegate_protocol::Identity;
+use tidegate_protocol::{Identity, limits};
 
 use crate::{Address, NetError};
 
@@ -62,6 +62,15 @@ pub async fn bind(identity: &Identity, listen: SocketAddr) -> Result<Endpoint, N
     bind_reaching(identity, &[listen], &Reach::default()).await
 }
 
+/// What peers may have on its way to here, unread: little, until they are known, or asked. Nothing here reads datagrams.
+fn transport() -> QuicTransportConfig {
+    let windows = QuicTransportConfig::builder().receive_window(limits::WINDOW_BYTES.into());
+    windows.max_concurrent_uni_streams(TOPICS.into()).datagram_receive_buffer_size(None).build()
+}
+
+/// Most topics of one gossip connection: each is a stream.
+const TOPICS: u32 = 64;
+
 /// As [`bind`], to each of `listen` (of those that are not the first, where that is possible), and reached as `reach` says.
 ///
 /// # Errors
@@ -76,6 +85,7 @@ pub async fn bind_reaching(identity: &Identity, listen: &[SocketAddr], reach: &R
         .relay_mode(relay)
         .clear_ip_transports()
         .portmapper_config(PortmapperConfig::Disabled)
+        .transport_config(transport())
         .secret_key(SecretKey::from_bytes(&identity.seed()));
     for (i, socket) in listen.iter().enumerate() {
         builder = builder.bind_addr_with_opts(*socket, BindOpts::default().set_is_required(i == 0)).map_err(|e| failed(&e))?;

@@ -13,7 +13,7 @@ use axum::{
 use tokio::net::TcpListener;
 pub use tokio_util::sync::CancellationToken;
 
-use crate::{NetError, bounded::Bounded};
+use crate::{NetError, bounded::Bounded, room::Coming};
 
 /// How long a web server may take to answer.
 const TIME: Duration = Duration::from_secs(30);
@@ -106,12 +106,9 @@ impl Web {
 }
 
 async fn read(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, NetError> {
-    let mut bytes = Vec::new();
+    let mut coming = Coming::asked_for(most);
     while let Some(chunk) = response.chunk().await.map_err(|e| NetError::Peer(e.to_string()))? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > most {
-            return Err(NetError::Peer(format!("the answer is longer than {most} bytes")));
-        }
+        coming.push(&chunk)?;
     }
-    Ok(bytes)
+    Ok(coming.done())
 }

@@ -194,6 +194,11 @@ impl Handler for WitnessNode {
         Err(Refusal::new(Code::BadRequest, "a witness takes no attachment"))
     }
 
+    /// The owners of the logs that it is a witness of.
+    fn knows(&self, peer: PeerId, _: &Request) -> bool {
+        self.witness.is_of(&Verifier::log(&peer).name)
+    }
+
     fn handle<'a>(
         &'a self,
         _: PeerId,

@@ -1,7 +1,7 @@
 //! Who may fetch what, until when and by which grant; and the connections of those who do, which are cut when that grant is revoked.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -21,6 +21,10 @@ pub struct Access(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     peers: HashMap<PeerId, HashMap<ContentHash, Allowed>>,
+    /// Those of them who may have no more than what anybody may, by when that ends.
+    strangers: BTreeSet<(Instant, PeerId)>,
+    /// When it was last looked for what has run out.
+    swept: Option<Instant>,
     open: HashMap<PeerId, Open>,
     next: u64,
 }
@@ -68,6 +72,31 @@ impl Drop for Opened {
     }
 }
 
+/// How often it is looked for what has run out.
+const SWEEP: Duration = Duration::from_secs(1);
+
+impl State {
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_some_and(|swept| now < swept + SWEEP) {
+            return;
+        }
+        self.swept = Some(now);
+        self.peers.retain(|_, hashes| {
+            hashes.retain(|_, allowed| allowed.until > now);
+            !hashes.is_empty()
+        });
+        let peers = &self.peers;
+        self.strangers.retain(|(_, peer)| peers.contains_key(peer));
+    }
+
+    fn forget_as_stranger(&mut self, peer: &PeerId) {
+        let of_peer = self.peers.get(peer).filter(|hashes| hashes.values().all(Allowed::is_free));
+        if let Some(ends) = of_peer.and_then(|hashes| hashes.values().map(|allowed| allowed.until).max()) {
+            self.strangers.remove(&(ends, *peer));
+        }
+    }
+}
+
 impl Access {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -87,13 +116,32 @@ impl Access {
     fn add(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration, by: Option<Arc<[String]>>) {
         let now = Instant::now();
         let mut state = self.state();
-        // Strangers may ask for mock rows: what has run out must not pile up.
-        state.peers.retain(|_, hashes| {
-            hashes.retain(|_, allowed| allowed.until > now);
-            !hashes.is_empty()
-        });
+        state.sweep(now);
         let allowed = Allowed { until: now + time, by };
-        state.peers.entry(peer).or_default().extend(hashes.into_iter().map(|hash| (hash, allowed.clone())));
+        state.forget_as_stranger(&peer);
+        let hashes = hashes.into_iter().map(|hash| (hash, allowed.clone()));
+        let of_peer = state.peers.entry(peer).or_default();
+        of_peer.extend(hashes);
+        if of_peer.values().all(Allowed::is_free) {
+            let ends = of_peer.values().map(|allowed| allowed.until).max().unwrap_or(now);
+            state.strangers.insert((ends, peer));
+            // Keys cost nothing, and there may be any number of those that ask.
+            if state.strangers.len() > limits::STRANGERS_FETCHING
+                && let Some((_, first)) = state.strangers.pop_first()
+            {
+                state.peers.remove(&first);
+            }
+        }
+    }
+
+    /// How many peers may fetch something.
+    pub fn len(&self) -> usize {
+        self.state().peers.len()
+    }
+
+    /// Whether none may.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Takes what a grant allowed, by the revocation id of one of its blocks, from whoever had it, and cuts the connections of those in the middle of it.

@@ -21,7 +21,7 @@ use iroh_blobs::{
     protocol::{ChunkRanges, GetRequest},
 };
 use serde::Serialize;
-use tidegate_protocol::ContentHash;
+use tidegate_protocol::{ContentHash, limits};
 use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
 use super::{
@@ -91,7 +91,9 @@ async fn transfer(
 
 pub(super) async fn connect(endpoint: &Endpoint, to: &Address) -> Result<Connection, NetError> {
     let connected = endpoint.connect(to.endpoint_addr()?, iroh_blobs::ALPN).await;
-    connected.map_err(|e| NetError::Unreachable { peer: to.to_string(), why: e.to_string() })
+    let connection = connected.map_err(|e| NetError::Unreachable { peer: to.to_string(), why: e.to_string() })?;
+    connection.set_receive_window(limits::KNOWN_WINDOW_BYTES.into());
+    Ok(connection)
 }
 
 /// Asks for `ranges` of `hash`, whose length is known or not, and has written what comes; returns the payload bytes, of which `progress` is told.
@@ -138,7 +140,7 @@ pub(super) async fn receive(
 }
 
 /// Fills `piece`, as far as there is something; says whether there may be more.
-pub(super) async fn fill(from: &mut RecvStream, piece: &mut BytesMut) -> Result<bool, NetError> {
+async fn fill(from: &mut RecvStream, piece: &mut BytesMut) -> Result<bool, NetError> {
     while piece.len() < piece.capacity() {
         if in_time(from.read_buf(piece)).await?.map_err(peer)? == 0 {
             return Ok(false);

@@ -7,7 +7,7 @@ use iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
 };
-use iroh_blobs::protocol::{ChunkRanges, ERR_INTERNAL, ERR_PERMISSION};
+use iroh_blobs::protocol::{ChunkRanges, ERR_INTERNAL, ERR_LIMIT, ERR_PERMISSION};
 use tidegate_protocol::{ContentHash, PeerId};
 use tokio::sync::Semaphore;
 
@@ -17,12 +17,19 @@ use super::{
     send::{Unsent, send},
     wire,
 };
-use crate::address::peer_of;
+use crate::{
+    address::peer_of,
+    host::Host,
+    places::Place,
+    room::{Coming, Taken},
+};
 
 /// Most requests of a connection that are answered at the same time.
 const AT_ONCE: usize = 32;
 /// How long a peer may take to say what it asks for.
 const ASKING: Duration = Duration::from_secs(30);
+/// How long a stranger may take nothing of what it is sent.
+const STALL: Duration = Duration::from_secs(30);
 
 /// The protocol as peers meet it: a connection can be cut from here.
 #[derive(Debug, Clone)]
@@ -30,21 +37,23 @@ pub(crate) struct Governed {
     pub(super) files: Files,
     pub(super) access: Access,
     pub(super) handler: Asked,
+    pub(super) host: Host,
 }
 
 impl ProtocolHandler for Governed {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
+        let Some(place) = self.host.connections.take(peer, connection.clone()) else { return Ok(()) };
         let Some(_known) = self.access.opened(peer, connection.clone()) else { return Ok(()) };
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let (turns, place) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(place));
         // Each ends with the connection, if not before.
         while let Ok(turn) = turns.clone().acquire_owned().await
             && let Ok((mut to, mut from)) = connection.accept_bi().await
         {
-            let governed = self.clone();
+            let (governed, place) = (self.clone(), place.clone());
             tokio::spawn(async move {
                 let _turn = turn;
-                if let Err(code) = governed.answer(peer, &mut from, &mut to).await {
+                if let Err(code) = governed.answer(peer, &place, &mut from, &mut to).await {
                     drop((from.stop(code), to.reset(code)));
                 }
             });
@@ -55,8 +64,11 @@ impl ProtocolHandler for Governed {
 
 impl Governed {
     /// Sends what is asked for, or says by which code it is not sent.
-    async fn answer(&self, peer: PeerId, from: &mut RecvStream, to: &mut SendStream) -> Result<(), VarInt> {
-        let wanted = tokio::time::timeout(ASKING, asked(from)).await.ok().flatten().ok_or(ERR_PERMISSION)?;
+    async fn answer(&self, peer: PeerId, place: &Place, from: &mut RecvStream, to: &mut SendStream) -> Result<(), VarInt> {
+        let mut taken = self.host.coming.of(peer);
+        let wanted = tokio::time::timeout(ASKING, asked(from, &mut taken)).await.ok().flatten().ok_or(ERR_PERMISSION)?;
+        drop(taken);
+        place.stirs();
         let (mut parts, mut governed) = (vec![], vec![]);
         for (hash, chunks) in wanted {
             let allowed = self.access.begins(&peer, &hash).ok_or(ERR_PERMISSION)?;
@@ -71,9 +83,13 @@ impl Governed {
                 return Err(ERR_PERMISSION);
             }
         }
-        match send(parts, to).await {
+        // What is read ahead for those who have shown no grant lies in memory for few of them at a time, and not for long.
+        let stranger = !self.host.knows(&peer);
+        let _turn = if stranger { Some(self.host.fetch().await.ok_or(ERR_LIMIT)?) } else { None };
+        match send(parts, to, stranger.then_some(STALL)).await {
             Ok(()) => drop(to.finish()),
             Err(Unsent::Peer(e)) => tracing::debug!("a file was not sent whole: {e}"),
+            Err(Unsent::Stalled) => return Err(ERR_LIMIT),
             Err(Unsent::Ended(e)) => {
                 tracing::debug!("{e}");
                 return Err(ERR_INTERNAL);
@@ -92,11 +108,13 @@ impl Governed {
 }
 
 /// Which parts of which files are asked for.
-async fn asked(from: &mut RecvStream) -> Option<Vec<(ContentHash, ChunkRanges)>> {
+async fn asked(from: &mut RecvStream, taken: &mut Taken) -> Option<Vec<(ContentHash, ChunkRanges)>> {
     let mut kind = [0];
     from.read_exact(&mut kind).await.ok()?;
     if !wire::is_get(kind[0]) {
         return None;
     }
-    wire::asked(kind[0], &from.read_to_end(wire::REQUEST).await.ok()?)
+    let mut coming = Coming::counted(wire::REQUEST, taken);
+    coming.read_all(from).await.ok()?;
+    wire::asked(kind[0], &coming.done())
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::ControlFlow, path::PathBuf, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use iroh::{Endpoint, endpoint::Connection};
 use iroh_blobs::{
     Hash,
@@ -12,12 +12,12 @@ use tidegate_protocol::ContentHash;
 use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{
-    fetch::{connect, fill, request},
+    fetch::{connect, in_time, peer, request},
     local,
     several::LANES,
     wire,
 };
-use crate::{Address, NetError};
+use crate::{Address, NetError, room::Coming};
 
 /// Most bytes of a small file, and of those that are asked for together.
 pub const SMALL: u64 = 1 << 20;
@@ -99,12 +99,15 @@ async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetE
     let most: u64 = files.iter().map(|(_, bytes, _)| wire::sent(*bytes)).sum();
     let hashes = files.iter().map(|(hash, ..)| Hash::from_bytes(hash.0)).collect();
     let mut from = request(connection, wire::GET_MANY, &GetManyRequest { hashes, ranges: ChunkRangesSeq::all() }).await?;
-    let mut encoded = BytesMut::with_capacity(most as usize + 1);
-    fill(&mut from, &mut encoded).await?;
-    if encoded.len() as u64 != most {
-        return Err(NetError::Peer(format!("it sends {} bytes of what has {most}, or more", encoded.len())));
+    let mut coming = Coming::asked_for(usize::try_from(most).unwrap_or(usize::MAX));
+    while let Some(piece) = in_time(from.read_chunk(SMALL as usize)).await?.map_err(peer)? {
+        coming.push(&piece)?;
     }
-    Ok(encoded.freeze())
+    let encoded = coming.done();
+    if encoded.len() as u64 != most {
+        return Err(NetError::Peer(format!("it sends {} bytes of what has {most}", encoded.len())));
+    }
+    Ok(encoded.into())
 }
 
 /// Takes a file from an answer, and has it appear whole.

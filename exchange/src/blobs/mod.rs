@@ -15,7 +15,7 @@ use std::{
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use tidegate_protocol::ContentHash;
 
-use crate::{Handler, NetError};
+use crate::{Handler, NetError, host::Host};
 
 mod access;
 mod arriving;
@@ -112,8 +112,8 @@ impl Served {
         drop(self.handler.set(handler));
     }
 
-    pub(crate) fn governed(&self) -> Governed {
-        Governed { files: self.files.clone(), access: self.access.clone(), handler: self.handler.clone() }
+    pub(crate) fn governed(&self, host: Host) -> Governed {
+        Governed { files: self.files.clone(), access: self.access.clone(), handler: self.handler.clone(), host }
     }
 
     /// Hashes a file, which stays where it is: what is kept of it is its tree. `progress` is told the bytes hashed. Returns its hash and

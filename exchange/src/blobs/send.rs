@@ -5,6 +5,7 @@ use std::{
     io::{self, IoSliceMut},
     os::unix::fs::FileExt as _,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bao_tree::{
@@ -34,14 +35,20 @@ const WAITING: usize = 4;
 pub(super) enum Unsent {
     /// The peer is gone, or was cut off.
     Peer(WriteError),
+    /// The peer took nothing for too long.
+    Stalled,
     /// The file is not what it was, or cannot be read.
     Here(Arc<Kept>, EncodeError),
     /// This node is going down.
     Ended(JoinError),
 }
 
-/// Sends parts of files, one after the other.
-pub(super) async fn send(parts: Vec<(Arc<Kept>, ChunkRanges)>, to: &mut SendStream) -> Result<(), Unsent> {
+/// Sends parts of files, one after the other, to a peer that takes nothing for so long at most, where that is said.
+pub(super) async fn send(
+    parts: Vec<(Arc<Kept>, ChunkRanges)>,
+    to: &mut SendStream,
+    stall: Option<Duration>,
+) -> Result<(), Unsent> {
     let (pieces, mut queue) = mpsc::channel(WAITING);
     // Reading and hashing go on while the network takes what there is.
     let proving = tokio::spawn(async move {
@@ -58,7 +65,12 @@ pub(super) async fn send(parts: Vec<(Arc<Kept>, ChunkRanges)>, to: &mut SendStre
         Ok(())
     });
     while let Some(mut piece) = queue.recv().await {
-        to.write_all_chunks(&mut piece).await.map_err(Unsent::Peer)?;
+        let writing = to.write_all_chunks(&mut piece);
+        let written = match stall {
+            Some(time) => tokio::time::timeout(time, writing).await.map_err(|_| Unsent::Stalled)?,
+            None => writing.await,
+        };
+        written.map_err(Unsent::Peer)?;
     }
     proving.await.map_err(Unsent::Ended)?.map_err(|(kept, e)| Unsent::Here(kept, e))
 }

@@ -16,7 +16,7 @@ use tidegate_exchange::{
 use tidegate_protocol::{
     Code, ContentHash, PeerId, Refusal, Revocations, Signed,
     frame::{Reply, Request},
-    grant::{self, Action, Ask},
+    grant::{Action, Ask, Presented},
     revocations::NotGood,
 };
 use tokio_util::sync::CancellationToken;
@@ -179,18 +179,19 @@ impl MirrorNode {
         if one.list.as_ref().is_some_and(|list| list.body().good(&one.retired_as(), now) == Err(NotGood::Revoked)) {
             return Err(none());
         }
-        let may = |token: &str, who, action| {
-            let authority = grant::authorize(token, &sealed.body().grant_key, who, population, &Ask::of(action, now))?;
+        let may = |shown: &Presented, who, action| {
+            let authority = shown.authorize(&sealed.body().grant_key, who, population, &Ask::of(action, now))?;
             let good = one.list.as_ref().map_or(Err(NotGood::Stale), |list| list.body().good(&authority.ids, now));
             good.map(|()| authority).map_err(refused)
         };
         // Whoever may not hold it any more serves it no more.
-        may(&one.place.grant, self.me, Action::Mirror).map_err(|why| match why.code {
+        may(&Presented::read(&one.place.grant), self.me, Action::Mirror).map_err(|why| match why.code {
             Code::Unavailable => why,
             _ => none(),
         })?;
-        let authority = may(token, peer, Action::Replicate).or_else(|why| match why.code {
-            Code::NotGranted => may(token, peer, Action::Mirror).map_err(|_| why),
+        let shown = Presented::read(token);
+        let authority = may(&shown, peer, Action::Replicate).or_else(|why| match why.code {
+            Code::NotGranted => may(&shown, peer, Action::Mirror).map_err(|_| why),
             _ => Err(why),
         })?;
         if known != Some(sealed.id()) {
@@ -199,6 +200,16 @@ impl MirrorNode {
             self.kept().get(&population).inspect(|one| self.enforce(one));
         }
         Ok(Reply::Sealed(Box::new(sealed.envelope().clone())))
+    }
+
+    /// Whether a request shows a grant of something held here, that is `peer`'s to show.
+    fn shows_a_grant(&self, peer: PeerId, request: &Request) -> bool {
+        let (shown, now) = (Presented::read(request.grant()), SystemTime::now());
+        let Some(token) = shown.token() else { return false };
+        let Some(one) = self.kept().get(&token.population()).cloned() else { return false };
+        let (Some(sealed), Some(list)) = (&one.sealed, &one.list) else { return false };
+        let held = token.is_held(&sealed.body().grant_key, peer, one.population, now);
+        held.is_some_and(|authority| list.body().good(&authority.ids, now).is_ok())
     }
 
     fn list(&self, owner: &PeerId) -> Result<Reply, Refusal> {
@@ -213,6 +224,10 @@ impl MirrorNode {
 impl Handler for MirrorNode {
     fn expects(&self, _: PeerId, _: &Request) -> Result<(), Refusal> {
         Err(Refusal::new(Code::BadRequest, "a mirror takes no attachment"))
+    }
+
+    fn knows(&self, peer: PeerId, request: &Request) -> bool {
+        self.shows_a_grant(peer, request)
     }
 
     fn fetching<'a>(

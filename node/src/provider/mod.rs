@@ -21,7 +21,7 @@ use tidegate_lockdown as lockdown;
 use tidegate_protocol::{
     Code, ContentHash, Identity, Listing, PeerId, Refusal, Signed,
     frame::{Published, Reply, Request},
-    grant::Action,
+    grant::{Action, Presented},
     lease, limits,
     listing::Reached,
     manifest::DataFile,
@@ -218,7 +218,8 @@ impl Provider {
 
     /// The datasets that `peer` may see: of each the newest version, and what came before it and was not retired.
     fn listings(&self, peer: PeerId, token: &str) -> Vec<Published> {
-        let shown = self.versions.kept(&self.store).filter(|d| self.admits(*d, peer, token, Action::List, &Action::ALL).is_ok());
+        let token = Presented::read(token);
+        let shown = self.versions.kept(&self.store).filter(|d| self.admits(*d, peer, &token, Action::List, &Action::ALL).is_ok());
         // What is held for another is shown with its owner's word for that.
         let published = |d: InForce<'_>| Some(d.published(self.lease_for(d).ok()?.map(|taken| taken.envelope)));
         shown.filter_map(published).collect()
@@ -227,7 +228,7 @@ impl Provider {
     /// Lets `peer` fetch a dataset's mock rows.
     fn mock(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
         let dataset = self.in_force(&dataset)?;
-        self.admits(dataset, peer, token, Action::Rehearse, &[Action::Compute])?;
+        self.admits(dataset, peer, &Presented::read(token), Action::Rehearse, &[Action::Compute])?;
         let none =
             || Refusal::new(Code::NotFound, "this dataset has no mock rows").fix("Rehearse with --mock FILE --policy FILE");
         let mock = dataset.manifest().body().mock.as_ref().ok_or_else(none)?;
@@ -246,11 +247,12 @@ impl Provider {
         if holder == peer { Ok(None) } else { self.party(dataset, holder).map(Some) }
     }
 
-    fn log_file(&self, path: &str) -> Result<String, Refusal> {
+    async fn log_file(&self, path: &str) -> Result<String, Refusal> {
         if !log::is_log_path(path) {
             return Err(Refusal::new(Code::BadRequest, "not a path of the log").at("path"));
         }
-        let bytes = std::fs::read(self.store.log_folder().join(path));
+        // Others are answered while a disk is waited for.
+        let bytes = tokio::fs::read(self.store.log_folder().join(path)).await;
         bytes.map(|b| STANDARD.encode(b)).map_err(|_| Refusal::new(Code::NotFound, "no such log file").at("path"))
     }
 }
@@ -269,6 +271,10 @@ impl Handler for Provider {
             Request::Submit { job, grant, .. } => self.granted(peer, job.clone(), grant).map(|_| ()),
             _ => Err(Refusal::new(Code::BadRequest, "this request has no attachment")),
         }
+    }
+
+    fn knows(&self, peer: PeerId, request: &Request) -> bool {
+        self.shows_a_grant(peer, request)
     }
 
     fn handle<'a>(
@@ -298,7 +304,7 @@ impl Handler for Provider {
                 request @ (Request::Reconcile { .. } | Request::Catalogue { .. }) => {
                     finding::answer(&self.catalogue, request).await.map_err(unavailable)
                 }
-                Request::LogFile { path } => self.log_file(&path).map(Reply::LogFile),
+                Request::LogFile { path } => self.log_file(&path).await.map(Reply::LogFile),
                 Request::AddCheckpoint { .. } | Request::LastCheckpoint { .. } => {
                     Err(Refusal::new(Code::NotFound, "this node is no witness").fix("Ask a node that runs `tidegate witness`"))
                 }

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use tidegate_catalog::store::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed,
-    grant::{self, Action, Ask, Authority},
+    frame::Request,
+    grant::{Action, Ask, Authority, Presented, Token},
     policy::Access,
 };
 
@@ -25,17 +26,22 @@ pub(super) struct Shown {
 impl Provider {
     /// What a token gives to `peer`: it allows this, was logged when it was issued, and is not revoked.
     pub(super) fn authorize(&self, dataset: InForce<'_>, peer: PeerId, token: &str, ask: &Ask) -> Result<Authority, Refusal> {
+        self.authorized(dataset, peer, &Presented::read(token), ask)
+    }
+
+    /// As [`Provider::authorize`], of a token that was read already: its signatures are verified once, whatever it is asked for.
+    fn authorized(&self, dataset: InForce<'_>, peer: PeerId, shown: &Presented, ask: &Ask) -> Result<Authority, Refusal> {
         let action = ask.action.word();
         if dataset.policy().access(ask.action) == Access::Nobody {
             let message = format!("the policy lets nobody {action} this dataset");
             return Err(Refusal::new(Code::Policy, message).at(format!("access.{action}")));
         }
         let manifest = dataset.manifest().body();
-        let authority = grant::authorize(token, &manifest.grant_key, peer, manifest.population, ask)?;
+        let authority = shown.authorize(&manifest.grant_key, peer, manifest.population, ask)?;
         let refused = |why: String| Err(Refusal::new(Code::NotGranted, why).at("grant").fix("Ask the data owner for a grant"));
         let standing = match self.is_own(dataset) {
             true => self.store.standing(&authority.ids).map_err(unavailable)?,
-            false => self.standing_elsewhere(dataset, token, &authority)?,
+            false => self.standing_elsewhere(dataset, shown.token().map_or("", Token::text), &authority)?,
         };
         match standing {
             Standing::Good(scope) => match scope.covers(ask) {
@@ -55,22 +61,40 @@ impl Provider {
         &self,
         dataset: InForce<'_>,
         peer: PeerId,
-        token: &str,
+        shown: &Presented,
         action: Action,
         greater: &[Action],
     ) -> Result<(), Refusal> {
         let now = SystemTime::now();
         match dataset.policy().access(action) {
             Access::Anybody => return Ok(()),
-            Access::Granted if !token.is_empty() => {
-                let other = |greater: &Action| self.authorize(dataset, peer, token, &Ask::of(*greater, now)).is_ok();
+            Access::Granted => {
+                let other = |greater: &Action| self.authorized(dataset, peer, shown, &Ask::of(*greater, now)).is_ok();
                 if greater.iter().any(other) {
                     return Ok(());
                 }
             }
-            _ => {}
+            Access::Nobody => {}
         }
-        self.authorize(dataset, peer, token, &Ask::of(action, now)).map(|_| ())
+        self.authorized(dataset, peer, shown, &Ask::of(action, now)).map(|_| ())
+    }
+
+    /// Whether `request` shows a grant of a dataset here that is `peer`'s to show, has not run out and is not revoked: no stranger is asking, whatever the
+    /// grant is for.
+    pub(super) fn shows_a_grant(&self, peer: PeerId, request: &Request) -> bool {
+        let shown = Presented::read(request.grant());
+        let Some(token) = shown.token() else { return false };
+        let Some(dataset) = self.versions.kept(&self.store).find(|d| d.population() == token.population()) else {
+            return false;
+        };
+        let manifest = dataset.manifest().body();
+        let Some(authority) = token.is_held(&manifest.grant_key, peer, manifest.population, SystemTime::now()) else {
+            return false;
+        };
+        match self.is_own(dataset) {
+            true => matches!(self.store.standing(&authority.ids), Ok(Standing::Good(_))),
+            false => matches!(self.revoked_elsewhere(&manifest.population, &authority.ids), Ok(None)),
+        }
     }
 
     /// A job that `peer` signed, of a form and size that can be run, and that its grant covers.
