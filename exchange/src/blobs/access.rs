@@ -173,6 +173,13 @@ impl Access {
         }
     }
 
+    /// Whether `peer` may fetch something by a grant.
+    pub(super) fn by_grant(&self, peer: &PeerId) -> bool {
+        let (state, now) = (self.state(), Instant::now());
+        let mut all = state.peers.get(peer).into_iter().flat_map(HashMap::values);
+        all.any(|allowed| !allowed.is_free() && allowed.until > now)
+    }
+
     /// Whether `peer` may begin to fetch `hash` now; by which grant is remembered for as long as it has a connection.
     pub(super) fn begins(&self, peer: &PeerId, hash: &ContentHash) -> Option<Allowed> {
         let mut state = self.state();

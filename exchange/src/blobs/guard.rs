@@ -43,6 +43,9 @@ pub(crate) struct Governed {
 impl ProtocolHandler for Governed {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
         let Some(peer) = peer_of(connection.remote_id()) else { return Ok(()) };
+        if self.access.by_grant(&peer) {
+            self.host.meets(peer, &connection);
+        }
         let Some(place) = self.host.connections.take(peer, connection.clone()) else { return Ok(()) };
         let Some(_known) = self.access.opened(peer, connection.clone()) else { return Ok(()) };
         let (turns, place) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(place));

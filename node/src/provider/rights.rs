@@ -84,7 +84,7 @@ impl Provider {
     pub(super) fn shows_a_grant(&self, peer: PeerId, request: &Request) -> bool {
         let shown = Presented::read(request.grant());
         let Some(token) = shown.token() else { return false };
-        let Some(dataset) = self.versions.kept(&self.store).find(|d| d.population() == token.population()) else {
+        let Some(dataset) = self.versions.newest(&token.population()) else {
             return false;
         };
         let manifest = dataset.manifest().body();
