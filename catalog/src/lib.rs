@@ -17,6 +17,7 @@
 pub mod audit;
 pub mod dataset;
 pub mod evidence;
+pub mod files;
 pub mod heard;
 pub mod lineage;
 pub mod listings;

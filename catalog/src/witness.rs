@@ -142,7 +142,7 @@ impl Witness {
     /// # Errors
     /// Where a file there cannot be read or is damaged: a witness that forgot what it saw could cosign a fork.
     pub fn open(folder: &Path, party: &Identity, logs: Vec<Verifier>) -> Result<Self, BadNote> {
-        std::fs::create_dir_all(folder).map_err(|e| BadNote(format!("{}: {e}", folder.display())))?;
+        crate::files::create_folder(folder).map_err(|e| BadNote(format!("{}: {e}", folder.display())))?;
         let (verifier, key) = cosigner(party);
         let mut held = BTreeMap::new();
         for log in &logs {

@@ -153,6 +153,9 @@ fn a_job_goes_to_whoever_holds_the_dataset_and_the_budget_is_spent_once() {
         by_buyer.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).find(|b| b["dataset"] == "shared").unwrap();
     assert_eq!(of_all["buyers"][0]["spent"]["rho_micro"], 650_000, "{of_all}");
     shared.audit(&owner.address, &[]);
+    for who in ["owner", "north", "south", "buyer"] {
+        common::is_shut(&world.path(who));
+    }
 }
 
 #[test]

@@ -159,6 +159,9 @@ fn who_may_copy_has_it_from_mirrors_that_cannot_read_it_and_nobody_else_has() {
     std::fs::write(&largest, &bytes).unwrap();
     held.fetch("buyer", "buyer.grant", &both[..1]).unwrap_err();
     assert_eq!(held.fetch("buyer", "buyer.grant", &both).unwrap().len(), 2);
+    for who in ["owner", "north", "south", "buyer", "colleague"] {
+        common::is_shut(&world.path(who));
+    }
 }
 
 #[test]

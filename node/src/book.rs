@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tidegate_catalog::files;
 use tidegate_exchange::{Address, RelayUrl};
 use tidegate_protocol::{PeerId, limits};
 
@@ -77,7 +78,7 @@ impl Book {
     fn save(&self) -> Result<(), NodeError> {
         let text = toml::to_string(&self.names).map_err(|e| file_error(&self.path, e))?;
         let new = self.path.with_extension("new");
-        std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path)).map_err(|e| file_error(&self.path, e))
+        files::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path)).map_err(|e| file_error(&self.path, e))
     }
 
     /// Everybody in it.

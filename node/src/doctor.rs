@@ -77,6 +77,7 @@ pub async fn examine(home: &Home) -> Vec<Check> {
             needed: false,
             seen: runtime.map_or_else(|| library::HOW_TO.to_owned(), |path| path.display().to_string()),
         },
+        modes(home),
         gpu(),
         wall("landlock"),
         wall("system-call filter"),
@@ -84,6 +85,22 @@ pub async fn examine(home: &Home) -> Vec<Check> {
         wall("resource limits"),
         wall("namespaces"),
     ]
+}
+
+/// Whether others may read what this party keeps.
+fn modes(home: &Home) -> Check {
+    let (well, seen) = match home.open_to_others() {
+        Ok(open) => match open.first() {
+            None => (true, "nobody else may look into it".to_owned()),
+            Some(first) => {
+                let (number, first) = (open.len(), first.display());
+                let fix = "`tidegate serve` shuts them when it starts, as `chmod -R go= ` does";
+                (false, format!("others may read {number} of its files and folders, {first} first: {fix}"))
+            }
+        },
+        Err(e) => (false, e.to_string()),
+    };
+    Check { what: "folder", well, needed: false, seen }
 }
 
 /// GPUs, and whether models can be run on them.

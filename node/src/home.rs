@@ -1,19 +1,29 @@
 //! A party's folder: its key and what it keeps.
 
 use std::{
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt,
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
+use rustix::{fs::Mode, process::umask};
+use tidegate_catalog::files::{self, FILE_MODE};
 use tidegate_exchange::Reach;
 use tidegate_protocol::{ContentHash, Identity};
 
 use crate::{NodeError, file_error};
 
-/// A party's folder.
+/// A party's folder: none but its user may look into it, nor at anything in it.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
+
+/// From here on nobody else may read what this process and those that it starts make, whoever makes it: libraries and databases too.
+pub fn keep_to_oneself() {
+    umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// What bits let others at it.
+const OTHERS: u32 = 0o077;
 
 impl Home {
     /// The folder at `path`, made or not.
@@ -26,22 +36,83 @@ impl Home {
         &self.0
     }
 
+    /// Everything of the folder that others may read, write or look into, its own first. Links are not followed.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] for what cannot be looked at.
+    pub fn open_to_others(&self) -> Result<Vec<PathBuf>, NodeError> {
+        let mut open = Vec::new();
+        let root = self.0.canonicalize().map_err(|e| file_error(&self.0, e))?;
+        each(&root, &mut |path, metadata| {
+            if metadata.mode() & OTHERS != 0 {
+                open.push(path.to_owned());
+            }
+            Ok(())
+        })?;
+        Ok(open)
+    }
+
+    /// Shuts others out of the folder where it has this party's key; with `all`, also out of everything in it. How many things were open.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] for what cannot be shut: it is another user's.
+    pub fn shut(&self, all: bool) -> Result<u64, NodeError> {
+        let mut shut = 0;
+        // Whatever folder was named by mistake is not this party's to change.
+        if !self.0.join("key").exists() {
+            return Ok(0);
+        }
+        let mut one = |path: &Path, metadata: &std::fs::Metadata| {
+            if metadata.mode() & OTHERS == 0 {
+                return Ok(());
+            }
+            shut += 1;
+            let mode = metadata.mode() & 0o7777 & !OTHERS;
+            match std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)) {
+                // It was gone before it was reached.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+                done => done,
+            }
+        };
+        if all {
+            let root = self.0.canonicalize().map_err(|e| file_error(&self.0, e))?;
+            each(&root, &mut one)?;
+        } else {
+            let metadata = self.0.metadata().map_err(|e| file_error(&self.0, e))?;
+            one(&self.0, &metadata)
+                .map_err(|e| file_error(&self.0, format!("others may look into it, and it cannot be shut: {e}")))?;
+        }
+        if shut > 0 {
+            tracing::warn!(
+                "{}: others could read {shut} of its files and folders; they are for this user alone now",
+                self.0.display()
+            );
+        }
+        Ok(shut)
+    }
+
     /// Makes the folder and a fresh key in it. An existing key is kept.
     ///
     /// # Errors
     /// [`NodeError::File`].
     pub fn init(&self) -> Result<Identity, NodeError> {
-        std::fs::create_dir_all(&self.0).map_err(|e| file_error(&self.0, e))?;
+        files::create_folder(&self.0).map_err(|e| file_error(&self.0, e))?;
         let path = self.0.join("key");
         if path.exists() {
             return self.identity();
         }
         let identity = Identity::generate().map_err(|e| file_error(&path, e))?;
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| file_error(&path, e))?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(&path)
+            .map_err(|e| file_error(&path, e))?;
         file.write_all(hex::encode(identity.seed()).as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(|e| file_error(&path, e))?;
+        // It may have been there, open to others.
+        self.shut(false)?;
         Ok(identity)
     }
 
@@ -78,7 +149,7 @@ impl Home {
         let path = self.0.join("network.toml");
         let text = toml::to_string(reach).map_err(|e| file_error(&path, e))?;
         let new = path.with_extension("new");
-        std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path)).map_err(|e| file_error(&path, e))
+        files::write(&new, text).and_then(|()| std::fs::rename(&new, &path)).map_err(|e| file_error(&path, e))
     }
 
     /// Where dataset records lie.
@@ -130,6 +201,25 @@ impl Home {
     pub fn blobs(&self) -> PathBuf {
         self.0.join("blobs")
     }
+}
+
+/// Tells of `path` and, where it is a folder, of everything in it.
+fn each(path: &Path, see: &mut dyn FnMut(&Path, &std::fs::Metadata) -> io::Result<()>) -> Result<(), NodeError> {
+    let failed = |e: io::Error| file_error(path, e);
+    let metadata = match path.symlink_metadata() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(failed)?,
+    };
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    see(path, &metadata).map_err(|e| file_error(path, format!("others may read it, and it cannot be shut: {e}")))?;
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            each(&entry.map_err(failed)?.path(), see)?;
+        }
+    }
+    Ok(())
 }
 
 /// What lies in `folder` by population, in their order.

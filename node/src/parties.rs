@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -81,7 +82,8 @@ impl Parties {
         if !noted.contains(&peer) {
             let path = self.home.parties();
             let note = || -> std::io::Result<()> {
-                let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+                let mut file =
+                    std::fs::OpenOptions::new().create(true).append(true).mode(tidegate_catalog::files::FILE_MODE).open(&path)?;
                 file.write_all(format!("\n{peer}\n").as_bytes())?;
                 file.sync_all()
             };

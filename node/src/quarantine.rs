@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tidegate_catalog::files;
 use tidegate_protocol::{ContentHash, Job, PeerId, Signed, job::Program};
 
 use crate::{NodeError, file_error, home::Home};
@@ -67,7 +68,7 @@ pub(crate) fn add(home: &Home, job: &Signed<Job>, pattern: &str, why: &str) -> R
 /// A power cut leaves the whole file, or none.
 fn write(path: &Path, one: &Quarantined) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)?;
+    files::create_folder(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     serde_json::to_writer_pretty(&mut file, one)?;
     file.as_file().sync_all()?;

@@ -9,6 +9,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use tidegate_catalog::files;
 use tidegate_protocol::{
     Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits, policy::ReviewRules, receipt::Predicate,
 };
@@ -48,10 +49,10 @@ fn read_envelope(path: &std::path::Path) -> Result<Envelope, NodeError> {
 fn put(path: &std::path::Path, bytes: &[u8]) -> Result<(), NodeError> {
     let write = || -> std::io::Result<()> {
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
+            files::create_folder(parent)?;
         }
         let part = path.with_extension("part");
-        let mut file = std::fs::File::create(&part)?;
+        let mut file = files::create(&part)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(part, path)

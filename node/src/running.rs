@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tidegate_catalog::files;
 use tidegate_protocol::{ContentHash, PeerId};
 
 use crate::{NodeError, file_error, home::Home, spool};
@@ -68,8 +69,8 @@ pub(crate) fn clear(home: &Home) {
 /// Puts a job on the list. Where that is not possible it runs all the same.
 pub(crate) fn note(home: &Home, running: &Running) -> Listed {
     let path = path_of(home, &running.job);
-    let written = std::fs::create_dir_all(home.running())
-        .and_then(|()| std::fs::write(&path, serde_json::to_vec(running).unwrap_or_default()));
+    let written =
+        files::create_folder(home.running()).and_then(|()| files::write(&path, serde_json::to_vec(running).unwrap_or_default()));
     if let Err(e) = written {
         tracing::warn!("{}: {e}; `tidegate jobs` will not show this job", path.display());
     }
@@ -121,7 +122,7 @@ pub fn stop(home: &Home, prefix: &str) -> Result<Running, NodeError> {
     match (found.pop(), found.is_empty()) {
         (Some((one, _)), true) if !prefix.is_empty() => {
             let path = word(home, &one.job);
-            std::fs::write(&path, "").map_err(|e| file_error(&path, e))?;
+            files::write(&path, "").map_err(|e| file_error(&path, e))?;
             Ok(one)
         }
         (Some(_), _) => Err(NodeError::File(format!("{prefix:?} begins the id of several jobs: give more of it"))),

@@ -1,12 +1,15 @@
 //! A log read and verified, a bundle at a time: whatever its length, memory holds one bundle.
 
-use std::{collections::BTreeMap, fs::File, io::Read as _, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use tidegate_protocol::limits;
 use tlog_tiles::Hash;
 
 use super::{Frontier, path};
-use crate::note::{BadNote, Checkpoint, Note, Verifier, checkpoint};
+use crate::{
+    files::read_given,
+    note::{BadNote, Checkpoint, Note, Verifier, checkpoint},
+};
 
 /// Gives the bytes at a path of the log.
 pub type Fetch<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<u8>, BadNote>;
@@ -127,22 +130,12 @@ fn entries(n: u64, width: u64, fetch: Fetch<'_>) -> Result<Vec<Vec<u8>>, BadNote
     Ok(entries)
 }
 
-/// A [`Fetch`] from a folder. Paths that no log has, links, and files longer than a bundle can be are not opened.
+/// A [`Fetch`] from a folder. Paths that no log has, what is no regular file, and files longer than a bundle can be are not opened.
 pub fn from_folder(folder: PathBuf) -> impl FnMut(&str) -> Result<Vec<u8>, BadNote> {
     move |path| {
         if !path::is_log_path(path) {
             return Err(BadNote(format!("{path:?} is no log path")));
         }
-        let read = || -> std::io::Result<Vec<u8>> {
-            let file = File::open(folder.join(path))?;
-            let length = file.metadata()?;
-            if !length.is_file() || length.len() > FILE_BYTES as u64 {
-                return Err(std::io::Error::other("longer than a bundle can be, or no file"));
-            }
-            let mut bytes = Vec::with_capacity(length.len() as usize);
-            file.take(FILE_BYTES as u64).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        read().map_err(|e| BadNote(format!("{path}: {e}")))
+        read_given(&folder.join(path), FILE_BYTES as u64).map_err(|e| BadNote(format!("{path}: {e}")))
     }
 }

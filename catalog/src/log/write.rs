@@ -39,9 +39,9 @@ impl Files<'_> {
 /// Writes a file whole or not at all; its folder, of which the name is not durable yet.
 fn put(target: &Path, bytes: &[u8]) -> std::io::Result<PathBuf> {
     let folder = target.parent().unwrap_or(Path::new(".")).to_owned();
-    std::fs::create_dir_all(&folder)?;
+    crate::files::create_folder(&folder)?;
     let temporary = target.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = std::fs::File::create(&temporary)?;
+    let mut file = crate::files::create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&temporary, target)?;

@@ -38,6 +38,8 @@ mod versions;
 use commit::Committer;
 use journal::Journaled;
 
+use crate::files;
+
 pub use error::{LeaseError, ReserveError, StoreError};
 pub use grants::Standing;
 pub use leases::{Ask as LeaseAsk, Given, Whereabouts};
@@ -251,12 +253,12 @@ impl Store {
 
 /// The database in `folder`. A new one is made under another name, so that a crash leaves a whole one or none.
 fn database(folder: &Path) -> Result<Database, StoreError> {
-    std::fs::create_dir_all(folder)?;
+    files::create_folder(folder)?;
     let path = folder.join("ledger.redb");
     if !path.exists() {
         let new = folder.join(format!("ledger.redb.{}.new", std::process::id()));
         drop(std::fs::remove_file(&new));
-        drop(Database::create(&new)?);
+        drop(Database::builder().create_with_backend(FileBackend::new(files::create(&new)?)?)?);
         // Not over one that another process made meanwhile.
         let linked = std::fs::hard_link(&new, &path);
         std::fs::remove_file(&new)?;
@@ -265,10 +267,9 @@ fn database(folder: &Path) -> Result<Database, StoreError> {
             _ => std::fs::File::open(folder)?.sync_all()?,
         }
     }
-    let open = |path: &Path| std::fs::File::options().read(true).write(true).create(true).truncate(false).open(path);
     let path = folder.join("ledger.redb.journal");
     let new = !path.exists();
-    let journal = open(&path)?;
+    let journal = files::open_kept(&path)?;
     if new {
         std::fs::File::open(folder)?.sync_all()?;
     }
@@ -277,7 +278,7 @@ fn database(folder: &Path) -> Result<Database, StoreError> {
         Err(TryLockError::WouldBlock) => return Err(StoreError::InUse),
         locked => locked.map_err(std::io::Error::from)?,
     }
-    journaled(FileBackend::new(open(&folder.join("ledger.redb"))?)?, FileBackend::new(journal)?)
+    journaled(FileBackend::new(files::open_kept(&folder.join("ledger.redb"))?)?, FileBackend::new(journal)?)
 }
 
 fn journaled(file: impl StorageBackend, journal: impl StorageBackend) -> Result<Database, StoreError> {

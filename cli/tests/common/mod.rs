@@ -201,6 +201,20 @@ impl World {
     }
 }
 
+/// Holds that nobody but its user may read, write or look into anything of a party's folder. How many things there are.
+pub(crate) fn is_shut(home: &Path) -> usize {
+    use std::os::unix::fs::PermissionsExt as _;
+    let metadata = home.symlink_metadata().unwrap();
+    let mode = metadata.permissions().mode() & 0o777;
+    assert!(!metadata.is_symlink(), "{} is a link", home.display());
+    assert_eq!(mode & 0o077, 0, "{} is open to others: {mode:o}", home.display());
+    if !metadata.is_dir() {
+        return 1;
+    }
+    assert_eq!(mode, 0o700, "{}", home.display());
+    1 + std::fs::read_dir(home).unwrap().map(|entry| is_shut(&entry.unwrap().path())).sum::<usize>()
+}
+
 pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }

@@ -183,7 +183,7 @@ impl Arriving {
 }
 
 fn begin(folder: &Path, hash: Hash, given: Option<u64>) -> io::Result<State> {
-    std::fs::create_dir_all(folder)?;
+    super::create_folder(folder)?;
     let open = |name: &str| File::options().read(true).write(true).create(true).truncate(false).open(folder.join(name));
     let (data, tree) = (open(DATA)?, open("tree")?);
     tree.try_lock().map_err(|_| io::Error::other("another process is at it"))?;

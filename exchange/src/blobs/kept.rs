@@ -77,7 +77,7 @@ pub(super) struct Files {
 impl Files {
     /// With trees in `folder`.
     pub(super) fn open(folder: &Path) -> Result<Self, NetError> {
-        std::fs::create_dir_all(folder).map_err(|e| local(format!("{}: {e}", folder.display())))?;
+        super::create_folder(folder).map_err(|e| local(format!("{}: {e}", folder.display())))?;
         Ok(Self { folder: folder.to_owned(), files: Arc::default() })
     }
 

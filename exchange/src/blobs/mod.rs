@@ -54,6 +54,11 @@ fn local(e: impl std::fmt::Display) -> NetError {
     NetError::Local(e.to_string())
 }
 
+/// A folder that nobody else may look into.
+fn create_folder(path: &Path) -> io::Result<()> {
+    std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700).create(path)
+}
+
 /// A file that is not whole yet. Whoever may read a new file may read it.
 fn part() -> tempfile::Builder<'static, 'static> {
     let mut part = tempfile::Builder::new();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tidegate_catalog::{
     evidence::Evidence,
+    files,
     log::{prefix::prefix, read::Fetch},
     note::{Note, Verifier, checkpoint},
 };
@@ -51,7 +52,7 @@ pub fn keep(home: &Home, evidence: &Evidence) -> Result<PathBuf, NodeError> {
     {
         return Ok(one);
     }
-    std::fs::create_dir_all(folder(home)).and_then(|()| std::fs::write(&path, bytes)).map_err(|e| file_error(&path, e))?;
+    files::create_folder(folder(home)).and_then(|()| files::write(&path, bytes)).map_err(|e| file_error(&path, e))?;
     Ok(path)
 }
 

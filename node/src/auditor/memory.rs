@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tidegate_catalog::{
     audit::Audit,
+    files,
     log::Frontier,
     note::{Note, origin},
 };
@@ -82,10 +83,10 @@ impl Memory {
         };
         let write = || -> std::io::Result<()> {
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
+                files::create_folder(folder)?;
             }
             let part = path.with_extension("part");
-            std::fs::write(&part, serde_json::to_vec(&file)?)?;
+            files::write(&part, serde_json::to_vec(&file)?)?;
             std::fs::rename(part, &path)
         };
         write().map_err(|e| file_error(&path, e))

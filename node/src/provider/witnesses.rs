@@ -10,7 +10,7 @@ use std::{
 };
 
 use tidegate_catalog::{
-    Store, StoreError,
+    Store, StoreError, files,
     note::{Checkpoint, Note, NoteSignature, Quorum, Verifier, checkpoint, cosignature},
     witness::AddCheckpoint,
 };
@@ -108,7 +108,7 @@ pub fn remembered(home: &Home, now: &[Known]) -> Result<Vec<Known>, NodeError> {
     }
     if !now.is_empty() {
         let lines: String = known.iter().map(|one| format!("{one}\n")).collect();
-        std::fs::write(&path, lines).map_err(|e| file_error(&path, e))?;
+        files::write(&path, lines).map_err(|e| file_error(&path, e))?;
     }
     Ok(known)
 }
@@ -158,7 +158,7 @@ impl Witnesses {
             Place::Peer(address) => match self.peer(address, &Request::AddCheckpoint { body }).await? {
                 Reply::Cosigned(lines) => Ok(Said::Cosigned(lines)),
                 Reply::Conflict { size } => Ok(Said::Holds(size)),
-                Reply::Refused(refusal) => Err(refusal.to_string()),
+                Reply::Refused(refusal) => Err(refusal.received().to_string()),
                 _ => Err("it answered something else".into()),
             },
             Place::Web(url) => {
