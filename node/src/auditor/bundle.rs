@@ -3,12 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{BufWriter, Read as _, Write as _},
+    io::{self, BufWriter, Write as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
+use tar::EntryType;
 use tidegate_catalog::{
+    files::{open_given, read_given},
     log::{
         from_folder, is_log_path, path,
         read::{FILE_BYTES, part_or_whole},
@@ -24,6 +26,38 @@ const FILES: usize = 1 << 26;
 
 /// Longest file beside the log in bytes: a result, which came in a frame.
 const BESIDE_BYTES: u64 = limits::FRAME_BYTES as u64;
+
+/// Where each file of an archive has its bytes, and how many they are. Headers alone are read, 512 bytes each: of those that would be read whole before their
+/// file is known (GNU's long names, pax records), whatever length they claim, none is taken.
+fn places(file: &File) -> io::Result<BTreeMap<String, (u64, u64)>> {
+    let mut files = BTreeMap::new();
+    let mut archive = tar::Archive::new(file.try_clone()?);
+    for entry in archive.entries_with_seek()?.raw(true) {
+        let entry = entry?;
+        match entry.header().entry_type() {
+            EntryType::Regular => {}
+            EntryType::Directory => continue,
+            EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader => {
+                return Err(io::Error::other(
+                    "it has long names or pax records, which no bundle needs: pack it with `tar --format=ustar`",
+                ));
+            }
+            other => {
+                let kind = other.as_byte().escape_ascii().to_string();
+                return Err(io::Error::other(format!("it holds what is neither file nor folder (type {kind})")));
+            }
+        }
+        let place = (entry.raw_file_position(), entry.size());
+        let named = entry.path_bytes();
+        let Ok(name) = std::str::from_utf8(&named) else { continue };
+        // The first of a name counts, as whoever packed it saw it.
+        files.entry(name.trim_start_matches("./").to_owned()).or_insert(place);
+        if files.len() > FILES {
+            return Err(io::Error::other("it holds too many files"));
+        }
+    }
+    Ok(files)
+}
 
 /// Gives the bytes at a path of the log.
 pub(super) type Files<'a> = Box<dyn FnMut(&str) -> Result<Vec<u8>, BadNote> + 'a>;
@@ -47,23 +81,8 @@ impl Given {
         }
         let failed =
             |e: &dyn std::fmt::Display| file_error(path, format!("{e}. A bundle is a tar archive: `tidegate log bundle`"));
-        let file = File::open(path).map_err(|e| file_error(path, e))?;
-        let mut files = BTreeMap::new();
-        let mut archive = tar::Archive::new(file.try_clone().map_err(|e| file_error(path, e))?);
-        for entry in archive.entries_with_seek().map_err(|e| failed(&e))? {
-            let entry = entry.map_err(|e| failed(&e))?;
-            if !entry.header().entry_type().is_file() {
-                continue;
-            }
-            let place = (entry.raw_file_position(), entry.size());
-            let named = entry.path_bytes();
-            let Ok(name) = std::str::from_utf8(&named) else { continue };
-            // The first of a name counts, as whoever packed it saw it.
-            files.entry(name.trim_start_matches("./").to_owned()).or_insert(place);
-            if files.len() > FILES {
-                return Err(failed(&"it holds too many files"));
-            }
-        }
+        let file = open_given(path).map_err(|e| file_error(path, e))?;
+        let files = places(&file).map_err(|e| failed(&e))?;
         if files.is_empty() {
             return Err(failed(&"it holds no file"));
         }
@@ -92,10 +111,7 @@ impl Given {
         match self {
             Self::Folder(root) => {
                 let path = root.join(name);
-                let file = File::open(&path).map_err(|e| file_error(&path, e))?;
-                let mut bytes = Vec::new();
-                file.take(BESIDE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| file_error(&path, e))?;
-                if bytes.len() as u64 > BESIDE_BYTES { Err(file_error(&path, "is too long")) } else { Ok(bytes) }
+                read_given(&path, BESIDE_BYTES).map_err(|e| file_error(&path, e))
             }
             Self::Archive { name: archive, .. } => {
                 self.read_at(name, BESIDE_BYTES).map_err(|why| file_error(archive, format!("{name}: {why}")))
@@ -154,4 +170,94 @@ pub fn write(owner: &PeerId, folder: &Path, target: &Path) -> Result<(), NodeErr
     }
     archive.into_inner().and_then(|mut rest| rest.flush()).map_err(|e| failed(&e))?;
     file.persist(target).map(|_| ()).map_err(|e| failed(&e.error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(kind: EntryType, name: &str, size: u64) -> Vec<u8> {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).unwrap();
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    }
+
+    fn given(parts: &[Vec<u8>], length: Option<u64>) -> Result<Given, NodeError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), parts.concat()).unwrap();
+        if let Some(length) = length {
+            file.as_file().set_len(length).unwrap();
+        }
+        Given::open(file.path())
+    }
+
+    fn block(bytes: &[u8]) -> Vec<u8> {
+        let mut block = bytes.to_vec();
+        block.resize(bytes.len().next_multiple_of(512), 0);
+        block
+    }
+
+    /// Most memory that this process has had, in KiB.
+    fn peak() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+    }
+
+    #[test]
+    fn files_are_found_where_they_lie() {
+        let file = [header(EntryType::Regular, "./owner.vkey", 3), block(b"key")].concat();
+        let folder = header(EntryType::Directory, "log", 0);
+        let other = [header(EntryType::Regular, "owner.vkey", 5), block(b"other")].concat();
+        let given = given(&[folder, file, other, vec![0; 1024]], None).unwrap();
+        assert_eq!(given.read("owner.vkey").unwrap(), b"key");
+        assert!(given.read("log").is_err());
+    }
+
+    /// What a header claims is neither read nor made room for: 6 GiB of names cost nothing, whichever kind of header has them.
+    #[test]
+    fn headers_that_no_bundle_needs_are_refused_before_they_are_read() {
+        const HUGE: u64 = 6 << 30;
+        let before = peak();
+        for kind in [
+            EntryType::GNULongName,
+            EntryType::GNULongLink,
+            EntryType::XHeader,
+            EntryType::XGlobalHeader,
+            EntryType::GNUSparse,
+            EntryType::Symlink,
+            EntryType::Link,
+            EntryType::Fifo,
+            EntryType::Char,
+            EntryType::Block,
+            EntryType::Continuous,
+            EntryType::new(b'V'),
+        ] {
+            let after = [header(EntryType::Regular, "owner.vkey", 3), block(b"key")].concat();
+            for size in [10, HUGE] {
+                let start = [header(kind, "x", size), block(b"0123456789")];
+                let said = given(&[&start[..], &[after.clone()]].concat(), (size == HUGE).then_some(HUGE + 4096));
+                let said = said.err().unwrap_or_else(|| panic!("{kind:?} was taken")).to_string();
+                assert!(said.contains("no bundle needs") || said.contains("neither file nor folder"), "{kind:?}: {said}");
+            }
+        }
+        // A file as large as that is skipped, and not read where a small one is wanted.
+        let large = given(&[header(EntryType::Regular, "owner.vkey", HUGE)], Some(HUGE + 4096)).unwrap();
+        assert!(large.read("owner.vkey").unwrap_err().to_string().contains("too long"));
+        let grown = peak() - before;
+        assert!(grown < 64 << 10, "{grown} KiB");
+    }
+
+    #[test]
+    fn a_pipe_in_a_folder_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join("owner.vkey")).status().unwrap();
+        assert!(made.success());
+        let given = Given::open(dir.path()).unwrap();
+        assert!(given.read("owner.vkey").unwrap_err().to_string().contains("no regular file"));
+        assert!(Given::open(&dir.path().join("owner.vkey")).is_err(), "an archive that is a pipe");
+    }
 }

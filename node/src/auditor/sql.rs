@@ -4,10 +4,12 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 use tidegate_catalog::{
+    files::read_given_text,
     log::from_folder,
     note::{Verifier, owner_of_vkey},
     query::{self, QueryError},
 };
+use tidegate_protocol::limits;
 
 use crate::{NodeError, file_error, home::Home};
 
@@ -20,7 +22,7 @@ pub async fn sql(home: &Home, folder: Option<&Path>, query: Option<&str>) -> Res
         None => (home.identity()?.id(), home.path().join("log")),
         Some(folder) => {
             let vkey = folder.join("owner.vkey");
-            let text = std::fs::read_to_string(&vkey).map_err(|e| file_error(&vkey, e))?;
+            let text = read_given_text(&vkey, limits::NAME_BYTES as u64 * 4).map_err(|e| file_error(&vkey, e))?;
             (owner_of_vkey(&text)?, folder.join("log"))
         }
     };
