@@ -167,7 +167,7 @@ fn what_the_ledger_lost_comes_back_from_a_copy_of_the_log() {
     let (ledger, backup) = (dir.path().join("ledger.redb"), dir.path().join("backup"));
     std::fs::copy(&ledger, &backup).unwrap();
     let store = filled(dir.path(), 3, 2);
-    let revocation = Predicate::Revocation { grant: GRANT.into() };
+    let revocation = Predicate::Revocation { grant: "cc".into() };
     let lost = store.reserve(ask(50, 7)).unwrap().unwrap();
     drop(lost);
     store.record("grant", Sha256Digest([0; 32]), revocation).unwrap();
@@ -178,7 +178,7 @@ fn what_the_ledger_lost_comes_back_from_a_copy_of_the_log() {
     let (store, restored) = Store::restore(dir.path(), owner(), &mut from_folder(dir.path().join("log"))).unwrap();
     assert_eq!((restored.entries, restored.closed), (size - 8, 1));
     assert_eq!(store.spent(&population(), None).unwrap(), spent);
-    let ids = [GRANT.to_owned()];
+    let ids = [GRANT.to_owned(), "cc".to_owned()];
     assert_eq!(store.standing(&ids).unwrap(), tidegate_catalog::store::Standing::Revoked);
     let report = audited(store.log_folder()).unwrap();
     assert_eq!((report.findings, report.spent_not_released, report.open), (vec![], 1, vec![]));

@@ -11,6 +11,7 @@ mod log;
 mod price;
 mod rules;
 mod sealed;
+mod standing;
 mod store;
 mod vectors;
 mod versions;

@@ -119,3 +119,100 @@ fn noise_that_is_too_small_is_found_in_every_column() {
         finds("price", &|m| m.noise = "uniform".into());
     });
 }
+
+/// Numbers that are no better than chance: xorshift (Marsaglia 2003).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+
+    /// Over all magnitudes, subnormal ones among them; one in four of a usual one.
+    fn bound(&mut self) -> f64 {
+        let number = match self.next(4) {
+            0 => self.next(2000) as f64 / 10.0,
+            _ => f64::from_bits(self.next(u64::MAX)),
+        };
+        if self.next(2) == 0 { number } else { -number }
+    }
+
+    fn measure(&mut self) -> Measure {
+        let (a, b) = (self.bound(), if self.next(3) == 0 { self.bound().abs().next_up() } else { self.bound() });
+        let (lo, hi) = if a <= b { (a, b) } else { (b, a) };
+        let bins = 2 + self.next(30) as u32;
+        match self.next(10) {
+            0 => Measure::Sum(Sum { lo, hi }),
+            1 => Measure::Sum(Sum { lo: 0.0, hi: [1e-300, 5e-324, 1e300, 1e-40][self.next(4) as usize] }),
+            2 => Measure::Mean(Mean { lo, hi }),
+            3 => Measure::Variance(Variance { lo, hi, sample: true, root: false }),
+            4 => Measure::Covariance(Covariance { x: (lo, hi), y: (0.0, 2.0), sample: false, correlation: self.next(2) == 0 }),
+            5 => Measure::Histogram(Histogram { lo, hi, bins }),
+            6 => Measure::Quantiles(Quantiles { lo, hi, bins: 256, at: vec![0.5] }),
+            7 => Measure::Scores(Scores { lo, hi, bins, cut: lo }),
+            8 => Measure::Vector(Vector { len: 1 + self.next(20) as u32, norm: self.bound() }),
+            _ => Measure::Count,
+        }
+    }
+}
+
+/// What the gate makes of any bounds, weights and prices it either refuses itself, or the rule of the audit takes it, or refuses it: then the ledger does before
+/// anything is charged (`standing.rs`). Of bounds that people write, the rule refuses nothing that the gate takes.
+#[test]
+fn whatever_the_gate_takes_is_a_mechanism_that_an_audit_can_judge() {
+    let (mut taken, mut turned_away, mut by_gate) = (0, 0, 0);
+    let mut chance = Chance(0x9E37_79B9_7F4A_7C15);
+    for _ in 0..20_000 {
+        let columns: Vec<_> = (0..=chance.next(3))
+            .map(|i| {
+                let weight = if chance.next(3) == 0 { chance.bound().abs() } else { 1.0 + chance.next(9) as f64 };
+                Column { weight, ..Column::new(format!("c{i}"), chance.measure()) }
+            })
+            .collect();
+        let of_vector = columns.iter().any(|column| matches!(column.measure, Measure::Vector(_)));
+        let (keys, names) = match chance.next(3) {
+            0 => (Keys::None, vec![]),
+            1 => (Keys::Declared(1 + chance.next(20) as u32), vec!["key".into()]),
+            _ => (Keys::Undeclared { min_units: 1 + chance.next(30) as u32, remainder: chance.next(2) == 0 }, vec!["key".into()]),
+        };
+        let blocks =
+            (chance.next(4) == 0).then(|| Blocks { number: 2 + chance.next(200) as u32, resample: 1 + chance.next(2) as u32 });
+        let max_rows = if of_vector { 1 } else { 1 + chance.next(9) as u32 };
+        let shape = Shape { key_names: names, keys, columns, max_groups: 1 + chance.next(5) as u32, max_rows, blocks };
+        let delta = FemtoDelta(1 + chance.next(1 << 40));
+        let bits = 1 + chance.next(40);
+        let micro = 1 + chance.next(1 << bits);
+        let gaussian = chance.next(2) == 0 || matches!(shape.keys, Keys::Undeclared { .. });
+        let cost = if gaussian { Cost::dp(MicroRho(micro), delta) } else { Cost::pure(MicroEpsilon(micro), delta) };
+        let usual = shape.columns.iter().all(|column| {
+            let bounds = match &column.measure {
+                Measure::Sum(Sum { lo, hi }) | Measure::Mean(Mean { lo, hi }) => (*lo, *hi),
+                _ => return false,
+            };
+            let wide = bounds.0.abs().max(bounds.1.abs());
+            (1e-6..1e9).contains(&wide) && bounds.1 - bounds.0 > wide / 1e3 && (1e-3..1e3).contains(&column.weight)
+        });
+        let usual = usual && (100..100_000_000).contains(&micro);
+        let Ok(plan) = Plan::new(shape) else {
+            by_gate += 1;
+            continue;
+        };
+        let Ok(calibration) = plan.calibrate(cost) else {
+            by_gate += 1;
+            continue;
+        };
+        let mechanism = plan.mechanism(&calibration);
+        match check(&mechanism, cost) {
+            Ok(()) => taken += 1,
+            Err((rule, detail)) => {
+                turned_away += 1;
+                assert!(["price", "sensitivity", "threshold"].contains(&rule), "{rule}: {detail}");
+                assert!(!usual, "{rule}: {detail}: {mechanism:?} at {cost}");
+            }
+        }
+    }
+    assert!(taken > 500 && by_gate > 100, "taken {taken}, turned away {turned_away}, by the gate {by_gate}");
+}

@@ -8,14 +8,14 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use crate::common::{GRANT, SUMS, ask, audited, begun, column, cost, granted, owner, population, scope};
+use crate::common::{GRANT, SUMS, ask, audited, begin, begun, column, cost, granted, owner, population, scope};
 use tidegate_catalog::{ReserveError, State, Store, note, store::Standing};
-use tidegate_protocol::{Identity, Sha256Digest, grant::Scope};
+use tidegate_protocol::{Identity, Sha256Digest, grant::Scope, receipt::ColumnNote};
 
 #[test]
 fn the_same_request_is_charged_once_and_another_body_is_a_conflict() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), owner()).unwrap();
+    let store = begun(dir.path());
     let reservation = store.reserve(ask(1, 100)).unwrap().unwrap();
     assert!(store.reserve(ask(1, 100)).unwrap().is_ok(), "still running: the same reservation");
     let first = store.finish(reservation, "one".into(), SUMS).unwrap();
@@ -28,7 +28,7 @@ fn the_same_request_is_charged_once_and_another_body_is_a_conflict() {
 #[test]
 fn a_second_run_of_one_job_cannot_replace_its_result() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), owner()).unwrap();
+    let store = begun(dir.path());
     let one = store.reserve(ask(1, 100)).unwrap().unwrap();
     let two = store.reserve(ask(1, 100)).unwrap().unwrap();
     store.finish(one, "first noise".into(), SUMS).unwrap();
@@ -39,7 +39,7 @@ fn a_second_run_of_one_job_cannot_replace_its_result() {
 #[test]
 fn sixty_four_writers_cannot_overspend() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(Store::open(dir.path(), owner()).unwrap());
+    let store = Arc::new(begun(dir.path()));
     let granted: usize = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..64)
             .map(|i| {
@@ -60,7 +60,7 @@ fn a_grant_s_jobs_are_counted_within_the_hour_and_its_holder_s_account_is_charge
     store.record("grant", Sha256Digest([0; 32]), granted(Scope { per_hour: Some(2), ..scope() })).unwrap();
     let at = |request, start: &str| {
         let mut ask = ask(request, if request < 4 { 300 } else { 50 });
-        ask.facts.slot_start = start.into();
+        (ask.facts.slot_start, ask.facts.slot_end) = (start.into(), start.replace(":00Z", ":01Z"));
         (ask.facts.holder, ask.facts.buyer) = (Some(ask.facts.buyer), Identity::from_seed([8 + request as u8; 32]).id().into());
         ask
     };
@@ -136,12 +136,14 @@ fn the_exported_log_verifies_across_bundles_and_any_altered_byte_is_found() {
 #[test]
 fn a_job_whose_receipt_would_not_fit_the_log_is_not_charged() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), owner()).unwrap();
+    let store = begun(dir.path());
     let mut refused = false;
+    // So many columns' noise for so little.
+    let scarce = |i| ColumnNote { noise_scale: vec![1e6], ..column(i) };
     // Around the limit, one by one: whatever is reserved can also be finished.
     for columns in 200..300 {
         let mut ask = ask(columns, 1);
-        ask.facts.mechanism.columns = (0..columns as usize).map(column).collect();
+        ask.facts.mechanism.columns = (0..columns as usize).map(scarce).collect();
         match store.reserve(ask) {
             Ok(reservation) => drop(store.finish(reservation.unwrap(), "result".into(), SUMS).unwrap()),
             Err(ReserveError::Oversized { .. }) => refused = true,
@@ -194,6 +196,7 @@ fn a_full_disk_refuses_the_reservation_and_loses_no_result() {
     };
     let population = population();
     let store = open();
+    begin(&store);
     full.store(true, Ordering::SeqCst);
     let error = store.reserve(ask(1, 100)).unwrap_err();
     assert!(matches!(error, ReserveError::Store(_)), "{error}");

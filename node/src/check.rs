@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use tidegate_catalog::audit::price;
 use tidegate_gate::{Plan, Split, Terms};
 use tidegate_protocol::{Code, ContentHash, Refusal, device::Place, manifest::Manifest, policy::Policy, receipt::Mechanism};
 
@@ -11,6 +12,7 @@ use crate::{
     code::Codes,
     home::Home,
     jobfile::JobFile,
+    provider::broken,
     worker::{Checked, Work, Workers},
 };
 
@@ -54,7 +56,16 @@ pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRe
     let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
     let plan = Plan::new(checked.shape.clone()).map_err(gate)?;
     let terms = Terms::of(&work.job, policy, &plan).map_err(gate)?;
+    holds(&plan, &terms)?;
     Ok(Planned { work, checked, plan, terms })
+}
+
+/// Whether a receipt of this noise at this price would hold in an audit: by the audit's own rules.
+///
+/// # Errors
+/// A [`Refusal`] naming the column.
+pub(crate) fn holds(plan: &Plan, terms: &Terms) -> Result<(), Refusal> {
+    price::check(&terms.mechanism(plan), terms.cost()).map_err(|(rule, detail)| broken(rule, &detail))
 }
 
 /// The columns a manifest names, as Arrow has them.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tidegate_catalog::{Store, StoreError};
+use tidegate_catalog::{Store, StoreError, files};
 use tidegate_protocol::{ContentHash, Sha256Digest, receipt::Predicate};
 
 use crate::{NodeError, file_error, home::Home};
@@ -66,7 +66,7 @@ fn leave(home: &Home, word: &Word) -> Result<(), NodeError> {
     let bytes = serde_json::to_vec(word).map_err(|e| NodeError::File(e.to_string()))?;
     let folder = folder(home);
     let write = || -> std::io::Result<PathBuf> {
-        std::fs::create_dir_all(&folder)?;
+        files::create_folder(&folder)?;
         let mut file = tempfile::Builder::new().prefix("word-").suffix(".part").tempfile_in(&folder)?;
         std::io::Write::write_all(&mut file, &bytes)?;
         file.as_file().sync_all()?;
@@ -121,8 +121,9 @@ pub(crate) fn take(home: &Home, store: &Store) -> Result<Vec<Word>, NodeError> {
         let Some(word) = read(&path)? else { continue };
         match act(store, &word) {
             Ok(()) => {}
-            Err(NodeError::File(why)) => {
-                refuse(&path, &why)?;
+            // What can never be done holds up no other.
+            Err(e @ (NodeError::File(_) | NodeError::Store(StoreError::Rule { .. }))) => {
+                refuse(&path, &e.to_string())?;
                 continue;
             }
             Err(e) => return Err(e),
@@ -152,5 +153,5 @@ fn read(path: &Path) -> Result<Option<Word>, NodeError> {
 /// Says why a word was not done, to the command that waits for it.
 fn refuse(path: &Path, why: &str) -> Result<(), NodeError> {
     tracing::warn!("{why}");
-    std::fs::write(path.with_extension("error"), why).map_err(|e| file_error(path, e))
+    files::write(path.with_extension("error"), why).map_err(|e| file_error(path, e))
 }

@@ -7,7 +7,7 @@ use tidegate_protocol::{
     receipt::{JobFacts, LedgerLink, entry::Ending},
 };
 
-use super::{Audit, Broken, Intent, price};
+use super::{Audit, Broken, Intent};
 
 /// How long after its slot a job may have no outcome: a node that was cut off finishes it when it runs again.
 const LATE: Duration = Duration::from_secs(24 * 3600);
@@ -25,14 +25,6 @@ pub(super) fn is_in_time(facts: &JobFacts, now: SystemTime) -> Result<(), Broken
     Ok(())
 }
 
-/// A result commits to what it was made of; where there is none, there is nothing to commit to.
-pub(super) fn commits(outcome: Ending, commitment: Option<Sha256Digest>) -> Result<(), Broken> {
-    if (outcome == Ending::Released) == commitment.is_some() {
-        return Ok(());
-    }
-    Err(("commitment", "a result without a commitment to its sums, or a commitment without a result".into()))
-}
-
 pub(super) fn time(text: &str) -> Result<SystemTime, Broken> {
     text.parse::<jiff::Timestamp>().map(SystemTime::from).map_err(|_| ("time", format!("{text:?} is no RFC 3339 time")))
 }
@@ -48,24 +40,14 @@ impl Audit {
         let charged = self.charge(&facts, newest.map(|(_, per_buyer)| per_buyer));
         let allowed = self.rights.job(&facts, newest.map(|(cap, _)| cap));
         // What a version is not in force for need not fit it.
-        let allowed = version
-            .and(allowed)
-            .and_then(|()| self.approval(&facts))
-            .and_then(|()| price::check(&facts.mechanism, facts.ledger.cost));
-        let timed = time(&facts.slot_start).and_then(|start| match start < time(&facts.slot_end)? {
-            true => Ok(()),
-            false => Err(("time", "the slot ends before it begins".into())),
-        });
+        let allowed = version.and(allowed).and_then(|()| self.approval(&facts));
         self.intents.insert(index, Intent { facts, subject });
-        charged.and(allowed).and(timed)
+        charged.and(allowed)
     }
 
     /// Where a newer version governs too, what one buyer may spend by that.
     fn charge(&mut self, facts: &JobFacts, newest: Option<Cost>) -> Result<(), Broken> {
         let link = &facts.ledger;
-        if link.job != facts.job || link.buyer != facts.account() {
-            return Err(("ledger-binding", "the charge names another job or buyer".into()));
-        }
         let linked = self.link(link);
         let leased = self.leased(facts);
         let overflows = || ("ledger-cap", "the spent budget overflows".to_owned());
@@ -102,9 +84,7 @@ impl Audit {
     }
 
     fn approval(&self, facts: &JobFacts) -> Result<(), Broken> {
-        let exact = facts.ledger.cost.reviewed > 0;
         match facts.approval {
-            Some(_) if !exact => Err(("approval-logged", "a noised result names an approval".into())),
             Some(approval) if self.approved.get(&facts.job) != Some(&approval) => {
                 Err(("approval-logged", format!("the log has no approval {} of this job before it", approval.short())))
             }
@@ -116,7 +96,6 @@ impl Audit {
         &mut self,
         facts: JobFacts,
         intent: u64,
-        mode: &str,
         outcome: Ending,
         subject: Option<Sha256Digest>,
     ) -> Result<(), Broken> {
@@ -125,16 +104,6 @@ impl Audit {
         };
         if *opened.facts != facts {
             return Err(("same-facts", format!("differs from intent {intent}")));
-        }
-        let cost = facts.ledger.cost;
-        let (paid, noise) = match (cost.rho_micro.0, cost.epsilon_micro.0, cost.reviewed) {
-            (0, 0, 1..) => ("reviewed", "none"),
-            (0, 1.., 0) => ("dp", "discrete-laplace"),
-            _ => ("dp", "discrete-gaussian"),
-        };
-        let paid = if outcome == Ending::SpentNotReleased { "none" } else { paid };
-        if mode != paid || facts.mechanism.noise != noise {
-            return Err(("mode", format!("a result of mode {mode} with noise {}", facts.mechanism.noise)));
         }
         if outcome == Ending::SpentNotReleased && subject != opened.subject {
             return Err(("subject", "an outcome without a result is about its job".into()));

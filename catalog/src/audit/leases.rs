@@ -149,11 +149,6 @@ impl Audit {
         let (id, holder, population, amount) = (signed.id(), lease.holder, lease.population, lease.amount);
         let entry = self.report.entries.saturating_sub(1);
         self.report.leases.insert(id, Seen { entry, owner, holder, population, amount, spent: None, burnt: false });
-        lease.check().map_err(|field| bad("lease-form", format!("its `{field}` cannot be")))?;
-        let bound = link.job == id && link.buyer == Party::from(holder) && link.cost == amount;
-        if !bound || link.population != population || link.sequence != lease.sequence {
-            return Err(bad("ledger-binding", "the charge is of another lease or amount"));
-        }
         let ask = Ask { cost: amount, ..Ask::of(Action::Hold, time(&lease.given)?) };
         let allowed = self.rights.lease(&lease, link.cap, &ask, ids);
         self.leases.out.insert(id, lease);
@@ -166,10 +161,6 @@ impl Audit {
         let (id, holder, population, amount) = (signed.id(), lease.holder, lease.population, lease.amount);
         let entry = self.report.entries.saturating_sub(1);
         self.report.leases.insert(id, Seen { entry, owner, holder, population, amount, spent: None, burnt: false });
-        lease.check().map_err(|field| bad("lease-form", format!("its `{field}` cannot be")))?;
-        if holder != self.owner {
-            return Err(bad("lease-holder", format!("it was given to {holder}")));
-        }
         if self.rights.held_for(&lease.manifest) != Some((owner, population)) {
             return Err(bad("dataset-published", "the log has no dataset of that owner and population that it is of"));
         }
@@ -237,9 +228,6 @@ impl Audit {
         let Some(settlement) = settlement else { return Ok(()) };
         let signed = settlement.signed(&lease.holder, signature.unwrap_or_default());
         signed.map_err(|e| bad("lease-signature", format!("its settlement: {e}")))?;
-        if settlement.lease != id {
-            return Err(bad("lease-form", "its settlement is of another lease"));
-        }
         settlement.check(&lease).map_err(|field| bad("lease-form", format!("its settlement's `{field}` cannot be")))?;
         if given.is_some() {
             return self.credit(&lease, &settlement);

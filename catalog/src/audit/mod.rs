@@ -1,4 +1,4 @@
-//! What an auditor checks in a verified log, offline: each entry by itself ([`entry`]), jobs and charges ([`jobs`]), what noise costs ([`price`]), who was allowed ([`rights`]).
+//! What an auditor checks in a verified log, offline: each entry by itself ([`entry`], [`alone`]), jobs and charges ([`jobs`]), what noise costs ([`price`]), who was allowed ([`rights`]).
 //!
 //! Memory grows with what is open or in force (jobs without an outcome, grants, datasets, populations and their buyers), not with the log. What was seen
 //! so far can be kept ([`Audit`] is written and read as JSON) and the next audit goes on from there.
@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
     ContentHash, Cost, PeerId, Sha256Digest,
     grant::Action,
-    receipt::{JobFacts, LedgerLink, Party, Predicate, entry::Ending},
+    receipt::{JobFacts, LedgerLink, Party, Predicate, Statement, entry::Ending},
 };
 
+pub mod alone;
 mod answered;
 pub mod entry;
 mod jobs;
@@ -204,6 +205,19 @@ impl Audit {
     fn entry(&mut self, index: u64, opened: Opened) -> Result<(), Broken> {
         let Opened { statement, receipt } = opened;
         let subject = statement.subject.first().map(|s| s.digest.sha256);
+        // What it changes is taken in, whatever is wrong with it; the first broken rule is told.
+        let alone = alone::check(&statement, &self.owner);
+        alone.and(self.after_others(index, statement, subject, receipt))
+    }
+
+    /// The rules of an entry after those before it, which it adds to.
+    fn after_others(
+        &mut self,
+        index: u64,
+        statement: Statement,
+        subject: Option<Sha256Digest>,
+        receipt: Option<Sha256Digest>,
+    ) -> Result<(), Broken> {
         match statement.predicate {
             Predicate::Publication { .. } => {
                 self.report.publications += 1;
@@ -271,7 +285,7 @@ impl Audit {
                 self.lease_end((lease, population), settlement.map(|s| *s), signature.as_deref())
             }
             Predicate::Intent(facts) => self.intent(index, facts, subject),
-            Predicate::Outcome { facts, intent, mode, outcome, commitment } => {
+            Predicate::Outcome { facts, intent, outcome, .. } => {
                 match outcome {
                     Ending::Released => self.report.outcomes += 1,
                     Ending::SpentNotReleased => self.report.spent_not_released += 1,
@@ -279,8 +293,7 @@ impl Audit {
                 if let (Ending::Released, Some(receipt)) = (outcome, receipt) {
                     self.answered.released(index, receipt, (facts.buyer, facts.job));
                 }
-                let held = self.outcome(*facts, intent, &mode, outcome, subject);
-                held.and_then(|()| jobs::commits(outcome, commitment))
+                self.outcome(*facts, intent, outcome, subject)
             }
         }
     }

@@ -32,22 +32,33 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
         let ratio = moves / deviation;
         if laplace { ratio * std::f64::consts::SQRT_2 } else { ratio * ratio / 2.0 }
     };
+    let positive = |all: &[f64]| all.iter().all(|one| one.is_finite() && *one > 0.0);
+    if !positive(mechanism.threshold_noise.as_slice()) {
+        return Err(("price", "the threshold's noise is not positive".into()));
+    }
     let mut price = mechanism.threshold_noise.map_or(0.0, |deviation| of(1.0, deviation));
     for column in &mechanism.columns {
         let ColumnNote { name, noise_scale, moves, .. } = column;
-        let positive = |all: &[f64]| all.iter().all(|one| one.is_finite() && *one > 0.0);
         if noise_scale.is_empty() || noise_scale.len() != moves.len() || !positive(noise_scale) || !positive(moves) {
-            return Err(("price", format!("column {name}: its noise and moves are not of the same sums, or not positive")));
+            let (lo, hi) = (column.lo, column.hi);
+            let what = "its noise and moves are not of the same sums, or not positive";
+            return Err(("price", format!("column {name:?}, of values from {lo:e} to {hi:e}: {what}")));
+        }
+        // JSON has no other numbers: an entry with one could not be read again.
+        if !(column.lo.is_finite() && column.hi.is_finite()) {
+            return Err(("sensitivity", format!("column {name:?}: its bounds are no numbers")));
         }
         for (i, least) in least(column, mechanism, laplace).into_iter().enumerate() {
-            if moves.get(i).is_none_or(|moves| *moves < least) {
-                return Err(("sensitivity", format!("column {name}: sum {i} moves by {least} at least, by its bounds")));
+            // A bound that is no number lets nothing pass.
+            if !moves.get(i).is_some_and(|moves| *moves >= least) {
+                return Err(("sensitivity", format!("column {name:?}: sum {i} moves by {least} at least, by its bounds")));
             }
         }
         price += noise_scale.iter().zip(moves).map(|(deviation, moves)| of(*moves, *deviation)).sum::<f64>();
     }
     price *= f64::from(mechanism.max_groups);
-    if price > paid * (1.0 + SLACK) {
+    let enough = price <= paid * (1.0 + SLACK);
+    if !enough {
         return Err(("price", format!("its noise costs {price}, and {paid} was charged")));
     }
     threshold(mechanism, cost.delta_femto.delta(), laplace)

@@ -6,15 +6,18 @@ use tidegate_protocol::{
     receipt::{Predicate, Statement, entry::Turned},
 };
 
-use super::{Store, StoreError, grants, stored::Entry, tables::Tables, taken, versions};
+use super::{Store, StoreError, grants, standing::Says, stored::Entry, tables::Tables, taken, versions};
+use crate::audit::alone;
 
 /// Entries of which there is one at most, by what they say.
 pub(super) const ONCE: TableDefinition<'_, &str, u64> = TableDefinition::new("once");
 
-/// Signs and appends a statement; returns its index.
+/// Signs and appends a statement that meets the audit's rules; returns its index.
 pub(super) fn append(tables: &mut Tables<'_>, statement: Statement) -> Result<u64, StoreError> {
-    let entry = Signed::sign(statement, tables.identity())?.envelope().to_canonical()?;
-    Ok(tables.append(Entry::of(entry)))
+    let checked = alone::checked(&statement, &tables.identity().id())?;
+    let signed = Signed::sign(statement, tables.identity())?;
+    let entry = Entry::of(signed.envelope().to_canonical()?);
+    tables.append(Says::Other(&signed.body().predicate), entry, checked)
 }
 
 /// What an entry that there is once at most is known by.
@@ -36,7 +39,8 @@ impl Store {
     /// Logs what is no job's intent or outcome, and exports it. Saying the same grant, revocation, retirement, approval, refusal, countersignature or held version again gives the entry that is there.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::NotInForce`] for a copy of a version that answers nothing, and for a version of a dataset that was retired.
+    /// [`StoreError`]; [`StoreError::NotInForce`] for a copy of a version that answers nothing, and for a version of a dataset that was retired;
+    /// [`StoreError::Rule`] where an audit would refuse it.
     pub fn record(&self, name: &str, subject: Sha256Digest, predicate: Predicate) -> Result<u64, StoreError> {
         let statement = Statement::about(name, subject, predicate);
         let index = self.committer.run(move |tables| {
@@ -46,22 +50,23 @@ impl Store {
             {
                 return Ok(Ok(index.value()));
             }
-            // What was refused has written nothing: those beside it are not held up.
+            // What is refused has written nothing: those beside it are not held up.
             if let Err(why) = versions::may_say(tables, &statement.predicate)? {
-                return Ok(Err(why));
+                return Ok(Err(StoreError::NotInForce(why)));
             }
-            if let Err(why) = versions::remember(tables, &statement.predicate)? {
-                return Ok(Err(why));
-            }
-            let index = append(tables, statement.clone())?;
+            let index = match append(tables, statement.clone()) {
+                // What is refused has written nothing: those beside it are not held up.
+                Err(rule @ StoreError::Rule { .. }) => return Ok(Err(rule)),
+                appended => appended?,
+            };
+            versions::remember(tables, &statement.predicate)?;
             grants::remember(tables, &statement.predicate)?;
             taken::hold(tables, &statement.predicate)?;
             if let Some(key) = key {
                 tables.once.insert(key.as_str(), index)?;
             }
             Ok(Ok(index))
-        })?;
-        let index = index.map_err(StoreError::NotInForce)?;
+        })??;
         self.export()?;
         Ok(index)
     }

@@ -57,6 +57,14 @@ pub enum StoreError {
     /// It is by a version that answers nothing.
     #[error("{0}")]
     NotInForce(NotInForce),
+    /// An audit would refuse the entry: it is not written, and nothing that it is about happens.
+    #[error("an audit of the log would refuse this ({rule}): {detail}")]
+    Rule {
+        /// The rule that it breaks.
+        rule: &'static str,
+        /// What was seen.
+        detail: String,
+    },
     /// A stored record cannot be read back, or a document does not fit an entry.
     #[error("a stored record: {0}")]
     Record(String),
@@ -72,6 +80,12 @@ macro_rules! from_redb {
     )*};
 }
 from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+
+impl From<crate::audit::Broken> for StoreError {
+    fn from((rule, detail): crate::audit::Broken) -> Self {
+        Self::Rule { rule, detail }
+    }
+}
 
 impl From<serde_json::Error> for StoreError {
     fn from(e: serde_json::Error) -> Self {
@@ -113,6 +127,14 @@ pub enum ReserveError {
     /// It is to be charged to a lease, and none is open that it can be charged to.
     #[error("no lease is open that this job can be charged to")]
     Lease,
+    /// An audit of the log would refuse the job's entries.
+    #[error("an audit of the log would refuse this job ({rule}): {detail}")]
+    Rule {
+        /// The rule that it breaks.
+        rule: &'static str,
+        /// What was seen.
+        detail: String,
+    },
     /// The job's receipt would not fit an entry of the log.
     #[error("the receipt would have {bytes} bytes, and an entry of the log can hold {most}")]
     Oversized {

@@ -43,6 +43,11 @@ pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate) -> Result
     Ok(())
 }
 
+/// Whether a block's revocation id was revoked.
+pub(super) fn is_revoked(tables: &Tables<'_>, id: &str) -> Result<bool, StoreError> {
+    Ok(tables.revoked.get(id)?.is_some())
+}
+
 /// Counts a job that is charged.
 pub(super) fn count(tables: &mut Tables<'_>, facts: &JobFacts) -> Result<(), StoreError> {
     let (Some(id), Some(start)) = (facts.grant_ids.first(), start(facts)) else { return Ok(()) };

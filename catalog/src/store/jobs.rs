@@ -15,10 +15,12 @@ use tidegate_protocol::{
 use super::{
     JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError, find, grants, job_key, leases, read_cost, row,
     spent_key,
+    standing::Says,
     stored::{self, Entry},
     tables::Tables,
     taken, versions,
 };
+use crate::audit::alone::{self, Checked};
 
 impl Store {
     /// Charges a job and logs its INTENT, in one durable transaction. The same request id and job is charged once: its record comes back.
@@ -31,6 +33,7 @@ impl Store {
         let step = asked.clone();
         let begun = self.committer.run(move |tables| match reserve(tables, &step) {
             // What was refused has written nothing: those beside it are not held up.
+            Err(ReserveError::Store(StoreError::Rule { rule, detail })) => Ok(Err(ReserveError::Rule { rule, detail })),
             Err(ReserveError::Store(e)) => Err(e),
             settled => Ok(settled),
         })??;
@@ -92,17 +95,19 @@ struct Asked {
     /// The buyer's signed job, as JSON.
     job: String,
     draft: Draft,
+    checked: Checked,
 }
 
 impl Asked {
     fn of(ask: Reserve) -> Result<Self, ReserveError> {
+        let checked = alone::intent(&ask.facts).map_err(|(rule, detail)| ReserveError::Rule { rule, detail })?;
         let draft = Draft::of(&ask.facts, ask.job.payload_sha256()).map_err(StoreError::from)?;
         let most = limits::DOCUMENT_BYTES - limits::OUTCOME_BYTES;
         if draft.most() > most {
             return Err(ReserveError::Oversized { bytes: draft.most(), most });
         }
         let job = serde_json::to_string(&ask.job).map_err(StoreError::from)?;
-        Ok(Self { key: job_key(&ask.facts.buyer, &ask.request), ask, job, draft })
+        Ok(Self { key: job_key(&ask.facts.buyer, &ask.request), ask, job, draft, checked })
     }
 }
 
@@ -141,7 +146,7 @@ fn reserve(tables: &mut Tables<'_>, asked: &Asked) -> Result<Begun, ReserveError
 }
 
 fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError> {
-    let Asked { key, ask: Reserve { facts, per_buyer, .. }, job, draft } = asked;
+    let Asked { key, ask: Reserve { facts, per_buyer, .. }, job, draft, checked } = asked;
     let link = &facts.ledger;
     // All is looked at before anything is written.
     let mut charges = Vec::new();
@@ -168,12 +173,13 @@ fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError>
     let (sequence, previous) = next(tables, &link.population)?;
     let intent = draft.placed(sequence, previous).map_err(StoreError::from)?;
     let written = intent.facts().map_err(StoreError::from)?;
+    let chained = intent.link().to_owned();
+    let intent = tables.append_statement(Says::Intent(facts), intent.into_payload(), *checked)?;
     for (key, after) in charges {
         tables.spent.insert(key.as_str(), after.as_slice()).map_err(StoreError::from)?;
     }
-    keep_written(tables, &link.population, sequence, intent.link())?;
+    keep_written(tables, &link.population, sequence, &chained)?;
     grants::count(tables, facts)?;
-    let intent = tables.append_statement(intent.into_payload());
     let begun = row::begun(&facts.job, job, intent);
     tables.rows.jobs.insert(key.as_str(), begun.as_bytes()).map_err(StoreError::from)?;
     Ok(Place { sequence, previous, intent, facts: written })
@@ -208,6 +214,7 @@ struct Settled {
     /// The same as JSON.
     result_text: Option<String>,
     entry: Entry,
+    checked: Checked,
     /// What it asked, for those who ask it again.
     question: Option<String>,
 }
@@ -234,11 +241,12 @@ impl Settled {
             (Some(_), 0) => "dp",
             (Some(_), _) => "reviewed",
         };
+        let checked = alone::outcome(&record.facts, mode, outcome, commitment)?;
         let outcome = written.outcome((&name, subject), record.intent, mode, outcome, commitment);
         let entry = Entry::sign_outcome(&outcome, record.intent, identity)?;
         let question = result.as_ref().and_then(|_| find::question(&record));
         let result_text = result.as_ref().map(serde_json::to_string).transpose()?;
-        Ok(Self { key, record, result, result_text, entry, question })
+        Ok(Self { key, record, result, result_text, entry, checked, question })
     }
 
     fn put(&self, tables: &mut Tables<'_>) -> Result<Ended, StoreError> {
@@ -247,7 +255,7 @@ impl Settled {
         {
             return Ok(Ended::Before(stored));
         }
-        let outcome = tables.append(self.entry.clone());
+        let outcome = tables.append(Says::Outcome, self.entry.clone(), self.checked)?;
         let state = self.result_text.as_ref().map_or_else(|| row::closed(outcome), |result| row::done(result, outcome));
         tables.rows.ended.insert(self.key.as_str(), state.as_bytes())?;
         if let Some(question) = &self.question {

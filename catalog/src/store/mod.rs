@@ -30,6 +30,7 @@ mod journal;
 mod leases;
 mod restore;
 mod row;
+mod standing;
 mod stored;
 mod tables;
 mod taken;

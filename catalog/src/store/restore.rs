@@ -14,12 +14,13 @@ use super::{
     Store, StoreError,
     append::{append, once},
     database, grants, jobs, leases, read_cost, spent_key,
+    standing::Says,
     stored::Entry,
     tables::Tables,
     taken, versions,
 };
 use crate::{
-    audit::open_entry,
+    audit::{alone::Checked, open_entry},
     log::{Frontier, Reader, read::Fetch},
     note::{BadNote, Verifier},
 };
@@ -90,7 +91,7 @@ fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Res
             known.insert(index);
             continue;
         }
-        tables.append(Entry::of(entry.clone()));
+        tables.append(Says::Published, Entry::of(entry.clone()), Checked::published())?;
         restored.entries += 1;
         if restored.entries.is_multiple_of(SETTLED) {
             tables.settle()?;
@@ -100,7 +101,9 @@ fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Res
         }
         grants::remember(tables, &statement.predicate)?;
         // What the log has is so, whatever an audit says of it.
-        let _ = versions::remember(tables, &statement.predicate)?;
+        if versions::may_say(tables, &statement.predicate)?.is_ok() {
+            versions::remember(tables, &statement.predicate)?;
+        }
         let owner = tables.identity().id();
         leases::remember(tables, &statement.predicate, &owner)?;
         taken::remember(tables, &statement.predicate)?;

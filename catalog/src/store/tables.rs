@@ -13,10 +13,12 @@ use super::{
     hashes::TableHashes,
     leases::LEASES,
     row::{Rows, Written},
+    standing::{self, Says},
     stored::Entry,
     taken::TAKEN,
     versions::VERSIONS,
 };
+use crate::audit::alone::Checked;
 
 /// So many entries are signed by one processor sooner than others are woken.
 const FEW: usize = 4;
@@ -80,20 +82,32 @@ impl<'tx> Tables<'tx> {
         self.identity
     }
 
-    /// Appends an entry; returns its index.
-    pub(super) fn append(&mut self, entry: Entry) -> u64 {
-        self.next(Appended::Entry(entry))
+    /// Entries, those that were appended in this transaction among them.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
-    /// Appends a statement, which is canonical JSON; returns its index.
-    pub(super) fn append_statement(&mut self, payload: String) -> u64 {
-        self.next(Appended::Statement(payload))
+    /// Appends an entry that meets the audit's rules: those of one entry by itself, as `Checked` says, and here those of its place. Its index.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`]; nothing is appended then.
+    pub(super) fn append(&mut self, says: Says<'_>, entry: Entry, _: Checked) -> Result<u64, StoreError> {
+        self.next(says, Appended::Entry(entry))
     }
 
-    fn next(&mut self, appended: Appended) -> u64 {
+    /// As [`Tables::append`], of a statement that is canonical JSON.
+    ///
+    /// # Errors
+    /// As [`Tables::append`].
+    pub(super) fn append_statement(&mut self, says: Says<'_>, payload: String, _: Checked) -> Result<u64, StoreError> {
+        self.next(says, Appended::Statement(payload))
+    }
+
+    fn next(&mut self, says: Says<'_>, appended: Appended) -> Result<u64, StoreError> {
+        standing::check(self, says)?;
         self.appended.push(appended);
         self.size += 1;
-        self.size - 1
+        Ok(self.size - 1)
     }
 
     /// Writes the entries that were appended: signed on every processor, put into the tree in their order.

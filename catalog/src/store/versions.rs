@@ -20,20 +20,17 @@ fn get(
     versions.get(population.to_string().as_str())?.map(|lineage| decode(lineage.value())).transpose()
 }
 
-/// Takes in a publication or a retirement; what is retired is told to those who are told of revocations.
-pub(super) fn remember(tables: &mut Tables<'_>, says: &Predicate) -> Result<Result<(), NotInForce>, StoreError> {
-    let Some(population) = Lineage::of(says) else { return Ok(Ok(())) };
-    let after = match Lineage::after(get(&tables.versions, &population)?, says) {
-        Ok(Some(after)) => after,
-        Ok(None) => return Ok(Ok(())),
-        Err(why) => return Ok(Err(why)),
-    };
+/// Takes in a publication or a retirement that [`may_say`] let through; what is retired is told to those who are told of revocations.
+pub(super) fn remember(tables: &mut Tables<'_>, says: &Predicate) -> Result<(), StoreError> {
+    let Some(population) = Lineage::of(says) else { return Ok(()) };
+    let after = Lineage::after(get(&tables.versions, &population)?, says).map_err(StoreError::NotInForce)?;
+    let Some(after) = after else { return Ok(()) };
     tables.versions.insert(population.to_string().as_str(), serde_json::to_vec(&after)?.as_slice())?;
     if let Predicate::Retirement { manifest, .. } = says {
         let name = manifest.map_or_else(|| of_population(&population), |manifest| of_version(&manifest));
         tables.revoked.insert(name.as_str(), ())?;
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Whether an act by this version may be logged now, which says that it is under the policy of the newest of this name too. What the log never published is
@@ -51,8 +48,11 @@ pub(super) fn acts(
     })
 }
 
-/// As [`acts`], of what an entry that is no job's says.
+/// As [`acts`], of what an entry that is no job's says; and whether a publication or retirement may come next.
 pub(super) fn may_say(tables: &Tables<'_>, says: &Predicate) -> Result<Result<(), NotInForce>, StoreError> {
+    if let Some(population) = Lineage::of(says) {
+        return Ok(Lineage::after(get(&tables.versions, &population)?, says).map(drop));
+    }
     let Predicate::Copy { population, manifest, .. } = says else { return Ok(Ok(())) };
     let Some(lineage) = get(&tables.versions, population)? else { return Ok(Ok(())) };
     Ok(match lineage.governed(manifest) {

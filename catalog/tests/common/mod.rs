@@ -133,9 +133,14 @@ pub(crate) fn grant() -> Predicate {
 /// A store whose log has a dataset and a grant: entries 0 and 1.
 pub(crate) fn begun(folder: &Path) -> Store {
     let store = Store::open(folder, owner()).unwrap();
+    begin(&store);
+    store
+}
+
+/// Logs a dataset and a grant.
+pub(crate) fn begin(store: &Store) {
     store.record("dataset manifest", Sha256Digest([0; 32]), publication()).unwrap();
     store.record("grant", Sha256Digest([0; 32]), grant()).unwrap();
-    store
 }
 
 /// A moment after the jobs' slots.

@@ -134,7 +134,7 @@ fn every_rule_of_leases_is_looked_at() {
             6,
         ),
         6,
-        "lease-once",
+        "lease-form",
     );
     // The leaseholder's: dataset, two grants, the lease, two jobs, its end.
     let of_holder = |change: &dyn Fn(&mut Predicate), at| broken(&holder_store, &holder(0), at, change);
@@ -163,7 +163,11 @@ fn every_rule_of_leases_is_looked_at() {
     };
     is(job(&|facts| facts.lease = None), 4, "lease-in-force");
     is(job(&|facts| facts.lease = Some(manifest())), 4, "lease-in-force");
-    is(job(&|facts| facts.slot_start = "2026-01-02T00:00:00Z".into()), 4, "lease-in-force");
+    is(
+        job(&|facts| (facts.slot_start, facts.slot_end) = ("2026-01-02T00:00:00Z".into(), "2026-01-02T00:00:01Z".into())),
+        4,
+        "lease-in-force",
+    );
     is(job(&|facts| facts.ledger.cap = cost(301)), 4, "cap-in-force");
     is(job(&|facts| facts.ledger.cost = cost(301)), 4, "ledger-cap");
     is(end(&holder_store, &holder(0), 6, &|s| (s.spent, s.buyers) = (cost(20), [(buyer(1), cost(20))].into())), 6, "lease-spent");

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tidegate_catalog::{Store, StoreError, dataset::pieces};
+use tidegate_catalog::{Store, StoreError, dataset::pieces, files};
 use tidegate_exchange::blobs::ByteRange;
 use tidegate_protocol::{
     Code, ContentHash, Countersignature, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
@@ -18,7 +18,7 @@ use tidegate_protocol::{
     },
 };
 
-use super::{COPY_TIME, Provider, rights::Shown, unavailable, versions::refused};
+use super::{COPY_TIME, Provider, not_logged, rights::Shown, unavailable};
 use crate::{NodeError, home::Home, spool};
 
 /// How long a node that starts waits for a command that has the ledger open just now.
@@ -44,10 +44,7 @@ impl Provider {
     pub(super) async fn log(&self, name: String, subject: Sha256Digest, predicate: Predicate) -> Result<u64, Refusal> {
         let store = self.store.clone();
         let logging = tokio::task::spawn_blocking(move || store.record(&name, subject, predicate));
-        logging.await.map_err(unavailable)?.map_err(|e| match e {
-            StoreError::NotInForce(why) => refused(&why),
-            e => unavailable(e),
-        })
+        logging.await.map_err(unavailable)?.map_err(not_logged)
     }
 
     /// Does what the owner's commands leave for this node, for as long as it runs.
@@ -129,9 +126,9 @@ impl Provider {
             }
             // Of none, where there would be too many: then nothing is seen to be the same.
             let pieces = pieces::pieces(std::fs::File::open(path)?)?.unwrap_or_default();
-            std::fs::create_dir_all(kept.parent().unwrap_or(&kept))?;
+            files::create_folder(kept.parent().unwrap_or(&kept))?;
             let new = kept.with_extension("new");
-            std::fs::write(&new, serde_json::to_vec(&pieces)?)?;
+            files::write(&new, serde_json::to_vec(&pieces)?)?;
             std::fs::rename(new, kept)?;
             Ok(pieces)
         });

@@ -12,7 +12,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::{Store, listings::Catalogue, log};
+use tidegate_catalog::{Store, StoreError, listings::Catalogue, log};
 use tidegate_exchange::{
     Handler,
     blobs::{ByteRange, Served},
@@ -111,6 +111,31 @@ impl std::fmt::Debug for Provider {
 fn unavailable(e: impl std::fmt::Display) -> Refusal {
     tracing::error!("{e}");
     Refusal::new(Code::Unavailable, "the owner's node could not do this; its log has details")
+}
+
+/// Of what the ledger did not write: the asker learns what an audit would refuse, and of the rest nothing.
+fn not_logged(e: StoreError) -> Refusal {
+    match e {
+        StoreError::Rule { rule, detail } => broken(rule, &detail),
+        StoreError::NotInForce(why) => versions::refused(&why),
+        other => unavailable(other),
+    }
+}
+
+/// Of an entry that an audit of the log would refuse, and that is not written.
+pub(crate) fn broken(rule: &str, detail: &str) -> Refusal {
+    let message = format!("an audit would refuse this ({rule}): {detail}");
+    if rule.starts_with("grant-") {
+        return Refusal::new(Code::NotGranted, message).at("grant").fix("Ask the owner for a grant that covers it");
+    }
+    match rule {
+        "price" | "sensitivity" | "threshold" => Refusal::new(Code::Program, message)
+            .at("program")
+            .fix("Give the column bounds that lie further apart, or ask at another price"),
+        "countersignature" => Refusal::new(Code::BadRequest, message).at("word"),
+        // The owner's own doing.
+        _ => unavailable(message),
+    }
 }
 
 /// Has a file served to those who may have it. One that was changed since, of an earlier version it may be, is not, and the others are.

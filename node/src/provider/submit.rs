@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State};
+use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State, files};
 use tidegate_gate::{Plan, Terms};
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{
@@ -22,13 +22,14 @@ use tidegate_protocol::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Provider, clock, models,
+    Provider, broken, clock, models, not_logged,
     rights::Shown,
     slots::Slot,
     unavailable,
     versions::{InForce, refused},
 };
 use crate::{
+    check::holds,
     code::Codes,
     fault, file_error,
     review::{self, Verdict},
@@ -239,7 +240,7 @@ impl Provider {
         let Some(bytes) = bytes else { return Ok(()) };
         let (folder, path) = (self.home.programs(), self.home.program(&job.id()));
         let keep = move || -> std::io::Result<()> {
-            std::fs::create_dir_all(&folder)?;
+            files::create_folder(&folder)?;
             let mut file = tempfile::NamedTempFile::new_in(&folder)?;
             std::io::Write::write_all(&mut file, &bytes)?;
             file.as_file().sync_all()?;
@@ -281,6 +282,7 @@ impl Provider {
         let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
         let plan = Plan::new(checked.shape).map_err(gate)?;
         let terms = Terms::of(job.body(), &work.policy, &plan).map_err(gate)?;
+        holds(&plan, &terms)?;
         Ok(AdmittedJob {
             dataset,
             job,
@@ -365,7 +367,8 @@ impl Provider {
             Reserve { request: job.body().request.clone(), job: job.envelope().clone(), facts, per_buyer: policy.per_buyer };
         self.store.reserve(ask).map_err(|e| match e {
             ReserveError::Conflict(request) => conflict(&request),
-            ReserveError::Store(e) => unavailable(e),
+            ReserveError::Store(e) => not_logged(e),
+            ReserveError::Rule { rule, detail } => broken(rule, &detail),
             ReserveError::NotInForce(why) => refused(&why),
             ReserveError::Rate => Refusal::new(Code::NotGranted, e.to_string()).at("grant").fix("Send it again later"),
             ReserveError::Oversized { .. } => {

@@ -1,6 +1,6 @@
 //! Canonical JSON (RFC 8785) of what has its keys in their order already: the library, which sorts those of every object, takes many times as long.
 
-use std::io::{Result, Write};
+use std::io::{Error, ErrorKind, Result, Write};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
@@ -13,6 +13,11 @@ struct Numbers;
 impl Formatter for Numbers {
     fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> Result<()> {
         writer.write_all(ryu_js::Buffer::new().format(value).as_bytes())
+    }
+
+    /// What is not there is left out. JSON has neither NaN nor infinity, and what stood for them would not be read again.
+    fn write_null<W: ?Sized + Write>(&mut self, _: &mut W) -> Result<()> {
+        Err(Error::new(ErrorKind::InvalidData, "a number that JSON cannot hold"))
     }
 
     fn write_u64<W: ?Sized + Write>(&mut self, writer: &mut W, value: u64) -> Result<()> {
