@@ -50,6 +50,48 @@ fn auc(w: &[f64], x: &[[f64; FEATURES]], y: &[f64]) -> f64 {
     pairs / (below * (y.len() as f64 - below))
 }
 
+/// A run that can come to nothing is not begun, and one that diverges ends: the rounds that it would have gone on with are not charged.
+#[test]
+fn a_run_that_diverges_is_not_paid_for_to_the_end() {
+    let world = World::new();
+    let buyer: String = world.ok("buyer", &["init"]).trim().to_owned();
+    let policy = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/policy.toml")).unwrap();
+    let policy = policy
+        .replace("tick = \"1s\"", &format!("tick = \"1s\"\ndangerous_no_tick_for = [\"{buyer}\"]"))
+        .replace("\"4s\"", "\"60s\"");
+    std::fs::write(world.path("hie.toml"), policy).unwrap();
+    let data = tidegate_fixtures::path("data/rand_hie.parquet").display().to_string();
+    world.ok("owner", &["publish", &data, "--name", "rand-hie", "--unit", "zper", "--policy", &world.text("hie.toml")]);
+    world.ok("owner", &["grant", "rand-hie", "--to", &buyer, "--out", &world.text("hie.grant")]);
+    let node = world.serve(None);
+    let (grant, text) = (world.text("hie.grant"), include_str!("../../demo/train.toml"));
+    let text = text.replace("../fixtures", concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures"));
+    let run = |training: &str| {
+        let job = world.path("diverges.toml");
+        std::fs::write(&job, text.replace("rate = 2.0", training)).unwrap();
+        let job = job.display().to_string();
+        world.fails("buyer", &world.run_args(&job, &node.address, &grant))
+    };
+    for (training, field) in [
+        ("rate = 1e308", "loop.rate"),
+        ("rate = inf", "loop.rate"),
+        ("rate = nan", "loop.rate"),
+        ("rate = 2.0\ndecay = nan", "loop.decay"),
+        ("rate = 2.0\nstart = [0, 0, nan, 0, 0]", "loop.start: number 2"),
+        ("rate = 2.0\nstart = [-inf, 0, 0, 0, 0]", "loop.start: number 0"),
+    ] {
+        let said = run(training);
+        assert!(said.contains(field), "{training}: {said}");
+        assert_eq!(world.spent_on("rand-hie"), 0, "{training}");
+    }
+    let said = run("rate = 1e150\nunits = 1");
+    assert!(said.contains("diverged in round 1 of 12"), "{said}");
+    // One round of the twelve.
+    let spent = world.spent_on("rand-hie");
+    let report = world.audit(&node.address);
+    assert!(spent > 0 && report["intents"] == 1, "{spent}: {report}");
+}
+
 #[test]
 fn a_model_is_trained_on_rows_that_nobody_sees() {
     let world = World::new();

@@ -69,6 +69,21 @@ pub enum NodeError {
     /// The other side, or our own admission, said no.
     #[error(transparent)]
     Refused(#[from] tidegate_protocol::Refusal),
+    /// The weights of a training run left all bounds: it ends with that round, and the rest is not charged.
+    #[error(
+        "the weights diverged in round {round} of {rounds} (weight {at} is {weight:e}): the run ends here, and the other rounds are not charged. \
+         Give it a smaller loop.rate, or a price that buys less noise"
+    )]
+    Diverged {
+        /// The round, from 1 on.
+        round: u32,
+        /// Of how many.
+        rounds: u32,
+        /// Which weight.
+        at: usize,
+        /// What it came to.
+        weight: f64,
+    },
     /// Something a peer or an owner sent does not verify. Nothing of it was used.
     #[error("verification failed: {0}")]
     Unverified(String),

@@ -61,7 +61,7 @@ async fn on(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -> R
         if number > 0 {
             last = round(home, &file.with_weights(&weights.now), policy, mock).await?;
         }
-        weights.take(number, &last.result);
+        weights.take(number, &last.result)?;
     }
     Ok(Rehearsed { trained: Some((weights.best(), rounds)), ..last })
 }

@@ -26,6 +26,9 @@ use crate::{
 /// Most rounds of one run.
 const ROUNDS: u32 = 10_000;
 
+/// Largest rate and weight, in magnitude: the square of a larger one is beyond what a float holds, and a run that comes there does not come back.
+const LARGEST: f64 = 1e150;
+
 /// `[loop]` of a job file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,8 +82,11 @@ pub(crate) fn check(file: &JobFile, training: &LoopFile) -> Result<usize, NodeEr
     if !(1..=ROUNDS).contains(&training.rounds) {
         return Err(wrong(&format!("loop.rounds must be 1 to {ROUNDS}")));
     }
-    if !(training.rate.is_finite() && training.rate > 0.0 && (0.0..1.0).contains(&training.decay)) {
-        return Err(wrong("loop.rate must be positive and loop.decay in [0, 1)"));
+    if !(training.rate > 0.0 && training.rate <= LARGEST && (0.0..1.0).contains(&training.decay)) {
+        return Err(wrong(&format!("loop.rate must be positive, {LARGEST:e} at most, and loop.decay in [0, 1)")));
+    }
+    if let Some((i, weight)) = training.start.iter().flatten().enumerate().find(|(_, weight)| !is_sound(**weight)) {
+        return Err(wrong(&format!("loop.start: number {i} is {weight}, and must lie between -{LARGEST:e} and {LARGEST:e}")));
     }
     if training.units == Some(0) {
         return Err(wrong("loop.units must be positive"));
@@ -93,6 +99,11 @@ pub(crate) fn check(file: &JobFile, training: &LoopFile) -> Result<usize, NodeEr
         [Output { reducer: Reducer::Vector { len }, .. }] => Ok(*len as usize),
         _ => Err(wrong("a loop needs one output, of reducer vector")),
     }
+}
+
+/// Whether a run can go on from a weight. NaN is none.
+fn is_sound(weight: f64) -> bool {
+    weight.abs() <= LARGEST
 }
 
 /// The weights of a run, round by round.
@@ -114,12 +125,21 @@ impl<'a> Weights<'a> {
     }
 
     /// After round `round` of 0 and on released `result`.
-    pub(crate) fn take(&mut self, round: u32, result: &ResultDoc) {
+    ///
+    /// # Errors
+    /// [`NodeError::Diverged`]: no further round can mend these weights.
+    pub(crate) fn take(&mut self, round: u32, result: &ResultDoc) -> Result<(), NodeError> {
         let sum: Vec<f64> = result.rows.iter().flat_map(|row| row.cells.iter().map(|cell| cell.value)).collect();
         self.training.step(&mut self.now, &sum, self.units);
         if round >= self.training.rounds / 2 {
             self.sum.iter_mut().zip(&self.now).for_each(|(sum, w)| *sum += w);
             self.summed += 1;
+        }
+        match self.now.iter().enumerate().find(|(_, weight)| !is_sound(**weight)) {
+            None => Ok(()),
+            Some((at, weight)) => {
+                Err(NodeError::Diverged { round: round + 1, rounds: self.training.rounds, at, weight: *weight })
+            }
         }
     }
 
@@ -172,7 +192,7 @@ impl Buyer {
     /// Runs a training run, or goes on with one, whose rounds that were run are not charged again. `each` sees every round's result, verified, with the weights after it, and may stop.
     ///
     /// # Errors
-    /// As [`Buyer::run`]; [`NodeError::Refused`] before the first round where the policy lets no buyer spend as much, and after it where less is left
+    /// As [`Buyer::run`]; [`NodeError::Diverged`] after the round in which the weights did, with no further one charged; [`NodeError::Refused`] before the first round where the policy lets no buyer spend as much, and after it where less is left
     /// than the other rounds cost.
     pub async fn train(
         &self,
@@ -194,9 +214,11 @@ impl Buyer {
             let of_round = round_request(&run.request, round);
             let round_file = file.with_weights(&weights.now);
             let (offer, verified, _) = self.run(to, &round_file, grant, Some(of_round), Some(run.created)).await?;
-            weights.take(round, &verified.result);
+            let went_on = weights.take(round, &verified.result);
             rounds += 1;
             let stop = each(round, &offer, &verified, &weights.now).is_break();
+            // What was paid for was seen; no more is.
+            went_on?;
             if stop {
                 break;
             }
