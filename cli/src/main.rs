@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+// First: what it defines is in the place of the standard macros that print.
+#[macro_use]
+mod out;
 mod commands;
 mod place;
 mod show;
@@ -123,6 +126,7 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    tidegate_node::home::keep_to_oneself();
     let cli = Cli::parse();
     // The worker holds rows: it gets neither a runtime, nor logging, nor a home.
     let inside = match &cli.command {
@@ -135,11 +139,11 @@ fn main() -> std::process::ExitCode {
     }
     let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tidegate=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| out::Log).init();
     match run(cli) {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("error: {e:#}");
+            out::error(&e);
             std::process::ExitCode::FAILURE
         }
     }
@@ -151,6 +155,12 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
         _ => PathBuf::from(&cli.home),
     };
     let home = Home::at(home);
+    match &cli.command {
+        // It says what is open, and changes nothing.
+        Command::Doctor(_) => {}
+        Command::Serve(_) | Command::Mirror(_) | Command::Hold(_) | Command::Witness(_) => drop(home.shut(true)?),
+        _ => drop(home.shut(false)?),
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = |()| std::process::ExitCode::SUCCESS;
     runtime.block_on(async {

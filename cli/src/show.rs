@@ -10,6 +10,7 @@ use tidegate_protocol::{
     job::Key,
     receipt::Mechanism,
     result::{Cell, ResultDoc},
+    shown,
 };
 
 /// A price as people read it: ρ, and ε at δ; pure ε; exact results.
@@ -77,7 +78,7 @@ pub(crate) fn report(bar: &ProgressBar, name: &str, done: u64, total: u64) {
 
 /// A peer's text for a terminal: control characters could repaint it.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+    shown::plain(text).into_owned()
 }
 
 /// A query's answer, as a table on the terminal or in a file.
@@ -120,7 +121,7 @@ fn cell(cell: &Cell) -> String {
 pub(crate) fn table(result: &ResultDoc) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
-    table.set_header(result.keys.iter().chain(&result.columns));
+    table.set_header(result.keys.iter().chain(&result.columns).map(|name| plain(name)));
     for row in &result.rows {
         table.add_row(row.key.iter().map(key).chain(row.cells.iter().map(cell)));
     }

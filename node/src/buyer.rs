@@ -209,7 +209,7 @@ impl Buyer {
 
     pub(crate) async fn ask(&self, to: &Address, request: &Request, attachment: &[u8]) -> Result<Reply, NodeError> {
         match ask(&self.endpoint, to, request, attachment).await? {
-            Reply::Refused(refusal) => Err(NodeError::Refused(refusal)),
+            Reply::Refused(refusal) => Err(NodeError::Refused(refusal.received())),
             reply => Ok(reply),
         }
     }

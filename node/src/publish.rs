@@ -13,6 +13,7 @@ use tidegate_protocol::{
     manifest::{DataFile, Layout, Manifest},
     policy::{Access, Answering, Policy, PolicyFile},
     receipt::{Predicate, entry::Change},
+    shown::{is_plain, plain},
 };
 
 use crate::{
@@ -95,6 +96,7 @@ pub async fn publish(
     if what.name.is_empty() || what.name.len() > limits::NAME_BYTES {
         return Err(NodeError::File(format!("--name must have 1 to {} bytes", limits::NAME_BYTES)));
     }
+    shown("--name", &what.name)?;
     what.about.check().map_err(|e| NodeError::File(e.to_string()))?;
     let all = dataset::load_all(&home.datasets())?;
     // Whichever version was named, it follows the newest: that one's policy is what it takes the place of.
@@ -142,6 +144,7 @@ pub async fn publish(
         }
     }
     let (profile, mut report) = lay_out(home, &tables, &described, &policy, "clustered", report).await?;
+    profile.schema.iter().try_for_each(|column| shown("column", &column.name))?;
     let derived = match profile.layout {
         Layout::AsPublished => vec![],
         Layout::Clustered => import_all(None, &profile.compute, &mut report).await?,
@@ -213,6 +216,17 @@ fn later(before: Option<&str>) -> jiff::Timestamp {
     after.map_or(now, |after| after.max(now))
 }
 
+/// A name is shown to everybody who hears of the dataset: none may change how what stands around it is shown.
+fn shown(what: &str, name: &str) -> Result<(), NodeError> {
+    if is_plain(name) {
+        return Ok(());
+    }
+    let name = plain(name);
+    Err(NodeError::File(format!(
+        "{what} {name:?}: it has control characters, or others that change how it is shown. Give it another name"
+    )))
+}
+
 /// What differs from the version before.
 pub(crate) fn changes(before: &dataset::Dataset, manifest: &Signed<Manifest>, policy: &Signed<Policy>) -> Vec<Change> {
     let (old, new) = (before.policy.body(), policy.body());
@@ -245,6 +259,7 @@ pub(crate) async fn import_all(
         if name.len() > limits::NAME_BYTES {
             return Err(file_error(path, "the file name is too long"));
         }
+        shown("file name", &name)?;
         let total = std::fs::metadata(path).map_or(0, |m| m.len());
         let mut progress = |done| report(Progress::Hashing { file: name.clone(), done, total });
         let (hash, bytes) = match served {

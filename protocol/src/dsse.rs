@@ -11,6 +11,8 @@ use crate::{ContentHash, Identity, PeerId, Sha256Digest, limits};
 pub trait Document: Serialize + DeserializeOwned {
     /// The DSSE payload type, a media type.
     const PAYLOAD_TYPE: &'static str;
+    /// Whether it is shown to people wherever it goes: no text in it may then have characters that change how others are shown ([`crate::shown::repaints`]).
+    const SHOWN: bool = false;
 }
 
 /// Why an envelope or its payload was turned down.
@@ -169,6 +171,18 @@ impl Envelope {
     }
 }
 
+/// Whatever field a text is in, and whichever fields there come to be.
+fn may_be_shown<T: Document>(payload: &[u8]) -> Result<(), BadDocument> {
+    if !T::SHOWN {
+        return Ok(());
+    }
+    let value = serde_json::from_slice(payload).map_err(|e| BadDocument::Payload(e.to_string()))?;
+    if crate::shown::is_plain_json(&value) {
+        return Ok(());
+    }
+    Err(BadDocument::Payload("a text in it has control characters, or others that change how it is shown".into()))
+}
+
 /// A document whose signature has been checked. Comes only out of [`Signed::sign`] and [`Signed::open`].
 #[derive(Debug, Clone)]
 pub struct Signed<T> {
@@ -197,6 +211,7 @@ impl<T: Document> Signed<T> {
         if payload.len() > limit {
             return Err(BadDocument::TooLong { got: payload.len(), limit });
         }
+        may_be_shown::<T>(&payload)?;
         let envelope = Envelope::sign(T::PAYLOAD_TYPE, &payload, identity);
         Ok(Self { envelope, signer: identity.id(), id: ContentHash::of(&payload), body, _private: PhantomData })
     }
@@ -215,6 +230,7 @@ impl<T: Document> Signed<T> {
             return Err(BadDocument::TooLong { got, limit: limits::DOCUMENT_BYTES });
         }
         let (signer, payload) = envelope.check()?;
+        may_be_shown::<T>(&payload)?;
         let body = serde_json::from_slice(&payload).map_err(|e| BadDocument::Payload(e.to_string()))?;
         Ok(Self { envelope, signer, id: ContentHash::of(&payload), body, _private: PhantomData })
     }

@@ -32,6 +32,7 @@ pub mod refusal;
 pub mod result;
 pub mod revocations;
 pub mod sealed;
+pub mod shown;
 
 pub use approval::Approval;
 pub use cost::{Cost, MicroRho};

@@ -142,6 +142,9 @@ pub const RESAMPLE: u32 = 16;
 
 /// Longest name (dataset, column, output) in bytes.
 pub const NAME_BYTES: usize = 128;
+
+/// Most characters of each text of a peer's refusal that are shown.
+pub const REFUSAL_CHARS: usize = 2000;
 /// Most connections that are open at the same time.
 pub const CONNECTIONS: usize = 4096;
 /// Of those, most of one peer.

@@ -81,6 +81,7 @@ pub struct Manifest {
 
 impl Document for Manifest {
     const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.manifest.v1+json";
+    const SHOWN: bool = true;
 }
 
 impl Manifest {

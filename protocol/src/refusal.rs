@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{limits, shown::plain};
+
 /// The kind of refusal; stable, for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -66,6 +68,18 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// A peer's, for people here: on one line, without characters that change how others are shown, and not without end.
+    #[must_use]
+    pub fn received(self) -> Self {
+        let text = |text: String| match text.char_indices().nth(limits::REFUSAL_CHARS) {
+            None => plain(&text).into_owned(),
+            Some((end, _)) => format!("{}…", plain(&text[..end])),
+        };
+        Self { code: self.code, field: self.field.map(text), message: text(self.message), fix: self.fix.map(text) }
+    }
+}
+
 /// Text from a peer that goes into a message: bounded, and without control characters.
 pub trait Shorten {
     /// At most 80 characters of it.
@@ -74,7 +88,7 @@ pub trait Shorten {
 
 impl Shorten for str {
     fn shorten(&self) -> String {
-        self.chars().take(80).map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+        plain(&self.chars().take(80).collect::<String>()).into_owned()
     }
 }
 

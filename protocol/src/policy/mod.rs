@@ -237,6 +237,7 @@ pub struct Policy {
 
 impl Document for Policy {
     const PAYLOAD_TYPE: &'static str = "application/vnd.tidegate.policy.v1+json";
+    const SHOWN: bool = true;
 }
 
 impl Policy {
