@@ -20,6 +20,7 @@ mod journey;
 mod laplace;
 mod leases;
 mod mirrors;
+mod neighbours;
 mod new;
 mod node_tests;
 mod programs;
