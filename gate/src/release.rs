@@ -1,5 +1,7 @@
 //! The node's half: noise, threshold, intervals. The only constructor of [`Released`].
 
+use std::collections::HashMap;
+
 use tidegate_protocol::{
     ContentHash,
     job::Key,
@@ -51,10 +53,11 @@ pub fn release(
 pub struct Releasing<'a> {
     plan: &'a Plan,
     calibration: &'a Calibration,
-    declared: &'a [Vec<Key>],
     sources: Vec<Source>,
-    /// Groups that appear whatever their size.
+    /// Groups that appear whatever their size: all of them, with the keys that the job says. What comes is looked up here, and what is not here is nothing.
     held: Vec<GroupSums>,
+    /// Where each of them is, by its key's JSON text: [`Key`] has no hash (floats).
+    places: HashMap<String, usize>,
     undeclared: Option<Undeclared>,
 }
 
@@ -76,22 +79,27 @@ impl<'a> Releasing<'a> {
     /// # Errors
     /// [`GateError::Noise`] where the noise cannot be made.
     pub fn new(plan: &'a Plan, calibration: &'a Calibration, declared: &'a [Vec<Key>]) -> Result<Self, GateError> {
+        let mut held = Vec::new();
         let undeclared = match plan.shape.keys {
-            Keys::None | Keys::Declared(_) => None,
+            Keys::None => {
+                held.push(plan.group(vec![]));
+                None
+            }
+            Keys::Declared(n) => {
+                if declared.len() != n as usize {
+                    return Err(GateError::Misfit(format!("{} declared keys for {n}", declared.len())));
+                }
+                held.extend(declared.iter().map(|key| plan.group(key.clone())));
+                None
+            }
             Keys::Undeclared { remainder, .. } => {
                 let threshold =
                     calibration.threshold.ok_or_else(|| GateError::Misfit("undeclared keys without a threshold".into()))?;
                 Some(Undeclared { threshold, passed: Passed::default(), rest: plan.group(vec![]), remainder })
             }
         };
-        Ok(Self {
-            plan,
-            calibration,
-            declared,
-            sources: sources(calibration.noise, &calibration.scales)?,
-            held: vec![],
-            undeclared,
-        })
+        let places = held.iter().enumerate().map(|(place, group)| (text(&group.key), place)).collect();
+        Ok(Self { plan, calibration, sources: sources(calibration.noise, &calibration.scales)?, held, places, undeclared })
     }
 
     /// Adds whole groups: none may come twice.
@@ -101,7 +109,11 @@ impl<'a> Releasing<'a> {
     pub fn add(&mut self, groups: &[GroupSums]) -> Result<(), GateError> {
         self.plan.check_groups(groups)?;
         let Some(undeclared) = &mut self.undeclared else {
-            self.held.extend_from_slice(groups);
+            for group in groups {
+                if let Some(place) = self.places.get(&text(&group.key)) {
+                    self.held[*place].clone_from(group);
+                }
+            }
             return Ok(());
         };
         let Undeclared { threshold, passed, rest, .. } = undeclared;
@@ -134,7 +146,7 @@ impl<'a> Releasing<'a> {
     /// # Errors
     /// As [`Releasing::add`].
     pub fn finish(self, job: ContentHash) -> Result<Released, GateError> {
-        let Self { plan, calibration, declared, sources, held, undeclared } = self;
+        let Self { plan, calibration, sources, held, undeclared, .. } = self;
         let (mut remainder, mut left_out) = (None, 0);
         let rows = match undeclared {
             Some(Undeclared { passed, rest, remainder: wanted, .. }) => {
@@ -146,12 +158,8 @@ impl<'a> Releasing<'a> {
                 passed.into_rows()?
             }
             None => {
-                let groups = match plan.shape.keys {
-                    Keys::Declared(_) => declared_groups(plan, declared, &held),
-                    _ => vec![held.into_iter().next().unwrap_or_else(|| plan.group(vec![]))],
-                };
                 let row = |group: GroupSums| Ok(Row { cells: cells(plan, &sources, &group)?, key: group.key });
-                groups.into_iter().map(row).collect::<Result<_, GateError>>()?
+                held.into_iter().map(row).collect::<Result<_, GateError>>()?
             }
         };
         Ok(Released(ResultDoc {
@@ -188,10 +196,12 @@ fn sources(noise: Noise, scales: &[f64]) -> Result<Vec<Source>, GateError> {
     scales.iter().map(|s| noise.source(*s)).collect()
 }
 
+fn text(key: &[Key]) -> String {
+    serde_json::to_string(key).unwrap_or_default()
+}
+
 pub(crate) fn declared_groups(plan: &Plan, declared: &[Vec<Key>], groups: &[GroupSums]) -> Vec<GroupSums> {
-    // Key has no total order or hash (floats): its JSON text is its identity.
-    let text = |key: &[Key]| serde_json::to_string(key).unwrap_or_default();
-    let by_key: std::collections::HashMap<String, &GroupSums> = groups.iter().map(|g| (text(&g.key), g)).collect();
+    let by_key: HashMap<String, &GroupSums> = groups.iter().map(|g| (text(&g.key), g)).collect();
     declared.iter().map(|key| by_key.get(&text(key)).map_or_else(|| plan.group(key.clone()), |g| (*g).clone())).collect()
 }
 

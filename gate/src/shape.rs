@@ -91,6 +91,9 @@ impl Plan {
         if shape.columns.is_empty() {
             return Err(bad("", "nothing is measured".into()));
         }
+        if shape.keys == Keys::None && !shape.key_names.is_empty() {
+            return Err(bad("", "key columns without keys".into()));
+        }
         if shape.max_groups == 0 || shape.max_rows == 0 {
             return Err(bad("", "max_groups and max_rows must be positive".into()));
         }

@@ -4,11 +4,11 @@
 use arrow::{
     array::{Array, AsArray, RecordBatch},
     compute::cast,
-    datatypes::{DataType, Float64Type, Int64Type, SchemaRef},
+    datatypes::{DataType, Float64Type, Int64Type, SchemaRef, UInt64Type},
     util::display::array_value_to_string,
 };
 use serde_json::Value;
-use tidegate_protocol::{policy::Policy, result::ResultDoc};
+use tidegate_protocol::{job::Key, policy::Policy, result::ResultDoc};
 
 use crate::{NodeError, jobfile::JobFile};
 
@@ -50,12 +50,15 @@ fn value(array: &dyn Array, row: usize) -> Value {
     let one = array.slice(row, 1);
     let kind = array.data_type();
     let number = |to: &DataType| cast(&one, to).ok();
+    let integer = |key: Key| serde_json::to_value(key).unwrap_or_default();
     let text = || array_value_to_string(array, row).map_or(Value::Null, Value::from);
     match kind {
         DataType::Boolean => Value::from(one.as_boolean().value(0)),
-        kind if kind.is_integer() => number(&DataType::Int64)
-            .filter(|n| n.is_valid(0))
-            .map_or_else(text, |n| n.as_primitive::<Int64Type>().value(0).into()),
+        // As keys are: beyond what a double holds, as text.
+        DataType::UInt64 => integer(Key::integer(one.as_primitive::<UInt64Type>().value(0))),
+        kind if kind.is_integer() => {
+            number(&DataType::Int64).map_or_else(text, |n| integer(Key::integer(n.as_primitive::<Int64Type>().value(0))))
+        }
         kind if kind.is_floating() => {
             let float = number(&DataType::Float64).map(|n| n.as_primitive::<Float64Type>().value(0));
             // JSON has no NaN and no infinity.

@@ -7,7 +7,7 @@ use std::{
 
 use arrow::{array::RecordBatchReader as _, datatypes::SchemaRef};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use tidegate_catalog::dataset;
 use tidegate_gate::{Keys, Noise};
 use tidegate_guest::component;
@@ -71,7 +71,8 @@ pub struct JobFile {
 pub struct SqlFile {
     /// The text.
     pub query: String,
-    /// Declared keys.
+    /// Declared keys. TOML's integers and dates are taken as they are written, unlike JSON's numbers.
+    #[serde(default, deserialize_with = "keys")]
     pub keys: Option<Vec<Vec<Key>>>,
     /// Public tables to join to: paths beside the job file, by name.
     #[serde(default)]
@@ -126,6 +127,23 @@ pub struct OnnxFile {
     pub split: Split,
     /// What is released of a unit's or block's numbers.
     pub outputs: Vec<Output>,
+}
+
+fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Vec<Key>>>, D::Error> {
+    let one = |value: toml::Value| match value {
+        toml::Value::Boolean(value) => Ok(Key::Bool(value)),
+        toml::Value::Integer(value) => Ok(Key::integer(value)),
+        toml::Value::Float(value) if value.is_finite() => Ok(Key::Float(value)),
+        // As keys are shown.
+        toml::Value::Float(value) => Ok(Key::Text(value.to_string())),
+        toml::Value::String(text) => Ok(Key::Text(text)),
+        toml::Value::Datetime(time) => Ok(Key::Text(time.to_string())),
+        toml::Value::Array(_) | toml::Value::Table(_) => {
+            Err(D::Error::custom("a key is an array of booleans, numbers, texts and dates, one for each GROUP BY expression"))
+        }
+    };
+    let rows = Vec::<Vec<toml::Value>>::deserialize(from)?;
+    rows.into_iter().map(|row| row.into_iter().map(one).collect()).collect::<Result<_, _>>().map(Some)
 }
 
 fn per_unit() -> Split {

@@ -1,6 +1,7 @@
 //! A job as the buyer signs it. Its cost is a function of this document alone.
 
 mod bound;
+mod key;
 mod output;
 mod program;
 mod split;
@@ -17,8 +18,9 @@ use crate::{
     refusal::{Code, Refusal},
 };
 
+pub use key::Key;
 pub use output::{Output, Reducer};
-pub use program::{Data, Key, Program, RowReduce};
+pub use program::{Data, Program, RowReduce};
 pub use split::{Blocks, Split};
 
 /// How a result leaves.

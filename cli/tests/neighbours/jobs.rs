@@ -8,7 +8,6 @@ pub(super) const AWAITS: &[&str] = &[
     "saturated-noise",
     "saturated-noise-laplace",
     "saturated-noise-at-the-edge",
-    "empty-grouping-set",
     "clip-of-one-ulp-mean",
     "clip-of-one-ulp-variance",
     "clip-subnormal-sum",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Output, Split};
+use super::{Key, Output, Split};
 use crate::{
     ContentHash,
     device::On,
@@ -22,22 +22,6 @@ pub enum RowReduce {
     Sum,
     /// Last row, in file order.
     Last,
-}
-
-/// A value of a declared group key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Key {
-    /// NULL.
-    Null,
-    /// Boolean.
-    Bool(bool),
-    /// Integer.
-    Int(i64),
-    /// Floating point.
-    Float(f64),
-    /// Text.
-    Text(String),
 }
 
 /// Bytes that come with a component: what is sent ends with them.

@@ -210,21 +210,22 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     let mut names: Vec<String> = key_names[..keys_len].to_vec();
     let key_select = Select::new(names.clone(), columns.iter().map(|c| (None, c.clone())).collect(), source.clone(), unit)?;
     let types = types(&names, &key_select)?;
-    let declared = keys.map(|keys| declare(keys, &types)).transpose()?;
+    let declared = keys.map(|keys| declare(keys, &names, &types)).transpose()?;
     // One row a unit: it is in one group of each set, once.
     let (kappa, max_rows) = if rows.source.one_a_unit() { (1, 1) } else { (policy.unit.max_groups, policy.unit.max_rows) };
     // What the sets leave out cannot be put together to one row.
     let remainder = policy.remainder && sets.is_none();
     let sets = Set::all(keys_len, sets, declared.as_deref(), kappa);
-    let declared: Option<Vec<Vec<Key>>> = declared.map(|_| {
-        let of_set = |set: &Set| set.declared.iter().flatten().map(|key| set.key(key.clone())).collect::<Vec<_>>();
-        sets.iter().flat_map(of_set).collect()
-    });
-    let (mode, most) = match (&declared, keys_len) {
-        (None, 0) => (Keys::None, Some(1)),
-        (Some(_), 0) => return Err(refuse("keys are declared but there is no GROUP BY").at("program.keys")),
-        (Some(keys), _) => (Keys::Declared(keys.len() as u32), Some(keys.len())),
-        (None, _) => (Keys::Undeclared { min_units: policy.min_units, remainder }, None),
+    if declared.is_some() && keys_len == 0 {
+        return Err(refuse("keys are declared but there is no GROUP BY").at("program.keys"));
+    }
+    // Whose keys nobody declared appear where they are many; the one group of a set without keys is always the same.
+    let known = declared.is_some() || sets.iter().all(|set| set.keys.is_empty());
+    let declared = known.then(|| sets.iter().flat_map(Set::declared_keys).collect::<Vec<_>>());
+    let (mode, most, declared) = match declared {
+        None => (Keys::Undeclared { min_units: policy.min_units, remainder }, None, None),
+        Some(_) if key_names.is_empty() => (Keys::None, Some(1), None),
+        Some(keys) => (Keys::Declared(keys.len() as u32), Some(keys.len()), Some(keys)),
     };
     let max_groups = if let Keys::None = mode { kappa } else { sets.iter().map(|s| s.kappa).sum() };
     let found = measures::collect(aggregate, &rows, &Bounded { unit, columns: bounds }, titles, most)?;

@@ -15,12 +15,7 @@ pub(super) fn types(names: &[String], select: &Select) -> Result<Vec<DataType>, 
         .zip(&select.branches[0].columns)
         .map(|(name, expr)| {
             let kind = expr.get_type(&*select.schema).map_err(|e| refuse(e.strip_backtrace()))?;
-            let fine = kind.is_integer()
-                || kind.is_floating() && kind != DataType::Float16
-                || kind.is_string()
-                || keys::is_shown_as_text(&kind)
-                || kind == DataType::Boolean;
-            if !fine || kind == DataType::UInt64 {
+            if !keys::may_be_key(&kind) {
                 return Err(refuse(format!("cannot group by {name} of type {kind}"))
                     .fix("Group by integers, text, booleans, floats, dates, timestamps or decimals; CAST others"));
             }
@@ -29,11 +24,11 @@ pub(super) fn types(names: &[String], select: &Select) -> Result<Vec<DataType>, 
         .collect()
 }
 
-/// Declared keys in the key columns' own types.
+/// Declared keys of the columns called `names`, in the form that those of groups have.
 ///
 /// # Errors
-/// A [`Refusal`] naming the row.
-pub(super) fn declare(declared: &[Vec<Key>], types: &[DataType]) -> Result<Vec<Vec<Key>>, Refusal> {
+/// A [`Refusal`] naming row, column and type: a key that its column cannot have would only ever be an empty group.
+pub(super) fn declare(declared: &[Vec<Key>], names: &[String], types: &[DataType]) -> Result<Vec<Vec<Key>>, Refusal> {
     let bad = |row: usize, what: String| refuse(what).at(format!("program.keys[{row}]"));
     let mut seen = std::collections::HashSet::new();
     declared
@@ -43,28 +38,18 @@ pub(super) fn declare(declared: &[Vec<Key>], types: &[DataType]) -> Result<Vec<V
             if key.len() != types.len() {
                 return Err(bad(row, format!("has {} values for {} keys", key.len(), types.len())));
             }
-            let typed: Vec<Key> = key
-                .iter()
-                .zip(types)
-                .map(|(key, kind)| match key {
-                    Key::Int(i) if kind.is_floating() => Ok(Key::Float(*i as f64)),
-                    // Zero has one form among the groups.
-                    Key::Float(f) if kind.is_floating() && *f == 0.0 => Ok(Key::Float(0.0)),
-                    Key::Text(t) if t.chars().count() > limits::KEY_CHARS => {
-                        Err(bad(row, format!("has more than {} characters, which no group's key has", limits::KEY_CHARS)))
-                    }
-                    Key::Null => Ok(Key::Null),
-                    Key::Int(_) if kind.is_integer() => Ok(key.clone()),
-                    Key::Float(f) if kind.is_floating() && f.is_finite() => Ok(key.clone()),
-                    Key::Text(_) if kind.is_string() => Ok(key.clone()),
-                    // Dates and the like are written as text, and have one form each.
-                    Key::Text(_) if keys::is_shown_as_text(kind) => {
-                        keys::canonical_text(key, kind).ok_or_else(|| bad(row, format!("{key:?} is not of type {kind}")))
-                    }
-                    Key::Bool(_) if *kind == DataType::Boolean => Ok(key.clone()),
-                    _ => Err(bad(row, format!("{key:?} is not of type {kind}"))),
+            let one = |((key, kind), name): ((&Key, &DataType), &String)| {
+                if matches!(key, Key::Text(text) if text.chars().count() > limits::KEY_CHARS) {
+                    let what = format!("the key of {name} has more than {} characters, which no group's has", limits::KEY_CHARS);
+                    return Err(bad(row, what).fix("Group by something shorter"));
+                }
+                let typed = keys::exact(key, kind).and_then(|array| keys::value(&array, 0).ok());
+                typed.ok_or_else(|| {
+                    let what = format!("{key} is no value of {name}, which is of type {kind}");
+                    bad(row, what).fix(keys::example(kind))
                 })
-                .collect::<Result<_, _>>()?;
+            };
+            let typed: Vec<Key> = key.iter().zip(types).zip(names).map(one).collect::<Result<_, _>>()?;
             if !seen.insert(format!("{typed:?}")) {
                 return Err(bad(row, "appears twice".into()));
             }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, NullArray, StringArray, new_null_array},
-    compute::{cast, concat, nullif},
-    datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit},
+    array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, StringArray, new_null_array, timezone::Tz},
+    compute::{cast, concat, kernels::cast_utils::string_to_datetime, nullif},
+    datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit, UInt64Type},
 };
 use tidegate_protocol::{job::Key, limits};
 
@@ -25,17 +25,19 @@ pub(super) fn canonical(array: &ArrayRef) -> Result<ArrayRef, RunError> {
             Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(one)) as ArrayRef
         }
         DataType::Date32 => within_calendar(array, 1.0 / 86_400.0)?,
-        DataType::Timestamp(unit, _) => {
-            let ticks = match unit {
-                TimeUnit::Second => 1.0,
-                TimeUnit::Millisecond => 1e3,
-                TimeUnit::Microsecond => 1e6,
-                TimeUnit::Nanosecond => 1e9,
-            };
-            within_calendar(array, ticks)?
-        }
+        DataType::Timestamp(unit, _) => within_calendar(array, f64::from(ticks(*unit)))?,
         _ => shorten(array, limits::KEY_CHARS)?,
     })
+}
+
+/// Ticks of a second.
+fn ticks(unit: TimeUnit) -> u32 {
+    match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    }
 }
 
 /// Dates from year 0 to 9999, the others NULL: they have no text that people or other tools would read. `ticks` are a second's.
@@ -52,58 +54,174 @@ fn within_calendar(array: &ArrayRef, ticks: f64) -> Result<ArrayRef, RunError> {
 
 /// Declared keys as arrays of the key columns' types, column by column.
 pub(super) fn declared(keys: &[Vec<Key>], columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, RunError> {
-    columns
-        .iter()
-        .enumerate()
-        .map(|(i, column)| {
-            let kind = column.data_type();
-            let values = keys.iter().map(|key| Ok(cast(&one(&key[i]), kind)?)).collect::<Result<Vec<_>, RunError>>()?;
-            if values.is_empty() {
-                return Ok(new_null_array(kind, 0));
-            }
-            canonical(&concat(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
-        })
-        .collect()
+    columns.iter().enumerate().map(|(i, column)| typed(keys.iter().map(|key| &key[i]), column.data_type())).collect()
 }
 
-/// Whether keys of this type are shown, and declared, as text.
-pub(super) fn is_shown_as_text(kind: &DataType) -> bool {
-    matches!(kind, DataType::Date32 | DataType::Timestamp(..) | DataType::Decimal128(..))
+/// Keys as an array of this type.
+///
+/// # Errors
+/// [`RunError::Engine`] naming the first that is no value of it.
+pub(super) fn typed<'k>(keys: impl Iterator<Item = &'k Key>, kind: &DataType) -> Result<ArrayRef, RunError> {
+    let one = |key: &Key| {
+        let value = exact(key, kind).ok_or_else(|| RunError::Engine(format!("{key} is no value of type {kind}")))?;
+        // Texts have one layout in canonical form.
+        Ok(cast(&value, kind)?)
+    };
+    let values = keys.map(one).collect::<Result<Vec<_>, RunError>>()?;
+    if values.is_empty() {
+        return Ok(new_null_array(kind, 0));
+    }
+    Ok(concat(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
 }
 
-/// The one text form of a key of such a type; `None` where it is not of that type.
-pub(super) fn canonical_text(key: &Key, kind: &DataType) -> Option<Key> {
-    let typed = cast(&one(key), kind).ok()?;
-    value(&typed, 0).ok().filter(|key| *key != Key::Null)
+/// Whether values of a type can be keys: those that have one form each which people and JSON can read.
+pub(super) fn may_be_key(kind: &DataType) -> bool {
+    kind.is_integer()
+        || kind.is_string()
+        || matches!(kind, DataType::Float32 | DataType::Float64 | DataType::Boolean)
+        || matches!(kind, DataType::Date32 | DataType::Timestamp(..))
+        // Text is not read as a decimal of a negative scale.
+        || matches!(kind, DataType::Decimal128(_, scale) if *scale >= 0)
 }
 
-/// A key as an array of one.
-pub(super) fn one(key: &Key) -> ArrayRef {
+/// The value of type `kind` that a key is, in canonical form, as an array of one; `None` where the type has no such value: nothing is rounded or cut.
+///
+/// Numbers of a REAL are what their shortest decimals say, as SQL writes them: 0.1 is one of them.
+pub(super) fn exact(key: &Key, kind: &DataType) -> Option<ArrayRef> {
+    if *key == Key::Null {
+        return Some(new_null_array(kind, 1));
+    }
+    let array = match (key, kind) {
+        (Key::Bool(value), DataType::Boolean) => Arc::new(BooleanArray::from(vec![*value])) as ArrayRef,
+        (Key::Text(text), kind) if kind.is_string() && text.chars().count() <= limits::KEY_CHARS => of_text(text, kind)?,
+        (_, kind) if kind.is_integer() => of_text(&whole(key)?.to_string(), kind)?,
+        (_, DataType::Float64) => Arc::new(Float64Array::from(vec![float(key)?])),
+        (_, DataType::Float32) => {
+            let wide = float(key)?;
+            let value = wide as f32;
+            let same = wide.is_nan() || f64::from(value) == wide || shortest(value) == wide;
+            same.then(|| Arc::new(Float32Array::from(vec![value])))?
+        }
+        (Key::Int(_) | Key::Float(_) | Key::Text(_), DataType::Decimal128(..)) => {
+            let text = match key {
+                Key::Text(text) => text.clone(),
+                Key::Float(value) => value.to_string(),
+                _ => whole(key)?.to_string(),
+            };
+            let array = of_text(&text, kind)?;
+            (plain_decimal(&text)? == plain_decimal(&shown(&array, 0).ok()?)?).then_some(array)?
+        }
+        (Key::Text(text), DataType::Date32) => of_text(text, kind).filter(|array| shown(array, 0).is_ok_and(|t| t == *text))?,
+        (Key::Text(text), DataType::Timestamp(unit, zone)) => {
+            let zone: Tz = zone.as_deref().unwrap_or("+00:00").parse().ok()?;
+            let nanos = string_to_datetime(&zone, text).ok()?.timestamp_subsec_nanos();
+            (nanos < 1_000_000_000 && nanos % (1_000_000_000 / ticks(*unit)) == 0).then(|| of_text(text, kind))??
+        }
+        _ => return None,
+    };
+    canonical(&array).ok().filter(|array| array.is_valid(0))
+}
+
+/// A text read as a value of a type.
+fn of_text(text: &str, kind: &DataType) -> Option<ArrayRef> {
+    cast(&StringArray::from(vec![text]), kind).ok().filter(|array| array.is_valid(0))
+}
+
+/// A key as an integer, where it is one.
+fn whole(key: &Key) -> Option<i128> {
     match key {
-        Key::Null => Arc::new(NullArray::new(1)),
-        Key::Bool(v) => Arc::new(BooleanArray::from(vec![*v])),
-        Key::Int(v) => Arc::new(Int64Array::from(vec![*v])),
-        Key::Float(v) => Arc::new(Float64Array::from(vec![*v])),
-        Key::Text(v) => Arc::new(StringArray::from(vec![v.as_str()])),
+        Key::Int(value) => Some(i128::from(*value)),
+        // JSON has one form for 5.0 and 5.
+        Key::Float(value) => {
+            Some(*value as i128).filter(|whole| *whole as f64 == *value && Key::integer(*whole) == Key::Int(*value as i64))
+        }
+        Key::Text(text) => text.parse().ok().filter(|whole: &i128| whole.to_string() == *text),
+        _ => None,
     }
 }
 
-/// A key's value for people and for JSON.
+/// A key as a float, where it is one.
+fn float(key: &Key) -> Option<f64> {
+    match key {
+        Key::Int(value) => Some(*value as f64).filter(|float| *float as i128 == i128::from(*value)),
+        Key::Float(value) => Some(*value),
+        // As they are shown.
+        Key::Text(text) => [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].into_iter().find(|value| value.to_string() == *text),
+        _ => None,
+    }
+}
+
+/// The decimal number with the fewest digits that reads as this float of 32 bits and no other.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::NAN)
+}
+
+/// Digits without what says nothing; `None` for what are no digits.
+fn plain_decimal(text: &str) -> Option<String> {
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    if (whole.is_empty() && part.is_empty()) || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let (whole, part) = (whole.trim_start_matches('0'), part.trim_end_matches('0'));
+    let sign = if whole.is_empty() && part.is_empty() { "" } else { sign };
+    Some(format!("{sign}{whole}.{part}"))
+}
+
+/// A value of a type, as a declared key is written.
+pub(super) fn example(kind: &DataType) -> &'static str {
+    match kind {
+        DataType::Boolean => "Write true or false",
+        DataType::Int8 => "Write an integer from -128 to 127, such as 7",
+        DataType::UInt8 => "Write an integer from 0 to 255, such as 7",
+        DataType::Int16 => "Write an integer from -32768 to 32767, such as 7",
+        DataType::UInt16 => "Write an integer from 0 to 65535, such as 7",
+        kind if kind.is_unsigned_integer() => "Write an integer without a sign, such as 7; beyond 9007199254740991 as text",
+        kind if kind.is_integer() => {
+            "Write an integer, such as 7; beyond ±9007199254740991 as text, such as \"9007199254740993\""
+        }
+        kind if kind.is_floating() => "Write a number of that type, such as 0.5, or \"NaN\", \"inf\" or \"-inf\"",
+        DataType::Date32 => "Write a date as text, such as \"2024-02-29\"",
+        DataType::Timestamp(_, Some(_)) => {
+            "Write a time with its offset as text, such as \"2024-02-29T12:00:00Z\", of no finer parts of a second than its type has"
+        }
+        DataType::Timestamp(..) => {
+            "Write a time as text, such as \"2024-02-29T12:00:00\", of no finer parts of a second than its type has"
+        }
+        DataType::Decimal128(..) => {
+            "Write a number, or its digits as text, such as \"12.50\", with no more digits than its type has"
+        }
+        _ => "Write a text, such as \"north\"",
+    }
+}
+
+/// A key's value for people and for JSON. No two values of a type have one.
 pub(super) fn value(array: &ArrayRef, row: usize) -> Result<Key, RunError> {
     if array.is_null(row) {
         return Ok(Key::Null);
     }
-    let one = array.slice(row, 1);
-    let kind = one.data_type();
-    Ok(if kind.is_integer() {
-        Key::Int(cast(&one, &DataType::Int64)?.as_primitive::<Int64Type>().value(0))
-    } else if kind.is_floating() {
-        // JSON has no NaN and no infinity: they are shown as text, and are groups of their own.
-        let value = cast(&one, &DataType::Float64)?.as_primitive::<Float64Type>().value(0);
-        if value.is_finite() { Key::Float(value) } else { Key::Text(value.to_string()) }
-    } else if *kind == DataType::Boolean {
-        Key::Bool(one.as_boolean().value(0))
-    } else {
-        Key::Text(cast(&one, &DataType::Utf8)?.as_string::<i32>().value(0).to_owned())
+    let kind = array.data_type();
+    // JSON has no NaN and no infinity: they are shown as text, and are groups of their own.
+    let float = |value: f64| if value.is_finite() { Key::Float(value) } else { Key::Text(value.to_string()) };
+    Ok(match kind {
+        DataType::UInt64 => Key::integer(array.as_primitive::<UInt64Type>().value(row)),
+        kind if kind.is_integer() => {
+            Key::integer(cast(&array.slice(row, 1), &DataType::Int64)?.as_primitive::<Int64Type>().value(0))
+        }
+        DataType::Float32 => {
+            let value = array.as_primitive::<Float32Type>().value(row);
+            float(if value.is_finite() { shortest(value) } else { f64::from(value) })
+        }
+        DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Boolean => Key::Bool(array.as_boolean().value(row)),
+        _ => Key::Text(shown(array, row)?),
     })
 }
+
+/// A value as text.
+fn shown(array: &ArrayRef, row: usize) -> Result<String, RunError> {
+    Ok(cast(&array.slice(row, 1), &DataType::Utf8)?.as_string::<i32>().value(0).to_owned())
+}
+
+#[cfg(test)]
+mod tests;

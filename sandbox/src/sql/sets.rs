@@ -78,6 +78,12 @@ impl Set {
         sets.unwrap_or_else(|| vec![(0..all).collect()]).into_iter().map(one).collect()
     }
 
+    /// The keys of its groups among those of all sets, where they are known before a row is read: they are declared, or there are none.
+    pub(super) fn declared_keys(&self) -> Vec<Vec<Key>> {
+        let none = self.keys.is_empty().then(|| vec![self.key(vec![])]);
+        none.unwrap_or_else(|| self.declared.iter().flatten().map(|key| self.key(key.clone())).collect())
+    }
+
     /// A group's key among those of all sets.
     pub(super) fn key(&self, key: Vec<Key>) -> Vec<Key> {
         let Some(id) = self.id else { return key };

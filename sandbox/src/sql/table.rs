@@ -65,6 +65,9 @@ impl Table {
         if let Some(declared) = &self.declared {
             self.values.clear_shrink(0);
             self.values.intern(declared, &mut self.numbers)?;
+            if self.numbers.iter().enumerate().any(|(place, number)| place != *number) {
+                return Err(RunError::Engine("two declared keys are one".into()));
+            }
             self.counted = self.values.len();
         }
         Ok(())

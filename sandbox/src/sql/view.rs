@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, Float64Array, RecordBatch},
-    compute::{cast, concat, concat_batches},
-    datatypes::{DataType, Field, Schema},
+    compute::concat_batches,
+    datatypes::{Field, Schema},
 };
 use datafusion::{
     common::{Column, DFSchema},
@@ -75,7 +75,8 @@ impl View {
         for (i, field) in schema.fields().iter().enumerate() {
             let array = if i < keys {
                 let values: Vec<&Key> = result.rows.iter().map(|r| r.key.get(i).ok_or_else(wrong)).collect::<Result<_>>()?;
-                key_column(&values, field.data_type())?
+                keys::typed(values.into_iter(), field.data_type())
+                    .map_err(|e| DataFusionError::Execution(format!("key {}: {e}", field.name())))?
             } else {
                 let place = *self.places.get(i - keys).ok_or_else(wrong)?;
                 let values = result.rows.iter().map(|r| Ok(r.cells.get(place).ok_or_else(wrong)?.value));
@@ -87,13 +88,4 @@ impl View {
         }
         Ok((RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, names))
     }
-}
-
-/// Keys as they were grouped by.
-fn key_column(values: &[&Key], kind: &DataType) -> Result<ArrayRef> {
-    if values.is_empty() {
-        return Ok(arrow::array::new_null_array(kind, 0));
-    }
-    let arrays = values.iter().map(|key| Ok(cast(&keys::one(key), kind)?)).collect::<Result<Vec<_>>>()?;
-    Ok(concat(&arrays.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
 }

@@ -12,10 +12,13 @@ use arrow::{
     datatypes::{Int32Type, SchemaRef},
 };
 use parquet::arrow::ArrowWriter;
-use tidegate_gate::{GroupSums, Keys, Plan, Sums};
+use tidegate_gate::{GroupSums, Keys, Plan, Sums, release};
 use tidegate_protocol::{
-    Code, Refusal,
+    Code, ContentHash, Cost, MicroRho, Refusal,
+    cost::FemtoDelta,
+    job::Key,
     policy::{Policy, PolicyFile},
+    result::ResultDoc,
 };
 use tidegate_sandbox::{sql, units};
 
@@ -161,6 +164,8 @@ pub(crate) struct World {
     tables: sql::Tables,
     whole: File,
     without: Vec<(i64, File)>,
+    /// Nobody at all, and rows of nobody.
+    empty: [File; 2],
 }
 
 impl World {
@@ -171,10 +176,15 @@ impl World {
             let mask: BooleanArray = person.iter().map(|p| Some(p != Some(unit))).collect();
             (unit, write(&filter_record_batch(&batch, &mask).unwrap()))
         });
+        let only = |keep: fn(Option<i64>) -> bool| {
+            let mask: BooleanArray = person.iter().map(|p| Some(keep(p))).collect();
+            write(&filter_record_batch(&batch, &mask).unwrap())
+        };
+        let empty = [only(|_| false), only(|p| p.is_none())];
         let whole = write(&batch);
         let schema = units::schema(&whole).unwrap();
         let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
-        Self { policy, schema, tables: places(), whole, without: without.into() }
+        Self { policy, schema, tables: places(), whole, without: without.into(), empty }
     }
 
     /// Runs a query on the dataset and on all its neighbours.
@@ -214,6 +224,63 @@ impl World {
             check_neighbours(&plan, &whole, &sums(file)).unwrap_or_else(|e| panic!("{query}\n  without unit {unit}: {e}"));
         }
         Ok(whole)
+    }
+}
+
+/// A query that is admitted for the keys that it declares.
+pub(crate) struct Declared {
+    query: sql::Query,
+    plan: Plan,
+}
+
+impl Declared {
+    /// Which groups appear.
+    pub(crate) fn keys(&self) -> Keys {
+        self.plan.shape().keys
+    }
+
+    /// How many numbers a release draws noise for.
+    pub(crate) fn numbers(&self) -> usize {
+        self.plan.lanes() * self.query.declared.as_ref().map_or(1, Vec::len)
+    }
+}
+
+impl World {
+    /// Admits a query with these keys.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn declare(&self, query: &str, keys: Option<&[Vec<Key>]>) -> Result<Declared, Refusal> {
+        let asked = sql::Asked { tables: &self.tables, keys, ..sql::Asked::new(query) };
+        let query = sql::admit_query(&asked, &self.schema, &self.policy)?;
+        let plan = Plan::new(query.shape.clone()).map_err(|e| Refusal::new(Code::Program, e.to_string()))?;
+        Ok(Declared { query, plan })
+    }
+
+    /// The keys of a query's groups on the whole dataset.
+    pub(crate) fn keys(&self, asked: &Declared) -> Vec<Vec<Key>> {
+        self.sums(asked, &self.whole).groups.into_iter().map(|group| group.key).collect()
+    }
+
+    /// What is released on the whole dataset, on each of its neighbours, on nobody and on rows of nobody.
+    pub(crate) fn released(&self, asked: &Declared) -> Vec<ResultDoc> {
+        let calibration = asked.plan.calibrate(Cost::dp(MicroRho(1_000_000), FemtoDelta(0))).unwrap();
+        let declared = asked.query.declared.as_deref().unwrap_or_default();
+        let files = [&self.whole].into_iter().chain(self.without.iter().map(|(_, file)| file)).chain(&self.empty);
+        let released =
+            files.map(|file| release(&asked.plan, &calibration, declared, &self.sums(asked, file), ContentHash([0; 32])));
+        released.map(|released| released.unwrap().document().clone()).collect()
+    }
+
+    fn sums(&self, asked: &Declared, file: &File) -> Sums {
+        let mut sums = Sums::default();
+        let sink = &mut |groups: Vec<GroupSums>| {
+            sums.groups.extend(groups);
+            Ok(())
+        };
+        let room = sql::Room { spill: None, least_units: 0 };
+        sql::run_query(&asked.query, &asked.plan, &[file.try_clone().unwrap()], &[7; 32], room, sink).unwrap();
+        sums
     }
 }
 

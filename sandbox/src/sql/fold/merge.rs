@@ -88,8 +88,8 @@ impl Fold<'_> {
         self.finish();
         let count = self.groups();
         let keys = match &mut self.table {
-            Some(table) => table.values.emit(EmitTo::First(count))?,
-            None => vec![],
+            Some(table) if self.declared.is_none() => table.values.emit(EmitTo::First(count))?,
+            _ => vec![],
         };
         let some = (HANDED_BYTES / (16 * self.plan.lanes() + 64)).max(1);
         let mut groups = Vec::new();
@@ -105,7 +105,11 @@ impl Fold<'_> {
     /// Group `i` as the gate wants it.
     fn group(&self, i: usize, keys: &[ArrayRef]) -> Result<GroupSums, RunError> {
         let numbers = &self.sums[i * self.stride..][..self.stride];
-        let key = keys.iter().map(|k| keys::value(k, i)).collect::<Result<_, _>>()?;
+        // A declared key is shown as it was declared.
+        let key = match self.declared {
+            Some(declared) => declared.get(i).cloned().ok_or_else(|| RunError::Engine("a group beyond those declared".into()))?,
+            None => keys.iter().map(|k| keys::value(k, i)).collect::<Result<_, _>>()?,
+        };
         let mut out = GroupSums { units: numbers[UNITS], ..self.plan.group(key) };
         let mut bins = &numbers[LANES + self.width..];
         for field in &self.fields {
