@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{job::Key, policy::ReviewRules};
 
-use crate::{GateError, Kind, Plan, reduce::Reduce as _};
+use crate::{GateError, Kind, Kinds, Plan, reduce::Reduce as _};
 
 /// Sums of one group.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -14,9 +14,9 @@ pub struct GroupSums {
     pub units: i64,
     /// One sum a lane, in grid steps. 2^21 steps × rows × units stays far below 2^127.
     pub lanes: Vec<i128>,
-    /// For an exact result, of each lane: what its largest units add. Empty otherwise.
+    /// For an exact result, its units by kind. Empty otherwise.
     #[serde(default)]
-    pub largest: Vec<Largest>,
+    pub kinds: Kinds,
 }
 
 /// The largest contributions of units to a lane, by size, and the sum of all sizes.
@@ -38,6 +38,15 @@ impl Largest {
                 std::mem::swap(place, &mut size);
             }
         }
+    }
+
+    /// Of so many units that add the same.
+    pub fn of_equal(contribution: i64, units: i64) -> Self {
+        let size = contribution.saturating_abs();
+        let mut top = [0; ReviewRules::LARGEST];
+        let few = usize::try_from(units).unwrap_or(0).min(top.len());
+        top[..few].fill(size);
+        Self { top, sum: i128::from(size) * i128::from(units) }
     }
 
     /// Adds those of other units.
@@ -91,7 +100,7 @@ pub enum Field {
 impl Plan {
     /// An empty group.
     pub fn group(&self, key: Vec<Key>) -> GroupSums {
-        GroupSums { key, units: 0, lanes: vec![0; self.lanes()], largest: vec![] }
+        GroupSums { key, units: 0, lanes: vec![0; self.lanes()], kinds: Kinds::default() }
     }
 
     /// What the vectors that [`Plan::lay`] fills are, column by column.

@@ -124,20 +124,16 @@ fn write(group: &GroupSums, to: &mut blake3::Hasher) {
     put(&group.units.to_le_bytes());
     put(&length(group.lanes.len()));
     group.lanes.iter().for_each(|lane| put(&lane.to_le_bytes()));
-    put(&length(group.largest.len()));
-    for largest in &group.largest {
-        largest.top.iter().for_each(|one| put(&one.to_le_bytes()));
-        put(&largest.sum.to_le_bytes());
-    }
+    group.kinds.write(&mut put);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Largest;
+    use crate::{Column, Keys, Kinds, Measure, Plan, Shape};
 
     fn group(key: &[Key], units: i64, lanes: &[i128]) -> GroupSums {
-        GroupSums { key: key.to_vec(), units, lanes: lanes.to_vec(), largest: vec![] }
+        GroupSums { key: key.to_vec(), units, lanes: lanes.to_vec(), kinds: Kinds::default() }
     }
 
     fn digest(groups: &[GroupSums]) -> Sha256Digest {
@@ -154,7 +150,14 @@ mod tests {
 
         let one = group(&[text("a"), Key::Null], 5, &[1, 2]);
         let mut seen = std::collections::BTreeSet::from([digest(std::slice::from_ref(&one)), digest(&[])]);
-        let largest = Largest { sum: 1, ..Largest::default() };
+        let columns = vec![Column::new("n", Measure::Count), Column::new("m", Measure::Count)];
+        let shape = Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 9, blocks: None };
+        let codes = Plan::new(shape).unwrap().codes();
+        let kinds = |tally: &[i64]| {
+            let mut kinds = Kinds::default();
+            kinds.add(&codes, tally);
+            kinds
+        };
         let others = [
             vec![GroupSums { units: 6, ..one.clone() }],
             vec![GroupSums { lanes: vec![1, 3], ..one.clone() }],
@@ -163,7 +166,9 @@ mod tests {
             vec![GroupSums { key: vec![text("a")], ..one.clone() }],
             vec![GroupSums { key: vec![text("aN"), Key::Null], ..one.clone() }],
             vec![GroupSums { key: vec![text(""), text("a")], ..one.clone() }],
-            vec![GroupSums { largest: vec![largest], ..one.clone() }],
+            vec![GroupSums { kinds: kinds(&[1, 2]), ..one.clone() }],
+            vec![GroupSums { kinds: kinds(&[1, 3]), ..one.clone() }],
+            vec![GroupSums { kinds: kinds(&[2, 2]), ..one.clone() }],
             vec![group(&[Key::Int(1)], 5, &[1, 2])],
             vec![group(&[Key::Float(1.0)], 5, &[1, 2])],
             vec![group(&[Key::Bool(true)], 5, &[1, 2])],

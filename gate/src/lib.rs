@@ -26,6 +26,8 @@ mod accumulate;
 mod calibrate;
 mod commitment;
 mod convert;
+mod kinds;
+mod margins;
 mod noise;
 mod noised;
 mod part;
@@ -40,6 +42,7 @@ pub use accumulate::{Field, GroupSums, Largest, Sums};
 pub use calibrate::{Calibration, Split, Threshold};
 pub use commitment::Committing;
 pub use convert::{epsilon_of, rho_of};
+pub use kinds::{Code, Codes, Kind as KindOfUnits, Kinds};
 pub use noise::{Noise, SCALE_MAX, SCALE_MIN};
 pub use part::{Kind, Part};
 pub use reduce::{

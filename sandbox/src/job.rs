@@ -227,7 +227,7 @@ pub fn admit_at(
             let asked = sql::Asked { text: query, keys: keys.as_deref(), tables: &tables };
             let mut query = sql::admit_query(&asked, schema, policy)?;
             if job.mode == Mode::Reviewed {
-                query.review();
+                query.review()?;
             }
             (query.shape.clone(), Engine::Sql(Box::new(query)))
         }

@@ -232,7 +232,7 @@ fn a_unit_in_thousands_of_groups_counts_in_all_of_them_exactly() {
     let sums = run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], Help::default()).unwrap();
     let steps = (300.0 / 2f64.powi(7 - 20)) as i128;
     assert_eq!(sums.groups.len(), 3000);
-    assert!(sums.groups.iter().all(|g| g.units == 3 && g.lanes == [steps] && g.largest[0].sum == steps));
+    assert!(sums.groups.iter().all(|g| g.units == 3 && g.lanes == [steps] && g.kinds != tidegate_gate::Kinds::default()));
 }
 
 /// A row of the dataset may make several: a unit's clip is over all of them, bounds hold in all parts, and NULL in one part has none.

@@ -71,13 +71,26 @@ impl Query {
         self.input.leaves()
     }
 
-    /// For an exact result: all rows and groups of a unit count, and its largest contributions are kept.
-    pub(crate) fn review(&mut self) {
+    /// For an exact result: all rows and groups of a unit count, and what kinds of units a group has is kept. It has one grouping, and each row counts in one
+    /// group: numbers of which one is the sum of others, or the same but for a few people, give away what a rule keeps back.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for grouping sets and UNION ALL.
+    pub(crate) fn review(&mut self) -> Result<(), Refusal> {
+        if self.shape.key_names.len() != self.keys {
+            return Err(refuse("an exact result has one grouping: subtotals give away the groups that are kept back")
+                .fix("Ask for the finest groups, with their keys declared, and add up what is shown"));
+        }
+        if self.input.repeats() {
+            return Err(refuse("an exact result counts each row once, and UNION ALL makes several of one")
+                .fix("Ask for columns with FILTER instead"));
+        }
         if !self.input.source.one_a_unit() {
             (self.shape.max_rows, self.shape.max_groups) = (u32::MAX, u32::MAX);
             self.sets.iter_mut().for_each(|set| set.kappa = u32::MAX);
         }
         self.reviewed = true;
+        Ok(())
     }
 }
 

@@ -101,6 +101,15 @@ impl Input {
         }
     }
 
+    /// Whether UNION ALL makes several rows of one, other than of what is then put together to one row a unit.
+    pub(super) fn repeats(&self) -> bool {
+        let within = match &self.source {
+            Source::Rows | Source::PerUnit(_) => false,
+            Source::Join(join) => join.first.repeats() || join.second.repeats(),
+        };
+        within || self.select.branches.len() > 1
+    }
+
     /// Public bounds of a selected column, over all branches.
     pub(super) fn column_bounds(&self, column: usize, policy: &Policy) -> ColumnRule {
         let known = self.source.bounds(policy);

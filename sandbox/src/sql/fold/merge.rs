@@ -2,7 +2,7 @@
 
 use arrow::array::{Array as _, ArrayRef};
 use datafusion::logical_expr::EmitTo;
-use tidegate_gate::{Field, GroupSums, Largest};
+use tidegate_gate::{Field, GroupSums, Kinds};
 
 use super::{Fold, LANES, UNITS};
 use crate::{
@@ -34,7 +34,7 @@ impl Fold<'_> {
             // No keys: one group each. Or it saw no row, and has no group.
             None => vec![],
         };
-        self.add_groups(&keys, &other.sums, &other.moved, other.largest.as_deref())
+        self.add_groups(&keys, &other.sums, &other.moved, other.kinds.as_ref().map(|(_, kinds)| kinds.as_slice()))
     }
 
     /// Adds groups: their keys, one column each, and their numbers as a fold has them. Where keys have more rows, the last have no numbers.
@@ -43,7 +43,7 @@ impl Fold<'_> {
         keys: &[ArrayRef],
         sums: &[i64],
         moved: &[i128],
-        largest: Option<&[Largest]>,
+        kinds: Option<&[Kinds]>,
     ) -> Result<(), RunError> {
         let count = sums.len() / self.stride;
         let mut numbers: Vec<usize> = (0..count).collect();
@@ -64,10 +64,9 @@ impl Fold<'_> {
             mine[UNITS] += theirs[UNITS];
             let bins = LANES + self.width;
             mine[bins..].iter_mut().zip(&theirs[bins..]).for_each(|(mine, theirs)| *mine += theirs);
-            if let (Some(mine), Some(theirs)) = (&mut self.largest, largest) {
-                mine.resize(groups * self.width, Largest::default());
-                let theirs = theirs.get(i * self.width..).unwrap_or_default();
-                mine[number * self.width..].iter_mut().zip(theirs).take(self.width).for_each(|(mine, theirs)| mine.merge(theirs));
+            if let (Some((_, mine)), Some(theirs)) = (&mut self.kinds, kinds.and_then(|kinds| kinds.get(i))) {
+                mine.resize(mine.len().max(number + 1), Kinds::default());
+                mine[number].merge(theirs);
             }
             let theirs = &moved[i * self.width..][..self.width];
             for (mine, theirs) in self.moved[number * self.width..][..self.width].iter_mut().zip(theirs) {
@@ -111,15 +110,14 @@ impl Fold<'_> {
             None => keys.iter().map(|k| keys::value(k, i)).collect::<Result<_, _>>()?,
         };
         let mut out = GroupSums { units: numbers[UNITS], ..self.plan.group(key) };
+        if let Some((_, kinds)) = &self.kinds {
+            out.kinds = kinds.get(i).cloned().unwrap_or_default();
+        }
         let mut bins = &numbers[LANES + self.width..];
         for field in &self.fields {
             match *field {
                 Field::Sum { tally, lane, .. } => {
                     out.lanes[lane] = self.moved[i * self.width + tally];
-                    if let Some(largest) = &self.largest {
-                        out.largest.resize(self.plan.lanes(), Largest::default());
-                        out.largest[lane] = largest.get(i * self.width + tally).copied().unwrap_or_default();
-                    }
                 }
                 Field::Bins { first, lanes } => {
                     let (mine, rest) = bins.split_at(lanes);

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use arrow::array::ArrayRef;
-use tidegate_gate::{Field, Largest, Plan};
+use tidegate_gate::{Codes, Field, Kinds, Plan};
 use tidegate_protocol::job::Key;
 
 use super::{sets::Set, table::Table};
@@ -69,8 +69,8 @@ pub(super) struct Fold<'a> {
     tallies: Vec<i64>,
     /// Which bins the rows of each open group are in, a field each: at most `max_rows` of them.
     picks: Vec<Vec<u32>>,
-    /// For an exact result, each group's largest contributions, a lane of the tally each.
-    largest: Option<Vec<Largest>>,
+    /// For an exact result, each group's units by kind.
+    kinds: Option<(Codes, Vec<Kinds>)>,
     /// Where groups go that take more than so many bytes; `None` where they all stay in memory.
     spill: Option<(&'a Parts<'a>, usize)>,
 }
@@ -127,14 +127,14 @@ impl<'a> Fold<'a> {
             seen: Vec::new(),
             tallies: Vec::new(),
             picks: Vec::new(),
-            largest: reviewed.then(Vec::new),
+            kinds: reviewed.then(|| (plan.codes(), Vec::new())),
             spill: None,
         }
     }
 
     /// With so many bytes for groups, and a place for more of them. Those of declared keys stay: public numbers say how many there are.
     pub(super) fn within(self, parts: &'a Parts<'a>, bytes: usize) -> Self {
-        let all_stay = self.declared.is_some() || self.largest.is_some();
+        let all_stay = self.declared.is_some() || self.kinds.is_some();
         Self { spill: (!all_stay).then_some((parts, bytes)), ..self }
     }
 
@@ -248,7 +248,7 @@ impl<'a> Fold<'a> {
 
     /// Adds units from the start of `units` while they are [short](Fold::short), each whole, straight to the sums. Returns how many.
     fn add_short(&mut self, units: &[std::ops::Range<usize>], groups: usize, table: Option<&Table>, lanes: &Laid<'_>) -> usize {
-        if !lanes.once || self.largest.is_some() {
+        if !lanes.once || self.kinds.is_some() {
             return 0;
         }
         let units = &units[..units.iter().position(|rows| rows.len() > self.short).unwrap_or(units.len())];
@@ -326,10 +326,10 @@ impl<'a> Fold<'a> {
             }
             let (head, lanes) = group.split_at_mut(LANES);
             let tally = &mut self.tallies[slot * self.width..][..self.width];
-            if let Some(largest) = &mut self.largest {
-                let first = number as usize * self.width;
-                largest.resize(largest.len().max(first + self.width), Largest::default());
-                largest[first..].iter_mut().zip(tally.iter()).for_each(|(largest, part)| largest.add(*part));
+            if let Some((codes, kinds)) = &mut self.kinds {
+                let number = number as usize;
+                kinds.resize(kinds.len().max(number + 1), Kinds::default());
+                kinds[number].add(codes, tally);
             }
             self.plan.close(&mut head[UNITS], &mut lanes[..self.width], tally);
         }
