@@ -53,7 +53,7 @@ enum Command {
     /// Show the jobs that ask for an exact result.
     Pending(commands::review::PendingArgs),
     /// Let a waiting job have its exact result.
-    Approve(commands::review::OneArgs),
+    Approve(commands::review::ApproveArgs),
     /// Turn a waiting job down.
     Deny(commands::review::OneArgs),
     /// Witness others' logs: cosign what goes on from what was seen, keep what shows a fork.

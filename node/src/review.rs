@@ -3,6 +3,8 @@
 //! A job is a file named by its id, which is the hash of every byte of it: what is approved is what runs. Files, not the ledger, so that an owner can look
 //! and sign beside a running node.
 
+pub mod tables;
+
 use std::{
     io::Write as _,
     path::PathBuf,
@@ -13,6 +15,8 @@ use tidegate_catalog::files;
 use tidegate_protocol::{
     Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits, policy::ReviewRules, receipt::Predicate,
 };
+
+use tidegate_catalog::dataset::load_all;
 
 use crate::{NodeError, file_error, home::Home, spool};
 
@@ -60,16 +64,23 @@ fn put(path: &std::path::Path, bytes: &[u8]) -> Result<(), NodeError> {
     write().map_err(|e| file_error(path, e))
 }
 
-/// What the owner said of `job`, or the policy of its buyer and program.
+/// What the owner said of `job`, or the policy of its buyer and program, beside the exact tables of its population that have left ([`tables`]).
 ///
 /// # Errors
-/// [`NodeError`] where an approval cannot be read or is not the owner's.
-pub fn verdict(home: &Home, owner: &PeerId, rules: &ReviewRules, job: &Signed<Job>) -> Result<Verdict, NodeError> {
+/// [`NodeError`] where an approval cannot be read or is not the owner's, or what has left cannot be read.
+pub fn verdict(
+    home: &Home,
+    owner: &PeerId,
+    rules: &ReviewRules,
+    population: &ContentHash,
+    job: &Signed<Job>,
+) -> Result<Verdict, NodeError> {
     let name = format!("{}.json", job.id());
     if folder(home, "denied").join(&name).exists() {
         return Ok(Verdict::Denied);
     }
-    if rules.stands(&job.signer(), &job.body().bound()) {
+    let others = tables::others(home, population, job)?;
+    if others.is_empty() && rules.stands(&job.signer(), &job.body().bound()) {
         return Ok(Verdict::Approved(None));
     }
     let path = folder(home, "approved").join(&name);
@@ -79,6 +90,10 @@ pub fn verdict(home: &Home, owner: &PeerId, rules: &ReviewRules, job: &Signed<Jo
     let approval = Signed::<Approval>::open(read_envelope(&path)?)?;
     if approval.signer() != *owner || approval.body().job != job.id() {
         return Err(NodeError::Unverified(format!("{} is not the owner's approval of this job", path.display())));
+    }
+    // One that left after the owner looked was not looked at.
+    if others.iter().any(|other| !approval.body().beside.contains(&other.id())) {
+        return Ok(Verdict::Waiting);
     }
     Ok(Verdict::Approved(Some(approval.id())))
 }
@@ -111,6 +126,17 @@ pub fn wait(home: &Home, job: &Signed<Job>, sent: Option<&[u8]>) -> Refusal {
         tracing::info!("job {} asks for an exact result: see `tidegate pending`", job.id());
     }
     Refusal::new(Code::Pending, format!("job {} waits for the owner's approval", job.id())).at("mode")
+}
+
+/// The population that a waiting job is about, by the datasets of this home.
+///
+/// # Errors
+/// [`NodeError`] where there is no such dataset any more.
+pub fn population(home: &Home, job: &Job) -> Result<ContentHash, NodeError> {
+    let known = load_all(&home.datasets())?;
+    let manifest = known.iter().map(|d| &d.manifest).find(|manifest| manifest.id() == job.dataset);
+    let manifest = manifest.ok_or_else(|| NodeError::File(format!("dataset {} is not here any more", job.dataset)))?;
+    Ok(manifest.body().population)
 }
 
 /// Where the tables lie that came with a waiting job, where there are any: an Arrow IPC stream each, as the buyer sent them.
@@ -170,14 +196,27 @@ fn note(home: &Home, job: &Signed<Job>, approval: Option<ContentHash>) -> Result
     spool::say(home, &spool::Word::record(&format!("job {job}"), subject, predicate))
 }
 
-/// Signs the approval of the waiting job whose id begins with `prefix`. Its buyer gets the result when they ask again.
+/// Signs the approval of the waiting job whose id begins with `prefix`, `beside` the exact tables of its population that have left, of which each must be named
+/// by how its id begins. Its buyer gets the result when they ask again.
 ///
 /// # Errors
-/// [`NodeError`] where there is no such one job, or the approval cannot be kept.
-pub fn approve(home: &Home, prefix: &str) -> Result<Signed<Job>, NodeError> {
+/// [`NodeError`] where there is no such one job, another table has left that is not named, or the approval cannot be kept.
+pub fn approve(home: &Home, prefix: &str, beside: &[String]) -> Result<Signed<Job>, NodeError> {
     let waiting = find(home, prefix)?;
+    let others = tables::others(home, &population(home, waiting.job.body())?, &waiting.job)?;
+    let named = |id: &ContentHash| beside.iter().any(|name| name.len() >= 8 && id.to_string().starts_with(name.as_str()));
+    let unread: Vec<&Signed<Job>> = others.iter().filter(|other| !named(&other.id())).collect();
+    if !unread.is_empty() {
+        let ids: Vec<String> = unread.iter().map(|other| other.id().to_string()[..12].to_owned()).collect();
+        return Err(NodeError::File(format!(
+            "exact results about the same people have left already, and two tables that differ by a few people give those away. Read them together \
+             (`tidegate pending` shows them), then `tidegate approve {prefix} --beside {}`",
+            ids.join(" --beside ")
+        )));
+    }
+    let beside = others.iter().map(Signed::id).collect();
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
-    let approval = Signed::sign(Approval { version: 1, job: waiting.job.id(), created }, &home.identity()?)?;
+    let approval = Signed::sign(Approval { version: 1, job: waiting.job.id(), beside, created }, &home.identity()?)?;
     let bytes = serde_json::to_vec(approval.envelope()).map_err(|e| NodeError::File(e.to_string()))?;
     note(home, &waiting.job, Some(approval.id()))?;
     settle(home, &waiting.job, "approved", &bytes)?;

@@ -12,6 +12,9 @@ pub struct Approval {
     pub version: u32,
     /// Id of the job document.
     pub job: ContentHash,
+    /// Jobs whose exact tables of the same population had left, and were read beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<ContentHash>,
     /// When, seconds since 1970.
     pub created: i64,
 }

@@ -27,7 +27,9 @@ pub(super) fn once(predicate: &Predicate) -> Option<String> {
         Predicate::Revocation { grant } => format!("revocation {grant}"),
         Predicate::Retirement { population, manifest: None } => format!("retirement {population}"),
         Predicate::Retirement { population, manifest: Some(manifest) } => format!("retirement {population} {manifest}"),
-        Predicate::Approval { job, .. } => format!("approval {job}"),
+        // Another approval of the same job names what else has left meanwhile.
+        Predicate::Approval { job, approval: Some(approval) } => format!("approval {job} {approval}"),
+        Predicate::Approval { job, approval: None } => format!("approval {job}"),
         Predicate::Countersignature { outcome, .. } => format!("countersignature {outcome}"),
         Predicate::Publication { manifest, owner: Some(_), .. } => format!("held {manifest}"),
         Predicate::Refusal { job, outcome, .. } => format!("refusal {job} {}", matches!(outcome, Turned::RefusedByBudget)),

@@ -2,7 +2,10 @@
 
 use tidegate_catalog::dataset::load_all;
 use tidegate_node::{home::Home, review};
-use tidegate_protocol::{Job, Signed, job::Program};
+use tidegate_protocol::{
+    Job, Signed,
+    job::{Key, Program},
+};
 
 use crate::show;
 
@@ -21,15 +24,46 @@ pub(crate) struct OneArgs {
     job: String,
 }
 
+/// An exact table that has left.
+fn table(job: &Signed<Job>) -> serde_json::Value {
+    let body = job.body();
+    serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": body.dataset, "query": body.program.sql(), "keys": keys(body) })
+}
+
+fn keys(job: &Job) -> Option<Vec<Vec<Key>>> {
+    if let Program::Sql { keys, .. } = &job.program { keys.clone() } else { None }
+}
+
+/// Prints a query line by line: a buyer's line break must not look like ours.
+fn print_query(details: &serde_json::Value) {
+    for line in details["query"].as_str().unwrap_or_default().lines() {
+        println!("  | {}", show::plain(line));
+    }
+}
+
+/// Which job, and what has left.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ApproveArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// An exact result about the same people that has left, and that you have read beside this one: how its job's id begins, at least 8 characters.
+    #[arg(long, value_name = "JOB")]
+    beside: Vec<String>,
+}
+
 fn details(home: &Home, job: &Signed<Job>) -> anyhow::Result<serde_json::Value> {
     let body = job.body();
     let dataset = load_all(&home.datasets())?.into_iter().find(|d| d.manifest.id() == body.dataset);
     let name = dataset.map_or_else(|| body.dataset.to_string(), |d| d.manifest.body().name.clone());
-    let keys = if let Program::Sql { keys, .. } = &body.program { keys.clone() } else { None };
+    let keys = keys(body);
     // Not opened here: they are a stranger's bytes.
     let tables = Some(review::tables(home, &job.id())).filter(|path| path.exists());
-    Ok(serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
-        "tables": tables, "program": body.bound(), "created": body.created }))
+    let beside = review::population(home, body).and_then(|population| review::tables::others(home, &population, job))?;
+    let beside: Vec<_> = beside.iter().map(|other| table(other)).collect();
+    Ok(
+        serde_json::json!({ "beside": beside, "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
+        "tables": tables, "program": body.bound(), "created": body.created }),
+    )
 }
 
 pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {
@@ -43,15 +77,23 @@ pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {
         let text = |field: &str| show::plain(details[field].as_str().unwrap_or_default());
         println!("{}", one.job.id());
         println!("  by {} on {}", one.job.signer(), text("dataset"));
-        // Line by line: a buyer's line break must not look like ours.
-        for line in details["query"].as_str().unwrap_or_default().lines() {
-            println!("  | {}", show::plain(line));
-        }
+        print_query(&details);
         if let Some(path) = details["tables"].as_str() {
             println!("  joined to tables that the buyer sent, which are part of the question: Arrow IPC streams in {path}");
         }
         if !details["keys"].is_null() {
             println!("  for the groups {}", show::plain(&details["keys"].to_string()));
+        }
+        for other in details["beside"].as_array().into_iter().flatten() {
+            println!(
+                "  beside this exact result about the same people, which has left: {}",
+                other["job"].as_str().unwrap_or_default()
+            );
+            println!("  by {} on {}", show::plain(&other["buyer"].to_string()), show::plain(&other["dataset"].to_string()));
+            print_query(other);
+            if !other["keys"].is_null() {
+                println!("  for the groups {}", show::plain(&other["keys"].to_string()));
+            }
         }
     }
     if waiting.is_empty() && !args.json {
@@ -62,8 +104,8 @@ pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) fn approve(home: &Home, args: &OneArgs) -> anyhow::Result<()> {
-    let job = review::approve(home, &args.job)?;
+pub(crate) fn approve(home: &Home, args: &ApproveArgs) -> anyhow::Result<()> {
+    let job = review::approve(home, &args.one.job, &args.beside)?;
     println!("approved {}: {} gets the result on asking again", job.id(), job.signer().short());
     Ok(())
 }

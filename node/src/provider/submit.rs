@@ -169,7 +169,16 @@ impl Provider {
         }
         fault::point("before-reserve");
         self.keep_program(&admitted.job, attachment).await?;
-        let reserved = self.reserve(&admitted, party, build).inspect_err(|_| self.drop_program(&admitted.job.id()))?;
+        let population = &dataset.manifest.body().population;
+        if let Terms::Reviewed(rules) = &admitted.terms {
+            review::tables::enter(&self.home, &self.identity.id(), rules, population, &admitted.job)?;
+        }
+        let reserved = self.reserve(&admitted, party, build).inspect_err(|_| {
+            self.drop_program(&admitted.job.id());
+            if !charged && matches!(admitted.terms, Terms::Reviewed(_)) {
+                review::tables::forget(&self.home, population, &admitted.job.id());
+            }
+        })?;
         match reserved {
             Ok(reservation) => {
                 fault::point("after-reserve");
@@ -229,7 +238,8 @@ impl Provider {
             let refusal = Refusal::new(Code::Policy, "the policy gives no exact results").at("mode");
             return Err(refusal.fix("Leave mode away and give epsilon"));
         };
-        match review::verdict(&self.home, &self.identity.id(), rules, job).map_err(unavailable)? {
+        let population = &dataset.manifest.body().population;
+        match review::verdict(&self.home, &self.identity.id(), rules, population, job).map_err(unavailable)? {
             Verdict::Denied => Err(Refusal::new(Code::Policy, "the owner turned this job down").at("mode")),
             verdict => Ok(Some(verdict)),
         }
