@@ -159,7 +159,7 @@ fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow:
     policy.unit.max_units = model.rows as u64;
     policy.models.work_per_ms = u64::MAX >> 32;
     for name in &names {
-        policy.columns.insert(name.clone(), ColumnRule { lo: None, hi: None });
+        policy.columns.insert(name.clone(), ColumnRule::default());
     }
     let job = job(Program::Onnx {
         on: None,

@@ -28,7 +28,7 @@ fn path(home: &Home, population: &ContentHash, job: &ContentHash) -> PathBuf {
 
 /// What makes two jobs the same table.
 fn table(job: &Job) -> (ContentHash, ContentHash) {
-    (job.dataset, job.program.digest())
+    (job.dataset, job.bound())
 }
 
 /// The exact tables of `population` that have left, or may have, other than the one that `job` asks for: the first job of each, oldest first.

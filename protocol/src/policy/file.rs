@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ResourceLimits, ReviewRules, UnitRule,
+    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ResourceLimits, ReviewRules, SqlFile, UnitRule,
     VersionsFile, Wall, WitnessRule, bad, budget::Caps,
 };
 use crate::{Cost, limits, manifest::ROW_TABLE};
@@ -89,6 +89,9 @@ pub struct PolicyFile {
     /// Which ONNX models are taken.
     #[serde(default)]
     pub models: ModelsFile,
+    /// Which queries are taken.
+    #[serde(default)]
+    pub sql: SqlFile,
     /// Who may do what.
     pub access: AccessFile,
     /// Visible columns; of a dataset of one table.
@@ -131,7 +134,7 @@ impl PolicyFile {
     /// # Errors
     /// [`BadPolicy`] naming the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
-        let Self { unit, budget, jobs, models, access, columns, tables, reviewed, witnesses, receipts, versions } = self;
+        let Self { unit, budget, jobs, models, sql, access, columns, tables, reviewed, witnesses, receipts, versions } = self;
         witnesses.as_ref().map_or(Ok(()), WitnessRule::check)?;
         at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
         at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
@@ -209,6 +212,7 @@ impl PolicyFile {
             parties: receipts.parties,
             models: models.check()?,
             versions: versions.check()?,
+            sql: sql.check()?,
             tick_ms: jobs.tick.as_millis() as u64,
             dangerous_no_tick_for: jobs.dangerous_no_tick_for,
             compute: access.compute,
@@ -260,6 +264,9 @@ fn check_column(of: &str, name: &str, rule: &ColumnRule) -> Result<(), BadPolicy
     let field = format!("{of}.{name}");
     if name.is_empty() || name.len() > limits::NAME_BYTES {
         return Err(bad(field, "has an empty or overlong name", "Use the column's name in the files"));
+    }
+    if rule.chars.is_some_and(|chars| chars == 0 || chars as usize > limits::TEXT_CHARS) {
+        return Err(bad(field, "chars is 0, or more than jobs see of any text", format!("Write 1 to {}", limits::TEXT_CHARS)));
     }
     match (rule.lo, rule.hi) {
         (None, None) => Ok(()),
@@ -358,6 +365,9 @@ mod tests {
             ("tick = \"1s\"", "tick = \"0s\"", "jobs.tick"),
             ("compute = \"granted\"", "compute = \"anybody\"", "access.compute"),
             ("[access]", "[models]\ngflops = 0\n[access]", "models.gflops"),
+            ("[access]", "[sql]\nmops = 0\n[access]", "sql.mops"),
+            ("[access]", "[sql]\nmops = nan\n[access]", "sql.mops"),
+            ("[access]", "[sql]\nrows = 0\n[access]", "sql.rows"),
             ("[access]", "[models]\ngflops = nan\n[access]", "models.gflops"),
             ("[access]", "[models]\nthreads = 0\n[access]", "models.threads"),
             ("[access]", "[models]\ndevice = \"gpu\"\n[access]", "models.device"),

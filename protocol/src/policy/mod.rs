@@ -14,6 +14,7 @@ mod file;
 mod meet;
 mod models;
 mod review;
+mod sql;
 mod versions;
 mod witnesses;
 
@@ -21,6 +22,7 @@ pub use budget::BudgetFile;
 pub use file::{AccessFile, JobsFile, PolicyFile};
 pub use models::{ModelRules, ModelsFile};
 pub use review::{Dominance, ReviewRules, Standing};
+pub use sql::{QueryRules, SqlFile};
 pub use versions::{Answering, VersionsFile};
 pub use witnesses::WitnessRule;
 
@@ -114,7 +116,7 @@ pub struct UnitRule {
 }
 
 /// What a column may be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnRule {
     /// Public lower bound; with `hi` the column can be summed.
@@ -123,12 +125,20 @@ pub struct ColumnRule {
     /// Public upper bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hi: Option<f64>,
+    /// Most characters of a text that jobs see: longer ones are cut when they are read. [`limits::TEXT_CHARS`] where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chars: Option<u32>,
 }
 
 impl ColumnRule {
     /// Both bounds, where given.
     pub fn bounds(&self) -> Option<(f64, f64)> {
         self.lo.zip(self.hi)
+    }
+
+    /// Most characters of a text that jobs see.
+    pub fn chars(&self) -> usize {
+        self.chars.map_or(limits::TEXT_CHARS, |chars| limits::TEXT_CHARS.min(chars as usize))
     }
 }
 
@@ -209,6 +219,9 @@ pub struct Policy {
     /// Which versions answer, as long as this is the newest one's policy.
     #[serde(default, skip_serializing_if = "Answering::is_newest")]
     pub versions: Answering,
+    /// Which queries are taken.
+    #[serde(default, skip_serializing_if = "QueryRules::is_default")]
+    pub sql: QueryRules,
     /// Replies leave at multiples of this many milliseconds after the slot.
     pub tick_ms: u64,
     /// Peers whose replies leave as soon as they are ready: their clock sees how long a job took.
@@ -263,6 +276,11 @@ impl Policy {
     /// Operations that a model may take for each of `calls` units or blocks: public numbers alone, and all together fit the slot.
     pub fn work_per_call(&self, calls: u64) -> u64 {
         self.limits.slot_ms.saturating_mul(self.models.work_per_ms) / calls.max(1)
+    }
+
+    /// Operations that a query may take, over all rows: public numbers alone.
+    pub fn query_work(&self) -> u64 {
+        self.limits.slot_ms.saturating_mul(self.sql.work_per_ms)
     }
 
     /// Whether `buyer` gets replies off the tick.

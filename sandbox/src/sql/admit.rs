@@ -13,6 +13,7 @@ use tidegate_protocol::{Refusal, job::Key, limits, policy::Policy};
 
 use super::{
     Tables,
+    cost::{self, Counted},
     declare::{declare, types},
     expr::{Bounded, total},
     fold::Fold,
@@ -89,6 +90,8 @@ impl Query {
             (self.shape.max_rows, self.shape.max_groups) = (u32::MAX, u32::MAX);
             self.sets.iter_mut().for_each(|set| set.kappa = u32::MAX);
         }
+        // The owner has read the query.
+        self.input.look_at(&self.input.leaves()[0].reach.clone().whole());
         self.reviewed = true;
         Ok(())
     }
@@ -122,8 +125,9 @@ pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Se
     let unit = &policy.unit.column;
     let columns = rows.parts().map(|part| part.columns().iter().map(|e| total(e.clone(), unit)).collect());
     let columns = columns.collect::<Result<Vec<Vec<_>>, Refusal>>()?;
-    let select = Select::new(names, rows.filters().zip(columns).collect(), planned.schema, unit)?;
+    let mut select = Select::new(names, rows.filters().zip(columns).collect(), planned.schema, unit)?;
     units::prove(&select)?;
+    select.reach = cost::of_program(&select, policy)?;
     Ok(select)
 }
 
@@ -171,14 +175,13 @@ fn plain<'a>(plan: &'a LogicalPlan, above: usize, aggregate: &Aggregate) -> Opti
 }
 
 /// Refuses what public numbers say would not fit in memory: a percentile takes hundreds of numbers in each group.
-fn check_memory(shape: &Shape) -> Result<(), Refusal> {
-    let plan = Plan::new(shape.clone()).map_err(refuse)?;
+fn check_memory(shape: &Shape, plan: &Plan) -> Result<(), Refusal> {
     let (groups, most) = match shape.keys {
         Keys::None => (1, limits::GROUPS_BYTES),
         Keys::Declared(n) => (n as usize, limits::GROUPS_BYTES),
         Keys::Undeclared { .. } => (1, limits::GROUP_BYTES),
     };
-    if Fold::group_bytes(&plan).saturating_mul(groups) <= most {
+    if Fold::group_bytes(plan).saturating_mul(groups) <= most {
         return Ok(());
     }
     Err(refuse("so many percentiles of so many groups do not fit in memory")
@@ -245,9 +248,18 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     names.extend((0..found.arguments.first().map_or(0, Vec::len)).map(|i| format!("argument {i}")));
     columns.iter_mut().zip(found.arguments).for_each(|(all, arguments)| all.extend(arguments));
     let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
-    check_memory(&shape)?;
+    let plan = Plan::new(shape.clone()).map_err(refuse)?;
+    check_memory(&shape, &plan)?;
     let view = items.is_none().then(|| View::new(planned.plan.clone(), above, found.places));
     let select = Select::new(names, rows.filters().zip(columns).collect(), source, unit)?;
-    let input = Input::new(select, rows.source)?;
+    let mut input = Input::new(select, rows.source)?;
+    let counted = Counted {
+        keys: keys_len,
+        sets: sets.len(),
+        groups: shape.max_groups,
+        group_bytes: Fold::group_bytes(&plan),
+        fields: plan.fields().len(),
+    };
+    input.look_at(&cost::of_query(&input, counted, policy)?);
     Ok(Query { input, keys: keys_len, sets, shape, declared, reviewed: false, view })
 }

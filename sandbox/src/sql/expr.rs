@@ -7,9 +7,16 @@ use datafusion::{
     common::ScalarValue,
     logical_expr::{BinaryExpr, Case, Cast, Expr, Operator, TryCast},
 };
-use tidegate_protocol::{Refusal, limits, policy::ColumnRule};
+use tidegate_protocol::{Refusal, policy::ColumnRule};
 
-use super::{clamp::CLAMP, functions, public::Lookup, refuse};
+use super::{
+    clamp::CLAMP,
+    functions,
+    matching::Pattern,
+    own::{CALENDAR, LENGTH, SHORT, remainder, short},
+    public::Lookup,
+    refuse,
+};
 
 /// What is public about the rows that expressions are over.
 pub(super) struct Bounded<'a> {
@@ -56,10 +63,16 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
         }
         Expr::Like(mut like) => {
             (like.expr, like.pattern) = (each(like.expr)?, each(like.pattern)?);
-            if !matches!(*like.pattern, Expr::Literal(..)) {
-                return Err(refuse("LIKE needs a literal pattern"));
+            let pattern = functions::text_literal(&like.pattern).ok_or_else(|| refuse("LIKE needs a literal pattern"))?;
+            match pattern {
+                Some(pattern) if matches!(like.escape_char, None | Some('\\')) => {
+                    if !like.case_insensitive && Pattern::is_simple(&pattern) {
+                        return Ok(Expr::Like(like));
+                    }
+                    negated(Pattern::like(&pattern, like.case_insensitive)?.matches(*like.expr), like.negated)
+                }
+                _ => Expr::Like(like),
             }
-            Expr::Like(like)
         }
         Expr::Case(case) => Expr::Case(Case {
             expr: case.expr.map(each).transpose()?,
@@ -104,10 +117,13 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
             let zero = Expr::Literal(ScalarValue::Float64(Some(0.0)), None);
             Ok(make(float(left), datafusion::functions::core::nullif().call(vec![float(right), zero])))
         }
-        // Of floats, by zero: NaN.
-        Modulo => Ok(make(float(left), float(right))),
-        RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch if matches!(right, Expr::Literal(..)) => Ok(make(left, right)),
-        RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch => Err(refuse("a regular expression must be a literal")),
+        // Not the machine's own: how long that takes says what the values are.
+        Modulo => Ok(remainder(float(left), float(right))),
+        RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch => {
+            let pattern = functions::text_literal(&right).ok_or_else(|| refuse("a regular expression must be a literal"))?;
+            let found = functions::matching(Some(left), &pattern, matches!(op, RegexIMatch | RegexNotIMatch))?;
+            Ok(negated(found, matches!(op, RegexNotMatch | RegexNotIMatch)))
+        }
         other => Err(refuse(format!("operator {other} is not supported"))),
     }
 }
@@ -123,10 +139,8 @@ pub(super) fn is_null(expr: &Expr) -> bool {
     }
 }
 
-/// At most [`limits::TEXT_CHARS`] characters of a text.
-pub(super) fn short(text: Expr) -> Expr {
-    let number = |n: usize| Expr::Literal(ScalarValue::Int64(Some(n as i64)), None);
-    datafusion::functions::unicode::substr().call(vec![text, number(1), number(limits::TEXT_CHARS)])
+fn negated(truth: Expr, not: bool) -> Expr {
+    if not { Expr::Not(Box::new(truth)) } else { truth }
 }
 
 /// Public bounds of a numeric expression from the policy's column bounds; `None` where nothing bounds it.
@@ -220,7 +234,7 @@ fn function(name: &str, args: &[Expr], of: &impl Fn(&Expr) -> Option<(f64, f64)>
         "sin" | "cos" | "signum" => Some((-1.0, 1.0)),
         "degrees" => rising(f64::to_degrees),
         "radians" => rising(f64::to_radians),
-        "nullif" => first(),
+        "nullif" | SHORT | CALENDAR | LENGTH => first(),
         "greatest" => fold(args, of, f64::max),
         "least" => fold(args, of, f64::min),
         "date_part" => match args.first() {

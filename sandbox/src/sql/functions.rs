@@ -7,13 +7,16 @@
 use datafusion::{
     arrow::datatypes::DataType,
     common::ScalarValue,
-    logical_expr::{Case, Expr, expr::ScalarFunction, try_cast},
+    functions::core::nullif,
+    logical_expr::{Case, Expr, expr::ScalarFunction, lit, try_cast},
 };
 use tidegate_protocol::Refusal;
 
 use super::{
     clamp::CLAMP,
-    expr::{float, short},
+    expr::float,
+    matching::{MATCHES, Pattern},
+    own::{ROOT, calendar, length, root, short},
     public::Lookup,
     refuse,
 };
@@ -53,18 +56,15 @@ const NUMBERS: [(&str, std::ops::RangeInclusive<usize>); 30] = [
 ];
 
 /// Of texts; what they give is no longer than what they take, or a number.
-const TEXTS: [(&str, std::ops::RangeInclusive<usize>); 19] = [
+const TEXTS: [(&str, std::ops::RangeInclusive<usize>); 15] = [
     ("ascii", 1..=1),
     ("btrim", 1..=2),
     ("character_length", 1..=1),
     ("contains", 2..=2),
     ("ends_with", 2..=2),
-    ("initcap", 1..=1),
     ("left", 2..=2),
-    ("lower", 1..=1),
     ("ltrim", 1..=2),
     ("octet_length", 1..=1),
-    ("regexp_like", 2..=2),
     ("reverse", 1..=1),
     ("right", 2..=2),
     ("rtrim", 1..=2),
@@ -72,11 +72,11 @@ const TEXTS: [(&str, std::ops::RangeInclusive<usize>); 19] = [
     ("starts_with", 2..=2),
     ("strpos", 2..=2),
     ("substr", 2..=3),
-    ("upper", 1..=1),
 ];
 
-/// Of texts that may grow: arguments and result are shortened.
-const GROWING: [(&str, std::ops::RangeInclusive<usize>); 3] = [("concat", 1..=4), ("concat_ws", 2..=5), ("replace", 3..=3)];
+/// Of texts that may grow: arguments and result are shortened. A letter's other case may be three letters.
+const GROWING: [(&str, std::ops::RangeInclusive<usize>); 6] =
+    [("concat", 1..=4), ("concat_ws", 2..=5), ("initcap", 1..=1), ("lower", 1..=1), ("replace", 3..=3), ("upper", 1..=1)];
 
 /// How many times its text `replace` may grow it, before it is shortened: a batch of such texts must fit a worker's memory.
 const GROWTH: usize = 4;
@@ -92,18 +92,27 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
     };
     let literal = |i: usize| matches!(args.get(i), Some(Expr::Literal(v, _)) if !v.is_null());
     call.args = if on(&NUMBERS) {
-        args.into_iter().map(float).collect()
-    } else if on(&TEXTS) {
-        if name == "regexp_like" && !literal(1) {
-            return Err(refuse("regexp_like needs a literal pattern"));
+        if name == ROOT {
+            call.func = std::sync::Arc::new(root());
         }
+        args.into_iter().map(float).collect()
+    } else if name == MATCHES && args.len() == 2 {
+        let pattern = text_literal(&args[1]).ok_or_else(|| refuse("regexp_like needs a literal pattern"))?;
+        return matching(args.into_iter().next(), &pattern, false);
+    } else if on(&TEXTS) {
         // Numbers among them are positions and lengths; arithmetic made them Float64.
         let texts = match name.as_str() {
             "substr" | "left" | "right" => 1,
             "split_part" => 2,
             _ => args.len(),
         };
-        let position = |(i, e)| if i < texts { e } else { try_cast(e, DataType::Int64) };
+        let position = |(i, e)| match (i < texts, name.as_str()) {
+            (true, _) => e,
+            // A part has no length below zero, and the first part is number one: both would raise.
+            (_, "substr") if i == 2 && bound(std::slice::from_ref(&e), 0).is_none_or(|n| n < 0.0) => length(e),
+            (_, "split_part") => nullif().call(vec![try_cast(e, DataType::Int64), lit(0i64)]),
+            _ => try_cast(e, DataType::Int64),
+        };
         args.into_iter().enumerate().map(position).collect()
     } else if on(&GROWING) {
         if name == "replace" && !grows_little(&args[1], &args[2]) {
@@ -115,7 +124,7 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         if !literal(0) {
             return Err(refuse(format!("{name} needs a literal as its first argument")));
         }
-        args
+        args.into_iter().enumerate().map(|(i, e)| if i == 0 { e } else { calendar(e) }).collect()
     } else if name == "nullif" && args.len() == 2 || call.func.inner().downcast_ref::<Lookup>().is_some() {
         args
     } else if matches!(name.as_str(), "coalesce" | "nvl") && (1..=8).contains(&args.len()) {
@@ -131,6 +140,26 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
             .fix("The list is in the documentation; arithmetic, CASE, CAST and clamp go far"));
     };
     Ok(Expr::ScalarFunction(call))
+}
+
+/// The text that an expression is, where it is a literal; `None` within for NULL.
+pub(super) fn text_literal(expr: &Expr) -> Option<Option<String>> {
+    match expr {
+        // Beside texts of another type it comes in a cast.
+        Expr::Cast(cast) => text_literal(&cast.expr),
+        Expr::TryCast(cast) => text_literal(&cast.expr),
+        Expr::Literal(value, _) if value.is_null() => Some(None),
+        Expr::Literal(value, _) => value.try_as_str().flatten().map(|text| Some(text.to_owned())),
+        _ => None,
+    }
+}
+
+/// Whether a text matches a regular expression; NULL where there is none.
+pub(super) fn matching(text: Option<Expr>, pattern: &Option<String>, insensitive: bool) -> Result<Expr, Refusal> {
+    match (text, pattern) {
+        (Some(text), Some(pattern)) => Ok(Pattern::regex(pattern, insensitive)?.matches(text)),
+        _ => Ok(Expr::Literal(ScalarValue::Boolean(None), None)),
+    }
 }
 
 fn grows_little(from: &Expr, to: &Expr) -> bool {

@@ -11,7 +11,7 @@ use tidegate_protocol::{
     policy::{ColumnRule, Policy},
 };
 
-use super::{expr::bounds, expr::is_null, per_unit::PerUnit, planner::Planned, select::Select, unit_join::UnitJoin};
+use super::{cost::Reach, expr::bounds, expr::is_null, per_unit::PerUnit, planner::Planned, select::Select, unit_join::UnitJoin};
 use crate::units;
 
 /// Where rows come from. A unit's rows are together, units ascend.
@@ -110,12 +110,24 @@ impl Input {
         within || self.select.branches.len() > 1
     }
 
+    /// Has its leaves look at so much of the dataset's rows.
+    pub(super) fn look_at(&mut self, reach: &Reach) {
+        match &mut self.source {
+            Source::Rows => self.select.reach = reach.clone(),
+            Source::PerUnit(stage) => stage.input.look_at(reach),
+            Source::Join(join) => {
+                join.first.look_at(reach);
+                join.second.look_at(reach);
+            }
+        }
+    }
+
     /// Public bounds of a selected column, over all branches.
     pub(super) fn column_bounds(&self, column: usize, policy: &Policy) -> ColumnRule {
         let known = self.source.bounds(policy);
         let of_branches = self.select.branches.iter().map(|branch| &branch.columns[column]);
         let of_branches = of_branches.filter(|e| !is_null(e)).map(|e| bounds(e, known));
         let both = of_branches.reduce(|a, b| Some((a?.0.min(b?.0), a?.1.max(b?.1)))).flatten();
-        ColumnRule { lo: both.map(|b| b.0), hi: both.map(|b| b.1) }
+        ColumnRule { lo: both.map(|b| b.0), hi: both.map(|b| b.1), chars: None }
     }
 }

@@ -6,6 +6,7 @@
 
 mod admit;
 mod clamp;
+mod cost;
 mod declare;
 mod direct;
 mod expr;
@@ -14,7 +15,9 @@ mod fold;
 mod functions;
 mod input;
 mod keys;
+mod matching;
 mod measures;
+mod own;
 mod pattern;
 mod per_unit;
 mod planner;
@@ -31,6 +34,8 @@ mod view;
 
 use tidegate_protocol::{Code, Refusal};
 
+pub(crate) use cost::Reach;
+pub use cost::{Measured, measure};
 pub use admit::{Asked, Query, admit_query, admit_select};
 pub use fold::Spill;
 pub use pattern::pattern;

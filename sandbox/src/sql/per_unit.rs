@@ -90,7 +90,7 @@ pub(super) fn admit(
         let kind = input.select.branches[0].columns[i].get_type(&*input.select.schema).map_err(refuse)?;
         let result = call.return_type(std::slice::from_ref(&kind)).map_err(|e| refuse(e.strip_backtrace()))?;
         let rule = rule(call.name(), input.column_bounds(i, policy).bounds());
-        rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1) });
+        rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1), chars: None });
         let wanted = aggregate.schema.field(aggregate.group_expr.len() + i).data_type().clone();
         let column = Rows::column(title.clone());
         columns.push(if wanted == result { column } else { cast_expr(column, wanted) });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::{Schema, SchemaRef},
+    arrow::datatypes::{DataType, Schema, SchemaRef},
     common::{Column, DFSchema},
     datasource::empty::EmptyTable,
     error::DataFusionError,
@@ -55,7 +55,12 @@ fn visible(schema: &SchemaRef, policy: &Policy) -> Result<SchemaRef, Refusal> {
     let seen = |name: &str| name == policy.unit.column || policy.columns.contains_key(name);
     let keep = |name: &str| seen(name) || !policy.tables.is_empty() && name == ROW_TABLE;
     let fields = schema.fields().iter().enumerate().filter(|(_, f)| keep(f.name()));
-    schema.project(&fields.map(|(i, _)| i).collect::<Vec<_>>()).map(Arc::new).map_err(refuse)
+    let fields = fields.map(|(_, field)| match field.data_type() {
+        // A dictionary is a way to store values. What is done for each of its values would be done for as many as the files have, whatever the rows.
+        DataType::Dictionary(_, value) => field.as_ref().clone().with_data_type(value.as_ref().clone()),
+        _ => field.as_ref().clone(),
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
 }
 
 /// The owner's tables, over columns of `schema`.

@@ -9,7 +9,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::{expr::total, refuse};
+use super::{cost::Reach, expr::total, refuse};
 
 /// One of the rows that a row of the dataset makes.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Select {
     pub(crate) schema: Arc<DFSchema>,
     /// The unit's column; empty where it is no column of the source.
     pub(crate) unit: String,
+    /// What is looked at of the dataset's rows.
+    pub(crate) reach: Reach,
 }
 
 impl Select {
@@ -72,6 +74,6 @@ impl Select {
         }
         // Of joined rows, and of rows of units, it is known without a column.
         let unit = if schema.has_column_with_unqualified_name(unit) { unit } else { "" };
-        Ok(Self { branches, names, unit: unit.to_owned(), schema })
+        Ok(Self { branches, names, unit: unit.to_owned(), schema, reach: Reach::default() })
     }
 }

@@ -80,6 +80,11 @@ impl UnitJoin {
         Ok(())
     }
 
+    /// What else must hold of a pair.
+    pub(super) fn condition(&self) -> Option<&Select> {
+        self.condition.as_ref()
+    }
+
     /// Leaves out all columns but these and what the join itself reads.
     pub(super) fn keep(&mut self, read: &BTreeSet<String>) -> Result<(), Refusal> {
         let mine: BTreeSet<&str> = self.condition.iter().flat_map(Select::read).chain(read.iter().map(String::as_str)).collect();

@@ -28,7 +28,8 @@ use crate::{
 /// One branch of a select, ready to evaluate on batches of its source's columns.
 #[derive(Clone)]
 struct Ready {
-    filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Over those of the source's columns that it reads, the others need not be copied where it goes on with few rows.
+    filter: Option<(Arc<dyn PhysicalExpr>, Vec<usize>)>,
     /// Over those of the source's columns that they read.
     columns: Vec<Arc<dyn PhysicalExpr>>,
     read: Vec<usize>,
@@ -84,14 +85,21 @@ impl Physical {
     pub(crate) fn over(select: &Select, schema: &DFSchema) -> Result<Self, RunError> {
         let context = SessionContext::new();
         let branch = |branch: &Branch| {
-            let mut read = BTreeSet::new();
-            for column in branch.columns.iter().flat_map(Expr::column_refs) {
-                read.insert(schema.index_of_column(column)?);
-            }
-            let read: Vec<usize> = read.into_iter().collect();
-            let fields = read.iter().map(|i| schema.qualified_field(*i)).map(|(of, f)| (of.cloned(), f.clone())).collect();
-            let narrow = DFSchema::new_with_metadata(fields, HashMap::new())?;
-            let filter = branch.filter.as_ref().map(|e| context.create_physical_expr(e.clone(), schema)).transpose()?;
+            let narrow = |exprs: &[&Expr]| {
+                let mut read = BTreeSet::new();
+                for column in exprs.iter().flat_map(|e| e.column_refs()) {
+                    read.insert(schema.index_of_column(column)?);
+                }
+                let read: Vec<usize> = read.into_iter().collect();
+                let fields = read.iter().map(|i| schema.qualified_field(*i)).map(|(of, f)| (of.cloned(), f.clone())).collect();
+                Ok::<_, RunError>((DFSchema::new_with_metadata(fields, HashMap::new())?, read))
+            };
+            let filter = branch.filter.as_ref().map(|e| {
+                let (narrow, read) = narrow(&[e])?;
+                Ok::<_, RunError>((context.create_physical_expr(e.clone(), &narrow)?, read))
+            });
+            let filter = filter.transpose()?;
+            let (narrow, read) = narrow(&branch.columns.iter().collect::<Vec<_>>())?;
             let columns = branch.columns.iter().map(|e| context.create_physical_expr(e.clone(), &narrow));
             Ok(Ready { filter, columns: columns.collect::<Result<_, _>>()?, read })
         };
@@ -136,8 +144,8 @@ impl Ready {
     fn select(&self, batch: &RecordBatch) -> Result<Selected, RunError> {
         let read = batch.project(&self.read)?;
         let columns = |batch: &RecordBatch| self.columns.iter().map(|e| total(e, batch)).collect::<Result<_, _>>();
-        let Some(filter) = &self.filter else { return Ok(Selected { of: Of::All, columns: columns(&read)? }) };
-        let mask = cast(&total(filter, batch)?, &DataType::Boolean)?;
+        let Some((filter, reads)) = &self.filter else { return Ok(Selected { of: Of::All, columns: columns(&read)? }) };
+        let mask = cast(&total(filter, &batch.project(reads)?)?, &DataType::Boolean)?;
         let mask = mask.as_boolean();
         if mask.true_count() == batch.num_rows() {
             return Ok(Selected { of: Of::All, columns: columns(&read)? });
@@ -197,7 +205,10 @@ pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
     let all = |branch: &Ready| {
         let read: Vec<RecordBatch> = rows.iter().map(|row| row.project(&branch.read)).collect::<Result<_, _>>()?;
         let columns = branch.columns.iter().map(move |e| (e.clone(), read.clone()));
-        Ok(branch.filter.iter().map(|e| (e.clone(), rows.to_vec())).chain(columns).collect::<Vec<_>>())
+        let filter = branch.filter.as_ref().map(|(filter, reads)| {
+            Ok::<_, ArrowError>((filter.clone(), rows.iter().map(|row| row.project(reads)).collect::<Result<Vec<_>, _>>()?))
+        });
+        Ok(filter.transpose()?.into_iter().chain(columns).collect::<Vec<_>>())
     };
     let all = physical.0.iter().map(all).collect::<Result<Vec<_>, ArrowError>>().map_err(|e| refuse(e.to_string()))?;
     for (expr, rows) in all.into_iter().flatten() {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs::File, sync::Arc};
 use datafusion::{
     arrow::{
         array::{Array, ArrayRef, RecordBatch},
-        compute::{cast, filter_record_batch, is_not_null},
+        compute::{filter_record_batch, is_not_null},
         datatypes::{DataType, Field, Schema, SchemaRef},
     },
     common::DFSchema,
@@ -100,8 +100,11 @@ impl<'a> Scan<'a> {
         let over = DFSchema::try_from_qualified_schema(SOURCE, &wanted)?;
         let physical = selects.iter().map(|select| Physical::over(select, &over)).collect::<Result<Vec<_>, _>>()?;
         let layout = Layout::open(files)?;
-        let bytes =
-            |physical: &Physical| Ok::<_, RunError>((width(&physical.kinds(&wanted)?) + state) * physical.branches().max(1));
+        // What is read, what is made of it, and a text on the way.
+        let read = width(&wanted.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>()) + width(&[DataType::Utf8]);
+        let bytes = |physical: &Physical| {
+            Ok::<_, RunError>(read + (width(&physical.kinds(&wanted)?) + state) * physical.branches().max(1))
+        };
         let bytes = physical.iter().map(bytes).sum::<Result<usize, _>>()?;
         let batch = (BATCH_BYTES / layout.ways() / bytes).clamp(1, BATCH);
         Ok(Self { selects, wanted, unit, physical, layout, batch })
@@ -156,10 +159,11 @@ impl<'a> Scan<'a> {
     fn part(&self, part: &Part, mut visit: impl FnMut(Vec<Chunk>, UnitRef<'_>) -> Result<(), RunError>) -> Result<(), RunError> {
         let encode = Encoder::new(self.wanted.field(self.unit).data_type())?;
         let mut last: Option<Unit> = None;
+        let mut seen = 0;
         for group in part.start..self.layout.len() {
             let names = self.wanted.fields().iter().map(|f| f.name().as_str());
             for batch in self.layout.read(group, names, self.batch)? {
-                let mut batch = with_unit(&arrange(&batch?, &self.wanted)?, self.unit)?;
+                let mut batch = with_unit(&self.arrange(&batch?)?, self.unit)?;
                 if let (Some(above), None) = (&part.above, &last) {
                     // The unit in which this part begins is the part before's.
                     let theirs = encode.runs(batch.column(self.unit))?.end_of(|unit| unit == above.as_ref());
@@ -170,14 +174,51 @@ impl<'a> Scan<'a> {
                     let runs = encode.runs(batch.column(self.unit))?;
                     let mine = runs.end_of(|unit| part.up_to.as_ref().is_none_or(|bound| unit <= bound.as_ref()));
                     if mine < batch.num_rows() {
-                        self.batch(&batch.slice(0, mine), part, &encode, &mut last, &mut visit)?;
+                        let batch = self.within_reach(batch.slice(0, mine), &encode, last.as_ref(), &mut seen)?;
+                        self.batch(&batch, part, &encode, &mut last, &mut visit)?;
                         return Ok(());
                     }
                 }
+                let batch = self.within_reach(batch, &encode, last.as_ref(), &mut seen)?;
                 self.batch(&batch, part, &encode, &mut last, &mut visit)?;
             }
         }
         Ok(())
+    }
+
+    /// Columns in the order and types that were admitted: a file that differs is cast or refused, never trusted. Texts are cut here, before any expression
+    /// is over them; the unit's name alone is whole.
+    fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch, RunError> {
+        let column = |(i, field): (usize, &Arc<Field>)| {
+            let column = batch
+                .column_by_name(field.name())
+                .ok_or_else(|| RunError::Data(format!("column {} is missing", field.name())))?;
+            let chars = if i == self.unit { usize::MAX / 4 } else { self.selects[0].reach.chars(field.name()) };
+            text::taken(column, field.data_type(), chars)
+        };
+        let columns = self.wanted.fields().iter().enumerate().map(column).collect::<Result<Vec<_>, RunError>>()?;
+        let fields: Vec<Field> = self.wanted.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    }
+
+    /// The batch without rows of units of which enough were seen: `seen` of the unit that the last batch ended with.
+    fn within_reach(&self, batch: RecordBatch, encode: &Encoder, last: Option<&Unit>, seen: &mut u64) -> Result<RecordBatch, RunError> {
+        let Some(most) = self.selects[0].reach.rows else { return Ok(batch) };
+        let runs = encode.runs(batch.column(self.unit))?;
+        let Some(end) = runs.rows.len().checked_sub(1) else { return Ok(batch) };
+        let before = |i: usize| if i == 0 && last.is_some_and(|last| last.as_ref() == runs.unit(0)) { *seen } else { 0 };
+        let kept = |(i, rows): (usize, &std::ops::Range<usize>)| {
+            let left = usize::try_from(most.saturating_sub(before(i))).unwrap_or(usize::MAX);
+            rows.start..rows.start + rows.len().min(left)
+        };
+        let all: Vec<_> = runs.rows.iter().enumerate().map(kept).collect();
+        *seen = before(end) + runs.rows[end].len() as u64;
+        if all.iter().zip(&runs.rows).all(|(kept, rows)| kept == rows) {
+            return Ok(batch);
+        }
+        let mut mask = vec![false; batch.num_rows()];
+        all.into_iter().for_each(|kept| mask[kept].fill(true));
+        Ok(filter_record_batch(&batch, &mask.into())?)
     }
 
     fn batch(
@@ -218,22 +259,6 @@ impl<'a> Scan<'a> {
         let fields = self.selects[0].names.iter().zip(columns).map(|(name, a)| Field::new(name, a.data_type().clone(), true));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
-}
-
-/// Columns in the order and types that were admitted: a file that differs is cast or refused, never trusted.
-fn arrange(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, RunError> {
-    let columns = wanted
-        .fields()
-        .iter()
-        .map(|field| {
-            let column = batch
-                .column_by_name(field.name())
-                .ok_or_else(|| RunError::Data(format!("column {} is missing", field.name())))?;
-            Ok(if column.data_type() == field.data_type() { column.clone() } else { cast(column, field.data_type())? })
-        })
-        .collect::<Result<Vec<_>, RunError>>()?;
-    let fields: Vec<Field> = wanted.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// A row without a unit belongs to nobody whom the budget could protect: it never counts.

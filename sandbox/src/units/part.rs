@@ -11,6 +11,8 @@ use parquet::arrow::{
     arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
 };
 
+use tidegate_protocol::limits;
+
 use super::{
     runs::{Encoder, Unit},
     source::Source,
@@ -19,6 +21,11 @@ use crate::RunError;
 
 /// Fewer rows than this are not worth a thread.
 const MIN_ROWS: i64 = 100_000;
+
+/// Bytes of a column's pages of a row group that may lie in memory together.
+const PAGES: usize = 32 << 20;
+/// Fewest rows of a batch because of them.
+const LEAST: usize = 256;
 
 /// The files as one sequence of row groups.
 pub(super) struct Layout {
@@ -78,11 +85,24 @@ impl Layout {
     ) -> Result<ParquetRecordBatchReader, RunError> {
         let place = &self.groups[group];
         let source = &self.sources[place.source];
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source.file.clone(), source.footer.clone());
         // By the columns' own names: in a path, a dot in one would part it.
         let names: Vec<&str> = names.collect();
-        let roots = builder.schema().fields().iter().enumerate().filter(|(_, f)| names.contains(&f.name().as_str()));
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(i, _)| i).collect::<Vec<_>>());
+        let fields = source.footer.schema().fields().iter().enumerate();
+        let roots: Vec<usize> = fields.filter(|(_, f)| names.contains(&f.name().as_str())).map(|(i, _)| i).collect();
+        // A text that lies in a file once may be in every row: rows are views of it then, and fewer at a time where pages are large.
+        let (mut footer, mut batch) = (&source.footer, batch);
+        for root in &roots {
+            let kind = source.footer.schema().field(*root).data_type();
+            if kind != source.views.schema().field(*root).data_type() {
+                let texts = source.texts(place.group, *root)?;
+                if texts.longest > 4 * limits::TEXT_CHARS || texts.bytes > PAGES {
+                    footer = &source.views;
+                    batch = batch.min((batch as u128 * PAGES as u128 / texts.bytes.max(1) as u128) as usize).max(batch.min(LEAST));
+                }
+            }
+        }
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source.file.clone(), footer.clone());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         Ok(builder.with_projection(mask).with_row_groups(vec![place.group]).with_batch_size(batch).build()?)
     }
 

@@ -7,11 +7,17 @@ use std::{
     sync::Arc,
 };
 
+use arrow::datatypes::{DataType, Schema};
 use bytes::Bytes;
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
+    basic::Encoding,
+    column::page::{Page, PageReader as _},
     errors::ParquetError,
-    file::reader::{ChunkReader, Length},
+    file::{
+        reader::{ChunkReader, Length},
+        serialized_reader::SerializedPageReader,
+    },
 };
 
 use crate::RunError;
@@ -21,6 +27,8 @@ use crate::RunError;
 pub(super) struct Source {
     pub(super) file: Positioned,
     pub(super) footer: ArrowReaderMetadata,
+    /// The same, with columns of texts and bytes as views: what is read then lies where the file's pages do, however often a text of theirs is repeated.
+    pub(super) views: ArrowReaderMetadata,
 }
 
 impl Source {
@@ -31,7 +39,56 @@ impl Source {
         let len = io::Seek::seek(&mut &file, io::SeekFrom::End(0)).map_err(data)?;
         let file = Positioned { file: Arc::new(file), len };
         let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
-        Ok(Self { file, footer })
+        let fields = footer.schema().fields().iter().map(|field| Arc::new(field.as_ref().clone().with_data_type(viewed(field.data_type()))));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let views = ArrowReaderMetadata::try_new(footer.metadata().clone(), ArrowReaderOptions::new().with_schema(schema))?;
+        Ok(Self { file, footer, views })
+    }
+
+    /// How long texts of a column of a row group may come to be, as far as its pages say.
+    pub(super) fn texts(&self, group: usize, root: usize) -> Result<Texts, RunError> {
+        let metadata = self.footer.metadata();
+        let columns = metadata.row_group(group).columns();
+        let leaf = (0..columns.len()).find(|leaf| self.footer.parquet_schema().get_column_root_idx(*leaf) == root);
+        let Some(chunk) = leaf.map(|leaf| &columns[leaf]) else { return Ok(Texts::default()) };
+        let bytes = usize::try_from(chunk.uncompressed_size()).unwrap_or(usize::MAX);
+        // Of texts that begin as the one before, a page holds the ends alone.
+        if chunk.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY) {
+            return Ok(Texts { longest: bytes, bytes: usize::MAX });
+        }
+        let mut longest = 0;
+        if chunk.dictionary_page_offset().is_some() {
+            let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or(usize::MAX);
+            let mut pages = SerializedPageReader::new(Arc::new(self.file.clone()), chunk, rows, None)?;
+            if let Some(Page::DictionaryPage { buf, .. }) = pages.get_next_page()? {
+                let mut rest = &buf[..];
+                while let Some((length, after)) = rest.split_first_chunk::<4>() {
+                    let length = u32::from_le_bytes(*length) as usize;
+                    longest = longest.max(length);
+                    rest = after.get(length..).unwrap_or_default();
+                }
+            }
+        }
+        Ok(Texts { longest, bytes })
+    }
+}
+
+/// What the pages of a column of a row group hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Texts {
+    /// Bytes of the longest text that rows can share.
+    pub(super) longest: usize,
+    /// Bytes of all others.
+    pub(super) bytes: usize,
+}
+
+/// The type of views of what a column's values are.
+fn viewed(kind: &DataType) -> DataType {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        DataType::Dictionary(_, value) => viewed(value),
+        kind => kind.clone(),
     }
 }
 

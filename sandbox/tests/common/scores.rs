@@ -46,7 +46,7 @@ pub(crate) fn open_policy() -> Policy {
     let mut policy = policy();
     policy.kinds.push(JobKind::Onnx);
     for name in (0..WIDTH).map(|f| format!("f{f}")).chain(["bytes".into()]) {
-        policy.columns.insert(name, ColumnRule { lo: None, hi: None });
+        policy.columns.insert(name, ColumnRule::default());
     }
     policy
 }

@@ -1,0 +1,224 @@
+//! Operations between the files and the groups: reading, selecting, aggregation by unit, joins, counting.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
+
+use datafusion::{arrow::datatypes::DataType, logical_expr::Expr};
+use tidegate_protocol::{Refusal, limits, policy::Policy};
+
+use super::{
+    Counted, Heavy, heavier,
+    reach::Reach,
+    term::Over,
+    weights::{self, COLUMN, ROW},
+};
+use crate::{
+    sql::{
+        input::{Input, Source},
+        refuse,
+        select::Select,
+    },
+    units::{reads, width},
+};
+
+/// Most patterns of one query: each has automata in a worker's memory, on every thread.
+const PATTERNS: usize = 32;
+
+/// Longest text of each column, in bytes.
+pub(super) type Texts = BTreeMap<String, u64>;
+
+/// What is known of all expressions of a query.
+pub(super) struct Weighing<'a> {
+    policy: &'a Policy,
+    /// Columns may be of any type: a program takes them as they are.
+    any_type: bool,
+    once: Cell<u64>,
+    patterns: Cell<usize>,
+    heavy: RefCell<Option<Heavy>>,
+}
+
+/// Where rows are made, and what a unit's take.
+#[derive(Debug)]
+pub(super) enum Node {
+    /// Of each row of the dataset, so many, for so many operations.
+    Leaf { row: u64, makes: u64 },
+    /// Of all rows of a unit, so many.
+    PerUnit { rows: Box<Node>, each: u64, select: u64, makes: u64 },
+    /// Of pairs of its rows, so many each.
+    Join { of: Box<[Node; 2]>, held: [u64; 2], pair: u64, most: u64, select: u64, makes: u64 },
+    /// Of what is selected, groups.
+    Groups { of: Box<Node>, row: u64, group: u64, most: u64 },
+}
+
+impl Node {
+    /// Most operations for a unit of so many rows: never fewer for more.
+    pub(super) fn unit(&self, rows: u64) -> u128 {
+        self.made(rows).0
+    }
+
+    /// Operations, and rows that are made, of a unit's rows.
+    fn made(&self, rows: u64) -> (u128, u64) {
+        let times = |a: u64, b: u64| u128::from(a).saturating_mul(u128::from(b));
+        match self {
+            Self::Leaf { row, makes } => (times(rows, *row), rows.saturating_mul(*makes)),
+            Self::PerUnit { rows: inner, each, select, makes } => {
+                let (work, rows) = inner.made(rows);
+                (work.saturating_add(times(rows, *each)).saturating_add(u128::from(*select)), *makes)
+            }
+            Self::Join { of, held, pair, most, select, makes } => {
+                let [(first, a), (second, b)] = [of[0].made(rows), of[1].made(rows)];
+                let pairs = a.saturating_mul(b).min(*most);
+                // Those of an outer join that are in no pair are rows too.
+                let joined = pairs.saturating_add(a).saturating_add(b);
+                let work = [first, second, times(a, held[0]), times(b, held[1]), times(pairs, *pair), times(joined, *select)];
+                (work.into_iter().fold(0, u128::saturating_add), joined.saturating_mul(*makes))
+            }
+            Self::Groups { of, row, group, most } => {
+                let (work, rows) = of.made(rows);
+                (work.saturating_add(times(rows, *row)).saturating_add(times(rows.min(*most), *group)), rows)
+            }
+        }
+    }
+}
+
+impl<'a> Weighing<'a> {
+    pub(super) fn new(policy: &'a Policy, any_type: bool) -> Self {
+        Self { policy, any_type, once: Cell::default(), patterns: Cell::default(), heavy: RefCell::default() }
+    }
+
+    /// Operations that a query takes once, whatever the rows.
+    pub(super) fn once(&self) -> u64 {
+        self.once.get()
+    }
+
+    /// The costliest part of all expressions.
+    pub(super) fn heavy(&self) -> Option<Heavy> {
+        self.heavy.borrow().clone()
+    }
+
+    /// A query's rows, and the groups that are made of them.
+    pub(super) fn query(&self, input: &Input, counted: Counted) -> Result<Node, Refusal> {
+        let leaves = input.leaves();
+        let (node, texts) = self.input(input)?;
+        let keys = &input.select.names[..counted.keys];
+        let key = |name: &String| 60 + texts.get(name).map_or(0, |bytes| (*bytes).min(4 * limits::KEY_CHARS as u64) / 2);
+        let row = 80 + counted.sets as u64 * (60 + keys.iter().map(key).sum::<u64>() + 4 * counted.fields as u64);
+        let row = row + 20 * counted.fields as u64;
+        let group = 400 + counted.group_bytes as u64 / 2;
+        let node = Node::Groups { of: Box::new(node), row, group, most: counted.groups.into() };
+        self.read(node, &leaves)
+    }
+
+    /// A program's rows.
+    pub(super) fn program(&self, select: &Select) -> Result<Node, Refusal> {
+        let (row, _) = self.select(select, &self.columns())?;
+        self.read(Node::Leaf { row, makes: select.branches.len() as u64 }, &[select])
+    }
+
+    /// The longest texts of the dataset's columns.
+    fn columns(&self) -> Texts {
+        let reach = Reach::all(self.policy);
+        self.policy.columns.keys().map(|name| (name.clone(), 4 * reach.chars(name) as u64)).collect()
+    }
+
+    /// With reading what `selects` read.
+    fn read(&self, node: Node, selects: &[&Select]) -> Result<Node, Refusal> {
+        let (texts, read) = (self.columns(), reads(selects));
+        let Some(first) = selects.first() else { return Ok(node) };
+        let fields = first.schema.fields().iter().filter(|field| read.contains(field.name()));
+        let row = fields.map(|field| weights::read(field.data_type(), texts.get(field.name()).copied())).sum::<u64>();
+        Ok(with_reading(node, row + ROW))
+    }
+
+    /// What an input's rows take, and the longest texts of its columns.
+    fn input(&self, input: &Input) -> Result<(Node, Texts), Refusal> {
+        let select = &input.select;
+        let makes = select.branches.len() as u64;
+        Ok(match &input.source {
+            Source::Rows => {
+                let (row, texts) = self.select(select, &self.columns())?;
+                (Node::Leaf { row, makes }, texts)
+            }
+            Source::PerUnit(stage) => {
+                let (rows, texts) = self.input(&stage.input)?;
+                // Least and greatest texts are texts; other results have none.
+                let each = texts.values().map(|bytes| 40 + bytes).sum::<u64>() + 40 * stage.input.select.names.len() as u64;
+                let (row, made) = self.select(select, &texts)?;
+                (Node::PerUnit { rows: Box::new(rows), each, select: row + 500, makes }, made)
+            }
+            Source::Join(join) => {
+                let ((first, a), (second, b)) = (self.input(&join.first)?, self.input(&join.second)?);
+                // A row is copied as it waits, and for each pair that it is in; its keys are encoded.
+                let copied = |texts: &Texts, input: &Input| {
+                    texts.values().sum::<u64>() / 2 + (COLUMN * input.select.names.len() as u64)
+                };
+                let held = [60 + 4 * copied(&a, &join.first), 60 + 4 * copied(&b, &join.second)];
+                let taken = 60 + 2 * (copied(&a, &join.first) + copied(&b, &join.second));
+                let both: Texts = a.into_iter().chain(b).collect();
+                let condition = join.condition().map(|condition| self.select(condition, &both)).transpose()?;
+                let (row, made) = self.select(select, &both)?;
+                let pair = taken + condition.map_or(0, |(row, _)| row);
+                let kinds = |input: &Input| {
+                    let kind = |e: &Expr| weights::kind(e, &input.select.schema);
+                    input.select.branches[0].columns.iter().map(kind).collect::<Result<Vec<DataType>, _>>()
+                };
+                let room = limits::JOIN_BYTES / (width(&kinds(&join.first)?) + width(&kinds(&join.second)?));
+                let most = room.clamp(1, limits::JOIN_PAIRS) as u64;
+                let of = Box::new([first, second]);
+                (Node::Join { of, held, pair, most, select: row + taken, makes }, made)
+            }
+        })
+    }
+
+    /// Operations for a row of a select's source, and the longest texts of what it makes.
+    fn select(&self, select: &Select, texts: &Texts) -> Result<(u64, Texts), Refusal> {
+        let (mut row, mut made) = (0u64, Texts::new());
+        for branch in &select.branches {
+            let filter = Over::new(&select.schema, texts, branch.filter.iter(), self.any_type);
+            let columns = Over::new(&select.schema, texts, branch.columns.iter(), self.any_type);
+            if let Some(expr) = &branch.filter {
+                row = row.saturating_add(self.weigh(&filter, expr)?.0);
+                // What passes is copied.
+                row = row.saturating_add(columns.copied());
+            }
+            for (name, expr) in select.names.iter().zip(&branch.columns) {
+                let (work, bytes) = self.weigh(&columns, expr)?;
+                // Rows of several branches are put together.
+                row = row.saturating_add(work).saturating_add(if select.branches.len() > 1 { COLUMN + bytes / 2 } else { 0 });
+                let longest = made.entry(name.clone()).or_default();
+                *longest = bytes.max(*longest);
+            }
+            row = row.saturating_add(10);
+        }
+        if self.patterns.get() > PATTERNS {
+            return Err(refuse(format!("searches for more than {PATTERNS} patterns")).fix("Put them together: 'a|b' is one"));
+        }
+        Ok((row, made))
+    }
+
+    fn weigh(&self, over: &Over<'_>, expr: &Expr) -> Result<(u64, u64), Refusal> {
+        let term = over.term(expr)?;
+        self.once.set(self.once.get().saturating_add(term.once));
+        self.patterns.set(self.patterns.get() + term.patterns);
+        let mut heavy = self.heavy.borrow_mut();
+        *heavy = heavier(heavy.take(), term.heavy.map(|(work, expr)| Heavy::new(work, expr)));
+        Ok((term.work, term.bytes))
+    }
+}
+
+/// Reading is done once for all leaves: the first has it.
+fn with_reading(node: Node, read: u64) -> Node {
+    match node {
+        Node::Leaf { row, makes } => Node::Leaf { row: row.saturating_add(read), makes },
+        Node::PerUnit { rows, each, select, makes } => {
+            Node::PerUnit { rows: Box::new(with_reading(*rows, read)), each, select, makes }
+        }
+        Node::Join { of, held, pair, most, select, makes } => {
+            let [first, second] = *of;
+            Node::Join { of: Box::new([with_reading(first, read), second]), held, pair, most, select, makes }
+        }
+        Node::Groups { of, row, group, most } => Node::Groups { of: Box::new(with_reading(*of, read)), row, group, most },
+    }
+}

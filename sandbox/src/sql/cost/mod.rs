@@ -1,0 +1,70 @@
+//! What a query may take: a worst case in operations, from public numbers alone, as fuel is a program's.
+//!
+//! Were it the clock that ended a query, one person's rows could turn everybody's result into the default, and say that they are there. So each expression has a
+//! worst case ([`term`]): its operations for one row, from the longest text that can be there at each step. They are summed over what lies between rows and groups
+//! ([`flow`]), and over the rows that public numbers allow ([`reach`]); what does not fit the slot at the rate that the owner states is refused.
+//!
+//! An operation is what a machine does in about a nanosecond. Weights ([`weights`]) are the worst that was measured over ordinary, huge, tiny, denormal,
+//! infinite and missing numbers, and short, long, one-byte and four-byte texts (`measured`); `tidegate doctor` measures how many a machine does.
+
+use tidegate_protocol::{Refusal, policy::Policy};
+
+use self::{
+    flow::Weighing,
+    term::{Heavy, heavier},
+};
+use super::{input::Input, refuse, select::Select};
+
+mod flow;
+mod measured;
+mod reach;
+mod term;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+pub use measured::{Measured, measure};
+pub(crate) use reach::Reach;
+
+/// What becomes of the rows that a query selects.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    /// How many of the columns are keys.
+    pub(super) keys: usize,
+    /// How many sets of them there are.
+    pub(super) sets: usize,
+    /// Most groups of one unit, over all sets.
+    pub(super) groups: u32,
+    /// Bytes of a group's numbers.
+    pub(super) group_bytes: usize,
+    /// Numbers that a row adds to them.
+    pub(super) fields: usize,
+}
+
+/// What is looked at of rows, so that a query's worst case fits the slot.
+///
+/// # Errors
+/// A [`Refusal`] with the costliest expression where nothing would be left.
+pub(super) fn of_query(input: &Input, counted: Counted, policy: &Policy) -> Result<Reach, Refusal> {
+    let weighing = Weighing::new(policy, false);
+    let node = weighing.query(input, counted)?;
+    reach::fit(&node, &weighing, policy, policy.query_work())
+}
+
+/// As [`of_query`], of the rows that a program gets: it has the other half of the slot.
+///
+/// # Errors
+/// As [`of_query`].
+pub(super) fn of_program(select: &Select, policy: &Policy) -> Result<Reach, Refusal> {
+    let weighing = Weighing::new(policy, true);
+    let node = weighing.program(select)?;
+    reach::fit(&node, &weighing, policy, policy.query_work() / 2)
+}
+
+/// Why something is refused, with its costliest expression.
+fn too_costly(problem: String, heavy: Option<&Heavy>) -> Refusal {
+    let part = heavy.map_or_else(String::new, |heavy| format!("; the costliest part is {heavy}"));
+    refuse(format!("{problem}{part}")).fix(
+        "Shorten texts first, as left(x, 32); simplify patterns and repetitions; or ask the owner for a longer slot, `chars` of the text columns, `sql.rows` or more of `sql.mops`",
+    )
+}

@@ -1,0 +1,238 @@
+//! Functions of our own, in place of those that raise an error on some row, make texts of any length, or take a time that depends on values.
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{Array as _, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array},
+    compute::{binary, cast, nullif},
+    datatypes::{DataType, Float64Type, Int64Type, TimeUnit},
+};
+use datafusion::{
+    common::DataFusionError,
+    error::Result,
+    logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility},
+};
+use tidegate_protocol::limits;
+
+use crate::{RunError, units::shorten};
+
+/// At most [`limits::TEXT_CHARS`] characters of a text; what is no text as it is.
+pub(super) const SHORT: &str = "shortened";
+/// `a - b * trunc(a / b)`.
+pub(super) const REMAINDER: &str = "remainder";
+/// The root; NULL below zero.
+pub(super) const ROOT: &str = "sqrt";
+/// A number of characters; NULL below zero.
+pub(super) const LENGTH: &str = "length of a part";
+/// Dates that calendars have; NULL for others. What is no date as it is.
+pub(super) const CALENDAR: &str = "within calendar";
+
+/// From this quotient on, a quotient of two floats says nothing about what is left.
+const QUOTIENTS: f64 = 9_007_199_254_740_992.0;
+
+type Compute = fn(&[ArrayRef]) -> std::result::Result<ArrayRef, RunError>;
+
+/// A function: another is the same one where it has the same name.
+#[derive(Debug)]
+struct Own {
+    name: &'static str,
+    signature: Signature,
+    /// What it gives; the argument's type where it is `None`.
+    gives: Option<DataType>,
+    compute: Compute,
+}
+
+impl PartialEq for Own {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+impl Eq for Own {}
+impl Hash for Own {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Own {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        match (&self.gives, arguments.first()) {
+            (Some(kind), _) | (None, Some(kind)) => Ok(kind.clone()),
+            (None, None) => Err(DataFusionError::Plan(format!("{} takes an argument", self.name))),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let made = (self.compute)(&arrays).map_err(|e| DataFusionError::Execution(e.to_string()))?;
+        // Of constants alone there is one row.
+        let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        if constant {
+            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&made, 0)?));
+        }
+        Ok(ColumnarValue::Array(made))
+    }
+}
+
+fn own(name: &'static str, arguments: usize, gives: Option<DataType>, compute: Compute) -> ScalarUDF {
+    let signature = Signature::any(arguments, Volatility::Immutable);
+    ScalarUDF::new_from_impl(Own { name, signature, gives, compute })
+}
+
+fn floats(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
+    Ok(if *array.data_type() == DataType::Float64 { array.clone() } else { cast(array, &DataType::Float64)? })
+}
+
+/// [`SHORT`] of a text.
+pub(super) fn short(text: Expr) -> Expr {
+    own(SHORT, 1, None, |args| shorten(&args[0], limits::TEXT_CHARS)).call(vec![text])
+}
+
+/// [`REMAINDER`] of two numbers.
+pub(super) fn remainder(a: Expr, b: Expr) -> Expr {
+    let compute: Compute = |args| {
+        let (a, b) = (floats(&args[0])?, floats(&args[1])?);
+        let left: Float64Array = binary(a.as_primitive::<Float64Type>(), b.as_primitive::<Float64Type>(), left_over)?;
+        Ok(Arc::new(left))
+    };
+    own(REMAINDER, 2, Some(DataType::Float64), compute).call(vec![a, b])
+}
+
+/// What is left of `a` when `b` is taken from it as often as it fits, with `a`'s sign: as C's `fmod` for whole numbers below 2^53, and to within an ulp of `a` for
+/// others, but in a time that no value changes (`fmod` divides bit by bit: 10 ns or 1 400 by the difference of exponents).
+///
+/// By zero and of infinity: NaN. By infinity: `a`. Where the quotient is 2^53 or more, and floats no longer tell one from the next: zero.
+#[inline]
+pub(super) fn left_over(a: f64, b: f64) -> f64 {
+    let quotient = (a / b).trunc();
+    let left = a - b * quotient;
+    // Rounding may have taken `b` once too often, or left it once.
+    let (size, wrong) = (b.abs(), left * a < 0.0);
+    let left = if wrong { left + size.copysign(a) } else { left };
+    let left = if left.abs() >= size { 0.0 } else { left };
+    let left = if quotient.abs() >= QUOTIENTS { 0.0 } else { left };
+    let left = if b.is_infinite() { a } else { left };
+    // NaN is what it is.
+    let none = a.is_nan() || b.is_nan() || a.is_infinite() || b == 0.0;
+    if none { f64::NAN } else { left.abs().copysign(a) }
+}
+
+/// [`ROOT`].
+pub(super) fn root() -> ScalarUDF {
+    own(ROOT, 1, Some(DataType::Float64), |args| {
+        let numbers = floats(&args[0])?;
+        let numbers = numbers.as_primitive::<Float64Type>();
+        let root = |v: f64| if v < 0.0 { None } else { Some(v.sqrt()) };
+        Ok(Arc::new(numbers.unary_opt::<_, Float64Type>(root)))
+    })
+}
+
+/// [`LENGTH`].
+pub(super) fn length(number: Expr) -> Expr {
+    let compute: Compute = |args| {
+        let numbers = cast(&args[0], &DataType::Int64)?;
+        let numbers = numbers.as_primitive::<Int64Type>();
+        let made: Int64Array = numbers.unary_opt::<_, Int64Type>(|n| (n >= 0).then_some(n));
+        Ok(Arc::new(made))
+    };
+    own(LENGTH, 1, Some(DataType::Int64), compute).call(vec![number])
+}
+
+/// [`CALENDAR`].
+pub(super) fn calendar(time: Expr) -> Expr {
+    own(CALENDAR, 1, None, |args| within_calendar(&args[0])).call(vec![time])
+}
+
+/// Of a date or time the years 1 to 9998, of one in nanoseconds 1678 to 2261, NULL for others: so it can be cut to the beginning of its year.
+fn within_calendar(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
+    let ticks = match array.data_type() {
+        DataType::Date32 => 1.0 / 86_400.0,
+        DataType::Date64 | DataType::Timestamp(TimeUnit::Millisecond, _) => 1e3,
+        DataType::Timestamp(TimeUnit::Second, _) => 1.0,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 1e6,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1e9,
+        _ => return Ok(array.clone()),
+    };
+    let nanoseconds = matches!(array.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _));
+    let years = if nanoseconds { -9_214_560_000.0..9_214_646_400.0 } else { -62_135_596_800.0..253_370_764_800.0 };
+    // A day from each end, for time zones.
+    let inside = years.start + 86_400.0..years.end - 86_400.0;
+    let whole = if *array.data_type() == DataType::Date32 { DataType::Int32 } else { DataType::Int64 };
+    let numbers = floats(&cast(array, &whole)?)?;
+    let outside = BooleanArray::from_unary(numbers.as_primitive::<Float64Type>(), |v| !inside.contains(&(v / ticks)));
+    Ok(if outside.true_count() == 0 { array.clone() } else { nullif(array, &outside)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::left_over;
+
+    const AWKWARD: [f64; 21] = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.1,
+        3.0,
+        7.0,
+        -7.5,
+        1e15,
+        9_007_199_254_740_991.0,
+        1e16,
+        1.7e308,
+        -1.7e308,
+        1e-300,
+        5e-324,
+        f64::MIN_POSITIVE,
+        f64::EPSILON,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        1e22,
+    ];
+
+    #[test]
+    fn what_is_left_is_what_fmod_leaves_where_floats_tell() {
+        for a in -2000..2000 {
+            for b in (-50..50).filter(|b| *b != 0) {
+                let (a, b) = (f64::from(a), f64::from(b));
+                assert_eq!(left_over(a, b).to_bits(), (a % b).to_bits(), "{a} % {b}");
+            }
+        }
+        for a in [9_007_199_254_740_991.0, 9_007_199_254_740_990.0, 4_503_599_627_370_497.0] {
+            for b in [1.0, 2.0, 3.0, 7.0, 1000.0, 94_906_267.0] {
+                assert_eq!(left_over(a, b), a % b, "{a} % {b}");
+            }
+        }
+        assert_eq!(left_over(5.5, 2.0), 1.5);
+        assert!((left_over(1.0, 0.1) - 1.0 % 0.1).abs() < 1e-15 || left_over(1.0, 0.1) < 1e-15);
+    }
+
+    /// Whatever the values, it is a number below the divisor with the dividend's sign, or NaN where there is none.
+    #[test]
+    fn what_is_left_is_always_less_than_what_is_taken() {
+        for a in AWKWARD {
+            for b in AWKWARD {
+                let left = left_over(a, b);
+                if a.is_nan() || b.is_nan() || a.is_infinite() || b == 0.0 {
+                    assert!(left.is_nan(), "{a} % {b} = {left}");
+                } else if b.is_infinite() {
+                    assert_eq!(left.to_bits(), a.to_bits(), "{a} % {b}");
+                } else {
+                    assert!(left.abs() < b.abs() && left.is_sign_negative() == a.is_sign_negative(), "{a} % {b} = {left}");
+                }
+            }
+        }
+    }
+}
