@@ -17,14 +17,15 @@ const POLICY: &str = r#"
     budget = { delta = 1e-9, rho = 100.0, per_buyer_rho = 100.0 }
     jobs = { kinds = ["sql"], min_units = 10, fuel = 1000000, memory_mib = 16, slot = "600s", tick = "1s" }
     access = { compute = "granted", replicate = "nobody" }
+    sql = { rows = 100000000 }
     [columns]
     quantity = { lo = 0, hi = 50 }
     extendedprice = { lo = 0, hi = 100000 }
     discount = { lo = 0, hi = 0.1 }
     tax = { lo = 0, hi = 0.08 }
     shipdate = {}
-    returnflag = {}
-    linestatus = {}
+    returnflag = { chars = 1 }
+    linestatus = { chars = 1 }
 "#;
 
 const Q1: &str = "SELECT returnflag, linestatus, SUM(quantity) AS q, SUM(extendedprice) AS p, SUM(extendedprice * (1 - discount)) AS d, \

@@ -42,8 +42,10 @@ pub(crate) fn policy() -> anyhow::Result<Policy> {
         replicate = "nobody"
         [columns]
         spend = { lo = 0, hi = 1000 }
-        region = {}
-        cell = {}
+        region = { chars = 16 }
+        cell = { chars = 16 }
+        [sql]
+        rows = 100000000
     "#;
     Ok(PolicyFile::parse(text)?.check(|e, _| Some(e))?)
 }

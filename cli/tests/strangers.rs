@@ -28,7 +28,8 @@ async fn stranger(seed: u8) -> Endpoint {
 
 /// Every request that a token comes with.
 fn requests(dataset: ContentHash, population: ContentHash, grant: &str) -> Vec<Request> {
-    let (grant, job) = (|| grant.to_owned(), Envelope { payload_type: String::new(), payload: String::new(), signatures: vec![] });
+    let (grant, job) =
+        (|| grant.to_owned(), Envelope { payload_type: String::new(), payload: String::new(), signatures: vec![] });
     vec![
         Request::Listings { grant: grant() },
         Request::Submit { job: job.clone(), grant: grant(), attachment_bytes: 0 },
@@ -78,7 +79,12 @@ async fn nobody_has_a_node_evaluate_what_they_appended_to_a_grant() {
             let (me, to) = (me.clone(), to.clone());
             asking.push(tokio::spawn(async move {
                 let begun = Instant::now();
-                let asked = ask(&me, &to, &request, if matches!(request, Request::Submit { attachment_bytes: 3, .. }) { b"abc" } else { b"" });
+                let asked = ask(
+                    &me,
+                    &to,
+                    &request,
+                    if matches!(request, Request::Submit { attachment_bytes: 3, .. }) { b"abc" } else { b"" },
+                );
                 let reply = tokio::time::timeout(Duration::from_secs(60), asked).await.expect("the node hangs").unwrap();
                 assert!(matches!(reply, Reply::Refused(_)) || matches!(&reply, Reply::Listings(_)), "{request:?}: {reply:?}");
                 begun.elapsed()

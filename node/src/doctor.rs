@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tidegate_gpu_runner::{device, library};
 use tidegate_lockdown::Standing;
+use tidegate_sandbox::sql;
 
 use crate::{home::Home, worker::Workers};
 
@@ -79,6 +80,7 @@ pub async fn examine(home: &Home) -> Vec<Check> {
         },
         modes(home),
         gpu(),
+        queries().await,
         wall("landlock"),
         wall("system-call filter"),
         wall("no privileges"),
@@ -101,6 +103,26 @@ fn modes(home: &Home) -> Check {
         Err(e) => (false, e.to_string()),
     };
     Check { what: "folder", well, needed: false, seen }
+}
+
+/// How many operations of queries this machine does in a second, of the expression and the values that take it longest.
+async fn queries() -> Check {
+    let check = |well, seen: String| Check { what: "queries", well, needed: false, seen };
+    let stated = tidegate_protocol::policy::QueryRules::default().work_per_ms as f64 / 1e3;
+    let measured = tokio::task::spawn_blocking(|| sql::measure(1024, 3)).await;
+    let Ok(Ok(measured)) = measured else { return check(false, "the measurement failed".into()) };
+    let Some(least) = measured.iter().min_by(|a, b| a.mops().total_cmp(&b.mops())) else {
+        return check(false, "nothing was measured".into());
+    };
+    let seen =
+        format!("{:.0} million operations a second at least ({} of {} values)", least.mops(), least.expression, least.values);
+    if least.mops() >= stated {
+        return check(true, seen);
+    }
+    check(
+        false,
+        format!("{seen}: write `[sql] mops = {:.0}`, {stated} is what policies say that say nothing", least.mops() / 1.5),
+    )
 }
 
 /// GPUs, and whether models can be run on them.

@@ -4,6 +4,7 @@
 mod audit;
 mod beside;
 mod common;
+mod costs;
 mod guests;
 mod hostile_models;
 mod keys;

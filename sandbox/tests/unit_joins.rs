@@ -21,6 +21,7 @@ const POLICY: &str = r#"
     unit = { column = "person", max_units = 1000, max_rows = 1000000, max_groups = 1000 }
     budget = { delta = 1e-9, rho = 100.0, per_buyer_rho = 100.0 }
     jobs = { kinds = ["sql"], min_units = 10, fuel = 1000000, memory_mib = 16, slot = "600s", tick = "1s" }
+    sql = { mops = 1e9 }
     access = { compute = "granted", replicate = "nobody" }
     [tables.patients]
     age = { lo = 0, hi = 1000 }

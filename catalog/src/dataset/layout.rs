@@ -71,6 +71,7 @@ pub fn profile(
                 let batch = batch.map_err(|e| broken(file, e))?;
                 order.see(&unit_column(&batch, policy)?).map_err(|e| broken(file, e))?;
                 rows += batch.num_rows() as u64;
+                rows_within_bound(rows, policy)?;
                 progress(Phase::Checking, rows);
                 in_order = order.ordered;
                 if !in_order {
@@ -92,6 +93,7 @@ pub fn profile(
     let mut order = OrderCheck::default();
     cluster(tables, &visible, policy, derived, &mut |batch, rows| {
         progress(Phase::Ordering, rows);
+        rows_within_bound(rows, policy)?;
         order.see(&unit_column(batch, policy)?).map_err(|e| broken(derived, e))
     })?;
     within_bound(order.units, policy).inspect_err(|_| {
@@ -110,6 +112,17 @@ fn within_bound(units: u64, policy: &Policy) -> Result<(), DataError> {
         return Err(DataError::Column { column: policy.unit.column.clone(), problem });
     }
     Ok(())
+}
+
+/// As [`within_bound`], of rows: what a query may take is made from it.
+fn rows_within_bound(rows: u64, policy: &Policy) -> Result<(), DataError> {
+    match policy.sql.rows {
+        Some(most) if rows > most => {
+            let problem = format!("has more rows than sql.rows = {most} allows. Raise the bound");
+            Err(DataError::Column { column: policy.unit.column.clone(), problem })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether arrays of this type can name a unit.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ResourceLimits, ReviewRules, SqlFile, UnitRule,
-    VersionsFile, Wall, WitnessRule, bad, budget::Caps,
+    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ResourceLimits, ReviewRules, SqlFile,
+    UnitRule, VersionsFile, Wall, WitnessRule, bad, budget::Caps,
 };
 use crate::{Cost, limits, manifest::ROW_TABLE};
 

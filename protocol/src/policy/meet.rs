@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Access, ColumnRule, Dominance, JobKind, ModelRules, Policy, ResourceLimits, ReviewRules, UnitRule, WitnessRule};
+use super::{
+    Access, ColumnRule, Dominance, JobKind, ModelRules, Policy, QueryRules, ResourceLimits, ReviewRules, UnitRule, WitnessRule,
+};
 use crate::device::DeviceRule;
 
 impl Policy {
@@ -30,6 +32,7 @@ impl Policy {
             witnesses,
             parties,
             models,
+            sql,
             versions,
             tick_ms,
             dangerous_no_tick_for,
@@ -72,6 +75,7 @@ impl Policy {
             witnesses: witnessed.flatten(),
             parties: *parties,
             models: ModelRules { device, ..models.meet(&other.models) },
+            sql: sql.meet(&other.sql),
             versions: versions.meet(&other.versions),
             tick_ms: *tick_ms.max(&other.tick_ms),
             dangerous_no_tick_for: dangerous_no_tick_for
@@ -112,6 +116,17 @@ impl UnitRule {
             max_units: *max_units.max(&other.max_units),
             max_rows: *max_rows.min(&other.max_rows),
             max_groups: *max_groups.min(&other.max_groups),
+        }
+    }
+}
+
+impl QueryRules {
+    fn meet(&self, other: &Self) -> Self {
+        let Self { work_per_ms, rows } = self;
+        Self {
+            work_per_ms: *work_per_ms.min(&other.work_per_ms),
+            // It is no right either: the more rows there may be, the less may be done with each. Without it fewer are looked at.
+            rows: rows.zip(other.rows).map(|(ours, theirs)| ours.max(theirs)),
         }
     }
 }

@@ -257,7 +257,8 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
         keys: keys_len,
         sets: sets.len(),
         groups: shape.max_groups,
-        group_bytes: Fold::group_bytes(&plan),
+        // Others are there before any row.
+        group_bytes: if matches!(shape.keys, Keys::Undeclared { .. }) { Fold::group_bytes(&plan) } else { 0 },
         fields: plan.fields().len(),
     };
     input.look_at(&cost::of_query(&input, counted, policy)?);

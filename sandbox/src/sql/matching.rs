@@ -98,14 +98,16 @@ impl Pattern {
 
     fn new(text: &str) -> Result<Self, Refusal> {
         let bad = |e: String| refuse(e.chars().take(300).collect::<String>());
-        let large = || refuse("the regular expression is too large").fix("Write fewer and smaller repetitions: {0,200} is 200 copies");
+        let large =
+            || refuse("the regular expression is too large").fix("Write fewer and smaller repetitions: {0,200} is 200 copies");
         let compiled = RegexBuilder::new(text).size_limit(SIZE).build();
         let regex = compiled.map_err(|e| match e {
             regex::Error::CompiledTooBig(_) => large(),
             e => bad(format!("the regular expression is none: {e}")),
         })?;
         let nfa = |reverse| {
-            let config = thompson::Config::new().nfa_size_limit(Some(SIZE)).reverse(reverse);
+            let none = thompson::WhichCaptures::None;
+            let config = thompson::Config::new().nfa_size_limit(Some(SIZE)).reverse(reverse).which_captures(none);
             thompson::Compiler::new().configure(config).build(text).map_err(|_| large())
         };
         let (forward, reverse) = (nfa(false)?, nfa(true)?);

@@ -34,9 +34,8 @@ mod view;
 
 use tidegate_protocol::{Code, Refusal};
 
-pub(crate) use cost::Reach;
-pub use cost::{Measured, measure};
 pub use admit::{Asked, Query, admit_query, admit_select};
+pub use cost::{Measured, Worst, measure, worst};
 pub use fold::Spill;
 pub use pattern::pattern;
 pub use planner::TABLE as SOURCE;

@@ -202,7 +202,13 @@ impl<'a> Scan<'a> {
     }
 
     /// The batch without rows of units of which enough were seen: `seen` of the unit that the last batch ended with.
-    fn within_reach(&self, batch: RecordBatch, encode: &Encoder, last: Option<&Unit>, seen: &mut u64) -> Result<RecordBatch, RunError> {
+    fn within_reach(
+        &self,
+        batch: RecordBatch,
+        encode: &Encoder,
+        last: Option<&Unit>,
+        seen: &mut u64,
+    ) -> Result<RecordBatch, RunError> {
         let Some(most) = self.selects[0].reach.rows else { return Ok(batch) };
         let runs = encode.runs(batch.column(self.unit))?;
         let Some(end) = runs.rows.len().checked_sub(1) else { return Ok(batch) };

@@ -97,7 +97,8 @@ impl Layout {
                 let texts = source.texts(place.group, *root)?;
                 if texts.longest > 4 * limits::TEXT_CHARS || texts.bytes > PAGES {
                     footer = &source.views;
-                    batch = batch.min((batch as u128 * PAGES as u128 / texts.bytes.max(1) as u128) as usize).max(batch.min(LEAST));
+                    batch =
+                        batch.min((batch as u128 * PAGES as u128 / texts.bytes.max(1) as u128) as usize).max(batch.min(LEAST));
                 }
             }
         }

@@ -39,7 +39,11 @@ impl Source {
         let len = io::Seek::seek(&mut &file, io::SeekFrom::End(0)).map_err(data)?;
         let file = Positioned { file: Arc::new(file), len };
         let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
-        let fields = footer.schema().fields().iter().map(|field| Arc::new(field.as_ref().clone().with_data_type(viewed(field.data_type()))));
+        let fields = footer
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| Arc::new(field.as_ref().clone().with_data_type(viewed(field.data_type()))));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let views = ArrowReaderMetadata::try_new(footer.metadata().clone(), ArrowReaderOptions::new().with_schema(schema))?;
         Ok(Self { file, footer, views })

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BinaryViewArray, GenericByteArray, OffsetSizeTrait, StringViewArray},
-    buffer::{Buffer, OffsetBuffer},
+    array::{Array, ArrayRef, AsArray, BinaryViewArray, OffsetSizeTrait, StringViewArray},
+    buffer::OffsetBuffer,
     compute::{
         cast,
         kernels::substring::{substring, substring_by_char},
     },
-    datatypes::{ByteArrayType, DataType},
+    datatypes::DataType,
 };
 
 use crate::RunError;

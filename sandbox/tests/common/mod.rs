@@ -41,6 +41,9 @@ fuel = 1000000
 memory_mib = 4
 slot = "2s"
 tick = "1s"
+[sql]
+mops = 5000
+rows = 1000000
 [access]
 compute = "granted"
 replicate = "nobody"

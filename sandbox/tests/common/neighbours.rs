@@ -26,7 +26,7 @@ use tidegate_sandbox::{sql, units};
 const POLICY: &str = r#"
 unit = { column = "person", max_units = 1000, max_rows = 3, max_groups = 2 }
 budget = { delta = 1e-6, rho = 100.0, per_buyer_rho = 100.0 }
-jobs = { kinds = ["sql"], min_units = 5, fuel = 1000000, memory_mib = 16, slot = "2s", tick = "1s" }
+jobs = { kinds = ["sql"], min_units = 5, fuel = 1000000, memory_mib = 16, slot = "20s", tick = "1s" }
 access = { compute = "granted", replicate = "nobody" }
 [columns]
 spend = { lo = 0, hi = 100 }
@@ -185,6 +185,11 @@ impl World {
         let schema = units::schema(&whole).unwrap();
         let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
         Self { policy, schema, tables: places(), whole, without: without.into(), empty }
+    }
+
+    /// The dataset's rows.
+    pub(crate) fn file(&self) -> &File {
+        &self.whole
     }
 
     /// Runs a query on the dataset and on all its neighbours.

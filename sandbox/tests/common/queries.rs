@@ -137,6 +137,16 @@ fn aggregate(c: &mut Choices<'_>, argument: &mut dyn FnMut(&mut Choices<'_>) -> 
     }
 }
 
+/// A number, a text, a time or a truth.
+pub(crate) fn expression(c: &mut Choices<'_>) -> String {
+    match c.byte() % 6 {
+        0 => number(c, 3),
+        1 => time(c, 2),
+        2 => truth(c, 3),
+        _ => text(c, 3),
+    }
+}
+
 /// A query.
 pub(crate) fn query(c: &mut Choices<'_>) -> String {
     let filter = |c: &mut Choices<'_>| if c.byte().is_multiple_of(2) { String::new() } else { format!(" WHERE {}", truth(c, 3)) };

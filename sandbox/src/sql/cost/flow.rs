@@ -119,8 +119,7 @@ impl<'a> Weighing<'a> {
 
     /// The longest texts of the dataset's columns.
     fn columns(&self) -> Texts {
-        let reach = Reach::all(self.policy);
-        self.policy.columns.keys().map(|name| (name.clone(), 4 * reach.chars(name) as u64)).collect()
+        Reach::all(self.policy).texts(self.policy)
     }
 
     /// With reading what `selects` read.
@@ -151,9 +150,8 @@ impl<'a> Weighing<'a> {
             Source::Join(join) => {
                 let ((first, a), (second, b)) = (self.input(&join.first)?, self.input(&join.second)?);
                 // A row is copied as it waits, and for each pair that it is in; its keys are encoded.
-                let copied = |texts: &Texts, input: &Input| {
-                    texts.values().sum::<u64>() / 2 + (COLUMN * input.select.names.len() as u64)
-                };
+                let copied =
+                    |texts: &Texts, input: &Input| texts.values().sum::<u64>() / 4 + (COLUMN * input.select.names.len() as u64);
                 let held = [60 + 4 * copied(&a, &join.first), 60 + 4 * copied(&b, &join.second)];
                 let taken = 60 + 2 * (copied(&a, &join.first) + copied(&b, &join.second));
                 let both: Texts = a.into_iter().chain(b).collect();

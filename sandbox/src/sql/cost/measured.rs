@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use arrow::{
-    array::{ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray},
+    array::{
+        ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+    },
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use tidegate_protocol::{
@@ -11,7 +13,7 @@ use tidegate_protocol::{
     policy::{ColumnRule, Policy, PolicyFile},
 };
 
-use super::{flow::Texts, term::Over};
+use super::worst;
 use crate::{
     sql::{admit_select, refuse},
     units::Physical,
@@ -36,11 +38,6 @@ impl Measured {
         self.counted as f64 / self.nanoseconds.max(0.01) * 1e3
     }
 }
-
-/// Runs of each, of which the fastest counts.
-const RUNS: usize = 3;
-/// Rows of numbers and times, and of texts.
-const ROWS: [usize; 2] = [8192, 48];
 
 /// Over numbers `x`, `y` and `n`.
 const NUMBERS: [&str; 60] = [
@@ -194,41 +191,41 @@ const TIMES: [&str; 19] = [
     "CAST(price AS DOUBLE)",
 ];
 
-/// Measures every expression over every kind of value.
+/// Measures every expression over every kind of value, the fastest of so many `runs`, over so many rows of numbers and `rows / 128` of long texts.
 ///
 /// # Errors
 /// A [`Refusal`] where an expression is not admitted any more.
-pub fn measure() -> Result<Vec<Measured>, Refusal> {
+pub fn measure(rows: usize, runs: usize) -> Result<Vec<Measured>, Refusal> {
     let mut all = Vec::new();
-    for (values, batch) in numbers()? {
-        all.extend(NUMBERS.iter().map(|expression| one(expression, values, &batch)).collect::<Result<Vec<_>, _>>()?);
+    for expression in NUMBERS {
+        over(expression, &numbers(rows)?, runs, &mut all)?;
     }
-    for (values, batch) in texts()? {
-        all.extend(TEXTS.iter().map(|expression| one(expression, values, &batch)).collect::<Result<Vec<_>, _>>()?);
+    for expression in TEXTS {
+        over(expression, &texts((rows / 128).max(1))?, runs, &mut all)?;
     }
-    for (values, batch) in times()? {
-        all.extend(TIMES.iter().map(|expression| one(expression, values, &batch)).collect::<Result<Vec<_>, _>>()?);
+    for expression in TIMES {
+        over(expression, &times(rows)?, runs, &mut all)?;
     }
     Ok(all)
 }
 
-/// Times an expression.
-fn one(expression: &'static str, values: &'static str, batch: &RecordBatch) -> Result<Measured, Refusal> {
-    let select = admit_select(&format!("SELECT {expression} AS e FROM dataset"), &batch.schema(), &policy(&batch.schema())?)?;
+/// Times an expression over all kinds of values.
+fn over(expression: &'static str, kinds: &Batches, runs: usize, all: &mut Vec<Measured>) -> Result<(), Refusal> {
+    let schema = kinds[0].1.schema();
+    let policy = policy(&schema)?;
+    let select = admit_select(&format!("SELECT {expression} AS e FROM dataset"), &schema, &policy)?;
     let physical = Physical::new(&select).map_err(refuse)?;
-    let run = || {
-        let start = Instant::now();
-        let selected = physical.select(batch);
-        selected.map(|_| start.elapsed().as_nanos() as f64 / batch.num_rows() as f64)
-    };
-    let mut nanoseconds = f64::INFINITY;
-    for _ in 0..RUNS {
-        nanoseconds = nanoseconds.min(run().map_err(refuse)?);
+    let counted = worst(&select, &policy)?[0].work;
+    for (values, batch) in kinds {
+        let mut nanoseconds = f64::INFINITY;
+        for _ in 0..runs {
+            let start = Instant::now();
+            physical.select(batch).map_err(refuse)?;
+            nanoseconds = nanoseconds.min(start.elapsed().as_nanos() as f64 / batch.num_rows() as f64);
+        }
+        all.push(Measured { expression, values, nanoseconds, counted });
     }
-    let texts: Texts = ["s", "t"].map(|name| (name.to_owned(), 4 * limits::TEXT_CHARS as u64)).into();
-    let expr = &select.branches[0].columns[0];
-    let counted = Over::new(&select.schema, &texts, [expr].into_iter(), false).term(expr)?.work;
-    Ok(Measured { expression, values, nanoseconds, counted })
+    Ok(())
 }
 
 fn policy(schema: &SchemaRef) -> Result<Policy, Refusal> {
@@ -261,7 +258,7 @@ fn spread(i: usize) -> f64 {
 
 type Batches = Vec<(&'static str, RecordBatch)>;
 
-fn numbers() -> Result<Batches, Refusal> {
+fn numbers(rows: usize) -> Result<Batches, Refusal> {
     let kinds: [(&str, fn(f64) -> f64); 9] = [
         ("ordinary", |v| v * 200.0 - 100.0),
         ("zero", |_| 0.0),
@@ -271,18 +268,26 @@ fn numbers() -> Result<Batches, Refusal> {
         ("denormal", |v| 1e-310 * v),
         ("NaN", |_| f64::NAN),
         ("infinite", |v| if v < 0.5 { f64::INFINITY } else { f64::NEG_INFINITY }),
-        ("mixed", |v| if v < 0.3 { 1e-310 } else if v < 0.6 { 1.7e308 } else { f64::NAN }),
+        ("mixed", |v| {
+            if v < 0.3 {
+                1e-310
+            } else if v < 0.6 {
+                1.7e308
+            } else {
+                f64::NAN
+            }
+        }),
     ];
     let of = |(name, value): (&'static str, fn(f64) -> f64)| {
-        let x = Float64Array::from_iter_values((0..ROWS[0]).map(|i| value(spread(i))));
-        let y = Float64Array::from_iter_values((0..ROWS[0]).map(|i| 1.0 + 9.0 * spread(i + 7)));
-        let n = Int64Array::from_iter_values((0..ROWS[0]).map(|i| (spread(i) * 9e18) as i64));
+        let x = Float64Array::from_iter_values((0..rows).map(|i| value(spread(i))));
+        let y = Float64Array::from_iter_values((0..rows).map(|i| 1.0 + 9.0 * spread(i + 7)));
+        let n = Int64Array::from_iter_values((0..rows).map(|i| (spread(i) * 9e18) as i64));
         Ok((name, batch(vec![("x", Arc::new(x) as ArrayRef), ("y", Arc::new(y)), ("n", Arc::new(n))])?))
     };
     kinds.into_iter().map(of).collect()
 }
 
-fn texts() -> Result<Batches, Refusal> {
+fn texts(rows: usize) -> Result<Batches, Refusal> {
     let chars = limits::TEXT_CHARS;
     let letter = |i: usize| char::from(b'a' + (spread(i) * 26.0) as u8);
     let kinds: [(&str, String, String); 9] = [
@@ -297,23 +302,28 @@ fn texts() -> Result<Batches, Refusal> {
         ("four bytes", "\u{1f980}".repeat(chars), "\u{1f980}".repeat(chars / 2)),
     ];
     let of = |(name, s, t): (&'static str, String, String)| {
-        let rows = |text: &str| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, ROWS[1]))) as ArrayRef;
-        Ok((name, batch(vec![("s", rows(&s)), ("t", rows(&t))])?))
+        let column = |text: &str| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows))) as ArrayRef;
+        Ok((name, batch(vec![("s", column(&s)), ("t", column(&t))])?))
     };
     kinds.into_iter().map(of).collect()
 }
 
-fn times() -> Result<Batches, Refusal> {
+fn times(rows: usize) -> Result<Batches, Refusal> {
     let kinds: [(&str, f64); 3] = [("of our days", 1e9), ("of all years", 6e10), ("beyond all calendars", 9e15)];
     let of = |(name, seconds): (&'static str, f64)| {
-        let each = |scale: f64| (0..ROWS[0]).map(move |i| (2.0 * spread(i) - 1.0) * seconds * scale);
+        let each = |scale: f64| (0..rows).map(move |i| (2.0 * spread(i) - 1.0) * seconds * scale);
         let at = TimestampMillisecondArray::from_iter_values(each(1e3).map(|v| v as i64));
         let zoned = TimestampMillisecondArray::from_iter_values(each(1e3).map(|v| v as i64)).with_timezone("+02:00");
         let day = Date32Array::from_iter_values(each(1.0 / 86_400.0).map(|v| v as i32));
         let price = Decimal128Array::from_iter_values(each(1.0).map(|v| v as i128)).with_data_type(DataType::Decimal128(20, 2));
         let x = Float64Array::from_iter_values(each(1.0));
-        let columns: Vec<(&str, ArrayRef)> =
-            vec![("at", Arc::new(at)), ("zoned", Arc::new(zoned)), ("day", Arc::new(day)), ("price", Arc::new(price)), ("x", Arc::new(x))];
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("at", Arc::new(at)),
+            ("zoned", Arc::new(zoned)),
+            ("day", Arc::new(day)),
+            ("price", Arc::new(price)),
+            ("x", Arc::new(x)),
+        ];
         Ok((name, batch(columns)?))
     };
     kinds.into_iter().map(of).collect()

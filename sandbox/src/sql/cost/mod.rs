@@ -19,12 +19,12 @@ mod flow;
 mod measured;
 mod reach;
 mod term;
-#[cfg(test)]
-mod tests;
 mod weights;
+mod worst;
 
 pub use measured::{Measured, measure};
 pub(crate) use reach::Reach;
+pub use worst::{Worst, worst};
 
 /// What becomes of the rows that a query selects.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
 use super::{
-    flow::{Node, Weighing},
+    flow::{Node, Texts, Weighing},
     too_costly,
 };
 
@@ -25,6 +25,11 @@ impl Reach {
     /// All rows, texts as the policy has them.
     pub(super) fn all(policy: &Policy) -> Self {
         Self { rows: None, chars: policy.columns.iter().map(|(name, rule)| (name.clone(), rule.chars())).collect() }
+    }
+
+    /// The longest texts of the policy's columns, in bytes.
+    pub(super) fn texts(&self, policy: &Policy) -> Texts {
+        policy.columns.keys().map(|name| (name.clone(), 4 * self.chars(name) as u64)).collect()
     }
 
     /// All rows.

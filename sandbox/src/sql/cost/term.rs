@@ -70,15 +70,15 @@ pub(super) struct Over<'a> {
 
 impl<'a> Over<'a> {
     /// Expressions that are evaluated on the same rows.
-    pub(super) fn new<'e>(
-        schema: &'a DFSchema,
-        texts: &'a Texts,
-        exprs: impl Iterator<Item = &'e Expr>,
-        any_type: bool,
-    ) -> Self {
+    pub(super) fn new<'e>(schema: &'a DFSchema, texts: &'a Texts, exprs: impl Iterator<Item = &'e Expr>, any_type: bool) -> Self {
         let read: std::collections::BTreeSet<&str> =
             exprs.flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
-        let copied = read.iter().map(|name| 4 + texts.get(*name).copied().unwrap_or(0) / 4).sum();
+        let text = |name: &str| {
+            let field = schema.field_with_unqualified_name(name).ok();
+            let long = field.is_some_and(|field| weights::is_text(field.data_type()) || field.data_type().is_nested());
+            if long { texts.get(name).copied().unwrap_or(4 * limits::TEXT_CHARS as u64) } else { 0 }
+        };
+        let copied = read.iter().map(|name| 4 + text(name) / 4).sum();
         Self { schema, texts, copied, any_type }
     }
 
@@ -187,7 +187,7 @@ impl<'a> Over<'a> {
                 Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => (4, 0),
                 Operator::StringConcat => {
                     let both = bytes(0).saturating_add(bytes(1));
-                    (30 + both / 2, both)
+                    (30 + both / 4, both)
                 }
                 _ if parts.iter().any(|e| self.kind(e).is_ok_and(|kind| kind.is_decimal())) => (50, 0),
                 _ => (8 + shortest / 4, 0),

@@ -1,1 +1,0 @@
-//! Worst cases hold.
