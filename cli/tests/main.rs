@@ -10,6 +10,7 @@ mod crash;
 mod device;
 mod documents;
 mod escape;
+mod failures;
 mod grants;
 mod history;
 mod hostile;

@@ -35,7 +35,9 @@ fn what_broke_a_worker_gives_noise_until_the_owner_lifts_it() {
     let (value, broken) = ask(&world, &node, "SELECT SUM(spend) AS s FROM dataset WHERE spend >= 0");
     is(value, 0.0);
     drop(node);
-    let listed: serde_json::Value = serde_json::from_str(world.ok("owner", &["quarantine", "list", "--json"]).trim()).unwrap();
+    let listed = world.ok("owner", &["quarantine", "list", "--json"]);
+    let listed: Vec<serde_json::Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [listed, counted] = listed.as_slice() else { panic!("{listed:?}") };
     assert_eq!(listed["pattern"], "select sum ( spend ) as s from dataset where spend >= ?");
     assert!(listed["why"].as_str().unwrap().contains("broken by a test"), "{listed}");
 
@@ -65,5 +67,8 @@ fn what_broke_a_worker_gives_noise_until_the_owner_lifts_it() {
     assert!(world.fails("owner", &["quarantine", "lift", "zz"]).contains("quarantine list"));
     world.ok("owner", &["quarantine", "lift", &id[..12]]);
     is(ask(&world, &node, "SELECT SUM(spend) AS s FROM dataset WHERE spend >= 0").0, 1444.0);
+    // That it failed is counted until the owner forgets it.
+    assert_eq!((&counted["stopped"], counted["failures"].as_array().map(Vec::len)), (&false.into(), Some(1)), "{counted}");
+    world.ok("owner", &["quarantine", "lift", counted["id"].as_str().unwrap()]);
     assert!(world.ok("owner", &["quarantine", "list"]).contains("nothing"));
 }

@@ -37,6 +37,7 @@ mod release;
 mod review;
 mod shape;
 mod terms;
+mod tolerance;
 
 pub use accumulate::{Field, GroupSums, Largest, Sums};
 pub use calibrate::{Calibration, Split, Threshold};
@@ -52,6 +53,7 @@ pub use release::{Released, Releasing, release};
 pub use review::review;
 pub use shape::{Column, Keys, Plan, Shape};
 pub use terms::{Open, Terms};
+pub use tolerance::{DELTA as TOLERANCE_DELTA, Tolerance};
 
 /// Why the gate would not do a thing. Never says anything about data.
 #[derive(Debug, thiserror::Error)]

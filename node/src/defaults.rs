@@ -5,9 +5,8 @@ use tidegate_protocol::job::{Output, Program, Split};
 
 /// Of `program`, whose release is planned as `plan`.
 pub(crate) fn sums(program: &Program, plan: &Plan) -> Sums {
-    let Program::Wasm { split: Split::Blocks(blocks), outputs, .. } = program else {
-        return Sums::default();
-    };
+    let (Program::Wasm { split, outputs, .. } | Program::Onnx { split, outputs, .. }) = program else { return Sums::default() };
+    let Split::Blocks(blocks) = split else { return Sums::default() };
     let values = Output::defaults(outputs);
     let mut group = plan.group(vec![]);
     for _ in 0..blocks.number {

@@ -14,6 +14,18 @@ pub(crate) fn named(name: &str) -> bool {
     std::env::var("TIDEGATE_FAULT").is_ok_and(|wanted| wanted == name)
 }
 
+/// What `TIDEGATE_FAULT` says after `name:`.
+#[cfg(feature = "faults")]
+pub(crate) fn value(name: &str) -> Option<String> {
+    std::env::var("TIDEGATE_FAULT").ok()?.strip_prefix(name)?.strip_prefix(':').map(str::to_owned)
+}
+
+/// Nothing.
+#[cfg(not(feature = "faults"))]
+pub(crate) fn value(_name: &str) -> Option<String> {
+    None
+}
+
 /// No.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn named(_name: &str) -> bool {
@@ -23,3 +35,26 @@ pub(crate) fn named(_name: &str) -> bool {
 /// Nothing.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn point(_name: &str) {}
+
+/// Dies, or stalls, where that is wished of what a worker is on: of the rows or blocks of these numbers (`rows 3 17`, `blocks 2`, `stalls 3`). Of the whole where `piece` is none.
+#[cfg(feature = "faults")]
+pub(crate) fn die(wish: &str, piece: Option<tidegate_sandbox::Piece>) {
+    use tidegate_sandbox::Piece;
+    let mut words = wish.split_whitespace();
+    let what = words.next().unwrap_or_default();
+    let on = |number: u64| match piece {
+        None => true,
+        Some(Piece::Rows { from, to }) => what != "blocks" && (from..to).contains(&number),
+        Some(Piece::Blocks { from, to }) => what == "blocks" && (u64::from(from)..u64::from(to)).contains(&number),
+    };
+    if words.filter_map(|word| word.parse().ok()).any(on) {
+        if what == "stalls" {
+            std::thread::sleep(std::time::Duration::from_secs(3600));
+        }
+        std::process::abort();
+    }
+}
+
+/// Nothing.
+#[cfg(not(feature = "faults"))]
+pub(crate) fn die(_wish: &str, _piece: Option<tidegate_sandbox::Piece>) {}

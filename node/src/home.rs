@@ -182,6 +182,11 @@ impl Home {
         self.0.join("quarantine")
     }
 
+    /// Where jobs are noted that failed as a whole.
+    pub fn failures(&self) -> PathBuf {
+        self.0.join("failures")
+    }
+
     /// Where jobs are noted that run just now.
     pub fn running(&self) -> PathBuf {
         self.0.join("running")

@@ -28,6 +28,7 @@ pub mod holding;
 pub mod home;
 pub mod inspect;
 pub mod jobfile;
+pub mod meter;
 pub mod mirror;
 pub mod parties;
 pub mod provider;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_catalog::files;
 use tidegate_protocol::{ContentHash, Job, PeerId, Signed, job::Program};
 
-use crate::{NodeError, file_error, home::Home};
+use crate::{NodeError, file_error, home::Home, meter};
 
 /// What broke, when, and why: for the owner alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,19 +92,22 @@ pub fn list(home: &Home) -> Result<Vec<Quarantined>, NodeError> {
     Ok(found)
 }
 
-/// Lets what `id` (or how it begins) names run again.
+/// Lets what `id` (or how it begins) names run again: a program, or a holder's jobs. Its id.
 ///
 /// # Errors
 /// [`NodeError::File`] where it names none, or several.
-pub fn lift(home: &Home, id: &str) -> Result<Quarantined, NodeError> {
-    let mut found: Vec<_> = list(home)?.into_iter().filter(|q| q.id.to_string().starts_with(id)).collect();
-    match (found.pop(), found.is_empty()) {
-        (Some(one), true) => {
-            let path = file(home, &one.id);
+pub fn lift(home: &Home, id: &str) -> Result<ContentHash, NodeError> {
+    let programs: Vec<_> = list(home)?.into_iter().map(|one| one.id).collect();
+    let holders: Vec<_> = meter::list(home)?.into_iter().map(|one| one.id).collect();
+    let mut found = programs.iter().chain(&holders).filter(|one| one.to_string().starts_with(id));
+    match (found.next(), found.next()) {
+        (Some(one), None) if holders.contains(one) => meter::forget(home, one).map(|()| *one),
+        (Some(one), None) => {
+            let path = file(home, one);
             std::fs::remove_file(&path).map_err(|e| file_error(&path, e))?;
-            Ok(one)
+            Ok(*one)
         }
         (None, _) => Err(NodeError::File(format!("nothing in quarantine begins with {id}: see `tidegate quarantine list`"))),
-        (Some(_), false) => Err(NodeError::File(format!("several in quarantine begin with {id}: write more of it"))),
+        (Some(_), Some(_)) => Err(NodeError::File(format!("several in quarantine begin with {id}: write more of it"))),
     }
 }

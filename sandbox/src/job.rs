@@ -14,7 +14,7 @@ use tidegate_protocol::{
     policy::{JobKind, Policy},
 };
 
-use crate::{RunError, Sink, onnx, sql, units, wasm};
+use crate::{Extent, Piece, RunError, Sink, onnx, sql, units, wasm};
 
 /// What comes with the job.
 #[derive(Debug, Clone)]
@@ -309,6 +309,51 @@ pub fn run_into(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>, 
             let room = sql::Room { spill: help.spill, least_units: help.least_units };
             sql::run_query(query, &job.plan, files, prf, room, sink)
         }
+        Engine::Wasm(_) | Engine::Onnx(_) => run_program(job, files.into(), prf, help, sink),
+    }
+}
+
+/// [`run_into`] over a piece of the rows, or of the blocks. What `sink` is handed are the piece's sums: a group may come of other pieces too. Groups whose keys were not declared go to the
+/// file of `help` instead, and [`add_up`] hands them on once all pieces were run.
+///
+/// # Errors
+/// As [`run_into`]; then what is in the file beyond what was there before counts for nothing.
+pub fn run_piece(
+    job: &Admitted,
+    files: &[File],
+    piece: Piece,
+    prf: &[u8; 32],
+    help: Help<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<sql::Written, RunError> {
+    let extent = Extent::of(files, Some(piece));
+    match (&job.engine, help.spill) {
+        (Engine::Sql(query), Some(spill)) => sql::run_piece(query, &job.plan, extent, prf, spill, sink),
+        (Engine::Sql(_), None) => Err(RunError::Engine("a piece has no file for its groups".into())),
+        _ => run_program(job, extent, prf, help, sink).map(|()| sql::Written::default()),
+    }
+}
+
+/// Hands on the groups that pieces wrote down, each once.
+///
+/// # Errors
+/// [`RunError`].
+pub fn add_up(
+    job: &Admitted,
+    written: &[sql::Written],
+    prf: &[u8; 32],
+    help: &Help<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<(), RunError> {
+    match (&job.engine, help.spill) {
+        (Engine::Sql(query), Some(spill)) => sql::add_up(query, &job.plan, prf, (spill, written), help.least_units, sink),
+        _ => Ok(()),
+    }
+}
+
+fn run_program(job: &Admitted, files: Extent<'_>, prf: &[u8; 32], help: Help<'_>, sink: &mut Sink<'_>) -> Result<(), RunError> {
+    match &job.engine {
+        Engine::Sql(_) => Err(RunError::Engine("a query is no program".into())),
         Engine::Wasm(program) => sink(program.run(&job.plan, files, prf, help)?.groups),
         Engine::Onnx(model) => {
             let inference = help.inference.ok_or_else(|| RunError::Engine("no runner for the model".into()))?;

@@ -20,9 +20,11 @@ pub mod units;
 pub mod wasm;
 
 mod job;
+mod piece;
 mod prf;
 
-pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, admit, admit_at, run, run_into};
+pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, add_up, admit, admit_at, run, run_into, run_piece};
+pub use piece::{Extent, Piece};
 
 /// Takes the sums of some groups; none comes twice. Its error ends the run.
 pub type Sink<'a> = dyn FnMut(Vec<tidegate_gate::GroupSums>) -> Result<(), RunError> + 'a;

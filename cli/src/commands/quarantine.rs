@@ -1,21 +1,21 @@
 //! `tidegate quarantine`
 
-use tidegate_node::{home::Home, quarantine};
+use tidegate_node::{home::Home, meter, quarantine};
 
 use crate::show::plain;
 
-/// Programs whose run broke a worker: they are not run again until they are lifted.
+/// What is not run until it is lifted: programs whose run broke a worker, and the jobs of grant holders of which too many failed.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// What is in quarantine, when it broke and why.
+    /// What is in quarantine, when it broke and why; and whose jobs failed how often.
     List {
         /// Print JSON lines.
         #[arg(long)]
         json: bool,
     },
-    /// Let a program run again.
+    /// Let a program, or a holder's jobs, run again.
     Lift {
-        /// Its id, or how it begins.
+        /// Its id in the list, or how it begins.
         id: String,
     },
 }
@@ -23,8 +23,8 @@ pub(crate) enum Args {
 pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     match args {
         Args::List { json } => {
-            let found = quarantine::list(home)?;
-            if found.is_empty() && !json {
+            let (found, holders) = (quarantine::list(home)?, meter::list(home)?);
+            if found.is_empty() && holders.is_empty() && !json {
                 println!("nothing is in quarantine");
             }
             for one in found {
@@ -36,8 +36,32 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 println!("  since {}, by job {} of {}: {}", one.at, one.job.short(), one.buyer.short(), plain(&one.why));
                 println!("  {}", plain(&one.pattern));
             }
+            for one in holders {
+                if json {
+                    println!("{}", serde_json::json!(one));
+                    continue;
+                }
+                println!("{}", one.id);
+                let meter::Account { population, holder } = one.account;
+                let so = if one.stopped { "none runs" } else { "they run" };
+                println!(
+                    "  {} of {} jobs of {holder} on population {} failed: {so}",
+                    one.failures.len(),
+                    meter::MOST,
+                    population.short()
+                );
+                for failure in one.failures {
+                    println!(
+                        "  {}, job {} of {}: {}",
+                        failure.at,
+                        failure.job.short(),
+                        failure.buyer.short(),
+                        plain(&failure.why)
+                    );
+                }
+            }
         }
-        Args::Lift { id } => println!("{} may run again", quarantine::lift(home, &id)?.id),
+        Args::Lift { id } => println!("{} may run again", quarantine::lift(home, &id)?),
     }
     Ok(())
 }

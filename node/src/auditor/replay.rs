@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 use tidegate_catalog::note;
-use tidegate_gate::{Committing, GateError, GroupSums, Plan, Terms};
+use tidegate_gate::{Committing, GateError, Plan, Terms};
 use tidegate_protocol::{
     ContentHash, Job, PeerId, Sha256Digest, Signed,
     device::Place,
@@ -27,7 +27,7 @@ use crate::{
     home::Home,
     publish::files_of,
     sample::LaidOut,
-    worker::{Work, Workers},
+    worker::{Coming, Over, Work, Workers, tolerance},
 };
 
 /// How long a job may take here at least, whatever its slot was: this machine may be slower than the owner's.
@@ -256,19 +256,29 @@ impl Again<'_> {
 
     /// The sums, or why there are none.
     async fn run(&self, planned: &Planned) -> Result<Committing, String> {
-        let (send, mut receive) = tokio::sync::mpsc::channel::<Vec<GroupSums>>(4);
+        let (send, mut receive) = tokio::sync::mpsc::channel(4);
         let take = async {
             let mut sums = Committing::default();
-            while let Some(groups) = receive.recv().await {
-                sums.add(&groups);
+            while let Some(coming) = receive.recv().await {
+                match coming {
+                    Coming::Groups(groups) => sums.add(&groups),
+                    Coming::Anew => sums = Committing::default(),
+                }
             }
             sums
         };
-        let (work, least) = (&planned.work, planned.terms.least(&planned.plan));
+        let work = &planned.work;
         // The slot itself stays: what fuel and work a program has follows from it.
         let deadline = SystemTime::now() + PATIENCE.max(Duration::from_millis(work.policy.limits.slot_ms));
-        let run = self.workers.run(work, self.files, self.home.path(), least, deadline, send);
-        let (ran, sums) = tokio::join!(run, take);
-        ran.map(|()| sums).map_err(|e| e.to_string())
+        let over = Over {
+            files: self.files,
+            scratch: self.home.path(),
+            plan: &planned.plan,
+            least_units: planned.terms.least(&planned.plan),
+            deadline,
+            limit: tolerance(&work.job, &work.policy).most(),
+        };
+        let (ran, sums) = tokio::join!(self.workers.run(work, &over, send), take);
+        ran.map(|_| sums).map_err(|e| e.to_string())
     }
 }

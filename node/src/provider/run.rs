@@ -4,14 +4,16 @@ use std::{sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, State};
-use tidegate_gate::{Committing, GateError, GroupSums, Released};
+use tidegate_gate::{Committing, GateError, Released};
 use tidegate_protocol::{Code, Job, Refusal, Signed, frame::Delivery, policy::Access};
 
 use super::{Provider, clock, rights::Shown, submit::AdmittedJob, unavailable, versions::InForce};
 use crate::{
-    NodeError, defaults, fault, quarantine,
+    NodeError, defaults, fault,
+    meter::{Failure, Meter},
+    quarantine,
     running::{self, Running},
-    worker::WorkerFailed,
+    worker::{Coming, Over, Work, WorkerFailed, tolerance},
 };
 
 impl Provider {
@@ -71,12 +73,16 @@ impl Provider {
         let facts = &reservation.record().facts;
         let slot = running::Slot { start: facts.slot_start.clone(), end: facts.slot_end.clone() };
         let _listed = self.note(&admitted.job, admitted.dataset, Some(slot));
+        let meter = Meter::of(&self.home, facts.ledger.population, facts.ledger.buyer);
         let (released, committing) = if quarantine::holds(&self.home, &admitted.job, &admitted.pattern) {
             tracing::warn!("job {id} is in quarantine and does not run; noise over the default is released");
             default(admitted)?
+        } else if meter.stops() {
+            tracing::warn!("job {id} does not run: too many of its holder's jobs failed; noise over the default is released");
+            default(admitted)?
         } else {
             let noised = tokio::select! {
-                noised = self.noised(admitted) => noised,
+                noised = self.noised(admitted, &meter) => noised,
                 () = running::told(&self.home, &id) => Err(WorkerFailed::Stopped),
             };
             match noised {
@@ -84,7 +90,7 @@ impl Provider {
                 Err(e) => {
                     // Nothing of what came before counts.
                     tracing::error!("job {id}: {e}; noise over the default is released");
-                    self.set_apart(admitted, &e);
+                    self.set_apart(admitted, &meter, &e);
                     default(admitted)?
                 }
             }
@@ -110,35 +116,65 @@ impl Provider {
         Ok(record)
     }
 
-    /// Puts what `job` runs into quarantine, where the program broke the worker. Reports to the owner alone.
-    fn set_apart(&self, admitted: &AdmittedJob<'_>, why: &WorkerFailed) {
-        let WorkerFailed::Broken(why) = why else { return };
+    /// Counts a failure with its holder's, and puts what `job` runs into quarantine where the program broke the worker. Reports to the owner alone.
+    fn set_apart(&self, admitted: &AdmittedJob<'_>, meter: &Meter, why: &WorkerFailed) {
+        let (why, broke) = match why {
+            // The machine's fault, and the owner's word.
+            WorkerFailed::NotStarted(_) | WorkerFailed::Stopped => return,
+            WorkerFailed::Late => (why.to_string(), false),
+            WorkerFailed::Broken(why) => (why.clone(), true),
+        };
         let job = &admitted.job;
-        match quarantine::add(&self.home, job, &admitted.pattern, why) {
+        let failure = Failure { job: job.id(), buyer: job.signer(), at: jiff::Timestamp::now().to_string(), why };
+        match meter.add(&failure) {
+            Ok(()) if meter.stops() => {
+                tracing::error!("{} of its holder's jobs failed: none runs until `tidegate quarantine lift`", meter.count());
+            }
+            Ok(()) => {}
+            Err(e) => tracing::error!("the failure of job {} could not be counted: {e}", job.id()),
+        }
+        if !broke {
+            return;
+        }
+        match quarantine::add(&self.home, job, &admitted.pattern, &failure.why) {
             Ok(one) => tracing::error!("what it ran is in quarantine until `tidegate quarantine lift {}`", one.id),
             Err(e) => tracing::error!("job {} could not be put into quarantine: {e}", job.id()),
         }
     }
 
     /// What the worker's sums come to, released and committed to as they come: a thread of its own draws the noise.
-    async fn noised(&self, admitted: &AdmittedJob<'_>) -> Result<(Released, Committing), WorkerFailed> {
-        let (send, mut receive) = tokio::sync::mpsc::channel::<Vec<GroupSums>>(4);
+    async fn noised(&self, admitted: &AdmittedJob<'_>, meter: &Meter) -> Result<(Released, Committing), WorkerFailed> {
+        let limit = limit(meter, &admitted.work)?;
+        let (send, mut receive) = tokio::sync::mpsc::channel(4);
         let (terms, plan, declared) = (admitted.terms.clone(), admitted.plan.clone(), admitted.declared.clone());
         let id = admitted.job.id();
         let releasing = tokio::task::spawn_blocking(move || {
             let (mut release, mut committing) = (terms.begin(&plan, &declared)?, Committing::default());
-            while let Some(groups) = receive.blocking_recv() {
-                if fault::named("other-sums") {
-                    continue;
+            while let Some(coming) = receive.blocking_recv() {
+                match coming {
+                    Coming::Groups(_) if fault::named("other-sums") => {}
+                    Coming::Groups(groups) => {
+                        release.add(&groups)?;
+                        committing.add(&groups);
+                    }
+                    Coming::Anew => (release, committing) = (terms.begin(&plan, &declared)?, Committing::default()),
                 }
-                release.add(&groups)?;
-                committing.add(&groups);
             }
             Ok::<_, GateError>((release.finish(id)?, committing))
         });
-        let (files, least) = (&admitted.dataset.record().compute, admitted.terms.least(&admitted.plan));
-        let ran = self.workers.run(&admitted.work, files, self.home.path(), least, admitted.slot_end(), send).await;
+        let over = Over {
+            files: &admitted.dataset.record().compute,
+            scratch: self.home.path(),
+            plan: &admitted.plan,
+            least_units: admitted.terms.least(&admitted.plan),
+            deadline: admitted.slot_end(),
+            limit,
+        };
+        let ran = self.workers.run(&admitted.work, &over, send).await;
         let broken = |e: &dyn std::fmt::Display| WorkerFailed::Broken(e.to_string());
+        if let Ok(fault @ 1..) = ran {
+            tracing::error!("job {id}: {fault} units or blocks broke a worker alone, and have the default");
+        }
         if let Err(e) = ran {
             // How much noise is still to draw depends on the rows: nobody waits for it. Where the gate would not take the sums, its reason says more than
             // that it did not; a release of what came before counts for nothing.
@@ -187,6 +223,14 @@ impl Provider {
         let lease = record.facts.lease.map(|id| self.store.lease_document(&id).map_err(unavailable)).transpose()?.flatten();
         Ok(Delivery { result: STANDARD.encode(result), receipt, proof, remaining, buyer_salt, earlier: None, lease })
     }
+}
+
+/// From how many units, or blocks, at fault on the job as a whole has failed: a noised number.
+fn limit(meter: &Meter, work: &Work) -> Result<u32, WorkerFailed> {
+    let tolerance = tolerance(&work.job, &work.policy);
+    let no_noise = |e: &dyn std::fmt::Display| WorkerFailed::NotStarted(e.to_string());
+    let kept = meter.kept(&tolerance).map_err(|e| no_noise(&e))?;
+    Ok(tolerance.limit(kept, tolerance.draw().map_err(|e| no_noise(&e))?))
 }
 
 /// The release that stands in for one that failed, and what it is made of.

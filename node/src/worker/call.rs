@@ -8,7 +8,7 @@ use std::{
 };
 
 use arrow::datatypes::SchemaRef;
-use tidegate_gate::{GroupSums, Sums};
+use tidegate_gate::Sums;
 use tidegate_gpu_runner::library;
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{Code, Refusal, device::Place, job::Program, limits};
@@ -16,18 +16,27 @@ use tidegate_sandbox::{self as sandbox, Rehearsal, wasm};
 use tokio::{io::AsyncReadExt as _, sync::mpsc::Sender};
 
 use super::{
-    Answer, Checked, FRAME_BYTES, Order, Sent, Task, Work, WorkerFailed, failed, not_started,
+    Answer, Checked, Coming, FRAME_BYTES, Order, Part, Sent, Task, Work, WorkerFailed, failed, not_started,
     pool::{Started, Workers, hand},
 };
 use crate::fault;
 
 /// What a worker that runs is given beside the task.
-struct Given<'a> {
-    files: &'a [PathBuf],
+pub(super) struct Given<'a> {
+    pub(super) files: &'a [PathBuf],
     /// Folder for a file without a name.
-    scratch: &'a Path,
-    least_units: i64,
-    rehearsal: bool,
+    pub(super) scratch: &'a Path,
+    pub(super) least_units: i64,
+    pub(super) rehearsal: bool,
+    pub(super) part: Part,
+    /// The file for groups that several workers write one after the other, and how much of it is written.
+    pub(super) spill: Option<(&'a File, u64)>,
+}
+
+impl<'a> Given<'a> {
+    pub(super) fn all(files: &'a [PathBuf], scratch: &'a Path, least_units: i64) -> Self {
+        Self { files, scratch, least_units, rehearsal: false, part: Part::All, spill: None }
+    }
 }
 
 impl Workers {
@@ -91,23 +100,6 @@ impl Workers {
         }
     }
 
-    /// Runs an admitted job over `files`; it is killed at `deadline`, the end of the public slot. Its sums go to `each`, some groups at a time; those that do
-    /// not fit in memory lie in the folder `scratch`, in a file without a name. Groups of fewer than `least_units` do not come.
-    ///
-    /// # Errors
-    /// [`WorkerFailed`]: it died, was late, could not read, or nobody took its sums. The buyer must not see which.
-    pub async fn run(
-        &self,
-        work: &Work,
-        files: &[PathBuf],
-        scratch: &Path,
-        least_units: i64,
-        deadline: SystemTime,
-        each: Sender<Vec<GroupSums>>,
-    ) -> Result<(), WorkerFailed> {
-        self.run_as(work, &Given { files, scratch, least_units, rehearsal: false }, deadline, Some(each)).await.map(|_| ())
-    }
-
     /// Runs a job on mock rows and also returns what the program said: log lines and traps.
     ///
     /// # Errors
@@ -115,34 +107,40 @@ impl Workers {
     pub async fn rehearse(&self, work: &Work, files: &[PathBuf]) -> Result<(Sums, Rehearsal), WorkerFailed> {
         let deadline = SystemTime::now() + Duration::from_millis(work.policy.limits.slot_ms);
         let mut sums = Sums::default();
-        let given = Given { files, scratch: &std::env::temp_dir(), least_units: 1, rehearsal: true };
+        let scratch = std::env::temp_dir();
+        let given = Given { rehearsal: true, ..Given::all(files, &scratch, 1) };
         let (each, mut groups) = tokio::sync::mpsc::channel(4);
         let take = async {
-            while let Some(some) = groups.recv().await {
+            while let Some(Coming::Groups(some)) = groups.recv().await {
                 sums.groups.extend(some);
             }
         };
-        let (shown, ()) = tokio::join!(self.run_as(work, &given, deadline, Some(each)), take);
-        Ok((sums, shown?))
+        let (shown, ()) = tokio::join!(self.run_as(work, &given, deadline, each), take);
+        match shown? {
+            Answer::Done(shown) => Ok((sums, shown)),
+            _ => Err(failed("it gave another answer")),
+        }
     }
 
-    async fn run_as(
+    /// Has a worker do a part of a job, to its end: it is killed at `deadline`. Its sums go to `each`, some groups at a time.
+    ///
+    /// # Errors
+    /// [`WorkerFailed`].
+    pub(super) async fn run_as(
         &self,
         work: &Work,
         given: &Given<'_>,
         deadline: SystemTime,
-        each: Option<Sender<Vec<GroupSums>>>,
-    ) -> Result<Rehearsal, WorkerFailed> {
+        each: Sender<Coming>,
+    ) -> Result<Answer, WorkerFailed> {
         let (order, runner) = self.order(work, Some(given))?;
         let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-        match self.call(&order, Some(given), runner, time, each).await? {
-            Answer::Done(_) if fault::named("worker-breaks") => Err(failed("broken by a test")),
-            Answer::Done(shown) => Ok(shown),
+        match self.call(&order, Some(given), runner, time, Some(each)).await? {
+            Answer::Done(_) | Answer::Piece(..) if fault::named("worker-breaks") => Err(failed("broken by a test")),
+            done @ (Answer::Done(_) | Answer::Piece(..)) => Ok(done),
             Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
             Answer::Refused(refusal) => Err(failed(refusal)),
-            Answer::Checked { .. } | Answer::Groups(_) | Answer::Compiled(_) | Answer::Walls(_) => {
-                Err(failed("it gave another answer"))
-            }
+            _ => Err(failed("it gave another answer")),
         }
     }
 
@@ -155,13 +153,13 @@ impl Workers {
     }
 
     /// Has a worker do it and takes its answers: `each` the groups, the caller the last.
-    async fn call(
+    pub(super) async fn call(
         &self,
         order: &Order,
         given: Option<&Given<'_>>,
         runner: Option<Runner>,
         time: Duration,
-        each: Option<Sender<Vec<GroupSums>>>,
+        each: Option<Sender<Coming>>,
     ) -> Result<Answer, WorkerFailed> {
         let mut bytes = Vec::new();
         ciborium::into_writer(order, &mut bytes).map_err(failed)?;
@@ -172,7 +170,11 @@ impl Workers {
         if let (Some(given), Order::Job(task)) = (given, order)
             && let Program::Sql { .. } = &task.job.program
         {
-            held.push(tempfile::tempfile_in(given.scratch).map_err(not_started)?.into());
+            let file = match given.spill {
+                Some((file, _)) => file.try_clone(),
+                None => tempfile::tempfile_in(given.scratch),
+            };
+            held.push(file.map_err(not_started)?.into());
         }
         // Held until the answer is in; its pipes end when the worker does.
         let mut _runner = None;
@@ -189,7 +191,7 @@ impl Workers {
                 match read_frame(stdout).await {
                     Ok(Answer::Groups(groups)) => {
                         let each = each.as_ref().ok_or_else(|| failed("it only checks"))?;
-                        each.send(groups).await.map_err(|_| failed("its sums are not taken"))?;
+                        each.send(Coming::Groups(groups)).await.map_err(|_| failed("its sums are not taken"))?;
                     }
                     Ok(last) => break last,
                     // What it died of says more than that it stopped talking.
@@ -260,6 +262,9 @@ fn task(work: &Work, given: Option<&Given<'_>>, runner: bool, unwalled: bool) ->
         unwalled,
         least_units: given.map_or(1, |given| given.least_units),
         rehearsal: given.is_some_and(|given| given.rehearsal),
+        part: given.map_or(Part::All, |given| given.part.clone()),
+        after: given.and_then(|given| given.spill).map_or(0, |(_, written)| written),
+        dies: given.and_then(|_| fault::value("dies")),
     })))
 }
 
@@ -273,7 +278,7 @@ async fn read_frame(from: &mut tokio::process::ChildStdout) -> Result<Answer, Wo
     ciborium::from_reader(bytes.as_slice()).map_err(failed)
 }
 
-fn write_schema(schema: &SchemaRef) -> Result<Vec<u8>, WorkerFailed> {
+pub(super) fn write_schema(schema: &SchemaRef) -> Result<Vec<u8>, WorkerFailed> {
     let mut bytes = Vec::new();
     let mut writer = arrow::ipc::writer::StreamWriter::try_new(&mut bytes, schema).map_err(failed)?;
     writer.finish().map_err(failed)?;

@@ -22,19 +22,24 @@ use tidegate_protocol::{
     limits,
     policy::{JobKind, Policy},
 };
-use tidegate_sandbox::{Attachment, Rehearsal, wasm};
+use tidegate_sandbox::{Attachment, Piece, Rehearsal, sql::Written, units::Cuts, wasm};
 
 mod call;
 mod model;
+mod pieces;
 mod pool;
 mod serve;
+mod span;
 
 pub use model::runner_main;
+pub use pieces::{Coming, Over, tolerance};
 pub use pool::Workers;
 pub use serve::main;
 
 /// Memory of a worker beyond the guest's own: planner, compiler, batches.
 const WORKER_MEMORY: u64 = 2 << 30;
+/// How many times as much a worker has that runs a piece of a job: what a unit's rows take in one batch, by themselves, is no more than they took in two, among others'.
+const PIECE_MEMORY: u64 = 2;
 /// Of it, for groups: keys and sums grow in steps and are copied once, so several times as much is in use for a moment.
 const GROUP_BYTES: usize = 256 << 20;
 /// Most bytes of groups on disk.
@@ -74,6 +79,25 @@ enum Order {
         memory: usize,
     },
     Job(Box<Task>),
+    /// Say where units begin, of the rows in a piece of the files or in all of them, and nothing else: no job, no text of a buyer's.
+    Cuts {
+        #[serde(with = "serde_bytes")]
+        schema: Vec<u8>,
+        /// The column that names the unit.
+        unit: String,
+        files: u32,
+        piece: Option<Piece>,
+        most: usize,
+    },
+}
+
+/// What of a job a worker does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Part {
+    All,
+    Piece(Piece),
+    /// The groups that pieces wrote down are added up.
+    AddUp(Vec<Written>),
 }
 
 /// What comes with a job.
@@ -109,6 +133,11 @@ struct Task {
     least_units: i64,
     /// Mock rows: show what the program says.
     rehearsal: bool,
+    part: Part,
+    /// How much of the file for groups is others' already.
+    after: u64,
+    /// The pieces that the worker is to die of: in tests alone.
+    dies: Option<String>,
 }
 
 /// What the worker answers: frames of a length and CBOR.
@@ -130,6 +159,9 @@ enum Answer {
     Groups(Vec<GroupSums>),
     /// All groups came; what is shown of it in rehearsal.
     Done(Rehearsal),
+    /// All groups of a piece came, or lie in the file, which has so many bytes.
+    Piece(Written, u64),
+    Cuts(Cuts),
     Failed(String),
 }
 

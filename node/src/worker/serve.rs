@@ -3,25 +3,29 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     sync::Arc,
 };
 
+use arrow::ipc::reader::StreamReader;
 use tidegate_gpu_runner::{InferenceFailed, layout::MOST_BYTES};
 use tidegate_lockdown::{Walls, Who, apart, enter, step_back};
 use tidegate_protocol::{self as protocol, Refusal, job::Program, limits};
 use tidegate_sandbox::{
-    Attachment, Help, Rehearsal, RunError, Sink,
+    Attachment, Extent, Help, Piece, Rehearsal, RunError, Sink, add_up,
     onnx::Inference,
-    run_into,
+    run_into, run_piece,
     sql::{Spill, pattern},
+    units::cuts,
     wasm::Code,
 };
 
 use super::{
-    Answer, GROUP_BYTES, Order, SPILL_BYTES, Sent, Task, WORKER_MEMORY, WorkerFailed, failed, model::Runner, pool::receive,
-    worker_memory, write_frame,
+    Answer, GROUP_BYTES, Order, PIECE_MEMORY, Part, SPILL_BYTES, Sent, Task, WORKER_MEMORY, WorkerFailed, failed, model::Runner,
+    pool::receive, worker_memory, write_frame,
 };
+
+use crate::fault;
 
 /// The worker's side: reads a task, raises the walls, answers. Called by the hidden `worker` command.
 ///
@@ -41,6 +45,7 @@ pub fn main() -> Result<(), WorkerFailed> {
             return write_frame(&mut std::io::stdout().lock(), &Answer::Walls(standing));
         }
         Order::Compile { component, memory } => return compile(&component, memory),
+        Order::Cuts { schema, unit, files, piece, most } => return say_cuts(held, &schema, &unit, (files, piece), most),
         Order::Job(task) => *task,
     };
     // Descriptors are opened anew before the walls rise; after that no path can be.
@@ -56,7 +61,7 @@ pub fn main() -> Result<(), WorkerFailed> {
     let files = (0..task.files).map(|_| open(&read)).collect::<Result<Vec<_>, _>>()?;
     let runs = !files.is_empty();
     let spill = match task.job.program {
-        Program::Sql { .. } if runs => Some(Spill::new(open(&both)?, GROUP_BYTES)),
+        Program::Sql { .. } if runs => Some(Spill::new(open(&both)?, GROUP_BYTES).after(task.after)),
         _ => None,
     };
     let runner = match task.runner && task.job.program.infers() {
@@ -68,7 +73,7 @@ pub fn main() -> Result<(), WorkerFailed> {
     let walls = enter(
         Who::Worker,
         &Walls {
-            memory_bytes: worker_memory(&task.policy),
+            memory_bytes: worker_memory(&task.policy) * if matches!(task.part, Part::Piece(_)) { PIECE_MEMORY } else { 1 },
             cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
             file_bytes: match &task.job.program {
                 _ if spill.is_some() => SPILL_BYTES,
@@ -102,7 +107,7 @@ fn compile(component: &[u8], memory: usize) -> Result<(), WorkerFailed> {
 }
 
 fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spill>, sink: &mut Sink<'_>) -> Answer {
-    let schema = match arrow::ipc::reader::StreamReader::try_new(task.schema.as_slice(), None) {
+    let schema = match StreamReader::try_new(task.schema.as_slice(), None) {
         Ok(reader) => reader.schema(),
         Err(e) => return Answer::Failed(e.to_string()),
     };
@@ -134,6 +139,9 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
             runtime: remote.map(|remote| remote.runtime().to_owned()),
         };
     }
+    if let (Some(wish), Part::All | Part::Piece(_)) = (&task.dies, &task.part) {
+        fault::die(wish, if let Part::Piece(piece) = task.part { Some(piece) } else { None });
+    }
     let mut shown = task.rehearsal.then(Rehearsal::default);
     let help = Help {
         inference: remote.map(|remote| remote as Arc<dyn Inference>),
@@ -141,10 +149,32 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
         spill,
         least_units: task.least_units,
     };
-    match run_into(&admitted, files, &task.prf, help, sink) {
-        Ok(()) => Answer::Done(shown.unwrap_or_default()),
-        Err(e) => Answer::Failed(e.to_string()),
-    }
+    let done = match task.part {
+        Part::All => run_into(&admitted, files, &task.prf, help, sink).map(|()| Answer::Done(shown.unwrap_or_default())),
+        Part::Piece(piece) => run_piece(&admitted, files, piece, &task.prf, help, sink)
+            .map(|written| Answer::Piece(written, spill.map_or(0, Spill::end))),
+        Part::AddUp(written) => add_up(&admitted, &written, &task.prf, &help, sink).map(|()| Answer::Done(Rehearsal::default())),
+    };
+    done.unwrap_or_else(|e| Answer::Failed(e.to_string()))
+}
+
+/// Says where units begin: with the walls of a job, and no job.
+fn say_cuts(
+    held: Vec<OwnedFd>,
+    schema: &[u8],
+    unit: &str,
+    (files, piece): (u32, Option<Piece>),
+    most: usize,
+) -> Result<(), WorkerFailed> {
+    let open = |fd: &OwnedFd| File::open(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(failed);
+    let files = held.iter().take(files as usize).map(open).collect::<Result<Vec<_>, _>>()?;
+    enter(Who::Worker, &Walls { memory_bytes: WORKER_MEMORY, cpu_seconds: limits::COMPILE_SECONDS, file_bytes: 0 })
+        .map_err(failed)?;
+    let found = StreamReader::try_new(schema, None)
+        .map_err(RunError::from)
+        .and_then(|reader| cuts(Extent::of(&files, piece), &reader.schema(), unit, most));
+    let answer = found.map_or_else(|e| Answer::Failed(e.to_string()), Answer::Cuts);
+    write_frame(&mut std::io::stdout().lock(), &answer)
 }
 
 /// The runtime does not take a model that is understood here, or dies of it.

@@ -1,7 +1,5 @@
 //! Rows of units or blocks → runs of the model → the gate.
 
-use std::fs::File;
-
 use arrow::{
     array::{ArrayRef, RecordBatch},
     compute::concat_batches,
@@ -16,7 +14,7 @@ use super::{
     close::Closer,
 };
 use crate::{
-    RunError,
+    Extent, RunError,
     units::{Room, Scan, Unit, each_block, each_unit},
 };
 
@@ -26,7 +24,7 @@ impl Model {
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn run(&self, plan: &Plan, files: &[File], key: &[u8; 32], inference: &dyn Inference) -> Result<Sums, RunError> {
+    pub fn run(&self, plan: &Plan, files: Extent<'_>, key: &[u8; 32], inference: &dyn Inference) -> Result<Sums, RunError> {
         let mut closer = Closer::new(self, plan);
         match (self.spec.runs, self.split.blocks()) {
             (Runs::Batches(_), None) => self.batch_units(files, Batches::new(self, inference, key), &mut closer)?,
@@ -69,7 +67,7 @@ impl Model {
     }
 
     /// Batches as they are read, with no copy of a unit's rows.
-    fn batch_units(&self, files: &[File], mut batches: Batches<'_>, closer: &mut Closer<'_>) -> Result<(), RunError> {
+    fn batch_units(&self, files: Extent<'_>, mut batches: Batches<'_>, closer: &mut Closer<'_>) -> Result<(), RunError> {
         let selects = [&self.select];
         let mut open: Option<Unit> = None;
         Scan::open(files, &selects, 0)?.run(|runs, columns: &[ArrayRef]| {
@@ -94,12 +92,12 @@ impl Model {
     /// Calls `visit(number, rows)` for each block; without rows for one that has more than fit.
     fn blocks(
         &self,
-        files: &[File],
+        files: Extent<'_>,
         key: &[u8; 32],
         mut visit: impl FnMut(u32, &[RecordBatch]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let Some(blocks) = self.split.blocks() else { return Ok(()) };
-        let mut number = 0;
+        let mut number = files.blocks(blocks.number).start;
         let ways = std::thread::available_parallelism().map_or(1, usize::from);
         each_block(files, &self.select, blocks, key, Room::of(limits::BLOCK_BYTES), ways, &mut |parts| {
             number += 1;

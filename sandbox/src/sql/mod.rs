@@ -36,11 +36,11 @@ use tidegate_protocol::{Code, Refusal};
 
 pub use admit::{Asked, Query, admit_query, admit_select};
 pub use cost::{Measured, Worst, measure, worst};
-pub use fold::Spill;
+pub use fold::{Spill, Written};
 pub use pattern::pattern;
 pub use planner::TABLE as SOURCE;
 pub use public::Tables;
-pub use run::{Room, run_query};
+pub use run::{Room, add_up, run_piece, run_query};
 pub use select::{Branch, Select};
 pub use view::View;
 

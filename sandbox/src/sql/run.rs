@@ -1,7 +1,5 @@
 //! A query over the dataset's files: batches → (rows a unit → one) → keys in canonical form and values on the grid → one [`Fold`] a thread → sums.
 
-use std::fs::File;
-
 use arrow::{
     array::{Array, ArrayRef, AsArray},
     buffer::NullBuffer,
@@ -13,12 +11,12 @@ use tidegate_gate::{GroupSums, Plan};
 use super::{
     Query,
     flow::Flow,
-    fold::{Fold, Parts, Spill},
+    fold::{Fold, Parts, Spill, Written},
     keys::canonical,
     sets::Set,
 };
 use crate::{
-    RunError, Sink,
+    Extent, RunError, Sink,
     units::{Chunk, Runs, Scan},
 };
 
@@ -48,21 +46,73 @@ pub struct Room<'a> {
 ///
 /// # Errors
 /// [`RunError`]; the caller then releases noise over nothing, whatever it was handed before.
-pub fn run_query(
+pub fn run_query<'f>(
     query: &Query,
     plan: &Plan,
-    files: &[File],
+    files: impl Into<Extent<'f>>,
     prf: &[u8; 32],
     room: Room<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), RunError> {
     let leaves = query.input.leaves();
     let scan = Scan::open(files, &leaves, row_bytes(query, plan))?;
+    run_over(most_ways(query, plan, &scan), &scan, query, plan, prf, room, sink)
+}
+
+/// [`run_query`] over a piece. Groups whose keys were not declared are written to `spill`, and [`add_up`] hands them on; of the others `sink` is handed what the piece adds.
+///
+/// # Errors
+/// As [`run_query`].
+pub fn run_piece<'f>(
+    query: &Query,
+    plan: &Plan,
+    files: impl Into<Extent<'f>>,
+    prf: &[u8; 32],
+    spill: &Spill,
+    sink: &mut Sink<'_>,
+) -> Result<Written, RunError> {
+    let leaves = query.input.leaves();
+    let scan = Scan::open(files, &leaves, row_bytes(query, plan))?;
+    let parts: Vec<_> = query.sets.iter().map(|_| Some(Parts::new(spill, prf))).collect();
+    let all = fold_all(most_ways(query, plan, &scan), &scan, query, plan, prf, (&parts, Some(spill)))?;
+    for (set, folds) in query.sets.iter().zip(all) {
+        let stays = set.keys.is_empty() || set.declared.is_some() || query.reviewed;
+        if stays {
+            hand_on(set, folds, 1, sink)?;
+        } else {
+            folds.into_iter().try_for_each(write_down)?;
+        }
+    }
+    Ok(Written(parts.iter().map(|parts| parts.as_ref().map(Parts::written).unwrap_or_default()).collect()))
+}
+
+/// Hands on the groups that pieces wrote to `spill`: those of at least so many units, each once.
+///
+/// # Errors
+/// [`RunError::Engine`] where they are not what was written.
+pub fn add_up(
+    query: &Query,
+    plan: &Plan,
+    prf: &[u8; 32],
+    (spill, written): (&Spill, &[Written]),
+    least_units: i64,
+    sink: &mut Sink<'_>,
+) -> Result<(), RunError> {
+    for (i, set) in query.sets.iter().enumerate() {
+        let segments = written.iter().filter_map(|one| one.0.get(i)).flatten().copied();
+        let parts = Parts::new(spill, prf).with(segments);
+        let sink = &mut |groups| sink(named(set, groups));
+        parts.add_up(|| Fold::new(plan, prf, set, query.reviewed), |sum| sum.hand_on(least_units, sink))?;
+    }
+    Ok(())
+}
+
+/// Most threads that a query is worth, by public numbers.
+fn most_ways(query: &Query, plan: &Plan, scan: &Scan<'_>) -> usize {
     let declared = Fold::group_bytes(plan) * query.declared.as_ref().map_or(1, Vec::len).max(1);
     let most = (MOST_FOLDS / query.sets.len()).min(FOLDS_BYTES / declared).max(1);
     // A join holds rows of its own.
-    let most = most.min(MOST_JOINS / query.input.source.unit_joins().max(1));
-    run_over(scan.ways().min(most), &scan, query, plan, prf, room, sink)
+    scan.ways().min(most).min(MOST_JOINS / query.input.source.unit_joins().max(1))
 }
 
 /// What a row may take in memory once it is counted: it may be a group of its own, in each set.
@@ -80,9 +130,51 @@ fn run_over(
     room: Room<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), RunError> {
-    let fields = plan.fields().len();
     let parts: Vec<Option<Parts<'_>>> = query.sets.iter().map(|_| room.spill.map(|spill| Parts::new(spill, prf))).collect();
-    let share = room.spill.map_or(usize::MAX, |spill| spill.share(ways * query.sets.len()));
+    let all = fold_all(ways, scan, query, plan, prf, (&parts, room.spill))?;
+    for ((set, parts), folds) in query.sets.iter().zip(&parts).zip(all) {
+        match parts.as_ref().filter(|parts| !parts.is_empty()) {
+            None => hand_on(set, folds, room.least_units, sink)?,
+            Some(parts) => {
+                folds.into_iter().try_for_each(write_down)?;
+                let sink = &mut |groups| sink(named(set, groups));
+                parts.add_up(|| Fold::new(plan, prf, set, query.reviewed), |sum| sum.hand_on(room.least_units, sink))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A set's groups under their full keys.
+fn named(set: &Set, mut groups: Vec<GroupSums>) -> Vec<GroupSums> {
+    groups.iter_mut().for_each(|group| group.key = set.key(std::mem::take(&mut group.key)));
+    groups
+}
+
+/// Hands on what a set's folds come to together.
+fn hand_on(set: &Set, folds: Vec<Fold<'_>>, least: i64, sink: &mut Sink<'_>) -> Result<(), RunError> {
+    let mut folds = folds.into_iter();
+    let Some(mut sum) = folds.next() else { return Ok(()) };
+    folds.try_for_each(|fold| sum.merge(fold))?;
+    sum.hand_on(least, &mut |groups| sink(named(set, groups)))
+}
+
+fn write_down(mut fold: Fold<'_>) -> Result<(), RunError> {
+    fold.finish();
+    fold.write_down()
+}
+
+/// Folds all rows over at most `ways` threads: for each set, a fold a thread. What does not fit goes to the set's parts.
+fn fold_all<'f>(
+    ways: usize,
+    scan: &Scan<'_>,
+    query: &'f Query,
+    plan: &'f Plan,
+    prf: &'f [u8; 32],
+    (parts, spill): (&'f [Option<Parts<'f>>], Option<&Spill>),
+) -> Result<Vec<Vec<Fold<'f>>>, RunError> {
+    let fields = plan.fields().len();
+    let share = spill.map_or(usize::MAX, |spill| spill.share(ways * query.sets.len()));
     let fold = |(set, parts)| {
         let fold = Fold::new(plan, prf, set, query.reviewed);
         if let Some(parts) = parts { fold.within(parts, share) } else { fold }
@@ -108,28 +200,7 @@ fn run_over(
         flow.take(&mut [], None, &mut |chunk| thread.chunk(chunk))?;
         all.iter_mut().zip(thread.folds).for_each(|(of_set, fold)| of_set.push(fold));
     }
-    for ((set, parts), folds) in query.sets.iter().zip(&parts).zip(all) {
-        let sink = &mut |mut groups: Vec<GroupSums>| {
-            groups.iter_mut().for_each(|group| group.key = set.key(std::mem::take(&mut group.key)));
-            sink(groups)
-        };
-        let mut folds = folds.into_iter();
-        match parts.as_ref().filter(|parts| !parts.is_empty()) {
-            None => {
-                let Some(mut sum) = folds.next() else { continue };
-                folds.try_for_each(|fold| sum.merge(fold))?;
-                sum.hand_on(room.least_units, sink)?;
-            }
-            Some(parts) => {
-                folds.try_for_each(|mut fold| {
-                    fold.finish();
-                    fold.write_down()
-                })?;
-                parts.add_up(|| Fold::new(plan, prf, set, query.reviewed), |sum| sum.hand_on(room.least_units, sink))?;
-            }
-        }
-    }
-    Ok(())
+    Ok(all)
 }
 
 struct Thread<'a> {

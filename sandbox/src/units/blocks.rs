@@ -1,6 +1,6 @@
 //! Rows by block, in bounded memory: as many blocks at a time as there is room for, and the files are read again for the others.
 
-use std::{collections::BTreeMap, fs::File, ops::Range};
+use std::{collections::BTreeMap, ops::Range};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array},
@@ -11,7 +11,7 @@ use arrow::{
 use tidegate_protocol::{job::Blocks, limits};
 
 use super::{By, UnitRef, plain, split_by};
-use crate::{RunError, prf::Prf, sql::Select};
+use crate::{Extent, RunError, prf::Prf, sql::Select};
 
 /// How much of the rows lies in memory.
 #[derive(Debug, Clone, Copy)]
@@ -31,13 +31,13 @@ impl Room {
     }
 }
 
-/// Calls `visit` for each of `blocks`, in order, with its rows, in parts, as columns made [`plain`]; with nothing for one that has more than a guest
+/// Calls `visit` for each of `blocks`, or for those of the piece, in order, with its rows, in parts, as columns made [`plain`]; with nothing for one that has more than a guest
 /// could take, which is what its call would come to.
 ///
 /// # Errors
 /// As [`split_by`]; `visit`'s own.
 pub(crate) fn each_block(
-    files: &[File],
+    files: Extent<'_>,
     select: &Select,
     blocks: Blocks,
     prf: &[u8; 32],
@@ -45,11 +45,10 @@ pub(crate) fn each_block(
     ways: usize,
     visit: &mut dyn FnMut(Option<Vec<RecordBatch>>) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
-    let mut from = 0;
     let prf = Prf::new(prf, "blocks of units");
     let numbers = |unit: UnitRef<'_>, into: &mut Vec<u32>| unit.with_bytes(|unit| draw(&prf, unit, blocks, into));
     let by = By { of: plain, numbers };
-    let blocks = blocks.number;
+    let Range { start: mut from, end: blocks } = files.blocks(blocks.number);
     while from < blocks {
         // Each thread has its share of the room.
         let share = Room { window: room.window / ways, all: room.all / ways, ..room };

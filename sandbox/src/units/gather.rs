@@ -1,7 +1,5 @@
 //! Each unit's rows together: what a program is handed.
 
-use std::fs::File;
-
 use datafusion::arrow::{
     array::{ArrayRef, RecordBatch, UInt32Array},
     compute::take_record_batch,
@@ -10,7 +8,7 @@ use datafusion::arrow::{
 use tidegate_protocol::limits;
 
 use super::{Chunk, Scan, Unit, UnitRef, shorten, width};
-use crate::{RunError, sql::Select};
+use crate::{Extent, RunError, sql::Select};
 
 /// How many rows of one unit a program is handed at most: from the columns' types alone, so that no unit, however many rows it has and however
 /// long their texts, can make a worker outgrow its memory. A crash would show in everybody's result.
@@ -30,12 +28,12 @@ struct Gathered {
 ///
 /// # Errors
 /// As [`Scan::run`].
-pub fn each_unit(
-    files: &[File],
+pub fn each_unit<'a>(
+    files: impl Into<Extent<'a>>,
     select: &Select,
     visit: impl FnMut(UnitRef<'_>, RecordBatch) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
-    each_unit_as(files, select, |column| Ok(column.clone()), visit)
+    each_unit_as(files.into(), select, |column| Ok(column.clone()), visit)
 }
 
 /// As [`each_unit`], each column of many units' rows made by `of` what a program takes: one piece of work for all of them.
@@ -43,7 +41,7 @@ pub fn each_unit(
 /// # Errors
 /// As [`Scan::run`]; `of`'s own.
 pub(crate) fn each_unit_as(
-    files: &[File],
+    files: Extent<'_>,
     select: &Select,
     of: impl Fn(&ArrayRef) -> Result<ArrayRef, RunError>,
     mut visit: impl FnMut(UnitRef<'_>, RecordBatch) -> Result<(), RunError>,
@@ -102,7 +100,7 @@ pub(crate) struct By<F, N> {
 /// # Errors
 /// As [`Scan::run`]; `by`'s and `visit`'s own.
 pub(crate) fn split_by<S: Send>(
-    files: &[File],
+    files: Extent<'_>,
     select: &Select,
     ways: usize,
     by: &By<impl Fn(&ArrayRef) -> Result<ArrayRef, RunError> + Sync, impl Fn(UnitRef<'_>, &mut Vec<u32>) + Sync>,

@@ -20,6 +20,7 @@ pub(crate) use self::{
     plain::plain,
 };
 pub use self::{
+    cuts::{Cuts, cuts},
     gather::each_unit,
     runs::{Runs, Unit, UnitRef},
 };
@@ -28,11 +29,12 @@ use self::{
     runs::Encoder,
 };
 use crate::{
-    RunError,
+    Extent, RunError,
     sql::{SOURCE, Select},
 };
 
 mod blocks;
+mod cuts;
 mod eval;
 mod gather;
 mod part;
@@ -91,7 +93,7 @@ impl<'a> Scan<'a> {
     ///
     /// # Errors
     /// [`RunError::Data`] for unreadable files.
-    pub fn open(files: &[File], selects: &'a [&'a Select], state: usize) -> Result<Self, RunError> {
+    pub fn open<'f>(files: impl Into<Extent<'f>>, selects: &'a [&'a Select], state: usize) -> Result<Self, RunError> {
         let first = selects.first().ok_or_else(|| RunError::Engine("nothing is selected".into()))?;
         let read = reads(selects);
         let wanted = first.schema.fields().iter().filter(|f| read.contains(f.name())).cloned().collect::<Vec<_>>();
@@ -99,7 +101,7 @@ impl<'a> Scan<'a> {
         let unit = wanted.index_of(&first.unit)?;
         let over = DFSchema::try_from_qualified_schema(SOURCE, &wanted)?;
         let physical = selects.iter().map(|select| Physical::over(select, &over)).collect::<Result<Vec<_>, _>>()?;
-        let layout = Layout::open(files)?;
+        let layout = Layout::open(files.into())?;
         // What is read, what is made of it, and a text on the way.
         let read = width(&wanted.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>()) + width(&[DataType::Utf8]);
         let bytes = |physical: &Physical| {

@@ -3,12 +3,10 @@
 //! A part owns the units above its own bound and up to the next part's: bounds are the units in which row groups begin, so the intervals
 //! are disjoint whatever the files hold, and no unit can be counted by two threads.
 
-use std::fs::File;
-
 use arrow::{array::Array, compute::cast, datatypes::SchemaRef};
 use parquet::arrow::{
     ProjectionMask,
-    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector},
 };
 
 use tidegate_protocol::limits;
@@ -17,7 +15,7 @@ use super::{
     runs::{Encoder, Unit},
     source::Source,
 };
-use crate::RunError;
+use crate::{Extent, RunError};
 
 /// Fewer rows than this are not worth a thread.
 const MIN_ROWS: i64 = 100_000;
@@ -27,16 +25,25 @@ const PAGES: usize = 32 << 20;
 /// Fewest rows of a batch because of them.
 const LEAST: usize = 256;
 
-/// The files as one sequence of row groups.
+/// The files, or a piece of them, as one sequence of row groups.
 pub(super) struct Layout {
     sources: Vec<Source>,
     groups: Vec<Place>,
+    /// Number of the first row, and of all files' rows the first that is not in the piece.
+    from: u64,
+    to: u64,
+    /// Rows of all files.
+    all: i64,
 }
 
+/// A row group, or its rows that are in the piece.
 struct Place {
     source: usize,
     group: usize,
     rows: i64,
+    /// Rows before them, and whether there are any others.
+    skip: usize,
+    whole: bool,
 }
 
 /// Units `above < unit ≤ up_to` (encoded, `None` is no bound), which begin in the row groups `start..end`.
@@ -49,17 +56,26 @@ pub(super) struct Part {
 }
 
 impl Layout {
-    pub(super) fn open(files: &[File]) -> Result<Self, RunError> {
-        let sources = files.iter().map(Source::open).collect::<Result<Vec<_>, _>>()?;
-        let groups = sources
-            .iter()
-            .enumerate()
-            .flat_map(|(source, s)| {
-                let groups = s.footer.metadata().row_groups();
-                groups.iter().enumerate().map(move |(group, g)| Place { source, group, rows: g.num_rows() })
-            })
-            .collect();
-        Ok(Self { sources, groups })
+    pub(super) fn open(extent: Extent<'_>) -> Result<Self, RunError> {
+        let sources = extent.files.iter().map(Source::open).collect::<Result<Vec<_>, _>>()?;
+        let (wanted, mut groups, mut start) = (extent.rows(), vec![], 0u64);
+        for (source, s) in sources.iter().enumerate() {
+            for (group, g) in s.footer.metadata().row_groups().iter().enumerate() {
+                let end = start + g.num_rows().max(0) as u64;
+                let (from, to) = (wanted.start.clamp(start, end), wanted.end.clamp(start, end));
+                let whole = (from, to) == (start, end);
+                if whole || from < to {
+                    groups.push(Place { source, group, rows: (to - from) as i64, skip: (from - start) as usize, whole });
+                }
+                start = end;
+            }
+        }
+        Ok(Self { sources, groups, from: wanted.start.min(start), to: wanted.end.min(start), all: start as i64 })
+    }
+
+    /// Numbers of the first row and of the one after the last.
+    pub(super) fn bounds(&self) -> (u64, u64) {
+        (self.from, self.to)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -70,10 +86,11 @@ impl Layout {
         self.groups.iter().map(|g| g.rows).sum()
     }
 
-    /// How many threads are worth starting.
+    /// How many threads are worth starting for all files, also where this is a piece of them: each thread has its share of the memory, and what a unit may take of it
+    /// must not be more where it is run with all others than where it is run alone.
     pub(super) fn ways(&self) -> usize {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        processors.min((self.rows() / MIN_ROWS) as usize).max(1)
+        processors.min((self.all / MIN_ROWS) as usize).max(1)
     }
 
     /// Batches of one row group's named columns.
@@ -104,7 +121,13 @@ impl Layout {
         }
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source.file.clone(), footer.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        Ok(builder.with_projection(mask).with_row_groups(vec![place.group]).with_batch_size(batch).build()?)
+        let builder = builder.with_projection(mask).with_row_groups(vec![place.group]).with_batch_size(batch);
+        if place.whole {
+            return Ok(builder.build()?);
+        }
+        // The others' rows are passed over, not made.
+        let mine = vec![RowSelector::skip(place.skip), RowSelector::select(place.rows as usize)];
+        Ok(builder.with_row_selection(RowSelection::from(mine)).build()?)
     }
 
     /// All rows as one part.

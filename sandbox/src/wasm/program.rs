@@ -1,7 +1,5 @@
 //! What a module is: a component, or a core module with a row function.
 
-use std::fs::File;
-
 use tidegate_gate::{Plan, Sums};
 use tidegate_protocol::{
     Refusal,
@@ -19,7 +17,7 @@ use super::{
     run::ways,
     stateless::{Proof, ROW},
 };
-use crate::{Attachment, Help, RunError, Sent, onnx::Beside, sql::Select};
+use crate::{Attachment, Extent, Help, RunError, Sent, onnx::Beside, sql::Select};
 
 /// An admitted program.
 #[derive(Debug)]
@@ -97,7 +95,7 @@ impl Program {
     ///
     /// # Errors
     /// [`RunError`] for unreadable data; a program's own failures only ever give the default vector.
-    pub fn run(&self, plan: &Plan, files: &[File], prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
+    pub fn run(&self, plan: &Plan, files: Extent<'_>, prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
         match self {
             Self::Component(guest) => guest.run(plan, files, prf, help),
             Self::Rows(rows) => {

@@ -3,7 +3,7 @@
 //! How a function is called depends on what is [proven](super::stateless) of it, what comes out does not: one that keeps nothing and has a bound is called for
 //! many rows in one go, without counting its fuel; one that keeps nothing, in an instance for all people; any other, in a fresh instance for each person.
 
-use std::{fs::File, ops::Range};
+use std::ops::Range;
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, Float64Array},
@@ -22,7 +22,7 @@ use super::{
     stateless::{Proof, ROW, RowFunction},
 };
 use crate::{
-    RunError,
+    Extent, RunError,
     sql::Select,
     units::{Chunk, Scan, Unit, UnitRef},
 };
@@ -71,7 +71,7 @@ impl Rows {
     ///
     /// # Errors
     /// [`RunError`] for unreadable data; the function's own failures only ever give the default vector.
-    pub(super) fn run(&self, ways: usize, plan: &Plan, files: &[File]) -> Result<(GroupSums, u64), RunError> {
+    pub(super) fn run(&self, ways: usize, plan: &Plan, files: Extent<'_>) -> Result<(GroupSums, u64), RunError> {
         let selects = [&self.select];
         let scan = Scan::open(files, &selects, (self.function.takes + self.function.gives) * size_of::<f64>())?;
         let states = scan.run_split(

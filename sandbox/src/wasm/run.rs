@@ -2,12 +2,9 @@
 //!
 //! Sums are of integers, so it does not matter who calls when.
 
-use std::{
-    fs::File,
-    sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, sync_channel},
-    },
+use std::sync::{
+    Arc, Mutex,
+    mpsc::{Receiver, sync_channel},
 };
 
 use arrow::array::RecordBatch;
@@ -16,7 +13,7 @@ use tidegate_protocol::job::{Output, Split};
 
 use super::{engine::MOST_WAYS, guest::Guest, values};
 use crate::{
-    Help, Rehearsal, RunError,
+    Extent, Help, Rehearsal, RunError,
     onnx::Desk,
     units::{Room, each_block, each_unit_as, plain, size},
 };
@@ -38,7 +35,7 @@ impl Guest {
     ///
     /// # Errors
     /// [`RunError`] for unreadable data; a guest's own failures only ever give the default vector.
-    pub fn run(&self, plan: &Plan, files: &[File], prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
+    pub fn run(&self, plan: &Plan, files: Extent<'_>, prf: &[u8; 32], help: Help<'_>) -> Result<Sums, RunError> {
         let desk = match (&self.model, help.inference) {
             (Some(model), Some(inference)) => Some(Arc::new(Desk::new(model.clone(), inference))),
             (Some(_), None) => return Err(RunError::Engine("no runner for the model".into())),
@@ -58,15 +55,16 @@ impl Guest {
     }
 
     /// [`Guest::run`] with `ways` threads that call.
-    fn run_over(
+    fn run_over<'f>(
         &self,
         ways: usize,
         desk: Option<&Arc<Desk>>,
         plan: &Plan,
-        files: &[File],
+        files: impl Into<Extent<'f>>,
         prf: &[u8; 32],
         room: Room,
     ) -> Result<GroupSums, RunError> {
+        let files = files.into();
         // Nothing waits between the threads but what each of them has in hand: a unit may have many rows.
         let (hand, take) = sync_channel::<Calls>(0);
         let take = Arc::new(Mutex::new(take));
@@ -112,7 +110,7 @@ impl Guest {
     /// Each unit's or block's rows; nothing where they are more than a guest could take.
     fn each(
         &self,
-        files: &[File],
+        files: Extent<'_>,
         prf: &[u8; 32],
         room: Room,
         visit: &mut dyn FnMut(Option<Vec<RecordBatch>>) -> Result<(), RunError>,

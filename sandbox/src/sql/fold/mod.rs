@@ -19,7 +19,7 @@ use crate::{
     units::{Runs, Unit, UnitRef},
 };
 pub(super) use spill::Parts;
-pub use spill::Spill;
+pub use spill::{Spill, Written};
 
 /// A group's numbers lie together: the last unit that was added without a tally, its units, a sum a lane of the tally, then the bins.
 const SERIAL: usize = 0;

@@ -23,6 +23,7 @@ use datafusion::{
     common::hash_utils::{RandomState, create_hashes},
     logical_expr::EmitTo,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{Fold, LANES, UNITS};
 use crate::{RunError, sql::table::Table};
@@ -48,6 +49,17 @@ impl Spill {
         Self { file, end: AtomicU64::new(0), room }
     }
 
+    /// After the first `end` bytes of the file, which are kept.
+    #[must_use]
+    pub fn after(self, end: u64) -> Self {
+        Self { end: AtomicU64::new(end), ..self }
+    }
+
+    /// How many bytes of the file are written, or about to be.
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Relaxed)
+    }
+
     /// How much of the room each of `folds` has.
     pub(in crate::sql) fn share(&self, folds: usize) -> usize {
         self.room / folds.max(1)
@@ -67,8 +79,13 @@ pub(in crate::sql) struct Parts<'a> {
     segments: Mutex<Vec<Segment>>,
 }
 
-#[derive(Clone, Copy)]
-struct Segment {
+/// What a piece of a job wrote down: by grouping set, where in the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written(pub(in crate::sql) Vec<Vec<Segment>>);
+
+/// Some groups of one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::sql) struct Segment {
     part: usize,
     at: u64,
     len: usize,
@@ -80,6 +97,17 @@ impl<'a> Parts<'a> {
         let seed = blake3::derive_key("tidegate parts of spilled groups", prf);
         let seed = u64::from_le_bytes(std::array::from_fn(|i| seed[i]));
         Self { spill, hash: RandomState::with_seed(seed), segments: Mutex::default() }
+    }
+
+    /// Where groups were written.
+    pub(in crate::sql) fn written(&self) -> Vec<Segment> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// With groups that were written by others, under the same `prf`.
+    pub(in crate::sql) fn with(self, segments: impl IntoIterator<Item = Segment>) -> Self {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner).extend(segments);
+        self
     }
 
     pub(in crate::sql) fn is_empty(&self) -> bool {

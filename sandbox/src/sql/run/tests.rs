@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fs::File, sync::Arc};
 
 use arrow::{
     array::{Int64Array, RecordBatch, StringArray},
@@ -156,6 +156,61 @@ fn the_fold_agrees_with_sums_by_hand() {
             })
             .collect();
         assert_eq!(got, expected, "{ways} threads");
+    }
+}
+
+/// Whatever pieces the rows are run in, and whatever a worker that died left behind in the file: the sums of all.
+#[test]
+fn pieces_add_up_to_the_whole() {
+    let units: Vec<_> = (0..900i64).map(|i| (i % 13 != 4).then_some(i / 7)).collect();
+    let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+    const TOTAL: &str = "SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset";
+    const SETS: &str =
+        "SELECT cell, spend % 3 AS k, COUNT(*) AS n FROM dataset GROUP BY GROUPING SETS ((cell), (cell, spend % 3), ())";
+    for group in [31, 100_000] {
+        let files = [file(&units, group)];
+        let schema = crate::units::schema(&files[0]).unwrap();
+        for sql in [SQL, JOINED, TWICE, TOTAL, SETS] {
+            let whole = sums(1, sql, &files).unwrap();
+            let query = admit_query(&Asked::new(sql), &schema, &policy).unwrap();
+            let plan = Plan::new(query.shape.clone()).unwrap();
+            for most in [1, 3, 40] {
+                let found = crate::units::cuts(&files, &schema, "person", most).unwrap();
+                let ends: Vec<u64> = [found.from].into_iter().chain(found.at).chain([found.to]).collect();
+                let (spilled, mut end) = (tempfile::tempfile().unwrap(), 0);
+                let (mut groups, mut written) = (BTreeMap::<String, GroupSums>::new(), vec![]);
+                for part in ends.windows(2) {
+                    let extent = Extent::of(&files, Some(crate::Piece::Rows { from: part[0], to: part[1] }));
+                    for dies in [true, false] {
+                        let spill = Spill::new(spilled.try_clone().unwrap(), 4000).after(end);
+                        let mut some = vec![];
+                        let kept = run_piece(&query, &plan, extent, &[7; 32], &spill, &mut |groups| {
+                            some.extend(groups);
+                            Ok(())
+                        });
+                        if dies {
+                            continue;
+                        }
+                        written.push(kept.unwrap());
+                        end = spill.end();
+                        for group in some {
+                            let all = groups.entry(format!("{:?}", group.key)).or_insert_with(|| plan.group(group.key.clone()));
+                            all.units += group.units;
+                            all.lanes.iter_mut().zip(&group.lanes).for_each(|(all, one)| *all += one);
+                        }
+                    }
+                }
+                let spill = Spill::new(spilled, 4000).after(end);
+                let mut all: Vec<GroupSums> = groups.into_values().collect();
+                add_up(&query, &plan, &[7; 32], (&spill, &written), 0, &mut |groups| {
+                    all.extend(groups);
+                    Ok(())
+                })
+                .unwrap();
+                all.sort_by_key(|g| format!("{:?}", g.key));
+                assert!(all == whole.groups, "{sql}: row groups of {group}, {most} cuts");
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array};
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
@@ -10,7 +10,7 @@ use tidegate_protocol::{
 };
 
 use super::*;
-use crate::{Attachment, sql::admit_select, wasm::guest::Asked};
+use crate::{Attachment, Piece, sql::admit_select, wasm::guest::Asked};
 
 const POLICY: &str = r#"
     unit = { column = "person", max_units = 2000, max_rows = 3, max_groups = 1 }
@@ -82,6 +82,39 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
         let units = if let Split::Blocks(blocks) = split { i64::from(blocks.number) } else { 1500 };
         assert_eq!(seen[0].units, units, "{name} {split:?}");
         assert!(name != "heavy" || seen[0].lanes[0] > 0, "{name} {split:?}");
+    }
+}
+
+/// Whatever pieces a program is run in, by units or by blocks: the sums of all.
+#[test]
+fn pieces_add_up_to_the_whole() {
+    let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+    for split in [Split::Unit, Split::Blocks(Blocks { number: 30, resample: 4 })] {
+        let files = [file(333)];
+        let schema = crate::units::schema(&files[0]).unwrap();
+        let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
+        let output = |name: &str, hi| Output { name: name.into(), lo: 0.0, hi, reducer: Reducer::Sum, default: 0.0 };
+        let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
+        let bytes = tidegate_fixtures::guest("heavy").unwrap();
+        let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
+        let guest = Guest::admit(&Attachment::from(bytes), select, asked(split, outputs), &policy, Place::Cpu).unwrap();
+        let room = Room::of(4 << 20);
+        let whole = guest.run_over(2, None, &plan, &files, &[7; 32], room).unwrap();
+        let pieces: Vec<Piece> = match split {
+            Split::Blocks(_) => [(0, 11), (11, 12), (12, 30)].map(|(from, to)| Piece::Blocks { from, to }).to_vec(),
+            Split::Unit => {
+                let found = crate::units::cuts(&files, &schema, "person", 9).unwrap();
+                let ends: Vec<u64> = [0].into_iter().chain(found.at).chain([found.to]).collect();
+                ends.windows(2).map(|part| Piece::Rows { from: part[0], to: part[1] }).collect()
+            }
+        };
+        let mut sum = plan.group(vec![]);
+        for piece in pieces {
+            let part = guest.run_over(2, None, &plan, Extent::of(&files, Some(piece)), &[7; 32], room).unwrap();
+            sum.units += part.units;
+            sum.lanes.iter_mut().zip(part.lanes).for_each(|(sum, lane)| *sum += lane);
+        }
+        assert_eq!(sum, whole, "{split:?}");
     }
 }
 

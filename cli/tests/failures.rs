@@ -1,0 +1,222 @@
+//! A worker that dies costs the unit at fault and nobody else; and whose jobs fail too often gets the default, whatever they ask.
+
+use crate::common;
+use crate::common::{Serving, World, runtime_is_here};
+use serde_json::Value;
+
+/// Sixty people of two rows each, as they lie, and one of a row of nothing: the world's own file would be the same people. Whose rows these are.
+const PERSON: i64 = 18;
+const ROW: u64 = 36;
+
+struct Town {
+    world: World,
+    buyer: String,
+}
+
+/// People with, or without, the one whose rows are hard; noise at this price is small beside what one person adds.
+fn town(slot: &str) -> Town {
+    let world = World::new();
+    let buyer = world.ok("buyer", &["id"]).split_whitespace().find(|w| w.starts_with("did:key:")).unwrap().to_owned();
+    let town = Town { world, buyer };
+    town.publish("with", None, slot);
+    town.publish("without", Some(PERSON), slot);
+    town
+}
+
+impl Town {
+    fn publish(&self, name: &str, skip: Option<i64>, slot: &str) {
+        let policy = common::POLICY.replace("BUYER", &self.buyer).replace("slot = \"8s\"", &format!("slot = \"{slot}\""));
+        let policy = policy.replace("rho = 1.0", "rho = 900000").replace("_rho = 0.9", "_rho = 900000");
+        std::fs::write(self.world.path("dear.toml"), policy).unwrap();
+        let rows = (0..60).filter(|person| Some(*person) != skip);
+        let rows = rows.map(|p| format!("{p},{},north\n{p},{},south\n", p % 50, p % 7));
+        let file = self.world.text(&format!("{name}.csv"));
+        std::fs::write(&file, format!("person,spend,city\n{}99,0,north\n", rows.collect::<String>())).unwrap();
+        let policy = self.world.text("dear.toml");
+        self.world.ok("owner", &["publish", &file, "--name", name, "--unit", "person", "--policy", &policy]);
+        self.grant(name, &self.buyer, "buyer");
+    }
+
+    fn grant(&self, name: &str, to: &str, who: &str) {
+        let pass = self.world.text(&format!("{who} {name}"));
+        self.world.ok("owner", &["grant", name, "--to", to, "--rho", "900000", "--out", &pass]);
+    }
+
+    fn dies(&self, of: &str) -> Serving {
+        self.world.serve(Some(&format!("dies:{of}")))
+    }
+
+    /// What `who` is answered on a dataset.
+    fn ask_as(&self, who: &str, node: &Serving, dataset: &str, body: &str) -> Value {
+        let path = self.world.path("job.toml");
+        std::fs::write(&path, format!("dataset = \"{dataset}\"\nrho = 60000\n{body}\n")).unwrap();
+        let (job, grant) = (path.display().to_string(), self.world.text(&format!("{who} {dataset}")));
+        serde_json::from_str(&self.world.ok(who, &self.world.run_args(&job, &node.address, &grant))).unwrap()
+    }
+
+    fn ask(&self, node: &Serving, dataset: &str, body: &str) -> Value {
+        self.ask_as("buyer", node, dataset, body)
+    }
+}
+
+fn sql(query: &str) -> String {
+    format!("[sql]\nquery = \"{query}\"")
+}
+
+/// Every number of an answer, in its rows' order by key.
+fn numbers(answer: &Value) -> Vec<f64> {
+    let mut rows: Vec<&Value> = answer["result"]["rows"].as_array().unwrap().iter().collect();
+    rows.sort_by_key(|row| row["key"].to_string());
+    rows.iter().flat_map(|row| row["cells"].as_array().unwrap()).map(|cell| cell["value"].as_f64().unwrap()).collect()
+}
+
+/// An answer without its numbers, and without what a receipt says of who asked what and when.
+fn shape(answer: &Value) -> Value {
+    fn bare(value: &mut Value) {
+        match value {
+            Value::Number(_) => *value = 0.into(),
+            Value::Array(all) => all.iter_mut().for_each(bare),
+            Value::Object(all) => all.values_mut().for_each(bare),
+            _ => {}
+        }
+    }
+    let mut result = answer["result"].clone();
+    for own in ["job", "version"] {
+        result.as_object_mut().unwrap().remove(own);
+    }
+    bare(&mut result);
+    result
+}
+
+fn near(a: &[f64], b: &[f64]) {
+    assert!(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 4.0), "{a:?} is not {b:?}");
+}
+
+/// One person's rows kill the worker: the answer is the one without that person, for queries of every kind of key.
+#[test]
+fn a_death_costs_one_unit_of_a_query() {
+    let town = town("8s");
+    let queries = [
+        sql("SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset"),
+        sql("SELECT city, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY city"),
+        sql("SELECT city, SUM(spend) AS s FROM dataset GROUP BY GROUPING SETS ((city), ())"),
+        format!(
+            "{}\nkeys = [[\"north\"], [\"south\"]]",
+            sql("SELECT city, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY city")
+        ),
+        sql("SELECT a.city, COUNT(*) AS n FROM dataset a JOIN dataset b ON a.person = b.person GROUP BY a.city"),
+    ];
+    let node = town.world.serve(None);
+    let (whole, without): (Vec<_>, Vec<_>) =
+        queries.iter().map(|query| (town.ask(&node, "with", query), town.ask(&node, "without", query))).unzip();
+    drop(node);
+    let node = town.dies(&format!("rows {ROW}"));
+    for ((query, whole), without) in queries.iter().zip(&whole).zip(&without) {
+        let died = town.ask(&node, "with", query);
+        near(&numbers(&died), &numbers(without));
+        assert!(numbers(&died).iter().zip(numbers(whole)).any(|(a, b)| (a - b).abs() > 0.5), "{query}: it did not die");
+        assert_eq!((shape(&died), shape(&died)), (shape(whole), shape(without)), "{query}");
+    }
+    drop(node);
+    // Nothing is held against program or buyer: another answer would say that somebody failed.
+    assert!(town.world.ok("owner", &["quarantine", "list"]).contains("nothing"));
+    // Two people at different ends, one of them the last.
+    let node = town.dies("rows 0 119");
+    let died = numbers(&town.ask(&node, "with", &queries[0]));
+    near(&died, &[numbers(&whole[0])[0] - 4.0, numbers(&whole[0])[1] - (0.0 + 9.0 + 59.0 % 7.0)]);
+}
+
+/// The same of a program, called for people or for blocks of them: the default vector stands in.
+#[test]
+fn a_death_costs_one_unit_of_a_program() {
+    let town = town("8s");
+    std::fs::write(town.world.path("heavy.wasm"), tidegate_fixtures::guest("heavy").unwrap()).unwrap();
+    let output =
+        |name: &str, default: u32| format!("{{ name = \"{name}\", lo = 0, hi = 100, reducer = \"sum\", default = {default} }}");
+    let job = |split: &str, default: u32| {
+        format!(
+            "[wasm]\nmodule = \"heavy.wasm\"\nselect = \"SELECT spend FROM dataset\"\n{split}\noutputs = [{}, {}]",
+            output("mean", default),
+            output("heavy", default)
+        )
+    };
+    let node = town.world.serve(None);
+    let without = numbers(&town.ask(&node, "without", &job("", 0)));
+    let blocks = numbers(&town.ask(&node, "with", &job("split = { blocks = 6 }", 0)));
+    drop(node);
+    let node = town.dies(&format!("rows {ROW}"));
+    near(&numbers(&town.ask(&node, "with", &job("", 0))), &without);
+    near(&numbers(&town.ask(&node, "with", &job("", 70))), &[without[0] + 70.0, without[1] + 70.0]);
+    drop(node);
+    let node = town.dies("blocks 3");
+    let died = numbers(&town.ask(&node, "with", &job("split = { blocks = 6 }", 0)));
+    // Five means of some ten people each, and six.
+    assert!(died[0] > blocks[0] * 0.6 && died[0] < blocks[0] * 0.97, "{died:?} {blocks:?}");
+    assert!(town.world.ok("owner", &["quarantine", "list"]).contains("nothing"));
+}
+
+/// And of a model.
+#[test]
+fn a_death_costs_one_unit_of_a_model() {
+    if !runtime_is_here() {
+        return;
+    }
+    let town = town("30s");
+    std::fs::copy(tidegate_fixtures::path("models/heavy_user.onnx"), town.world.path("model.onnx")).unwrap();
+    let job = "[onnx]\nmodel = \"model.onnx\"\nselect = \"SELECT spend, spend + 1, spend + 2, spend + 3, spend + 4 FROM dataset\"\n\
+               output = \"score\"\nreduce = \"max\"\noutputs = [{ name = \"risk\", lo = 0, hi = 100, reducer = \"sum\", default = 100 }]";
+    let node = town.world.serve(None);
+    let without = numbers(&town.ask(&node, "without", job))[0];
+    drop(node);
+    let node = town.dies(&format!("rows {ROW}"));
+    near(&numbers(&town.ask(&node, "with", job)), &[without + 100.0]);
+}
+
+/// Failures of whole jobs are counted with the grant's holder: then nothing of it runs, colleagues' jobs neither, across a restart, until the owner says so.
+#[test]
+fn who_fails_too_often_gets_the_default_whatever_it_asks() {
+    let town = town("4s");
+    let world = &town.world;
+    let colleague = world.ok("colleague", &["init"]).trim().to_owned();
+    let rival = world.ok("rival", &["init"]).trim().to_owned();
+    town.grant("with", &rival, "rival");
+    let (grant, given) = (world.text("buyer with"), world.text("colleague with"));
+    world.ok("buyer", &["grant", "narrow", &grant, "--to", &colleague, "--out", &given]);
+    let fine = |n: u32| sql(&format!("SELECT SUM(spend) AS s{n}, COUNT(*) AS n FROM dataset WHERE spend >= -{n}"));
+    let truth = 1444.0;
+    let is = |answer: &Value, truth: f64| {
+        let sum = numbers(answer)[0];
+        assert!((sum - truth).abs() < 20.0, "{sum} is not {truth}");
+    };
+    // Everybody's rows break it; or it stalls to its slot's end. Each time another program.
+    let node = world.serve(Some("worker-breaks"));
+    is(&town.ask(&node, "with", &sql("SELECT SUM(spend) AS a FROM dataset")), 0.0);
+    is(&town.ask_as("colleague", &node, "with", &sql("SELECT SUM(spend) AS b, COUNT(*) AS n FROM dataset")), 0.0);
+    drop(node);
+    let node = world.serve(None);
+    is(&town.ask(&node, "with", &fine(1)), truth);
+    drop(node);
+    let node = town.dies("stalls 0");
+    is(
+        &town.ask(&node, "with", &sql("SELECT SUM(spend) AS c, MAX(spend) AS m FROM dataset").replace(", MAX(spend) AS m", "")),
+        0.0,
+    );
+    drop(node);
+    let node = world.serve(None);
+    let stopped = town.ask(&node, "with", &fine(2));
+    is(&stopped, 0.0);
+    is(&town.ask_as("colleague", &node, "with", &fine(3)), 0.0);
+    let sound = town.ask_as("rival", &node, "with", &fine(2));
+    is(&sound, truth);
+    assert_eq!(shape(&stopped), shape(&sound));
+    // Of another population it is answered.
+    assert!(numbers(&town.ask(&node, "without", &fine(4)))[0] > 1000.0);
+    let listed = world.ok("owner", &["quarantine", "list", "--json"]);
+    let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let meter = listed.iter().find(|one| one["stopped"] == true).expect("the owner sees who was stopped");
+    assert_eq!(meter["failures"].as_array().unwrap().len(), 3, "{meter}");
+    assert!(world.ok("owner", &["quarantine", "list"]).contains("none runs"));
+    world.ok("owner", &["quarantine", "lift", &meter["id"].as_str().unwrap()[..16]]);
+    is(&town.ask(&node, "with", &fine(5)), truth);
+    is(&town.ask_as("colleague", &node, "with", &fine(6)), truth);
+}
