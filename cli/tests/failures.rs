@@ -126,6 +126,65 @@ fn a_death_costs_one_unit_of_a_query() {
     near(&died, &[numbers(&whole[0])[0] - 4.0, numbers(&whole[0])[1] - (0.0 + 9.0 + 59.0 % 7.0)]);
 }
 
+/// Where a worker breaks when its sums have come already, and of nobody's rows: they count once.
+#[test]
+fn what_came_of_a_worker_that_broke_counts_for_nothing() {
+    let town = town("8s");
+    let queries = [
+        sql("SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset"),
+        sql("SELECT city, COUNT(*) AS n, SUM(spend) AS s FROM dataset GROUP BY city"),
+    ];
+    let node = town.world.serve(None);
+    let whole: Vec<_> = queries.iter().map(|query| town.ask(&node, "with", query)).collect();
+    drop(node);
+    let node = town.world.serve(Some("whole-breaks"));
+    for (query, whole) in queries.iter().zip(&whole) {
+        near(&numbers(&town.ask(&node, "with", query)), &numbers(whole));
+    }
+    assert!(town.world.ok("owner", &["quarantine", "list"]).contains("nothing"));
+}
+
+/// No hook, but a person of 1400 rows whose text is a MiB in each: whether a worker dies of them or not, all others count, and on both sides the answer has one shape.
+#[test]
+fn a_person_of_long_texts_moves_the_answer_by_one_person() {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    let world = World::new();
+    let buyer = world.ok("buyer", &["id"]).split_whitespace().find(|w| w.starts_with("did:key:")).unwrap().to_owned();
+    let policy = common::POLICY.replace("BUYER", &buyer).replace("slot = \"8s\"", "slot = \"40s\"");
+    let policy =
+        policy.replace("rho = 1.0", "rho = 900000").replace("_rho = 0.9", "_rho = 900000").replace("city = {}", "note = {}");
+    std::fs::write(world.path("long.toml"), policy.replace("max_units = 100", "max_units = 4000")).unwrap();
+    let long = "a".repeat(1 << 20);
+    for (name, rows) in [("with", 1400), ("without", 0)] {
+        let people: Vec<i64> = (0..3000).flat_map(|p| std::iter::repeat_n(p, if p == 1234 { rows } else { 1 })).collect();
+        let notes: StringArray = people.iter().map(|p| Some(if *p == 1234 { long.as_str() } else { "x" })).collect();
+        let spend = Int64Array::from(people.iter().map(|p| p % 90).collect::<Vec<_>>());
+        let columns = [
+            ("person", std::sync::Arc::new(Int64Array::from(people)) as ArrayRef),
+            ("spend", std::sync::Arc::new(spend) as ArrayRef),
+            ("note", std::sync::Arc::new(notes) as ArrayRef),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let file = std::fs::File::create(world.path(&format!("{name}.parquet"))).unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let (file, policy) = (world.text(&format!("{name}.parquet")), world.text("long.toml"));
+        world.ok("owner", &["publish", &file, "--name", name, "--unit", "person", "--policy", &policy]);
+        world.ok("owner", &["grant", name, "--to", &buyer, "--rho", "900000", "--out", &world.text(&format!("buyer {name}"))]);
+    }
+    let town = Town { world, buyer };
+    let node = town.world.serve(None);
+    let query = sql("SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset WHERE lower(note) <> 'q'");
+    let (with, without) = (town.ask(&node, "with", &query), town.ask(&node, "without", &query));
+    assert_eq!(shape(&with), shape(&without));
+    let (with, without) = (numbers(&with), numbers(&without));
+    assert!((without[0] - 2999.0).abs() < 4.0, "{without:?}");
+    // Two rows of the person may count, each of at most 100.
+    assert!((with[0] - without[0] - 1.0).abs() < 5.0 && (with[1] - without[1] - 100.0).abs() < 104.0, "{with:?} {without:?}");
+    assert!(town.world.ok("owner", &["quarantine", "list"]).contains("nothing"));
+}
+
 /// The same of a program, called for people or for blocks of them: the default vector stands in.
 #[test]
 fn a_death_costs_one_unit_of_a_program() {

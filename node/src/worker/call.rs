@@ -137,6 +137,7 @@ impl Workers {
         let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
         match self.call(&order, Some(given), runner, time, Some(each)).await? {
             Answer::Done(_) | Answer::Piece(..) if fault::named("worker-breaks") => Err(failed("broken by a test")),
+            Answer::Done(_) if matches!(given.part, Part::All) && fault::named("whole-breaks") => Err(failed("broken by a test")),
             done @ (Answer::Done(_) | Answer::Piece(..)) => Ok(done),
             Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
             Answer::Refused(refusal) => Err(failed(refusal)),
