@@ -146,11 +146,12 @@ fn what_came_of_a_worker_that_broke_counts_for_nothing() {
 
 /// No hook, but a person of 1400 rows whose text is a MiB in each: whether a worker dies of them or not, all others count, and on both sides the answer has one shape.
 #[test]
+#[ignore = "minutes in a debug build: a worker dies of 1.4 GiB of texts, several times"]
 fn a_person_of_long_texts_moves_the_answer_by_one_person() {
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     let world = World::new();
     let buyer = world.ok("buyer", &["id"]).split_whitespace().find(|w| w.starts_with("did:key:")).unwrap().to_owned();
-    let policy = common::POLICY.replace("BUYER", &buyer).replace("slot = \"8s\"", "slot = \"40s\"");
+    let policy = common::POLICY.replace("BUYER", &buyer).replace("slot = \"8s\"", "slot = \"200s\"");
     let policy =
         policy.replace("rho = 1.0", "rho = 900000").replace("_rho = 0.9", "_rho = 900000").replace("city = {}", "note = {}");
     std::fs::write(world.path("long.toml"), policy.replace("max_units = 100", "max_units = 4000")).unwrap();
