@@ -228,7 +228,7 @@ fn rights() {
         1,
         "time",
     );
-    let copy_by = |actions: &[Action], peer, sealed, ids: &[&str]| {
+    let copy_by = |actions: &[Action], peer, (sealed, key), ids: &[&str]| {
         let mut log = good();
         if let Predicate::Grant { scope, .. } = &mut log[1] {
             scope.actions.extend(actions);
@@ -238,6 +238,7 @@ fn rights() {
             peer,
             holder: None,
             sealed,
+            key,
             manifest: manifest(),
             population: population(),
             grant_ids,
@@ -245,15 +246,24 @@ fn rights() {
         });
         of(log)
     };
-    let copy = |actions: &[Action], sealed| copy_by(actions, Identity::from_seed([2; 32]).id().into(), sealed, &[GRANT]);
-    is(copy(&[], false), 5, "grant-covers");
-    is(copy(&[], true), 5, "grant-covers");
-    // Who mirrors has the encrypted files, and no others.
-    is(copy(&[Action::Mirror], false), 5, "grant-covers");
-    assert_eq!(copy(&[Action::Mirror], true), []);
-    assert_eq!(copy(&[Action::Replicate], true), []);
-    assert_eq!(copy(&[Action::Replicate], false), []);
-    is(copy_by(&[Action::Replicate], Identity::from_seed([2; 32]).id().into(), true, &["unknown"]), 5, "grant-issued");
+    let [files, encrypted, named_with] = [(false, false), (true, false), (false, true)];
+    let copy = |actions: &[Action], what| copy_by(actions, Identity::from_seed([2; 32]).id().into(), what, &[GRANT]);
+    for what in [files, encrypted, named_with] {
+        is(copy(&[], what), 5, "grant-covers");
+    }
+    // Who mirrors has the encrypted files, and no others; who holds is told what the files are named with.
+    for (action, may) in
+        [(Action::Mirror, &[encrypted][..]), (Action::Replicate, &[files, encrypted]), (Action::Hold, &[named_with])]
+    {
+        for what in [files, encrypted, named_with] {
+            match may.contains(&what) {
+                true => assert_eq!(copy(&[action], what), []),
+                false => is(copy(&[action], what), 5, "grant-covers"),
+            }
+        }
+    }
+    is(copy(&[Action::Hold, Action::Mirror], (true, true)), 5, "copy-form");
+    is(copy_by(&[Action::Replicate], Identity::from_seed([2; 32]).id().into(), encrypted, &["unknown"]), 5, "grant-issued");
     let replay = |outcome, actions: &[Action]| {
         let mut log = good();
         if let Predicate::Grant { scope, .. } = &mut log[1] {
@@ -270,6 +280,25 @@ fn rights() {
     let mut log = good();
     log.push(Predicate::Fetch { peer: other, file: manifest(), ranges: vec![(0, None)], time: "2026-01-01T00:00:00Z".into() });
     is(of(log), 5, "fetch-granted");
+    let mut log = good();
+    if let Predicate::Grant { scope, .. } = &mut log[1] {
+        scope.actions.push(Action::Hold);
+    }
+    let time = || "2026-01-01T00:00:00Z".to_owned();
+    let (manifest, population, grant_ids) = (manifest(), population(), vec![GRANT.into()]);
+    let holder = Identity::from_seed([2; 32]).id().into();
+    log.push(Predicate::Copy {
+        peer: holder,
+        holder: None,
+        sealed: false,
+        key: true,
+        manifest,
+        population,
+        grant_ids,
+        time: time(),
+    });
+    log.push(Predicate::Fetch { peer: holder, file: manifest, ranges: vec![(0, None)], time: time() });
+    is(of(log), 6, "fetch-granted");
 }
 
 #[test]

@@ -99,8 +99,14 @@ fn versions_and_what_changed_between_them_are_shown() {
             std::fs::write(world.path(folder).join(file), format!("person,spend,city\n{}", rows(n))).unwrap();
         }
     }
+    let closed = std::fs::read_to_string(world.path("policy.toml")).unwrap();
+    let open = closed.replace("replicate = \"nobody\"", "replicate = \"granted\"");
+    std::fs::write(world.path("policy.toml"), open).unwrap();
     let first = id(&world.publish("one", &["--name", "parts"]));
     let second = id(&world.publish("two", &["--name", "parts", "--version-of", &first]));
+    // From here on nobody may copy it.
+    std::fs::write(world.path("policy.toml"), closed).unwrap();
+    let third = id(&world.publish("two", &["--name", "parts", "--version-of", &second]));
     let node = world.serve(None);
     for (who, place) in [("owner", &[][..]), ("buyer", &["--to", &node.address])] {
         let said = world.ok(who, &[&["catalog", "history", "parts", "--json"], place].concat());
@@ -112,6 +118,11 @@ fn versions_and_what_changed_between_them_are_shown() {
         assert_eq!(changed["bytes_shared"], kept.iter().sum::<u64>(), "{changed}");
         let back = world.ok(who, &[&["catalog", "diff", &second, &first], place].concat());
         assert!(back.contains("- file c.csv") && !back.contains("+ file"), "{back}");
+        // Of files that nobody may copy it is not told whether they are the same.
+        let changed = &history[2]["difference"];
+        assert_eq!((&changed["bytes_shared"], &changed["policy_changed"]), (&Value::Null, &Value::Bool(true)), "{changed}");
+        let gone = world.ok(who, &[&["catalog", "diff", &third, &first], place].concat());
+        assert!(gone.contains("- file c.csv: 1048576 bytes") && gone.contains("not told"), "{gone}");
     }
     assert!(world.fails("owner", &["catalog", "history", "nothing"]).contains("parts"));
 }

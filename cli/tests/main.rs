@@ -20,6 +20,7 @@ mod jobs;
 mod journey;
 mod laplace;
 mod leases;
+mod manifests;
 mod mirrors;
 mod neighbours;
 mod new;

@@ -3,8 +3,14 @@ use std::time::SystemTime;
 
 use tidegate_catalog::sealed::{self, Keys};
 use tidegate_protocol::{
-    Countersignature, Envelope, Identity, Job, Lease, Listing, Revocations, Sealed, Settlement, dsse::Signed, frame, limits,
-    manifest::Manifest, policy::Policy, receipt::Statement, result::ResultDoc, revocations,
+    Countersignature, Envelope, Identity, Job, Lease, Listing, Revocations, Sealed, Settlement,
+    dsse::Signed,
+    frame, limits,
+    manifest::{Files, Manifest},
+    policy::Policy,
+    receipt::Statement,
+    result::ResultDoc,
+    revocations,
 };
 
 thread_local! {
@@ -27,6 +33,9 @@ pub fn run(bytes: &[u8]) {
         let _ = Signed::<Settlement>::open(envelope.clone());
         let _ = Signed::<Statement>::open(envelope);
     }
+    if let Ok(files) = serde_json::from_slice::<Files>(bytes) {
+        let _ = (files.count(), files.bytes());
+    }
     let _ = serde_json::from_slice::<frame::Request>(bytes);
     let _ = serde_json::from_slice::<frame::Reply>(bytes);
     let _ = serde_json::from_slice::<ResultDoc>(bytes);
@@ -45,7 +54,7 @@ pub fn run(bytes: &[u8]) {
         assert!(settlement.check(&lease).is_err() || settlement.spent.within(lease.amount), "nothing comes of nothing");
     }
     // What a mirror sends, and what comes with a grant.
-    KEYS.with(|keys| assert!(sealed::open(keys, bytes, Vec::new(), &mut |_| {}).is_err(), "nobody else can write it"));
+    KEYS.with(|keys| assert!(sealed::open(keys, bytes, Vec::new(), u64::MAX, &mut |_| {}).is_err(), "nobody else can write it"));
     let _ = Keys::unwrap(&String::from_utf8_lossy(bytes), &Identity::from_seed([1; 32]));
     let _ = serde_json::from_slice::<Statement>(bytes);
     if let Ok(job) = serde_json::from_slice::<Job>(bytes) {

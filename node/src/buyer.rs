@@ -12,7 +12,7 @@ use tidegate_exchange::{Address, Endpoint, ask, bind_reaching, listening_for};
 use tidegate_protocol::{
     Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, Lease, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Opening, Reply, Request},
-    manifest::Manifest,
+    manifest::{self, FileKey, Manifest},
     policy::Policy,
     receipt::{Predicate, Statement},
     result::ResultDoc,
@@ -165,10 +165,7 @@ impl Buyer {
         listings
             .into_iter()
             .map(|l| {
-                let (manifest, policy) = (Signed::<Manifest>::open(l.manifest)?, Signed::<Policy>::open(l.policy)?);
-                if policy.signer() != manifest.signer() || manifest.body().policy != policy.id() {
-                    return Err(NodeError::Unverified("a listing's policy is not its dataset's".into()));
-                }
+                let (manifest, policy) = manifest::open(l.manifest, l.policy)?;
                 let (lease, newest) =
                     (l.lease.map(Signed::<Lease>::open).transpose()?, l.newest.map(Signed::<Policy>::open).transpose()?);
                 if newest.as_ref().is_some_and(|newest| newest.signer() != manifest.signer()) {
@@ -205,6 +202,14 @@ impl Buyer {
         let by_name = |o: &Offer| o.newest.is_none() && o.manifest.body().name == name;
         let found = offers.into_iter().rev().find(|o| by_name(o) || o.manifest.id().to_string() == name);
         found.ok_or_else(|| NodeError::File(format!("the peer has no dataset {name:?}. It offers: {}", known.join(", "))))
+    }
+
+    /// What a dataset's files are named with, where nobody may copy them: for who may hold it.
+    pub(crate) async fn file_key(&self, owner: &Address, dataset: ContentHash, grant: &str) -> Result<FileKey, NodeError> {
+        match self.ask(owner, &Request::FileKey { dataset, grant: grant.to_owned() }, &[]).await? {
+            Reply::FileKey(key) => Ok(key),
+            _ => Err(NodeError::Unverified("the peer answered something else than a key".into())),
+        }
     }
 
     pub(crate) async fn ask(&self, to: &Address, request: &Request, attachment: &[u8]) -> Result<Reply, NodeError> {

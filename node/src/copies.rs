@@ -12,7 +12,7 @@ use std::{
 use tidegate_catalog::dataset::pieces::{apart, pieces};
 use tidegate_exchange::{Address, NetError, blobs};
 use tidegate_protocol::{
-    ContentHash, Envelope, PeerId,
+    Code, ContentHash, Envelope, PeerId, Refusal,
     frame::{Reply, Request},
     manifest::DataFile,
 };
@@ -92,11 +92,16 @@ impl Buyer {
         progress: Report<'_>,
     ) -> Result<Vec<Copied>, NodeError> {
         let offer = self.offer(to, name).await?;
+        let Some(content) = offer.manifest.body().files.plain() else {
+            // Said as the owner would.
+            let message = "the policy lets nobody replicate this dataset";
+            return Err(Refusal::new(Code::Policy, message).at("access.replicate").into());
+        };
         let permission = Request::Replicate { dataset: offer.manifest.id(), grant: grant.into() };
         self.ask(to, &permission, &[]).await?;
         std::fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
         let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
-        let files = offer.manifest.body().files.iter();
+        let files = content.published.iter();
         let files = files.map(|file| Ok((file, placed(&folder, file)?))).collect::<Result<Vec<_>, NodeError>>()?;
         let here = self.small(to, &files, progress).await?;
         let mut fetched = Vec::new();

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use tidegate_protocol::{ContentHash, Signed, manifest::Manifest};
+use tidegate_protocol::{
+    Signed,
+    manifest::{Content, Files, Manifest},
+};
 
 use crate::NodeError;
 
@@ -41,18 +44,43 @@ pub struct Difference {
     pub columns_removed: BTreeMap<String, String>,
     /// Columns whose type changed: before and after.
     pub columns_changed: BTreeMap<String, (String, String)>,
-    /// Files that came: name and bytes.
+    /// Files that came: name and bytes, at most. Where nobody may copy one of the two versions, those of a name that was not there: of others it is not told
+    /// whether they are the same.
     pub files_added: BTreeMap<String, u64>,
     /// Files that went.
     pub files_removed: BTreeMap<String, u64>,
-    /// Files that both have, whatever they are called: what a holder of the one need not fetch again.
-    pub bytes_shared: u64,
-    /// Bytes of the later one.
+    /// Bytes of files that both have, whatever they are called: what a holder of the one need not fetch again. None where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_shared: Option<u64>,
+    /// Bytes of the later one, at most.
     pub bytes: u64,
     /// Whether another policy is in force.
     pub policy_changed: bool,
     /// Whether there are other mock rows.
     pub mock_changed: bool,
+}
+
+type Sizes = BTreeMap<String, u64>;
+
+/// Which files came and which went, and how many bytes both have, where that can be seen.
+fn files(before: &Files, after: &Files) -> (Sizes, Sizes, Option<u64>) {
+    let path = |table: Option<&str>, name: &str| table.into_iter().chain([name]).collect::<Vec<_>>().join("/");
+    let (Some(old), Some(new)) = (before.plain(), after.plain()) else {
+        let names = |files: &Files| files.published().map(|(table, name, bytes)| (path(table, name), bytes)).collect::<Sizes>();
+        let (old, new) = (names(before), names(after));
+        let only = |of: &Sizes, other: &Sizes| {
+            of.iter().filter(|(name, _)| !other.contains_key(*name)).map(|(n, b)| (n.clone(), *b)).collect()
+        };
+        return (only(&new, &old), only(&old, &new), None);
+    };
+    let hashes = |content: &Content| content.published.iter().map(|file| file.hash).collect::<BTreeSet<_>>();
+    let (held, wanted) = (hashes(old), hashes(new));
+    let only = |content: &Content, other: &BTreeSet<_>| {
+        let only = content.published.iter().filter(|file| !other.contains(&file.hash));
+        only.map(|file| (path(file.table.as_deref(), &file.name), file.bytes)).collect()
+    };
+    let shared = new.published.iter().filter(|file| held.contains(&file.hash)).map(|file| file.bytes).sum();
+    (only(new, &held), only(old, &wanted), Some(shared))
 }
 
 /// What differs from `before` to `after`.
@@ -62,12 +90,7 @@ pub fn difference(before: &Manifest, after: &Manifest) -> Difference {
         a.iter().filter(|(name, _)| !b.contains_key(*name)).map(|(name, kind)| (name.clone(), kind.clone())).collect()
     };
     let (old, new) = (columns(before), columns(after));
-    let hashes = |m: &Manifest| m.files.iter().map(|file| file.hash).collect::<BTreeSet<ContentHash>>();
-    let (held, wanted) = (hashes(before), hashes(after));
-    let files = |m: &Manifest, other: &BTreeSet<ContentHash>| {
-        let only = m.files.iter().filter(|file| !other.contains(&file.hash));
-        only.map(|file| (file.table.iter().chain([&file.name]).cloned().collect::<Vec<_>>().join("/"), file.bytes)).collect()
-    };
+    let (files_added, files_removed, bytes_shared) = files(&before.files, &after.files);
     Difference {
         columns_changed: new
             .iter()
@@ -75,10 +98,10 @@ pub fn difference(before: &Manifest, after: &Manifest) -> Difference {
             .collect(),
         columns_added: without(&new, &old),
         columns_removed: without(&old, &new),
-        files_added: files(after, &held),
-        files_removed: files(before, &wanted),
-        bytes_shared: after.files.iter().filter(|file| held.contains(&file.hash)).map(|file| file.bytes).sum(),
-        bytes: after.files.iter().map(|file| file.bytes).sum(),
+        files_added,
+        files_removed,
+        bytes_shared,
+        bytes: after.files.bytes(),
         policy_changed: before.policy != after.policy,
         mock_changed: before.mock != after.mock,
     }

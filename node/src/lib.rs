@@ -22,6 +22,7 @@ mod defaults;
 pub mod doctor;
 mod fault;
 pub mod finding;
+mod given;
 pub mod grants;
 pub mod history;
 pub mod holding;
@@ -95,6 +96,13 @@ impl From<tidegate_protocol::dsse::BadDocument> for NodeError {
         Self::Unverified(e.to_string())
     }
 }
+
+impl From<tidegate_protocol::manifest::BadVersion> for NodeError {
+    fn from(e: tidegate_protocol::manifest::BadVersion) -> Self {
+        Self::Unverified(e.to_string())
+    }
+}
+
 impl From<tidegate_catalog::note::BadNote> for NodeError {
     fn from(e: tidegate_catalog::note::BadNote) -> Self {
         Self::Unverified(e.to_string())

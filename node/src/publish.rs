@@ -1,6 +1,6 @@
 //! Publication: import, check, lay out, sign, log.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tidegate_catalog::{
     Store,
@@ -10,7 +10,7 @@ use tidegate_exchange::blobs::Served;
 use tidegate_protocol::{
     ContentHash, Identity, Signed, grant, limits,
     listing::About,
-    manifest::{DataFile, Layout, Manifest},
+    manifest::{Content, DataFile, FileKey, Files, Layout, Manifest},
     policy::{Access, Answering, Policy, PolicyFile},
     receipt::{Predicate, entry::Change},
     shown::{is_plain, plain},
@@ -134,7 +134,7 @@ pub async fn publish(
     let described = import_tables(copied, &tables, &mut report).await?;
     let lineage = before.as_ref().map(|b| b.manifest.body().population);
     for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage) {
-        if let Some(file) = described.iter().find(|f| other.manifest.body().files.iter().any(|o| o.hash == f.hash)) {
+        if let Some(file) = described.iter().find(|f| other.record.content.published.iter().any(|o| o.hash == f.hash)) {
             return Err(NodeError::File(format!(
                 "{} is part of {:?} already, whose budget protects the same people. Publish it with --version-of {}",
                 file.name,
@@ -161,6 +161,9 @@ pub async fn publish(
         mock_file = import_all(Some(served), std::slice::from_ref(file), &mut report).await?.pop();
         mock = Some(file.clone());
     }
+    let content = Content { published: described, layout: profile.layout, derived };
+    let file_key = FileKey::fresh_for(&policy).map_err(|e| NodeError::File(format!("no entropy: {e}")))?;
+    let files = Files::commit(&content, &policy, file_key.as_ref()).map_err(|e| NodeError::File(e.to_string()))?;
     let policy = Signed::sign(policy, identity)?;
     let mut draft = Manifest {
         version: 1,
@@ -168,9 +171,7 @@ pub async fn publish(
         about: what.about.clone(),
         population: ContentHash([0; 32]),
         previous: before.as_ref().map(|b| b.manifest.id()),
-        files: described,
-        derived,
-        layout: profile.layout,
+        files,
         schema: profile.schema,
         mock: mock_file,
         policy: policy.id(),
@@ -185,16 +186,18 @@ pub async fn publish(
     let record = DatasetRecord {
         manifest: manifest.envelope().clone(),
         policy: policy.envelope().clone(),
+        file_key,
         files: tables.into_iter().flat_map(|t| t.files).collect(),
         stamps: profile.compute.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?,
         compute: profile.compute,
         mock,
+        content,
     };
     store.record(
         "dataset manifest",
         manifest.envelope().payload_sha256(),
         Predicate::Publication {
-            changes: before.as_ref().map(|before| changes(before, &manifest, &policy)).unwrap_or_default(),
+            changes: before.as_ref().map(|before| changes(before, &record.content, &policy)).unwrap_or_default(),
             per_buyer: policy.body().per_buyer,
             manifest: manifest.id(),
             policy: policy.id(),
@@ -228,10 +231,10 @@ fn shown(what: &str, name: &str) -> Result<(), NodeError> {
 }
 
 /// What differs from the version before.
-pub(crate) fn changes(before: &dataset::Dataset, manifest: &Signed<Manifest>, policy: &Signed<Policy>) -> Vec<Change> {
+pub(crate) fn changes(before: &dataset::Dataset, content: &Content, policy: &Signed<Policy>) -> Vec<Change> {
     let (old, new) = (before.policy.body(), policy.body());
     let seen = [
-        (before.manifest.body().files != manifest.body().files, Change::Data),
+        (before.record.content.published != content.published, Change::Data),
         (before.policy.id() != policy.id(), Change::Policy),
         ((old.budget, old.per_buyer) != (new.budget, new.per_buyer), Change::Budget),
     ];
@@ -314,32 +317,4 @@ pub fn find(home: &Home, name: &str) -> Result<dataset::Dataset, NodeError> {
         .rev()
         .find(|d| d.manifest.body().name == name || d.manifest.id().to_string() == name)
         .ok_or_else(|| NodeError::File(format!("no dataset {name:?} here. Published: {}", known.join(", "))))
-}
-
-/// The dataset's files in `folder`, each with the hash that the manifest names, as [`dataset::tables`] takes them.
-pub(crate) fn files_of(
-    manifest: &Manifest,
-    policy: &Policy,
-    folder: &Path,
-    report: &mut (dyn FnMut(&str) + Send),
-) -> Result<Vec<PathBuf>, NodeError> {
-    let mut files = Vec::new();
-    for file in &manifest.files {
-        let mut path = folder.to_owned();
-        path.extend(file.table.iter().chain([&file.name]));
-        report(&format!("hashing {}", file.name));
-        let found = dataset::describe(&path, |_| {}).map_err(|e| {
-            NodeError::File(format!(
-                "{e}. --data is a folder with the files of this very version, as `tidegate fetch` leaves them"
-            ))
-        })?;
-        if found.hash != file.hash {
-            return Err(NodeError::Unverified(format!("{} is not the file that was published", path.display())));
-        }
-        files.push(match &file.table {
-            Some(table) if !policy.tables.is_empty() => PathBuf::from(format!("{table}={}", path.display())),
-            _ => path,
-        });
-    }
-    Ok(files)
 }

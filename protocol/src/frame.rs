@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, Cost, Envelope, PeerId, Refusal, Sha256Digest, receipt::Party};
+use crate::{ContentHash, Cost, Envelope, PeerId, Refusal, Sha256Digest, manifest::FileKey, receipt::Party};
 
 /// ALPN of the job protocol.
 pub const ALPN: &[u8] = b"tidegate/job/1";
@@ -43,6 +43,13 @@ pub enum Request {
         /// The file.
         file: ContentHash,
         /// Biscuit token, base64.
+        grant: String,
+    },
+    /// The key that a dataset's files are named with where nobody may copy them, for who holds them: so that it sees whether those it has are the published ones.
+    FileKey {
+        /// Id of the manifest.
+        dataset: ContentHash,
+        /// Biscuit token, base64: a grant of `hold`.
         grant: String,
     },
     /// The latest version of a population as it is encrypted, and permission to copy its encrypted files: from its owner, or from who mirrors it.
@@ -228,6 +235,9 @@ pub struct Opening {
     /// BLAKE3 of what came with the job, which may be fetched over the blobs protocol; none where nothing came, or it is not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<ContentHash>,
+    /// The key that the dataset's files are named with, where nobody may copy them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_key: Option<FileKey>,
 }
 
 impl std::fmt::Debug for Opening {
@@ -250,6 +260,8 @@ pub enum Reply {
     Delivered(Box<Delivery>),
     /// The files named in the manifest may be fetched now.
     Replicating,
+    /// A key that files are named with.
+    FileKey(FileKey),
     /// A file's pieces.
     Pieces(Vec<Piece>),
     /// A signed [`crate::Sealed`]; its files may be fetched now, where that was asked for.

@@ -33,6 +33,7 @@ pub mod result;
 pub mod revocations;
 pub mod sealed;
 pub mod shown;
+pub mod size;
 
 pub use approval::Approval;
 pub use cost::{Cost, MicroRho};

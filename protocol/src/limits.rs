@@ -204,8 +204,8 @@ pub const LISTINGS_PER_REPLY: usize = 500;
 pub const FILES: usize = 200;
 /// Most pieces of one file that are told: of larger files, nobody is spared what did not change.
 pub const PIECES: usize = 1 << 18;
-/// Largest encrypted manifest and policy, in bytes.
-pub const INDEX_BYTES: u64 = 256 << 10;
+/// Largest encrypted manifest and policy, in bytes, with what comes after them.
+pub const INDEX_BYTES: u64 = 384 << 10;
 
 /// Longest parameter blob of a job in bytes; it is signed with the job and must fit in the document.
 pub const PARAMS_BYTES: usize = 16 << 10;

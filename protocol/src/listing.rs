@@ -121,7 +121,7 @@ pub struct Listing {
     pub compute: Access,
     /// Who may copy the files.
     pub replicate: Access,
-    /// Bytes of the files.
+    /// Bytes of the files; where nobody may copy them, how many they have at most ([`crate::size`]).
     pub bytes: u64,
     /// The mock rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +208,7 @@ impl Listing {
             delta_femto: policy.delta_femto,
             compute: policy.compute,
             replicate: policy.replicate,
-            bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+            bytes: manifest.files.bytes(),
             mock: manifest.mock.clone(),
             sockets: reached.sockets,
             relay: reached.relay,

@@ -1,14 +1,23 @@
-//! A dataset version: its files by content hash, its schema, its unit and its place in a population.
+//! A dataset version: its files, its schema, its unit and its place in a population.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, dsse::Document, listing::About};
+use crate::{
+    ContentHash, Envelope, Signed,
+    dsse::{BadDocument, Document},
+    listing::About,
+    policy::Policy,
+};
+
+mod files;
+
+pub use files::{BadFiles, Content, FileKey, Files, KeyedContent, KeyedFile};
 
 /// The column of the rows that jobs read which says of which table a row is, by its place in the policy's list: where a dataset has several. No
 /// table's column can have this name.
 pub const ROW_TABLE: &str = ".table";
 
-/// One file of a version.
+/// A file by its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
@@ -60,12 +69,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<ContentHash>,
     /// The files.
-    pub files: Vec<DataFile>,
-    /// The files that jobs read, where they are not the published ones.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub derived: Vec<DataFile>,
-    /// How rows lie.
-    pub layout: Layout,
+    pub files: Files,
     /// The visible columns and the unit column.
     pub schema: Vec<ColumnType>,
     /// Mock rows that may be shared freely.
@@ -84,12 +88,29 @@ impl Document for Manifest {
     const SHOWN: bool = true;
 }
 
-impl Manifest {
-    /// The files that jobs read.
-    pub fn computed(&self) -> &[DataFile] {
-        match self.layout {
-            Layout::AsPublished => &self.files,
-            Layout::Clustered => &self.derived,
-        }
+/// A manifest and a policy are no version of a dataset.
+#[derive(Debug, thiserror::Error)]
+pub enum BadVersion {
+    /// One of the two is not signed, or is of another form.
+    #[error(transparent)]
+    Document(#[from] BadDocument),
+    /// Each is another's.
+    #[error("manifest and policy do not belong together")]
+    Apart,
+    /// The manifest says more of its files than the policy allows, or less than it takes.
+    #[error("manifest field {0}")]
+    Files(#[from] BadFiles),
+}
+
+/// Opens a version's manifest and its policy: one party signed both, the one names the other, and files are named as the policy wants it.
+///
+/// # Errors
+/// [`BadVersion`].
+pub fn open(manifest: Envelope, policy: Envelope) -> Result<(Signed<Manifest>, Signed<Policy>), BadVersion> {
+    let (manifest, policy) = (Signed::<Manifest>::open(manifest)?, Signed::<Policy>::open(policy)?);
+    if manifest.signer() != policy.signer() || manifest.body().policy != policy.id() {
+        return Err(BadVersion::Apart);
     }
+    manifest.body().files.check(policy.body())?;
+    Ok((manifest, policy))
 }

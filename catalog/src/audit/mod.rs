@@ -248,10 +248,18 @@ impl Audit {
                 self.report.refusals += 1;
                 Ok(())
             }
-            Predicate::Copy { peer, holder, sealed, manifest, population, grant_ids, time } => {
+            Predicate::Copy { peer, holder, sealed, key, manifest, population, grant_ids, time } => {
                 self.report.copies += 1;
-                self.copying.insert((peer, population));
-                let what = if sealed { &[Action::Mirror, Action::Replicate][..] } else { &[Action::Replicate] };
+                let what = match (sealed, key) {
+                    (false, false) => &[Action::Replicate][..],
+                    (true, false) => &[Action::Mirror, Action::Replicate],
+                    (false, true) => &[Action::Hold],
+                    (true, true) => return Err(("copy-form", "is of encrypted files and of a key at once".into())),
+                };
+                // The key of files lets nobody fetch them.
+                if !key {
+                    self.copying.insert((peer, population));
+                }
                 let copied = self.rights.copy(holder.unwrap_or(peer), (manifest, population), what, &grant_ids, &time);
                 copied.and(self.versions.copied(&population, &manifest))
             }

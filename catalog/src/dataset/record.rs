@@ -6,7 +6,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tidegate_protocol::{ContentHash, Envelope, Signed, manifest::Manifest, policy::Policy};
+use tidegate_protocol::{
+    ContentHash, Envelope, Signed,
+    manifest::{self, Content, FileKey, Manifest},
+    policy::Policy,
+};
 
 use super::{DataError, broken, describe};
 
@@ -37,7 +41,13 @@ pub struct DatasetRecord {
     pub manifest: Envelope,
     /// The signed policy.
     pub policy: Envelope,
-    /// The published files, in manifest order.
+    /// Hashes and sizes of the files: nobody is told them of a dataset that nobody may copy.
+    pub content: Content,
+    /// What the manifest names them with, where nobody may copy them. Once it is lost, what lies here cannot be shown to be what was published, and a version
+    /// is to be published anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_key: Option<FileKey>,
+    /// The published files, in manifest order; none where no more is here than columns.
     pub files: Vec<PathBuf>,
     /// The files jobs read.
     pub compute: Vec<PathBuf>,
@@ -63,13 +73,15 @@ impl Dataset {
     /// Opens a record's documents.
     ///
     /// # Errors
-    /// [`DataError::Record`] when a signature fails or the documents do not belong together.
+    /// [`DataError::Record`] when a signature fails, the documents do not belong together, or the files' hashes are not those that the manifest names.
     pub fn open(record: DatasetRecord) -> Result<Self, DataError> {
-        let wrong = |e: &dyn std::fmt::Display| DataError::Record(e.to_string());
-        let manifest = Signed::<Manifest>::open(record.manifest.clone()).map_err(|e| wrong(&e))?;
-        let policy = Signed::<Policy>::open(record.policy.clone()).map_err(|e| wrong(&e))?;
-        if manifest.signer() != policy.signer() || manifest.body().policy != policy.id() {
-            return Err(DataError::Record("manifest and policy do not belong together".into()));
+        let opened = manifest::open(record.manifest.clone(), record.policy.clone());
+        let (manifest, policy) = opened.map_err(|e| DataError::Record(e.to_string()))?;
+        if !manifest.body().files.are(&record.content, record.file_key.as_ref()) {
+            return Err(DataError::Record(format!(
+                "the files that it has hashes of are not those that manifest {} names. Put back what was, or publish them again",
+                manifest.id()
+            )));
         }
         Ok(Self { manifest, policy, record })
     }
@@ -79,7 +91,7 @@ impl Dataset {
     /// # Errors
     /// [`DataError::Changed`] naming the file.
     pub fn check_unchanged(&self) -> Result<(), DataError> {
-        for (i, (path, file)) in self.record.compute.iter().zip(self.manifest.body().computed()).enumerate() {
+        for (i, (path, file)) in self.record.compute.iter().zip(self.record.content.computed()).enumerate() {
             let same = self.record.stamps.get(i).is_some_and(|stamp| Stamp::of(path).is_ok_and(|now| now == *stamp));
             if !same && describe(path, |_| {})?.hash != file.hash {
                 return Err(DataError::Changed { file: path.display().to_string(), version: self.manifest.id().to_string() });

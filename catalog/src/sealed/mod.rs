@@ -4,6 +4,8 @@
 //! authenticated, and are named by the hash of what is encrypted. Whoever is granted a copy gets the secret half, encrypted to the key that is the party:
 //! an ed25519 key is an X25519 key too ([`PeerId::agreement_key`]).
 //!
+//! What is encrypted is followed by zeros, so that a mirror sees of its size what [`size::public`] lets it.
+//!
 //! # Path
 //! [`Keys::generate`] → [`seal`] → (mirrors) → [`Keys::unwrap`] of what [`Keys::wrap`] made → [`open`].
 
@@ -11,7 +13,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use age::{Decryptor, Encryptor, secrecy::ExposeSecret as _, x25519};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_protocol::{ContentHash, Identity, PeerId, sealed::SealedFile};
+use tidegate_protocol::{ContentHash, Identity, PeerId, sealed::SealedFile, size};
 
 /// Most keys that one population's files were encrypted to, one after the other.
 const KEYS: usize = 16;
@@ -144,11 +146,35 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-fn copy(from: &mut impl Read, to: &mut impl Write, progress: &mut dyn FnMut(u64)) -> io::Result<()> {
+/// Lets the first bytes through, and nothing but zeros come after them.
+struct Cut<W> {
+    inner: W,
+    left: u64,
+}
+
+impl<W: Write> Write for Cut<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let wanted = buf.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if wanted == 0 {
+            let zeros = buf.iter().all(|byte| *byte == 0);
+            return if zeros { Ok(buf.len()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "more than there is")) };
+        }
+        let written = self.inner.write(&buf[..wanted])?;
+        self.left -= written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Copies all of it; how many bytes it was.
+fn copy(from: &mut impl Read, to: &mut impl Write, progress: &mut dyn FnMut(u64)) -> io::Result<u64> {
     let (mut buffer, mut done) = (vec![0; BUFFER], 0);
     loop {
         let read = match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
+            Ok(0) => return Ok(done),
             Ok(read) => read,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(e),
@@ -159,7 +185,7 @@ fn copy(from: &mut impl Read, to: &mut impl Write, progress: &mut dyn FnMut(u64)
     }
 }
 
-/// Encrypts what `from` gives to the key in use. Hash and size of what is encrypted; `progress` is told the bytes read.
+/// Encrypts what `from` gives to the key in use, and zeros after it. Hash and size of what is encrypted; `progress` is told the bytes read.
 ///
 /// # Errors
 /// [`SealError`].
@@ -167,26 +193,37 @@ pub fn seal(keys: &Keys, from: &mut impl Read, to: impl Write, progress: &mut dy
     let recipient = keys.0.first().map(x25519::Identity::to_public).ok_or(SealError::Keys("there are none"))?;
     let encryptor = Encryptor::with_recipients(std::iter::once(&recipient as _)).map_err(|e| SealError::Open(e.to_string()))?;
     let mut writer = encryptor.wrap_output(BufWriter::with_capacity(BUFFER, Hashing::over(to)))?;
-    copy(from, &mut writer, progress)?;
+    let bytes = copy(from, &mut writer, progress)?;
+    let mut secret = [0; 8];
+    getrandom::fill(&mut secret).map_err(|e| io::Error::other(e.to_string()))?;
+    let padded = size::public(bytes, size::SEALED, u64::from_le_bytes(secret));
+    copy(&mut io::repeat(0).take(padded - bytes), &mut writer, &mut |_| {})?;
     let hashing = writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
     Ok(hashing.file())
 }
 
-/// Opens what [`seal`] encrypted to one of the keys. Hash and size of what was encrypted; `progress` is told the bytes written.
+/// Opens what [`seal`] encrypted to one of the keys, of which so many bytes are wanted. Hash and size of them; `progress` is told the bytes that were opened.
 ///
 /// # Errors
-/// [`SealError::Open`] where it was encrypted to others, was changed or is cut off: what was written then is not to be used.
-pub fn open(keys: &Keys, from: impl Read, to: impl Write, progress: &mut dyn FnMut(u64)) -> Result<SealedFile, SealError> {
+/// [`SealError::Open`] where it was encrypted to others, was changed or is cut off, or something else than zeros comes after the bytes that are wanted: what
+/// was written then is not to be used.
+pub fn open(
+    keys: &Keys,
+    from: impl Read,
+    to: impl Write,
+    bytes: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<SealedFile, SealError> {
     let failed = |e: &dyn std::fmt::Display| SealError::Open(e.to_string());
     let decryptor = Decryptor::new(BufReader::with_capacity(BUFFER, from)).map_err(|e| failed(&e))?;
     let mut reader = decryptor.decrypt(keys.0.iter().map(|key| key as _)).map_err(|e| failed(&e))?;
-    let mut to = Hashing::over(to);
+    let mut to = Cut { inner: Hashing::over(to), left: bytes };
     copy(&mut reader, &mut to, progress).map_err(|e| match e.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => failed(&e),
         _ => e.into(),
     })?;
     to.flush()?;
-    Ok(to.file())
+    Ok(to.inner.file())
 }
 
 #[cfg(test)]
@@ -205,8 +242,12 @@ mod tests {
     }
 
     fn opened(keys: &Keys, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        opened_of(keys, sealed, (3 << 16) + 5)
+    }
+
+    fn opened_of(keys: &Keys, sealed: &[u8], bytes: u64) -> Result<Vec<u8>, SealError> {
         let mut out = Vec::new();
-        let file = open(keys, sealed, &mut out, &mut |_| {})?;
+        let file = open(keys, sealed, &mut out, bytes, &mut |_| {})?;
         assert_eq!(file.hash, ContentHash::of(&out));
         Ok(out)
     }
@@ -224,12 +265,28 @@ mod tests {
         }
     }
 
+    /// Of a file that is a value longer, a mirror sees the same size, whatever it is.
+    #[test]
+    fn a_size_that_mirrors_see_is_rounded_and_not_always_alike() {
+        let keys = Keys::generate();
+        let seen = |bytes: usize| sealed(&keys, &vec![7; bytes]).len() as u64;
+        let least = seen(0);
+        for bytes in [1, 1000, 50_000] {
+            assert_eq!(seen(bytes), least);
+        }
+        // Age's own part of it is as large as the chunks need, whatever they are of.
+        let steps: std::collections::BTreeSet<_> = (0..60).map(|i| seen(300_000 + i % 2)).collect();
+        assert!(steps.len() > 1 && steps.len() < 4, "{steps:?}");
+    }
+
     #[test]
     fn what_is_sealed_opens_with_its_keys_and_as_a_whole() {
         let (keys, plain) = (Keys::generate(), vec![7; (3 << 16) + 5]);
         let mut bytes = sealed(&keys, &plain);
         assert_eq!(opened(&keys, &bytes).unwrap(), plain);
-        assert_eq!(opened(&keys, &sealed(&keys, &[])).unwrap(), [0; 0]);
+        assert_eq!(opened_of(&keys, &sealed(&keys, &[]), 0).unwrap(), [0; 0]);
+        // Nothing of it is taken for what comes after it.
+        assert!(opened_of(&keys, &bytes, plain.len() as u64 - 1).is_err());
         assert!(!bytes.windows(16).any(|w| w == [7; 16]), "something of it is there to read");
         assert!(opened(&Keys::generate(), &bytes).is_err());
         // Of an older key too, as long as it is kept.

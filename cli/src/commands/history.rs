@@ -92,5 +92,8 @@ fn tell(changed: &Difference) {
             println!("  ~ {what}");
         }
     }
-    println!("  {} of {} bytes are the same files", changed.bytes_shared, changed.bytes);
+    match changed.bytes_shared {
+        Some(shared) => println!("  {shared} of {} bytes are the same files", changed.bytes),
+        None => println!("  which files are the same is not told: nobody may copy them"),
+    }
 }

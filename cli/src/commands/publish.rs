@@ -85,7 +85,16 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!("{}", serde_json::json!({ "dataset": dataset.manifest.id(), "population": manifest.population }));
     } else {
         println!("published {} as {}", manifest.name, dataset.manifest.id());
-        println!("population {}; {} files; no value left this machine", manifest.population, manifest.files.len());
+        println!("population {}; {} files; no value left this machine", manifest.population, manifest.files.count());
+        match manifest.files.plain() {
+            Some(_) => println!(
+                "the manifest names the files by their hashes and exact sizes, by which they are copied (access.replicate): whoever sees it, and has all of a file but a value, can try which value it is"
+            ),
+            None => println!(
+                "nobody may copy the files (access.replicate): the manifest names them by keyed hashes and rounded sizes. The key is in {}: keep a copy of it",
+                home.datasets().join(format!("{}.json", dataset.manifest.id())).display()
+            ),
+        }
     }
     Ok(())
 }

@@ -24,8 +24,8 @@ use crate::{
     buyer::Buyer,
     code::Codes,
     defaults, file_error,
+    given::Given,
     home::Home,
-    publish::files_of,
     sample::LaidOut,
     worker::{Coming, Over, Work, Workers, tolerance},
 };
@@ -106,9 +106,9 @@ pub async fn replay(
         (Some(_), Some(path)) => fs::read(path).map_err(|e| file_error(path, e))?,
         (Some(_), None) => fetch_program(home, buyer, owner, &opening).await?,
     };
-    let files = files_of(manifest.body(), own.body(), ask.data, report)?;
+    let given = Given::of((manifest.body(), own.body()), opening.file_key.as_ref(), ask.data, report)?;
     report("laying the rows out");
-    let laid = LaidOut::new(home, own.body(), &files).await?;
+    let laid = LaidOut::new(home, own.body(), &given.paths).await?;
     let workers = Workers::default();
     let again = Again { home, workers: &workers, policy: &policy, files: &laid.files, facts: &facts };
     let (planned, mut other_here) = again.plan(job.body(), &program, opening.prf.0).await?;

@@ -9,7 +9,7 @@ use tidegate_protocol::{
     cost::{FemtoDelta, MicroEpsilon},
     frame::Request,
     grant::{self, Action},
-    manifest::{DataFile, Manifest},
+    manifest::{Content, FileKey, Layout, Manifest},
     policy::{Access, Policy},
     receipt::Predicate,
 };
@@ -19,6 +19,7 @@ use crate::{
     NodeError,
     buyer::{Buyer, Offer},
     file_error,
+    given::Given,
     home::Home,
     mirror::{lists, seal::put},
     provider::witnesses::is_own,
@@ -84,13 +85,23 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
     }
     let want = want(rules, ask.rho)?;
     let folder = all(home).join(body.population.to_string());
-    let Rows { files, compute, mut report } = match ask.data {
-        Some(data) => here(home, manifest, rules, data, report).await?,
-        None => {
-            let sparse = Sparse::new(&folder, body);
-            let permission = Request::Replicate { dataset: manifest.id(), grant: ask.grant.trim().to_owned() };
+    let token = ask.grant.trim();
+    let file_key = match body.files.plain() {
+        Some(_) => None,
+        None => Some(buyer.file_key(ask.owner, manifest.id(), token).await?),
+    };
+    let Rows { files, compute, content, mut report } = match (ask.data, body.files.plain()) {
+        (Some(data), _) => here(home, manifest, rules, (data, file_key.as_ref()), report).await?,
+        (None, Some(content)) => {
+            let sparse = Sparse::new(&folder, content);
+            let permission = Request::Replicate { dataset: manifest.id(), grant: token.to_owned() };
             sparse.begin(home.path(), buyer, ask.owner, &permission).await?;
-            Rows { files: vec![], compute: sparse.paths(), report }
+            Rows { files: vec![], compute: sparse.paths(), content: content.clone(), report }
+        }
+        (None, None) => {
+            return Err(NodeError::File(
+                "the policy lets nobody copy this dataset (`access.replicate`), so that no column of it is sent: give the files that are here with --data".into(),
+            ));
         }
     };
     report(Progress::Checking { rows: 0 });
@@ -102,12 +113,14 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
     let record = DatasetRecord {
         manifest: manifest.envelope().clone(),
         policy: policy.envelope().clone(),
+        content,
+        file_key,
         files,
         stamps: compute.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?,
         compute,
         mock,
     };
-    log(home, manifest, policy)?;
+    log(home, manifest, policy, &record.content)?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;
     let place = Place {
         owner: ask.owner.peer,
@@ -127,6 +140,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
 struct Rows {
     files: Vec<PathBuf>,
     compute: Vec<PathBuf>,
+    content: Content,
     report: publish::Report,
 }
 
@@ -135,27 +149,30 @@ async fn here(
     home: &Home,
     manifest: &Signed<Manifest>,
     rules: &Policy,
-    data: &Path,
+    (data, key): (&Path, Option<&FileKey>),
     mut report: publish::Report,
 ) -> Result<Rows, NodeError> {
     let body = manifest.body();
     let mut hashing = |name: &str| report(Progress::Hashing { file: name.into(), done: 0, total: 0 });
-    let published = publish::files_of(body, rules, data, &mut hashing)?;
-    let tables = dataset::tables(&published, rules)?;
-    let (profile, mut report) = lay_out(home, &tables, &body.files, rules, "clustered", report).await?;
-    let computed = import_all(None, &profile.compute, &mut report).await?;
-    let hashes = |files: &[DataFile]| files.iter().map(|file| file.hash).collect::<Vec<_>>();
-    if profile.layout != body.layout || profile.schema != body.schema || hashes(&computed) != hashes(body.computed()) {
+    let published = Given::of((body, rules), key, data, &mut hashing)?;
+    let tables = dataset::tables(&published.paths, rules)?;
+    let (profile, mut report) = lay_out(home, &tables, &published.files, rules, "clustered", report).await?;
+    let derived = match profile.layout {
+        Layout::AsPublished => vec![],
+        Layout::Clustered => import_all(None, &profile.compute, &mut report).await?,
+    };
+    let content = Content { published: published.files, layout: profile.layout, derived };
+    if profile.schema != body.schema || !body.files.are(&content, key) {
         return Err(NodeError::Unverified(
             "the rows, laid out here for jobs, are not byte for byte what the owner's node has: it needs the same version of tidegate".into(),
         ));
     }
     let files = tables.into_iter().flat_map(|table| table.files).collect();
-    Ok(Rows { files, compute: profile.compute, report })
+    Ok(Rows { files, compute: profile.compute, content, report })
 }
 
 /// Has this party's log say for whom it holds which version; once.
-fn log(home: &Home, manifest: &Signed<Manifest>, policy: &Signed<Policy>) -> Result<(), NodeError> {
+fn log(home: &Home, manifest: &Signed<Manifest>, policy: &Signed<Policy>, content: &Content) -> Result<(), NodeError> {
     let (body, known) = (manifest.body(), dataset::load_all(&home.datasets())?);
     if known.iter().any(|dataset| dataset.manifest.id() == manifest.id()) {
         return Ok(());
@@ -166,7 +183,7 @@ fn log(home: &Home, manifest: &Signed<Manifest>, policy: &Signed<Policy>) -> Res
         policy: policy.id(),
         population: body.population,
         previous: body.previous,
-        changes: before.map(|before| publish::changes(&before, manifest, policy)).unwrap_or_default(),
+        changes: before.map(|before| publish::changes(&before, content, policy)).unwrap_or_default(),
         cap: policy.body().budget,
         per_buyer: policy.body().per_buyer,
         owner: Some(manifest.signer()),

@@ -23,7 +23,7 @@ use tidegate_catalog::dataset::Stamp;
 use tidegate_exchange::{Address, blobs};
 use tidegate_protocol::{
     frame::Request,
-    manifest::{DataFile, Manifest},
+    manifest::{Content, DataFile},
 };
 
 use crate::{
@@ -54,8 +54,8 @@ pub struct Sparse {
 
 impl Sparse {
     /// The files that jobs read of this version, in `folder`.
-    pub fn new(folder: &Path, manifest: &Manifest) -> Self {
-        Self { folder: folder.to_owned(), files: manifest.computed().to_vec() }
+    pub fn new(folder: &Path, content: &Content) -> Self {
+        Self { folder: folder.to_owned(), files: content.computed().to_vec() }
     }
 
     /// Where they lie.

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tidegate_exchange::Address;
-use tidegate_protocol::{ContentHash, Cost, Envelope, PeerId, Revocations, Signed, manifest::Manifest};
+use tidegate_protocol::{ContentHash, Cost, Envelope, PeerId, Revocations, Signed, manifest::Content};
 
 use crate::{
     NodeError, file_error,
@@ -91,8 +91,8 @@ impl Held {
     }
 
     /// Its files, where no more is here than the columns that jobs have read.
-    pub fn sparse(&self, manifest: &Manifest) -> Option<Sparse> {
-        self.place.columns.then(|| Sparse::new(&self.folder, manifest))
+    pub fn sparse(&self, content: &Content) -> Option<Sparse> {
+        self.place.columns.then(|| Sparse::new(&self.folder, content))
     }
 
     /// Takes a list, where it is later than the one that is here. Says whether it was.

@@ -5,11 +5,10 @@ use std::{fs, ops::ControlFlow, path::Path};
 use tidegate_catalog::sealed::{self, Keys};
 use tidegate_exchange::{Address, blobs};
 use tidegate_protocol::{
-    ContentHash, Envelope, Identity, Sealed, Signed,
+    ContentHash, Identity, Sealed, Signed,
     frame::{Published, Request},
-    grant,
-    manifest::{DataFile, Manifest},
-    policy::Policy,
+    grant, limits,
+    manifest::{self, DataFile},
 };
 
 use super::keep;
@@ -90,8 +89,14 @@ impl Buyer {
                 offer.manifest.id()
             )));
         }
+        let content = offer.manifest.body().files.plain().ok_or_else(|| {
+            NodeError::File(
+                "the policy lets nobody copy this dataset (`access.replicate`): its encrypted files are for its owner alone"
+                    .into(),
+            )
+        })?;
         let mut fetched = Vec::new();
-        for (file, sealed_file) in offer.manifest.body().files.iter().zip(&sealed.body().files) {
+        for (file, sealed_file) in content.published.iter().zip(&sealed.body().files) {
             let target = placed(&folder, file)?;
             let mut came = 0;
             let mut report = |bytes| {
@@ -156,19 +161,17 @@ impl Buyer {
     fn index(&self, at: &Path, sealed: &Signed<Sealed>, granted: &Granted<'_>) -> Result<Offer, NodeError> {
         let mut bytes = Vec::new();
         let file = fs::File::open(at).map_err(|e| file_error(at, e))?;
-        sealed::open(&granted.keys, file, &mut bytes, &mut |_| {}).map_err(|e| {
+        sealed::open(&granted.keys, file, &mut bytes, limits::INDEX_BYTES, &mut |_| {}).map_err(|e| {
             NodeError::Unverified(format!("the encrypted manifest: {e}. Where the owner changed the key, ask for a new grant"))
         })?;
-        let published: Published = serde_json::from_slice(&bytes).map_err(|e| NodeError::Unverified(e.to_string()))?;
-        let open = |envelope: Envelope| Signed::<Manifest>::open(envelope);
-        let (manifest, policy) = (open(published.manifest)?, Signed::<Policy>::open(published.policy)?);
-        let owner = granted.owner;
-        let whole = manifest.signer() == owner
-            && policy.signer() == owner
+        // Zeros come after it, so that its size is no exact one.
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let published: Published = serde_json::from_slice(&bytes[..end]).map_err(|e| NodeError::Unverified(e.to_string()))?;
+        let (manifest, policy) = manifest::open(published.manifest, published.policy)?;
+        let whole = manifest.signer() == granted.owner
             && manifest.id() == sealed.body().manifest
-            && manifest.body().policy == policy.id()
             && manifest.body().population == granted.population
-            && manifest.body().files.len() == sealed.body().files.len();
+            && manifest.body().files.count() == sealed.body().files.len();
         if !whole {
             return Err(NodeError::Unverified("the encrypted manifest is not the one that the owner's signature names".into()));
         }
@@ -181,7 +184,7 @@ fn open(keys: &Keys, at: &Path, target: &Path, of: &DataFile) -> Result<(), Node
     let parent = target.parent().unwrap_or(target);
     let mut part = tempfile::NamedTempFile::new_in(parent).map_err(|e| file_error(target, e))?;
     let from = fs::File::open(at).map_err(|e| file_error(at, e))?;
-    let opened = sealed::open(keys, from, part.as_file_mut(), &mut |_| {});
+    let opened = sealed::open(keys, from, part.as_file_mut(), of.bytes, &mut |_| {});
     let opened = opened.map_err(|e| NodeError::Unverified(format!("{}: {e}", of.name)))?;
     if (opened.hash, opened.bytes) != (of.hash, of.bytes) {
         return Err(NodeError::Unverified(format!("{}: what was encrypted is not what the manifest names", of.name)));

@@ -157,7 +157,7 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
         Ok::<_, NodeError>(made)
     };
     let mut files = Vec::new();
-    for (from, plain) in dataset.record.files.iter().zip(&manifest.files) {
+    for (from, plain) in dataset.record.files.iter().zip(&dataset.record.content.published) {
         let name = known_as(&plain.hash, &in_use);
         let made = match before.get(&name).filter(|made| file(home, &population, &made.hash).exists()) {
             Some(made) => *made,

@@ -12,6 +12,7 @@ use tidegate_protocol::{
     frame::{Piece, Reply},
     grant::{Action, Ask, Authority},
     limits,
+    policy::Access,
     receipt::{
         Party, Predicate, Statement,
         entry::{Ending, Turned},
@@ -92,6 +93,7 @@ impl Provider {
             peer: self.party(dataset, peer)?,
             holder: self.holder(dataset, peer, holder)?,
             sealed: false,
+            key: false,
             manifest: id,
             population,
             grant_ids: grant_ids.clone(),
@@ -99,7 +101,7 @@ impl Provider {
         };
         self.log("dataset manifest".into(), dataset.manifest().envelope().payload_sha256(), copy).await?;
         // What jobs read has no more in it than the files.
-        self.served.access().allow(peer, manifest.files.iter().chain(&manifest.derived).map(|f| f.hash), COPY_TIME, &grant_ids);
+        self.served.access().allow(peer, dataset.record().content.all().map(|f| f.hash), COPY_TIME, &grant_ids);
         self.still_good(dataset, &grant_ids)?;
         self.still_in_force(dataset)?;
         Ok(Reply::Replicating)
@@ -115,7 +117,7 @@ impl Provider {
     ) -> Result<Reply, Refusal> {
         self.replicate(peer, dataset, token).await?;
         let dataset = self.in_force(&dataset)?;
-        let files = dataset.record().files.iter().zip(&dataset.manifest().body().files);
+        let files = dataset.record().files.iter().zip(&dataset.record().content.published);
         let none = || Refusal::new(Code::NotFound, "the dataset has no such file").at("file");
         let path = files.into_iter().find(|(_, of)| of.hash == file).map(|(path, _)| path.clone()).ok_or_else(none)?;
         let kept = self.home.pieces(&file);
@@ -140,8 +142,18 @@ impl Provider {
         if let Some(party) = self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(&(peer, file)) {
             return Ok(*party);
         }
-        let policy = self.versions.naming(&file).ok_or_else(|| unavailable("a file of no dataset"))?;
+        let policy = self.versions.with_file(&file).next().ok_or_else(|| unavailable("a file of no dataset"))?;
         self.parties.name(policy, peer).map_err(unavailable)
+    }
+
+    /// How the log, which everybody may read, names a part of a file: as it is where everybody may see the manifest, which has its hash, and else by a secret
+    /// name, and not which part.
+    fn named_in_log(&self, file: ContentHash, ranges: Vec<ByteRange>) -> (ContentHash, Vec<ByteRange>) {
+        let mut with = self.versions.with_file(&file).peekable();
+        if with.peek().is_none() || with.any(|policy| policy.list == Access::Anybody) {
+            return (file, ranges);
+        }
+        (ContentHash(self.salts.of(&format!("name of file {file}"))), vec![(0, None)])
     }
 
     /// Whether parts of files may be sent: each is in the log then.
@@ -152,8 +164,9 @@ impl Provider {
                 tracing::warn!("{peer} fetches more often than the log can bear, and is turned away for the rest of the hour");
                 return false;
             }
-            let subject = Sha256Digest::of(file.to_string().as_bytes());
             let Ok(party) = self.party_of_fetch(peer, file) else { return false };
+            let (file, ranges) = self.named_in_log(file, ranges);
+            let subject = Sha256Digest::of(file.to_string().as_bytes());
             let fetch = Predicate::Fetch { peer: party, file, ranges, time: now() };
             fetches.push(self.log(format!("file {file}"), subject, fetch));
         }

@@ -21,8 +21,7 @@ impl Provider {
 
     /// Where of a dataset's files only columns are here.
     fn sparse(&self, dataset: InForce<'_>) -> Option<Sparse> {
-        let manifest = dataset.manifest().body();
-        if self.is_own(dataset) { None } else { self.held(&manifest.population).ok()?.sparse(manifest) }
+        if self.is_own(dataset) { None } else { self.held(&dataset.population()).ok()?.sparse(&dataset.record().content) }
     }
 
     /// Fetches the columns that a job reads and that are not here. Says whether there were any.

@@ -47,6 +47,7 @@ impl Provider {
             peer: party,
             holder: self.holder(dataset, peer, holder)?,
             sealed: true,
+            key: false,
             manifest: sealed.body().manifest,
             population,
             grant_ids: grant_ids.clone(),

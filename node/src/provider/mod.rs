@@ -50,6 +50,7 @@ mod clock;
 mod columns;
 mod elsewhere;
 mod hourly;
+mod keys;
 mod leaseholder;
 mod lessor;
 mod mirrored;
@@ -178,12 +179,12 @@ impl Provider {
             if !own || policy.replicate != Access::Granted {
                 continue;
             }
-            for (path, file) in record.files.iter().zip(&manifest.body().files) {
+            for (path, file) in record.files.iter().zip(&record.content.published) {
                 offer(&served, path, file).await;
             }
             // Who holds it may have columns alone, of what jobs read.
             if policy.hold == Access::Granted {
-                for (path, file) in record.compute.iter().zip(manifest.body().computed()) {
+                for (path, file) in record.compute.iter().zip(record.content.computed()) {
                     offer(&served, path, file).await;
                 }
             }
@@ -317,6 +318,7 @@ impl Handler for Provider {
                 }
                 Request::Mock { dataset, grant } => self.mock(peer, dataset, &grant),
                 Request::Replicate { dataset, grant } => self.replicate(peer, dataset, &grant).await,
+                Request::FileKey { dataset, grant } => self.file_key(peer, dataset, &grant).await,
                 Request::Pieces { dataset, file, grant } => self.pieces(peer, dataset, file, &grant).await,
                 Request::Sealed { population, grant, known } => self.sealed(peer, population, &grant, known).await,
                 Request::Revocations { owner } => self.revocations(owner),

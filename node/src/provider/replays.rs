@@ -74,7 +74,8 @@ impl Provider {
         self.still_good(dataset, &grant_ids)?;
         let (salt, prf) = (Sha256Digest(self.salt(dataset.policy(), &job)?), Sha256Digest(self.prf(&job)));
         let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&facts.buyer, &buyer));
-        Ok(Opening { job: record.job, receipt, version, proof, salt, prf, buyer_salt, attachment })
+        let file_key = dataset.record().file_key.clone();
+        Ok(Opening { job: record.job, receipt, version, proof, salt, prf, buyer_salt, attachment, file_key })
     }
 
     /// Lets `auditor` fetch what came with a job, where it is kept.

@@ -132,13 +132,10 @@ impl Versions {
         newest.and_then(Version::under)
     }
 
-    /// A policy by which parties are named that are sent this file: versions of one dataset name them alike.
-    pub(super) fn naming(&self, file: &ContentHash) -> Option<&Policy> {
-        let has = |version: &&Version| {
-            let manifest = version.dataset.manifest.body();
-            manifest.files.iter().chain(&manifest.derived).any(|f| f.hash == *file)
-        };
-        self.0.iter().find(has).map(|version| version.dataset.policy.body())
+    /// The policies of versions that have this file: they name parties alike.
+    pub(super) fn with_file(&self, file: &ContentHash) -> impl Iterator<Item = &Policy> {
+        let has = |version: &&Version| version.dataset.record.content.all().any(|f| f.hash == *file);
+        self.0.iter().filter(has).map(|version| version.dataset.policy.body())
     }
 
     /// What files there are of a version, or of all of a population's: published, derived, and mock rows.

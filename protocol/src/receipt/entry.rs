@@ -151,6 +151,10 @@ pub enum Predicate {
         /// Whether they are the encrypted ones, which who mirrors them may have too.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         sealed: bool,
+        /// Whether it may fetch none of them, and was told the key that they are named with where nobody may copy them: for who has them, and holds them by a
+        /// lease.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        key: bool,
         /// Who was granted it, where that is another than the peer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holder: Option<Party>,
@@ -167,9 +171,10 @@ pub enum Predicate {
     Fetch {
         /// Who.
         peer: Party,
-        /// BLAKE3 of the file.
+        /// BLAKE3 of the file; of one that not everybody may know of, a name that is the owner's secret.
         file: ContentHash,
-        /// From byte to byte, the last excluded; no end where everything to the file's end was asked for.
+        /// From byte to byte, the last excluded; no end where everything to the file's end was asked for. Of a file that not everybody may know of all of it,
+        /// whatever was asked for.
         ranges: Vec<(u64, Option<u64>)>,
         /// When, RFC 3339.
         time: String,

@@ -1,0 +1,48 @@
+//! The keys that files are named with where nobody may copy them, for those who may hold the dataset. That they are told is logged first: whoever has all of a
+//! file but a value, and the key, can try which value it is.
+
+use std::time::SystemTime;
+
+use tidegate_protocol::{
+    Code, ContentHash, PeerId, Refusal,
+    frame::Reply,
+    grant::{Action, Ask, Authority},
+    receipt::Predicate,
+};
+
+use super::{Provider, accesses::now};
+
+impl Provider {
+    /// Tells `peer` what a dataset's files are named with, by a grant of its own.
+    pub(super) async fn file_key(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
+        let none = |why: &str| Refusal::new(Code::NotFound, why).at("dataset");
+        let asked = self.own().find(|d| d.manifest.id() == dataset).ok_or_else(|| none("no such dataset is published here"))?;
+        let population = asked.manifest.body().population;
+        let latest = self.own().rev().find(|d| d.manifest.body().population == population);
+        let dataset = latest.filter(|d| d.manifest.id() == dataset).ok_or_else(|| {
+            none("another version is in force").fix("Hold that one: `tidegate hold begin`, and start the node again")
+        })?;
+        let Authority { ids: grant_ids, holder, .. } =
+            self.authorize(dataset, peer, token, &Ask::of(Action::Hold, SystemTime::now()))?;
+        if holder != peer {
+            return Err(Refusal::new(Code::NotGranted, "the key goes to whom the owner itself named").at("grant"));
+        }
+        let key = dataset.record.file_key.clone().ok_or_else(|| none("its files are named by their plain hashes"))?;
+        if !self.fetched.take(holder) {
+            return Err(Refusal::new(Code::Busy, "too many keys and copies within an hour").fix("Ask again later"));
+        }
+        let told = Predicate::Copy {
+            peer: self.party(dataset, peer)?,
+            holder: None,
+            sealed: false,
+            key: true,
+            manifest: dataset.manifest.id(),
+            population,
+            grant_ids: grant_ids.clone(),
+            time: now(),
+        };
+        self.log("dataset manifest".into(), dataset.manifest.envelope().payload_sha256(), told).await?;
+        self.still_good(dataset, &grant_ids)?;
+        Ok(Reply::FileKey(key))
+    }
+}

@@ -1,0 +1,74 @@
+//! Sizes as outsiders may see them: padded by a secret part and rounded up to a public step, since an exact size is a number about the rows without noise.
+
+/// Smallest size that a manifest names, in bytes.
+pub const NAMED: u64 = 1 << 20;
+/// Smallest size that an encrypted file is padded to, in bytes: one of age's chunks.
+pub const SEALED: u64 = 64 << 10;
+
+/// Steps between a power of two and the next.
+const STEPS: u64 = 8;
+
+/// The smallest step that is no less than `bytes`: `least`, or a power of two of it and as many eighths more as it takes.
+fn step(bytes: u64, least: u64) -> u64 {
+    if bytes <= least {
+        return least;
+    }
+    // The greatest power of two times `least` below it, `least` being one itself.
+    let power = 1 << (bytes - 1).ilog2();
+    bytes.checked_next_multiple_of((power / STEPS).max(1)).unwrap_or(u64::MAX)
+}
+
+/// Whether [`public`] can have given this size.
+pub fn is_public(bytes: u64, least: u64) -> bool {
+    step(bytes, least) == bytes
+}
+
+/// A size that may be seen instead of `bytes`: no less than it, and at most about a quarter more, or `least` (a power of two) and an eighth of that.
+///
+/// Up to an eighth of the size is added, as much as `secret`, drawn evenly from all numbers of 64 bits, says, before it is rounded up to a step: so there
+/// is no size at which one byte more is seen for certain. `d` bytes more are seen with a probability of no more than about 16·d/max(`bytes`, `least`).
+pub fn public(bytes: u64, least: u64, secret: u64) -> u64 {
+    let most = bytes.max(least) / STEPS;
+    let added = (u128::from(secret) * u128::from(most)) >> 64;
+    step(bytes.saturating_add(added as u64), least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Secrets spread evenly.
+    fn secrets() -> impl Iterator<Item = u64> {
+        (0..=4096).map(|i| i * (u64::MAX / 4096))
+    }
+
+    #[test]
+    fn a_public_size_is_a_step_no_less_and_not_much_more() {
+        for least in [NAMED, SEALED] {
+            for bytes in (0..63).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 1, 3 << (bit / 2), (1 << bit) / 7 * 8])
+            {
+                for secret in [0, 1, u64::MAX / 3, u64::MAX] {
+                    let seen = public(bytes, least, secret);
+                    assert!(seen >= bytes && is_public(seen, least), "{bytes} {seen}");
+                    assert!(u128::from(seen) <= u128::from(bytes.max(least)) * 81 / 64 + 1, "{bytes} {seen}");
+                }
+            }
+            assert!(!is_public(least - 1, least) && !is_public(least + 1, least) && is_public(least + least / 8, least));
+        }
+    }
+
+    /// Of whatever size a file is, with a person's rows in it and without it is seen to be of another size for few secrets.
+    #[test]
+    fn no_size_lies_at_a_step_for_certain() {
+        for least in [NAMED, SEALED] {
+            let steps = (0..20).flat_map(|bit| (8..16).map(move |eighths| (least << bit) / 8 * eighths));
+            for bytes in steps.flat_map(|at| [at - 700, at - 1, at, at + 1, at * 9 / 8]) {
+                let more = 500;
+                let told =
+                    secrets().filter(|secret| public(bytes, least, *secret) != public(bytes + more, least, *secret)).count();
+                let bound = 16.0 * more as f64 / bytes.max(least) as f64;
+                assert!(told as f64 / 4097.0 <= bound + 2.0 / 4097.0, "{bytes}: {told} of 4097, bound {bound}");
+            }
+        }
+    }
+}
