@@ -26,7 +26,7 @@ pub fn is_public(bytes: u64, least: u64) -> bool {
 /// A size that may be seen instead of `bytes`: no less than it, and at most about a quarter more, or `least` (a power of two) and an eighth of that.
 ///
 /// Up to an eighth of the size is added, as much as `secret`, drawn evenly from all numbers of 64 bits, says, before it is rounded up to a step: so there
-/// is no size at which one byte more is seen for certain. `d` bytes more are seen with a probability of no more than about 16·d/max(`bytes`, `least`).
+/// is no size at which one byte more is seen for certain. `d` bytes more are seen with a probability of no more than about 20·d/max(`bytes`, `least`).
 pub fn public(bytes: u64, least: u64, secret: u64) -> u64 {
     let most = bytes.max(least) / STEPS;
     let added = (u128::from(secret) * u128::from(most)) >> 64;
@@ -66,7 +66,7 @@ mod tests {
                 let more = 500;
                 let told =
                     secrets().filter(|secret| public(bytes, least, *secret) != public(bytes + more, least, *secret)).count();
-                let bound = 16.0 * more as f64 / bytes.max(least) as f64;
+                let bound = 20.0 * more as f64 / bytes.max(least) as f64;
                 assert!(told as f64 / 4097.0 <= bound + 2.0 / 4097.0, "{bytes}: {told} of 4097, bound {bound}");
             }
         }
