@@ -184,6 +184,9 @@ fn files_that_nobody_may_copy_are_held_by_who_has_them() {
 fn a_manifest_that_says_too_much_and_a_record_that_does_not_fit_are_refused() {
     let world = world("replicate = \"nobody\"", "41");
     let good = record(&world, "owner");
+    let kept = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "json");
+    let path = std::fs::read_dir(world.path("owner/datasets")).unwrap().map(|e| e.unwrap().path()).find(kept).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777, 0o600);
     assert!(good.file_key.is_some() && dataset::Dataset::open(good.clone()).is_ok());
     let mut other = good.clone();
     other.content.derived[0].hash.0[3] ^= 1;
@@ -204,8 +207,6 @@ fn a_manifest_that_says_too_much_and_a_record_that_does_not_fit_are_refused() {
     let record = DatasetRecord { manifest: signed, file_key: None, ..good };
     assert!(dataset::Dataset::open(record.clone()).unwrap_err().to_string().contains("plain hashes"));
     // A node that serves such a manifest is believed by nobody, and does not start itself.
-    let path = std::fs::read_dir(world.path("owner/datasets")).unwrap().map(|e| e.unwrap().path());
-    let path = path.into_iter().find(|p| p.extension().is_some_and(|e| e == "json")).unwrap();
     std::fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
     assert!(world.fails("owner", &["serve"]).contains("plain hashes"));
 }

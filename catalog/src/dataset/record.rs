@@ -1,7 +1,9 @@
 //! A published version as the owner's machine remembers it.
 
 use std::{
-    os::unix::fs::MetadataExt as _,
+    fs::{File, OpenOptions},
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -101,13 +103,25 @@ impl Dataset {
     }
 }
 
-/// Keeps `record` in `folder`.
+/// Keeps `record` in `folder`, whole or not at all, for this user alone.
 ///
 /// # Errors
 /// [`DataError::Record`].
 pub fn save(folder: &Path, id: ContentHash, record: &DatasetRecord) -> Result<(), DataError> {
     let bytes = serde_json::to_vec_pretty(record).map_err(|e| DataError::Record(e.to_string()))?;
-    crate::log::write::durably(&folder.join(format!("{id}.json")), &bytes).map_err(|e| DataError::Record(e.to_string()))
+    let target = folder.join(format!("{id}.json"));
+    let new = folder.join(format!("{id}.{}.new", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        drop(std::fs::remove_file(&new));
+        // It has the hashes of files that nobody may copy, and their key: for no other user's eyes from the first moment.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&new, &target)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|e| DataError::Record(e.to_string()))
 }
 
 /// All datasets kept in `folder`, oldest first.

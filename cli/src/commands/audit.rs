@@ -10,7 +10,7 @@ use tidegate_catalog::{
 };
 use tidegate_exchange::web::Web;
 use tidegate_node::{
-    auditor::{Ask, Outcome, audit_folder, audit_source, forks, source},
+    auditor::{Ask, Outcome, audit_folder, audit_source, forks, shown, source},
     buyer::Buyer,
     home::Home,
     parties,
@@ -93,8 +93,19 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         let buyer = Buyer::bind(home, peer).await?;
         let ask = Ask { home: memory, quorum: quorum.clone(), opened: opened.clone(), fresh, progress: &mut progress };
         let audited = audit_source(&peer.peer, &mut source::peer(&buyer, peer), args.keep.clone(), ask);
+        let mut outcome = match audited {
+            Ok(outcome) => outcome,
+            Err(e) => {
+                buyer.close().await;
+                return Err(e.into());
+            }
+        };
+        let checked = shown::check(&buyer, peer, &mut outcome.report).await;
         buyer.close().await;
-        outcomes.push((peer.peer.to_string(), audited?));
+        if let Err(e) = checked {
+            eprintln!("what it shows beside its log was not looked at: {e}");
+        }
+        outcomes.push((peer.peer.to_string(), outcome));
     }
     if let (Some(url), Some(owner)) = (&args.url, &args.owner) {
         let web = Web::new()?;

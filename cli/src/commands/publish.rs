@@ -7,7 +7,7 @@ use tidegate_catalog::{Store, listings::croissant};
 use tidegate_exchange::blobs::Served;
 use tidegate_node::{
     home::Home,
-    publish::{Progress, Publication, publish},
+    publish::{Progress, Publication, find, publish},
 };
 use tidegate_protocol::{ContentHash, listing::About};
 
@@ -94,6 +94,14 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 "nobody may copy the files (access.replicate): the manifest names them by keyed hashes and rounded sizes. The key is in {}: keep a copy of it",
                 home.datasets().join(format!("{}.json", dataset.manifest.id())).display()
             ),
+        }
+        let before = manifest.previous.map(|id| find(home, &id.to_string())).transpose()?;
+        if let (None, Some(before)) = (manifest.files.plain(), before)
+            && before.manifest.body().files.plain().is_some()
+        {
+            println!(
+                "the version before is named by plain hashes, and they stay known: rows that are in both versions can be tried by them"
+            );
         }
     }
     Ok(())

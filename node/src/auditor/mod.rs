@@ -1,7 +1,7 @@
 //! The auditor's side: read a log from a folder, a peer or a web server, check all of it, and check receipts against it.
 //!
 //! [`source`] and [`bundle`] say where from, [`receipts`] checks what buyers hold, [`memory`] keeps what was verified, so that the next audit goes on from there and no
-//! history is accepted that is not the one seen before, [`forks`] keeps what shows that there are two. [`replay`] runs a receipt's job again.
+//! history is accepted that is not the one seen before, [`forks`] keeps what shows that there are two. [`shown`] checks what a peer shows beside its log, [`replay`] runs a receipt's job again.
 
 use std::{
     collections::BTreeMap,
@@ -27,6 +27,7 @@ pub mod forks;
 mod memory;
 mod receipts;
 pub mod replay;
+pub mod shown;
 pub mod source;
 pub mod sql;
 
