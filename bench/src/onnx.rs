@@ -20,7 +20,7 @@ use ort::{
 };
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 use tidegate_gpu_runner::library;
-use tidegate_node::worker::{Work, Workers};
+use tidegate_node::worker::{Over, Work, Workers};
 use tidegate_protocol::{
     ContentHash,
     device::Place,
@@ -189,8 +189,9 @@ fn measure(environment: &Environment, tidegate: &Path, model: &Model) -> anyhow:
             let (each, mut groups) = tokio::sync::mpsc::channel(4);
             let deadline = SystemTime::now() + Duration::from_secs(600);
             let (files, scratch) = ([path.clone()], std::env::temp_dir());
+            let over = Over { files: &files, scratch: &scratch, plan: admitted.plan(), least_units: 1, deadline, limit: 1 };
             let take = async { while groups.recv().await.is_some() {} };
-            let (ran, ()) = tokio::join!(workers.run(&work, &files, &scratch, 1, deadline, each), take);
+            let (ran, ()) = tokio::join!(workers.run(&work, &over, each), take);
             Ok(ran?)
         })
     };

@@ -95,6 +95,7 @@ fn what_is_no_job_is_held_against_the_rules_too() {
         peer,
         holder: None,
         sealed: false,
+        key: false,
         manifest: manifest(),
         population: population(),
         grant_ids,

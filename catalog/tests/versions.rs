@@ -69,6 +69,7 @@ fn copy(manifest: ContentHash, sealed: bool) -> Predicate {
     Predicate::Copy {
         peer: Identity::from_seed([2; 32]).id().into(),
         sealed,
+        key: false,
         holder: None,
         manifest,
         population: population(),

@@ -70,6 +70,7 @@ fn published(world: &World, identity: &Identity, name: &str, column: &str) -> Pu
         manifest: Envelope::sign(Manifest::PAYLOAD_TYPE, &serde_json::to_vec(&manifest).unwrap(), identity),
         policy: Envelope::sign(Policy::PAYLOAD_TYPE, &policy, identity),
         lease: None,
+        newest: None,
     }
 }
 

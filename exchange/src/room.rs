@@ -221,7 +221,7 @@ mod tests {
     fn a_stranger_has_its_part_and_all_strangers_theirs() {
         let known = Arc::new(Known::default());
         let room = Room::new(BOUNDS, known.clone());
-        let mut of = |seed, bytes| {
+        let of = |seed, bytes| {
             let mut taken = room.of(peer(seed));
             taken.grow(bytes).map(|()| taken)
         };

@@ -238,6 +238,12 @@ impl Noisy {
         self.0 >= IBig::from(least)
     }
 
+    /// The number, or the end that it is beyond of those between −`most` and `most`.
+    pub(crate) fn within(&self, most: i64) -> i64 {
+        let most = most.max(0);
+        i64::try_from(&self.0).map_or_else(|_| if self.0 > IBig::ZERO { most } else { -most }, |number| number.clamp(-most, most))
+    }
+
     /// The nearest float.
     pub(crate) fn to_f64(&self) -> f64 {
         match self.0.to_f64() {

@@ -140,6 +140,7 @@ impl Request {
             | Self::Submit { grant, .. }
             | Self::Replicate { grant, .. }
             | Self::Pieces { grant, .. }
+            | Self::FileKey { grant, .. }
             | Self::Sealed { grant, .. }
             | Self::Mock { grant, .. }
             | Self::Replay { grant, .. }

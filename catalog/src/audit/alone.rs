@@ -31,6 +31,11 @@ pub fn check(statement: &Statement, owner: &PeerId) -> Result<(), Broken> {
     checked(statement, owner).map(|_| ())
 }
 
+/// Encrypted files are for mirrors, the key of files for who has them.
+pub(super) fn copy_of_both() -> Broken {
+    ("copy-form", "is of encrypted files and of a key at once".into())
+}
+
 /// As [`check`].
 pub(crate) fn checked(statement: &Statement, owner: &PeerId) -> Result<Checked, Broken> {
     if !statement.is_formed() {
@@ -44,6 +49,7 @@ pub(crate) fn checked(statement: &Statement, owner: &PeerId) -> Result<Checked, 
             return outcome(facts, mode, *ending, *commitment);
         }
         Predicate::Grant { scope, .. } => time(&scope.expires).map(drop)?,
+        Predicate::Copy { sealed: true, key: true, .. } => return Err(copy_of_both()),
         Predicate::Copy { time: at, .. } | Predicate::Fetch { time: at, .. } | Predicate::Replay { time: at, .. } => {
             time(at).map(drop)?;
         }
@@ -74,6 +80,7 @@ pub(crate) fn checked(statement: &Statement, owner: &PeerId) -> Result<Checked, 
         | Predicate::LeaseEnd { settlement: None, .. }
         | Predicate::Refusal { .. }
         | Predicate::Publication { .. }
+        | Predicate::Retirement { .. }
         | Predicate::Revocation { .. }
         | Predicate::Approval { .. } => {}
     }

@@ -254,7 +254,7 @@ impl Audit {
                     (false, false) => &[Action::Replicate][..],
                     (true, false) => &[Action::Mirror, Action::Replicate],
                     (false, true) => &[Action::Hold],
-                    (true, true) => return Err(("copy-form", "is of encrypted files and of a key at once".into())),
+                    (true, true) => return Err(alone::copy_of_both()),
                 };
                 // The key of files lets nobody fetch them.
                 if !key {

@@ -51,11 +51,12 @@ pub(super) fn check(tables: &Tables<'_>, says: Says<'_>) -> Result<(), StoreErro
 
 fn of_no_job(tables: &Tables<'_>, predicate: &Predicate) -> Result<(), StoreError> {
     match predicate {
-        Predicate::Copy { sealed, grant_ids, time: at, .. } => {
+        Predicate::Copy { sealed, key, grant_ids, time: at, .. } => {
             let at = time(at)?;
-            let asks: Vec<_> = match sealed {
-                true => vec![Ask::of(Action::Mirror, at), Ask::of(Action::Replicate, at)],
-                false => vec![Ask::of(Action::Replicate, at)],
+            let asks: Vec<_> = match (sealed, key) {
+                (true, _) => vec![Ask::of(Action::Mirror, at), Ask::of(Action::Replicate, at)],
+                (false, true) => vec![Ask::of(Action::Hold, at)],
+                (false, false) => vec![Ask::of(Action::Replicate, at)],
             };
             allows(tables, &asks, grant_ids)
         }
@@ -81,6 +82,7 @@ fn of_no_job(tables: &Tables<'_>, predicate: &Predicate) -> Result<(), StoreErro
         | Predicate::Refusal { .. }
         | Predicate::Publication { .. }
         | Predicate::Grant { .. }
+        | Predicate::Retirement { .. }
         | Predicate::Revocation { .. }
         | Predicate::Approval { .. }
         | Predicate::Fetch { .. }

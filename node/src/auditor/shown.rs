@@ -92,7 +92,8 @@ mod tests {
         };
         let manifest = Signed::sign(manifest, &owner).unwrap();
         let envelope = |envelope: &Envelope| envelope.clone();
-        let published = Published { manifest: envelope(manifest.envelope()), policy: envelope(policy.envelope()), lease: None };
+        let published =
+            Published { manifest: envelope(manifest.envelope()), policy: envelope(policy.envelope()), lease: None, newest: None };
         (manifest.id(), published)
     }
 

@@ -16,18 +16,19 @@ impl Provider {
     /// Tells `peer` what a dataset's files are named with, by a grant of its own.
     pub(super) async fn file_key(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
         let none = |why: &str| Refusal::new(Code::NotFound, why).at("dataset");
-        let asked = self.own().find(|d| d.manifest.id() == dataset).ok_or_else(|| none("no such dataset is published here"))?;
-        let population = asked.manifest.body().population;
-        let latest = self.own().rev().find(|d| d.manifest.body().population == population);
-        let dataset = latest.filter(|d| d.manifest.id() == dataset).ok_or_else(|| {
-            none("another version is in force").fix("Hold that one: `tidegate hold begin`, and start the node again")
-        })?;
+        let dataset = Some(self.in_force(&dataset)?).filter(|dataset| self.is_own(*dataset));
+        let dataset = dataset.ok_or_else(|| none("no such dataset is published here"))?;
+        if dataset.policies().1.is_some() {
+            let refusal = none("another version is in force");
+            return Err(refusal.fix("Hold that one: `tidegate hold begin`, and start the node again"));
+        }
+        let population = dataset.population();
         let Authority { ids: grant_ids, holder, .. } =
             self.authorize(dataset, peer, token, &Ask::of(Action::Hold, SystemTime::now()))?;
         if holder != peer {
             return Err(Refusal::new(Code::NotGranted, "the key goes to whom the owner itself named").at("grant"));
         }
-        let key = dataset.record.file_key.clone().ok_or_else(|| none("its files are named by their plain hashes"))?;
+        let key = dataset.record().file_key.clone().ok_or_else(|| none("its files are named by their plain hashes"))?;
         if !self.fetched.take(holder) {
             return Err(Refusal::new(Code::Busy, "too many keys and copies within an hour").fix("Ask again later"));
         }
@@ -36,13 +37,14 @@ impl Provider {
             holder: None,
             sealed: false,
             key: true,
-            manifest: dataset.manifest.id(),
+            manifest: dataset.id(),
             population,
             grant_ids: grant_ids.clone(),
             time: now(),
         };
-        self.log("dataset manifest".into(), dataset.manifest.envelope().payload_sha256(), told).await?;
+        self.log("dataset manifest".into(), dataset.manifest().envelope().payload_sha256(), told).await?;
         self.still_good(dataset, &grant_ids)?;
+        self.still_in_force(dataset)?;
         Ok(Reply::FileKey(key))
     }
 }

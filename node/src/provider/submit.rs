@@ -169,7 +169,7 @@ impl Provider {
         }
         fault::point("before-reserve");
         self.keep_program(&admitted.job, attachment).await?;
-        let population = &dataset.manifest.body().population;
+        let population = &dataset.population();
         if let Terms::Reviewed(rules) = &admitted.terms {
             review::tables::enter(&self.home, &self.identity.id(), rules, population, &admitted.job)?;
         }
@@ -238,7 +238,7 @@ impl Provider {
             let refusal = Refusal::new(Code::Policy, "the policy gives no exact results").at("mode");
             return Err(refusal.fix("Leave mode away and give epsilon"));
         };
-        let population = &dataset.manifest.body().population;
+        let population = &dataset.population();
         match review::verdict(&self.home, &self.identity.id(), rules, population, job).map_err(unavailable)? {
             Verdict::Denied => Err(Refusal::new(Code::Policy, "the owner turned this job down").at("mode")),
             verdict => Ok(Some(verdict)),

@@ -144,8 +144,8 @@ impl Versions {
             version.population() == *population && manifest.is_none_or(|id| version.dataset.manifest.id() == *id)
         };
         let files = self.0.iter().filter(of).flat_map(|version| {
-            let manifest = version.dataset.manifest.body();
-            manifest.files.iter().chain(&manifest.derived).chain(&manifest.mock).map(|file| file.hash)
+            let (content, mock) = (&version.dataset.record.content, &version.dataset.manifest.body().mock);
+            content.all().chain(mock).map(|file| file.hash)
         });
         files.collect()
     }

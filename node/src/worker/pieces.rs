@@ -114,7 +114,7 @@ impl Found {
 fn merge(all: &mut GroupSums, other: &GroupSums) {
     all.units += other.units;
     all.lanes.iter_mut().zip(&other.lanes).for_each(|(all, one)| *all += one);
-    all.largest.iter_mut().zip(&other.largest).for_each(|(all, one)| all.merge(one));
+    all.kinds.merge(&other.kinds);
 }
 
 impl Workers {

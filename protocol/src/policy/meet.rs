@@ -139,11 +139,15 @@ fn meet_columns(ours: &BTreeMap<String, ColumnRule>, theirs: &BTreeMap<String, C
 
 impl ColumnRule {
     fn meet(&self, other: &Self) -> Option<Self> {
-        let Self { lo: _, hi: _ } = self;
+        let Self { lo: _, hi: _, chars } = self;
+        // The shorter text.
+        let chars = chars.iter().chain(&other.chars).min().copied();
         // Without bounds it cannot be summed.
-        let Some(((a, b), (c, d))) = self.bounds().zip(other.bounds()) else { return Some(Self { lo: None, hi: None }) };
+        let Some(((a, b), (c, d))) = self.bounds().zip(other.bounds()) else {
+            return Some(Self { lo: None, hi: None, chars });
+        };
         let (lo, hi) = (a.max(c), b.min(d));
-        (lo < hi).then_some(Self { lo: Some(lo), hi: Some(hi) })
+        (lo < hi).then_some(Self { lo: Some(lo), hi: Some(hi), chars })
     }
 }
 

@@ -69,7 +69,9 @@ fn policy(r: &mut Random) -> Policy {
     };
     let columns = ["a", "b", "c"].map(|name| {
         let (lo, hi) = (r.below(10) as f64, 1.0 + r.below(10) as f64);
-        let rule = if r.often() { ColumnRule { lo: Some(lo), hi: Some(lo + hi) } } else { ColumnRule { lo: None, hi: None } };
+        let chars = r.coin().then(|| 1 + r.below(9) as u32);
+        let (lo, hi) = if r.often() { (Some(lo), Some(lo + hi)) } else { (None, None) };
+        let rule = ColumnRule { lo, hi, chars };
         (name.to_owned(), rule)
     });
     let witnesses = r.coin().then(|| {
@@ -115,6 +117,7 @@ fn policy(r: &mut Random) -> Policy {
             device: r.one(&devices),
             gpu_memory_bytes: 1 + r.below(9),
         },
+        sql: QueryRules { work_per_ms: 1 + r.below(9), rows: r.coin().then(|| 1 + r.below(9)) },
         versions: match r.below(3) {
             0 => Answering::Newest,
             1 => Answering::All,
@@ -189,12 +192,16 @@ enum Asked {
         shown: u64,
         standing: Standing,
     },
+    /// So many characters of a column's text.
+    Text(String, usize),
+    /// A query of so many operations in a millisecond.
+    Query(u64),
     /// That this older version answers.
     Older(ContentHash),
 }
 
 fn asked(r: &mut Random) -> Asked {
-    match r.below(13) {
+    match r.below(15) {
         0 => Asked::Do(r.one(&Action::ALL), r.one(&[Access::Granted, Access::Anybody])),
         1 => Asked::Job {
             kind: r.one(&KINDS),
@@ -238,6 +245,8 @@ fn asked(r: &mut Random) -> Asked {
             shown: u64::from(r.one(&ROUNDINGS)) * u64::from(r.one(&ROUNDINGS)) * r.below(4),
             standing: standing(1 + r.below(2) as u8),
         },
+        12 => Asked::Text(r.one(&["a", "b", "c"]).into(), r.below(12) as usize),
+        13 => Asked::Query(r.below(12)),
         _ => Asked::Older(manifest(r.below(4))),
     }
 }
@@ -307,6 +316,8 @@ fn refuses(p: &Policy, asked: &Asked) -> bool {
                 || *shown % u64::from(rules.round_to) != 0
                 || !rules.stands(&standing.buyer, &standing.program)
         }),
+        Asked::Text(name, chars) => p.columns.get(name).is_none_or(|rule| *chars > rule.chars()),
+        Asked::Query(work) => *work > p.sql.work_per_ms,
         Asked::Older(manifest) => !p.versions.older(manifest),
     }
 }
@@ -328,7 +339,7 @@ fn sorted(mut policy: Policy) -> Policy {
 #[test]
 fn what_both_allow_is_nothing_that_either_refuses() {
     let mut r = Random(7);
-    let (mut refused, mut allowed) = ([0_u32; 13], [0_u32; 13]);
+    let (mut refused, mut allowed) = ([0_u32; 14], [0_u32; 14]);
     for _ in 0..20_000 {
         let (a, b) = (policy(&mut r), policy(&mut r));
         let both = a.meet(&b);
@@ -347,6 +358,8 @@ fn what_both_allow_is_nothing_that_either_refuses() {
                 Asked::Shown(_) => 9,
                 Asked::Exact { .. } => 10,
                 Asked::Older(_) => 11,
+                Asked::Text(..) => 12,
+                Asked::Query(_) => 13,
             };
             if refuses(&a, &asked) || refuses(&b, &asked) {
                 refused[at] += 1;
@@ -357,7 +370,7 @@ fn what_both_allow_is_nothing_that_either_refuses() {
         }
     }
     // Neither is empty talk: each kind of thing was refused, and each allowed.
-    assert!(refused[..12].iter().chain(&allowed[..12]).all(|seen| *seen > 20), "{refused:?} {allowed:?}");
+    assert!(refused.iter().chain(&allowed).all(|seen| *seen > 20), "{refused:?} {allowed:?}");
 }
 
 #[test]
