@@ -232,8 +232,8 @@ impl Buyer {
         created: Option<i64>,
     ) -> Result<(Offer, Verified, Option<Answer>), NodeError> {
         let offer = self.offer(to, &file.dataset).await?;
-        // What was paid for is handed out again, whatever answers today.
-        let policy = if request.is_some() { offer.then().into_owned() } else { offer.in_force()?.into_owned() };
+        // What was paid for is handed out again, whatever answers today: the owner decides.
+        let policy = offer.then().into_owned();
         let request = request.map_or_else(fresh_request, Ok)?;
         let schema = check::schema(offer.manifest.body())?;
         let (job, attachment) = file.job(offer.manifest.id(), &policy, &schema, request, created.unwrap_or_else(now))?;

@@ -148,7 +148,7 @@ fn a_declared_key_counts_or_is_refused_with_column_type_and_example() {
     }
     for (expr, key, words) in [
         ("tiny", Key::Int(300), ["300", "Int8", "-128 to 127"]),
-        ("narrow", Key::Float(0.100_000_2), ["0.1000002", "Float32", "0.5"]),
+        ("narrow", Key::Float(0.123_456_789), ["0.123456789", "Float32", "0.5"]),
         ("big", Key::Float(9_007_199_254_740_992.0), ["9007199254740992", "Int64", "as text"]),
         ("flag", Key::Int(1), ["1", "Boolean", "true or false"]),
         ("day", text("1970-1-1"), ["1970-1-1", "Date32", "2024-02-29"]),

@@ -104,9 +104,9 @@ fn arrays(random: &mut Random) -> Vec<ArrayRef> {
 fn every_value_has_one_form_and_comes_back_from_it() {
     for seed in 0..20 {
         for array in arrays(&mut Random(seed)) {
-            let kind = array.data_type().clone();
-            assert!(may_be_key(&kind), "{kind}");
+            assert!(may_be_key(array.data_type()), "{}", array.data_type());
             let array = canonical(&array).unwrap();
+            let kind = array.data_type().clone();
             let mut seen = HashMap::<String, ArrayRef>::new();
             for row in 0..array.len() {
                 let one = array.slice(row, 1);
@@ -161,7 +161,7 @@ fn what_a_type_does_not_have_is_no_key_of_it() {
         (text("18446744073709551615"), DataType::Int64),
         (text("007"), DataType::Int64),
         (text("+7"), DataType::Int64),
-        (Key::Float(0.100_000_1), DataType::Float32),
+        (Key::Float(0.123_456_789), DataType::Float32),
         (Key::Int(16_777_217), DataType::Float32),
         (Key::Float(1e39), DataType::Float32),
         (text("nan"), DataType::Float64),
