@@ -64,9 +64,9 @@ async fn nobody_has_a_node_evaluate_what_they_appended_to_a_grant() {
     let node = world.serve(None);
     let to: Address = node.address.parse().unwrap();
     let me = stranger(77).await;
-    let listed = |grant: String| ask(&me, &to, &Request::Listings { grant }, &[]);
+    let request = Request::Listings { grant: granted.trim().to_owned() };
     // Who shows the grant of another sees nothing: what is closed is known to its holder alone.
-    let Reply::Listings(seen) = listed(granted.trim().to_owned()).await.unwrap() else { panic!("no listings") };
+    let Reply::Listings(seen) = ask(&me, &to, &request, &[]).await.unwrap() else { panic!("no listings") };
     assert!(seen.iter().all(|one| !text_of(&one.manifest).contains("closed")));
     let shown = world.ok("buyer", &["list", "--to", &node.address, "--grant", &out, "--json"]);
     let closed = shown.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -97,8 +97,9 @@ async fn nobody_has_a_node_evaluate_what_they_appended_to_a_grant() {
     }
     // Its holder is told what is odd, before it is shown to anybody.
     std::fs::write(world.path("costly"), costly(&granted)).unwrap();
+    let path = world.text("costly");
     for args in [vec!["grant", "show"], vec!["grant", "narrow", "--rho", "0.1"]] {
-        let args = [args, vec![world.path("costly").to_str().unwrap()]].concat();
+        let args = [args, vec![path.as_str()]].concat();
         let said = world.fails("buyer", &args);
         assert!(said.contains("block 1 of this grant is none that `tidegate grant` writes"), "{said}");
     }

@@ -21,8 +21,25 @@ use crate::{
 const TURN: Duration = Duration::from_secs(20);
 /// How often it is looked whether there is room.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long a reply waits for room until the one goes that strangers have been taking for longest.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Most fetches of strangers at the same time, and of one of them.
 const FETCHES: usize = 16;
+
+/// How many may have a connection at the same time.
+#[derive(Debug, Clone, Copy)]
+pub struct Crowd {
+    /// All that come.
+    pub connections: usize,
+    /// Of them, those that have shown no grant.
+    pub strangers: usize,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { connections: limits::CONNECTIONS, strangers: limits::STRANGERS }
+    }
+}
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -36,7 +53,8 @@ pub(crate) struct Host {
     pub(crate) requests: Arc<Places<CancellationToken>>,
     /// For what comes.
     pub(crate) coming: Arc<Room>,
-    /// For replies.
+    /// For replies that are being sent.
+    pub(crate) replies: Arc<Places<CancellationToken>>,
     leaving: Arc<Room>,
     /// Attachments that may lie in memory at the same time.
     pub(crate) attachments: Arc<Shares>,
@@ -44,12 +62,12 @@ pub(crate) struct Host {
     fetches: Arc<Semaphore>,
 }
 
-impl Default for Host {
-    fn default() -> Self {
+impl Host {
+    pub(crate) fn of(crowd: Crowd) -> Self {
         let known = Arc::new(Known::default());
         let connections = Number {
-            all: limits::CONNECTIONS,
-            of_strangers: limits::STRANGERS,
+            all: crowd.connections,
+            of_strangers: crowd.strangers,
             of_stranger: limits::CONNECTIONS_PER_PEER,
             of_one: limits::CONNECTIONS_PER_PEER,
         };
@@ -82,6 +100,7 @@ impl Default for Host {
             connections: Places::new(connections, known.clone()),
             gossips: Places::new(gossips, known.clone()),
             requests: Places::new(requests, known.clone()),
+            replies: Places::new(requests, known.clone()),
             coming: Room::new(coming, known.clone()),
             leaving: Room::new(leaving, known.clone()),
             attachments: Shares::new(limits::ATTACHMENTS, half),
@@ -90,9 +109,7 @@ impl Default for Host {
             known,
         }
     }
-}
 
-impl Host {
     pub(crate) fn knows(&self, peer: &PeerId) -> bool {
         self.known.has(peer)
     }
@@ -115,12 +132,17 @@ impl Host {
 
     /// Room for a reply of so many bytes, where there is some in time; it is held until the peer has them.
     pub(crate) async fn reply(&self, peer: PeerId, bytes: usize) -> Result<Taken, Full> {
-        let (mut taken, until) = (self.leaving.of(peer), Instant::now() + TURN);
+        let (mut taken, begun) = (self.leaving.of(peer), Instant::now());
+        let mut patient = PATIENCE;
         loop {
             match taken.grow(bytes) {
                 Ok(()) => return Ok(taken),
-                Err(full) if Instant::now() >= until => return Err(full),
+                Err(full) if begun.elapsed() >= TURN => return Err(full),
                 Err(_) => tokio::time::sleep(LOOK).await,
+            }
+            if begun.elapsed() >= patient {
+                self.replies.drop_idlest();
+                patient += PATIENCE / 4;
             }
         }
     }

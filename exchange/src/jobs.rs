@@ -29,7 +29,7 @@ use crate::{
 const REQUEST_TIME: Duration = Duration::from_secs(60);
 /// How long a connection is kept on which nothing is asked.
 const IDLE_TIME: Duration = Duration::from_secs(60);
-/// How long a peer may take nothing of a reply; it has a second more for so many bytes.
+/// How long a peer may take for a reply; it has a second more for so many bytes.
 const STALL: Duration = Duration::from_secs(30);
 const BYTES_A_SECOND: usize = 32 << 10;
 /// Why a connection is closed: QUIC's application error code.
@@ -152,18 +152,27 @@ impl JobProtocol {
         let _ = recv.stop(0u32.into());
         place.stirs();
         mine.stirs();
-        let bytes = match read {
-            Ok(asked) if self.host.knows(&peer) => self.reply(peer, connection, asked).await?,
-            Ok(asked) => match tokio::select! { turn = self.host.turn() => turn, () = told.cancelled() => None } {
-                Some(_turn) => self.reply(peer, connection, asked).await?,
-                None => written(&Reply::Refused(busy("others are answered, of those who have shown no grant")))?,
-            },
-            Err(refusal) => written(&Reply::Refused(refusal))?,
+        // A stranger's turn lasts until there is room for its reply: no more of them lie here unsent than are answered at a time.
+        let turn = match &read {
+            Ok(_) if !self.host.knows(&peer) => {
+                tokio::select! { turn = self.host.turn() => Some(turn), () = told.cancelled() => Some(None) }
+            }
+            _ => None,
+        };
+        let bytes = match (read, &turn) {
+            (Err(refusal), _) => written(&Reply::Refused(refusal))?,
+            (Ok(_), Some(None)) => written(&Reply::Refused(busy("others are answered, of those who have shown no grant")))?,
+            (Ok(asked), _) => self.reply(peer, connection, asked).await?,
         };
         drop(taken);
         let (bytes, _room) = match self.host.reply(peer, bytes.len()).await {
             Ok(room) => (bytes, Some(room)),
             Err(full) => (written(&Reply::Refused(busy(full)))?, None),
+        };
+        drop(turn);
+        let told = CancellationToken::new();
+        let Some(_sent) = self.host.replies.take(peer, told.clone()) else {
+            return Err(NetError::Peer("it takes too many replies at a time".into()));
         };
         let time = STALL + Duration::from_secs((bytes.len() / BYTES_A_SECOND) as u64);
         let sending = async {
@@ -173,8 +182,11 @@ impl JobProtocol {
             let _ = send.stopped().await;
             Ok(())
         };
-        let sent = tokio::time::timeout(time, sending).await;
-        sent.unwrap_or_else(|_| {
+        let sent = tokio::select! {
+            sent = tokio::time::timeout(time, sending) => sent.ok(),
+            () = told.cancelled() => None,
+        };
+        sent.unwrap_or_else(|| {
             // Nothing of it is kept for one who takes nothing.
             let _ = send.reset(IDLE.into());
             Err(NetError::Peer("the reply was not taken".into()))

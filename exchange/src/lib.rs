@@ -27,6 +27,7 @@ mod shares;
 pub mod web;
 
 pub use address::{Address, BadAddress};
+pub use host::Crowd;
 pub use jobs::{Handler, ask};
 pub use reach::{Reach, bind, bind_reaching, listening_for, local_address};
 
@@ -67,8 +68,19 @@ pub fn serve_in(
     served: &blobs::Served,
     swarm: Option<&gossip::Swarm>,
 ) -> Router {
+    serve_crowd(endpoint, handler, served, swarm, Crowd::default())
+}
+
+/// As [`serve_in`], for so many at the same time.
+pub fn serve_crowd(
+    endpoint: Endpoint,
+    handler: std::sync::Arc<dyn Handler>,
+    served: &blobs::Served,
+    swarm: Option<&gossip::Swarm>,
+    crowd: Crowd,
+) -> Router {
     served.ask(handler.clone());
-    let host = host::Host::default();
+    let host = host::Host::of(crowd);
     let mut router = Router::builder(endpoint)
         .accept(tidegate_protocol::frame::ALPN, jobs::JobProtocol::new(handler, host.clone()))
         .accept(iroh_blobs::ALPN, served.governed(host.clone()));

@@ -85,6 +85,11 @@ impl<G: Guest> Places<G> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells the idlest stranger to go, where there is one.
+    pub(crate) fn drop_idlest(&self) {
+        self.state().drop_idlest();
+    }
+
     /// A place for `guest` of `peer`, where it has not its part yet; the idlest stranger's, where there is none free.
     pub(crate) fn take(self: &Arc<Self>, peer: PeerId, guest: G) -> Option<Place<G>> {
         let known = self.known.has(&peer);

@@ -5,9 +5,9 @@ use std::{future::Future, net::Ipv4Addr, pin::Pin, sync::Arc, time::Duration};
 
 use iroh::{Endpoint, EndpointAddr, EndpointId, TransportAddr, endpoint::Connection, protocol::Router};
 use tidegate_exchange::{
-    Address, Handler, ask, bind, blobs,
+    Address, Crowd, Handler, ask, bind, blobs,
     gossip::{Heard, Swarm},
-    local_address, serve_in,
+    local_address, serve_crowd,
 };
 use tidegate_protocol::{
     Code, ContentHash, Identity, PeerId, Refusal,
@@ -61,6 +61,10 @@ struct World {
 }
 
 async fn world() -> World {
+    world_of(Crowd::default()).await
+}
+
+async fn world_of(crowd: Crowd) -> World {
     let (identity, dir) = (Identity::from_seed([1; 32]), tempfile::tempdir().unwrap());
     let served = blobs::Served::open(&dir.path().join("blobs")).await.unwrap();
     let path = dir.path().join("file");
@@ -69,7 +73,7 @@ async fn world() -> World {
     let endpoint = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
     let address = local_address(&endpoint, &identity, &Default::default());
     let swarm = Swarm::new(&endpoint).unwrap();
-    let _router = serve_in(endpoint, Arc::new(Node), &served, Some(&swarm));
+    let _router = serve_crowd(endpoint, Arc::new(Node), &served, Some(&swarm), crowd);
     World { address, swarm, access: served.access().clone(), hash, _served: served, _router, _dir: dir }
 }
 
@@ -158,7 +162,7 @@ async fn what_is_no_part_of_a_request_takes_no_memory() {
     }
     let grown = resident().saturating_sub(before);
     eprintln!("{grown} MiB, both sides");
-    assert!(grown < 120, "{grown} MiB");
+    assert!(grown < 200, "{grown} MiB");
 }
 
 /// Replies that are asked for and never taken.
@@ -193,7 +197,9 @@ async fn replies_that_nobody_takes_have_an_end() {
 /// As many connections of as many keys as strangers have places for, and more.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_keys_leave_places_for_who_shows_a_grant_and_the_idlest_goes() {
-    let world = world().await;
+    // Fewer than a node has, so that a slow machine opens them before idle ones are closed.
+    let strangers = 3 * limits::CONNECTIONS_PER_PEER;
+    let world = world_of(Crowd { connections: 4 * limits::CONNECTIONS_PER_PEER, strangers }).await;
     let friend = party(1).await;
     let request = Request::Listings { grant: WORD.into() };
     let of_friend = connect(&friend, &world.address, ALPN).await.unwrap();
@@ -204,31 +210,38 @@ async fn many_keys_leave_places_for_who_shows_a_grant_and_the_idlest_goes() {
     send.finish().unwrap();
     recv.read_to_end(1 << 20).await.unwrap();
     // Its connection was opened by a stranger, and is a known peer's now.
-    let (mut kept, keys) = (Vec::new(), limits::STRANGERS / limits::CONNECTIONS_PER_PEER + 2);
+    let (mut kept, keys) = (Vec::new(), 5);
     for key in 0..keys as u16 {
         let endpoint = party(1000 + key).await;
-        let opening = (0..limits::CONNECTIONS_PER_PEER).map(|_| connect(&endpoint, &world.address, ALPN));
-        let opened = futures_lite_join(opening.collect()).await;
+        let mut opened = Vec::new();
+        for _ in 0..limits::CONNECTIONS_PER_PEER {
+            opened.push(connect(&endpoint, &world.address, ALPN).await);
+        }
         kept.push((endpoint, opened));
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let open = |some: &[Option<Connection>]| some.iter().flatten().filter(|c| c.close_reason().is_none()).count();
     let all: usize = kept.iter().map(|(_, some)| open(some)).sum();
-    assert!(all <= limits::STRANGERS && all + 100 > limits::STRANGERS, "{all} connections of strangers");
+    assert!(all <= strangers && all + 20 > strangers, "{all} connections of strangers");
     let (first, last) = (open(&kept[0].1), open(&kept[keys - 1].1));
     assert!(first < 10 && last > 50, "{first} of the first, {last} of the last");
     assert!(of_friend.close_reason().is_none(), "who has shown a grant was told to go");
     assert!(matches!(asks(&friend, &world.address, WORD).await, Reply::Listings(_)));
+    // Those who have shown a grant take strangers' places too, and never each other's.
+    let mut friends = Vec::new();
+    for seed in 10..13 {
+        let endpoint = party(seed).await;
+        asks(&endpoint, &world.address, WORD).await;
+        for _ in 0..limits::CONNECTIONS_PER_PEER - 2 {
+            friends.push((endpoint.clone(), connect(&endpoint, &world.address, ALPN).await.unwrap()));
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(friends.iter().all(|(_, connection)| connection.close_reason().is_none()));
+    let all: usize = kept.iter().map(|(_, some)| open(some)).sum();
+    assert!(all < 2 * limits::CONNECTIONS_PER_PEER, "{all} connections of strangers are still there");
     // One more stranger is served, at the idlest's cost.
     assert!(matches!(asks(&party(2).await, &world.address, "").await, Reply::Listings(_)));
-}
-
-async fn futures_lite_join<T: Send + 'static>(all: Vec<impl Future<Output = T> + Send>) -> Vec<T> {
-    let mut done = Vec::new();
-    for one in all {
-        done.push(one.await);
-    }
-    done
 }
 
 /// As many requests that never end as strangers have places for, and more.

@@ -160,7 +160,7 @@ pub const STRANGERS_REQUESTS: usize = 4096;
 /// Of those, most of one stranger.
 pub const STRANGER_REQUESTS: usize = 64;
 /// Most requests of strangers that are answered at the same time, others wait: each may have a reply of [`FRAME_BYTES`] made.
-pub const STRANGERS_AT_ONCE: usize = 16;
+pub const STRANGERS_AT_ONCE: usize = 8;
 /// Most bytes of a stranger's requests that lie in memory: four of the longest.
 pub const STRANGER_BYTES: usize = 4 * REQUEST_BYTES;
 /// Most bytes of all strangers' requests.
