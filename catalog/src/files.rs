@@ -120,7 +120,7 @@ mod tests {
         drop(open_kept(&at("a/b/opened")).unwrap());
         drop(create(&at("a/b/made")).unwrap());
         let mode = |name: &str| at(name).metadata().unwrap().permissions().mode() & 0o7777;
-        assert_eq!(["a", "a/b"].map(mode), [FOLDER_MODE; 2]);
-        assert_eq!(["a/b/written", "a/b/opened", "a/b/made"].map(mode), [FILE_MODE; 3]);
+        assert_eq!(["a", "a/b"].map(mode), [0o700; 2]);
+        assert_eq!(["a/b/written", "a/b/opened", "a/b/made"].map(mode), [0o600; 3]);
     }
 }

@@ -279,7 +279,7 @@ fn database(folder: &Path) -> Result<Database, StoreError> {
         Err(TryLockError::WouldBlock) => return Err(StoreError::InUse),
         locked => locked.map_err(std::io::Error::from)?,
     }
-    journaled(FileBackend::new(files::open_kept(&folder.join("ledger.redb"))?)?, FileBackend::new(journal)?)
+    journaled(FileBackend::new(files::open_kept(folder.join("ledger.redb"))?)?, FileBackend::new(journal)?)
 }
 
 fn journaled(file: impl StorageBackend, journal: impl StorageBackend) -> Result<Database, StoreError> {
