@@ -71,8 +71,8 @@ async fn nobody_has_a_node_evaluate_what_they_appended_to_a_grant() {
     let shown = world.ok("buyer", &["list", "--to", &node.address, "--grant", &out, "--json"]);
     let closed = shown.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let closed = closed.into_iter().find(|one| one.to_string().contains("closed")).unwrap();
-    let id = |name: &str| closed[name].as_str().unwrap_or_else(|| panic!("{closed}")).parse::<ContentHash>().unwrap();
-    let (dataset, population) = (id("id"), id("population"));
+    let id = |name: &str| closed.pointer(name).and_then(|id| id.as_str()).unwrap().parse::<ContentHash>().unwrap();
+    let (dataset, population) = (id("/id"), id("/manifest/population"));
     let mut asking = Vec::new();
     for token in [costly(&granted), costly(&revoked), costly(&costly(&granted))] {
         for request in requests(dataset, population, &token) {
