@@ -39,7 +39,7 @@ const STATES: usize = 1 << 20;
 /// Most steps that are followed at admission.
 const STEPS: usize = 1 << 17;
 /// Operations a byte where all states fit, of a search that may go through a text forwards and backwards.
-const BY_STATES: u64 = 6;
+const BY_STATES: u64 = 4;
 /// Operations a byte for each state of a pattern whose states do not fit.
 const BY_STATE: u64 = 40;
 

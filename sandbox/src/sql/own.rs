@@ -118,7 +118,7 @@ pub(super) fn left_over(a: f64, b: f64) -> f64 {
     let quotient = (a / b).trunc();
     let left = a - b * quotient;
     // Rounding may have taken `b` once too often, or left it once.
-    let (size, wrong) = (b.abs(), left * a < 0.0);
+    let (size, wrong) = (b.abs(), left != 0.0 && left.is_sign_negative() != a.is_sign_negative());
     let left = if wrong { left + size.copysign(a) } else { left };
     let left = if left.abs() >= size { 0.0 } else { left };
     let left = if quotient.abs() >= QUOTIENTS { 0.0 } else { left };

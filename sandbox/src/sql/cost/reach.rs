@@ -47,10 +47,14 @@ impl Reach {
 fn total(node: &Node, most: u64, policy: &Policy) -> u128 {
     let units = u128::from(policy.unit.max_units).saturating_mul(node.unit(most));
     let Some(rows) = policy.sql.rows else { return units };
-    // The most that a row of a unit costs: a unit with so many costs no more than one with the next power of two.
-    let powers = (0..u64::BITS).map(|bit| 1u64 << bit).take_while(|rows| *rows <= most);
-    let a_row = powers.map(|rows| node.unit(most.min(rows.saturating_mul(2))).div_ceil(u128::from(rows))).max();
-    units.min(u128::from(rows).saturating_mul(a_row.unwrap_or(0)))
+    // The most that a row of a unit costs: of units with a few rows exactly, of larger ones to within a sixteenth.
+    let (mut a_row, mut from) = (0, 1u64);
+    while from <= most {
+        let to = most.min(from + from / 16);
+        a_row = node.unit(to).div_ceil(u128::from(from)).max(a_row);
+        from = to + 1;
+    }
+    units.min(u128::from(rows).saturating_mul(a_row))
 }
 
 /// What is looked at so that all fits in `budget` operations.

@@ -75,7 +75,9 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
     let number = |work: u64| Ok((work, 0));
     match call.name() {
         "abs" | "ceil" | "degrees" | "floor" | "isnan" | "nanvl" | "pi" | "radians" | "round" | "signum" | "trunc" => number(6),
-        ROOT | REMAINDER | LENGTH => number(12),
+        ROOT | LENGTH => number(12),
+        // Quotients below the least normal number take a processor longest.
+        REMAINDER => number(40),
         CLAMP => number(20),
         "greatest" | "least" => number(12 * count),
         "acos" | "asin" | "atan" | "atan2" | "cbrt" | "cosh" | "exp" | "ln" | "log10" | "log2" | "sinh" => number(40),
@@ -98,7 +100,7 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
         "lower" | "upper" => Ok((30 + 14 * text, 3 * text)),
         "initcap" => Ok((40 + 40 * text, 3 * text)),
         "reverse" => Ok((30 + 4 * text, text)),
-        "left" | "right" => Ok((30 + 3 * text, text.min(whole(&call.args[1], text)))),
+        "left" | "right" => Ok((30 + 2 * text, text.min(whole(&call.args[1], text)))),
         "substr" => Ok((30 + 2 * text, call.args.get(2).map_or(text, |n| text.min(whole(n, text))))),
         "split_part" => Ok((60 + search(), text)),
         "concat" => Ok((30 * count + all, all)),
