@@ -135,7 +135,7 @@ impl Workers {
         }
         tracing::warn!("a worker broke, and what it was on is run again in pieces: {why}");
         let found = Search { workers: self, work, over, spill: spill(work, over)? }.all(why).await?;
-        Ok(self.hand_on(work, over, found, each).await?)
+        self.hand_on(work, over, found, each).await
     }
 }
 
