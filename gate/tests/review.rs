@@ -240,6 +240,26 @@ fn no_margins_give_a_group_away_that_a_rule_keeps_back() {
     assert!(shown > 3000, "{shown}");
 }
 
+/// Each line has two that a rule keeps back, and yet one of them follows from all margins together: those of rows k0 and k1 less those of columns k0 and k1.
+#[test]
+fn what_joins_two_blocks_of_what_is_kept_back_does_not_follow_from_all_margins() {
+    let declared: Vec<Vec<Key>> = (0..16).map(|i| vec![text(i / 4), text(i % 4)]).collect();
+    let plan = plan(Keys::Declared(16), 2, &[Measure::Units, sum(0.0, 1000.0)]);
+    let hidden = [0, 1, 4, 5, 6, 10, 11, 14, 15];
+    let one = |(i, key): (usize, &Vec<Key>)| {
+        let most = if hidden.contains(&i) { 900.0 } else { 10.0 };
+        group(&plan, key.clone(), [(9, &[1.0, 10.0][..]), (1, &[1.0, most])])
+    };
+    let result = table(&plan, &rules(), &declared, declared.iter().enumerate().map(one).collect());
+    let back: Vec<usize> = (0..16).filter(|i| result.suppressed.contains(&declared[*i])).collect();
+    let lines = |back: &[usize]| -> Vec<Vec<usize>> {
+        let of = |d: usize, n: usize| (0..back.len()).filter(|at| [back[*at] / 4, back[*at] % 4][d] == n).collect();
+        (0..2).flat_map(|d| (0..4).map(move |n| (d, n))).map(|(d, n)| of(d, n)).collect()
+    };
+    assert!(solved(hidden.len(), &lines(&hidden))[4], "without more it would");
+    assert!(!result.rows.is_empty() && solved(back.len(), &lines(&back)).iter().all(|known| !known), "{back:?}");
+}
+
 /// Of keys that were not declared nobody knows which groups there are: a small one changes nothing, and where a sum of margins is known, one more is kept back.
 #[test]
 fn a_small_group_that_nobody_named_changes_nothing() {

@@ -115,8 +115,9 @@ pub(super) fn divide(call: &Call<'_>) -> Result<Done, String> {
     if b.elem.is_integer() && !b.ints.as_ref().is_some_and(sound) {
         return Err("divides whole numbers by what is not known to be sound".into());
     }
-    if !b.elem.is_integer() && call.node.op_type.as_deref() == Some("Mod") && call.int_or("fmod", 0)? != 1 {
-        return Err("takes floats with fmod = 1 alone".into());
+    // How long a remainder of floats takes follows from how far their exponents are apart: one row's value would show in everybody's time.
+    if !b.elem.is_integer() && call.node.op_type.as_deref() == Some("Mod") {
+        return Err("takes whole numbers alone, since a remainder of floats takes as long as a value makes it; write a - b * Floor(a / b)".into());
     }
     two(call, None)
 }

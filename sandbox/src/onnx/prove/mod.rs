@@ -4,7 +4,10 @@
 //! row by row along one axis, or mixed. Each operator of the [list](operators) has a rule; whatever a rule cannot follow is mixed, and what it does not know is
 //! refused. The runtime's own results are the test: `sandbox/tests/models.rs`.
 
-use std::{cell::Cell, collections::HashMap};
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+};
 
 use tidegate_protocol::limits;
 
@@ -14,6 +17,7 @@ mod along;
 mod call;
 mod classic;
 mod constant;
+mod costs;
 mod elementwise;
 mod known;
 mod layout;
@@ -28,7 +32,7 @@ mod window;
 
 pub(super) use operators::OPERATORS;
 
-use call::{Call, Clip};
+use call::{Call, Clip, Done};
 use tensor::{Dim, Elem, Flow, Tensor, Work, count};
 
 /// What is known of a graph.
@@ -42,6 +46,8 @@ pub(super) struct Found {
     pub(super) bytes: Work,
     /// Nodes and their inputs to be clipped first.
     pub(super) clips: Vec<(usize, Clip)>,
+    /// Names of what comes with the model, and of what is computed from that alone.
+    constants: HashSet<String>,
 }
 
 /// A node cannot be understood.
@@ -68,12 +74,19 @@ pub(super) fn name(at: usize, node: &NodeProto) -> String {
 /// The first node that is not understood.
 pub(super) fn follow(model: &ModelProto, graph: &GraphProto, inputs: Vec<(String, Tensor)>) -> Result<Found, NotUnderstood> {
     let versions = versions(model).map_err(|why| NotUnderstood { node: "the model".into(), why })?;
-    let mut found = Found { tensors: HashMap::new(), work: Work::default(), bytes: Work::default(), clips: vec![] };
+    let mut found = Found {
+        tensors: HashMap::new(),
+        work: Work::default(),
+        bytes: Work::default(),
+        clips: vec![],
+        constants: HashSet::new(),
+    };
     for tensor in &graph.initializer {
         let name = tensor.name.clone().unwrap_or_default();
         let fail = |why| NotUnderstood { node: format!("tensor {:?}", tidegate_protocol::Shorten::shorten(name.as_str())), why };
         let known = constant::tensor(tensor).map_err(fail)?;
         found.define(name.clone(), known).map_err(fail)?;
+        found.constants.insert(name.clone());
     }
     for (name, tensor) in inputs {
         found.bytes.add(Work::of(count(&tensor.dims).unwrap_or(Dim::ONE), tensor.elem.bytes()));
@@ -130,6 +143,25 @@ impl Found {
         }
     }
 
+    /// What a node takes by the number of its values alone: those that it reads, other than constants, or those that it makes, whichever are more.
+    fn least_work(&self, node: &NodeProto, call: &Call<'_>, done: &Done) -> Result<Work, String> {
+        let read = node.input.iter().zip(&call.inputs).filter(|(name, _)| !self.constants.contains(*name));
+        let read: Vec<&Tensor> = read.filter_map(|(_, input)| *input).collect();
+        if read.is_empty() {
+            return Ok(Work::default());
+        }
+        let made: Vec<&Tensor> = done.outputs.iter().take(node.output.len()).collect();
+        let double = |tensors: &[&Tensor]| tensors.first().is_some_and(|tensor| tensor.elem.bytes() == 8);
+        let name = node.op_type.as_deref().unwrap_or_default();
+        let each = costs::of(name, double(&read) || double(&made)).ok_or("has no cost")?;
+        let of = |tensors: &[&Tensor]| {
+            let mut all = Work::default();
+            tensors.iter().try_for_each(|tensor| count(&tensor.dims).map(|values| all.add(Work::of(values, each))))?;
+            Ok::<_, String>(all)
+        };
+        Ok(of(&read)?.most(of(&made)?))
+    }
+
     fn step(&mut self, versions: &Versions, at: usize, node: &NodeProto) -> Result<(), String> {
         let (op, domain) = (node.op_type.as_deref().unwrap_or_default(), node.domain.as_deref().unwrap_or_default());
         let domain = if domain == "ai.onnx" { "" } else { domain };
@@ -165,10 +197,13 @@ impl Found {
                     output.flow = Flow::Mixed(first);
                 }
             }
-            self.work.add(done.work);
+            self.work.add(done.work.most(self.least_work(node, &call, &done)?));
             self.bytes.add(done.scratch);
             (done.outputs, done.clip)
         };
+        if node.input.iter().all(|name| name.is_empty() || self.constants.contains(name)) {
+            self.constants.extend(node.output.iter().cloned());
+        }
         self.clips.extend(done_clip.map(|clip| (at, clip)));
         // A rule may know more outputs than are asked for.
         for (name, output) in node.output.iter().zip(outputs) {

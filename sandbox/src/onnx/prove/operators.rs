@@ -97,7 +97,7 @@ pub(in crate::onnx) const OPERATORS: &[Operator] = &[
     op("", "Sub", 13, "", elementwise::sub, "values at one place"),
     op("", "Mul", 13, "", elementwise::mul, "values at one place"),
     op("", "Div", 13, "", elementwise::divide, "values at one place; whole numbers by constants alone"),
-    op("", "Mod", 13, "fmod", elementwise::divide, "as Div"),
+    op("", "Mod", 13, "fmod", elementwise::divide, "as Div; whole numbers alone"),
     op("", "Pow", 13, "", elementwise::power, "values at one place"),
     op("", "PRelu", 13, "", elementwise::slope, "a slope for each place"),
     op("", "Equal", 13, "", elementwise::equal, "compares values at one place"),

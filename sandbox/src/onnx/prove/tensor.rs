@@ -219,6 +219,13 @@ impl Work {
         }
     }
 
+    /// The larger of both, of each power of the number of rows.
+    pub(crate) fn most(self, other: Self) -> Self {
+        let mut most = self;
+        most.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine = theirs.max(*mine));
+        most
+    }
+
     /// For so many rows.
     pub(crate) fn at(&self, rows: u64) -> u128 {
         self.0.iter().rev().fold(0u128, |sum, c| sum.saturating_mul(rows.into()).saturating_add(*c))

@@ -1,0 +1,185 @@
+//! What each operator takes at worst, as data: measured over ordinary, huge, tiny, denormal, infinite and missing values, and in shapes that suit it least, by
+//! `bench/onnx_cost.py` (ONNX Runtime 1.32 on one thread), in operations at two a nanosecond, doubled and rounded up to a power of two.
+//!
+//! A rule counts what grows with a product or a window; this is for each value that is read of rows or made of them, whichever is more. The larger of both
+//! counts. An operator whose time depends on values without bound has no place here: `Mod` of floats takes 10 or 1400 ns a value, and is refused.
+
+/// Operations a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost {
+    name: &'static str,
+    /// Of values of up to 4 bytes.
+    single: u64,
+    /// Of values of 8 bytes.
+    double: u64,
+}
+
+const fn cost(name: &'static str, single: u64, double: u64) -> Cost {
+    Cost { name, single, double }
+}
+
+/// What an operator takes a value, of 8 bytes or of fewer.
+pub(super) fn of(name: &str, double: bool) -> Option<u64> {
+    let cost = COSTS.iter().find(|cost| cost.name == name)?;
+    Some(if double { cost.double } else { cost.single })
+}
+
+/// The table.
+const COSTS: &[Cost] = &[
+    cost("Abs", 1, 2),                       // 0.19 and 0.31 ns
+    cost("Ceil", 2, 4),                      // 0.44 and 0.79 ns
+    cost("Floor", 2, 4),                     // 0.40 and 0.71 ns
+    cost("Neg", 1, 2),                       // 0.18 and 0.31 ns
+    cost("Reciprocal", 2, 4),                // 0.31 and 0.80 ns
+    cost("Relu", 1, 2),                      // 0.19 and 0.31 ns
+    cost("Round", 2, 4),                     // 0.31 and 0.53 ns
+    cost("Sign", 8, 2),                      // 1.12 and 0.47 ns
+    cost("BitwiseNot", 1, 2),                // 0.18 and 0.31 ns
+    cost("Acos", 4, 4),                      // 0.70 and 0.70 ns
+    cost("Acosh", 64, 64),                   // 9.04 and 9.04 ns
+    cost("Asin", 8, 8),                      // 1.19 and 1.19 ns
+    cost("Asinh", 128, 128),                 // 22.79 and 22.79 ns
+    cost("Atan", 8, 8),                      // 1.03 and 1.03 ns
+    cost("Atanh", 128, 128),                 // 18.86 and 18.86 ns
+    cost("Cos", 32, 256),                    // 5.17 and 59.87 ns
+    cost("Cosh", 64, 64),                    // 10.42 and 10.42 ns
+    cost("Erf", 4, 4),                       // 0.67 and 0.67 ns
+    cost("Exp", 2, 32),                      // 0.32 and 4.77 ns
+    cost("Log", 8, 32),                      // 1.78 and 4.87 ns
+    cost("Sigmoid", 2, 64),                  // 0.45 and 10.99 ns
+    cost("Sin", 32, 1024),                   // 5.32 and 132.64 ns
+    cost("Sinh", 128, 128),                  // 17.66 and 17.66 ns
+    cost("Softplus", 64, 64),                // 12.52 and 12.52 ns
+    cost("Softsign", 2, 2),                  // 0.31 and 0.31 ns
+    cost("Sqrt", 2, 8),                      // 0.44 and 1.29 ns
+    cost("Tan", 64, 64),                     // 14.95 and 14.95 ns
+    cost("Tanh", 2, 16),                     // 0.39 and 3.40 ns
+    cost("Mish", 64, 64),                    // 12.90 and 12.90 ns
+    cost("HardSwish", 2, 2),                 // 0.44 and 0.44 ns
+    cost("Celu", 16, 16),                    // 2.59 and 2.59 ns
+    cost("Elu", 16, 16),                     // 2.60 and 2.60 ns
+    cost("Gelu", 4, 4),                      // 0.77 and 0.77 ns
+    cost("HardSigmoid", 1, 1),               // 0.24 and 0.24 ns
+    cost("LeakyRelu", 1, 1),                 // 0.25 and 0.25 ns
+    cost("Selu", 16, 16),                    // 2.57 and 2.57 ns
+    cost("Shrink", 32, 32),                  // 6.57 and 7.08 ns
+    cost("ThresholdedRelu", 1, 1),           // 0.21 and 0.21 ns
+    cost("Identity", 1, 2),                  // 0.18 and 0.36 ns
+    cost("Not", 1, 1),                       // 0.10 and 0.22 ns
+    cost("IsNaN", 1, 2),                     // 0.21 and 0.29 ns
+    cost("IsInf", 1, 2),                     // 0.22 and 0.34 ns
+    cost("Cast", 4, 32),                     // 0.64 and 6.95 ns
+    cost("Clip", 1, 2),                      // 0.20 and 0.32 ns
+    cost("Dropout", 4, 4),                   // 0.67 and 0.70 ns
+    cost("Add", 1, 2),                       // 0.20 and 0.32 ns
+    cost("Sub", 1, 2),                       // 0.19 and 0.32 ns
+    cost("Mul", 1, 2),                       // 0.19 and 0.32 ns
+    cost("Div", 4, 16),                      // 0.80 and 2.58 ns
+    cost("Mod", 32, 32),                     // 6.82 and 6.61 ns
+    cost("Pow", 64, 128),                    // 13.71 and 19.05 ns
+    cost("PRelu", 32, 32),                   // 4.14 and 4.14 ns
+    cost("Equal", 1, 2),                     // 0.21 and 0.30 ns
+    cost("Greater", 1, 2),                   // 0.22 and 0.32 ns
+    cost("GreaterOrEqual", 1, 2),            // 0.21 and 0.32 ns
+    cost("Less", 1, 2),                      // 0.22 and 0.32 ns
+    cost("LessOrEqual", 1, 2),               // 0.21 and 0.30 ns
+    cost("And", 1, 1),                       // 0.06 and 0.06 ns
+    cost("Or", 1, 1),                        // 0.06 and 0.06 ns
+    cost("Xor", 1, 1),                       // 0.05 and 0.06 ns
+    cost("Max", 1, 2),                       // 0.24 and 0.42 ns
+    cost("Mean", 2, 2),                      // 0.26 and 0.26 ns
+    cost("Min", 1, 2),                       // 0.25 and 0.42 ns
+    cost("Sum", 1, 2),                       // 0.19 and 0.32 ns
+    cost("Where", 16, 16),                   // 3.75 and 3.67 ns
+    cost("MatMul", 8, 8),                    // 1.19 and 1.20 ns
+    cost("Gemm", 2, 2),                      // 0.37 and 0.39 ns
+    cost("MatMulInteger", 2, 2),             // 0.29 and 0.29 ns
+    cost("QLinearMatMul", 2, 2),             // 0.31 and 0.31 ns
+    cost("Conv", 16, 16),                    // 2.38 and 2.38 ns
+    cost("ConvInteger", 16, 16),             // 3.18 and 3.18 ns
+    cost("QLinearConv", 16, 16),             // 2.30 and 2.30 ns
+    cost("LSTM", 64, 64),                    // 9.55 and 9.55 ns
+    cost("GRU", 64, 64),                     // 9.79 and 9.79 ns
+    cost("AveragePool", 2, 2),               // 0.48 and 0.48 ns
+    cost("MaxPool", 2, 128),                 // 0.49 and 16.09 ns
+    cost("GlobalAveragePool", 2, 2),         // 0.26 and 0.26 ns
+    cost("GlobalMaxPool", 1, 1),             // 0.24 and 0.24 ns
+    cost("Hardmax", 4, 4),                   // 0.63 and 0.63 ns
+    cost("LogSoftmax", 2, 32),               // 0.48 and 5.50 ns
+    cost("Softmax", 2, 32),                  // 0.45 and 5.86 ns
+    cost("LpNormalization", 8, 8),           // 1.07 and 1.87 ns
+    cost("CumSum", 16, 16),                  // 3.17 and 3.15 ns
+    cost("LayerNormalization", 64, 64),      // 13.21 and 12.70 ns
+    cost("RMSNormalization", 2, 8),          // 0.36 and 1.61 ns
+    cost("MeanVarianceNormalization", 4, 4), // 0.68 and 0.68 ns
+    cost("BatchNormalization", 1, 2),        // 0.20 and 0.33 ns
+    cost("InstanceNormalization", 2, 2),     // 0.50 and 0.50 ns
+    cost("GroupNormalization", 8, 16),       // 1.41 and 2.07 ns
+    cost("LRN", 128, 128),                   // 25.24 and 25.24 ns
+    cost("ReduceL1", 16, 16),                // 3.13 and 3.43 ns
+    cost("ReduceL2", 32, 16),                // 4.21 and 3.52 ns
+    cost("ReduceLogSum", 64, 64),            // 12.54 and 15.16 ns
+    cost("ReduceLogSumExp", 64, 64),         // 12.07 and 15.66 ns
+    cost("ReduceMax", 8, 8),                 // 1.75 and 1.80 ns
+    cost("ReduceMean", 8, 8),                // 1.68 and 1.91 ns
+    cost("ReduceMin", 8, 8),                 // 1.75 and 1.79 ns
+    cost("ReduceProd", 16, 16),              // 2.85 and 2.36 ns
+    cost("ReduceSum", 8, 8),                 // 1.48 and 1.26 ns
+    cost("ReduceSumSquare", 16, 16),         // 3.94 and 3.17 ns
+    cost("ArgMax", 16, 16),                  // 2.86 and 2.62 ns
+    cost("ArgMin", 16, 16),                  // 2.90 and 2.61 ns
+    cost("TopK", 512, 512),                  // 71.75 and 77.27 ns
+    cost("Reshape", 1, 2),                   // 0.18 and 0.31 ns
+    cost("Flatten", 1, 2),                   // 0.17 and 0.31 ns
+    cost("Squeeze", 1, 2),                   // 0.17 and 0.32 ns
+    cost("Unsqueeze", 1, 2),                 // 0.18 and 0.31 ns
+    cost("Transpose", 16, 16),               // 3.64 and 3.75 ns
+    cost("Concat", 2, 2),                    // 0.35 and 0.37 ns
+    cost("Split", 2, 2),                     // 0.37 and 0.39 ns
+    cost("Expand", 2, 2),                    // 0.27 and 0.31 ns
+    cost("Tile", 16, 16),                    // 2.62 and 2.62 ns
+    cost("Pad", 16, 16),                     // 2.41 and 2.65 ns
+    cost("DepthToSpace", 8, 8),              // 1.93 and 1.45 ns
+    cost("SpaceToDepth", 4, 4),              // 0.58 and 0.71 ns
+    cost("Trilu", 1, 2),                     // 0.22 and 0.36 ns
+    cost("Slice", 8, 8),                     // 1.02 and 1.20 ns
+    cost("Gather", 32, 32),                  // 7.31 and 7.36 ns
+    cost("GatherElements", 4, 4),            // 0.72 and 0.83 ns
+    cost("OneHot", 16, 16),                  // 2.73 and 2.73 ns
+    cost("ArrayFeatureExtractor", 2, 4),     // 0.44 and 0.52 ns
+    cost("QuantizeLinear", 1, 1),            // 0.20 and 0.20 ns
+    cost("DequantizeLinear", 1, 1),          // 0.19 and 0.19 ns
+    cost("DynamicQuantizeLinear", 2, 2),     // 0.27 and 0.27 ns
+    cost("TreeEnsembleClassifier", 64, 64),  // 8.58 and 8.58 ns
+    cost("TreeEnsembleRegressor", 64, 64),   // 10.18 and 10.18 ns
+    cost("LinearClassifier", 2, 2),          // 0.45 and 0.45 ns
+    cost("LinearRegressor", 2, 2),           // 0.39 and 0.39 ns
+    cost("Scaler", 16, 16),                  // 2.61 and 2.87 ns
+    cost("Imputer", 8, 8),                   // 1.46 and 1.46 ns
+    cost("Normalizer", 32, 32),              // 5.02 and 5.67 ns
+    // Known before a row is read, or nearly.
+    cost("Shape", 1, 1),
+    cost("Size", 1, 1),
+    cost("Constant", 1, 1),
+    cost("ConstantOfShape", 1, 1),
+    cost("Range", 4, 4),
+    cost("LabelEncoder", 32, 32), // 7.12 and 7.42 ns
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::prove::OPERATORS;
+
+    /// An operator without a cost is refused; one that is not on the list needs none.
+    #[test]
+    fn every_operator_has_one_cost_and_every_cost_an_operator() {
+        for operator in OPERATORS {
+            assert_eq!(COSTS.iter().filter(|cost| cost.name == operator.name).count(), 1, "{}", operator.name);
+        }
+        for cost in COSTS {
+            assert!(OPERATORS.iter().any(|operator| operator.name == cost.name), "{} is no operator", cost.name);
+            assert!((1..=1024).contains(&cost.single) && (1..=1024).contains(&cost.double), "{cost:?}");
+        }
+    }
+}
