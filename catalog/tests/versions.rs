@@ -1,6 +1,6 @@
 //! Which version is in force: a log in which another acts is found by the rule and the entry, and a ledger does not write it.
 
-use crate::common::{GRANT, ask, begun, cost, grant, granted, manifest, owner, policy, population, publication, scope, soon};
+use crate::common::{GRANT, ask, cost, grant, granted, manifest, owner, policy, population, publication, scope, soon};
 use tidegate_catalog::{
     ReserveError, Store, StoreError,
     audit::Audit,
@@ -180,7 +180,9 @@ fn nothing_is_done_by_what_was_retired() {
 #[test]
 fn the_ledger_writes_nothing_by_a_version_that_is_not_in_force() {
     let folder = tempfile::tempdir().unwrap();
-    let store = begun(folder.path());
+    let store = Store::open(folder.path(), owner()).unwrap();
+    store.record("dataset manifest", ZERO, publication()).unwrap();
+    store.record("grant", ZERO, may_all()).unwrap();
     let reserve = |store: &Store, facts: JobFacts| {
         let spent = store.spent(&population(), None).unwrap();
         let refused =

@@ -12,7 +12,7 @@ use tidegate_node::{NodeError, buyer::Buyer, home::Home, jobfile::JobFile};
 use tokio::sync::Semaphore;
 
 use crate::common::World;
-use jobs::{AWAITS, Case};
+use jobs::Case;
 use judge::{Answered, Outcome, judge};
 
 /// How many jobs each node runs at a time.
@@ -143,22 +143,14 @@ impl Neighbours {
 async fn no_job_tells_who_is_there() {
     let (neighbours, nodes) = Neighbours::start().await;
     let neighbours = Arc::new(neighbours);
-    let (awaited, asserted): (Vec<Case>, Vec<Case>) = jobs::all().into_iter().partition(|case| AWAITS.contains(&case.name));
     let ask = |case: Case| {
         let neighbours = neighbours.clone();
         tokio::spawn(async move { (case.name, neighbours.difference(&case).await) })
     };
     let mut faults = vec![];
-    for asked in asserted.into_iter().map(ask).collect::<Vec<_>>() {
+    for asked in jobs::all().into_iter().map(ask).collect::<Vec<_>>() {
         if let (name, Some(difference)) = asked.await.unwrap() {
             faults.push(format!("{name}: {difference}"));
-        }
-    }
-    // One after the other: what fills a slot or a machine must not make others late.
-    for case in awaited {
-        match ask(case).await.unwrap() {
-            (name, Some(difference)) => eprintln!("AWAITED, {name}: {difference}"),
-            (name, None) => eprintln!("AWAITED, {name}: tells nothing any more. Take it off the list AWAITS"),
         }
     }
     drop(nodes);
@@ -166,9 +158,8 @@ async fn no_job_tells_who_is_there() {
 }
 
 #[test]
-fn jobs_have_names_of_their_own_and_what_is_awaited_is_one() {
+fn jobs_have_names_of_their_own() {
     let names: Vec<&str> = jobs::all().iter().map(|case| case.name).collect();
     let distinct: BTreeSet<_> = names.iter().copied().collect();
     assert_eq!(distinct.len(), names.len());
-    assert!(AWAITS.iter().all(|name| distinct.contains(name)));
 }
