@@ -133,12 +133,13 @@ fn a_word_to_stop_outlives_the_node() {
     listed(&world, <[_]>::is_empty);
 }
 
-/// A worker that dies is replaced, and its buyer sees noise over the default; the node goes on.
+/// A worker that is killed costs its job nothing but time: what it was on is run again by others, and the buyer sees the answer; the node goes on.
 #[test]
 fn a_killed_worker_is_not_seen_by_the_buyer() {
     let world = patient();
     let node = world.serve(None);
-    let slow = start(&world, &job(&world, "slow.toml", SLOW), &node.address);
+    let some_seconds = SLOW.replace("plain 4000000000", "plain 200000000").replace("rho = 0.3", "rho = 1.0");
+    let slow = start(&world, &job(&world, "slow.toml", &some_seconds), &node.address);
     listed(&world, |jobs| jobs.len() == 1 && runs(&jobs[0]));
     // The worker that is busy is the one that has rows in hand. Others wait for tasks: they are killed too, and nobody is sent to the dead.
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -152,7 +153,8 @@ fn a_killed_worker_is_not_seen_by_the_buyer() {
     let said = slow.wait_with_output().unwrap();
     assert!(said.status.success(), "{}", common::text(&said));
     let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
-    assert!(said["result"]["rows"][0]["cells"][0]["value"].as_f64().unwrap() > 50.0, "{said}");
+    // People spend 0 to 39; the default is 100, and the noise on either is about 6 wide.
+    assert!(said["result"]["rows"][0]["cells"][0]["value"].as_f64().unwrap() < 60.0, "{said}");
     let (job, grant) = (world.count_job(), world.text("grant"));
     world.ok("buyer", &world.run_args(&job, &node.address, &grant));
 }
