@@ -195,7 +195,7 @@ fn others_are_charged_beside_one_that_is_refused() {
         let store = &store;
         let run = move |number: u32| {
             let mut ask = ask(number, 10);
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 ask.facts.grant_ids.push("cc".into());
             }
             usize::from(store.reserve(ask).is_ok())

@@ -259,7 +259,8 @@ fn spread(i: usize) -> f64 {
 type Batches = Vec<(&'static str, RecordBatch)>;
 
 fn numbers(rows: usize) -> Result<Batches, Refusal> {
-    let kinds: [(&str, fn(f64) -> f64); 9] = [
+    type Kind = (&'static str, fn(f64) -> f64);
+    let kinds: [Kind; 9] = [
         ("ordinary", |v| v * 200.0 - 100.0),
         ("zero", |_| 0.0),
         ("huge", |v| if v < 0.5 { 1.7e308 } else { -1.7e308 }),
