@@ -115,10 +115,10 @@ mod tests {
     fn what_is_kept_is_for_nobody_else() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        create_folder(&at("a/b")).unwrap();
-        write(&at("a/b/written"), "x").unwrap();
-        drop(open_kept(&at("a/b/opened")).unwrap());
-        drop(create(&at("a/b/made")).unwrap());
+        create_folder(at("a/b")).unwrap();
+        write(at("a/b/written"), "x").unwrap();
+        drop(open_kept(at("a/b/opened")).unwrap());
+        drop(create(at("a/b/made")).unwrap());
         let mode = |name: &str| at(name).metadata().unwrap().permissions().mode() & 0o7777;
         assert_eq!(["a", "a/b"].map(mode), [0o700; 2]);
         assert_eq!(["a/b/written", "a/b/opened", "a/b/made"].map(mode), [0o600; 3]);

@@ -289,7 +289,7 @@ async fn gossip_of_many_keys_leaves_places() {
     let endpoint = party(5).await;
     let swarm = Swarm::new(&endpoint).unwrap();
     let (teller, mut hears) = world.swarm.join("topic", &[]).await.unwrap();
-    let (_, mut other) = swarm.join("topic", &[world.address.clone()]).await.unwrap();
+    let (_, mut other) = swarm.join("topic", std::slice::from_ref(&world.address)).await.unwrap();
     let both = async {
         while !matches!(hears.next().await, Some(Heard::Neighbour)) {}
         teller.tell(b"hello".to_vec()).await.unwrap();

@@ -25,7 +25,7 @@ impl Bytes<'_> {
     }
 
     fn measure(&mut self) -> Measure {
-        let (lo, hi, flag, n) = (self.float(), self.float(), self.byte() % 2 == 0, u32::from(self.byte()));
+        let (lo, hi, flag, n) = (self.float(), self.float(), self.byte().is_multiple_of(2), u32::from(self.byte()));
         match self.byte() % 10 {
             0 => Measure::Units,
             1 => Measure::Count,

@@ -102,9 +102,9 @@ fn costly_forms_are_refused_by_public_numbers() {
         ("btrim(note, diag) = 'a'".into(), "btrim"),
         ("CAST(note AS DECIMAL(38, 10)) > 1".into(), "TRY_CAST"),
         ("initcap(note) = 'a' OR initcap(diag) = 'b'".into(), "initcap"),
-        (vec!["lower(note) = 'q'"; 12].join(" OR "), "lower"),
-        (vec!["replace(note, 'a', 'bbbb') = 'q'"; 8].join(" OR "), "replace"),
-        (format!("{}", vec!["concat(note, note, note, note) <> diag"; 60].join(" AND ")), "concat"),
+        (["lower(note) = 'q'"; 12].join(" OR "), "lower"),
+        (["replace(note, 'a', 'bbbb') = 'q'"; 8].join(" OR "), "replace"),
+        (vec!["concat(note, note, note, note) <> diag"; 60].join(" AND ").to_string(), "concat"),
         ("note ~ note".into(), "literal"),
         ("repeat(note, 1000000) = ''".into(), "repeat"),
     ] {

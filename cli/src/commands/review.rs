@@ -59,7 +59,7 @@ fn details(home: &Home, job: &Signed<Job>) -> anyhow::Result<serde_json::Value> 
     // Not opened here: they are a stranger's bytes.
     let tables = Some(review::tables(home, &job.id())).filter(|path| path.exists());
     let beside = review::population(home, body).and_then(|population| review::tables::others(home, &population, job))?;
-    let beside: Vec<_> = beside.iter().map(|other| table(other)).collect();
+    let beside: Vec<_> = beside.iter().map(table).collect();
     Ok(
         serde_json::json!({ "beside": beside, "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
         "tables": tables, "program": body.bound(), "created": body.created }),

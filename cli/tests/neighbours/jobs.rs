@@ -119,7 +119,10 @@ fn costs() -> Vec<Case> {
         count("alternatives-for-one", &regex("(a|a|aa)*b")),
         count("classes-for-one", &regex("([a-z]{1,50}){1,50}[0-9]")),
         count("remainder-for-one", &format!("{RARE} (income * 1e300) % 1e-300 >= 0 ELSE true END")),
-        count("decimals-for-one", &format!("{RARE} CAST(income AS DECIMAL(38, 10)) * CAST(income AS DECIMAL(38, 10)) > 0 ELSE true END")),
+        count(
+            "decimals-for-one",
+            &format!("{RARE} CAST(income AS DECIMAL(38, 10)) * CAST(income AS DECIMAL(38, 10)) > 0 ELSE true END"),
+        ),
         count("padding-for-one", &format!("{RARE} lpad(note, 100000, 'ab') LIKE '%b%a%b%' ELSE true END")),
         count("deep-for-one", &format!("{RARE} {deep} > 0 ELSE true END")),
         count("list-for-one", &format!("{RARE} concat(note, '{long}') IN ({listed}) ELSE true END")),

@@ -156,7 +156,8 @@ fn numbers(rounds: &[[&Answered; 2]], all: &[&Answered]) -> Option<String> {
         for (a, b) in a.numbers.iter().zip(&b.numbers) {
             let most = DEVIATIONS * 2f64.sqrt() * a.deviation.max(b.deviation);
             // NaN is no number to be near to.
-            if !((a.value - b.value).abs() <= most) && a.value != b.value {
+            let near = (a.value - b.value).abs() <= most;
+            if !near && a.value != b.value {
                 return Some(format!("{} is {} and {}, {most} apart at most by their noise", a.column, a.value, b.value));
             }
         }

@@ -239,7 +239,7 @@ mod tests {
             let after = [header(EntryType::Regular, "owner.vkey", 3), block(b"key")].concat();
             for size in [10, HUGE] {
                 let start = [header(kind, "x", size), block(b"0123456789")];
-                let said = given(&[&start[..], &[after.clone()]].concat(), (size == HUGE).then_some(HUGE + 4096));
+                let said = given(&[&start[..], std::slice::from_ref(&after)].concat(), (size == HUGE).then_some(HUGE + 4096));
                 let said = said.err().unwrap_or_else(|| panic!("{kind:?} was taken")).to_string();
                 assert!(said.contains("no bundle needs") || said.contains("neither file nor folder"), "{kind:?}: {said}");
             }

@@ -83,17 +83,18 @@ fn arrays(random: &mut Random) -> Vec<ArrayRef> {
         arrays.push(Arc::new((0..ROWS).map(|_| at(random)).collect::<TimestampMicrosecondArray>().with_timezone(zone)));
     }
     for (precision, scale) in [(5, 2), (38, 0), (38, 38), (10, 10), (18, 3)] {
-        let most = 10i128.pow(u32::from(precision as u8)) - 1;
+        let most = 10i128.pow(u32::from(precision)) - 1;
         let one = |random: &mut Random| ((i128::from(random.integer()) << 64) ^ i128::from(random.integer())) % (most + 1);
         let small = |random: &mut Random| i128::from(random.integer()) % (most + 1);
         let values = (0..ROWS).map(|i| Some(if i % 2 == 0 { one(random) } else { small(random) }));
         arrays.push(Arc::new(values.collect::<Decimal128Array>().with_precision_and_scale(precision, scale).unwrap()));
     }
     arrays.push(Arc::new((0..ROWS).map(|i| (i > 0).then(|| random.float())).collect::<Float64Array>()));
-    let narrow =
-        |random: &mut Random| if random.bits() % 2 == 0 { random.float() as f32 } else { f32::from_bits(random.bits() as u32) };
+    let narrow = |random: &mut Random| {
+        if random.bits().is_multiple_of(2) { random.float() as f32 } else { f32::from_bits(random.bits() as u32) }
+    };
     arrays.push(Arc::new((0..ROWS).map(|i| (i > 0).then(|| narrow(random))).collect::<Float32Array>()));
-    arrays.push(Arc::new((0..ROWS).map(|i| (i > 0).then(|| random.bits() % 2 == 0)).collect::<BooleanArray>()));
+    arrays.push(Arc::new((0..ROWS).map(|i| (i > 0).then(|| random.bits().is_multiple_of(2))).collect::<BooleanArray>()));
     let texts: ArrayRef = Arc::new((0..ROWS).map(|i| (i > 0).then(|| random.text())).collect::<StringArray>());
     arrays.extend([DataType::LargeUtf8, DataType::Utf8View].map(|kind| cast(&texts, &kind).unwrap()));
     arrays.push(texts);
