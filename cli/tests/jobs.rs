@@ -138,7 +138,8 @@ fn a_word_to_stop_outlives_the_node() {
 fn a_killed_worker_is_not_seen_by_the_buyer() {
     let world = patient();
     let node = world.serve(None);
-    let some_seconds = SLOW.replace("plain 4000000000", "plain 200000000").replace("rho = 0.3", "rho = 1.0");
+    let some_seconds =
+        SLOW.replace("plain 4000000000", "plain 20000000").replace("rho = 0.3", "rho = 0.3\nweights = { mean = 100 }");
     let slow = start(&world, &job(&world, "slow.toml", &some_seconds), &node.address);
     listed(&world, |jobs| jobs.len() == 1 && runs(&jobs[0]));
     // The worker that is busy is the one that has rows in hand. Others wait for tasks: they are killed too, and nobody is sent to the dead.
