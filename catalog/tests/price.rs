@@ -185,7 +185,7 @@ fn whatever_the_gate_takes_is_a_mechanism_that_an_audit_can_judge() {
         let delta = FemtoDelta(1 + chance.next(1 << 40));
         let bits = 1 + chance.next(40);
         let micro = 1 + chance.next(1 << bits);
-        let gaussian = chance.next(2) == 0 || matches!(shape.keys, Keys::Undeclared { .. });
+        let gaussian = chance.next(2) == 0;
         let cost = if gaussian { Cost::dp(MicroRho(micro), delta) } else { Cost::pure(MicroEpsilon(micro), delta) };
         let usual = shape.columns.iter().all(|column| {
             let bounds = match &column.measure {

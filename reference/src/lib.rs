@@ -5,7 +5,7 @@
 //! of it in integers and fractions without an end. `tests/compare.rs` holds the gate against it on plans, bounds, weights, prices and values at random.
 
 use dashu::{
-    base::{Abs, Signed, UnsignedAbs},
+    base::{Abs, UnsignedAbs},
     integer::{IBig, UBig},
     rational::RBig,
 };
@@ -393,9 +393,4 @@ impl Price {
             }
         }
     }
-}
-
-/// Whether a fraction is negative.
-pub fn negative(value: &RBig) -> bool {
-    value.is_negative()
 }
