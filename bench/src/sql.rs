@@ -35,7 +35,7 @@ pub(crate) fn policy() -> anyhow::Result<Policy> {
         min_units = 10
         fuel = 1000000
         memory_mib = 16
-        slot = "600s"
+        slot = "3000s"
         tick = "1s"
         [access]
         compute = "granted"
