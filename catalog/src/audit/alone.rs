@@ -31,7 +31,7 @@ pub fn check(statement: &Statement, owner: &PeerId) -> Result<(), Broken> {
     checked(statement, owner).map(|_| ())
 }
 
-/// Encrypted files are for mirrors, the key of files for who has them.
+/// Refuses a copy that is said to be of encrypted files and of the files' key at once: mirrors get the former, holders the latter.
 pub(super) fn copy_of_both() -> Broken {
     ("copy-form", "is of encrypted files and of a key at once".into())
 }
