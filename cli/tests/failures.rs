@@ -48,7 +48,7 @@ impl Town {
 
     /// What `who` is answered on a dataset.
     fn ask_as(&self, who: &str, node: &Serving, dataset: &str, body: &str) -> Value {
-        let path = self.world.path("job.toml");
+        let path = tempfile::Builder::new().suffix(".toml").tempfile_in(&self.world.dir).unwrap().into_temp_path();
         std::fs::write(&path, format!("dataset = \"{dataset}\"\nrho = 60000\n{body}\n")).unwrap();
         let (job, grant) = (path.display().to_string(), self.world.text(&format!("{who} {dataset}")));
         serde_json::from_str(&self.world.ok(who, &self.world.run_args(&job, &node.address, &grant))).unwrap()
@@ -212,6 +212,45 @@ fn a_death_costs_one_unit_of_a_program() {
     let died = numbers(&town.ask(&node, "with", &job("split = { blocks = 6 }", 0)));
     // Five means of some ten people each, and six.
     assert!(died[0] > blocks[0] * 0.6 && died[0] < blocks[0] * 0.97, "{died:?} {blocks:?}");
+    assert!(town.world.ok("owner", &["quarantine", "list"]).contains("nothing"));
+}
+
+/// A person whose rows cannot even be read, by a program over blocks, all of which read them: that person is in no block, and every block counts.
+#[test]
+fn rows_that_cannot_be_read_cost_one_unit_of_a_program_over_blocks() {
+    let town = town("8s");
+    std::fs::write(town.world.path("heavy.wasm"), tidegate_fixtures::guest("heavy").unwrap()).unwrap();
+    let output = |name: &str| format!("{{ name = \"{name}\", lo = 0, hi = 100, reducer = \"sum\", default = 0 }}");
+    let job = format!(
+        "[wasm]\nmodule = \"heavy.wasm\"\nselect = \"SELECT spend FROM dataset\"\nsplit = {{ blocks = 6 }}\noutputs = [{}, {}]",
+        output("mean"),
+        output("heavy")
+    );
+    let node = town.world.serve(None);
+    let blocks = numbers(&town.ask(&node, "with", &job));
+    drop(node);
+    let node = town.dies(&format!("reads {ROW}"));
+    let died = numbers(&town.ask(&node, "with", &job));
+    // Six means of some ten people each, one of which is of one person less.
+    assert!(blocks[0] > 40.0 && (died[0] - blocks[0]).abs() < 6.0, "{died:?} {blocks:?}");
+    assert!(town.world.ok("owner", &["quarantine", "list"]).contains("nothing"));
+}
+
+/// One person's rows take for ever: the search begins within the slot, and all others count.
+#[test]
+fn a_stall_costs_one_unit() {
+    let town = town("40s");
+    let node = town.dies(&format!("stalls {ROW}"));
+    let query = sql("SELECT SUM(spend) AS s, COUNT(*) AS n FROM dataset");
+    let grouped = sql("SELECT city, SUM(spend) AS s FROM dataset GROUP BY city");
+    let (whole, cities) = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| town.ask(&node, "with", &grouped));
+        (town.ask(&node, "with", &query), beside.join().unwrap())
+    });
+    // All people's spending is 1444, in 121 rows; the person's is 18 in the north and 4 in the south.
+    near(&numbers(&whole), &[1444.0 - 22.0, 121.0 - 2.0]);
+    let (north, south) = ((0..60).map(|p| p % 50).sum::<i64>() as f64, (0..60).map(|p| p % 7).sum::<i64>() as f64);
+    near(&numbers(&cities), &[north - 18.0, south - 4.0]);
     assert!(town.world.ok("owner", &["quarantine", "list"]).contains("nothing"));
 }
 

@@ -139,7 +139,7 @@ fn a_killed_worker_is_not_seen_by_the_buyer() {
     let world = patient();
     let node = world.serve(None);
     let some_seconds =
-        SLOW.replace("plain 4000000000", "plain 20000000").replace("rho = 0.3", "rho = 0.3\nweights = { mean = 100 }");
+        SLOW.replace("plain 4000000000", "plain 8000000").replace("rho = 0.3", "rho = 0.3\nweights = { mean = 100 }");
     let slow = start(&world, &job(&world, "slow.toml", &some_seconds), &node.address);
     listed(&world, |jobs| jobs.len() == 1 && runs(&jobs[0]));
     // The worker that is busy is the one that has rows in hand. Others wait for tasks: they are killed too, and nobody is sent to the dead.

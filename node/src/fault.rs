@@ -36,15 +36,18 @@ pub(crate) fn named(_name: &str) -> bool {
 #[cfg(not(feature = "faults"))]
 pub(crate) fn point(_name: &str) {}
 
-/// Dies, or stalls, where that is wished of what a worker is on: of the rows or blocks of these numbers (`rows 3 17`, `blocks 2`, `stalls 3`). Of the whole where `piece` is none.
+/// Dies, or stalls, where that is wished of what a worker is on: of the rows or blocks of these numbers (`rows 3 17`, `blocks 2`, `stalls 3`), or wherever a row is read, if it is
+/// not one to be passed over (`reads 3`). Of the whole where `piece` is none.
 #[cfg(feature = "faults")]
-pub(crate) fn die(wish: &str, piece: Option<tidegate_sandbox::Piece>) {
+pub(crate) fn die(wish: &str, piece: Option<tidegate_sandbox::Piece>, without: &[std::ops::Range<u64>]) {
     use tidegate_sandbox::Piece;
     let mut words = wish.split_whitespace();
     let what = words.next().unwrap_or_default();
     let on = |number: u64| match piece {
+        _ if what == "reads" && without.iter().any(|rows| rows.contains(&number)) => false,
         None => true,
         Some(Piece::Rows { from, to }) => what != "blocks" && (from..to).contains(&number),
+        Some(Piece::Blocks { .. }) if what == "reads" => true,
         Some(Piece::Blocks { from, to }) => what == "blocks" && (u64::from(from)..u64::from(to)).contains(&number),
     };
     if words.filter_map(|word| word.parse().ok()).any(on) {
@@ -57,4 +60,4 @@ pub(crate) fn die(wish: &str, piece: Option<tidegate_sandbox::Piece>) {
 
 /// Nothing.
 #[cfg(not(feature = "faults"))]
-pub(crate) fn die(_wish: &str, _piece: Option<tidegate_sandbox::Piece>) {}
+pub(crate) fn die(_wish: &str, _piece: Option<tidegate_sandbox::Piece>, _without: &[std::ops::Range<u64>]) {}

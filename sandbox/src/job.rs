@@ -14,7 +14,7 @@ use tidegate_protocol::{
     policy::{JobKind, Policy},
 };
 
-use crate::{Extent, Piece, RunError, Sink, onnx, sql, units, wasm};
+use crate::{Extent, RunError, Sink, onnx, sql, units, wasm};
 
 /// What comes with the job.
 #[derive(Debug, Clone)]
@@ -320,17 +320,27 @@ pub fn run_into(job: &Admitted, files: &[File], prf: &[u8; 32], help: Help<'_>, 
 /// As [`run_into`]; then what is in the file beyond what was there before counts for nothing.
 pub fn run_piece(
     job: &Admitted,
-    files: &[File],
-    piece: Piece,
+    extent: Extent<'_>,
     prf: &[u8; 32],
     help: Help<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<sql::Written, RunError> {
-    let extent = Extent::of(files, Some(piece));
     match (&job.engine, help.spill) {
         (Engine::Sql(query), Some(spill)) => sql::run_piece(query, &job.plan, extent, prf, spill, sink),
         (Engine::Sql(_), None) => Err(RunError::Engine("a piece has no file for its groups".into())),
         _ => run_program(job, extent, prf, help, sink).map(|()| sql::Written::default()),
+    }
+}
+
+/// Reads the rows of a program as a run over blocks does, and does nothing with them: whoever's rows cannot even be read is found apart from blocks, all of which read them.
+///
+/// # Errors
+/// As [`run_into`].
+pub fn read_piece(job: &Admitted, extent: Extent<'_>) -> Result<(), RunError> {
+    match &job.engine {
+        Engine::Sql(_) => Err(RunError::Engine("a query is called for no blocks".into())),
+        Engine::Wasm(program) => units::read(extent, program.select()),
+        Engine::Onnx(model) => units::read(extent, model.select()),
     }
 }
 

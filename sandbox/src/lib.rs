@@ -23,7 +23,7 @@ mod job;
 mod piece;
 mod prf;
 
-pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, add_up, admit, admit_at, run, run_into, run_piece};
+pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, add_up, admit, admit_at, read_piece, run, run_into, run_piece};
 pub use piece::{Extent, Piece};
 
 /// Takes the sums of some groups; none comes twice. Its error ends the run.

@@ -3,7 +3,7 @@
 //! A piece is some units' rows, or some blocks, and all that a unit or block comes to is in one of them: sums of pieces add up to the sums of all. Who runs a job piece by piece
 //! finds which unit a worker dies of (`node/src/worker/pieces.rs`).
 
-use std::fs::File;
+use std::{fs::File, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,16 +31,23 @@ pub enum Piece {
 pub struct Extent<'a> {
     pub(crate) files: &'a [File],
     pub(crate) piece: Option<Piece>,
+    /// Rows that are passed over, in order.
+    pub(crate) without: &'a [Range<u64>],
 }
 
 impl<'a> Extent<'a> {
     /// A piece of these files.
     pub fn of(files: &'a [File], piece: Option<Piece>) -> Self {
-        Self { files, piece }
+        Self { files, piece, without: &[] }
+    }
+
+    /// All but these rows, which come in order.
+    pub fn without(self, rows: &'a [Range<u64>]) -> Self {
+        Self { without: rows, ..self }
     }
 
     /// Which of all files' rows.
-    pub(crate) fn rows(&self) -> std::ops::Range<u64> {
+    pub(crate) fn rows(&self) -> Range<u64> {
         match self.piece {
             Some(Piece::Rows { from, to }) => from..to,
             _ => 0..u64::MAX,
@@ -48,7 +55,7 @@ impl<'a> Extent<'a> {
     }
 
     /// Which of so many blocks.
-    pub(crate) fn blocks(&self, all: u32) -> std::ops::Range<u32> {
+    pub(crate) fn blocks(&self, all: u32) -> Range<u32> {
         match self.piece {
             Some(Piece::Blocks { from, to }) => from.min(all)..to.min(all),
             _ => 0..all,

@@ -2,9 +2,10 @@
 
 use std::{
     fs::File,
+    ops::Range,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arrow::datatypes::SchemaRef;
@@ -21,6 +22,9 @@ use super::{
 };
 use crate::fault;
 
+/// How long is waited between tries, where no worker could be started.
+const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
+
 /// What a worker that runs is given beside the task.
 pub(super) struct Given<'a> {
     pub(super) files: &'a [PathBuf],
@@ -29,13 +33,15 @@ pub(super) struct Given<'a> {
     pub(super) least_units: i64,
     pub(super) rehearsal: bool,
     pub(super) part: Part,
+    /// Rows that are passed over.
+    pub(super) without: &'a [Range<u64>],
     /// The file for groups that several workers write one after the other, and how much of it is written.
     pub(super) spill: Option<(&'a File, u64)>,
 }
 
 impl<'a> Given<'a> {
     pub(super) fn all(files: &'a [PathBuf], scratch: &'a Path, least_units: i64) -> Self {
-        Self { files, scratch, least_units, rehearsal: false, part: Part::All, spill: None }
+        Self { files, scratch, least_units, rehearsal: false, part: Part::All, without: &[], spill: None }
     }
 }
 
@@ -153,7 +159,8 @@ impl Workers {
         Ok((task(work, given, runner.is_some(), self.is_unwalled())?, runner))
     }
 
-    /// Has a worker do it and takes its answers: `each` the groups, the caller the last.
+    /// Has a worker do it and takes its answers: `each` the groups, the caller the last. Another worker where one could not be started, or ended before it had its task: nothing of
+    /// the job has happened then.
     pub(super) async fn call(
         &self,
         order: &Order,
@@ -164,34 +171,44 @@ impl Workers {
     ) -> Result<Answer, WorkerFailed> {
         let mut bytes = Vec::new();
         ciborium::into_writer(order, &mut bytes).map_err(failed)?;
-        // In the order in which the worker takes them.
-        let files = given.map_or(&[][..], |given| given.files);
-        let open = |path: &PathBuf| File::open(path).map(OwnedFd::from).map_err(not_started);
-        let mut held = files.iter().map(open).collect::<Result<Vec<_>, WorkerFailed>>()?;
-        if let (Some(given), Order::Job(task)) = (given, order)
-            && let Program::Sql { .. } = &task.job.program
-        {
-            let file = match given.spill {
-                Some((file, _)) => file.try_clone(),
-                None => tempfile::tempfile_in(given.scratch),
-            };
-            held.push(file.map_err(not_started)?.into());
+        let spills = matches!(order, Order::Job(task) if matches!(task.job.program, Program::Sql { .. }));
+        // Held until the answer is in.
+        let (theirs, _runner) = match runner {
+            Some(Runner { child, held, place }) => (Vec::from(held), Some((child, Next(self, place)))),
+            None => (vec![], None),
+        };
+        let started = Instant::now();
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let held = held(given, spills, &theirs)?;
+            let left = time.saturating_sub(started.elapsed());
+            match (self.once(held, &bytes, left, each.as_ref()).await, pauses.next()) {
+                (Err(WorkerFailed::NotStarted(why)), Some(pause)) => {
+                    tracing::warn!("no worker, and another is tried: {why}");
+                    tokio::time::sleep(pause).await;
+                }
+                (done, _) => return done,
+            }
         }
-        // Held until the answer is in; its pipes end when the worker does.
-        let mut _runner = None;
-        if let Some(Runner { child, held: theirs, place }) = runner {
-            held.extend(theirs);
-            _runner = Some((child, Next(self, place)));
-        }
+    }
+
+    /// Has one worker do it.
+    async fn once(
+        &self,
+        held: Vec<OwnedFd>,
+        order: &[u8],
+        time: Duration,
+        each: Option<&Sender<Coming>>,
+    ) -> Result<Answer, WorkerFailed> {
         let (mut child, socket) = self.take()?.parts();
         let mut stdout = child.stdout.take();
         let talk = async {
-            let told = Started::tell(socket, held, &bytes).await;
+            let told = Started::tell(socket, held, order).await;
             let stdout = stdout.as_mut().ok_or_else(|| failed("no pipe"))?;
             let last = loop {
                 match read_frame(stdout).await {
                     Ok(Answer::Groups(groups)) => {
-                        let each = each.as_ref().ok_or_else(|| failed("it only checks"))?;
+                        let each = each.ok_or_else(|| failed("it only checks"))?;
                         each.send(Coming::Groups(groups)).await.map_err(|_| failed("its sums are not taken"))?;
                     }
                     Ok(last) => break last,
@@ -207,9 +224,31 @@ impl Workers {
             let status = child.wait().await.map_err(failed)?;
             if status.success() { Ok(last) } else { Err(failed(format!("ended with {status}"))) }
         };
-        // Dropping the child kills it.
-        tokio::time::timeout(time, talk).await.map_err(|_| WorkerFailed::Late)?
+        let Ok(answer) = tokio::time::timeout(time, talk).await else {
+            // It writes no more to what the next one writes to.
+            child.kill().await.map_err(failed)?;
+            return Err(WorkerFailed::Late);
+        };
+        answer
     }
+}
+
+/// What a worker may hold, in the order in which it takes them.
+fn held(given: Option<&Given<'_>>, spills: bool, theirs: &[OwnedFd]) -> Result<Vec<OwnedFd>, WorkerFailed> {
+    let files = given.map_or(&[][..], |given| given.files);
+    let open = |path: &PathBuf| File::open(path).map(OwnedFd::from).map_err(not_started);
+    let mut held = files.iter().map(open).collect::<Result<Vec<_>, WorkerFailed>>()?;
+    if let Some(given) = given.filter(|_| spills) {
+        let file = match given.spill {
+            Some((file, _)) => file.try_clone(),
+            None => tempfile::tempfile_in(given.scratch),
+        };
+        held.push(file.map_err(not_started)?.into());
+    }
+    for one in theirs {
+        held.push(one.try_clone().map_err(not_started)?);
+    }
+    Ok(held)
 }
 
 /// Has the next runner started when a job is done with its own.
@@ -264,6 +303,7 @@ fn task(work: &Work, given: Option<&Given<'_>>, runner: bool, unwalled: bool) ->
         least_units: given.map_or(1, |given| given.least_units),
         rehearsal: given.is_some_and(|given| given.rehearsal),
         part: given.map_or(Part::All, |given| given.part.clone()),
+        without: given.map_or(vec![], |given| given.without.to_vec()),
         after: given.and_then(|given| given.spill).map_or(0, |(_, written)| written),
         dies: given.and_then(|_| fault::value("dies")),
     })))

@@ -4,7 +4,7 @@
 //! Two calls a job: *check* has no descriptor of data, so nothing can be read before the budget is reserved; *run* has them. A component is compiled before
 //! both, by a third (*compile*) which is told nothing but its bytes: what it makes may be used again by other jobs.
 
-use std::io::Write;
+use std::{io::Write, ops::Range};
 
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -25,14 +25,17 @@ use tidegate_protocol::{
 use tidegate_sandbox::{Attachment, Piece, Rehearsal, sql::Written, units::Cuts, wasm};
 
 mod call;
+mod coming;
 mod model;
 mod pieces;
 mod pool;
+mod search;
 mod serve;
 mod span;
 
+pub use coming::{Coming, Over};
 pub use model::runner_main;
-pub use pieces::{Coming, Over, tolerance};
+pub use pieces::tolerance;
 pub use pool::Workers;
 pub use serve::main;
 
@@ -96,6 +99,8 @@ enum Order {
 enum Part {
     All,
     Piece(Piece),
+    /// Of a program over blocks: the piece's rows are read, and nothing is done with them.
+    Rows(Piece),
     /// The groups that pieces wrote down are added up.
     AddUp(Vec<Written>),
 }
@@ -134,6 +139,8 @@ struct Task {
     /// Mock rows: show what the program says.
     rehearsal: bool,
     part: Part,
+    /// Rows that are passed over, in order.
+    without: Vec<Range<u64>>,
     /// How much of the file for groups is others' already.
     after: u64,
     /// The pieces that the worker is to die of: in tests alone.

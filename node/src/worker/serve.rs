@@ -14,8 +14,8 @@ use tidegate_protocol::{self as protocol, Refusal, job::Program, limits};
 use tidegate_sandbox::{
     Attachment, Extent, Help, Piece, Rehearsal, RunError, Sink, add_up,
     onnx::Inference,
-    run_into, run_piece,
-    sql::{Spill, pattern},
+    read_piece, run_into, run_piece,
+    sql::{Spill, Written, pattern},
     units::cuts,
     wasm::Code,
 };
@@ -73,7 +73,8 @@ pub fn main() -> Result<(), WorkerFailed> {
     let walls = enter(
         Who::Worker,
         &Walls {
-            memory_bytes: worker_memory(&task.policy) * if matches!(task.part, Part::Piece(_)) { PIECE_MEMORY } else { 1 },
+            memory_bytes: worker_memory(&task.policy)
+                * if matches!(task.part, Part::Piece(_) | Part::Rows(_)) { PIECE_MEMORY } else { 1 },
             cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
             file_bytes: match &task.job.program {
                 _ if spill.is_some() => SPILL_BYTES,
@@ -139,8 +140,12 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
             runtime: remote.map(|remote| remote.runtime().to_owned()),
         };
     }
-    if let (Some(wish), Part::All | Part::Piece(_)) = (&task.dies, &task.part) {
-        fault::die(wish, if let Part::Piece(piece) = task.part { Some(piece) } else { None });
+    if let Some(wish) = &task.dies {
+        match task.part {
+            Part::All => fault::die(wish, None, &[]),
+            Part::Piece(piece) | Part::Rows(piece) => fault::die(wish, Some(piece), &task.without),
+            Part::AddUp(_) => {}
+        }
     }
     let mut shown = task.rehearsal.then(Rehearsal::default);
     let help = Help {
@@ -151,8 +156,11 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
     };
     let done = match task.part {
         Part::All => run_into(&admitted, files, &task.prf, help, sink).map(|()| Answer::Done(shown.unwrap_or_default())),
-        Part::Piece(piece) => run_piece(&admitted, files, piece, &task.prf, help, sink)
-            .map(|written| Answer::Piece(written, spill.map_or(0, Spill::end))),
+        Part::Piece(piece) => {
+            let extent = Extent::of(files, Some(piece)).without(&task.without);
+            run_piece(&admitted, extent, &task.prf, help, sink).map(|written| Answer::Piece(written, spill.map_or(0, Spill::end)))
+        }
+        Part::Rows(piece) => read_piece(&admitted, Extent::of(files, Some(piece))).map(|()| Answer::Piece(Written::default(), 0)),
         Part::AddUp(written) => add_up(&admitted, &written, &task.prf, &help, sink).map(|()| Answer::Done(Rehearsal::default())),
     };
     done.unwrap_or_else(|e| Answer::Failed(e.to_string()))

@@ -17,6 +17,14 @@ impl Span {
         }
     }
 
+    /// How many rows or blocks it has.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Blocks(from, to) => u64::from(to - from),
+            Self::Rows(cuts) => cuts.to - cuts.from,
+        }
+    }
+
     /// Both halves; `None` of one that has no known cut.
     pub(super) fn halves(&self) -> Option<[Self; 2]> {
         match self {

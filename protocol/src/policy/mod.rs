@@ -267,20 +267,36 @@ impl Policy {
         }
     }
 
-    /// Fuel of one guest call when there are `calls` of them: public numbers alone, and all calls together fit the slot.
-    pub fn fuel_per_call(&self, calls: u64) -> u64 {
-        let slot = self.limits.slot_ms.saturating_mul(limits::FUEL_PER_MS);
-        self.limits.fuel.min(slot / calls.max(1)).max(1)
+    /// Milliseconds of the slot that what is admitted may take at the rates stated here: five eighths of it. In the rest, units that break or stall a worker are looked
+    /// for (`node/src/worker/pieces.rs`), and noise is drawn.
+    pub fn work_ms(&self) -> u64 {
+        self.limits.slot_ms / 8 * 5
     }
 
-    /// Operations that a model may take for each of `calls` units or blocks: public numbers alone, and all together fit the slot.
+    /// Of these, what a program's or a model's calls may take, all together. The rest is for the query that selects their rows.
+    fn calls_ms(&self) -> u64 {
+        self.work_ms() / 4 * 3
+    }
+
+    /// Fuel of one guest call when there are `calls` of them: public numbers alone.
+    pub fn fuel_per_call(&self, calls: u64) -> u64 {
+        let all = self.calls_ms().saturating_mul(limits::FUEL_PER_MS);
+        self.limits.fuel.min(all / calls.max(1)).max(1)
+    }
+
+    /// Operations that a model may take for each of `calls` units or blocks: public numbers alone.
     pub fn work_per_call(&self, calls: u64) -> u64 {
-        self.limits.slot_ms.saturating_mul(self.models.work_per_ms) / calls.max(1)
+        self.calls_ms().saturating_mul(self.models.work_per_ms) / calls.max(1)
     }
 
     /// Operations that a query may take, over all rows: public numbers alone.
     pub fn query_work(&self) -> u64 {
-        self.limits.slot_ms.saturating_mul(self.sql.work_per_ms)
+        self.work_ms().saturating_mul(self.sql.work_per_ms)
+    }
+
+    /// Operations that the query which selects a program's or a model's rows may take, over all rows: public numbers alone.
+    pub fn select_work(&self) -> u64 {
+        (self.work_ms() - self.calls_ms()).saturating_mul(self.sql.work_per_ms)
     }
 
     /// Whether `buyer` gets replies off the tick.

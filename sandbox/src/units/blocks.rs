@@ -69,6 +69,16 @@ pub(crate) fn each_block(
     Ok(())
 }
 
+/// Reads rows as [`each_block`] does, and keeps none.
+///
+/// # Errors
+/// As [`split_by`].
+pub(crate) fn read(files: Extent<'_>, select: &Select) -> Result<(), RunError> {
+    let ways = std::thread::available_parallelism().map_or(1, usize::from);
+    let by = By { of: plain, numbers: |_: UnitRef<'_>, into: &mut Vec<u32>| into.push(0) };
+    split_by(files, select, ways, &by, || (), |(), _, _| Ok(())).map(drop)
+}
+
 /// Copies what is kept in all parts, each by a thread of its own.
 fn settle_all(parts: &mut [Kept]) -> Result<(), RunError> {
     std::thread::scope(|scope| {

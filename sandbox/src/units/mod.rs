@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidegate_protocol::limits;
 
 pub(crate) use self::{
-    blocks::{Room, each_block, size},
+    blocks::{Room, each_block, read, size},
     eval::{Of, Physical, Selected, prove},
     gather::{By, each_unit_as, split_by},
     plain::plain,

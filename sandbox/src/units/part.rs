@@ -3,6 +3,8 @@
 //! A part owns the units above its own bound and up to the next part's: bounds are the units in which row groups begin, so the intervals
 //! are disjoint whatever the files hold, and no unit can be counted by two threads.
 
+use std::ops::Range;
+
 use arrow::{array::Array, compute::cast, datatypes::SchemaRef};
 use parquet::arrow::{
     ProjectionMask,
@@ -41,9 +43,23 @@ struct Place {
     source: usize,
     group: usize,
     rows: i64,
-    /// Rows before them, and whether there are any others.
-    skip: usize,
-    whole: bool,
+    /// Which of its rows these are; nothing where all are.
+    selected: Option<RowSelection>,
+}
+
+/// Of the rows `all`, those in `wanted` and in none of `without`, which come in order.
+fn select(all: Range<u64>, wanted: &Range<u64>, without: &[Range<u64>]) -> RowSelection {
+    let within = |row: u64| row.clamp(all.start, all.end);
+    let begin = within(wanted.start);
+    let (mut selectors, mut at) = (vec![RowSelector::skip((begin - all.start) as usize)], begin);
+    let end = within(wanted.end).max(begin);
+    for gap in without {
+        let (from, to) = (gap.start.clamp(at, end), gap.end.clamp(at, end));
+        selectors.extend([RowSelector::select((from - at) as usize), RowSelector::skip((to - from) as usize)]);
+        at = to;
+    }
+    selectors.push(RowSelector::select((end - at) as usize));
+    RowSelection::from(selectors)
 }
 
 /// Units `above < unit ≤ up_to` (encoded, `None` is no bound), which begin in the row groups `start..end`.
@@ -62,10 +78,12 @@ impl Layout {
         for (source, s) in sources.iter().enumerate() {
             for (group, g) in s.footer.metadata().row_groups().iter().enumerate() {
                 let end = start + g.num_rows().max(0) as u64;
-                let (from, to) = (wanted.start.clamp(start, end), wanted.end.clamp(start, end));
-                let whole = (from, to) == (start, end);
-                if whole || from < to {
-                    groups.push(Place { source, group, rows: (to - from) as i64, skip: (from - start) as usize, whole });
+                let selected = select(start..end, &wanted, extent.without);
+                let rows = selected.row_count() as i64;
+                if rows == g.num_rows() {
+                    groups.push(Place { source, group, rows, selected: None });
+                } else if rows > 0 {
+                    groups.push(Place { source, group, rows, selected: Some(selected) });
                 }
                 start = end;
             }
@@ -122,12 +140,11 @@ impl Layout {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source.file.clone(), footer.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         let builder = builder.with_projection(mask).with_row_groups(vec![place.group]).with_batch_size(batch);
-        if place.whole {
-            return Ok(builder.build()?);
+        match &place.selected {
+            None => Ok(builder.build()?),
+            // The others' rows are passed over, not made.
+            Some(selected) => Ok(builder.with_row_selection(selected.clone()).build()?),
         }
-        // The others' rows are passed over, not made.
-        let mine = vec![RowSelector::skip(place.skip), RowSelector::select(place.rows as usize)];
-        Ok(builder.with_row_selection(RowSelection::from(mine)).build()?)
     }
 
     /// All rows as one part.
@@ -175,5 +192,33 @@ impl Layout {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows are selected that are wanted and not passed over, whatever lies where.
+    #[test]
+    fn rows_are_in_the_piece_and_in_no_gap() {
+        let gaps: [&[Range<u64>]; 5] = [&[], &[0..10], &[12..13, 15..40], &[3..11, 19..21], &[60..70]];
+        for (start, end) in [(0, 20), (10, 20), (10, 10), (35, 50)] {
+            for wanted in [0..u64::MAX, 0..12, 12..16, 12..12, 18..37, 40..90] {
+                for without in gaps {
+                    let selected = select(start..end, &wanted, without);
+                    let mut at = start;
+                    let mut got = vec![];
+                    for one in selected.iter() {
+                        let next = at + one.row_count as u64;
+                        got.extend((at..next).filter(|_| !one.skip));
+                        at = next;
+                    }
+                    let want: Vec<u64> =
+                        (start..end).filter(|row| wanted.contains(row) && !without.iter().any(|gap| gap.contains(row))).collect();
+                    assert_eq!(got, want, "{start}..{end} {wanted:?} {without:?}");
+                }
+            }
+        }
     }
 }

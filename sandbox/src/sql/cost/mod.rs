@@ -51,14 +51,14 @@ pub(super) fn of_query(input: &Input, counted: Counted, policy: &Policy) -> Resu
     reach::fit(&node, &weighing, policy, policy.query_work())
 }
 
-/// As [`of_query`], of the rows that a program gets: it has the other half of the slot.
+/// As [`of_query`], of the rows that a program gets.
 ///
 /// # Errors
 /// As [`of_query`].
 pub(super) fn of_program(select: &Select, policy: &Policy) -> Result<Reach, Refusal> {
     let weighing = Weighing::new(policy, true);
     let node = weighing.program(select)?;
-    reach::fit(&node, &weighing, policy, policy.query_work() / 2)
+    reach::fit(&node, &weighing, policy, policy.select_work())
 }
 
 /// Why something is refused, with its costliest expression.
