@@ -54,6 +54,17 @@ pub enum JobKind {
     Onnx,
 }
 
+impl JobKind {
+    /// As policies and job files write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sql => "sql",
+            Self::Wasm => "wasm",
+            Self::Onnx => "onnx",
+        }
+    }
+}
+
 /// Who may do a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -26,6 +26,14 @@ pub enum Turned {
 }
 
 impl Turned {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::RefusedByPolicy => "by the policy",
+            Self::RefusedByBudget => "by what is left of a budget",
+        }
+    }
+
     /// Of a refusal, where it is one that is logged: others are about the request or the machine.
     pub fn of(code: Code) -> Option<Self> {
         match code {
@@ -46,6 +54,17 @@ pub enum Change {
     Policy,
     /// What the policy lets be spent.
     Budget,
+}
+
+impl Change {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Policy => "policy",
+            Self::Budget => "budget",
+        }
+    }
 }
 
 /// The predicates.

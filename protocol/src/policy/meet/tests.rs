@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use self::random::Random;
 use super::super::{Answering, Names, Standing, Wall};
 use super::*;
 use crate::{
@@ -11,39 +12,7 @@ use crate::{
     grant::Action,
 };
 
-/// Numbers as chance would have them (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn coin(&mut self) -> bool {
-        self.below(2) == 0
-    }
-
-    /// Mostly.
-    fn often(&mut self) -> bool {
-        self.below(8) > 0
-    }
-
-    fn some<T: Clone>(&mut self, of: &[T]) -> Vec<T> {
-        of.iter().filter(|_| self.often()).cloned().collect()
-    }
-
-    fn one<T: Clone>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize].clone()
-    }
-}
+mod random;
 
 fn peer(n: u8) -> PeerId {
     static PEERS: LazyLock<[PeerId; 3]> = LazyLock::new(|| [0, 1, 2].map(|n| Identity::from_seed([n; 32]).id()));
