@@ -244,20 +244,33 @@ pub fn admit_at(
             (program_shape(outputs, *split), Engine::Onnx(Box::new(model)))
         }
     };
-    weigh(&mut shape, job)?;
+    let aliases = if let Engine::Sql(query) = &engine { query.aliases.as_slice() } else { &[] };
+    weigh(&mut shape, job, aliases)?;
     let plan = Plan::new(shape).map_err(|e| Refusal::new(Code::Program, e.to_string()).at("program"))?;
     Ok(Admitted { plan, engine })
 }
 
-/// Gives the columns the weights that the job names.
-fn weigh(shape: &mut Shape, job: &Job) -> Result<(), Refusal> {
+/// Gives the columns the weights that the job names: by the names that they are released under, or by those that a query's output has for them.
+fn weigh(shape: &mut Shape, job: &Job, aliases: &[(String, usize)]) -> Result<(), Refusal> {
+    let mut weighed = std::collections::BTreeSet::new();
     for (name, weight) in &job.weights {
-        let Some(column) = shape.columns.iter_mut().find(|c| c.name == *name) else {
-            let names: Vec<&str> = shape.columns.iter().map(|c| c.name.as_str()).collect();
-            return Err(Refusal::new(Code::Program, "names no column of the result")
-                .at(format!("weights.{name}"))
-                .fix(format!("Columns: {}", names.join(", "))));
+        let wrong = |why: &str| Refusal::new(Code::Program, why).at(format!("weights.{name}"));
+        let released = shape.columns.iter().position(|column| column.name == *name);
+        let place = released.or_else(|| aliases.iter().find(|(alias, _)| alias == name).map(|(_, place)| *place));
+        let Some((place, column)) = place.and_then(|place| Some((place, shape.columns.get_mut(place)?))) else {
+            let shown = |(i, column): (usize, &Column)| match aliases
+                .iter()
+                .find(|(alias, place)| *place == i && *alias != column.name)
+            {
+                Some((alias, _)) => format!("{alias} (released as {})", column.name),
+                None => column.name.clone(),
+            };
+            let names: Vec<_> = shape.columns.iter().enumerate().map(shown).collect();
+            return Err(wrong("names no released column").fix(format!("Columns that have a price: {}", names.join(", "))));
         };
+        if !weighed.insert(place) {
+            return Err(wrong("weighs a column that another name weighs too").fix("Name each column once"));
+        }
         column.weight = *weight;
     }
     Ok(())

@@ -18,13 +18,13 @@ use super::{
     expr::{Bounded, total},
     fold::Fold,
     input::{Input, Source},
-    measures::{self, unalias},
+    measures,
     planner::plan,
     refuse,
     rows::{PartOf, Rows, unsupported},
     select::Select,
     sets::{self, GROUPING, Set},
-    view::View,
+    view::{View, bare, named},
 };
 use crate::units;
 
@@ -60,6 +60,8 @@ pub struct Query {
     pub shape: Shape,
     /// Declared keys, in the column's own types.
     pub declared: Option<Vec<Vec<Key>>>,
+    /// What the query's output calls released columns that it shows as they are, and which of the shape's columns each is.
+    pub(crate) aliases: Vec<(String, usize)>,
     /// The result leaves exactly: what its rules look at is kept.
     pub reviewed: bool,
     /// What is computed from released numbers, where that is more than naming them.
@@ -160,12 +162,7 @@ fn governed(plan: &LogicalPlan) -> Result<(usize, &Aggregate), Refusal> {
 fn plain<'a>(plan: &'a LogicalPlan, above: usize, aggregate: &Aggregate) -> Option<Vec<(usize, &'a Expr)>> {
     let LogicalPlan::Projection(projection) = plan else { return None };
     let place = |item: &'a Expr| {
-        let mut bare = unalias(item);
-        // COUNT comes as Int64 and is sometimes wrapped in a cast to itself by the analyzer.
-        while let Expr::Cast(cast) = bare {
-            bare = unalias(&cast.expr);
-        }
-        let Expr::Column(column) = bare else { return None };
+        let Expr::Column(column) = bare(item) else { return None };
         Some((aggregate.schema.index_of_column(column).ok()?, item))
     };
     let places: Vec<(usize, &Expr)> = if above == 1 { projection.expr.iter().map(place).collect() } else { None }?;
@@ -250,6 +247,10 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
     let plan = Plan::new(shape.clone()).map_err(refuse)?;
     check_memory(&shape, &plan)?;
+    let alias = |(name, place): (String, usize)| {
+        Some((name.replace("dataset.", ""), *found.of_calls.get(place.checked_sub(key_names.len())?)?))
+    };
+    let aliases = named(&planned.plan, above).into_iter().filter_map(alias).collect();
     let view = items.is_none().then(|| View::new(planned.plan.clone(), above, found.places));
     let select = Select::new(names, rows.filters().zip(columns).collect(), source, unit)?;
     let mut input = Input::new(select, rows.source)?;
@@ -262,5 +263,5 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
         fields: plan.fields().len(),
     };
     input.look_at(&cost::of_query(&input, counted, policy)?);
-    Ok(Query { input, keys: keys_len, sets, shape, declared, reviewed: false, view })
+    Ok(Query { input, keys: keys_len, sets, shape, declared, aliases, reviewed: false, view })
 }

@@ -3,7 +3,7 @@
 use datafusion::{arrow::datatypes::DataType, logical_expr::ExprSchemable as _};
 use tidegate_protocol::{Refusal, job::Key, limits};
 
-use super::{keys, refuse, select::Select};
+use super::{keys, refuse, said::engine, select::Select};
 
 /// Types of the keys called `names`, the first columns of `select`.
 ///
@@ -14,7 +14,7 @@ pub(super) fn types(names: &[String], select: &Select) -> Result<Vec<DataType>, 
         .iter()
         .zip(&select.branches[0].columns)
         .map(|(name, expr)| {
-            let kind = expr.get_type(&*select.schema).map_err(|e| refuse(e.strip_backtrace()))?;
+            let kind = expr.get_type(&*select.schema).map_err(|e| engine(&e))?;
             if !keys::may_be_key(&kind) {
                 return Err(refuse(format!("cannot group by {name} of type {kind}"))
                     .fix("Group by integers, text, booleans, floats, dates, timestamps or decimals; CAST others"));

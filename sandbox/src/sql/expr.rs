@@ -16,6 +16,7 @@ use super::{
     own::{CALENDAR, LENGTH, SHORT, remainder, short},
     public::Lookup,
     refuse,
+    said::engine,
 };
 
 /// What is public about the rows that expressions are over.
@@ -111,6 +112,7 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
         And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom => Ok(make(left, right)),
         // Text that grew with every `||` would let one row outgrow the worker's memory: a crash that says the row is there.
         StringConcat => Ok(short(make(short(left), short(right)))),
+        Plus | Minus if is_interval(&left) || is_interval(&right) => moved(&left, op, &right),
         // Floating-point arithmetic neither overflows into an error nor wraps.
         Plus | Minus | Multiply => Ok(make(float(left), float(right))),
         Divide => {
@@ -126,6 +128,31 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
         }
         other => Err(refuse(format!("operator {other} is not supported"))),
     }
+}
+
+/// The value of an expression that is made of literals alone.
+fn constant(expr: &Expr) -> Option<ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::Cast(cast) => constant(&cast.expr)?.cast_to(cast.field.data_type()).ok(),
+        Expr::TryCast(cast) => constant(&cast.expr)?.cast_to(cast.field.data_type()).ok(),
+        Expr::Alias(alias) => constant(&alias.expr),
+        _ => None,
+    }
+}
+
+fn is_interval(expr: &Expr) -> bool {
+    constant(expr).is_some_and(|value| matches!(value.data_type(), DataType::Interval(_) | DataType::Duration(_)))
+}
+
+/// A literal date, time or interval, and an interval added to or taken from it: a literal again. Of a row's own date that could leave the calendar.
+fn moved(left: &Expr, op: Operator, right: &Expr) -> Result<Expr, Refusal> {
+    let fix = "Write the interval beside a literal date, as in day >= DATE '2024-03-31' - INTERVAL '30 days'";
+    let (Some(left), Some(right)) = (constant(left), constant(right)) else {
+        return Err(refuse("an interval added to a column's dates is not supported").fix(fix));
+    };
+    let value = if op == Operator::Minus { left.sub(&right) } else { left.add(&right) };
+    value.map(|value| Expr::Literal(value, None)).map_err(|e| engine(&e).fix(fix))
 }
 
 /// Whether an expression is NULL whatever the row.

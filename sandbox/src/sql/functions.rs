@@ -8,7 +8,7 @@ use datafusion::{
     arrow::datatypes::DataType,
     common::ScalarValue,
     functions::core::nullif,
-    logical_expr::{Case, Expr, expr::ScalarFunction, lit, try_cast},
+    logical_expr::{BinaryExpr, Case, Expr, Operator, expr::ScalarFunction, lit, try_cast},
 };
 use tidegate_protocol::Refusal;
 
@@ -78,6 +78,12 @@ const TEXTS: [(&str, std::ops::RangeInclusive<usize>); 15] = [
 const GROWING: [(&str, std::ops::RangeInclusive<usize>); 6] =
     [("concat", 1..=4), ("concat_ws", 2..=5), ("initcap", 1..=1), ("lower", 1..=1), ("replace", 3..=3), ("upper", 1..=1)];
 
+/// Most arguments of `concat`: more than four at a time are put together four by four, so that no text outgrows a worker's memory.
+const CONCAT: std::ops::RangeInclusive<usize> = 5..=16;
+
+/// Decimal places that `round` and `trunc` take as a second argument: powers of ten that a Float64 has exactly.
+const PLACES: std::ops::RangeInclusive<i32> = -15..=15;
+
 /// How many times its text `replace` may grow it, before it is shortened: a batch of such texts must fit a worker's memory.
 const GROWTH: usize = 4;
 
@@ -96,6 +102,10 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
             call.func = std::sync::Arc::new(root());
         }
         args.into_iter().map(float).collect()
+    } else if matches!(name.as_str(), "round" | "trunc") && args.len() == 2 {
+        return to_places(&call, args);
+    } else if name == "concat" && CONCAT.contains(&args.len()) {
+        return Ok(concatenated(&call, args));
     } else if name == MATCHES && args.len() == 2 {
         let pattern = text_literal(&args[1]).ok_or_else(|| refuse("regexp_like needs a literal pattern"))?;
         return matching(args.into_iter().next(), &pattern, false);
@@ -131,15 +141,71 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         // DataFusion's own form of it raises at run time.
         return Ok(first_that_is_there(args));
     } else if name == CLAMP {
-        if bound(&args, 1).zip(bound(&args, 2)).is_none_or(|(lo, hi)| lo >= hi) {
-            return Err(refuse("clamp needs two literal numbers, the lower first").fix("Write clamp(x, 0, 100)"));
+        let Some((lo, hi)) = bound(&args, 1).zip(bound(&args, 2)) else {
+            return Err(refuse("clamp needs two literal numbers").fix("Write clamp(x, 0, 100)"));
+        };
+        if lo >= hi {
+            return Err(refuse(format!("clamp(x, {lo}, {hi}): the first bound must be below the second"))
+                .fix("Write the lower bound first, and bounds that differ, as in clamp(x, 0, 100)"));
         }
         args
     } else {
-        return Err(refuse(format!("function {name} with {} arguments is not on the list of total functions", args.len()))
-            .fix("The list is in the documentation; arithmetic, CASE, CAST and clamp go far"));
+        return Err(unlisted(&name, args.len()));
     };
     Ok(Expr::ScalarFunction(call))
+}
+
+/// Why a call is not admitted: of a function that is on the list, with which numbers of arguments it is.
+fn unlisted(name: &str, given: usize) -> Refusal {
+    let counted = NUMBERS.iter().chain(&TEXTS).chain(&GROWING).chain(&NAMED_FIRST).find(|(known, _)| *known == name);
+    let Some((_, counts)) = counted else {
+        return refuse(format!("function {name} is not supported"))
+            .fix("docs/sql.md lists the functions under \"Total functions\"; arithmetic, CASE, CAST and clamp go far");
+    };
+    let (least, most) = counts.clone().into_inner();
+    let counts = if least == most { most.to_string() } else { format!("{least} to {most}") };
+    let fix = match name {
+        "round" | "trunc" => format!("Write {name}(x), or {name}(x, 2) for two decimal places"),
+        "concat" => format!("Write up to {} of them, or nest it", CONCAT.end()),
+        "concat_ws" => "Use concat with the separator between the texts".to_owned(),
+        "greatest" | "least" => format!("Nest it, as in {name}(…, {name}(…))"),
+        _ => "docs/sql.md lists the functions under \"Total functions\"".to_owned(),
+    };
+    refuse(format!("function {name} takes {counts} argument{} here, and has {given}", if most == 1 { "" } else { "s" })).fix(fix)
+}
+
+/// `round` or `trunc` to decimal places, a literal number of them: by the power of ten, in Float64 as all arithmetic.
+fn to_places(call: &ScalarFunction, mut args: Vec<Expr>) -> Result<Expr, Refusal> {
+    let name = call.name();
+    let places = bound(&args, 1).filter(|n| n.fract() == 0.0).map(|n| n as i32).filter(|n| PLACES.contains(n));
+    let Some(places) = places else {
+        return Err(refuse(format!(
+            "{name} takes a literal number of decimal places, from {} to {}",
+            PLACES.start(),
+            PLACES.end()
+        ))
+        .fix(format!("Write {name}(x, 2)")));
+    };
+    args.truncate(1);
+    let number = args.pop().map(float).ok_or_else(|| unlisted(name, 0))?;
+    let by = |left: Expr, op| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(lit(10f64.powi(places.abs())))));
+    let (there, back) = if places >= 0 { (Operator::Multiply, Operator::Divide) } else { (Operator::Divide, Operator::Multiply) };
+    let whole = Expr::ScalarFunction(ScalarFunction { args: vec![by(number, there)], ..call.clone() });
+    Ok(by(whole, back))
+}
+
+/// `concat` of more texts than are put together at a time.
+fn concatenated(call: &ScalarFunction, args: Vec<Expr>) -> Expr {
+    let put = |args: Vec<Expr>| short(Expr::ScalarFunction(ScalarFunction { args, ..call.clone() }));
+    let mut args = args.into_iter().map(short);
+    let mut all = put(args.by_ref().take(4).collect());
+    loop {
+        let next: Vec<Expr> = args.by_ref().take(3).collect();
+        if next.is_empty() {
+            return all;
+        }
+        all = put(std::iter::once(all).chain(next).collect());
+    }
 }
 
 /// The text that an expression is, where it is a literal; `None` within for NULL.

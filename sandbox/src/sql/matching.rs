@@ -49,6 +49,8 @@ pub(super) struct Pattern {
     regex: Regex,
     /// Operations that a search takes at most for each byte of a text.
     pub(super) per_byte: u64,
+    /// The operator and its pattern as a buyer writes them.
+    pub(super) written: String,
     /// Operations that finding its states takes, once on each thread.
     pub(super) once: u64,
 }
@@ -59,7 +61,9 @@ impl Pattern {
     /// # Errors
     /// A [`Refusal`] for what is none, or too large.
     pub(super) fn regex(text: &str, insensitive: bool) -> Result<Self, Refusal> {
-        Self::new(&if insensitive { format!("(?i){text}") } else { text.to_owned() })
+        let compiled = Self::new(&if insensitive { format!("(?i){text}") } else { text.to_owned() })?;
+        let operator = if insensitive { "~*" } else { "~" };
+        Ok(Self { written: format!("{operator} '{text}'"), ..compiled })
     }
 
     /// Of LIKE's pattern: `%` is any text, `_` any character, and `\` takes the next one as it is.
@@ -86,7 +90,8 @@ impl Pattern {
         if !open {
             made.push('$');
         }
-        Self::new(&made)
+        let operator = if insensitive { "ILIKE" } else { "LIKE" };
+        Ok(Self { written: format!("{operator} '{text}'"), ..Self::new(&made)? })
     }
 
     /// Whether LIKE's pattern is one text with `%` at its ends at most: no search is needed then.
@@ -116,7 +121,7 @@ impl Pattern {
             (Some(a), Some(b)) => (BY_STATES, 1000 * (a + b)),
             _ => (BY_STATES + BY_STATE * states, 0),
         };
-        Ok(Self { regex, per_byte, once })
+        Ok(Self { regex, per_byte, written: String::new(), once })
     }
 
     /// Whether `text` matches.

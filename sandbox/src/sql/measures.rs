@@ -11,6 +11,7 @@ use super::{
     expr::{Bounded, bounds, is_null, total},
     refuse,
     rows::{PartOf, Rows},
+    written::written,
 };
 
 /// The measures of a query.
@@ -22,6 +23,8 @@ pub(super) struct Measures {
     pub(super) arguments: Vec<Vec<Expr>>,
     /// For each aggregate call, which of the result's columns it is.
     pub(super) places: Vec<usize>,
+    /// For each aggregate call, which of `columns` it is released in.
+    pub(super) of_calls: Vec<usize>,
 }
 
 /// What an expression is without the names given to it.
@@ -82,6 +85,7 @@ pub(super) fn collect(
     let width = |column: &Column| if let Measure::Quantiles(q) = &column.measure { q.at.len() } else { 1 };
     let before = |column: usize| found.columns[..column].iter().map(width).sum::<usize>();
     found.places = cells.iter().map(|(column, cell)| before(*column) + cell).collect();
+    found.of_calls = cells.iter().map(|(column, _)| *column).collect();
     if found.columns.is_empty() {
         return Err(refuse("nothing is aggregated").fix("Add COUNT(*), COUNT(DISTINCT …), SUM or AVG"));
     }
@@ -257,7 +261,6 @@ fn literal(expr: &Expr) -> Option<f64> {
 }
 
 fn unbounded(name: &str, expr: &Expr) -> Refusal {
-    let shown: String = expr.to_string().replace("dataset.", "").chars().take(120).collect();
-    refuse(format!("{name}({shown}) has no public bounds"))
+    refuse(format!("{name}({}) has no public bounds", written(expr)))
         .fix("Write clamp(x, lo, hi) around it, or use columns that the policy bounds")
 }

@@ -24,6 +24,7 @@ mod planner;
 mod public;
 mod rows;
 mod run;
+mod said;
 mod select;
 mod sets;
 mod short;
@@ -31,6 +32,7 @@ mod table;
 mod text;
 mod unit_join;
 mod view;
+mod written;
 
 use tidegate_protocol::{Code, Refusal};
 
@@ -41,6 +43,7 @@ pub use pattern::pattern;
 pub use planner::TABLE as SOURCE;
 pub use public::Tables;
 pub use run::{Room, add_up, run_piece, run_query};
+pub(crate) use said::{engine, engine_words};
 pub use select::{Branch, Select};
 pub use view::View;
 

@@ -26,6 +26,7 @@ use super::{
     planner::Planned,
     refuse,
     rows::Rows,
+    said::{engine, engine_words},
     select::Select,
 };
 use crate::{
@@ -87,8 +88,8 @@ pub(super) fn admit(
     let input = Input::new(select, rows.source)?;
     let (mut kinds, mut fields, mut rules, mut columns) = (vec![], vec![], BTreeMap::new(), vec![]);
     for (i, (call, title)) in calls.iter().zip(names).enumerate() {
-        let kind = input.select.branches[0].columns[i].get_type(&*input.select.schema).map_err(refuse)?;
-        let result = call.return_type(std::slice::from_ref(&kind)).map_err(|e| refuse(e.strip_backtrace()))?;
+        let kind = input.select.branches[0].columns[i].get_type(&*input.select.schema).map_err(|e| engine(&e))?;
+        let result = call.return_type(std::slice::from_ref(&kind)).map_err(|e| engine(&e))?;
         let rule = rule(call.name(), input.column_bounds(i, policy).bounds());
         rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1), chars: None });
         let wanted = aggregate.schema.field(aggregate.group_expr.len() + i).data_type().clone();
@@ -99,7 +100,7 @@ pub(super) fn admit(
     }
     let schema = Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(refuse)?);
     let stage = PerUnit { calls, kinds, input, schema, bounds: rules };
-    stage.begin().map_err(|e| refuse(e).fix("Aggregate numbers or texts"))?;
+    stage.begin().map_err(|e| engine_words(&e.to_string()).fix("Aggregate numbers or texts"))?;
     Ok((stage, columns))
 }
 

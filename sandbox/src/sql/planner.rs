@@ -11,9 +11,19 @@ use datafusion::{
     logical_expr::{Expr, LogicalPlan, lit},
     prelude::SessionConfig,
 };
-use tidegate_protocol::{Refusal, manifest::ROW_TABLE, policy::Policy};
+use tidegate_protocol::{
+    Refusal,
+    manifest::ROW_TABLE,
+    policy::{Access, Policy},
+};
 
-use super::{Tables, clamp::clamp, refuse, text::parse};
+use super::{
+    Tables,
+    clamp::clamp,
+    refuse,
+    said::{Shown, engine, planning},
+    text::parse,
+};
 
 /// The owner's rows; of a dataset of one table, also the table's name.
 pub const TABLE: &str = "dataset";
@@ -106,7 +116,7 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     let context = context();
     let owned = owned(&schema, policy);
     for table in &owned {
-        context.register_table(table.name.as_str(), Arc::new(EmptyTable::new(table.schema.clone()))).map_err(said)?;
+        context.register_table(table.name.as_str(), Arc::new(EmptyTable::new(table.schema.clone()))).map_err(|e| engine(&e))?;
     }
     for (name, schema) in tables.schemas() {
         if policy.tables.iter().any(|table| table == name) {
@@ -114,27 +124,18 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
                 .at(format!("program.tables.{name}"))
                 .fix("Give it another"));
         }
-        context.register_table(name, Arc::new(EmptyTable::new(schema))).map_err(said)?;
+        context.register_table(name, Arc::new(EmptyTable::new(schema))).map_err(|e| engine(&e))?;
     }
     let state = context.state();
     let statement = parse(&state, sql)?;
-    let names =
-        || owned.iter().map(|table| table.name.as_str()).chain(tables.schemas().map(|(name, _)| name)).collect::<Vec<_>>();
-    let raw = block_on(state.statement_to_plan(statement)).map_err(|e| {
-        let refusal = said(e);
-        let no_table = refusal.message.contains("table '") && refusal.message.contains("not found");
-        if no_table { refusal.fix(format!("There are: {}", names().join(", "))) } else { refusal }
-    })?;
+    let names: Vec<_> = owned.iter().map(|table| table.name.as_str()).chain(tables.schemas().map(|(name, _)| name)).collect();
+    // Whoever sends a job shows a grant, which lets its holder see the listing too, where anybody may.
+    let shown = Shown { tables: &names, columns: policy.list != Access::Nobody };
+    let said = |e: DataFusionError| planning(&e, shown);
+    let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
     let plan = state.analyzer().execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
-    let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(refuse)?;
+    let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(|e| engine(&e))?;
     Ok(Planned { plan, schema: Arc::new(schema), owned, tables: tables.clone() })
-}
-
-/// The planner's message, short. "Did you mean" and "Valid fields are" list columns; the listing shows them anyway, but only to those it was sent to.
-fn said(e: DataFusionError) -> Refusal {
-    let message = e.strip_backtrace();
-    let message = message.split(". Did you mean").next().unwrap_or_default();
-    refuse(message.split("Valid fields are").next().unwrap_or_default().trim().chars().take(300).collect::<String>())
 }
 
 /// Planning one SELECT over a table in memory never waits for anything; a tiny executor is enough.

@@ -9,7 +9,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::{cost::Reach, expr::total, refuse};
+use super::{cost::Reach, expr::total, refuse, said::engine};
 
 /// One of the rows that a row of the dataset makes.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl Select {
             .collect::<Result<Vec<_>, Refusal>>()?;
         for i in 0..names.len() {
             let kinds = branches.iter().map(|b| b.columns[i].get_type(&*schema)).collect::<Result<Vec<_>, _>>();
-            let kinds = kinds.map_err(|e| refuse(e.strip_backtrace()))?;
+            let kinds = kinds.map_err(|e| engine(&e))?;
             if kinds.windows(2).all(|two| two[0] == two[1]) {
                 continue;
             }

@@ -12,7 +12,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::refuse;
+use super::{refuse, said::engine};
 
 /// Length, nesting and operator count: the parser and planner recurse, so hostile text could overflow their stack.
 fn check_size(sql: &str) -> Result<(), Refusal> {
@@ -45,10 +45,7 @@ fn check_size(sql: &str) -> Result<(), Refusal> {
 pub(super) fn parse(state: &SessionState, sql: &str) -> Result<DfStatement, Refusal> {
     check_size(sql)?;
     // The parser's message quotes the buyer's own text only; no schema is known to it.
-    let statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(|e| {
-        let message = e.strip_backtrace();
-        refuse(message.chars().take(300).collect::<String>())
-    })?;
+    let statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(|e| engine(&e))?;
     let DfStatement::Statement(inner) = &statement else { return Err(refuse("only SELECT is supported")) };
     let Statement::Query(query) = &**inner else { return Err(refuse("only SELECT is supported")) };
     match query.visit(&mut Clauses) {

@@ -21,6 +21,7 @@ pub(super) use self::joining::Joining;
 use super::{
     input::Input,
     refuse,
+    said::engine,
     select::{Branch, Select},
 };
 use crate::RunError;
@@ -127,7 +128,7 @@ impl UnitJoin {
 /// Types of an input's columns.
 fn kinds(input: &Input) -> Result<Vec<DataType>, Refusal> {
     let schema = &input.select.schema;
-    input.select.branches[0].columns.iter().map(|e| e.get_type(&**schema).map_err(|e| refuse(e.strip_backtrace()))).collect()
+    input.select.branches[0].columns.iter().map(|e| e.get_type(&**schema).map_err(|e| engine(&e))).collect()
 }
 
 fn schema_of(first: &Input, second: &Input, keys: usize) -> Result<Arc<DFSchema>, Refusal> {

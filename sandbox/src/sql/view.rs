@@ -16,7 +16,7 @@ use datafusion::{
 };
 use tidegate_protocol::{job::Key, result::ResultDoc};
 
-use super::{keys, planner::context};
+use super::{keys, measures::unalias, planner::context};
 
 const RELEASED: &str = "released";
 
@@ -29,6 +29,36 @@ pub struct View {
     above: usize,
     /// For each aggregate call, which of the result's columns it is.
     places: Vec<usize>,
+}
+
+/// An expression without names and casts. COUNT comes as Int64 and is sometimes wrapped in a cast to itself by the analyzer.
+pub(super) fn bare(expr: &Expr) -> &Expr {
+    match unalias(expr) {
+        Expr::Cast(cast) => bare(&cast.expr),
+        other => other,
+    }
+}
+
+/// What the output of `plan` calls the columns of the aggregate `above` nodes below it that it shows as they are: names, and places in the aggregate's schema.
+pub(super) fn named(plan: &LogicalPlan, above: usize) -> Vec<(String, usize)> {
+    let fields = plan.schema().fields().iter().enumerate();
+    fields.filter_map(|(place, field)| Some((field.name().clone(), shown(plan, above, place)?))).collect()
+}
+
+/// The aggregate's column that the output column at `place` is.
+fn shown(plan: &LogicalPlan, above: usize, place: usize) -> Option<usize> {
+    if above == 0 {
+        return Some(place);
+    }
+    let [input] = plan.inputs()[..] else { return None };
+    let place = match plan {
+        LogicalPlan::Projection(projection) => match bare(projection.expr.get(place)?) {
+            Expr::Column(column) => input.schema().index_of_column(column).ok()?,
+            _ => return None,
+        },
+        _ => place,
+    };
+    shown(input, above - 1, place)
 }
 
 impl View {

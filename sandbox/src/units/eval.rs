@@ -22,7 +22,7 @@ use tidegate_protocol::{Code, Refusal};
 
 use crate::{
     RunError,
-    sql::{Branch, Select},
+    sql::{Branch, Select, engine, engine_words},
 };
 
 /// One branch of a select, ready to evaluate on batches of its source's columns.
@@ -187,7 +187,7 @@ fn attempt(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Option<ArrayRef
 /// A [`Refusal`] with the engine's message, which knows the text and the schema alone.
 pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
     let refuse = |e: String| Refusal::new(Code::Program, e.chars().take(300).collect::<String>()).at("program.query");
-    let physical = Physical::new(select).map_err(|e| refuse(e.to_string()))?;
+    let physical = Physical::new(select).map_err(|e| engine_words(&e.to_string()))?;
     let fields = select.schema.fields();
     let schema =
         Arc::new(Schema::new(fields.iter().map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect::<Vec<_>>()));
@@ -212,13 +212,13 @@ pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
     };
     let all = physical.0.iter().map(all).collect::<Result<Vec<_>, ArrowError>>().map_err(|e| refuse(e.to_string()))?;
     for (expr, rows) in all.into_iter().flatten() {
-        let evaluate =
-            |row: &RecordBatch| expr.evaluate(row).and_then(|value| value.into_array(1)).map_err(|e| e.strip_backtrace());
+        let evaluate = |row: &RecordBatch| expr.evaluate(row).and_then(|value| value.into_array(1)).map_err(|e| engine(&e));
         let tried = |row| {
-            catch_unwind(AssertUnwindSafe(|| evaluate(row))).unwrap_or_else(|_| Err("an expression cannot be evaluated".into()))
+            let broken = || Err(refuse("an expression cannot be evaluated".into()));
+            catch_unwind(AssertUnwindSafe(|| evaluate(row))).unwrap_or_else(|_| broken())
         };
         if let (Err(_), Err(e)) = (tried(&rows[0]), tried(&rows[1])) {
-            return Err(refuse(e));
+            return Err(e);
         }
     }
     Ok(())

@@ -65,6 +65,7 @@ pub(super) fn of_program(select: &Select, policy: &Policy) -> Result<Reach, Refu
 fn too_costly(problem: String, heavy: Option<&Heavy>) -> Refusal {
     let part = heavy.map_or_else(String::new, |heavy| format!("; the costliest part is {heavy}"));
     refuse(format!("{problem}{part}")).fix(
-        "Shorten texts first, as left(x, 32); simplify patterns and repetitions; or ask the owner for a longer slot, `chars` of the text columns, `sql.rows` or more of `sql.mops`",
+        "Make that part cheaper: left(x, 32) of a text before anything else, fewer and simpler patterns. Or ask the owner for a longer `jobs.slot`, \
+         `chars` of the text columns, `sql.rows` or more of `sql.mops`",
     )
 }

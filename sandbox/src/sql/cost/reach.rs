@@ -77,10 +77,10 @@ pub(super) fn fit(node: &Node, weighing: &Weighing<'_>, policy: &Policy, budget:
     }
     let seconds = |work: u128| work as f64 / (policy.sql.work_per_ms as f64 * 1e3);
     let problem = format!(
-        "may take {:.3} s for {} units of {needed} rows, at {} operations a row, and the slot leaves {:.3} s",
+        "the query may take {:.3} s at worst ({} operations for a row, {needed} rows of each of {} units), and the policy's slot allows {:.3} s",
         seconds(total(node, needed, policy).saturating_add(u128::from(weighing.once()))),
-        policy.unit.max_units,
         node.unit(1),
+        policy.unit.max_units,
         seconds(budget.into())
     );
     Err(too_costly(problem, weighing.heavy().as_ref()))

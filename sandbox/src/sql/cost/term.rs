@@ -13,7 +13,7 @@ use super::{
     flow::Texts,
     weights::{self, COLUMN},
 };
-use crate::sql::refuse;
+use crate::sql::{refuse, written::written};
 
 /// An expression's worst case, of which `'e` are the parts.
 #[derive(Debug, Clone, Copy)]
@@ -39,14 +39,13 @@ pub(super) struct Heavy {
 
 impl Heavy {
     pub(super) fn new(work: u64, expr: &Expr) -> Self {
-        let shown = expr.to_string().replace("dataset.", "");
-        Self { work, shown: shown.chars().take(120).collect() }
+        Self { work, shown: written(expr) }
     }
 }
 
 impl fmt::Display for Heavy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} with {} operations a row", self.shown, self.work)
+        write!(f, "{}, with {} operations a row", self.shown, self.work)
     }
 }
 

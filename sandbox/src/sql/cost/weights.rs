@@ -14,6 +14,7 @@ use crate::sql::{
     own::{CALENDAR, LENGTH, REMAINDER, ROOT, SHORT},
     public::Lookup,
     refuse,
+    said::engine,
 };
 
 /// A row on its way: its unit is found, its order looked at.
@@ -23,7 +24,7 @@ pub(super) const COLUMN: u64 = 10;
 
 /// The type of an expression.
 pub(super) fn kind(expr: &Expr, schema: &DFSchema) -> Result<DataType, Refusal> {
-    expr.get_type(schema).map_err(|e| refuse(e.strip_backtrace()))
+    expr.get_type(schema).map_err(|e| engine(&e))
 }
 
 /// Whether values of a type are texts or bytes, of any length.

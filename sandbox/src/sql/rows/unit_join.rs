@@ -17,6 +17,7 @@ use crate::sql::{
     measures::unalias,
     planner::Planned,
     refuse,
+    said::engine,
     select::Select,
     unit_join::{Kind, THERE, UnitJoin},
 };
@@ -179,7 +180,7 @@ fn agree(a: &mut Select, b: &mut Select, keys: usize) -> Result<(), Refusal> {
     let from = [a.names.len() - keys, b.names.len() - keys];
     for i in 0..keys {
         let kind = |select: &Select, from: usize| {
-            let kind = select.branches[0].columns[from + i].get_type(&*select.schema).map_err(|e| refuse(e.strip_backtrace()))?;
+            let kind = select.branches[0].columns[from + i].get_type(&*select.schema).map_err(|e| engine(&e))?;
             Ok::<_, Refusal>(match kind {
                 DataType::Dictionary(_, value) => *value,
                 kind => kind,

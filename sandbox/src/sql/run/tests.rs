@@ -333,3 +333,34 @@ fn lost_groups_are_forgotten() {
     assert_eq!(sums.groups.len(), 2);
     assert!(place.metadata().unwrap().len() < 4096, "{}", place.metadata().unwrap().len());
 }
+
+/// What `docs/sql.md` says of bounds: in a subquery by the unit no row is clipped, what leaves it is.
+#[test]
+fn a_subquery_by_the_unit_clips_what_leaves_it_and_no_row() {
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("person", Arc::new(Int64Array::from(vec![1, 1, 2])) as ArrayRef, true),
+        ("cell", Arc::new(StringArray::from(vec!["a", "a", "a"])) as ArrayRef, true),
+        ("spend", Arc::new(Int64Array::from(vec![1_000_000, 0, 10])) as ArrayRef, true),
+    ])
+    .unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    // The policy bounds a row's value by 1000.
+    for (inner, outer, hi, sum) in [
+        ("SUM(spend)", "clamp(s, 0, 5000)", 5000.0f64, 5010.0),
+        ("SUM(clamp(spend, 0, 1000))", "clamp(s, 0, 5000)", 5000.0, 1010.0),
+        ("AVG(spend)", "s", 1000.0, 1010.0),
+        ("MAX(spend)", "s", 1000.0, 1010.0),
+    ] {
+        let query = format!("SELECT SUM({outer}) AS x FROM (SELECT person, {inner} AS s FROM dataset GROUP BY person) t");
+        let sums = sums(1, &query, &[file.try_clone().unwrap()]).unwrap();
+        let step = 2f64.powi(hi.log2().ceil() as i32 - 20);
+        assert_eq!(sums.groups[0].lanes[0] as f64 * step, sum, "{query}");
+    }
+    let unclipped = "SELECT SUM(s) FROM (SELECT person, SUM(spend) AS s FROM dataset GROUP BY person) t";
+    let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+    let said = admit_query(&Asked::new(unclipped), &batch.schema(), &policy).unwrap_err();
+    assert!(said.message.contains("no public bounds"), "{said}");
+}

@@ -1,0 +1,169 @@
+//! What the query engine says of a query that it cannot plan, in the words that refusals have: what is wrong, and how it is put right.
+//!
+//! The engine knows the query and the schema alone here, and one row of NULLs and defaults: nothing that it says follows from rows.
+
+use std::collections::BTreeSet;
+
+use datafusion::{
+    common::{Column, SchemaError},
+    error::DataFusionError,
+    sql::sqlparser::parser::ParserError,
+};
+use tidegate_protocol::Refusal;
+
+use super::refuse;
+
+/// Most characters of the engine's own words that are passed on.
+const CHARS: usize = 300;
+/// Most columns that are listed.
+const LISTED: usize = 40;
+
+/// What may be listed to who asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shown<'a> {
+    /// Tables that can be named.
+    pub(super) tables: &'a [&'a str],
+    /// Whether columns may be named: whoever may see the dataset's listing sees them there.
+    pub(super) columns: bool,
+}
+
+/// A refusal in place of the engine's error.
+pub(crate) fn engine(e: &DataFusionError) -> Refusal {
+    planning(e, Shown::default())
+}
+
+/// As [`engine`], with what there is in place of what was named.
+pub(super) fn planning(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
+    match e.find_root() {
+        DataFusionError::Collection(all) if !all.is_empty() => planning(&all[0], shown),
+        DataFusionError::SchemaError(e, _) => schema(e, shown),
+        DataFusionError::SQL(e, _) => {
+            let (ParserError::TokenizerError(message) | ParserError::ParserError(message)) = &**e else {
+                return refuse("brackets and operators nest too deep").fix("Split the query");
+            };
+            refuse(format!("is not read as SQL: {}", first(message))).fix("Write one SELECT, as docs/sql.md describes it")
+        }
+        root => words(&root.message(), shown),
+    }
+}
+
+/// As [`engine`], of an error that is words already.
+pub(crate) fn engine_words(text: &str) -> Refusal {
+    let kinds = [
+        "engine: ",
+        "data: ",
+        "Error during planning: ",
+        "This feature is not implemented: ",
+        "Arrow error: ",
+        "Execution error: ",
+    ];
+    words(kinds.iter().fold(text, |text, kind| text.strip_prefix(kind).unwrap_or(text)), Shown::default())
+}
+
+fn schema(e: &SchemaError, shown: Shown<'_>) -> Refusal {
+    match e {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let refusal = refuse(format!("there is no column {}", name(field)));
+            let found = |column: &&Column| column.name.eq_ignore_ascii_case(&field.name) && column.name != field.name;
+            match valid_fields.iter().find(found).filter(|_| shown.columns) {
+                Some(column) => {
+                    refusal.fix(format!("Write \"{}\": names have upper-case letters in double quotes alone", column.name))
+                }
+                None => match listed(valid_fields).filter(|_| shown.columns) {
+                    Some(columns) => refusal.fix(format!("There are: {columns}")),
+                    None => refusal.fix("See the dataset's columns: `tidegate list`"),
+                },
+            }
+        }
+        SchemaError::AmbiguousReference { field } => refuse(format!("column {} is in several tables", field.name))
+            .fix(format!("Name the table too, as in a.{}", field.name)),
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            refuse(format!("two columns are called {name}")).fix("Give one of them another name with AS")
+        }
+    }
+}
+
+/// A column as a buyer writes it.
+fn name(column: &Column) -> String {
+    column.flat_name().replace("dataset.", "")
+}
+
+/// The names of columns, each once.
+fn listed(columns: &[Column]) -> Option<String> {
+    let names: BTreeSet<_> = columns.iter().map(name).collect();
+    let more = if names.len() > LISTED { ", …" } else { "" };
+    let names: Vec<_> = names.into_iter().take(LISTED).collect();
+    (!names.is_empty()).then(|| format!("{}{more}", names.join(", ")))
+}
+
+/// What stands between the first two quotes of a message.
+fn quoted(message: &str) -> &str {
+    message.split('\'').nth(1).unwrap_or_default()
+}
+
+/// The first sentence or two of the engine's words: what follows are candidates, and advice of its own.
+fn first(message: &str) -> String {
+    let ends =
+        ["\n", ". Did you mean", "Valid fields are", "No function matches", "This issue was likely", ". Consider aliasing"];
+    let short = ends.iter().fold(message, |short, end| short.split(end).next().unwrap_or_default());
+    let names = [
+        ("dataset.", ""),
+        ("LargeUtf8", "text"),
+        ("Utf8View", "text"),
+        ("Utf8", "text"),
+        ("Int64", "BIGINT"),
+        ("Float64", "DOUBLE"),
+    ];
+    let short = names.iter().fold(short.to_owned(), |short, (engine, own)| short.replace(engine, own));
+    short.trim().trim_end_matches(['.', ',', ':']).chars().take(CHARS).collect()
+}
+
+/// What stands in `text` between two words.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    text.split_once(before)?.1.split_once(after).map(|(within, _)| within)
+}
+
+/// The engine's message in a refusal's words.
+fn words(message: &str, shown: Shown<'_>) -> Refusal {
+    const CONVERT: &str = "Convert the value first, as in CAST(x AS DOUBLE)";
+    const FUNCTIONS: &str = "docs/sql.md lists the functions under \"Total functions\"";
+    let text = first(message);
+    let casts = |kind: &str| ["CAST", "TRY_CAST"].iter().any(|cast| text.contains(&format!("Unsupported {cast} from {kind}")));
+    if text.starts_with("table '") && text.ends_with("not found") {
+        let table = quoted(&text);
+        let table = table.strip_prefix("datafusion.").unwrap_or(table);
+        let refusal = refuse(format!("there is no table {}", table.strip_prefix("public.").unwrap_or(table)));
+        return refusal.fix(format!("There are: {}", shown.tables.join(", ")));
+    }
+    if text.starts_with("Invalid function '") {
+        return refuse(format!("there is no function {}", quoted(&text))).fix(FUNCTIONS);
+    }
+    if let Some((call, kind)) = text.split_once("but received ").filter(|(call, _)| call.contains("Function '")) {
+        let kind = kind.split([' ', '.', ',']).next().unwrap_or_default();
+        return refuse(format!("{} does not take values of type {kind}", quoted(call))).fix(CONVERT);
+    }
+    if let Some(given) = between(&text, "coercion from ", " to the signature") {
+        let arguments = "Give it the arguments that it takes; docs/sql.md lists the functions under \"Total functions\"";
+        return refuse(format!("{} does not take ({given})", quoted(&text))).fix(arguments);
+    }
+    if ["Date", "Timestamp", "Duration", "Interval"].into_iter().any(casts) {
+        return refuse("arithmetic over dates and times is not supported")
+            .fix("Compare dates with literals, as in day >= DATE '2024-01-31', or take numbers of them: date_part('year', day)");
+    }
+    if let Some(column) = between(&text, "column \"", "\" must appear in the GROUP BY") {
+        return refuse(format!("column {column} is neither grouped by nor aggregated"))
+            .fix("Add it to GROUP BY, or aggregate it");
+    }
+    if text.contains("require unique expression names") {
+        return refuse("two columns of the result have the same name").fix("Give one of them another name with AS");
+    }
+    let refusal = refuse(format!("the query cannot be planned: {text}"));
+    if text.contains("cannot be nested") {
+        return refusal.fix("Aggregate each unit's rows in a subquery that groups by the unit, and its results outside");
+    }
+    let types = ["coerce", "expects", "Unsupported", "common argument type", "type"].iter().any(|word| text.contains(word));
+    refusal.fix(if types { CONVERT } else { "Compare it with docs/sql.md" })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use tidegate_protocol::{
+    Refusal,
+    policy::{Policy, PolicyFile},
+};
+
+use crate::sql::{Asked, admit_query};
+
+const POLICY: &str = r#"
+    unit = { column = "person", max_units = 1000, max_rows = 3, max_groups = 2 }
+    budget = { delta = 1e-9, rho = 100.0, per_buyer_rho = 100.0 }
+    jobs = { kinds = ["sql"], min_units = 10, fuel = 1000000, memory_mib = 16, slot = "3s", tick = "1s" }
+    access = { compute = "granted", replicate = "nobody" }
+    columns = { spend = { lo = 0, hi = 1000 }, city = {}, Site = {}, day = {}, seen = {} }
+"#;
+
+fn policy(text: &str) -> Policy {
+    PolicyFile::parse(text).unwrap().check(|e, _| Some(e)).unwrap()
+}
+
+fn schema() -> SchemaRef {
+    let column = |name: &str, kind| Field::new(name, kind, true);
+    Arc::new(Schema::new(vec![
+        column("person", DataType::Int64),
+        column("spend", DataType::Float64),
+        column("city", DataType::Utf8),
+        column("Site", DataType::Utf8),
+        column("day", DataType::Date32),
+        column("seen", DataType::Timestamp(TimeUnit::Nanosecond, None)),
+    ]))
+}
+
+fn admit(query: &str) -> Result<(), Refusal> {
+    admit_query(&Asked::new(query), &schema(), &policy(POLICY)).map(drop)
+}
+
+/// No word of the engine's own, a field and a fix in every refusal.
+#[test]
+fn refusals_are_in_the_projects_words() {
+    let mut wrong = Vec::new();
+    for (query, said, fix) in [
+        ("SELECT COUNT(note) FROM dataset", "there is no column note", "There are: Site, city, day, person, seen, spend"),
+        ("SELECT COUNT(d.note) FROM dataset d", "there is no column d.note", "d.spend"),
+        ("SELECT COUNT(*) FROM dataset WHERE note = 'x'", "there is no column note", "city"),
+        ("SELECT COUNT(site) FROM dataset", "there is no column site", "Write \"Site\""),
+        ("SELECT COUNT(*) FROM visits", "there is no table visits", "There are: dataset"),
+        ("SELECT COUNT(*) FROM dataset WHERE soundex(city) = 'x'", "there is no function soundex", "Total functions"),
+        ("SELECT city, COUNT(*) FROM dataset", "column city is neither grouped by nor aggregated", "GROUP BY"),
+        ("SELECT SUM(city) FROM dataset", "sum does not take values of type String", "CAST"),
+        ("SELECT COUNT(*) FROM other.visits", "there is no table other.visits", "There are: dataset"),
+        ("SELECT SUM(spend) AS a, COUNT(*) AS a FROM dataset", "the same name", "AS"),
+        ("SELECT COUNT(*) FROM dataset WHERE left(city) = 'x'", "left does not take (text)", "Total functions"),
+        ("SELECT COUNT(*) FROM dataset WHERE city + 1 > 2", "text + BIGINT", "CAST"),
+        ("SELECT SUM(AVG(spend)) FROM dataset", "cannot be nested", "subquery that groups by the unit"),
+        ("SELECT COUNT(* FROM dataset", "is not read as SQL", "docs/sql.md"),
+        ("SELECT COUNT(*) FROM dataset a JOIN dataset b ON a.person = b.person WHERE spend > 1", "several tables", "a.spend"),
+        ("SELECT COUNT(*) FROM dataset WHERE day - DATE '2024-01-01' > 3", "dates", "DATE"),
+        (
+            "SELECT COUNT(*) FROM dataset WHERE day + INTERVAL '3 days' > DATE '2024-01-01'",
+            "an interval added to",
+            "beside a literal date",
+        ),
+        ("SELECT COUNT(*) FROM dataset WHERE seen - INTERVAL '1 hour' > now()", "", ""),
+        (
+            "SELECT SUM(clamp(spend, 0, 0)) FROM dataset",
+            "clamp(x, 0, 0): the first bound must be below the second",
+            "lower bound first",
+        ),
+        ("SELECT SUM(clamp(spend, 0, city)) FROM dataset", "two literal numbers", "clamp(x, 0, 100)"),
+        ("SELECT SUM(round(spend, city)) FROM dataset", "", ""),
+        ("SELECT SUM(round(spend, 16)) FROM dataset", "literal number of decimal places, from -15 to 15", "round(x, 2)"),
+        ("SELECT COUNT(*) FROM dataset WHERE md5(city) = 'x'", "md5", "Total functions"),
+        (
+            "SELECT COUNT(concat(city,city,city,city,city,city,city,city,city,city,city,city,city,city,city,city,city)) FROM dataset",
+            "function concat takes",
+            "16",
+        ),
+    ] {
+        let Err(refusal) = admit(query) else { panic!("{query} was admitted") };
+        let text = refusal.to_string();
+        for word in ["rror", "Arrow", "caused by", "Did you mean", "DataFusion", "TRY_CAST", "ParserError", "Utf8", "Int64"] {
+            if text.contains(word) {
+                wrong.push(format!("{query}: {text} has {word}"));
+            }
+        }
+        let fixed = refusal.fix.as_deref().is_some_and(|words| words.contains(fix));
+        if !refusal.message.contains(said) || !fixed || refusal.field.as_deref() != Some("program.query") {
+            wrong.push(format!("{query}: {text}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whoever may not see the listing is told of no column.
+#[test]
+fn columns_are_listed_to_those_who_may_see_them() {
+    let hidden = policy(&POLICY.replace("replicate = \"nobody\"", "replicate = \"nobody\", list = \"nobody\""));
+    for name in ["note", "site"] {
+        let query = format!("SELECT COUNT({name}) FROM dataset");
+        let said = admit_query(&Asked::new(&query), &schema(), &hidden).unwrap_err().to_string();
+        assert!(said.contains(&format!("no column {name}")) && !said.contains("city") && !said.contains("Site"), "{said}");
+    }
+}
+
+#[test]
+fn what_has_a_bounded_form_is_admitted() {
+    for query in [
+        "SELECT SUM(round(spend, 2)), AVG(trunc(spend, -1)), SUM(round(spend, 0)) FROM dataset",
+        "SELECT COUNT(*) FROM dataset WHERE concat(city, '-', city, '-', city, '-', \"Site\") = 'x'",
+        "SELECT COUNT(*) FROM dataset WHERE day >= DATE '2024-03-31' - INTERVAL '1 month'",
+        "SELECT COUNT(*) FROM dataset WHERE seen < TIMESTAMP '2024-03-31T00:00:00' + INTERVAL '90 minutes'",
+        "SELECT COUNT(*) FROM dataset WHERE day BETWEEN DATE '2024-01-01' AND DATE '2024-01-01' + INTERVAL '1 year'",
+    ] {
+        admit(query).unwrap_or_else(|e| panic!("{query}: {e}"));
+    }
+    let far =
+        admit("SELECT COUNT(*) FROM dataset WHERE day > DATE '2024-03-31' + INTERVAL '9999999 years'").unwrap_err().to_string();
+    assert!(!far.contains("Arrow"), "{far}");
+}
+
+/// The costliest part is the buyer's own expression, cut after a whole word, beside what it costs, what is allowed and what to change.
+#[test]
+fn a_query_that_costs_too_much_is_refused_with_its_own_expression() {
+    let part = "upper(replace(lower(city), 'a', 'bbbb'))";
+    let query = format!("SELECT COUNT(*) FROM dataset WHERE {} = 'x'", vec![part; 40].join(" || "));
+    let policy = policy(
+        &POLICY.replace("[columns]", "").replace("slot = \"3s\"", "slot = \"1s\"").replace("1000, max_rows", "1000000, max_rows"),
+    );
+    let said = admit_query(&Asked::new(&query), &schema(), &policy).unwrap_err().to_string();
+    assert!(
+        said.contains("lower(city)") && said.contains("the policy's slot allows") && said.contains("operations a row"),
+        "{said}"
+    );
+    for inner in ["shortened", "within calendar", "length of a part", "TRY_CAST", "Utf8", "dataset."] {
+        assert!(!said.contains(inner), "{said}");
+    }
+    assert!(said.contains("left(x, 32)") && said.contains("jobs.slot"), "{said}");
+}

@@ -1,0 +1,134 @@
+//! Expressions as a buyer writes them: without the functions and casts that make them total.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::ScalarValue,
+    logical_expr::{BinaryExpr, Expr, Operator, expr::ScalarFunction},
+};
+
+use super::{
+    matching,
+    own::{CALENDAR, LENGTH, REMAINDER, SHORT},
+    public::Lookup,
+};
+
+/// Most characters of an expression in a refusal.
+const CHARS: usize = 120;
+
+/// An expression as it was written, or nearly so; one that is long ends with `…` after a whole word.
+pub(super) fn written(expr: &Expr) -> String {
+    shortened(&sql(expr))
+}
+
+/// The first words of a text, as many as fit, and `…` where there are more.
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= CHARS {
+        return text.to_owned();
+    }
+    let cut: String = text.chars().take(CHARS).collect();
+    let end = cut.rfind([' ', ',', '(']).filter(|end| *end > 0).unwrap_or(cut.len());
+    format!("{} …", cut[..end].trim_end_matches([' ', ',']))
+}
+
+fn list(exprs: &[Expr]) -> String {
+    exprs.iter().map(sql).collect::<Vec<_>>().join(", ")
+}
+
+/// An operand: in brackets where it has operators of its own.
+fn operand(expr: &Expr) -> String {
+    let text = sql(expr);
+    match text.contains(' ') && !text.ends_with([')', '\'']) {
+        true => format!("({text})"),
+        false => text,
+    }
+}
+
+fn sql(expr: &Expr) -> String {
+    let not = |negated: bool| if negated { "NOT " } else { "" };
+    match expr {
+        // Columns of subqueries are known by their places.
+        Expr::Column(column) if column.name.starts_with("unit ") => "a column of the subquery".to_owned(),
+        Expr::Column(column) => column.name.clone(),
+        Expr::Literal(value, _) => literal(value),
+        Expr::Alias(alias) => sql(&alias.expr),
+        Expr::Not(e) => format!("NOT {}", operand(e)),
+        Expr::IsNull(e) => format!("{} IS NULL", operand(e)),
+        Expr::IsNotNull(e) => format!("{} IS NOT NULL", operand(e)),
+        Expr::IsTrue(e) => format!("{} IS TRUE", operand(e)),
+        Expr::IsFalse(e) => format!("{} IS FALSE", operand(e)),
+        Expr::IsNotTrue(e) => format!("{} IS NOT TRUE", operand(e)),
+        Expr::IsNotFalse(e) => format!("{} IS NOT FALSE", operand(e)),
+        Expr::Negative(e) => format!("-{}", operand(e)),
+        Expr::Cast(cast) => converted(&cast.expr, cast.field.data_type()),
+        Expr::TryCast(cast) => converted(&cast.expr, cast.field.data_type()),
+        Expr::Between(b) => {
+            format!("{} {}BETWEEN {} AND {}", operand(&b.expr), not(b.negated), operand(&b.low), operand(&b.high))
+        }
+        Expr::InList(in_list) => format!("{} {}IN ({})", operand(&in_list.expr), not(in_list.negated), list(&in_list.list)),
+        Expr::Like(like) => {
+            let word = if like.case_insensitive { "ILIKE" } else { "LIKE" };
+            format!("{} {}{word} {}", operand(&like.expr), not(like.negated), sql(&like.pattern))
+        }
+        Expr::Case(case) => {
+            let of = case.expr.iter().map(|e| format!(" {}", sql(e)));
+            let when = case.when_then_expr.iter().map(|(when, then)| format!(" WHEN {} THEN {}", sql(when), sql(then)));
+            let other = case.else_expr.iter().map(|e| format!(" ELSE {}", sql(e)));
+            format!("CASE{} END", of.chain(when).chain(other).collect::<String>())
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (op, &**right) {
+            // The divisor's zeros are taken out.
+            (Operator::Divide, Expr::ScalarFunction(call)) if matches!(call.args.as_slice(), [_, zero] if is_zero(zero)) => {
+                format!("{} / {}", operand(left), operand(&call.args[0]))
+            }
+            _ => format!("{} {op} {}", operand(left), operand(right)),
+        },
+        Expr::ScalarFunction(call) => function(call),
+        other => other.to_string().replace("dataset.", ""),
+    }
+}
+
+fn function(call: &ScalarFunction) -> String {
+    if let (Some(pattern), [text]) = (matching::pattern(&call.func), call.args.as_slice()) {
+        return format!("{} {}", operand(text), pattern.written);
+    }
+    if call.func.inner().downcast_ref::<Lookup>().is_some() {
+        return format!("a public table's column by {}", list(&call.args));
+    }
+    match (call.name(), call.args.as_slice()) {
+        (SHORT | CALENDAR | LENGTH, [inner]) => sql(inner),
+        (REMAINDER, [a, b]) => format!("{} % {}", operand(a), operand(b)),
+        (name, args) => format!("{name}({})", list(args)),
+    }
+}
+
+/// A cast; most of those to numbers and texts are not the buyer's.
+fn converted(expr: &Expr, to: &DataType) -> String {
+    let own = to.is_floating() || to.is_integer() || to.is_string() || matches!(expr, Expr::Literal(..));
+    if own { sql(expr) } else { format!("CAST({} AS {to})", sql(expr)) }
+}
+
+fn is_zero(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Float64(Some(zero)), _) if *zero == 0.0)
+}
+
+fn literal(value: &ScalarValue) -> String {
+    match value.try_as_str() {
+        Some(Some(text)) => format!("'{}'", text.replace('\'', "''")),
+        _ => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn a_long_text_ends_with_a_whole_word() {
+        assert_eq!(shortened("left(note, 32)"), "left(note, 32)");
+        let long = format!("upper({}) || city", "word, ".repeat(40));
+        let shown = shortened(&long);
+        assert!(shown.ends_with("word …") && shown.chars().count() <= 122, "{shown}");
+        let one = "é".repeat(300);
+        assert_eq!(shortened(&one), format!("{} …", "é".repeat(120)));
+    }
+}
