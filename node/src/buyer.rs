@@ -1,7 +1,6 @@
 //! The buyer's side: sign, send, and verify everything before a number is shown.
 
 use std::{
-    borrow::Cow,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -12,61 +11,21 @@ use tidegate_exchange::{Address, Endpoint, ask, bind_reaching, listening_for};
 use tidegate_protocol::{
     Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, Lease, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Opening, Reply, Request},
-    manifest::{self, FileKey, Manifest},
-    policy::Policy,
+    manifest::FileKey,
     receipt::{Predicate, Statement},
     result::ResultDoc,
 };
 
-use crate::{NodeError, answer::Answer, check, file_error, home::Home, jobfile::JobFile, provider::witnesses::quorum};
-
-/// A dataset as its owner shows it, signatures checked.
-#[derive(Debug, Clone)]
-pub struct Offer {
-    /// The manifest.
-    pub manifest: Signed<Manifest>,
-    /// The policy.
-    pub policy: Signed<Policy>,
-    /// Where another than its owner shows it: the owner's word that it may.
-    pub lease: Option<Signed<Lease>>,
-    /// Where there is a newer version: that one's policy.
-    pub newest: Option<Signed<Policy>>,
-}
-
-impl Offer {
-    /// Whether it answers: it is the newest version, or that one's policy lets it.
-    pub fn answers(&self) -> bool {
-        self.newest.as_ref().is_none_or(|newest| newest.body().versions.older(&self.manifest.id()))
-    }
-
-    /// The policy that is in force for it: its own, or what that and the newest version's both allow.
-    ///
-    /// # Errors
-    /// [`NodeError::File`] where it answers nothing any more.
-    pub fn in_force(&self) -> Result<Cow<'_, Policy>, NodeError> {
-        match &self.newest {
-            None => Ok(Cow::Borrowed(self.policy.body())),
-            Some(newest) if self.answers() => Ok(Cow::Owned(self.policy.body().meet(newest.body()))),
-            Some(_) => Err(NodeError::File(format!(
-                "version {} of {:?} answers nothing any more: a newer one is in force. Name the dataset, or that version: `tidegate list`",
-                self.manifest.id().short(),
-                self.manifest.body().name
-            ))),
-        }
-    }
-
-    /// Whose dataset it is.
-    pub fn owner(&self) -> PeerId {
-        self.manifest.signer()
-    }
-}
-
-impl Offer {
-    /// The policy that is in force for it; its own, where it answers no further job.
-    fn then(&self) -> Cow<'_, Policy> {
-        self.in_force().unwrap_or(Cow::Borrowed(self.policy.body()))
-    }
-}
+pub use crate::offers::Offer;
+use crate::{
+    NodeError,
+    answer::Answer,
+    check, file_error,
+    home::Home,
+    jobfile::JobFile,
+    offers::{self, answers_for},
+    provider::witnesses::quorum,
+};
 
 /// A result that was verified: signature, inclusion, and that receipt, result and job belong together.
 #[derive(Debug, Clone)]
@@ -162,25 +121,7 @@ impl Buyer {
         let Reply::Listings(listings) = self.ask(to, &Request::Listings { grant: self.grant.clone() }, &[]).await? else {
             return Err(NodeError::Unverified("the peer answered something else than listings".into()));
         };
-        listings
-            .into_iter()
-            .map(|l| {
-                let (manifest, policy) = manifest::open(l.manifest, l.policy)?;
-                let (lease, newest) =
-                    (l.lease.map(Signed::<Lease>::open).transpose()?, l.newest.map(Signed::<Policy>::open).transpose()?);
-                if newest.as_ref().is_some_and(|newest| newest.signer() != manifest.signer()) {
-                    return Err(NodeError::Unverified(
-                        "a listing names the policy of a newer version that is another owner's".into(),
-                    ));
-                }
-                if !answers_for(&to.peer, &manifest.signer(), lease.as_ref(), &manifest.id()) {
-                    return Err(NodeError::Unverified(
-                        "a listing is not signed by this peer, and it shows no lease of who did".into(),
-                    ));
-                }
-                Ok(Offer { manifest, policy, lease, newest })
-            })
-            .collect()
+        offers::opened(listings, &to.peer)
     }
 
     /// Whether a peer answers for an owner, as the leases show that it offers datasets by to everybody.
@@ -195,13 +136,9 @@ impl Buyer {
     /// The newest version of the dataset of this name, or the version of this id.
     ///
     /// # Errors
-    /// [`NodeError::File`] naming what the peer offers.
+    /// [`NodeError::File`] naming what the peer offers that answers.
     pub async fn offer(&self, to: &Address, name: &str) -> Result<Offer, NodeError> {
-        let offers = self.offers(to).await?;
-        let known: Vec<_> = offers.iter().map(|o| o.manifest.body().name.clone()).collect();
-        let by_name = |o: &Offer| o.newest.is_none() && o.manifest.body().name == name;
-        let found = offers.into_iter().rev().find(|o| by_name(o) || o.manifest.id().to_string() == name);
-        found.ok_or_else(|| NodeError::File(format!("the peer has no dataset {name:?}. It offers: {}", known.join(", "))))
+        offers::chosen(self.offers(to).await?, name)
     }
 
     /// What a dataset's files are named with, where nobody may copy them: for who may hold it.
@@ -310,15 +247,6 @@ impl Buyer {
     pub async fn close(self) {
         self.endpoint.close().await;
     }
-}
-
-/// Whether `peer` may answer for `owner` over this version: it is the owner, or the owner's lease names it.
-fn answers_for(peer: &PeerId, owner: &PeerId, lease: Option<&Signed<Lease>>, manifest: &ContentHash) -> bool {
-    let named = |lease: &Signed<Lease>| {
-        let body = lease.body();
-        lease.signer() == *owner && body.holder == *peer && body.manifest == *manifest && body.check().is_ok()
-    };
-    peer == owner || lease.is_some_and(named)
 }
 
 /// Checks that a delivery is what `owner` (of the log: whoever answered) owes for `job` under the policy of this `offer`: receipt signed and in the log, cosigned by as many as the policy says, result as

@@ -23,6 +23,10 @@ use crate::{
     file_error,
 };
 
+/// Why a dataset cannot be rehearsed on its owner's mock rows, and how it can be all the same.
+const NO_MOCK: &str = "this dataset has no mock rows: its owner gives some with `tidegate publish --mock FILE`. Rehearse on rows of your own: \
+     `tidegate rehearse JOB --mock FILE --policy FILE`";
+
 /// How often a transfer that broke off goes on by itself, and how much later each time.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -275,7 +279,7 @@ impl Buyer {
     /// [`NodeError::Refused`] where there are none.
     pub async fn mock(&self, home: &Path, to: &Address, offer: &Offer) -> Result<PathBuf, NodeError> {
         let Some(mock) = &offer.manifest.body().mock else {
-            return Err(NodeError::File("this dataset has no mock rows. Rehearse with --mock FILE --policy FILE".into()));
+            return Err(NodeError::File(NO_MOCK.into()));
         };
         let target = home.join(format!("mocks/{}.parquet", mock.hash));
         if !target.exists() {

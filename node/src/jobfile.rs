@@ -146,6 +146,25 @@ fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Vec<Key>>>, D::
     rows.into_iter().map(|row| row.into_iter().map(one).collect()).collect::<Result<_, _>>().map(Some)
 }
 
+/// Fields that belong to no section.
+const HEAD: [&str; 7] = ["dataset", "epsilon", "rho", "noise", "delta", "mode", "weights"];
+
+/// Says where a field belongs that was written in a section, or above all of them, by mistake.
+fn misplaced(text: &str) -> Option<String> {
+    let table: toml::Table = toml::from_str(text).ok()?;
+    let section = |name: &&str| table.get(*name).and_then(toml::Value::as_table);
+    let in_section = ["sql", "wasm", "onnx", "loop"].into_iter().find_map(|name| {
+        let field = section(&name)?.keys().find(|key| HEAD.contains(&key.as_str()))?;
+        Some(format!("`{field}` is no field of [{name}]: write it at the head of the file, above the first [section]"))
+    });
+    let above = || {
+        let of = [("query", "[sql]"), ("keys", "[sql]"), ("module", "[wasm]"), ("model", "[onnx]"), ("rounds", "[loop]")];
+        let (field, name) = of.into_iter().find(|(field, _)| table.contains_key(*field))?;
+        Some(format!("`{field}` is a field of a section: write it below {name}"))
+    };
+    in_section.or_else(above)
+}
+
 fn per_unit() -> Split {
     Split::Unit
 }
@@ -157,7 +176,10 @@ impl JobFile {
     /// [`NodeError::File`] with the line and field; [`NodeError::Refused`] for a public table that is not fit.
     pub fn read(path: &Path) -> Result<Self, NodeError> {
         let text = std::fs::read_to_string(path).map_err(|e| file_error(path, e))?;
-        let mut file: Self = toml::from_str(&text).map_err(|e| file_error(path, e))?;
+        let mut file: Self = toml::from_str(&text).map_err(|e| match misplaced(&text) {
+            Some(hint) => file_error(path, format!("{e}{hint}")),
+            None => file_error(path, e),
+        })?;
         file.folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         for (name, path) in file.sql.iter().flat_map(|sql| &sql.tables) {
             let path = file.folder.join(path);

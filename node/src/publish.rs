@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tidegate_catalog::{
     Store,
     dataset::{self, DatasetRecord, Phase, Stamp, TableFiles},
+    lineage::NotInForce,
 };
 use tidegate_exchange::blobs::Served;
 use tidegate_protocol::{
@@ -80,7 +81,8 @@ pub async fn publish(
     what: &Publication,
     mut report: Report,
 ) -> Result<dataset::Dataset, NodeError> {
-    let text = std::fs::read_to_string(&what.policy).map_err(|e| file_error(&what.policy, e))?;
+    let named = |e: &dyn std::fmt::Display| NodeError::File(format!("--policy {}: {e}", what.policy.display()));
+    let text = std::fs::read_to_string(&what.policy).map_err(|e| named(&e))?;
     let policy = PolicyFile::parse(&text)?.check(|epsilon, delta| tidegate_gate::rho_of(epsilon, delta).ok())?;
     if policy.unit.column != what.unit {
         return Err(NodeError::File(format!("--unit {} is not the policy's unit column {}", what.unit, policy.unit.column)));
@@ -107,11 +109,27 @@ pub async fn publish(
             all.iter().rev().find(|d| d.manifest.body().population == population).cloned()
         }
     };
-    if before.is_none() && all.iter().any(|d| d.manifest.body().name == what.name) {
+    if let Some(before) = &before
+        && is_ended(store, before)?
+    {
         return Err(NodeError::File(format!(
-            "{:?} is published already: the same people under a fresh budget would be paid for twice. Publish a new version with --version-of ID",
-            what.name
+            "--version-of: its owner has retired this dataset ({:?}) with --all, for good: no further version comes. {GONE}",
+            before.manifest.body().name
         )));
+    }
+    if let Some(other) = all.iter().rev().find(|d| before.is_none() && d.manifest.body().name == what.name) {
+        return Err(NodeError::File(if is_ended(store, other)? {
+            format!(
+                "{:?} was the name of a dataset that is retired for good. Of other people's rows: give another --name",
+                what.name
+            )
+        } else {
+            format!(
+                "{:?} is published already: the same people under a fresh budget would be paid for twice. Publish a new version with --version-of {}",
+                what.name,
+                other.manifest.id()
+            )
+        }));
     }
     if let Some(population) = before.as_ref().map(|before| before.manifest.body().population) {
         let known: Vec<_> = all.iter().filter(|d| d.manifest.body().population == population).map(|d| d.manifest.id()).collect();
@@ -135,11 +153,17 @@ pub async fn publish(
     let lineage = before.as_ref().map(|b| b.manifest.body().population);
     for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage) {
         if let Some(file) = described.iter().find(|f| other.record.content.published.iter().any(|o| o.hash == f.hash)) {
+            let advice = if other.manifest.signer() != identity.id() {
+                format!("Its owner {} alone can publish it", other.manifest.signer())
+            } else if is_ended(store, other)? {
+                GONE.to_owned()
+            } else {
+                format!("Publish it with --version-of {}", other.manifest.id())
+            };
             return Err(NodeError::File(format!(
-                "{} is part of {:?} already, whose budget protects the same people. Publish it with --version-of {}",
+                "{} is part of {:?} already, whose budget protects the same people. {advice}",
                 file.name,
-                other.manifest.body().name,
-                other.manifest.id()
+                other.manifest.body().name
             )));
         }
     }
@@ -152,7 +176,7 @@ pub async fn publish(
     // Mock rows go through the same door: same columns, ordered by unit, so that a rehearsal runs as the job will.
     let (mut mock, mut mock_file) = (None, None);
     if !what.mock.is_empty() {
-        let tables = dataset::tables(&what.mock, &policy)?;
+        let tables = dataset::tables(&what.mock, &policy).map_err(|e| NodeError::File(format!("--mock: {e}")))?;
         let published = import_tables(None, &tables, &mut report).await?;
         let (profile, mut report) = lay_out(home, &tables, &published, &policy, "mock", report).await?;
         let [file] = profile.compute.as_slice() else {
@@ -210,6 +234,16 @@ pub async fn publish(
     )?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;
     Ok(dataset::Dataset::open(record)?)
+}
+
+/// What there is to do with rows whose dataset is retired as a whole.
+const GONE: &str = "Its budget is retired with it, and the same rows under a fresh budget would be paid for twice: they cannot be published by this key again. \
+     Publish rows of other people, and where a dataset is only to pause, retire its newest version in place of all of it: `tidegate retire ID`";
+
+/// Whether a dataset is retired as a whole.
+fn is_ended(store: &Store, dataset: &dataset::Dataset) -> Result<bool, NodeError> {
+    let lineage = store.lineage(&dataset.manifest.body().population)?;
+    Ok(lineage.is_some_and(|lineage| lineage.kept(&dataset.manifest.id()) == Err(NotInForce::Ended)))
 }
 
 /// Now, or a moment after the version before where the clock was put back since: versions' times are in the order of the log.

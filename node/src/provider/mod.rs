@@ -255,8 +255,10 @@ impl Provider {
     fn mock(&self, peer: PeerId, dataset: ContentHash, token: &str) -> Result<Reply, Refusal> {
         let dataset = self.in_force(&dataset)?;
         self.admits(dataset, peer, &Presented::read(token), Action::Rehearse, &[Action::Compute])?;
-        let none =
-            || Refusal::new(Code::NotFound, "this dataset has no mock rows").fix("Rehearse with --mock FILE --policy FILE");
+        let none = || {
+            Refusal::new(Code::NotFound, "this dataset has no mock rows")
+                .fix("Rehearse on rows of your own, with --mock FILE --policy FILE")
+        };
         let mock = dataset.manifest().body().mock.as_ref().ok_or_else(none)?;
         self.served.access().allow_freely(peer, [mock.hash], COPY_TIME);
         self.still_in_force(dataset)?;

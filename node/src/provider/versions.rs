@@ -6,7 +6,7 @@
 use tidegate_catalog::{
     Store, StoreError,
     dataset::{DataError, Dataset, DatasetRecord},
-    lineage::NotInForce,
+    lineage::{Lineage, NotInForce},
 };
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, Refusal, Signed,
@@ -171,10 +171,10 @@ impl Versions {
     pub(super) fn in_force(&self, store: &Store, id: &ContentHash) -> Result<InForce<'_>, Refusal> {
         let version = self.find(id).ok_or_else(|| none(id))?;
         let lineage = store.lineage(&version.population()).map_err(unavailable)?.ok_or_else(|| none(id))?;
-        let newest = lineage.governed(id).map_err(|why| refused(&why))?.map(|newest| newest.policy);
+        let newest = lineage.governed(id).map_err(|why| refused_of(&lineage, &why))?.map(|newest| newest.policy);
         // One that was published since this node started is not here.
         let under = version.under().filter(|under| under.policies().1 == newest);
-        under.ok_or_else(|| refused(&NotInForce::Superseded(lineage.newest().manifest)))
+        under.ok_or_else(|| refused_of(&lineage, &NotInForce::Superseded(lineage.newest().manifest)))
     }
 }
 
@@ -189,6 +189,17 @@ pub(super) fn refused(why: &NotInForce) -> Refusal {
         _ => "See `tidegate list` for what is offered",
     };
     Refusal::new(Code::Policy, why.to_string()).at("dataset").fix(fix)
+}
+
+/// As [`refused`], where it is known what became of the newest version: nobody is sent to one that is retired.
+fn refused_of(lineage: &Lineage, why: &NotInForce) -> Refusal {
+    let refusal = refused(why);
+    match (why, lineage.kept(&lineage.newest().manifest)) {
+        (NotInForce::Superseded(_), Err(_)) => {
+            refusal.fix("That version is retired too: nothing answers here until the owner publishes a next one")
+        }
+        _ => refusal,
+    }
 }
 
 impl Provider {
