@@ -6,6 +6,7 @@
 #[macro_use]
 mod out;
 mod commands;
+mod file;
 mod place;
 mod show;
 mod stop;

@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_gate::{Noise, Split};
-use tidegate_node::{answer::Answer, table};
+use tidegate_node::{answer::Answer, expected, table};
 use tidegate_protocol::{
     Cost,
     cost::FemtoDelta,
@@ -40,21 +40,30 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
         return;
     }
     let currency = if split.noise == Some(Noise::Laplace) { "pure ε" } else { "ρ" };
-    for (column, price) in mechanism.columns.iter().zip(&split.columns) {
+    for ((column, price), noise) in mechanism.columns.iter().zip(&split.columns).zip(expected::noise(mechanism)) {
         println!(
-            "  {} ({}) clipped to [{}, {}]: noise {:?} for {currency} {price:.6}",
+            "  {} ({}) clipped to [{}, {}], for {currency} {price:.6}",
             plain(&column.name),
             column.reducer,
             column.lo,
-            column.hi,
-            column.noise_scale
+            column.hi
         );
+        for part in &noise.parts {
+            println!(
+                "    noise on {}{}: standard deviation {}, 95 % within ±{}",
+                if part.of.starts_with("each") { "" } else { "the " },
+                part.of,
+                short(part.standard_deviation),
+                short(part.half_width_95)
+            );
+        }
     }
     match (mechanism.threshold, mechanism.least_units) {
         (Some(tau), Some(least)) => {
             let price = split.threshold.unwrap_or_default();
             println!(
-                "  a group appears when it has at least {least} units, and with noise at least {tau}, for {currency} {price:.6}"
+                "  a group appears when it has at least {least} units, and with noise (standard deviation {}) at least {tau}, for {currency} {price:.6}",
+                short(mechanism.threshold_noise.unwrap_or_default())
             )
         }
         (Some(least), None) => println!("  a group appears when it has at least {least} units"),
@@ -106,6 +115,12 @@ pub(crate) fn key(key: &Key) -> String {
         Key::Float(f) => f.to_string(),
         Key::Text(t) => plain(t),
     }
+}
+
+/// A positive number to four significant digits.
+fn short(value: f64) -> String {
+    let digits = 3 - value.abs().log10().floor().clamp(-12.0, 3.0) as i32;
+    format!("{value:.*}", digits.max(0) as usize)
 }
 
 fn number(value: f64) -> String {

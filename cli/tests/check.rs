@@ -63,3 +63,31 @@ fn sampled_releases_have_the_stated_spread() {
     let left: Vec<_> = std::fs::read_dir(world.path("auditor")).into_iter().flatten().collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// Weights go by the names that the query's output has, above ORDER BY too, and each column's noise is said with what it is on.
+#[test]
+fn weights_take_the_outputs_names_and_noise_is_labelled() {
+    let world = World::new();
+    let query = "[sql]\nquery = \"SELECT city, SUM(spend) AS total, COUNT(*) AS n FROM dataset GROUP BY city ORDER BY total DESC LIMIT 5\"\n";
+    let job = |name: &str, head: &str| world.job(name, &format!("rho = 0.1\n{head}\n{query}"));
+    let (accepted, said) = verdict(&world, "owner", &[&job("named.toml", "weights = { total = 3 }")]);
+    assert!(accepted, "{said}");
+    let split = said["split"]["columns"].as_array().unwrap();
+    assert!((split[0].as_f64().unwrap() / split[1].as_f64().unwrap() - 3.0).abs() < 1e-9, "{said}");
+    let by_released = verdict(&world, "owner", &[&job("released.toml", "weights = { \"sum(spend)\" = 3 }")]).1;
+    assert_eq!(by_released["split"], said["split"], "as it is released, the same");
+    let (accepted, twice) = verdict(&world, "owner", &[&job("twice.toml", "weights = { total = 3, \"sum(spend)\" = 2 }")]);
+    assert!(!accepted && twice["reason"].as_str().unwrap().contains("another name"), "{twice}");
+    let (accepted, unknown) = verdict(&world, "owner", &[&job("unknown.toml", "weights = { totl = 3 }")]);
+    assert!(!accepted && unknown["fix"].as_str().unwrap().contains("total (released as sum(spend)), n ("), "{unknown}");
+    // The receipt's number, and its share of 95 %.
+    let (noise, sigma) = (&said["noise"][0]["parts"][0], &said["mechanism"]["columns"][0]["noise_scale"][0]);
+    assert_eq!((&noise["of"], &noise["standard_deviation"]), (&"sum".into(), sigma));
+    let half = noise["half_width_95"].as_f64().unwrap();
+    assert!((half / sigma.as_f64().unwrap() - 1.96).abs() < 1e-3, "{noise}");
+    let shown = world.ok("owner", &["check", &world.text("named.toml")]);
+    assert!(shown.contains("noise on the sum: standard deviation") && shown.contains("95 % within ±"), "{shown}");
+    let inside = world.job("inside.toml", &format!("rho = 0.1\n{query}weights = {{ total = 3 }}\n"));
+    let said = world.fails("owner", &["check", &inside]);
+    assert!(said.contains("head of the file"), "{said}");
+}

@@ -52,6 +52,8 @@ fn every_kind_of_entry_fits_the_published_schema_and_nothing_else_does() {
     let receipt = said["receipt"]["index"].to_string();
     let refused = job("refused.toml", "rho = 0.1\n[sql]\nquery = \"SELECT spend FROM dataset\"\n");
     world.fails("buyer", &world.run_args(&refused, &node.address, &grant));
+    let listed = world.ok("owner", &["receipts", "list"]);
+    assert!(listed.lines().any(|line| line.contains("refused ") && line.ends_with(", by the policy")), "{listed}");
     let exact = job("exact.toml", "mode = \"reviewed\"\n[sql]\nquery = \"SELECT COUNT(DISTINCT person) AS n FROM dataset\"\n");
     world.fails("buyer", &world.run_args(&exact, &node.address, &grant));
     let waiting: Value = serde_json::from_str(world.ok("owner", &["pending", "--json"]).trim()).unwrap();

@@ -14,6 +14,7 @@ use tidegate_protocol::Envelope;
 
 use super::history;
 use crate::{
+    file,
     place::Place,
     show::{batches, plain, price},
 };
@@ -131,7 +132,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 false => serde_json::to_string_pretty(&one.envelope)?,
             };
             match out {
-                Some(path) => std::fs::write(&path, text).with_context(|| path.display().to_string())?,
+                Some(path) => file::write("--out", &path, text)?,
                 None => println!("{text}"),
             }
         }
@@ -212,7 +213,7 @@ fn whole(one: &Kept, book: &Book) {
         ("published", listing.published.clone()),
         ("good until", listing.expires.clone()),
         ("unit", format!("{}, at most {} of them, {} rows each in a group", listing.unit, listing.max_units, listing.max_rows)),
-        ("jobs", format!("{:?}", listing.kinds).to_lowercase()),
+        ("jobs", listing.kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ")),
         (
             "budget",
             format!(

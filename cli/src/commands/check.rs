@@ -4,13 +4,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use tidegate_catalog::dataset;
-use tidegate_node::{NodeError, check, home::Home, jobfile::JobFile, publish::find};
-use tidegate_protocol::{
-    manifest::Manifest,
-    policy::{Policy, PolicyFile},
-};
+use tidegate_node::{NodeError, check, expected, home::Home, jobfile::JobFile, publish::find};
+use tidegate_protocol::{manifest::Manifest, policy::Policy};
 
-use crate::show;
+use crate::{file, show};
 
 /// What to check, against what.
 #[derive(Debug, clap::Args)]
@@ -42,8 +39,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let file = JobFile::read(&args.job)?;
     let (policy, schema) = match (&args.offers, args.rows.as_slice(), &args.policy) {
         (Some(offers), ..) => {
-            let text = std::fs::read_to_string(offers).with_context(|| offers.display().to_string())?;
-            let offers = text.lines().map(serde_json::from_str::<Offer>).collect::<Result<Vec<_>, _>>()?;
+            let text = file::text("--offers", offers)?;
+            let parsed = text.lines().map(serde_json::from_str::<Offer>).collect::<Result<Vec<_>, _>>();
+            let wrong = || format!("--offers {}: give what `tidegate list --json` printed", offers.display());
+            let offers = parsed.with_context(wrong)?;
             let known: Vec<_> = offers.iter().map(|o| o.manifest.name.clone()).collect();
             let found = offers.into_iter().rev().find(|o| o.manifest.name == file.dataset || o.id == file.dataset);
             let offer = found.with_context(|| format!("no dataset {:?}; there are: {}", file.dataset, known.join(", ")))?;
@@ -51,8 +50,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             (offer.policy, schema)
         }
         (None, [_, ..], Some(policy)) => {
-            let text = std::fs::read_to_string(policy).with_context(|| policy.display().to_string())?;
-            let policy = PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?;
+            let policy = file::policy(policy)?;
             let schema = dataset::schema(&dataset::tables(&args.rows, &policy)?, &policy)?;
             (policy, schema)
         }
@@ -69,7 +67,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
                 println!(
                     "{}",
                     serde_json::json!({ "verdict": "accept", "cost": cost, "rounds": rounds, "cost_of_all": cost.times(rounds.into()),
-                        "mechanism": mechanism, "split": planned.split(), "program": program })
+                        "mechanism": mechanism, "noise": expected::noise(&mechanism), "split": planned.split(), "program": program })
                 );
             } else {
                 let all = show::price(cost.times(rounds.into()), policy.delta_femto);

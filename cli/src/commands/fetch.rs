@@ -13,6 +13,7 @@ use tidegate_exchange::NetError;
 use tidegate_node::{NodeError, buyer::Buyer, home::Home};
 
 use crate::{
+    file,
     place::{self, Place},
     show::{bytes_bar, report},
 };
@@ -40,8 +41,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let grant = args.grant.map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let grant = grant.trim();
+    let grant = file::optional_grant(args.grant.as_deref())?;
+    let grant = grant.as_str();
     let mut sources = args.from.iter().map(|place| place.at(home)).collect::<anyhow::Result<Vec<_>>>()?;
     let is_sealed = !sources.is_empty();
     if args.to.is_some() || !is_sealed {

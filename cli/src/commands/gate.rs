@@ -2,11 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::Context as _;
 use tidegate_node::{home::Home, jobfile::JobFile, sample::sample};
-use tidegate_protocol::policy::PolicyFile;
 
-use crate::show;
+use crate::{file, show};
 
 /// The gate by itself, on data that one holds.
 #[derive(Debug, clap::Subcommand)]
@@ -37,8 +35,7 @@ struct Seen(f64, f64, f64);
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let Args::Sample { job, data, policy, runs, json } = args;
     let file = JobFile::read(&job)?;
-    let text = std::fs::read_to_string(&policy).with_context(|| policy.display().to_string())?;
-    let policy = PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?;
+    let policy = file::policy(&policy)?;
     let mut cells: BTreeMap<(String, usize), (String, Seen)> = BTreeMap::new();
     let (mechanism, split) = sample(home, &file, &policy, &data, runs, |result| {
         if json {

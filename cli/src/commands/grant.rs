@@ -20,7 +20,7 @@ use tidegate_protocol::{
     receipt::Predicate,
 };
 
-use crate::show::plain;
+use crate::{file, show::plain};
 
 /// What to grant, to whom.
 #[derive(Debug, clap::Args)]
@@ -140,14 +140,10 @@ fn program(word: &String) -> anyhow::Result<ContentHash> {
 
 fn write(issued: &Issued, out: Option<&Path>) -> anyhow::Result<()> {
     match out {
-        Some(path) => std::fs::write(path, &issued.token).with_context(|| path.display().to_string())?,
+        Some(path) => file::write("--out", path, &issued.token)?,
         None => println!("{}", issued.token),
     }
     Ok(())
-}
-
-fn token(path: &Path) -> anyhow::Result<String> {
-    Ok(std::fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned())
 }
 
 pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -157,6 +153,8 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         None => {}
     }
     let (Some(dataset), Some(holder)) = (args.dataset, args.to) else { anyhow::bail!("give a dataset and --to KEY") };
+    // A grant that nobody gets is one more to revoke.
+    args.out.as_deref().map(|out| file::can_write("--out", out)).transpose()?;
     let dataset = find(home, &dataset)?;
     let scope = Scope {
         actions: args.action,
@@ -174,7 +172,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
 }
 
 fn narrow(home: &Home, args: &NarrowArgs) -> anyhow::Result<()> {
-    let before = token(&args.grant)?;
+    let before = file::grant("GRANT", &args.grant)?;
     // Who may not copy gets no keys either.
     let copies = args.action.is_empty() || args.action.contains(&Action::Replicate);
     let narrowing = Narrowing {
@@ -192,7 +190,7 @@ fn narrow(home: &Home, args: &NarrowArgs) -> anyhow::Result<()> {
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
-    let shown = grant::show(&token(&args.grant)?, args.key.as_deref())?;
+    let shown = grant::show(&file::grant("GRANT", &args.grant)?, args.key.as_deref())?;
     if args.json {
         println!("{}", serde_json::to_string(&shown)?);
         return Ok(());
@@ -264,10 +262,7 @@ pub(crate) struct RevokeArgs {
 }
 
 pub(crate) fn revoke(home: &Home, args: &RevokeArgs) -> anyhow::Result<()> {
-    let word = match std::fs::read_to_string(&args.grant) {
-        Ok(token) => token.trim().to_owned(),
-        Err(_) => args.grant.clone(),
-    };
+    let word = file::grant("GRANT", Path::new(&args.grant)).unwrap_or_else(|_| args.grant.clone());
     let id = grants::revoke(home, &word)?;
     println!("revoked {}", id.get(..16).unwrap_or(&id));
     Ok(())

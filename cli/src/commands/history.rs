@@ -7,7 +7,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::{Signed, manifest::Manifest};
 
-use crate::{place::Place, show::plain};
+use crate::{file, place::Place, show::plain};
 
 /// Whose dataset.
 #[derive(Debug, clap::Args)]
@@ -31,8 +31,8 @@ async fn all(home: &Home, of: &Of) -> anyhow::Result<Vec<Signed<Manifest>>> {
         return Ok(own.into_iter().map(|d| d.manifest).collect());
     };
     let to = place.at(home)?;
-    let grant = of.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let buyer = Buyer::bind(home, &to).await?.showing(grant.trim());
+    let grant = file::optional_grant(of.grant.as_deref())?;
+    let buyer = Buyer::bind(home, &to).await?.showing(grant.as_str());
     let offers = buyer.offers(&to).await;
     buyer.close().await;
     Ok(offers?.into_iter().map(|offer| offer.manifest).collect())

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use tidegate_node::{
     buyer::Buyer,
     holding::{self, begin},
@@ -12,6 +11,7 @@ use tidegate_node::{
 use tidegate_protocol::ContentHash;
 
 use crate::{
+    file,
     place::Place,
     show::{bytes_bar, report},
 };
@@ -76,8 +76,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
 
 async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
     let owner = args.to.at(home)?;
-    let token = std::fs::read_to_string(&args.grant).with_context(|| args.grant.display().to_string())?;
-    let buyer = Buyer::bind(home, &owner).await?.showing(token.trim());
+    let token = file::grant("--grant", &args.grant)?;
+    let buyer = Buyer::bind(home, &owner).await?.showing(token.as_str());
     let bar = bytes_bar()?;
     let shown = bar.clone();
     let progress = move |progress| match progress {
@@ -85,8 +85,7 @@ async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
         Progress::Checking { rows } => shown.set_message(format!("checking, {rows} rows")),
         Progress::Ordering { rows } => shown.set_message(format!("ordering by unit, {rows} rows")),
     };
-    let ask =
-        begin::Ask { owner: &owner, dataset: &args.dataset, grant: token.trim(), data: args.data.as_deref(), rho: args.rho };
+    let ask = begin::Ask { owner: &owner, dataset: &args.dataset, grant: &token, data: args.data.as_deref(), rho: args.rho };
     let begun = begin::begin(home, &buyer, ask, Box::new(progress)).await;
     bar.finish_and_clear();
     buyer.close().await;

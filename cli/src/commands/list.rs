@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use tidegate_node::{buyer::Buyer, home::Home};
+use tidegate_node::{
+    buyer::{Buyer, Offer},
+    home::Home,
+};
 
-use crate::{place::Place, show::price};
+use crate::{file, place::Place, show::price};
 
 /// Whom to ask.
 #[derive(Debug, clap::Args)]
@@ -21,14 +24,22 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+    let grant = file::optional_grant(args.grant.as_deref())?;
     let to = args.to.at(home)?;
-    let buyer = Buyer::bind(home, &to).await?.showing(grant.trim());
-    for offer in buyer.offers(&to).await? {
-        // What was superseded is history: `tidegate catalog history`.
-        if !offer.answers() {
-            continue;
-        }
+    let buyer = Buyer::bind(home, &to).await?.showing(grant.as_str());
+    let offers = buyer.offers(&to).await;
+    buyer.close().await;
+    // What was superseded is history: `tidegate catalog history`.
+    let (answering, superseded): (Vec<_>, Vec<_>) = offers?.into_iter().partition(Offer::answers);
+    if answering.is_empty() && !args.json {
+        let grant = if grant.is_empty() { " A grant may show more (--grant)." } else { "" };
+        let older = match superseded.len() {
+            0 => String::new(),
+            n => format!(" Of {n} earlier versions the newest is retired: `tidegate catalog history NAME --to …` shows them."),
+        };
+        println!("nothing is offered.{grant}{older}");
+    }
+    for offer in answering {
         let (manifest, policy) = (offer.manifest.body(), &*offer.in_force()?);
         if args.json {
             println!("{}", serde_json::json!({ "id": offer.manifest.id(), "manifest": manifest, "policy": policy }));
@@ -36,7 +47,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
         let older = if offer.newest.is_some() { "  (an older version: what its policy and the newest allow)" } else { "" };
         println!("{}  {}{older}", manifest.name, offer.manifest.id());
-        println!("  unit {}, at most {} of them; jobs {:?}", policy.unit.column, policy.unit.max_units, policy.kinds);
+        let kinds: Vec<_> = policy.kinds.iter().map(|kind| kind.word()).collect();
+        println!("  unit {}, at most {} of them; jobs: {}", policy.unit.column, policy.unit.max_units, kinds.join(", "));
         println!("  one buyer may spend {}", price(policy.per_buyer, policy.delta_femto));
         for (name, rule) in &policy.columns {
             match rule.bounds() {
@@ -45,6 +57,5 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             }
         }
     }
-    buyer.close().await;
     Ok(())
 }

@@ -12,6 +12,7 @@ use tidegate_node::{
 use tidegate_protocol::{ContentHash, Signed};
 
 use crate::{
+    file,
     place::Place,
     show::{bytes_bar, report},
     stop,
@@ -88,7 +89,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
 
 async fn begin(home: &Home, args: Keep) -> anyhow::Result<()> {
     let owner = args.to.at(home)?;
-    let token = std::fs::read_to_string(&args.grant).with_context(|| args.grant.display().to_string())?;
+    let token = file::grant("--grant", &args.grant)?;
     let mut kept = keep::begin(home, &owner, &token, args.most_mib.saturating_mul(1 << 20))?;
     let buyer = Buyer::bind(home, &owner).await?;
     let bar = bytes_bar()?;
@@ -114,7 +115,7 @@ async fn serve(home: Home, args: Serve) -> anyhow::Result<()> {
     println!("mirroring {} datasets at {address}", node.len());
     tokio::spawn(node.tend(endpoint, swarm, args.with));
     if let Some(path) = args.address_file {
-        std::fs::write(path, address.to_string())?;
+        file::write("--address-file", &path, address.to_string())?;
     }
     stop::asked().await?;
     println!("shutting down");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use tidegate_catalog::{Store, listings::croissant};
+use tidegate_catalog::{Store, StoreError, listings::croissant};
 use tidegate_exchange::blobs::Served;
 use tidegate_node::{
     home::Home,
@@ -11,7 +11,10 @@ use tidegate_node::{
 };
 use tidegate_protocol::{ContentHash, listing::About};
 
-use crate::show::{bytes_bar, report};
+use crate::{
+    file,
+    show::{bytes_bar, report},
+};
 
 /// What to publish.
 #[derive(Debug, clap::Args)]
@@ -53,11 +56,19 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let identity = home.identity()?;
-    let store = Store::open(home.path(), identity.clone())?;
+    let store = Store::open(home.path(), identity.clone()).map_err(|e| match e {
+        // A node learns at its start what is published: an entry alone would leave its datasets superseded by one that it does not have.
+        StoreError::InUse => anyhow::anyhow!(
+            "the running node (`tidegate serve`) has the ledger open, and takes in what is published when it starts. Stop it when `tidegate jobs list` \
+             shows no job, publish, and start it again. (`grant`, `revoke`, `retire`, `jobs` and `quarantine` work beside it.)"
+        ),
+        other => other.into(),
+    })?;
     let about = match &args.croissant {
         None => About { description: args.description, keywords: args.keyword, license: args.license },
         Some(path) => {
-            croissant::about(&serde_json::from_slice(&std::fs::read(path).with_context(|| path.display().to_string())?)?)
+            let said = serde_json::from_slice(&file::bytes("--croissant", path)?);
+            croissant::about(&said.with_context(|| format!("--croissant {}", path.display()))?)
         }
     };
     let what = Publication {

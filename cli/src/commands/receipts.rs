@@ -89,7 +89,7 @@ fn line(statement: Statement) -> String {
     match statement.predicate {
         Predicate::Publication { manifest, previous: None, .. } => format!("published  {}", manifest.short()),
         Predicate::Publication { manifest, previous: Some(previous), changes, .. } => {
-            let changes: Vec<_> = changes.iter().map(|change| format!("{change:?}").to_lowercase()).collect();
+            let changes: Vec<_> = changes.iter().map(|change| change.word()).collect();
             format!("published  {} after {}: {} changed", manifest.short(), previous.short(), changes.join(", "))
         }
         Predicate::Retirement { manifest: Some(manifest), .. } => format!("retired    {}", manifest.short()),
@@ -102,7 +102,7 @@ fn line(statement: Statement) -> String {
             format!("no result  {} closes {intent}, spent and not released", facts.job.short())
         }
         Predicate::Refusal { job, buyer, outcome, .. } => {
-            format!("refused    {} by {}: {}", job.short(), buyer.short(), format!("{outcome:?}").to_lowercase())
+            format!("refused    {} of {}, {}", job.short(), buyer.short(), outcome.words())
         }
         Predicate::Grant { grant, holder, scope, .. } => {
             let actions: Vec<_> = scope.actions.iter().map(|action| action.word()).collect();

@@ -4,13 +4,13 @@ use std::{collections::HashMap, path::PathBuf};
 
 use tidegate_node::{
     buyer::Buyer,
+    expected,
     home::Home,
     jobfile::JobFile,
     rehearse::{Fuel, rehearse, rehearse_own},
 };
-use tidegate_protocol::policy::PolicyFile;
 
-use crate::{place::Place, show};
+use crate::{file, place::Place, show};
 
 /// Most different lines of the program that are shown; `--json` has all.
 const MOST_LINES: usize = 40;
@@ -20,7 +20,7 @@ const MOST_LINES: usize = 40;
 pub(crate) struct Args {
     /// The job file.
     job: PathBuf,
-    /// Fetch policy and mock rows from this owner.
+    /// Fetch policy and mock rows from this owner, where the dataset was published with some (`tidegate publish --mock`).
     #[arg(long, conflicts_with_all = ["mock", "policy"], required_unless_present = "mock")]
     to: Option<Place>,
     /// Mock rows of one's own: any files that could be published; where the policy has tables, TABLE=FILE, once for each.
@@ -42,8 +42,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let (policy, shown) = match (&args.to, &args.policy) {
         (Some(to), _) => {
             let to = &to.at(home)?;
-            let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-            let buyer = Buyer::bind(home, to).await?.showing(grant.trim());
+            let grant = file::optional_grant(args.grant.as_deref())?;
+            let buyer = Buyer::bind(home, to).await?.showing(grant.as_str());
             let offer = buyer.offer(to, &file.dataset).await?;
             let mock = buyer.mock(home.path(), to, &offer).await;
             buyer.close().await;
@@ -52,8 +52,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             (policy, shown)
         }
         (None, Some(policy)) => {
-            let text = std::fs::read_to_string(policy)?;
-            let policy = PolicyFile::parse(&text)?.check(|e, d| tidegate_gate::rho_of(e, d).ok())?;
+            let policy = file::policy(policy)?;
             let shown = rehearse_own(home, &file, &policy, &args.mock).await?;
             (policy, shown)
         }
@@ -62,7 +61,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if args.json {
         println!(
             "{}",
-            serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "split": shown.split, "trained": shown.trained, "lines": shown.said.lines, "fuel": shown.said.fuel })
+            serde_json::json!({ "answer": shown.answer.as_ref().map(show::answer_json), "result": shown.result, "mechanism": shown.mechanism, "noise": expected::noise(&shown.mechanism), "split": shown.split, "trained": shown.trained, "lines": shown.said.lines, "fuel": shown.said.fuel })
         );
         return Ok(());
     }

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_node::{
     auditor::replay::{Ask, Replayed, Verdict, replay},
@@ -10,7 +9,7 @@ use tidegate_node::{
     home::Home,
 };
 
-use crate::{place::Place, show::plain};
+use crate::{file, place::Place, show::plain};
 
 /// What to replay, with which rows.
 #[derive(Debug, clap::Args)]
@@ -38,12 +37,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
-    let read = |path: &PathBuf| std::fs::read(path).with_context(|| path.display().to_string());
-    let grant = String::from_utf8(read(&args.grant)?)?;
-    let receipt = args.receipt.as_ref().map(read).transpose()?;
-    let ask = Ask { entry: args.entry, receipt, grant: grant.trim(), data: &args.data, program: args.program.clone() };
+    let grant = file::grant("--grant", &args.grant)?;
+    let receipt = args.receipt.as_ref().map(|path| file::bytes("--receipt", path)).transpose()?;
+    let ask = Ask { entry: args.entry, receipt, grant: &grant, data: &args.data, program: args.program.clone() };
     let to = args.to.at(home)?;
-    let buyer = Buyer::bind(home, &to).await?.showing(grant.trim());
+    let buyer = Buyer::bind(home, &to).await?.showing(grant.as_str());
     let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}, {elapsed}")?);
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
     let mut report = |what: &str| bar.set_message(plain(what));

@@ -9,7 +9,7 @@ use crate::show::plain;
 pub(crate) struct Args {
     /// The manifest id of the version; with --all, the dataset's name will do.
     dataset: String,
-    /// The whole dataset, with all its versions, for good.
+    /// The whole dataset, with all its versions, for good: its rows cannot be published again by this key. To pause it, retire its newest version alone.
     #[arg(long)]
     all: bool,
     /// Print JSON.
@@ -25,7 +25,9 @@ pub(crate) fn run(home: &Home, args: &Args) -> anyhow::Result<()> {
     }
     let name = plain(&retired.name);
     match retired.version {
-        None => println!("retired {name}: none of its versions answers any more, and no further one can be published"),
+        None => println!(
+            "retired {name}: none of its versions answers any more, no further one can be published, nor its rows under another name"
+        ),
         Some(version) => println!("retired version {} of {name}", version.short()),
     }
     if retired.version.is_some() && retired.newest {

@@ -14,6 +14,7 @@ use tidegate_node::{
 };
 
 use crate::{
+    file,
     place::{self, Place, Places},
     show,
 };
@@ -49,9 +50,15 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let file = JobFile::read(&args.job)?;
-    let grant = args.grant.as_ref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
-    let places = place::of_jobs(home, args.to.as_ref(), &file.dataset, grant.trim())?;
-    let buyer = Buyer::bind_to(home, &places.all).await?.showing(grant.trim());
+    let grant = file::optional_grant(args.grant.as_deref())?;
+    // A result that was paid for has a place to go to.
+    match args.out.as_deref() {
+        Some(path) if table::is_table(path) && file.training.is_none() => file::can_write("--out", path)?,
+        Some(folder) => file::can_hold("--out", folder)?,
+        None => {}
+    }
+    let places = place::of_jobs(home, args.to.as_ref(), &file.dataset, &grant)?;
+    let buyer = Buyer::bind_to(home, &places.all).await?.showing(grant.as_str());
     let to = match chosen(&buyer, &places).await {
         Ok(to) => to,
         Err(e) => {
@@ -63,7 +70,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     waiting.enable_steady_tick(Duration::from_millis(200));
     if file.training.is_some() {
         let trained = tokio::select! {
-            trained = train((&buyer, &to), &file, grant.trim(), &args, &waiting) => trained,
+            trained = train((&buyer, &to), &file, &grant, &args, &waiting) => trained,
             interrupted = tokio::signal::ctrl_c() => {
                 waiting.finish_and_clear();
                 interrupted.map_err(Into::into).and(Err(anyhow::anyhow!("interrupted")))
@@ -75,7 +82,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let request = args.request.clone().map_or_else(fresh_request, Ok)?;
     let created = args.created.unwrap_or_else(now);
     let outcome = tokio::select! {
-        outcome = buyer.run(&to, &file, grant.trim(), Some(request.clone()), Some(created)) => outcome,
+        outcome = buyer.run(&to, &file, &grant, Some(request.clone()), Some(created)) => outcome,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
             waiting.finish_and_clear();
@@ -105,7 +112,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let name = args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         save(&verified, &to.peer, folder, &name)?;
         if let Some((_, word)) = &countersigned {
-            std::fs::write(folder.join(format!("receipts/{name}.countersignature.json")), word.to_canonical()?)?;
+            file::write("--out", &folder.join(format!("receipts/{name}.countersignature.json")), word.to_canonical()?)?;
         }
     }
     let at = offer.policy.body().delta_femto;
@@ -195,7 +202,7 @@ async fn train(
     let trained = trained?;
     let text = serde_json::to_string(&trained)?;
     if let Some(folder) = &args.out {
-        std::fs::write(folder.join(format!("{stem}-weights.json")), &text)?;
+        file::write("--out", &folder.join(format!("{stem}-weights.json")), &text)?;
     }
     if args.json {
         println!("{text}");

@@ -11,7 +11,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::listing::Reached;
 
-use crate::stop;
+use crate::{file, stop};
 
 /// Where to listen.
 #[derive(Debug, clap::Args)]
@@ -117,7 +117,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     });
     println!("serving at {address}");
     if let Some(path) = args.address_file {
-        std::fs::write(path, address.to_string())?;
+        file::write("--address-file", &path, address.to_string())?;
     }
     stop::asked().await?;
     println!("shutting down");

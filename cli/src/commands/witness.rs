@@ -14,7 +14,7 @@ use tidegate_exchange::{
 use tidegate_node::{Address, buyer::Buyer, home::Home, witness::WitnessNode};
 use tidegate_protocol::PeerId;
 
-use crate::stop;
+use crate::{file, stop};
 
 /// For whom, and where to be asked.
 #[derive(Debug, clap::Args)]
@@ -111,7 +111,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
         println!("witnessing at {place}");
     }
     if let Some(path) = args.address_file {
-        std::fs::write(path, places.join("\n"))?;
+        file::write("--address-file", &path, places.join("\n"))?;
     }
     stop::asked().await?;
     ended.cancel();

@@ -1,0 +1,97 @@
+//! Files that are named on the command line. An error says which option named the file, and what can be given there.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use tidegate_protocol::{
+    grant,
+    policy::{Policy, PolicyFile},
+};
+
+/// Most characters of an argument that an error repeats.
+const SHOWN_CHARS: usize = 80;
+
+/// An option and the file that it names, as an error shows them: an argument that is long (a token, say) is cut.
+fn named(option: &str, path: &Path) -> String {
+    let word = path.display().to_string();
+    let more = if word.chars().count() > SHOWN_CHARS { "…" } else { "" };
+    format!("{option} {}{more}", word.chars().take(SHOWN_CHARS).collect::<String>())
+}
+
+/// The bytes of the file that an option names.
+///
+/// # Errors
+/// Names the option and the file.
+pub(crate) fn bytes(option: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| named(option, path))
+}
+
+/// The text of the file that an option names.
+///
+/// # Errors
+/// As [`bytes`]; of a file that is no UTF-8 too.
+pub(crate) fn text(option: &str, path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| named(option, path))
+}
+
+/// The policy in the TOML file that `--policy` names.
+///
+/// # Errors
+/// As [`text`]; of a policy that is not safe, naming its field and the fix.
+pub(crate) fn policy(path: &Path) -> anyhow::Result<Policy> {
+    let file = PolicyFile::parse(&text("--policy", path)?).with_context(|| named("--policy", path))?;
+    Ok(file.check(|epsilon, delta| tidegate_gate::rho_of(epsilon, delta).ok())?)
+}
+
+/// A grant's token: the text of the file that an option names, or the argument itself where it is a token and there is no such file.
+///
+/// # Errors
+/// Names the option, and what can be given.
+pub(crate) fn grant(option: &str, given: &Path) -> anyhow::Result<String> {
+    match std::fs::read_to_string(given) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(e) => {
+            let word = given.to_str().unwrap_or_default().trim();
+            if grant::ids(word).is_ok() {
+                return Ok(word.to_owned());
+            }
+            let hint = "give the file that the owner's `tidegate grant … --out FILE` wrote, or that token's text";
+            Err(anyhow::anyhow!("{}: {e}; {hint}", named(option, given)))
+        }
+    }
+}
+
+/// As [`grant()`] of `--grant`; empty where none was given.
+///
+/// # Errors
+/// As [`grant()`].
+pub(crate) fn optional_grant(given: Option<&Path>) -> anyhow::Result<String> {
+    Ok(given.map(|given| grant("--grant", given)).transpose()?.unwrap_or_default())
+}
+
+/// Writes the file that an option names.
+///
+/// # Errors
+/// Names the option and the file.
+pub(crate) fn write(option: &str, path: &Path, what: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    std::fs::write(path, what).with_context(|| named(option, path))
+}
+
+/// Checks that a file can be written at `path`, before something is done that cannot be done again for nothing.
+///
+/// # Errors
+/// Names the option and the file.
+pub(crate) fn can_write(option: &str, path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(folder.is_dir(), "{}: there is no folder {}", named(option, path), folder.display());
+    anyhow::ensure!(!path.is_dir(), "{}: is a folder, give a file", named(option, path));
+    Ok(())
+}
+
+/// Checks that `path` is a folder, or can be made one.
+///
+/// # Errors
+/// Names the option and the file.
+pub(crate) fn can_hold(option: &str, path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path).with_context(|| named(option, path))
+}
