@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn a_long_text_ends_with_a_whole_word() {
         assert_eq!(shortened("left(note, 32)"), "left(note, 32)");
-        let long = format!("upper({}) || city", "word, ".repeat(40));
+        let long = format!("upper({}) || city", "words, ".repeat(40));
         let shown = shortened(&long);
-        assert!(shown.ends_with("word …") && shown.chars().count() <= 122, "{shown}");
+        assert!(shown.ends_with("words …") && shown.chars().count() <= 122, "{shown}");
         let one = "é".repeat(300);
         assert_eq!(shortened(&one), format!("{} …", "é".repeat(120)));
     }
