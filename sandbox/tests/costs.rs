@@ -93,14 +93,14 @@ fn costly_forms_are_refused_by_public_numbers() {
             ),
             "regular expression",
         ),
-        ("note ~ '([a-c]{0,50}){0,50}$'".into(), "reg"),
-        ("note ~ '[ab]*a[ab]{14}c'".into(), "reg"),
-        (r"note ~ '(\w+\s?){30}$'".into(), "reg"),
-        (r"note ~* '(\bword\b.*){4}'".into(), "reg"),
-        ("note LIKE '%a_________________________b%c%'".into(), "reg"),
+        ("note ~ '([a-c]{0,50}){0,50}$'".into(), "costliest part is note ~|regular expression"),
+        ("note ~ '[ab]*a[ab]{14}c'".into(), "costliest part is note ~|regular expression"),
+        (r"note ~ '(\w+\s?){30}$'".into(), "costliest part is note ~|regular expression"),
+        (r"note ~* '(\bword\b.*){4}'".into(), "costliest part is note ~|regular expression"),
+        ("note LIKE '%a_________________________b%c%'".into(), "LIKE"),
         ("strpos(note || note, note) > 3".into(), "strpos"),
         ("btrim(note, diag) = 'a'".into(), "btrim"),
-        ("CAST(note AS DECIMAL(38, 10)) > 1".into(), "TRY_CAST"),
+        ("CAST(note AS DECIMAL(38, 10)) > 1".into(), "CAST(note AS DECIMAL(38, 10))"),
         ("initcap(note) = 'a' OR initcap(diag) = 'b'".into(), "initcap"),
         (["lower(note) = 'q'"; 12].join(" OR "), "lower"),
         (["replace(note, 'a', 'bbbb') = 'q'"; 8].join(" OR "), "replace"),
@@ -110,7 +110,11 @@ fn costly_forms_are_refused_by_public_numbers() {
     ] {
         let refused = admit(&format!("SELECT COUNT(*) AS n FROM dataset WHERE {condition}"), &policy);
         let message = refused.err().map(|e| format!("{e}")).unwrap_or_default();
-        assert!(message.contains(part), "{}: {message}", condition.chars().take(90).collect::<String>());
+        assert!(
+            part.split('|').any(|part| message.contains(part)),
+            "{}: {message}",
+            condition.chars().take(90).collect::<String>()
+        );
     }
 }
 

@@ -104,7 +104,17 @@ fn function(call: &ScalarFunction) -> String {
 /// A cast; most of those to numbers and texts are not the buyer's.
 fn converted(expr: &Expr, to: &DataType) -> String {
     let own = to.is_floating() || to.is_integer() || to.is_string() || matches!(expr, Expr::Literal(..));
-    if own { sql(expr) } else { format!("CAST({} AS {to})", sql(expr)) }
+    let to = match to {
+        _ if own => return sql(expr),
+        DataType::Decimal32(digits, scale)
+        | DataType::Decimal64(digits, scale)
+        | DataType::Decimal128(digits, scale)
+        | DataType::Decimal256(digits, scale) => format!("DECIMAL({digits}, {scale})"),
+        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
+        DataType::Timestamp(..) => "TIMESTAMP".to_owned(),
+        other => other.to_string().to_uppercase(),
+    };
+    format!("CAST({} AS {to})", sql(expr))
 }
 
 fn is_zero(expr: &Expr) -> bool {
