@@ -308,6 +308,9 @@ pub(crate) async fn import_all(
     Ok(described)
 }
 
+/// How copies are written: one that is written otherwise has another name, and takes the place of none that an earlier version names.
+const COPY: &str = "2";
+
 /// Reads and checks `files`, away from the runtime's threads; gives the report back. A derived copy is named by what it is made of.
 pub(crate) async fn lay_out(
     home: &Home,
@@ -320,7 +323,7 @@ pub(crate) async fn lay_out(
     let made_of: Vec<String> = described
         .iter()
         .map(|file| format!("{}{}", file.table.as_ref().map(|t| format!("{t}=")).unwrap_or_default(), file.hash))
-        .chain([policy.unit.column.clone()])
+        .chain([COPY.to_owned(), policy.unit.column.clone()])
         .chain(policy.columns.keys().cloned())
         .collect();
     let made_of = serde_json::to_vec(&made_of).map_err(|e| NodeError::File(e.to_string()))?;

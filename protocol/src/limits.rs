@@ -124,6 +124,12 @@ pub const KEY_CHARS: usize = 256;
 /// fits a worker's memory.
 pub const TEXT_CHARS: usize = 1024;
 
+/// Longest name of a unit, in bytes. Every row's is read and compared, and it cannot be cut: two people would become one.
+pub const UNIT_NAME_BYTES: usize = 256;
+
+/// Largest page of a Parquet file that jobs read, in bytes: it is unpacked as a whole, one of each column on each thread. Writers make pages of about 1 MiB.
+pub const PAGE_BYTES: usize = 8 << 20;
+
 /// Most bytes of rows of one unit that a program is handed, each text counted at its longest. Several copies fit a worker's memory.
 pub const UNIT_BYTES: usize = 32 << 20;
 

@@ -1,4 +1,5 @@
-//! The copy that jobs read where the published files are not Parquet ordered by unit: the visible columns, sorted once, in bounded memory.
+//! The copy that jobs read where the published files are not Parquet ordered by unit, with pages and texts of bounded size: the visible columns, sorted once, in
+//! bounded memory.
 
 use std::{
     fs::File,
@@ -25,7 +26,7 @@ use parquet::{
 };
 use tidegate_protocol::{manifest::ROW_TABLE, policy::Policy};
 
-use super::{DataError, TableFiles, broken, layout::unit_column, open, read::Reader};
+use super::{DataError, TableFiles, bounded, broken, layout::unit_column, open, read::Reader};
 
 /// Most sorts beside one another: each has its part of the memory.
 const MOST_THREADS: usize = 4;
@@ -102,6 +103,9 @@ fn cluster_within(
         }
         writer.close()?;
         file.sync_all()?;
+        if !bounded::pages(&temporary, kept).map_err(|e| DataFusionError::External(Box::new(e)))? {
+            return Err(DataFusionError::Execution("its copy has pages that are larger than jobs read".into()));
+        }
         std::fs::rename(&temporary, target)?;
         Ok::<_, DataFusionError>(())
     };
@@ -144,6 +148,7 @@ impl PartitionStream for Rows {
             policy: self.policy.clone(),
             schema: self.schema.clone(),
             next: 0,
+            of_file: 0,
         };
         let batches = batches.map(|b| b.map_err(|e| DataFusionError::External(Box::new(e))));
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream::iter(batches)))
@@ -156,12 +161,16 @@ struct Batches {
     policy: Policy,
     schema: SchemaRef,
     next: u64,
+    /// Rows of the file that were read.
+    of_file: u64,
 }
 
 impl Batches {
     fn number(&mut self, file: &Path, table: Option<usize>, batch: &RecordBatch) -> Result<RecordBatch, DataError> {
         let number = || -> Result<_, Box<dyn std::error::Error>> {
-            let with_unit = is_not_null(unit_column(batch, &self.policy)?.as_ref())?;
+            let unit = unit_column(batch, &self.policy)?;
+            bounded::named(&unit, self.of_file)?;
+            let with_unit = is_not_null(unit.as_ref())?;
             let batch = filter_record_batch(batch, &with_unit)?;
             let rows = batch.num_rows();
             let numbers = UInt64Array::from_iter_values(self.next..self.next + rows as u64);
@@ -170,12 +179,13 @@ impl Batches {
             columns.push(Arc::new(numbers));
             Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
         };
-        let batch = number().map_err(|e| broken(file, e))?;
-        self.next += batch.num_rows() as u64;
-        Ok(batch)
+        let numbered = number().map_err(|e| broken(file, e))?;
+        self.next += numbered.num_rows() as u64;
+        self.of_file += batch.num_rows() as u64;
+        Ok(numbered)
     }
 
-    /// A column of the copy: of several tables, the rows' own, NULL in the others', and which table it is.
+    /// A column of the copy, of bounded size: of several tables, the rows' own, NULL in the others', and which table it is.
     fn column(&self, field: &Field, table: Option<usize>, batch: &RecordBatch) -> Result<ArrayRef, DataError> {
         let name = field.name().as_str();
         let own = match table {
@@ -187,8 +197,9 @@ impl Batches {
             }
             _ => name,
         };
-        let column = batch.column_by_name(own).cloned();
-        column.ok_or_else(|| DataError::Column { column: name.to_owned(), problem: "is missing".into() })
+        let wrong = |problem: String| DataError::Column { column: name.to_owned(), problem };
+        let column = batch.column_by_name(own).ok_or_else(|| wrong("is missing".into()))?;
+        bounded::cut(column).map_err(|e| wrong(e.to_string()))
     }
 }
 
@@ -200,7 +211,7 @@ impl Iterator for Batches {
             let Some((file, table, reader)) = &mut self.reader else {
                 let (file, table) = self.files.next()?;
                 match open(&file) {
-                    Ok(reader) => self.reader = Some((file, table, reader)),
+                    Ok(reader) => (self.reader, self.of_file) = (Some((file, table, reader)), 0),
                     Err(e) => return Some(Err(e)),
                 }
                 continue;

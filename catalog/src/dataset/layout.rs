@@ -16,7 +16,7 @@ use tidegate_protocol::{
     policy::Policy,
 };
 
-use super::{DataError, TableFiles, broken, cluster::cluster, open};
+use super::{DataError, TableFiles, bounded, broken, cluster::cluster, open};
 
 /// What publication learnt of the files: types and layout, no values.
 #[derive(Debug)]
@@ -38,7 +38,8 @@ pub enum Phase {
     Ordering,
 }
 
-/// Reads the tables' files once, checks them against `policy`, and where they are not Parquet of one table ordered by unit writes one that is into `derived`.
+/// Reads the tables' files once, checks them against `policy`, and where they are not Parquet of one table ordered by unit, with pages and texts no larger than
+/// jobs read, writes one that is into `derived`.
 ///
 /// Rows without a unit are kept in the published files and never counted. `progress` is told the rows done in each phase.
 ///
@@ -52,29 +53,34 @@ pub fn profile(
 ) -> Result<Profile, DataError> {
     let files: Vec<&PathBuf> = tables.iter().flat_map(|t| &t.files).collect();
     let visible = schema(tables, policy)?;
-    let parquet = files.iter().all(|f| f.extension().is_some_and(|e| e == "parquet"));
     // Of several tables there is always a copy.
     let (mut order, mut rows) = (OrderCheck::default(), 0);
-    let mut in_order = policy.tables.is_empty();
+    let mut as_published = policy.tables.is_empty() && files.iter().all(|f| f.extension().is_some_and(|e| e == "parquet"));
     for table in tables {
         let schema = open(&table.files[0])?.schema();
         for file in &table.files {
+            as_published = as_published && bounded::pages(file, &visible)?;
             let reader = open(file)?;
             if reader.schema().fields() != schema.fields() {
                 return Err(broken(file, "its columns differ from the first file's"));
             }
-            if !in_order {
+            if !as_published {
                 // The copy reads all of them.
                 continue;
             }
+            let mut of_file = 0;
             for batch in reader {
                 let batch = batch.map_err(|e| broken(file, e))?;
-                order.see(&unit_column(&batch, policy)?).map_err(|e| broken(file, e))?;
+                let unit = unit_column(&batch, policy)?;
+                bounded::named(&unit, of_file).map_err(|e| broken(file, e))?;
+                order.see(&unit).map_err(|e| broken(file, e))?;
+                of_file += batch.num_rows() as u64;
                 rows += batch.num_rows() as u64;
                 rows_within_bound(rows, policy)?;
                 progress(Phase::Checking, rows);
-                in_order = order.ordered;
-                if !in_order {
+                let seen = |field: &Arc<Field>| batch.column_by_name(field.name());
+                as_published = order.ordered && visible.fields().iter().filter_map(seen).all(|column| bounded::short(column));
+                if !as_published {
                     break;
                 }
             }
@@ -84,7 +90,7 @@ pub fn profile(
         let column = |f: &Arc<Field>| ColumnType { name: f.name().clone(), arrow: f.data_type().to_string() };
         schema.fields().iter().map(column).collect()
     };
-    if parquet && in_order {
+    if as_published {
         within_bound(order.units, policy)?;
         let compute = files.into_iter().cloned().collect();
         return Ok(Profile { schema: columns(&visible), layout: Layout::AsPublished, compute });
@@ -180,6 +186,7 @@ pub fn schema(tables: &[TableFiles], policy: &Policy) -> Result<SchemaRef, DataE
         if rule.bounds().is_some() && !(field.data_type().is_numeric() || *field.data_type() == DataType::Boolean) {
             return Err(DataError::Column { column: name.clone(), problem: "has bounds but is not numeric".into() });
         }
+        bounded::can_be_cut(&field).map_err(|problem| DataError::Column { column: name.clone(), problem })?;
         // Rows of other tables have none.
         visible.push(if table.is_some() { field.with_nullable(true) } else { field });
     }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+mod bounded;
 mod cluster;
 mod hash;
 mod layout;
