@@ -171,7 +171,7 @@ pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
     println!("{}", table(result));
     if result.left_out > 0 {
         println!(
-            "{} more groups passed, those with the fewest people, and had no room in a reply: filter, or group by less",
+            "{} more groups passed, those with the fewest people, and had no room in a reply, or in the slot: filter, or group by less",
             result.left_out
         );
     }

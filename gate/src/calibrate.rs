@@ -6,7 +6,7 @@ use tidegate_protocol::{
     receipt::{ColumnNote, Mechanism},
 };
 
-use crate::{GateError, Keys, Noise, Plan, noise, reduce::Reduce as _};
+use crate::{Afforded, GateError, Keys, Noise, Plan, noise, reduce::Reduce as _};
 
 /// Of its price a draw uses all but a share that covers the rounding of floats by which the price was split.
 const HAIR: f64 = 1.0 - 1e-12;
@@ -20,6 +20,8 @@ pub struct Threshold {
     pub tau: i64,
     /// Scale of the noise on the number of units.
     pub scale: f64,
+    /// Most groups that appear: those whose noisy numbers of units are largest.
+    pub most: u64,
 }
 
 /// How a price is split. Public.
@@ -73,6 +75,14 @@ impl Plan {
     /// [`GateError::Cost`] when neither ρ nor ε is positive, or both are, or δ is zero where keys are undeclared; [`GateError::Shape`] naming the column whose
     /// noise would be wider than [`SCALE_MAX`](crate::SCALE_MAX).
     pub fn calibrate(&self, cost: Cost) -> Result<Calibration, GateError> {
+        self.calibrate_within(cost, Afforded::ALL)
+    }
+
+    /// [`Plan::calibrate`], for no more groups than `afforded`.
+    ///
+    /// # Errors
+    /// As [`Plan::calibrate`].
+    pub fn calibrate_within(&self, cost: Cost, afforded: Afforded) -> Result<Calibration, GateError> {
         let (noise, _) = Noise::bought(cost)?;
         let split = self.split(cost);
         if split.threshold.is_some() && cost.delta_femto.0 == 0 {
@@ -91,7 +101,7 @@ impl Plan {
             (Keys::Undeclared { min_units, .. }, Some(price)) => {
                 let keys = |problem| GateError::Cost(format!("of keys: {problem}"));
                 let scale = noise.scale_for(1, price / kappa * HAIR).map_err(keys)?;
-                Some(threshold(noise, scale, cost.delta_femto.delta(), self.kappa(), i64::from(min_units))?)
+                Some(threshold(noise, scale, cost.delta_femto.delta(), self.kappa(), i64::from(min_units), afforded)?)
             }
             _ => None,
         };
@@ -157,12 +167,12 @@ impl Plan {
 /// Groups of fewer than k units never appear. A unit that comes may lift up to κ groups from k − 1 to k: they are all that can appear on one side
 /// alone, and each does with the probability that k and noise reach τ. With the union bound over κ groups, τ = k + m where P[noise ≥ m] ≤ δ/κ.
 ///
-/// k is as large as it can be where the owner's floor is the higher one, else a tenth of τ and at least 2: groups that hardly anybody is in are many, and
-/// noise takes time.
-fn threshold(noise: Noise, scale: f64, delta: f64, kappa: u32, floor: i64) -> Result<Threshold, GateError> {
+/// k is as large as it can be where the owner's floor is the higher one, else a tenth of τ, at least 2, and no smaller than noise for so many groups can be
+/// afforded: groups that hardly anybody is in are many, and noise takes time.
+fn threshold(noise: Noise, scale: f64, delta: f64, kappa: u32, floor: i64, afforded: Afforded) -> Result<Threshold, GateError> {
     let gap = noise.tail(scale, delta / f64::from(kappa))?;
-    let least = (floor - gap).max(gap / 10).max(2);
-    Ok(Threshold { least, tau: (least + gap).max(floor), scale })
+    let least = (floor - gap).max(gap / 10).max(afforded.least).max(2);
+    Ok(Threshold { least, tau: least.saturating_add(gap).max(floor), scale, most: afforded.most })
 }
 
 #[cfg(test)]
@@ -181,13 +191,17 @@ mod tests {
             let laplace = -scale * (delta / 4.0 * (1.0 + (-1.0 / scale).exp())).ln();
             for (noise, gap) in [(Noise::Gaussian, gaussian), (Noise::Laplace, laplace)] {
                 for floor in [1, 10, 100, 5000] {
-                    let t = threshold(noise, scale, delta, kappa, floor).unwrap();
+                    let t = threshold(noise, scale, delta, kappa, floor, Afforded::ALL).unwrap();
                     assert!(t.tau >= floor && t.least >= 2, "{t:?}");
                     assert!((t.tau - t.least) as f64 >= gap - 1e-6, "{t:?} for {noise:?} {scale}, {floor}");
                     assert!(t.tau as f64 <= (1.1 * (4.0 + gap)).max(floor as f64), "{t:?} for {noise:?} {scale}, {floor}");
                 }
             }
         }
-        assert!(threshold(Noise::Gaussian, 20.0, delta, kappa, 5000).unwrap().least > 4800);
+        assert!(threshold(Noise::Gaussian, 20.0, delta, kappa, 5000, Afforded::ALL).unwrap().least > 4800);
+        // What cannot be afforded does not appear, and the way stays as long.
+        let all = threshold(Noise::Gaussian, 3.0, delta, kappa, 10, Afforded::ALL).unwrap();
+        let few = threshold(Noise::Gaussian, 3.0, delta, kappa, 10, Afforded { least: 700, most: 9 }).unwrap();
+        assert_eq!((few.least, few.tau - few.least, few.most), (700, all.tau - all.least, 9));
     }
 }

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod accumulate;
+mod afford;
 mod calibrate;
 mod commitment;
 mod convert;
@@ -40,6 +41,7 @@ mod terms;
 mod tolerance;
 
 pub use accumulate::{Field, GroupSums, Largest, Sums};
+pub use afford::Afforded;
 pub use calibrate::{Calibration, Split, Threshold};
 pub use commitment::Committing;
 pub use convert::{epsilon_of, rho_of};

@@ -5,56 +5,62 @@ use std::{
     collections::BinaryHeap,
 };
 
-use tidegate_protocol::{limits, result::Row};
+use tidegate_protocol::{job::Key, limits, result::Row};
 
 use crate::{GateError, noise::Noisy, release::compare_keys};
 
-/// Rows that passed their threshold; beyond [`limits::RESULT_BYTES`] those with the smallest noisy number of units go.
-#[derive(Default)]
-pub(crate) struct Passed {
-    rows: BinaryHeap<Reverse<Entry>>,
+/// What passed its threshold, by its noisy number of units and its key: beyond [`limits::RESULT_BYTES`], or so many of them, the smallest go.
+pub(crate) struct Passed<T> {
+    held: BinaryHeap<Reverse<Entry<T>>>,
     bytes: usize,
+    most: u64,
     /// The largest group that went: whatever is smaller goes too, or the order in which they came would show.
-    floor: Option<Entry>,
+    floor: Option<Entry<T>>,
     left_out: u64,
 }
 
-struct Entry {
+struct Entry<T> {
     noisy: Noisy,
+    key: Vec<Key>,
     bytes: usize,
-    row: Row,
+    what: T,
 }
 
-impl Ord for Entry {
+impl<T> Ord for Entry<T> {
     fn cmp(&self, other: &Self) -> Ordering {
         // Equal sizes are told apart by key: the order in which groups came would tell which of them lay first in the files.
-        self.noisy.cmp(&other.noisy).then_with(|| compare_keys(&self.row.key, &other.row.key))
+        self.noisy.cmp(&other.noisy).then_with(|| compare_keys(&self.key, &other.key))
     }
 }
-impl PartialOrd for Entry {
+impl<T> PartialOrd for Entry<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
-impl PartialEq for Entry {
+impl<T> PartialEq for Entry<T> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
-impl Eq for Entry {}
+impl<T> Eq for Entry<T> {}
 
-impl Passed {
-    pub(crate) fn add(&mut self, noisy: Noisy, row: Row) {
-        let bytes = serde_json::to_vec(&row).map_or(0, |json| json.len() + 1);
-        let entry = Entry { noisy, bytes, row };
+impl<T> Passed<T> {
+    /// None yet, and no more than `most`.
+    pub(crate) fn at_most(most: u64) -> Self {
+        Self { held: BinaryHeap::new(), bytes: 0, most, floor: None, left_out: 0 }
+    }
+
+    /// Adds a group, of which so many bytes are sure to be in the result.
+    pub(crate) fn add(&mut self, noisy: Noisy, key: Vec<Key>, bytes: usize, what: T) {
+        let entry = Entry { noisy, key, bytes, what };
         if self.floor.as_ref().is_some_and(|floor| entry < *floor) {
             self.left_out += 1;
             return;
         }
         self.bytes += bytes;
-        self.rows.push(Reverse(entry));
-        while self.bytes > limits::RESULT_BYTES
-            && let Some(Reverse(smallest)) = self.rows.pop()
+        self.held.push(Reverse(entry));
+        while (self.bytes > limits::RESULT_BYTES || self.held.len() as u64 > self.most)
+            && let Some(Reverse(smallest)) = self.held.pop()
         {
             self.bytes -= smallest.bytes;
             self.left_out += 1;
@@ -67,12 +73,25 @@ impl Passed {
         self.left_out
     }
 
+    /// In no order that says anything.
+    pub(crate) fn into_held(self) -> Vec<(Noisy, Vec<Key>, T)> {
+        self.held.into_iter().map(|Reverse(entry)| (entry.noisy, entry.key, entry.what)).collect()
+    }
+}
+
+impl Passed<Row> {
+    /// Adds a row.
+    pub(crate) fn add_row(&mut self, noisy: Noisy, row: Row) {
+        let bytes = serde_json::to_vec(&row).map_or(0, |json| json.len() + 1);
+        self.add(noisy, row.key.clone(), bytes, row);
+    }
+
     /// In key order: the order of arrival in the worker would tell which group came first in the files.
     ///
     /// # Errors
     /// [`GateError::Misfit`] where a key came twice: it was noised twice, and a unit would be in more groups than it paid for.
     pub(crate) fn into_rows(self) -> Result<Vec<Row>, GateError> {
-        let mut rows: Vec<Row> = self.rows.into_iter().map(|Reverse(entry)| entry.row).collect();
+        let mut rows: Vec<Row> = self.held.into_iter().map(|Reverse(entry)| entry.what).collect();
         rows.sort_by(|a, b| compare_keys(&a.key, &b.key));
         if rows.windows(2).any(|two| two[0].key == two[1].key) {
             return Err(GateError::Misfit("a key comes twice".into()));
@@ -83,7 +102,7 @@ impl Passed {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_protocol::{job::Key, result::Cell};
+    use tidegate_protocol::result::Cell;
 
     use super::*;
 
@@ -95,8 +114,8 @@ mod tests {
     #[test]
     fn beyond_a_reply_the_smallest_groups_go_whatever_the_order_they_came_in() {
         let mut orders = [(0..4000).collect::<Vec<i64>>(), (0..4000).rev().collect()].map(|order| {
-            let mut passed = Passed::default();
-            order.into_iter().for_each(|i| passed.add(Noisy::of(i % 1000), row(i)));
+            let mut passed = Passed::at_most(u64::MAX);
+            order.into_iter().for_each(|i| passed.add_row(Noisy::of(i % 1000), row(i)));
             let left = passed.left_out();
             (left, passed.into_rows().unwrap())
         });
@@ -111,9 +130,21 @@ mod tests {
 
     #[test]
     fn a_key_that_comes_twice_is_no_release() {
-        let mut passed = Passed::default();
-        passed.add(Noisy::of(5), row(1));
-        passed.add(Noisy::of(6), row(1));
+        let mut passed = Passed::at_most(u64::MAX);
+        passed.add_row(Noisy::of(5), row(1));
+        passed.add_row(Noisy::of(6), row(1));
         assert!(passed.into_rows().is_err());
+    }
+
+    #[test]
+    fn of_more_groups_than_are_afforded_the_largest_stay_whatever_the_order_they_came_in() {
+        for order in [(0..500).collect::<Vec<i64>>(), (0..500).rev().collect()] {
+            let mut passed = Passed::at_most(7);
+            order.into_iter().for_each(|i| passed.add(Noisy::of(i % 100), vec![Key::Int(i)], 9, ()));
+            assert_eq!(passed.left_out(), 493);
+            let mut held: Vec<_> = passed.into_held().into_iter().map(|(_, key, ())| key[0].clone()).collect();
+            held.sort_by(|a, b| compare_keys(std::slice::from_ref(a), std::slice::from_ref(b)));
+            assert_eq!(held, [99, 199, 299, 398, 399, 498, 499].map(Key::Int));
+        }
     }
 }

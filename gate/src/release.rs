@@ -67,7 +67,7 @@ const GROUPS_A_THREAD: usize = 256;
 /// Groups that appear where their noisy number of units reaches τ, and all others added up.
 struct Undeclared {
     threshold: Threshold,
-    passed: Passed,
+    passed: Passed<GroupSums>,
     rest: GroupSums,
     /// The rest is released too.
     remainder: bool,
@@ -95,7 +95,7 @@ impl<'a> Releasing<'a> {
             Keys::Undeclared { remainder, .. } => {
                 let threshold =
                     calibration.threshold.ok_or_else(|| GateError::Misfit("undeclared keys without a threshold".into()))?;
-                Some(Undeclared { threshold, passed: Passed::default(), rest: plan.group(vec![]), remainder })
+                Some(Undeclared { threshold, passed: Passed::at_most(threshold.most), rest: plan.group(vec![]), remainder })
             }
         };
         let places = held.iter().enumerate().map(|(place, group)| (text(&group.key), place)).collect();
@@ -120,21 +120,11 @@ impl<'a> Releasing<'a> {
         let (large, small): (Vec<_>, Vec<_>) = groups.iter().partition(|g| g.units >= threshold.least);
         let mut left = |group: &GroupSums| rest.lanes.iter_mut().zip(&group.lanes).for_each(|(all, one)| *all += one);
         small.into_iter().for_each(&mut left);
-        // Drawing exact noise is the slowest part of a release.
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(large.len().div_ceil(GROUPS_A_THREAD));
-        let some = large.len().div_ceil(threads.max(1)).max(1);
-        let (plan, calibration, threshold) = (self.plan, self.calibration, *threshold);
-        let drawn = std::thread::scope(|scope| {
-            let draw = |groups| move || draw(plan, calibration, threshold, groups);
-            let threads: Vec<_> = large.chunks(some).map(|groups| scope.spawn(draw(groups))).collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, Drawn>| {
-                thread.join().map_err(|_| GateError::Noise("a thread died".into())).flatten()
-            };
-            threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()
-        })?;
-        for (group, row) in large.iter().zip(drawn.into_iter().flatten()) {
-            match row {
-                Some((noisy, row)) => passed.add(noisy, row),
+        let (calibration, threshold) = (self.calibration, *threshold);
+        let drawn = in_threads(&large, |groups| sizes(calibration, threshold, groups))?;
+        for (group, size) in large.into_iter().zip(drawn) {
+            match size {
+                Some(noisy) => passed.add(noisy, group.key.clone(), text(&group.key).len(), group.clone()),
                 None => left(group),
             }
         }
@@ -155,7 +145,17 @@ impl<'a> Releasing<'a> {
                     remainder = Some(cells(plan, &sources, &rest)?);
                 }
                 left_out = passed.left_out();
-                passed.into_rows()?
+                let passed = passed.into_held();
+                let drawn = in_threads(&passed, |groups| {
+                    let sources = self::sources(calibration.noise, &calibration.scales)?;
+                    groups.iter().map(|(_, _, group)| cells(plan, &sources, group)).collect()
+                })?;
+                let mut rows = Passed::at_most(u64::MAX);
+                for ((noisy, key, _), cells) in passed.into_iter().zip(drawn) {
+                    rows.add_row(noisy, Row { key, cells });
+                }
+                left_out += rows.left_out();
+                rows.into_rows()?
             }
             None => {
                 let row = |group: GroupSums| Ok(Row { cells: cells(plan, &sources, &group)?, key: group.key });
@@ -176,18 +176,30 @@ impl<'a> Releasing<'a> {
     }
 }
 
-/// For each group its noisy number of units and its row, where it appears.
-type Drawn = Result<Vec<Option<(Noisy, Row)>>, GateError>;
+/// What `draw` makes of each of `some`, over several threads: drawing exact noise is the slowest part of a release.
+fn in_threads<T: Sync, D: Send>(
+    some: &[T],
+    draw: impl Fn(&[T]) -> Result<Vec<D>, GateError> + Sync,
+) -> Result<Vec<D>, GateError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(some.len().div_ceil(GROUPS_A_THREAD));
+    let draw = &draw;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            some.chunks(some.len().div_ceil(threads.max(1)).max(1)).map(|some| scope.spawn(move || draw(some))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Vec<D>, GateError>>| {
+            thread.join().map_err(|_| GateError::Noise("a thread died".into())).flatten()
+        };
+        let drawn = threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()?;
+        Ok(drawn.into_iter().flatten().collect())
+    })
+}
 
-fn draw(plan: &Plan, calibration: &Calibration, threshold: Threshold, groups: &[&GroupSums]) -> Drawn {
-    let (sizes, sources) = (calibration.noise.source(threshold.scale)?, sources(calibration.noise, &calibration.scales)?);
+/// The noisy number of units of each group that appears.
+fn sizes(calibration: &Calibration, threshold: Threshold, groups: &[&GroupSums]) -> Result<Vec<Option<Noisy>>, GateError> {
+    let sizes = calibration.noise.source(threshold.scale)?;
     let one = |group: &&GroupSums| {
         let noisy = sizes.noise_one(i128::from(group.units))?;
-        if !noisy.reaches(threshold.tau) {
-            return Ok(None);
-        }
-        let cells = cells(plan, &sources, group)?;
-        Ok(Some((noisy, Row { key: group.key.clone(), cells })))
+        Ok(noisy.reaches(threshold.tau).then_some(noisy))
     };
     groups.iter().map(one).collect()
 }

@@ -25,7 +25,7 @@ impl Terms {
     /// [`GateError::Cost`] where the price does not buy it, or the policy gives no exact results; [`GateError::Shape`] where a column has no exact form.
     pub fn of(job: &Job, policy: &Policy, plan: &Plan) -> Result<Self, GateError> {
         match (job.mode, &policy.reviewed) {
-            (Mode::Dp, _) => plan.calibrate(job.cost).map(Self::Dp),
+            (Mode::Dp, _) => plan.calibrate_within(job.cost, plan.afforded(policy)).map(Self::Dp),
             (Mode::Reviewed, Some(rules)) => plan.check_reviewable().map(|()| Self::Reviewed(rules.clone())),
             (Mode::Reviewed, None) => Err(GateError::Cost("the policy gives no exact results".into())),
         }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use tidegate_gate::{
-    Column, Confusion, Covariance, Histogram, Keys, Kind, Mean, Measure, Plan, Quantiles, Reliability, Scores, Shape, Sum, Sums,
-    Variance, Vector, epsilon_of, release, rho_of,
+    Afforded, Column, Confusion, Covariance, GroupSums, Histogram, Keys, Kind, Mean, Measure, Plan, Quantiles, Reliability,
+    Scores, Shape, Sum, Sums, Variance, Vector, epsilon_of, release, rho_of,
 };
 use tidegate_protocol::{
     ContentHash, Cost, MicroRho,
@@ -354,4 +354,33 @@ fn bounds_that_leave_no_room_are_refused() {
     }
     // What is close together, and still apart.
     assert!(Plan::new(shape(Keys::None, &[Measure::Mean(Mean { lo: 1.7e9, hi: 1.7e9 + 60.0 })])).is_ok());
+}
+
+/// Of more groups than there is time for, those with the largest noisy sizes are given numbers, whatever the order in which they come; the others are counted.
+#[test]
+fn no_more_groups_appear_than_are_afforded() {
+    let plan = Plan::new(shape(Keys::Undeclared { min_units: 1, remainder: false }, &[Measure::Units])).unwrap();
+    let group = |i: i64| GroupSums { units: 1000 * i, lanes: vec![i128::from(1000 * i)], ..plan.group(vec![Key::Int(i)]) };
+    for (order, least, keys) in [
+        ((1..=20).collect::<Vec<_>>(), 1, 18..=20),
+        ((1..=20).rev().collect(), 1, 18..=20),
+        // None of fewer units than noise is drawn for.
+        ((1..=20).collect(), 18_500, 20..=20),
+    ] {
+        let calibration = plan.calibrate_within(cost(1.0), Afforded { least, most: 3 }).unwrap();
+        assert_eq!((calibration.threshold.unwrap().least, calibration.threshold.unwrap().most), (least.max(2), 3));
+        let sums = Sums { groups: order.into_iter().map(group).collect() };
+        let released = release(&plan, &calibration, &[], &sums, ContentHash([0; 32])).unwrap();
+        let document = released.document();
+        let shown: Vec<Key> = document.rows.iter().map(|row| row.key[0].clone()).collect();
+        let wanted: Vec<Key> = keys.map(Key::Int).collect();
+        assert!(shown.ends_with(&wanted) && shown.len() <= 3, "{shown:?}");
+        assert_eq!(document.left_out, if least == 1 { 17 } else { 0 });
+        assert!(
+            document
+                .rows
+                .iter()
+                .all(|row| matches!(row.key[0], Key::Int(i) if (row.cells[0].value - 1000.0 * i as f64).abs() < 100.0))
+        );
+    }
 }

@@ -48,7 +48,7 @@ pub struct ResultDoc {
     /// All groups that did not appear, added up, where the policy allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remainder: Option<Vec<Cell>>,
-    /// Groups that passed their threshold and had no room in a reply: those with the smallest noisy number of units.
+    /// Groups that passed their threshold and had no room in a reply, or no time for their noise in the slot: those with the smallest noisy number of units.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u64,
 }
