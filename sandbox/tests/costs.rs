@@ -22,7 +22,7 @@ use tidegate_sandbox::{sql, units};
 use crate::common::{neighbours::World, queries};
 
 /// The policy of the attacks: a slot of three seconds for three thousand people.
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
     unit = { column = "person", max_units = 3000, max_rows = 2, max_groups = 2 }
     budget = { delta = 1e-6, rho = 100.0, per_buyer_rho = 100.0 }
     jobs = { kinds = ["sql"], min_units = 5, fuel = 1000000, memory_mib = 16, slot = "3s", tick = "500ms" }
@@ -34,12 +34,12 @@ const POLICY: &str = r#"
     note = {}
 "#;
 
-fn policy(text: &str) -> Policy {
+pub(crate) fn policy(text: &str) -> Policy {
     PolicyFile::parse(text).unwrap().check(|e, _| Some(e)).unwrap()
 }
 
 /// Rows of (person, note).
-fn batch(rows: &[(i64, &str)]) -> RecordBatch {
+pub(crate) fn batch(rows: &[(i64, &str)]) -> RecordBatch {
     let texts =
         |of: &dyn Fn(&(i64, &str)) -> String| Arc::new(rows.iter().map(|r| Some(of(r))).collect::<StringArray>()) as ArrayRef;
     RecordBatch::try_from_iter_with_nullable([
@@ -52,7 +52,7 @@ fn batch(rows: &[(i64, &str)]) -> RecordBatch {
     .unwrap()
 }
 
-fn write(batch: &RecordBatch, properties: WriterPropertiesBuilder) -> File {
+pub(crate) fn write(batch: &RecordBatch, properties: WriterPropertiesBuilder) -> File {
     let mut file = tempfile::tempfile().unwrap();
     let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties.build())).unwrap();
     writer.write(batch).unwrap();
@@ -60,7 +60,7 @@ fn write(batch: &RecordBatch, properties: WriterPropertiesBuilder) -> File {
     file
 }
 
-fn schema() -> SchemaRef {
+pub(crate) fn schema() -> SchemaRef {
     batch(&[(1, "")]).schema()
 }
 

@@ -3,6 +3,7 @@
 
 mod audit;
 mod beside;
+mod bounded;
 mod common;
 mod costs;
 mod guests;

@@ -45,14 +45,18 @@ fn quantiles_count_each_units_first_rows_in_bins() {
 fn more_percentiles_than_memory_holds_are_refused() {
     let t = table(&[(Some(1), Some(0.0), 1, "a")]);
     let many = |n: usize| (0..n).map(|i| format!("MEDIAN(spend + {i})")).collect::<Vec<_>>().join(", ");
+    // There is time for their noise.
+    let mut policy = policy();
+    policy.limits.slot_ms = 600_000;
     let ask =
-        |n: usize, by: &str, keys| admit(&sql(&format!("SELECT {} FROM dataset{by}", many(n)), keys), &policy(), &t.schema, None);
+        |n: usize, by: &str, keys| admit(&sql(&format!("SELECT {} FROM dataset{by}", many(n)), keys), &policy, &t.schema, None);
     assert!(ask(8, " GROUP BY city", None).is_ok());
     let refused = ask(40, " GROUP BY city", None).unwrap_err();
     assert!(refused.message.contains("do not fit in memory"), "{refused}");
     let declared = |n: usize| Some((0..n).map(|i| text(&i.to_string())).collect::<Vec<_>>());
     assert!(ask(40, " GROUP BY city", declared(100)).is_ok());
-    assert!(ask(40, " GROUP BY city", declared(1000)).is_err());
+    let refused = ask(40, " GROUP BY city", declared(1000)).unwrap_err();
+    assert!(refused.message.contains("do not fit in memory"), "{refused}");
     assert!(ask(40, "", None).is_ok());
 }
 

@@ -261,6 +261,7 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
         // Others are there before any row.
         group_bytes: if matches!(shape.keys, Keys::Undeclared { .. }) { Fold::group_bytes(&plan) } else { 0 },
         fields: plan.fields().len(),
+        release: plan.release_work(policy),
     };
     input.look_at(&cost::of_query(&input, counted, policy)?);
     Ok(Query { input, keys: keys_len, sets, shape, declared, aliases, reviewed: false, view })

@@ -11,6 +11,7 @@ use super::{
     BATCH,
     part::Layout,
     runs::{Encoder, Unit},
+    text,
 };
 use crate::{Extent, RunError};
 
@@ -44,7 +45,7 @@ pub fn cuts<'a>(files: impl Into<Extent<'a>>, schema: &SchemaRef, unit: &str, mo
         for batch in layout.read(group, std::iter::once(unit), BATCH)? {
             let batch = batch?;
             let column = batch.column_by_name(unit).ok_or_else(|| RunError::Data("no unit column".into()))?;
-            let whose = cast(column, field.data_type())?;
+            let whose = cast(&text::named(column)?, field.data_type())?;
             // A row without a unit is nobody's, and in whichever piece it falls.
             let named: Vec<usize> = (0..whose.len()).filter(|row| whose.is_valid(*row)).collect();
             let runs =

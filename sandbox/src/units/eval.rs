@@ -194,7 +194,8 @@ pub(crate) fn prove(select: &Select) -> Result<(), Refusal> {
     let null = |kind: &DataType| new_null_array(kind, 1);
     let default = |kind: &DataType| {
         let default = ScalarValue::new_default(kind).and_then(|value| value.to_array());
-        default.unwrap_or_else(|_| null(kind))
+        // Of lists of one length it has another.
+        default.ok().filter(|array| array.data_type() == kind).unwrap_or_else(|| null(kind))
     };
     let row = |of: &dyn Fn(&DataType) -> ArrayRef| {
         let options = RecordBatchOptions::new().with_row_count(Some(1));

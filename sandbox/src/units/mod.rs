@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs::File, sync::Arc};
 use datafusion::{
     arrow::{
         array::{Array, ArrayRef, RecordBatch},
-        compute::{filter_record_batch, is_not_null},
+        compute::{cast, filter_record_batch, is_not_null},
         datatypes::{DataType, Field, Schema, SchemaRef},
     },
     common::DFSchema,
@@ -189,14 +189,16 @@ impl<'a> Scan<'a> {
     }
 
     /// Columns in the order and types that were admitted: a file that differs is cast or refused, never trusted. Texts are cut here, before any expression
-    /// is over them; the unit's name alone is whole.
+    /// is over them; the unit's name alone is whole, or none ([`text::named`]).
     fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch, RunError> {
         let column = |(i, field): (usize, &Arc<Field>)| {
             let column = batch
                 .column_by_name(field.name())
                 .ok_or_else(|| RunError::Data(format!("column {} is missing", field.name())))?;
-            let chars = if i == self.unit { usize::MAX / 4 } else { self.selects[0].reach.chars(field.name()) };
-            text::taken(column, field.data_type(), chars)
+            if i == self.unit {
+                return Ok(cast(&text::named(column)?, field.data_type())?);
+            }
+            text::taken(column, field.data_type(), self.selects[0].reach.chars(field.name()))
         };
         let columns = self.wanted.fields().iter().enumerate().map(column).collect::<Result<Vec<_>, RunError>>()?;
         let fields: Vec<Field> = self.wanted.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();

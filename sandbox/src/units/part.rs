@@ -16,6 +16,7 @@ use tidegate_protocol::limits;
 use super::{
     runs::{Encoder, Unit},
     source::Source,
+    text,
 };
 use crate::{Extent, RunError};
 
@@ -185,6 +186,7 @@ impl Layout {
             for batch in self.read(group, std::iter::once(field.name().as_str()), 1024)? {
                 let batch = batch?;
                 let column = batch.column_by_name(field.name()).ok_or_else(|| RunError::Data("no unit column".into()))?;
+                let column = text::named(column)?;
                 if let Some(row) = (0..column.len()).find(|&i| column.is_valid(i)) {
                     let one = cast(&column.slice(row, 1), field.data_type())?;
                     return Ok(Some(encode.runs(&one)?.unit(0).to_owned()));

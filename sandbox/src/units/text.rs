@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BinaryViewArray, OffsetSizeTrait, StringViewArray},
+    array::{Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, OffsetSizeTrait, StringViewArray},
     buffer::OffsetBuffer,
     compute::{
         cast,
         kernels::substring::{substring, substring_by_char},
+        nullif,
     },
     datatypes::DataType,
 };
+
+use tidegate_protocol::limits;
 
 use crate::RunError;
 
@@ -47,8 +50,30 @@ pub(crate) fn shorten(array: &ArrayRef, chars: usize) -> Result<ArrayRef, RunErr
 
 /// `array`, as it was read, as type `kind`, with no text longer than `chars` characters: of a longer one no more is copied.
 pub(super) fn taken(array: &ArrayRef, kind: &DataType, chars: usize) -> Result<ArrayRef, RunError> {
-    let short = shorten(array, chars)?;
+    let short = match array.data_type() {
+        // Row by row: a dictionary may have many more values than there are rows.
+        DataType::Dictionary(_, value) => shorten(&cast(array, value)?, chars)?,
+        _ => shorten(array, chars)?,
+    };
     Ok(if short.data_type() == kind { short } else { cast(&short, kind)? })
+}
+
+/// The units that rows name; NULL for a name of more than [`limits::UNIT_NAME_BYTES`], which no dataset has that was published under this limit. Cut, two
+/// names could be one.
+pub(super) fn named(units: &ArrayRef) -> Result<ArrayRef, RunError> {
+    fn long(lengths: impl Iterator<Item = usize>) -> BooleanArray {
+        lengths.map(|bytes| Some(bytes > limits::UNIT_NAME_BYTES)).collect()
+    }
+    let long = match units.data_type() {
+        DataType::Utf8 => long(lengths(units.as_string::<i32>().offsets())),
+        DataType::LargeUtf8 => long(lengths(units.as_string::<i64>().offsets())),
+        DataType::Binary => long(lengths(units.as_binary::<i32>().offsets())),
+        DataType::LargeBinary => long(lengths(units.as_binary::<i64>().offsets())),
+        DataType::Utf8View => long(units.as_string_view().lengths().map(|bytes| bytes as usize)),
+        DataType::BinaryView => long(units.as_binary_view().lengths().map(|bytes| bytes as usize)),
+        _ => return Ok(units.clone()),
+    };
+    Ok(if long.has_true() { nullif(units, &long)? } else { units.clone() })
 }
 
 /// The first `chars` characters.

@@ -32,8 +32,6 @@ pub(super) type Texts = BTreeMap<String, u64>;
 /// What is known of all expressions of a query.
 pub(super) struct Weighing<'a> {
     policy: &'a Policy,
-    /// Columns may be of any type: a program takes them as they are.
-    any_type: bool,
     once: Cell<u64>,
     patterns: Cell<usize>,
     heavy: RefCell<Option<Heavy>>,
@@ -84,13 +82,18 @@ impl Node {
 }
 
 impl<'a> Weighing<'a> {
-    pub(super) fn new(policy: &'a Policy, any_type: bool) -> Self {
-        Self { policy, any_type, once: Cell::default(), patterns: Cell::default(), heavy: RefCell::default() }
+    pub(super) fn new(policy: &'a Policy) -> Self {
+        Self { policy, once: Cell::default(), patterns: Cell::default(), heavy: RefCell::default() }
     }
 
     /// Operations that a query takes once, whatever the rows.
     pub(super) fn once(&self) -> u64 {
         self.once.get()
+    }
+
+    /// Counts operations that are done once.
+    pub(super) fn add_once(&self, work: u64) {
+        self.once.set(self.once.get().saturating_add(work));
     }
 
     /// The costliest part of all expressions.
@@ -127,7 +130,11 @@ impl<'a> Weighing<'a> {
         let (texts, read) = (self.columns(), reads(selects));
         let Some(first) = selects.first() else { return Ok(node) };
         let fields = first.schema.fields().iter().filter(|field| read.contains(field.name()));
-        let row = fields.map(|field| weights::read(field.data_type(), texts.get(field.name()).copied())).sum::<u64>();
+        // The unit's name is read as it is, encoded and compared.
+        let bytes = |name: &str| {
+            if name == first.unit { Some(2 * limits::UNIT_NAME_BYTES as u64) } else { texts.get(name).copied() }
+        };
+        let row = fields.map(|field| weights::read(field.data_type(), bytes(field.name()))).sum::<u64>();
         Ok(with_reading(node, row + ROW))
     }
 
@@ -174,8 +181,8 @@ impl<'a> Weighing<'a> {
     fn select(&self, select: &Select, texts: &Texts) -> Result<(u64, Texts), Refusal> {
         let (mut row, mut made) = (0u64, Texts::new());
         for branch in &select.branches {
-            let filter = Over::new(&select.schema, texts, branch.filter.iter(), self.any_type);
-            let columns = Over::new(&select.schema, texts, branch.columns.iter(), self.any_type);
+            let filter = Over::new(&select.schema, texts, branch.filter.iter());
+            let columns = Over::new(&select.schema, texts, branch.columns.iter());
             if let Some(expr) = &branch.filter {
                 row = row.saturating_add(self.weigh(&filter, expr)?.0);
                 // What passes is copied.
@@ -198,7 +205,7 @@ impl<'a> Weighing<'a> {
 
     fn weigh(&self, over: &Over<'_>, expr: &Expr) -> Result<(u64, u64), Refusal> {
         let term = over.term(expr)?;
-        self.once.set(self.once.get().saturating_add(term.once));
+        self.add_once(term.once);
         self.patterns.set(self.patterns.get() + term.patterns);
         let mut heavy = self.heavy.borrow_mut();
         *heavy = heavier(heavy.take(), term.heavy.map(|(work, expr)| Heavy::new(work, expr)));

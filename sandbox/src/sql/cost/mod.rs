@@ -39,6 +39,8 @@ pub(super) struct Counted {
     pub(super) group_bytes: usize,
     /// Numbers that a row adds to them.
     pub(super) fields: usize,
+    /// Operations of the gate, which noises them.
+    pub(super) release: u64,
 }
 
 /// What is looked at of rows, so that a query's worst case fits the slot.
@@ -46,8 +48,17 @@ pub(super) struct Counted {
 /// # Errors
 /// A [`Refusal`] with the costliest expression where nothing would be left.
 pub(super) fn of_query(input: &Input, counted: Counted, policy: &Policy) -> Result<Reach, Refusal> {
-    let weighing = Weighing::new(policy, false);
+    let weighing = Weighing::new(policy);
     let node = weighing.query(input, counted)?;
+    weighing.add_once(counted.release);
+    if weighing.once() >= policy.query_work() {
+        let milliseconds = counted.release / policy.sql.work_per_ms.max(1);
+        return Err(refuse(format!(
+            "its noise alone may take {milliseconds} ms, and a query has {} ms of the slot",
+            policy.query_work() / policy.sql.work_per_ms.max(1)
+        ))
+        .fix("Ask for fewer groups, columns or percentiles, or ask the owner for a longer slot"));
+    }
     reach::fit(&node, &weighing, policy, policy.query_work())
 }
 
@@ -56,7 +67,7 @@ pub(super) fn of_query(input: &Input, counted: Counted, policy: &Policy) -> Resu
 /// # Errors
 /// As [`of_query`].
 pub(super) fn of_program(select: &Select, policy: &Policy) -> Result<Reach, Refusal> {
-    let weighing = Weighing::new(policy, true);
+    let weighing = Weighing::new(policy);
     let node = weighing.program(select)?;
     reach::fit(&node, &weighing, policy, policy.select_work())
 }

@@ -64,21 +64,19 @@ pub(super) struct Over<'a> {
     texts: &'a Texts,
     /// Operations for a row's columns to be copied: what CASE and AND do where some rows alone go on.
     copied: u64,
-    any_type: bool,
 }
 
 impl<'a> Over<'a> {
     /// Expressions that are evaluated on the same rows.
-    pub(super) fn new<'e>(schema: &'a DFSchema, texts: &'a Texts, exprs: impl Iterator<Item = &'e Expr>, any_type: bool) -> Self {
+    pub(super) fn new<'e>(schema: &'a DFSchema, texts: &'a Texts, exprs: impl Iterator<Item = &'e Expr>) -> Self {
         let read: std::collections::BTreeSet<&str> =
             exprs.flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
         let text = |name: &str| {
-            let field = schema.field_with_unqualified_name(name).ok();
-            let long = field.is_some_and(|field| weights::is_text(field.data_type()) || field.data_type().is_nested());
+            let long = schema.field_with_unqualified_name(name).is_ok_and(|field| weights::is_text(field.data_type()));
             if long { texts.get(name).copied().unwrap_or(4 * limits::TEXT_CHARS as u64) } else { 0 }
         };
         let copied = read.iter().map(|name| 4 + text(name) / 4).sum();
-        Self { schema, texts, copied, any_type }
+        Self { schema, texts, copied }
     }
 
     /// Operations for a row's columns to be copied.
@@ -101,7 +99,7 @@ impl<'a> Over<'a> {
         match expr {
             Expr::Column(column) => {
                 let kind = self.kind(expr)?;
-                if kind.is_nested() && !self.any_type {
+                if kind.is_nested() || matches!(kind, DataType::RunEndEncoded(..)) {
                     return Err(refuse(format!("column {} of type {kind} is not supported: it is of any length", column.name))
                         .fix("Publish what is asked for as columns of their own"));
                 }

@@ -35,7 +35,7 @@ pub(super) fn is_text(kind: &DataType) -> bool {
 /// Operations for a value to be read from a file, whose text has so many bytes at most.
 pub(super) fn read(kind: &DataType, text: Option<u64>) -> u64 {
     match kind {
-        kind if is_text(kind) || kind.is_nested() => 30 + text.unwrap_or(4 * limits::TEXT_CHARS as u64) / 2,
+        kind if is_text(kind) => 30 + text.unwrap_or(4 * limits::TEXT_CHARS as u64) / 2,
         DataType::Dictionary(_, value) => read(value, text),
         _ => COLUMN,
     }

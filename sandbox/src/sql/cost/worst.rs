@@ -22,7 +22,7 @@ pub fn worst(select: &Select, policy: &Policy) -> Result<Vec<Worst>, Refusal> {
     let texts = Reach::all(policy).texts(policy);
     let mut all = vec![Worst { work: 0, bytes: 0 }; select.names.len()];
     for branch in &select.branches {
-        let over = Over::new(&select.schema, &texts, branch.columns.iter(), true);
+        let over = Over::new(&select.schema, &texts, branch.columns.iter());
         for (worst, expr) in all.iter_mut().zip(&branch.columns) {
             let term = over.term(expr)?;
             *worst = Worst { work: worst.work.saturating_add(term.work), bytes: worst.bytes.max(term.bytes) };
