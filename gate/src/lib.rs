@@ -24,9 +24,11 @@
 
 mod accumulate;
 mod afford;
+mod beside;
 mod calibrate;
 mod commitment;
 mod convert;
+mod equations;
 mod kinds;
 mod margins;
 mod noise;
@@ -37,22 +39,25 @@ mod reduce;
 mod release;
 mod review;
 mod shape;
+mod solve;
 mod terms;
 mod tolerance;
 
 pub use accumulate::{Field, GroupSums, Largest, Sums};
 pub use afford::Afforded;
+pub use beside::Left;
 pub use calibrate::{Calibration, Split, Threshold};
 pub use commitment::Committing;
 pub use convert::{epsilon_of, rho_of};
 pub use kinds::{Code, Codes, Kind as KindOfUnits, Kinds};
+pub use margins::margins_fit;
 pub use noise::{Noise, SCALE_MAX, SCALE_MIN};
 pub use part::{Kind, Part};
 pub use reduce::{
     BRANCHES, Confusion, Covariance, Histogram, Mean, Measure, Quantiles, Reliability, Scores, Sum, Variance, Vector,
 };
 pub use release::{Released, Releasing, release};
-pub use review::review;
+pub use review::{review, review_beside};
 pub use shape::{Column, Keys, Plan, Shape};
 pub use terms::{Open, Terms};
 pub use tolerance::{DELTA as TOLERANCE_DELTA, Tolerance};

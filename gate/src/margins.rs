@@ -1,8 +1,34 @@
-//! Secondary suppression: which groups are kept back beside those that a rule keeps back, so that no margin gives these away.
+//! Secondary suppression: which groups are kept back beside those that a rule keeps back, so that no margins give these away.
+//!
+//! The attacker knows every margin of the named groups, over one key and over several, and whatever is shown; each margin is an equation over what is kept back
+//! ([`crate::equations`]). Small groups are of 0 to k − 1 units, so the attacker may know or guess all of them but one: what hides a group is groups of k units or
+//! more. So each protected group's column of the equations must be a sum of multiples of the columns of large groups that are kept back, itself left out. Then it
+//! can change with them alone, no equation gives it away, and every margin of a small group has k units or more that are kept back of it.
+//!
+//! # Which are kept back
+//! 1. A cube whose other corners are large (Giessing and Repsilber 2002, the hypercube method of τ-ARGUS): the one with the fewest corners that would be shown.
+//! 2. Where there is none, an elimination over all large groups finds which of them do ([`crate::solve`]).
+//! 3. Where none do, the margins alone give the group away: everything large that a margin has beside it is kept back too.
+//!
+//! All choices follow from fates and from the order in which the groups were named, never from sizes: were the smallest taken, its size would be known to be at
+//! most that of the smallest shown, and a margin less that much would tell a small group from an empty one.
+//!
+//! # What is not promised
+//! Bounds: that sizes are not negative and those of large groups k or more can confine a group that no equation gives (τ-ARGUS calls it a protection interval).
+//! Margins of one group, or of small groups alone: who knows those needs no table.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use tidegate_protocol::job::Key;
+
+use crate::{
+    GateError,
+    equations::{Equations, Table},
+    solve::{self, Column},
+};
+
+/// Most cubes that are tried; where there may be more, the elimination does alone.
+const MOST_CUBES: usize = 1 << 28;
 
 /// What becomes of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,98 +39,159 @@ pub(crate) enum Fate {
     Hidden,
     /// It may be shown.
     Shown,
+    /// It is shown, and would hide nobody: an earlier table has shown as much.
+    Known,
     /// It may be shown, and is kept back for the others' sake.
     Beside,
 }
 
 impl Fate {
-    fn is_back(self) -> bool {
-        self != Self::Shown
+    pub(crate) fn is_shown(self) -> bool {
+        matches!(self, Self::Shown | Self::Known)
+    }
+
+    /// Other groups can hide behind it.
+    fn hides(self) -> bool {
+        matches!(self, Self::Hidden | Self::Beside | Self::Shown)
+    }
+
+    fn is_protected(self) -> bool {
+        matches!(self, Self::Small | Self::Hidden)
     }
 }
 
-/// The groups' lines: those that differ in one key alone.
-struct Lines {
-    /// Groups of each.
-    groups: Vec<Vec<usize>>,
-    /// Lines of each group, one a key.
-    of: Vec<Vec<usize>>,
+/// Whether a table of these groups is small enough that its margins can be looked at.
+pub fn margins_fit(declared: &[Vec<Key>]) -> bool {
+    Table::new(&declared.iter().map(Vec::as_slice).collect::<Vec<_>>(), false).is_some()
 }
 
-impl Lines {
-    fn new(keys: &[&[Key]], counts: impl Fn(usize) -> bool) -> Self {
-        let (mut groups, mut of) = (Vec::<Vec<usize>>::new(), vec![vec![]; keys.len()]);
-        for dimension in 0..keys.first().map_or(0, |key| key.len()) {
-            let mut by_rest: HashMap<String, usize> = HashMap::new();
-            for (i, key) in keys.iter().enumerate().filter(|(i, _)| counts(*i)) {
-                let rest: Vec<&Key> = key.iter().enumerate().filter(|(d, _)| *d != dimension).map(|(_, k)| k).collect();
-                let line = *by_rest.entry(format!("{rest:?}")).or_insert_with(|| {
-                    groups.push(vec![]);
-                    groups.len() - 1
-                });
-                groups[line].push(i);
-                of[i].push(line);
+/// Keeps back more groups until no margins give away one that a rule keeps back. Those first in `order` go first. Of groups that are not named (`unlisted`) small
+/// ones are as if they were not there, and there may always be one.
+///
+/// # Errors
+/// [`GateError::Misfit`] where there are too many, which [`margins_fit`] says before.
+pub(crate) fn protect(keys: &[&[Key]], order: &[usize], fates: &mut [Fate], unlisted: bool) -> Result<(), GateError> {
+    let seen: Vec<usize> = (0..keys.len()).filter(|i| !(unlisted && fates[*i] == Fate::Small)).collect();
+    let keys: Vec<&[Key]> = seen.iter().map(|i| keys[*i]).collect();
+    let table =
+        Table::new(&keys, unlisted).ok_or_else(|| GateError::Misfit("a table has too many groups for its margins".into()))?;
+    let mut mine: Vec<Fate> = seen.iter().map(|i| fates[*i]).collect();
+    let mut order: Vec<usize> = seen.iter().map(|i| order[*i]).collect();
+    if unlisted {
+        mine.push(Fate::Small);
+        order.push(usize::MAX);
+    }
+    let equations = table.equations(|i| mine[i] == Fate::Small);
+    let mut keeping = Keeping { table: &table, equations: &equations, order: &order, fates: mine };
+    let left = keeping.cubes();
+    keeping.eliminate(left);
+    keeping.lines();
+    seen.iter().zip(&keeping.fates).for_each(|(i, fate)| fates[*i] = *fate);
+    Ok(())
+}
+
+struct Keeping<'a> {
+    table: &'a Table,
+    equations: &'a Equations,
+    order: &'a [usize],
+    fates: Vec<Fate>,
+}
+
+impl Keeping<'_> {
+    fn keep(&mut self, cells: impl IntoIterator<Item = usize>) {
+        for i in cells {
+            if self.fates[i] == Fate::Shown {
+                self.fates[i] = Fate::Beside;
             }
         }
-        Self { groups, of }
     }
 
-    /// Of a table of two keys: a group that a rule keeps back, and that follows from all margins, since no other way around leads over what is kept back.
-    fn bridge(&self, fates: &[Fate]) -> Option<usize> {
-        let protected = (0..fates.len()).filter(|i| matches!(fates[*i], Fate::Small | Fate::Hidden));
-        protected.into_iter().find(|i| {
-            let [from, to] = self.of[*i][..] else { return false };
-            let (mut seen, mut waiting) = (HashSet::from([from]), vec![from]);
-            while let Some(line) = waiting.pop() {
-                for j in self.groups[line].iter().filter(|j| *j != i && fates[**j].is_back()) {
-                    waiting.extend(self.of[*j].iter().copied().filter(|next| seen.insert(*next)));
+    /// Keeps back the corners of a cube for each protected group that has one. Returns the others.
+    fn cubes(&mut self) -> Vec<usize> {
+        let (cells, width) = (self.fates.len(), self.table.ids.first().map_or(0, Vec::len));
+        let protected = (0..cells).filter(|i| self.fates[*i].is_protected() && !self.equations.of[*i].is_empty());
+        let protected: Vec<usize> = protected.collect();
+        if cells.saturating_mul(cells).checked_shl(width as u32).is_none_or(|cubes| cubes > MOST_CUBES) {
+            return protected;
+        }
+        let places: HashMap<&[u32], usize> = self.table.ids.iter().enumerate().map(|(i, ids)| (ids.as_slice(), i)).collect();
+        protected.into_iter().filter(|p| self.cube(&places, *p).map(|corners| self.keep(corners)).is_none()).collect()
+    }
+
+    /// The corners, beside `p`, of the cube that hides it with the fewest groups that would be shown.
+    fn cube(&self, places: &HashMap<&[u32], usize>, p: usize) -> Option<Vec<usize>> {
+        let (over, own) = (self.equations.lines[p], &self.table.ids[p]);
+        let opposite = |ids: &Vec<u32>| ids.iter().zip(own).enumerate().all(|(d, (a, b))| (a != b) == (over >> d & 1 == 1));
+        let mut best: Option<((usize, usize), Vec<usize>)> = None;
+        for ids in self.table.ids.iter().filter(|ids| opposite(ids)) {
+            // Each set of the keys over which it has a line, but the empty one: that is `p`.
+            let (mut corners, mut cost, mut corner) = (Vec::new(), (0, 0), over);
+            while corner != 0 {
+                let at: Vec<u32> = (0..own.len()).map(|d| if corner >> d & 1 == 1 { ids[d] } else { own[d] }).collect();
+                let Some(i) = places.get(at.as_slice()).copied().filter(|i| self.fates[*i].hides()) else { break };
+                if self.fates[i] == Fate::Shown {
+                    cost = (cost.0 + 1, cost.1 + self.order[i]);
+                }
+                corners.push((i, if corner.count_ones() % 2 == 1 { -1 } else { 1 }));
+                corner = (corner - 1) & over;
+            }
+            let better = corner == 0 && !corners.is_empty() && best.as_ref().is_none_or(|(least, _)| cost < *least);
+            if better && self.balanced(p, &corners) {
+                best = Some((cost, corners.into_iter().map(|(i, _)| i).collect()));
+                if cost.0 == 0 {
+                    break;
                 }
             }
-            !seen.contains(&to)
-        })
+        }
+        best.map(|(_, corners)| corners)
     }
-}
 
-/// Keeps back more groups until every line is safe. Who knows a line's margin has the sum of what is kept back of it: so where a line may have a small group,
-/// one of many units is kept back with it, where a rule hides one, another is, and none that is kept back for others' sake is alone. How many units a small
-/// group has, one or none, plays no part: nobody can tell from what else is missing. Where keys are not declared (`unlisted`) nobody knows which groups there
-/// are, and any line may have a small one.
-pub(crate) fn protect(keys: &[&[Key]], units: &[i64], fates: &mut [Fate], unlisted: bool) {
-    // Small groups that nobody named are as if they were not there.
-    let lines = Lines::new(keys, |i| !(unlisted && fates[i] == Fate::Small));
-    let mut waiting: BTreeSet<usize> = (0..lines.groups.len()).collect();
-    loop {
-        while let Some(line) = waiting.pop_first() {
-            let count = |fate| lines.groups[line].iter().filter(|i| fates[**i] == fate).count();
-            let (hidden, beside, small) = (count(Fate::Hidden), count(Fate::Beside), unlisted || count(Fate::Small) > 0);
-            let wanted = match (hidden, beside) {
-                (1.., _) => 2,
-                _ if small => 1,
-                (0, 1..) => 2,
-                (0, 0) => 0,
-            };
-            if hidden + beside < wanted
-                && let Some(i) = lines.next(units, fates, &lines.groups[line])
-            {
-                fates[i] = Fate::Beside;
-                waiting.extend(&lines.of[i]);
+    /// Whether all equations still hold where `p` has one more, and each of the corners so many more.
+    fn balanced(&self, p: usize, corners: &[(usize, i32)]) -> bool {
+        let mut sums: HashMap<usize, i32> = HashMap::new();
+        for (i, more) in corners.iter().chain([&(p, 1)]) {
+            self.equations.of[*i].iter().for_each(|equation| *sums.entry(*equation).or_default() += more);
+        }
+        sums.values().all(|sum| *sum == 0)
+    }
+
+    /// Keeps back one large group of each margin that has small ones and no other: who knows that margin alone knows of k units or more.
+    fn lines(&mut self) {
+        for cells in &self.equations.cells {
+            let bare = cells.iter().any(|i| self.fates[*i] == Fate::Small)
+                && !cells.iter().any(|i| matches!(self.fates[*i], Fate::Hidden | Fate::Beside));
+            let next = cells.iter().copied().filter(|i| self.fates[*i] == Fate::Shown).min_by_key(|i| self.order[*i]);
+            if let Some(i) = next.filter(|_| bare) {
+                self.fates[i] = Fate::Beside;
             }
         }
-        // Any line of undeclared keys may have another group, of which nobody knows.
-        let Some(bridge) = lines.bridge(fates).filter(|_| !unlisted) else { return };
-        let near = lines.of[bridge].iter().flat_map(|line| lines.groups[*line].iter().copied()).collect::<Vec<_>>();
-        let all: Vec<usize> = (0..fates.len()).collect();
-        let Some(i) = lines.next(units, fates, &near).or_else(|| lines.next(units, fates, &all)) else { return };
-        fates[i] = Fate::Beside;
-        waiting.extend(&lines.of[i]);
     }
-}
 
-impl Lines {
-    /// Which of some groups is kept back next: rather one that makes no other line unsafe, then the smallest.
-    fn next(&self, units: &[i64], fates: &[Fate], some: &[usize]) -> Option<usize> {
-        let untouched =
-            |i: usize| self.of[i].iter().filter(|line| self.groups[**line].iter().all(|j| !fates[*j].is_back())).count();
-        some.iter().copied().filter(|i| !fates[*i].is_back()).min_by_key(|i| (untouched(*i), units[*i], *i))
+    /// Keeps back what `left`, of which no cube was found, can change with.
+    fn eliminate(&mut self, left: Vec<usize>) {
+        if left.is_empty() {
+            return;
+        }
+        let targets: BTreeSet<usize> = left.into_iter().collect();
+        let mut columns: Vec<usize> = (0..self.fates.len()).filter(|i| self.fates[*i].hides() && !targets.contains(i)).collect();
+        // What is kept back anyway comes first, then what goes first; small groups come last, so that nothing else is a sum of them.
+        columns.sort_by_key(|i| (self.fates[*i] == Fate::Shown, self.order[*i]));
+        let first = columns.len();
+        columns.extend(targets.iter().filter(|i| self.fates[**i] == Fate::Hidden));
+        let small = columns.len();
+        columns.extend(targets.iter().filter(|i| self.fates[**i] == Fate::Small));
+        let of: Vec<&[usize]> = columns.iter().map(|i| self.equations.of[*i].as_slice()).collect();
+        let found = solve::sums(self.equations.number, &of, first);
+        let (mut safe, mut keep) = (BTreeSet::new(), Vec::new());
+        for (j, answer) in (first..).zip(&found) {
+            let Column::Sum(parts) = answer else { continue };
+            safe.insert(j);
+            // Those of its own kind that it changes with are hidden by the same.
+            safe.extend(parts.iter().filter(|part| **part >= if j < small { first } else { small }));
+            keep.extend(parts.iter().filter(|part| **part < first).map(|part| columns[*part]));
+        }
+        let lost = (first..columns.len()).filter(|j| !safe.contains(j)).flat_map(|j| &self.equations.of[columns[j]]);
+        keep.extend(lost.flat_map(|equation| &self.equations.cells[*equation]));
+        self.keep(keep);
     }
 }

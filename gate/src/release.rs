@@ -9,7 +9,7 @@ use tidegate_protocol::{
 };
 
 use crate::{
-    Calibration, GateError, GroupSums, Keys, Noise, Plan, Sums, Threshold,
+    Calibration, GateError, GroupSums, Keys, Left, Noise, Plan, Sums, Threshold,
     noise::{Noisy, Source},
     noised::Noised,
     passed::Passed,
@@ -18,16 +18,25 @@ use crate::{
 
 /// A released result: noised, and the only thing that can be sent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Released(ResultDoc);
+pub struct Released {
+    document: ResultDoc,
+    left: Option<Left>,
+}
 
 impl Released {
-    pub(crate) fn new(document: ResultDoc) -> Self {
-        Self(document)
+    /// An exact one, and what is remembered of it.
+    pub(crate) fn exact(document: ResultDoc, left: Left) -> Self {
+        Self { document, left: Some(left) }
     }
 
     /// The document.
     pub fn document(&self) -> &ResultDoc {
-        &self.0
+        &self.document
+    }
+
+    /// What the owner's node remembers of an exact result, for others to be measured against: exact, secret, never sent.
+    pub fn left(&self) -> Option<&Left> {
+        self.left.as_ref()
     }
 }
 
@@ -162,7 +171,7 @@ impl<'a> Releasing<'a> {
                 held.into_iter().map(row).collect::<Result<_, GateError>>()?
             }
         };
-        Ok(Released(ResultDoc {
+        let document = ResultDoc {
             version: 1,
             job,
             cost: calibration.cost,
@@ -172,7 +181,8 @@ impl<'a> Releasing<'a> {
             suppressed: vec![],
             remainder,
             left_out,
-        }))
+        };
+        Ok(Released { document, left: None })
     }
 }
 

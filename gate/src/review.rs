@@ -9,12 +9,15 @@
 //!   nought, one, a bound or the same in two columns, there are as many, or they count as if they were of another ([`crate::kinds`]). So a condition that fewer
 //!   meet shows 0, as one that nobody meets does; one that all but a few meet shows what no condition does. No number is off by `min_units` units or more.
 //! - No sum of a column, and no difference of two columns where they are not the same, is dominated by a few units.
-//! - Who knows the margins of declared groups does not learn what is kept back.
-//! - There is one grouping, and each row counts in one group of it: what has subtotals, or makes several rows of one, is refused when it is planned.
+//! - Who knows the margins of named groups, over one key and over several, does not learn what is kept back by any combination of them ([`crate::margins`]).
+//! - There is one grouping, and each row counts in one group of it: what has subtotals, or makes several rows of one, is refused when it is planned. Groups of
+//!   several keys are declared.
+//! - A number that may differ from that of an earlier table, in a group of the same key, by fewer than `min_units` units is that number ([`crate::beside`]).
 //!
 //! # What is not
-//! - Two tables of the same people may differ by one person: the node shows the owner what has left already, and answers another table where the owner has named
-//!   those.
+//! - Bounds of what is kept back, which follow from margins and from that no size is negative.
+//! - Tables of the same people by other keys may differ by one person: the node shows the owner what has left already, and answers another table where the owner
+//!   has named those.
 //! - A sum whose values were made to tell people apart by more than two constants is caught where few have them, and not where a value is each one's own:
 //!   `SUM(CASE WHEN … THEN income * 1000 ELSE income END)`. Whoever approves reads the query for that.
 //! - Two groups that share people (months, of people who have rows in many) may differ by few of them.
@@ -28,7 +31,8 @@ use tidegate_protocol::{
 };
 
 use crate::{
-    Codes, GateError, GroupSums, Keys, Kind as PartKind, Largest, Measure, Plan, Sums,
+    Codes, GateError, GroupSums, Keys, Kind as PartKind, Largest, Left, Measure, Plan, Sums,
+    beside::{self, Number, Seen},
     kinds::Kind,
     margins::{self, Fate},
     reduce::Reduce as _,
@@ -36,11 +40,16 @@ use crate::{
 };
 
 impl Plan {
-    /// Checks that every column has an exact form: counts and sums. Others follow from them.
+    /// Checks that every column has an exact form, counts and sums (others follow from them), and that groups of several keys are declared: of others nobody
+    /// knows which cells their margins have.
     ///
     /// # Errors
-    /// [`GateError::Shape`] naming the first that has none.
+    /// [`GateError::Shape`] naming the first column that has none, or no column.
     pub fn check_reviewable(&self) -> Result<(), GateError> {
+        if matches!(self.shape.keys, Keys::Undeclared { .. }) && self.shape.key_names.len() > 1 {
+            let problem = "an exact result by several keys has its groups declared".into();
+            return Err(GateError::Shape { column: String::new(), problem });
+        }
         let sums = |m: &Measure| matches!(m, Measure::Units | Measure::Count | Measure::Sum(_));
         match self.shape.columns.iter().find(|c| !sums(&c.measure)) {
             None => Ok(()),
@@ -73,10 +82,10 @@ impl Plan {
     }
 }
 
-/// Releases `sums` exactly, to the rounding of `rules`, without the groups that they keep back.
+/// [`review_beside`] where nothing has left before.
 ///
 /// # Errors
-/// [`GateError::Misfit`] when the sums do not fit the plan, or lack what the rules look at.
+/// As [`review_beside`].
 pub fn review(
     plan: &Plan,
     rules: &ReviewRules,
@@ -84,57 +93,111 @@ pub fn review(
     sums: &Sums,
     job: ContentHash,
 ) -> Result<Released, GateError> {
+    review_beside(plan, rules, declared, sums, job, &[])
+}
+
+/// Releases `sums` exactly, to the rounding of `rules`, without the groups that they keep back, beside the tables of the same people that left `before`, oldest
+/// first.
+///
+/// # Errors
+/// [`GateError::Misfit`] when the sums do not fit the plan, lack what the rules look at, or have too many groups for their margins.
+pub fn review_beside(
+    plan: &Plan,
+    rules: &ReviewRules,
+    declared: &[Vec<Key>],
+    sums: &Sums,
+    job: ContentHash,
+    before: &[Left],
+) -> Result<Released, GateError> {
     plan.check(sums)?;
     plan.check_reviewable()?;
-    let mut groups = match plan.shape.keys {
-        Keys::Declared(_) => declared_groups(plan, declared, &sums.groups),
-        _ => sums.groups.clone(),
-    };
-    groups.sort_by(|a, b| compare_keys(&a.key, &b.key));
-    let codes = plan.codes();
-    let shown = groups.iter().map(|g| may_be_shown(plan, &codes, rules, g)).collect::<Result<Vec<_>, _>>()?;
-    let fate = |(group, shown): (&GroupSums, &Option<Vec<i128>>)| match shown {
-        _ if group.units < i64::from(rules.min_units) => Fate::Small,
-        None => Fate::Hidden,
-        Some(_) => Fate::Shown,
-    };
-    let mut fates: Vec<Fate> = groups.iter().zip(&shown).map(fate).collect();
     // That a group is there at all is known of declared ones alone.
     let named = matches!(plan.shape.keys, Keys::Declared(_));
-    let (keys, units): (Vec<&[Key]>, Vec<i64>) = groups.iter().map(|g| (g.key.as_slice(), g.units)).unzip();
-    margins::protect(&keys, &units, &mut fates, !named);
-    let all = || groups.iter().zip(&shown).zip(&fates);
-    let shown = |((group, lanes), fate): ((&GroupSums, &Option<Vec<i128>>), &Fate)| {
-        let lanes = lanes.as_ref().filter(|_| *fate == Fate::Shown)?;
-        Some(Row { key: group.key.clone(), cells: cells(plan, rules, lanes) })
-    };
-    let suppressed = all().filter(|(_, fate)| named && **fate != Fate::Shown).map(|((group, _), _)| group.key.clone());
-    Ok(Released::new(ResultDoc {
+    let groups = if named { declared_groups(plan, declared, &sums.groups) } else { sums.groups.clone() };
+    // Those declared last are kept back first for others' sake, or, of others, the first by key.
+    let mut groups: Vec<(GroupSums, usize)> = groups.into_iter().rev().enumerate().map(|(last, group)| (group, last)).collect();
+    groups.sort_by(|(a, _), (b, _)| compare_keys(&a.key, &b.key));
+    if !named {
+        groups.iter_mut().enumerate().for_each(|(i, (_, order))| *order = i);
+    }
+    let codes = plan.codes();
+    let mut looks = groups.iter().map(|(g, _)| Look::at(plan, &codes, rules, g, before)).collect::<Result<Vec<_>, _>>()?;
+    let keys: Vec<&[Key]> = groups.iter().map(|(g, _)| g.key.as_slice()).collect();
+    let order: Vec<usize> = groups.iter().map(|(_, order)| *order).collect();
+    let mut fates: Vec<Fate> = looks.iter().map(|look| look.fate).collect();
+    margins::protect(&keys, &order, &mut fates, !named)?;
+    let (mut rows, mut suppressed, mut left) = (vec![], vec![], Left::new(plan.shape.key_names.clone()));
+    for ((key, fate), look) in keys.iter().zip(fates).zip(&mut looks) {
+        match &look.lanes {
+            Some(lanes) if fate.is_shown() => rows.push(Row { key: key.to_vec(), cells: cells(plan, rules, lanes) }),
+            _ if named => suppressed.push(key.to_vec()),
+            _ => {}
+        }
+        if fate != Fate::Small {
+            left.add(key, fate.is_shown(), std::mem::take(&mut look.numbers), &look.seen);
+        }
+    }
+    let document = ResultDoc {
         version: 1,
         job,
         cost: Cost::REVIEWED,
         keys: plan.shape.key_names.clone(),
         columns: plan.result_names(),
-        rows: all().filter_map(shown).collect(),
-        suppressed: suppressed.collect(),
+        rows,
+        suppressed,
         remainder: None,
         left_out: 0,
-    }))
+    };
+    Ok(Released::exact(document, left))
 }
 
-/// The sums of a group that no rule keeps back, without what few of its units tell: of every kind of its units there are `min_units` or none
-/// ([`Codes::join_small`]); no sum, and no difference of two, is dominated by a few units ((n, k) and p%).
-fn may_be_shown(plan: &Plan, codes: &Codes, rules: &ReviewRules, group: &GroupSums) -> Result<Option<Vec<i128>>, GateError> {
-    let k = i64::from(rules.min_units);
-    if group.units > 0 && !group.kinds.add_up_to(group) {
-        return Err(GateError::Misfit("the kinds of a group's units are not known".into()));
+/// What the rules make of a group.
+struct Look {
+    fate: Fate,
+    /// Its sums, where no rule keeps it back.
+    lanes: Option<Vec<i128>>,
+    numbers: Vec<Number>,
+    seen: Seen,
+}
+
+impl Look {
+    fn at(plan: &Plan, codes: &Codes, rules: &ReviewRules, group: &GroupSums, before: &[Left]) -> Result<Self, GateError> {
+        let k = i64::from(rules.min_units);
+        if group.units > 0 && !group.kinds.add_up_to(group) {
+            return Err(GateError::Misfit("the kinds of a group's units are not known".into()));
+        }
+        let mut look = Self { fate: Fate::Small, lanes: None, numbers: vec![], seen: Seen::New };
+        if group.units < k {
+            return Ok(look);
+        }
+        let joined = if group.kinds.many { None } else { codes.join_small(&group.kinds, k) };
+        look.numbers = Number::all(plan, joined.as_ref().map_or(&group.kinds.list, |(kinds, _)| kinds));
+        look.seen = beside::seen(before, &group.key, &look.numbers, k);
+        look.lanes = joined
+            .filter(|joined| may_be_shown(plan, codes, rules, joined))
+            .map(|(kinds, _)| (0..plan.lanes()).map(|lane| kinds.iter().map(|kind| kind.lanes[lane]).sum()).collect());
+        look.fate = match (&look.seen, &mut look.lanes) {
+            (Seen::Narrow, _) => Fate::Small,
+            (Seen::Hides, _) | (_, None) => Fate::Hidden,
+            (Seen::New, Some(_)) => Fate::Shown,
+            (Seen::Known(known), Some(lanes)) => {
+                for (part, known) in plan.parts.iter().zip(known) {
+                    if let Some(known) = known {
+                        lanes[part.first] = (known / part.step).round() as i128;
+                    }
+                }
+                Fate::Known
+            }
+        };
+        Ok(look)
     }
-    if group.units < k || group.kinds.many {
-        return Ok(None);
-    }
-    let Some((kinds, changed)) = codes.join_small(&group.kinds, k) else { return Ok(None) };
-    if changed.iter().any(|units| *units >= k) {
-        return Ok(None);
+}
+
+/// Whether no rule keeps a group back, without what few of its units tell. Of every kind of its units there are `min_units` or none ([`Codes::join_small`]), and so
+/// few of them were changed for that; no sum, and no difference of two, is dominated by a few units ((n, k) and p%).
+fn may_be_shown(plan: &Plan, codes: &Codes, rules: &ReviewRules, (kinds, changed): &(Vec<Kind>, Vec<i64>)) -> bool {
+    if changed.iter().any(|units| *units >= i64::from(rules.min_units)) {
+        return false;
     }
     let largest = |lane: usize, of: &dyn Fn(&Kind) -> bool| {
         let mut all = Largest::default();
@@ -149,8 +212,7 @@ fn may_be_shown(plan: &Plan, codes: &Codes, rules: &ReviewRules, group: &GroupSu
         let tied = |kind: &Kind| codes.tied(kind, a, b);
         !kinds.iter().any(tied) || is_nobodys(rules, &largest(a, &|kind| !tied(kind)))
     });
-    let sums = (0..plan.lanes()).map(|lane| kinds.iter().map(|kind| kind.lanes[lane]).sum()).collect();
-    Ok((whole && differences).then_some(sums))
+    whole && differences
 }
 
 /// Whether neither a few units have most of a sum, nor one can estimate another's part of it.

@@ -7,7 +7,7 @@ use tidegate_protocol::{
     receipt::Mechanism,
 };
 
-use crate::{Calibration, GateError, GroupSums, Keys, Plan, Released, Releasing, Sums, review::review};
+use crate::{Calibration, GateError, GroupSums, Keys, Left, Plan, Released, Releasing, Sums, review::review_beside};
 
 /// The terms of one job.
 #[derive(Debug, Clone)]
@@ -62,14 +62,14 @@ impl Terms {
     pub fn begin<'a>(&'a self, plan: &'a Plan, declared: &'a [Vec<Key>]) -> Result<Open<'a>, GateError> {
         Ok(match self {
             Self::Dp(calibration) => Open::Dp(Box::new(Releasing::new(plan, calibration, declared)?)),
-            Self::Reviewed(rules) => Open::Reviewed { plan, rules, declared, sums: Sums::default() },
+            Self::Reviewed(rules) => Open::Reviewed { plan, rules, declared, sums: Sums::default(), before: vec![] },
         })
     }
 
     /// Releases `sums` in one go.
     ///
     /// # Errors
-    /// As [`Releasing`]'s and [`review`]'s.
+    /// As [`Releasing`]'s and [`review_beside`]'s.
     pub fn release(&self, plan: &Plan, declared: &[Vec<Key>], sums: &Sums, job: ContentHash) -> Result<Released, GateError> {
         let mut open = self.begin(plan, declared)?;
         open.add(&sums.groups)?;
@@ -91,6 +91,8 @@ pub enum Open<'a> {
         declared: &'a [Vec<Key>],
         /// So far.
         sums: Sums,
+        /// Tables of the same people that have left, oldest first.
+        before: Vec<Left>,
     },
 }
 
@@ -110,14 +112,21 @@ impl Open<'_> {
         }
     }
 
+    /// Says which exact tables of the same people have left, oldest first. To noised results it makes no difference.
+    pub fn beside(&mut self, tables: Vec<Left>) {
+        if let Self::Reviewed { before, .. } = self {
+            *before = tables;
+        }
+    }
+
     /// The result.
     ///
     /// # Errors
-    /// As [`Releasing::finish`] and [`review`].
+    /// As [`Releasing::finish`] and [`review_beside`]'s.
     pub fn finish(self, job: ContentHash) -> Result<Released, GateError> {
         match self {
             Self::Dp(releasing) => releasing.finish(job),
-            Self::Reviewed { plan, rules, declared, sums } => review(plan, rules, declared, &sums, job),
+            Self::Reviewed { plan, rules, declared, sums, before } => review_beside(plan, rules, declared, &sums, job, &before),
         }
     }
 }
