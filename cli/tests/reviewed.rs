@@ -13,12 +13,17 @@ fn world() -> World {
 }
 
 fn world_of(rules: &str) -> World {
+    world_with(rules, 100)
+}
+
+/// A world in which one in south spends so much.
+fn world_with(rules: &str, one: u32) -> World {
     let world = World::new();
     let mut csv = String::from("person,spend,city\n");
     for person in 0..93 {
         let (city, spend) = match person {
             0..40 => ("north", 10),
-            40 => ("south", 100),
+            40 => ("south", one),
             41..70 => ("south", 0),
             70..90 => ("east", 7),
             _ => ("west", 50),
@@ -59,6 +64,7 @@ fn an_exact_result_needs_the_owners_word_and_keeps_the_rules() {
             "SELECT g, COUNT(DISTINCT person) AS n FROM (SELECT person, 1 AS g FROM dataset UNION ALL SELECT person, 2 FROM dataset WHERE spend < 60) GROUP BY g",
             "counts each row once",
         ),
+        ("SELECT city, spend, COUNT(*) AS n FROM dataset GROUP BY city, spend", "has its groups declared"),
     ] {
         let refused = job(&world, "refused.toml", query);
         assert!(world.fails("buyer", &world.run_args(&refused, &node.address, &grant)).contains(says), "{query}");
@@ -231,6 +237,63 @@ fn a_second_table_of_the_same_people_needs_a_word_that_names_the_first() {
     world.ok("owner", &["approve", &other_id, "--beside", &both[0], "--beside", &both[1]]);
     asker.gets('d', &other);
     assert_eq!(world.audit(&node.address)["findings"], serde_json::json!([]));
+}
+
+/// All of them, and all but one, where there is such a one and where there is not: both tables are the same, and what the owner's node remembers is the owner's.
+#[test]
+fn two_tables_whose_conditions_differ_by_one_say_nothing_of_them() {
+    let rules = RULES.replace("jobs = 2", "jobs = 9").replace("round_to = 5", "round_to = 1");
+    let both = [100, 0].map(|one| {
+        let world = world_with(&rules, one);
+        let node = world.serve(None);
+        let created = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string();
+        let asker = Asker { world: &world, node: &node.address, created };
+        let counts = |name: &str, which: &str| {
+            let query = format!("SELECT city, COUNT(*) AS n FROM dataset WHERE {which} GROUP BY city");
+            let file = job(&world, name, &query);
+            std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + "keys = [[\"north\"], [\"south\"], [\"east\"]]\n")
+                .unwrap();
+            file
+        };
+        let (all, but) = (counts("all.toml", "spend < 1000"), counts("but.toml", "spend <> 100"));
+        let (first, _) = asker.waits('a', &all);
+        world.ok("owner", &["approve", &first]);
+        let first = asker.gets('a', &all);
+        let (second, beside) = asker.waits('b', &but);
+        assert!(world.ok("owner", &["pending"]).contains("both are of groups by city"));
+        let said = world.ok("owner", &["approve", &second, "--beside", &beside[0]]);
+        assert!(said.contains("comes out as it did there"), "{said}");
+        let second = asker.gets('b', &but);
+        // By other keys: the owner is told so.
+        let total = job(&world, "total.toml", "SELECT COUNT(*) AS n FROM dataset WHERE spend <> 100");
+        let (third, beside) = asker.waits('c', &total);
+        assert_eq!(beside.len(), 2);
+        let pending = world.ok("owner", &["pending"]);
+        assert!(pending.contains("is not measured: that one is of groups by city, this one of one group of all"), "{pending}");
+        world.ok("owner", &["approve", &third, "--beside", &beside[0], "--beside", &beside[1]]);
+        // The same job once more, with all three behind it: the same bytes.
+        assert_eq!(asker.gets('b', &but)["result"], second["result"]);
+        let found =
+            |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        let tables = world.path("owner").join("review/tables");
+        let remembered: Vec<_> = found(&tables)
+            .iter()
+            .flat_map(|population| found(population))
+            .filter(|p| p.extension().is_some_and(|e| e == "left"))
+            .collect();
+        assert_eq!(remembered.len(), 2);
+        for path in remembered {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        [first, second].map(|one| {
+            let mut result = one["result"].clone();
+            result.as_object_mut().unwrap().remove("job");
+            result.to_string()
+        })
+    });
+    assert_eq!(both[0], both[1]);
+    assert!(both[0][0].contains("30") && both[0][0] == both[0][1], "{both:?}");
 }
 
 /// A program that stands is another table over another version of the data: somebody came or left.

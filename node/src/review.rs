@@ -98,11 +98,11 @@ pub fn verdict(
     Ok(Verdict::Approved(Some(approval.id())))
 }
 
-/// Keeps `job` for the owner to read, with the tables that were `sent` with it, and says so to its buyer.
+/// Keeps `job`, whose groups are by the columns `keys`, for the owner to read, with the tables that were `sent` with it, and says so to its buyer.
 ///
 /// # Errors
 /// Always the [`Refusal`] to send: of code [`Code::Pending`], or [`Code::Busy`] where too many wait.
-pub fn wait(home: &Home, job: &Signed<Job>, sent: Option<&[u8]>) -> Refusal {
+pub fn wait(home: &Home, job: &Signed<Job>, keys: &[String], sent: Option<&[u8]>) -> Refusal {
     let path = folder(home, "pending").join(format!("{}.json", job.id()));
     if !path.exists() {
         let waiting = self::pending(home).unwrap_or_default();
@@ -116,7 +116,9 @@ pub fn wait(home: &Home, job: &Signed<Job>, sent: Option<&[u8]>) -> Refusal {
         }
         // The tables first: a job that is seen has them.
         let tables = sent.map_or(Ok(()), |sent| put(&tables(home, &job.id()), sent));
+        let keys = serde_json::to_vec(keys).map_err(|e| file_error(&path, e));
         let written = tables
+            .and_then(|()| put(&keys_of(home, &job.id()), &keys?))
             .and_then(|()| serde_json::to_vec(job.envelope()).map_err(|e| file_error(&path, e)))
             .and_then(|bytes| put(&path, &bytes));
         if let Err(e) = written {
@@ -142,6 +144,35 @@ pub fn population(home: &Home, job: &Job) -> Result<ContentHash, NodeError> {
 /// Where the tables lie that came with a waiting job, where there are any: an Arrow IPC stream each, as the buyer sent them.
 pub fn tables(home: &Home, job: &ContentHash) -> PathBuf {
     folder(home, "pending").join(format!("{job}.tables"))
+}
+
+fn keys_of(home: &Home, job: &ContentHash) -> PathBuf {
+    folder(home, "pending").join(format!("{job}.keys"))
+}
+
+/// An exact table that has left, beside a job that waits.
+#[derive(Debug)]
+pub struct Beside {
+    /// The first job that asked for it.
+    pub job: Signed<Job>,
+    /// What the two differ by is measured before the second leaves.
+    pub measured: bool,
+    /// What the owner is told of that, in a sentence. Names of columns are the buyers'.
+    pub told: String,
+}
+
+/// The exact tables of the same people that have left, beside the waiting `job`.
+///
+/// # Errors
+/// [`NodeError`] where they cannot be read.
+pub fn beside(home: &Home, job: &Signed<Job>) -> Result<Vec<Beside>, NodeError> {
+    let population = population(home, job.body())?;
+    let keys = std::fs::read(keys_of(home, &job.id())).ok().and_then(|text| serde_json::from_slice::<Vec<String>>(&text).ok());
+    let one = |other: Signed<Job>| {
+        let (measured, told) = tables::measured(home, &population, keys.as_deref(), &other)?;
+        Ok(Beside { job: other, measured, told })
+    };
+    tables::others(home, &population, job)?.into_iter().map(one).collect()
 }
 
 /// The jobs that wait, oldest first.
@@ -182,9 +213,10 @@ fn settle(home: &Home, job: &Signed<Job>, verdict: &str, bytes: &[u8]) -> Result
     let name = format!("{}.json", job.id());
     put(&folder(home, verdict).join(&name), bytes)?;
     let waiting = folder(home, "pending").join(&name);
-    let tables = tables(home, &job.id());
-    if tables.exists() {
-        std::fs::remove_file(&tables).map_err(|e| file_error(&tables, e))?;
+    for beside in [tables(home, &job.id()), keys_of(home, &job.id())] {
+        if beside.exists() {
+            std::fs::remove_file(&beside).map_err(|e| file_error(&beside, e))?;
+        }
     }
     std::fs::remove_file(&waiting).map_err(|e| file_error(&waiting, e))
 }
@@ -197,30 +229,30 @@ fn note(home: &Home, job: &Signed<Job>, approval: Option<ContentHash>) -> Result
 }
 
 /// Signs the approval of the waiting job whose id begins with `prefix`, `beside` the exact tables of its population that have left, of which each must be named
-/// by how its id begins. Its buyer gets the result when they ask again.
+/// by how its id begins. Its buyer gets the result when they ask again. Returns it with what was named.
 ///
 /// # Errors
 /// [`NodeError`] where there is no such one job, another table has left that is not named, or the approval cannot be kept.
-pub fn approve(home: &Home, prefix: &str, beside: &[String]) -> Result<Signed<Job>, NodeError> {
+pub fn approve(home: &Home, prefix: &str, beside: &[String]) -> Result<(Signed<Job>, Vec<Beside>), NodeError> {
     let waiting = find(home, prefix)?;
-    let others = tables::others(home, &population(home, waiting.job.body())?, &waiting.job)?;
+    let others = self::beside(home, &waiting.job)?;
     let named = |id: &ContentHash| beside.iter().any(|name| name.len() >= 8 && id.to_string().starts_with(name.as_str()));
-    let unread: Vec<&Signed<Job>> = others.iter().filter(|other| !named(&other.id())).collect();
+    let unread: Vec<&Beside> = others.iter().filter(|other| !named(&other.job.id())).collect();
     if !unread.is_empty() {
-        let ids: Vec<String> = unread.iter().map(|other| other.id().to_string()[..12].to_owned()).collect();
+        let ids: Vec<String> = unread.iter().map(|other| other.job.id().to_string()[..12].to_owned()).collect();
         return Err(NodeError::File(format!(
             "exact results about the same people have left already, and two tables that differ by a few people give those away. Read them together \
              (`tidegate pending` shows them), then `tidegate approve {prefix} --beside {}`",
             ids.join(" --beside ")
         )));
     }
-    let beside = others.iter().map(Signed::id).collect();
+    let beside = others.iter().map(|other| other.job.id()).collect();
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
     let approval = Signed::sign(Approval { version: 1, job: waiting.job.id(), beside, created }, &home.identity()?)?;
     let bytes = serde_json::to_vec(approval.envelope()).map_err(|e| NodeError::File(e.to_string()))?;
     note(home, &waiting.job, Some(approval.id()))?;
     settle(home, &waiting.job, "approved", &bytes)?;
-    Ok(waiting.job)
+    Ok((waiting.job, others))
 }
 
 /// Turns the waiting job whose id begins with `prefix` away for good.

@@ -25,9 +25,10 @@ pub(crate) struct OneArgs {
 }
 
 /// An exact table that has left.
-fn table(job: &Signed<Job>) -> serde_json::Value {
-    let body = job.body();
-    serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": body.dataset, "query": body.program.sql(), "keys": keys(body) })
+fn table(other: &review::Beside) -> serde_json::Value {
+    let (job, body) = (&other.job, other.job.body());
+    serde_json::json!({ "job": job.id(), "buyer": job.signer(), "dataset": body.dataset, "query": body.program.sql(), "keys": keys(body),
+        "measured": other.measured, "told": other.told })
 }
 
 fn keys(job: &Job) -> Option<Vec<Vec<Key>>> {
@@ -58,8 +59,7 @@ fn details(home: &Home, job: &Signed<Job>) -> anyhow::Result<serde_json::Value> 
     let keys = keys(body);
     // Not opened here: they are a stranger's bytes.
     let tables = Some(review::tables(home, &job.id())).filter(|path| path.exists());
-    let beside = review::population(home, body).and_then(|population| review::tables::others(home, &population, job))?;
-    let beside: Vec<_> = beside.iter().map(table).collect();
+    let beside: Vec<_> = review::beside(home, job)?.iter().map(table).collect();
     Ok(
         serde_json::json!({ "beside": beside, "job": job.id(), "buyer": job.signer(), "dataset": name, "query": body.program.sql(), "keys": keys,
         "tables": tables, "program": body.bound(), "created": body.created }),
@@ -94,6 +94,7 @@ pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {
             if !other["keys"].is_null() {
                 println!("  for the groups {}", show::plain(&other["keys"].to_string()));
             }
+            println!("  {}", show::plain(other["told"].as_str().unwrap_or_default()));
         }
     }
     if waiting.is_empty() && !args.json {
@@ -105,7 +106,10 @@ pub(crate) fn pending(home: &Home, args: PendingArgs) -> anyhow::Result<()> {
 }
 
 pub(crate) fn approve(home: &Home, args: &ApproveArgs) -> anyhow::Result<()> {
-    let job = review::approve(home, &args.one.job, &args.beside)?;
+    let (job, beside) = review::approve(home, &args.one.job, &args.beside)?;
+    for other in beside {
+        println!("beside {}: {}", other.job.id(), show::plain(&other.told));
+    }
     println!("approved {}: {} gets the result on asking again", job.id(), job.signer().short());
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::{JobRecord, Reservation, State};
-use tidegate_gate::{Committing, GateError, Released};
+use tidegate_gate::{Committing, GateError, Released, Terms};
 use tidegate_protocol::{Code, Job, Refusal, Signed, frame::Delivery, policy::Access};
 
 use super::{Provider, clock, rights::Shown, submit::AdmittedJob, unavailable, versions::InForce};
@@ -12,6 +12,7 @@ use crate::{
     NodeError, defaults, fault,
     meter::{Failure, Meter},
     quarantine,
+    review::tables::Measuring,
     running::{self, Running},
     worker::{Coming, Over, Work, WorkerFailed, tolerance},
 };
@@ -148,19 +149,35 @@ impl Provider {
         let (send, mut receive) = tokio::sync::mpsc::channel(4);
         let (terms, plan, declared) = (admitted.terms.clone(), admitted.plan.clone(), admitted.declared.clone());
         let id = admitted.job.id();
+        let (home, population, job) = (self.home.clone(), admitted.dataset.population(), admitted.job.clone());
         let releasing = tokio::task::spawn_blocking(move || {
-            let (mut release, mut committing) = (terms.begin(&plan, &declared)?, Committing::default());
+            let broken = |e: GateError| WorkerFailed::Broken(e.to_string());
+            let begin = || terms.begin(&plan, &declared).map_err(broken);
+            let (mut release, mut committing) = (begin()?, Committing::default());
             while let Some(coming) = receive.blocking_recv() {
                 match coming {
                     Coming::Groups(_) if fault::named("other-sums") => {}
                     Coming::Groups(groups) => {
-                        release.add(&groups)?;
+                        release.add(&groups).map_err(broken)?;
                         committing.add(&groups);
                     }
-                    Coming::Anew => (release, committing) = (terms.begin(&plan, &declared)?, Committing::default()),
+                    Coming::Anew => (release, committing) = (begin()?, Committing::default()),
                 }
             }
-            Ok::<_, GateError>((release.finish(id)?, committing))
+            let released = match &terms {
+                Terms::Dp(_) => release.finish(id).map_err(broken)?,
+                Terms::Reviewed(_) => {
+                    let unread = |e: NodeError| WorkerFailed::NotStarted(e.to_string());
+                    let measuring = Measuring::begin(&home, &population, &job).map_err(unread)?;
+                    release.beside(measuring.before());
+                    let released = release.finish(id).map_err(broken)?;
+                    if let Some(left) = released.left() {
+                        measuring.remember(left).map_err(unread)?;
+                    }
+                    released
+                }
+            };
+            Ok::<_, WorkerFailed>((released, committing))
         });
         let over = Over {
             files: &admitted.dataset.record().compute,
@@ -179,12 +196,12 @@ impl Provider {
             // How much noise is still to draw depends on the rows: nobody waits for it. Where the gate would not take the sums, its reason says more than
             // that it did not; a release of what came before counts for nothing.
             let refused = if releasing.is_finished() { releasing.await.ok().and_then(Result::err) } else { None };
-            return Err(refused.map_or(e, |refused| broken(&refused)));
+            return Err(refused.unwrap_or(e));
         }
         // Noise is drawn within the slot too: how many groups appear must not push a reply to a later tick.
         let time = admitted.slot_end().duration_since(SystemTime::now()).unwrap_or_default();
         let released = tokio::time::timeout(time, releasing).await.map_err(|_| WorkerFailed::Late)?;
-        released.map_err(|e| broken(&e))?.map_err(|e| broken(&e))
+        released.map_err(|e| broken(&e))?
     }
 
     /// Puts a job on the owner's list for as long as it is in hand.

@@ -219,7 +219,8 @@ impl Provider {
         // What would be refused anyway is refused now: the owner reads jobs that can run.
         let mut admitted = self.plan(job, attachment.clone(), grant.clone()).await?;
         if verdict == Some(Verdict::Waiting) {
-            return Err(review::wait(&self.home, &admitted.job, attachment.as_ref().map(|sent| sent.as_slice())));
+            let (keys, sent) = (&admitted.plan.shape().key_names, attachment.as_ref().map(|sent| sent.as_slice()));
+            return Err(review::wait(&self.home, &admitted.job, keys, sent));
         }
         admitted.approval = approval.flatten();
         if self.bring_columns(dataset, &admitted.reads).await? {

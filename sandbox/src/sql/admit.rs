@@ -8,7 +8,7 @@ use datafusion::{
     common::tree_node::TreeNode as _,
     logical_expr::{Aggregate, Expr, ExprSchemable as _, LogicalPlan, try_cast},
 };
-use tidegate_gate::{Keys, Plan, Shape};
+use tidegate_gate::{Keys, Plan, Shape, margins_fit};
 use tidegate_protocol::{Refusal, job::Key, limits, policy::Policy};
 
 use super::{
@@ -78,7 +78,7 @@ impl Query {
     /// group: numbers of which one is the sum of others, or the same but for a few people, give away what a rule keeps back.
     ///
     /// # Errors
-    /// A [`Refusal`] for grouping sets and UNION ALL.
+    /// A [`Refusal`] for grouping sets and UNION ALL, and for groups of several keys that are not declared or too many.
     pub(crate) fn review(&mut self) -> Result<(), Refusal> {
         if self.shape.key_names.len() != self.keys {
             return Err(refuse("an exact result has one grouping: subtotals give away the groups that are kept back")
@@ -87,6 +87,18 @@ impl Query {
         if self.input.repeats() {
             return Err(refuse("an exact result counts each row once, and UNION ALL makes several of one")
                 .fix("Ask for columns with FILTER instead"));
+        }
+        let keys = |message: &str| refuse(message).at("program.keys");
+        match &self.declared {
+            None if self.keys > 1 => {
+                return Err(keys("an exact result by several keys has its groups declared: their margins are looked at before")
+                    .fix("List the groups under `keys` in the job, or group by one key"));
+            }
+            Some(declared) if !margins_fit(declared) => {
+                return Err(keys("so many groups by so many keys have more margins than can be looked at")
+                    .fix("Declare fewer groups, or group by fewer keys"));
+            }
+            _ => {}
         }
         if !self.input.source.one_a_unit() {
             (self.shape.max_rows, self.shape.max_groups) = (u32::MAX, u32::MAX);
