@@ -23,6 +23,8 @@
 //! Tables that are grouped by other keys are not measured against each other, nor are sums of several groups: the owner reads those together. Three tables may tell
 //! by two differences of k units or more what fewer make.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::job::Key;
 
@@ -117,11 +119,27 @@ pub(crate) enum Seen {
     Narrow,
 }
 
-/// What the tables that left `before`, oldest first, make of the group `key` with these numbers.
-pub(crate) fn seen(before: &[Left], key: &[Key], mine: &[Number], k: i64) -> Seen {
-    let text = format!("{key:?}");
-    let earlier: Vec<&LeftGroup> =
-        before.iter().flat_map(|left| &left.groups).filter(|group| format!("{:?}", group.key) == text).collect();
+/// The groups of the tables that left before, by key, those of the oldest table first.
+pub(crate) struct Earlier<'a>(HashMap<String, Vec<&'a LeftGroup>>);
+
+impl<'a> Earlier<'a> {
+    pub(crate) fn new(before: &'a [Left]) -> Self {
+        let mut all: HashMap<String, Vec<&LeftGroup>> = HashMap::new();
+        before.iter().flat_map(|left| &left.groups).for_each(|group| all.entry(text(&group.key)).or_default().push(group));
+        Self(all)
+    }
+}
+
+/// A key's text, the same for numbers that a file may have rounded in their last place.
+fn text(key: &[Key]) -> String {
+    let one = |key: &Key| if let Key::Float(value) = key { format!("{value:.12e};") } else { format!("{key:?};") };
+    key.iter().map(one).collect()
+}
+
+/// What the tables that left before make of the group `key` with these numbers.
+pub(crate) fn seen(before: &Earlier<'_>, key: &[Key], mine: &[Number], k: i64) -> Seen {
+    let none = vec![];
+    let earlier = before.0.get(&text(key)).unwrap_or(&none);
     let shown = || earlier.iter().filter(|group| group.shown).flat_map(|group| &group.columns);
     let narrow = |b: &Number| {
         let same = |a: &&Number| a.like == b.like;

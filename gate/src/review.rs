@@ -32,7 +32,7 @@ use tidegate_protocol::{
 
 use crate::{
     Codes, GateError, GroupSums, Keys, Kind as PartKind, Largest, Left, Measure, Plan, Sums,
-    beside::{self, Number, Seen},
+    beside::{self, Earlier, Number, Seen},
     kinds::Kind,
     margins::{self, Fate},
     reduce::Reduce as _,
@@ -120,8 +120,8 @@ pub fn review_beside(
     if !named {
         groups.iter_mut().enumerate().for_each(|(i, (_, order))| *order = i);
     }
-    let codes = plan.codes();
-    let mut looks = groups.iter().map(|(g, _)| Look::at(plan, &codes, rules, g, before)).collect::<Result<Vec<_>, _>>()?;
+    let (codes, before) = (plan.codes(), Earlier::new(before));
+    let mut looks = groups.iter().map(|(g, _)| Look::at(plan, &codes, rules, g, &before)).collect::<Result<Vec<_>, _>>()?;
     let keys: Vec<&[Key]> = groups.iter().map(|(g, _)| g.key.as_slice()).collect();
     let order: Vec<usize> = groups.iter().map(|(_, order)| *order).collect();
     let mut fates: Vec<Fate> = looks.iter().map(|look| look.fate).collect();
@@ -161,7 +161,7 @@ struct Look {
 }
 
 impl Look {
-    fn at(plan: &Plan, codes: &Codes, rules: &ReviewRules, group: &GroupSums, before: &[Left]) -> Result<Self, GateError> {
+    fn at(plan: &Plan, codes: &Codes, rules: &ReviewRules, group: &GroupSums, before: &Earlier<'_>) -> Result<Self, GateError> {
         let k = i64::from(rules.min_units);
         if group.units > 0 && !group.kinds.add_up_to(group) {
             return Err(GateError::Misfit("the kinds of a group's units are not known".into()));
