@@ -6,18 +6,23 @@
 /// One job.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) job: String,
+    /// What the job file calls PROGRAM.
+    pub(super) program: Option<Vec<u8>>,
+    /// Whether both nodes are to answer, or to refuse: a job that one thinks runs, and that is refused, shows nothing.
+    pub(super) answers: Option<bool>,
 }
 
 /// A query at a price, as `rho = 1e-4` and other fields of the file's head.
-fn sql(name: &'static str, head: &str, query: &str) -> Case {
+pub(super) fn sql(name: &str, head: &str, query: &str) -> Case {
     keyed(name, head, query, "")
 }
 
 /// A query with more in its section.
-fn keyed(name: &'static str, head: &str, query: &str, more: &str) -> Case {
-    Case { name, job: format!("{head}\n[sql]\nquery = '''{query}'''\n{more}\n") }
+fn keyed(name: &str, head: &str, query: &str, more: &str) -> Case {
+    let job = format!("{head}\n[sql]\nquery = '''{query}'''\n{more}\n");
+    Case { name: name.into(), job, program: None, answers: None }
 }
 
 const PRICE: &str = "rho = 1e-4";
@@ -109,7 +114,7 @@ fn clips() -> Vec<Case> {
 
 /// One row that takes long, or breaks what runs it; every text beside the first is one of its kind.
 fn costs() -> Vec<Case> {
-    let count = |name, filter: &str| sql(name, PRICE, &format!("SELECT COUNT(*) AS n FROM dataset WHERE {filter}"));
+    let count = |name: &str, filter: &str| sql(name, PRICE, &format!("SELECT COUNT(*) AS n FROM dataset WHERE {filter}"));
     let long = "a".repeat(1000);
     let regex = |pattern: &str| format!("{RARE} concat('{long}', note) ~ '{pattern}' ELSE true END");
     let deep = (0..40).fold("age".to_owned(), |inner, i| format!("CASE WHEN {inner} > {i} THEN age ELSE {i} END"));
@@ -140,7 +145,7 @@ fn costs() -> Vec<Case> {
 
 /// Keys of every type, declared.
 fn keys() -> Vec<Case> {
-    let by = |name, expr: &str, keys: &str| {
+    let by = |name: &str, expr: &str, keys: &str| {
         keyed(name, PRICE, &format!("SELECT {expr} AS k, COUNT(*) AS n FROM dataset GROUP BY {expr}"), &format!("keys = {keys}"))
     };
     vec![

@@ -27,8 +27,42 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
+impl Outcome {
+    /// A refusal of these words, or of the same about another dataset or job.
+    pub(super) fn refused(words: &str) -> Self {
+        Self::Refused(without_ids(words))
+    }
+
+    /// What it is, where it should have been an answer, or a refusal.
+    pub(super) fn is_not(&self, answers: Option<bool>) -> Option<String> {
+        match (self, answers) {
+            (Self::Refused(why), Some(true)) => Some(format!("tests nothing, refused: {why}")),
+            (Self::Answered(_), Some(false)) => Some("was to be refused".into()),
+            _ => None,
+        }
+    }
+}
+
+/// A text with "id" for each run of eight and more hexadecimal digits.
+pub(super) fn without_ids(text: &str) -> String {
+    let (mut out, mut run) = (String::new(), String::new());
+    for c in text.chars().map(Some).chain([None]) {
+        match c {
+            Some(c) if c.is_ascii_hexdigit() => run.push(c),
+            _ => {
+                out += if run.len() < 8 { &run } else { "id" };
+                run.clear();
+                out.extend(c);
+            }
+        }
+    }
+    out
+}
+
 /// A result, as far as it is looked at.
 pub(super) struct Answered {
+    /// The document but for its job's own id.
+    pub(super) text: String,
     shape: Value,
     receipt: Value,
     mechanism: Value,
@@ -59,15 +93,19 @@ impl Answered {
         let result = &verified.result;
         let number = |(column, cell): (&String, &tidegate_protocol::result::Cell)| {
             let deviation = (cell.high - cell.low) / 2.0 / INTERVAL;
-            let fine = match reducers.get(column.as_str()) {
-                Some(&"sum") => deviation > 0.0,
-                Some(&("count" | "units")) => deviation >= 100.0,
-                _ => false,
-            };
+            // An exact result's interval is its rounding.
+            let fine = facts.mechanism.noise != "none"
+                && match reducers.get(column.as_str()) {
+                    Some(&"sum") => deviation > 0.0,
+                    Some(&("count" | "units")) => deviation >= 100.0,
+                    _ => false,
+                };
             Number { column: column.clone(), value: cell.value, deviation, fine }
         };
         let rows = result.rows.iter().flat_map(|row| result.columns.iter().zip(&row.cells).map(number));
+        let text = String::from_utf8(verified.bytes.clone()).unwrap();
         Self {
+            text: text.replace(&verified.result.job.to_string(), "job"),
             shape: without_numbers(serde_json::from_slice(&verified.bytes).unwrap(), &|text| {
                 // The job's own id.
                 if text == verified.result.job.to_string() { "job".into() } else { text }

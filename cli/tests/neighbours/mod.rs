@@ -1,165 +1,189 @@
 //! The neighbour harness: two real nodes, whose datasets differ by one person, are asked the same jobs; nothing that comes back may tell which is which.
 //!
-//! `with` has 3000 people of one row each, of whom person 1234 alone has diag 'rare', age 42 and income 77777.25; `without` has the others. What is asked lies in
-//! [`jobs`] as data: whoever finds a fault appends what shows it. How answers are held against one another is in [`judge`].
+//! `with` has 3000 people of whom person 1234 alone has diag 'rare', age 42 and income 77777.25; `without` has the others. What is asked lies as data in [`jobs`]
+//! (queries), [`programs`], [`models`] and [`crowds`] (a person of many or long rows); [`exact`] asks for exact results, and [`versions`] for what is superseded.
+//! Whoever finds a fault appends what shows it. How answers are held against one another is in [`judge`].
 
+mod crowds;
+mod exact;
 mod jobs;
 mod judge;
+mod models;
+mod programs;
+mod towns;
+mod versions;
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
-use tidegate_node::{NodeError, buyer::Buyer, home::Home, jobfile::JobFile};
+use tidegate_node::{Address, NodeError, buyer::Buyer, home::Home, jobfile::JobFile};
 use tokio::sync::Semaphore;
 
-use crate::common::World;
+use crate::common::{Serving, World, runtime_is_here};
 use jobs::Case;
 use judge::{Answered, Outcome, judge};
+use towns::{Rows, Town};
 
-/// How many jobs each node runs at a time.
-const AT_A_TIME: usize = 6;
-/// Times that each job is asked of each node: noise that is none repeats itself.
+/// Times that each query is asked of each node: noise that is none repeats itself.
 const ROUNDS: usize = 2;
+/// Times that what is answered by the same mechanisms with another engine before them is: the two nodes are two draws.
+const ONCE: usize = 1;
+/// Programs of one buyer's that a node takes at a time (`limits::ATTACHMENTS`).
+const PROGRAMS: usize = 4;
 /// More of them, where a busy machine made a reply late: what rows make late is late each time.
 const MOST_ROUNDS: usize = 4;
 /// The two nodes and what they are called.
 const SIDES: [&str; 2] = ["with", "without"];
 
-const POLICY: &str = r#"
-[unit]
-column = "person"
-max_units = 4000
-max_rows = 2
-max_groups = 2
-[budget]
-delta = 1e-6
-rho = 900
-laplace_epsilon = 900
-per_buyer_rho = 900
-per_buyer_laplace_epsilon = 900
-[jobs]
-kinds = ["sql", "wasm", "onnx"]
-min_units = 5
-fuel = 100000000
-memory_mib = 16
-slot = "3s"
-tick = "500ms"
-[access]
-compute = "granted"
-replicate = "nobody"
-[columns]
-age = { lo = 0, hi = 100 }
-income = { lo = 0, hi = 100000 }
-zip = {}
-diag = {}
-flag = {}
-note = {}
-"#;
-
-/// 3000 people, or all of them but person 1234.
-fn people(without: bool) -> String {
-    let mut csv = String::from("person,age,income,zip,diag,flag,note\n");
-    for person in 0..3000 {
-        let (zip, flag, note) = (1000 + person % 20, person % 2 == 0, person % 50);
-        if person != 1234 {
-            let (age, income, diag) = (20 + person % 60, 20_000 + 13 * person, ["flu", "cold", "none"][person % 3]);
-            csv.push_str(&format!("{person},{age},{income}.5,{zip},{diag},{flag},n{note}\n"));
-        } else if !without {
-            csv.push_str(&format!("{person},42,77777.25,{zip},rare,{flag},n{note}\n"));
-        }
-    }
-    csv
-}
-
 /// The two owners with their nodes, and a buyer whom both granted everything.
 struct Neighbours {
     world: World,
     buyer: Buyer,
-    nodes: [tidegate_node::Address; 2],
+    nodes: [Address; 2],
     grants: [String; 2],
+    /// The dataset's id at each, of the version before.
+    before: [Option<String>; 2],
     turns: [Semaphore; 2],
 }
 
+/// An owner, as it was set up.
+struct Owner {
+    node: Serving,
+    grant: String,
+    before: Option<String>,
+}
+
+fn owner(world: &World, town: &Town, side: &str, buyer: &str) -> Owner {
+    world.ok(side, &["init"]);
+    let file = town.write(&world.path(side), side == SIDES[1]);
+    let (policy, grant) = (world.text("policy.toml"), world.text(&format!("{side} grant")));
+    let publish = |rules: &str, more: &[&str]| -> String {
+        std::fs::write(&policy, rules).unwrap();
+        let args = ["publish", &file, "--name", "people", "--unit", "person", "--policy", &policy, "--json"];
+        let said: serde_json::Value = serde_json::from_str(&world.ok(side, &[&args[..], more].concat())).unwrap();
+        said["dataset"].as_str().unwrap().to_owned()
+    };
+    let before = town.before.as_ref().map(|rules| publish(rules, &[]));
+    publish(&town.policy, &before.iter().flat_map(|id| ["--version-of", id]).collect::<Vec<_>>());
+    world.ok(side, &["grant", "people", "--to", buyer, "--rho", "900", "--out", &grant]);
+    let many = town.at_a_time.to_string();
+    let node = world.serve_by(side, &["--jobs", &many, "--jobs-per-buyer", &many]);
+    Owner { node, grant: std::fs::read_to_string(grant).unwrap().trim().to_owned(), before }
+}
+
 impl Neighbours {
-    async fn start() -> (Self, [crate::common::Serving; 2]) {
+    async fn start(town: &Town) -> (Self, [Serving; 2]) {
         let world = World { dir: tempfile::tempdir().unwrap() };
         let buyer = world.ok("buyer", &["init"]).trim().to_owned();
-        std::fs::write(world.path("policy.toml"), POLICY).unwrap();
-        let owner = |side: &str| {
-            world.ok(side, &["init"]);
-            let (file, policy, grant) =
-                (world.text(&format!("{side}.csv")), world.text("policy.toml"), world.text(&format!("{side} grant")));
-            std::fs::write(&file, people(side == "without")).unwrap();
-            world.ok(side, &["publish", &file, "--name", "people", "--unit", "person", "--policy", &policy]);
-            world.ok(side, &["grant", "people", "--to", &buyer, "--out", &grant]);
-            let many = AT_A_TIME.to_string();
-            let node = world.serve_by(side, &["--jobs", &many, "--jobs-per-buyer", &many]);
-            (node, std::fs::read_to_string(grant).unwrap())
-        };
-        let [(with, grant), (without, other)] = SIDES.map(owner);
-        let nodes: [tidegate_node::Address; 2] = [&with, &without].map(|node| node.address.trim().parse().unwrap());
+        let [with, without] = SIDES.map(|side| owner(&world, town, side, &buyer));
+        let nodes: [Address; 2] = [&with, &without].map(|owner| owner.node.address.trim().parse().unwrap());
         let buyer = Buyer::bind_to(&Home::at(world.path("buyer")), &nodes).await.unwrap();
-        let turns = [Semaphore::new(AT_A_TIME), Semaphore::new(AT_A_TIME)];
-        (Self { world, buyer, nodes, grants: [grant, other], turns }, [with, without])
+        let turns = [Semaphore::new(town.at_a_time), Semaphore::new(town.at_a_time)];
+        let (grants, before) = ([with.grant, without.grant], [with.before, without.before]);
+        (Self { world, buyer, nodes, grants, before, turns }, [with.node, without.node])
     }
 
-    /// Asks one of the two.
-    async fn ask(&self, case: &Case, side: usize) -> Outcome {
-        let file = match JobFile::read(&self.world.path(&format!("{}.toml", case.name))) {
+    /// The job file of a case over the dataset of this name or id.
+    fn job(&self, case: &Case, dataset: &str) -> Result<JobFile, NodeError> {
+        let program = format!("{}.bin", case.name);
+        if let Some(bytes) = &case.program {
+            std::fs::write(self.world.path(&program), bytes).unwrap();
+        }
+        let path = self.world.path(&format!("{} of {dataset}.toml", case.name));
+        std::fs::write(&path, format!("dataset = \"{dataset}\"\n{}", case.job.replace("PROGRAM", &program))).unwrap();
+        JobFile::read(&path)
+    }
+
+    /// Asks one of the two about the dataset, or the version, of this name or id; as the job that it is by its id and time, where it was sent before.
+    async fn ask(&self, case: &Case, side: usize, dataset: &str, again: Option<(&str, i64)>) -> Outcome {
+        let file = match self.job(case, dataset) {
             Ok(file) => file,
             Err(e) => return Outcome::Failed(e.to_string()),
         };
         let _turn = self.turns[side].acquire().await.unwrap();
-        let asked = self.buyer.run(&self.nodes[side], &file, self.grants[side].trim(), None, None).await;
+        let (request, created) = again.unzip();
+        let asked = self.buyer.run(&self.nodes[side], &file, &self.grants[side], request.map(str::to_owned), created).await;
         let at = SystemTime::now();
         match asked {
             Ok((_, verified, _)) => Outcome::Answered(Box::new(Answered::of(&verified, at))),
-            Err(NodeError::Refused(refusal)) => Outcome::Refused(refusal.to_string()),
+            Err(NodeError::Refused(refusal)) => Outcome::refused(&refusal.to_string()),
             Err(e) => Outcome::Failed(e.to_string()),
         }
     }
 
-    /// What tells the two apart by `case`; nothing where nothing does.
-    async fn difference(&self, case: &Case) -> Option<String> {
-        std::fs::write(self.world.path(&format!("{}.toml", case.name)), format!("dataset = \"people\"\n{}", case.job)).unwrap();
+    /// What tells the two apart by `case`, or shows that it was not what it should be; nothing where nothing does.
+    async fn difference(&self, case: &Case, datasets: [&str; 2], rounds: usize) -> Option<String> {
         let mut outcomes = [vec![], vec![]];
         let mut found = None;
         for round in 0..MOST_ROUNDS {
             let [with, without] = &mut outcomes;
-            let (a, b) = tokio::join!(self.ask(case, 0), self.ask(case, 1));
+            let (a, b) = tokio::join!(self.ask(case, 0, datasets[0], None), self.ask(case, 1, datasets[1], None));
             with.push(a);
             without.push(b);
-            if round + 1 >= ROUNDS {
+            if round + 1 >= rounds {
                 found = judge(with, without);
                 if !found.as_ref().is_some_and(|found| found.may_be_chance) {
                     break;
                 }
             }
         }
-        found.map(|found| found.what)
+        let unexpected = outcomes.iter().flatten().find_map(|outcome| outcome.is_not(case.answers));
+        found.map(|found| found.what).or(unexpected)
+    }
+
+    /// Asks everything, as much at a time as there are turns; nothing may tell the two apart. Of the cases, those whose name has what the environment's
+    /// `TIDEGATE_NEIGHBOURS` says, where it says something.
+    async fn hold(self, cases: Vec<Case>, rounds: usize, nodes: [Serving; 2]) {
+        let neighbours = Arc::new(self);
+        let ask = |case: Case| {
+            let neighbours = neighbours.clone();
+            tokio::spawn(async move {
+                let found = neighbours.difference(&case, ["people"; 2], rounds).await;
+                (case.name, found)
+            })
+        };
+        let wanted = std::env::var("TIDEGATE_NEIGHBOURS").unwrap_or_default();
+        let mut faults = vec![];
+        for asked in cases.into_iter().filter(|case| case.name.contains(&wanted)).map(ask).collect::<Vec<_>>() {
+            if let (name, Some(difference)) = asked.await.unwrap() {
+                faults.push(format!("{name}: {difference}"));
+            }
+        }
+        // The one person's rows fail for that person alone.
+        for side in SIDES {
+            let said = neighbours.world.ok(side, &["quarantine", "list"]);
+            if !said.contains("nothing") {
+                faults.push(format!("{side}: jobs failed as a whole: {said}"));
+            }
+        }
+        drop(nodes);
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_job_tells_who_is_there() {
-    let (neighbours, nodes) = Neighbours::start().await;
-    let neighbours = Arc::new(neighbours);
-    let ask = |case: Case| {
-        let neighbours = neighbours.clone();
-        tokio::spawn(async move { (case.name, neighbours.difference(&case).await) })
-    };
-    let mut faults = vec![];
-    for asked in jobs::all().into_iter().map(ask).collect::<Vec<_>>() {
-        if let (name, Some(difference)) = asked.await.unwrap() {
-            faults.push(format!("{name}: {difference}"));
-        }
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "3s", 6)).await;
+    neighbours.hold(jobs::all(), ROUNDS, nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_program_tells_who_is_there() {
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "3s", PROGRAMS).small()).await;
+    neighbours.hold(programs::all(), ONCE, nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_model_tells_who_is_there() {
+    if !runtime_is_here() {
+        return;
     }
-    drop(nodes);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "6s", PROGRAMS)).await;
+    neighbours.hold(models::all(), ONCE, nodes).await;
 }
 
 #[test]
 fn jobs_have_names_of_their_own() {
-    let names: Vec<&str> = jobs::all().iter().map(|case| case.name).collect();
-    let distinct: BTreeSet<_> = names.iter().copied().collect();
-    assert_eq!(distinct.len(), names.len());
+    let all = [jobs::all(), programs::all(), models::all(), crowds::all()].concat();
+    let names: BTreeSet<_> = all.iter().map(|case| &case.name).collect();
+    assert_eq!(names.len(), all.len());
 }

@@ -1,0 +1,40 @@
+//! A person of far more rows, or far longer texts, than all others together.
+
+use super::{
+    Neighbours, ONCE, Rows, Town,
+    jobs::{Case, sql},
+};
+
+/// What looks at every row, or byte, that the one person has.
+pub(super) fn all() -> Vec<Case> {
+    let count = |name: &str, filter: &str| sql(name, "rho = 1e-4", &format!("SELECT COUNT(*) AS n FROM dataset WHERE {filter}"));
+    vec![
+        count("lower-of-all", "lower(note) <> 'q'"),
+        count("pattern-over-all", "note ~ '^[a-m]+$' OR age > 0"),
+        count("wildcards-over-all", "note LIKE '%a%b%' OR age > 0"),
+        count("lengths-of-all", "length(note) > 0"),
+        count("remainders-of-all", "(income * 1e300) - 7e-5 * trunc((income * 1e300) / 7e-5) >= 0 OR age > 0"),
+        sql("median-of-all", "rho = 1e-4", "SELECT COUNT(*) AS n, MEDIAN(income) AS m FROM dataset"),
+        sql("sums-of-all", "rho = 1e-4", "SELECT COUNT(*) AS n, SUM(income) AS s, AVG(age) AS a FROM dataset"),
+        sql("groups-of-all", "rho = 1.0", "SELECT diag, COUNT(*) AS n FROM dataset GROUP BY diag"),
+        sql(
+            "sums-by-person",
+            "rho = 1e-4",
+            "SELECT COUNT(*) AS n, SUM(m) AS s FROM (SELECT person, MAX(age) AS m FROM dataset GROUP BY person)",
+        ),
+    ]
+}
+
+/// Hundreds of texts of a mebibyte each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_of_long_texts_tells_nothing() {
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::Long(200, 1 << 20), "6s", 3)).await;
+    neighbours.hold(all(), ONCE, nodes).await;
+}
+
+/// Tens of thousands of rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_of_many_rows_tells_nothing() {
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::Long(20_000, 4), "6s", 4)).await;
+    neighbours.hold(all(), ONCE, nodes).await;
+}
