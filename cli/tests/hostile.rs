@@ -173,3 +173,17 @@ fn names_that_repaint_are_not_published() {
     }
     assert_eq!(world.ok("owner", &["budget", "--json"]).lines().count(), 1, "nothing but what was there was published");
 }
+
+/// Nor does the log, whatever texts are in it: a file's name, of what waits for the owner and is no job.
+#[test]
+fn no_event_of_the_log_is_shown_as_it_is() {
+    let world = World::new();
+    let waiting = world.path("owner/review/pending");
+    std::fs::create_dir_all(&waiting).unwrap();
+    std::fs::write(waiting.join(format!("{}.json", NASTY.replace('/', ""))), "no job").unwrap();
+    let output = world.command("owner").env("TIDEGATE_LOG", "warn").arg("pending").output().unwrap();
+    let logged = String::from_utf8(output.stderr).unwrap();
+    assert!(logged.contains("FORGED"), "the name was to be logged: {logged:?}");
+    assert!(!logged.chars().any(|c| repaints(c) && c != '\n'), "{logged:?}");
+    assert!(!logged.lines().any(|line| line.starts_with("FORGED")), "{logged:?}");
+}

@@ -1,40 +1,55 @@
 //! A person of far more rows, or far longer texts, than all others together.
 
 use super::{
-    Neighbours, ONCE, Rows, Town,
+    Neighbours, ONCE, PROGRAMS, Rows, Town,
     jobs::{Case, sql},
 };
 
+/// At which three hundred people are far from none.
+const PRICE: &str = "rho = 0.01";
+
 /// What looks at every row, or byte, that the one person has.
 pub(super) fn all() -> Vec<Case> {
-    let count = |name: &str, filter: &str| sql(name, "rho = 1e-4", &format!("SELECT COUNT(*) AS n FROM dataset WHERE {filter}"));
-    vec![
+    let count = |name: &str, filter: &str| sql(name, PRICE, &format!("SELECT COUNT(*) AS n FROM dataset WHERE {filter}"));
+    let mut cases = vec![
         count("lower-of-all", "lower(note) <> 'q'"),
         count("pattern-over-all", "note ~ '^[a-m]+$' OR age > 0"),
         count("wildcards-over-all", "note LIKE '%a%b%' OR age > 0"),
         count("lengths-of-all", "length(note) > 0"),
         count("remainders-of-all", "(income * 1e300) - 7e-5 * trunc((income * 1e300) / 7e-5) >= 0 OR age > 0"),
-        sql("median-of-all", "rho = 1e-4", "SELECT COUNT(*) AS n, MEDIAN(income) AS m FROM dataset"),
-        sql("sums-of-all", "rho = 1e-4", "SELECT COUNT(*) AS n, SUM(income) AS s, AVG(age) AS a FROM dataset"),
+        sql("median-of-all", PRICE, "SELECT COUNT(*) AS n, MEDIAN(income) AS m FROM dataset"),
+        sql("sums-of-all", PRICE, "SELECT COUNT(*) AS n, SUM(income) AS s, AVG(age) AS a FROM dataset"),
         sql("groups-of-all", "rho = 1.0", "SELECT diag, COUNT(*) AS n FROM dataset GROUP BY diag"),
         sql(
             "sums-by-person",
-            "rho = 1e-4",
+            PRICE,
             "SELECT COUNT(*) AS n, SUM(m) AS s FROM (SELECT person, MAX(age) AS m FROM dataset GROUP BY person)",
         ),
-    ]
+    ];
+    let outputs = "outputs = [\n{ name = \"mean\", lo = 0, hi = 100, reducer = \"sum\", default = 100 },\n\
+                   { name = \"heavy\", lo = 0, hi = 1, reducer = \"sum\", default = 1 },\n]\n";
+    for (name, select, split) in [
+        ("guest-for-each", "SELECT age FROM dataset", ""),
+        ("guest-for-each-with-texts", "SELECT age, note FROM dataset", ""),
+        ("guest-for-blocks", "SELECT age FROM dataset", "split = { blocks = 60 }\n"),
+    ] {
+        let job = format!("rho = 0.1\n[wasm]\nmodule = \"PROGRAM\"\nselect = \"{select}\"\n{split}{outputs}");
+        let program = Some(tidegate_fixtures::guest("heavy").unwrap());
+        cases.push(Case { name: name.into(), job, program, answers: Some(true) });
+    }
+    cases
 }
 
 /// Hundreds of texts of a mebibyte each.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_of_long_texts_tells_nothing() {
-    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::Long(200, 1 << 20), "6s", 3)).await;
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::Long(200, 1 << 20), "6s", 3).small()).await;
     neighbours.hold(all(), ONCE, nodes).await;
 }
 
 /// Tens of thousands of rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_of_many_rows_tells_nothing() {
-    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::Long(20_000, 4), "6s", 4)).await;
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::Long(20_000, 4), "6s", PROGRAMS).small()).await;
     neighbours.hold(all(), ONCE, nodes).await;
 }

@@ -22,14 +22,31 @@ pub(super) fn sql(name: &str, head: &str, query: &str) -> Case {
 /// A query with more in its section.
 fn keyed(name: &str, head: &str, query: &str, more: &str) -> Case {
     let job = format!("{head}\n[sql]\nquery = '''{query}'''\n{more}\n");
-    Case { name: name.into(), job, program: None, answers: None }
+    Case { name: name.into(), job, program: None, answers: Some(true) }
 }
 
 const PRICE: &str = "rho = 1e-4";
 const RARE: &str = "CASE WHEN diag = 'rare' AND age = 42 THEN";
 
+/// What is refused, by names that begin so: that it is, in the same words, is what is held.
+const REFUSED: [&str; 9] = [
+    "refused",
+    "saturated-noise",
+    "unit-aggregate-without-bounds",
+    "clip-",
+    "classes-for-one",
+    "padding-for-one",
+    "costly-regex-for-one",
+    "growth-by-repeat-for-one",
+    "key-beyond-its-type",
+];
+
 pub(super) fn all() -> Vec<Case> {
-    [plain(), noise(), shapes(), clips(), costs(), keys()].concat()
+    let mut cases = [plain(), noise(), shapes(), clips(), costs(), keys()].concat();
+    for case in &mut cases {
+        case.answers = Some(!REFUSED.iter().any(|begins| case.name.starts_with(begins)));
+    }
+    cases
 }
 
 /// What works: the harness asserts nothing if these are not answered.
@@ -90,6 +107,11 @@ fn shapes() -> Vec<Case> {
         sql(
             "unit-aggregate-over-nobody",
             PRICE,
+            &format!("SELECT SUM(clamp(n, 0, 2)) AS s FROM (SELECT person, COUNT(*) AS n {rare} GROUP BY person)"),
+        ),
+        sql(
+            "unit-aggregate-without-bounds",
+            PRICE,
             &format!("SELECT SUM(n) AS s FROM (SELECT person, COUNT(*) AS n {rare} GROUP BY person)"),
         ),
     ]
@@ -134,8 +156,12 @@ fn costs() -> Vec<Case> {
         count("costly-regex-for-one", &regex("(?:[a-c]{0,200}){0,400}[0-9]$")),
         count("wildcards-for-one", &format!("{RARE} concat('{long}', note) LIKE '{}b' ELSE true END", "%a_".repeat(40))),
         count(
-            "growth-for-one",
+            "growth-by-repeat-for-one",
             &format!("{RARE} length(replace(replace(repeat(note, 1000), 'n', '{long}'), 'a', '{long}')) > 3 ELSE true END"),
+        ),
+        count(
+            "growth-for-one",
+            &format!("{RARE} length(replace(replace(note, 'n', '{long}'), 'a', '{long}')) > 3 ELSE true END"),
         ),
         count("division-for-one", &format!("{RARE} 1 / (age - 42) > 0 ELSE true END")),
         count("overflow-for-one", &format!("{RARE} CAST(income * 1e300 * 1e300 AS BIGINT) > 0 ELSE true END")),

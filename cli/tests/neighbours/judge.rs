@@ -43,20 +43,27 @@ impl Outcome {
     }
 }
 
-/// A text with "id" for each run of eight and more hexadecimal digits.
+/// Lengths of ids and of how they begin, in hexadecimal digits.
+const IDS: [usize; 4] = [10, 12, 32, 64];
+
+/// A text with "id" for each run of as many hexadecimal digits as an id is shown by; a number with a point is none.
 pub(super) fn without_ids(text: &str) -> String {
-    let (mut out, mut run) = (String::new(), String::new());
-    for c in text.chars().map(Some).chain([None]) {
-        match c {
-            Some(c) if c.is_ascii_hexdigit() => run.push(c),
-            _ => {
-                out += if run.len() < 8 { &run } else { "id" };
-                run.clear();
-                out.extend(c);
-            }
+    let part = |c: char| c.is_ascii_hexdigit() || c == '.';
+    let is_id = |run: &str| IDS.contains(&run.len()) && !run.contains('.');
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(part) {
+        let end = rest[start..].find(|c| !part(c)).map_or(rest.len(), |length| start + length);
+        let run = rest[start..end].trim_end_matches('.');
+        out += &rest[..start];
+        out += if is_id(run) { "id" } else { run };
+        rest = &rest[start + run.len()..];
+        if run.is_empty() {
+            out.push('.');
+            rest = &rest[1..];
         }
     }
-    out
+    out + rest
 }
 
 /// A result, as far as it is looked at.
