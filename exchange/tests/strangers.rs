@@ -271,6 +271,38 @@ async fn requests_that_never_end_give_way_to_others() {
     assert!(ended.is_err(), "one that came last was told to go");
 }
 
+/// Requests that lack their last byte: what has come of them lies in memory, of one stranger and of all together so much of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_of_requests_that_never_end_has_an_end() {
+    let world = world().await;
+    let friend = party(1).await;
+    asks(&friend, &world.address, WORD).await;
+    let (of_one, of_all) = (limits::STRANGER_BYTES / limits::REQUEST_BYTES, limits::STRANGERS_BYTES / limits::REQUEST_BYTES);
+    let (mut kept, mut asking) = (Vec::new(), tokio::task::JoinSet::new());
+    for key in 0..of_all / of_one + 2 {
+        let endpoint = party(4000 + key as u16).await;
+        let connection = connect(&endpoint, &world.address, ALPN).await.unwrap();
+        for _ in 0..=of_one {
+            let (mut send, mut recv) = connection.open_bi().await.unwrap();
+            asking.spawn(async move {
+                // What is turned away is not taken to its end.
+                let _ = send.write_all(&(limits::REQUEST_BYTES as u32).to_be_bytes()).await;
+                let _ = send.write_all(&vec![b' '; limits::REQUEST_BYTES - 1]).await;
+                let waits = tokio::time::timeout(Duration::from_secs(4), recv.read_to_end(10)).await.is_err();
+                (key, waits, send)
+            });
+        }
+        kept.push((endpoint, connection));
+    }
+    let all = asking.join_all().await;
+    let most = (0..kept.len()).map(|of| all.iter().filter(|(key, waits, _)| *waits && *key == of).count()).max().unwrap();
+    let together = all.iter().filter(|(_, waits, _)| *waits).count();
+    assert!((1..=of_one).contains(&most), "{most} of one");
+    assert!((of_all / 2..=of_all).contains(&together), "{together} of all");
+    // Who has shown a grant has room meanwhile.
+    assert!(matches!(asks(&friend, &world.address, WORD).await, Reply::Listings(_)));
+}
+
 /// Gossip connections of many keys: who says nothing goes, and others still hear each other.
 #[tokio::test(flavor = "multi_thread")]
 async fn gossip_of_many_keys_leaves_places() {

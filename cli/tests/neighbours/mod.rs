@@ -162,7 +162,7 @@ impl Neighbours {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_job_tells_who_is_there() {
-    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "3s", 6)).await;
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "5s", 10)).await;
     neighbours.hold(jobs::all(), ROUNDS, nodes).await;
 }
 
