@@ -53,3 +53,13 @@ async fn a_person_of_many_rows_tells_nothing() {
     let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::Long(20_000, 4), "6s", PROGRAMS).small()).await;
     neighbours.hold(all(), ONCE, nodes).await;
 }
+
+/// As many as there were when this was a fault.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes in a development build: gigabytes of texts are written, ordered and read, on both sides"]
+async fn a_person_of_very_long_texts_or_very_many_rows_tells_nothing() {
+    for (rows, slot) in [(Rows::Long(200_000, 4), "12s"), (Rows::Long(1400, 1 << 20), "60s")] {
+        let (neighbours, nodes) = Neighbours::start(&Town::of(rows, slot, 3).small()).await;
+        neighbours.hold(all(), ONCE, nodes).await;
+    }
+}

@@ -1,7 +1,7 @@
 //! The jobs, as data: a name and the text of a `job.toml` without its dataset. Append what shows a fault; take nothing away.
 //!
 //! Person 1234 alone has diag 'rare' and age 42. Where a failure's fallback would give everybody away, ask for a COUNT beside it, at a ρ whose deviation is far
-//! below 3000 and far above 1 (1e-4: σ = 70 for one column).
+//! below 300 and far above 1 (0.01: σ = 7 for one column).
 
 /// One job.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ fn keyed(name: &str, head: &str, query: &str, more: &str) -> Case {
     Case { name: name.into(), job, program: None, answers: Some(true) }
 }
 
-const PRICE: &str = "rho = 1e-4";
+const PRICE: &str = "rho = 0.01";
 const RARE: &str = "CASE WHEN diag = 'rare' AND age = 42 THEN";
 
 /// What is refused, by names that begin so: that it is, in the same words, is what is held.
@@ -140,7 +140,7 @@ fn costs() -> Vec<Case> {
     let long = "a".repeat(1000);
     let regex = |pattern: &str| format!("{RARE} concat('{long}', note) ~ '{pattern}' ELSE true END");
     let deep = (0..40).fold("age".to_owned(), |inner, i| format!("CASE WHEN {inner} > {i} THEN age ELSE {i} END"));
-    let grown = (0..4).fold("note".to_owned(), |inner, _| format!("replace({inner}, 'n', 'nnnn')"));
+    let grown = (0..3).fold("note".to_owned(), |inner, _| format!("replace({inner}, 'n', 'nnnn')"));
     let listed = (0..2000).map(|i| format!("'{i}'")).collect::<Vec<_>>().join(", ");
     vec![
         count("stars-for-one", &regex("(a*)*$")),
@@ -155,7 +155,7 @@ fn costs() -> Vec<Case> {
         count("deep-for-one", &format!("{RARE} {deep} > 0 ELSE true END")),
         count("list-for-one", &format!("{RARE} concat(note, '{long}') IN ({listed}) ELSE true END")),
         count("costly-regex-for-one", &regex("(?:[a-c]{0,200}){0,400}[0-9]$")),
-        count("wildcards-for-one", &format!("{RARE} concat('{long}', note) LIKE '{}b' ELSE true END", "%a_".repeat(40))),
+        count("wildcards-for-one", &format!("{RARE} concat('{long}', note) LIKE '{}b' ELSE true END", "%a_".repeat(16))),
         count(
             "growth-by-repeat-for-one",
             &format!("{RARE} length(replace(replace(repeat(note, 1000), 'n', '{long}'), 'a', '{long}')) > 3 ELSE true END"),

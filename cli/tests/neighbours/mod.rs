@@ -1,6 +1,6 @@
 //! The neighbour harness: two real nodes, whose datasets differ by one person, are asked the same jobs; nothing that comes back may tell which is which.
 //!
-//! `with` has 3000 people of whom person 1234 alone has diag 'rare', age 42 and income 77777.25; `without` has the others. What is asked lies as data in [`jobs`]
+//! `with` has some hundred people, or 3000, of whom person 1234 alone has diag 'rare', age 42 and income 77777.25; `without` has the others. What is asked lies as data in [`jobs`]
 //! (queries), [`programs`], [`models`] and [`crowds`] (a person of many or long rows); [`exact`] asks for exact results, and [`versions`] for what is superseded.
 //! Whoever finds a fault appends what shows it. How answers are held against one another is in [`judge`].
 
@@ -30,7 +30,7 @@ const ONCE: usize = 1;
 /// Programs of one buyer's that a node takes at a time (`limits::ATTACHMENTS`).
 const PROGRAMS: usize = 4;
 /// More of them, where a busy machine made a reply late: what rows make late is late each time.
-const MOST_ROUNDS: usize = 4;
+const MOST_ROUNDS: usize = 6;
 /// The two nodes and what they are called.
 const SIDES: [&str; 2] = ["with", "without"];
 
@@ -162,7 +162,7 @@ impl Neighbours {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_job_tells_who_is_there() {
-    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "5s", 10)).await;
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "5s", 6).small()).await;
     neighbours.hold(jobs::all(), ROUNDS, nodes).await;
 }
 
