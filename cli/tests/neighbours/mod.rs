@@ -148,27 +148,30 @@ impl Neighbours {
                 faults.push(format!("{name}: {difference}"));
             }
         }
-        // The one person's rows fail for that person alone.
-        for side in SIDES {
-            let said = neighbours.world.ok(side, &["quarantine", "list"]);
-            if !said.contains("nothing") {
-                faults.push(format!("{side}: jobs failed as a whole: {said}"));
-            }
-        }
+        faults.extend(neighbours.failures());
         drop(nodes);
         assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
+    /// The sides on which jobs failed as a whole: the one person's rows are to fail for that person alone.
+    fn failures(&self) -> Vec<String> {
+        let said = SIDES.map(|side| (side, self.world.ok(side, &["quarantine", "list"])));
+        said.iter()
+            .filter(|(_, said)| !said.contains("nothing"))
+            .map(|(side, said)| format!("{side}: jobs failed: {said}"))
+            .collect()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_job_tells_who_is_there() {
-    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "5s", 6).small()).await;
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "6s", 6).small()).await;
     neighbours.hold(jobs::all(), ROUNDS, nodes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_program_tells_who_is_there() {
-    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "3s", PROGRAMS).small()).await;
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::One, "4s", PROGRAMS).small()).await;
     neighbours.hold(programs::all(), ONCE, nodes).await;
 }
 
