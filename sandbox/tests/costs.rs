@@ -136,6 +136,7 @@ fn honest_queries_are_admitted_at_the_rate_that_nobody_states() {
         "SELECT n, COUNT(*) AS people FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person) GROUP BY n",
         "SELECT COUNT(*) AS n FROM dataset WHERE note ~ '^[A-Z][0-9]{2}' OR left(note, 8) ILIKE '%abc%'",
         "SELECT COUNT(*) AS n FROM dataset WHERE regexp_like(left(note, 32), '(a?){80}a{80}')",
+        "SELECT COUNT(*) AS n FROM dataset WHERE age > 1 AND (DATE '2024-01-01' < DATE '2024-04-01' OR DATE '2024-05-01' < DATE '2024-06-01')",
         "SELECT SUM(CASE WHEN age > 40 THEN clamp(income % 1000, 0, 1000) ELSE clamp(ln(income + 1), 0, 12) END) AS s FROM dataset",
     ] {
         for text in [POLICY, &large] {

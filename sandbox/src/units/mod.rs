@@ -176,13 +176,13 @@ impl<'a> Scan<'a> {
                     let runs = encode.runs(batch.column(self.unit))?;
                     let mine = runs.end_of(|unit| part.up_to.as_ref().is_none_or(|bound| unit <= bound.as_ref()));
                     if mine < batch.num_rows() {
-                        let batch = self.within_reach(batch.slice(0, mine), &encode, last.as_ref(), &mut seen)?;
-                        self.batch(&batch, part, &encode, &mut last, &mut visit)?;
+                        let mine = self.within_reach(batch.slice(0, mine), &encode, last.as_ref(), &mut seen)?;
+                        self.batch(mine, part, &encode, &mut last, &mut visit)?;
                         return Ok(());
                     }
                 }
                 let batch = self.within_reach(batch, &encode, last.as_ref(), &mut seen)?;
-                self.batch(&batch, part, &encode, &mut last, &mut visit)?;
+                self.batch(batch, part, &encode, &mut last, &mut visit)?;
             }
         }
         Ok(())
@@ -205,35 +205,39 @@ impl<'a> Scan<'a> {
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
 
-    /// The batch without rows of units of which enough were seen: `seen` of the unit that the last batch ended with.
+    /// The batch without rows of units of which enough were seen: `seen` of the unit that the last batch ended with. With its units, where they had to be found.
     fn within_reach(
         &self,
         batch: RecordBatch,
         encode: &Encoder,
         last: Option<&Unit>,
         seen: &mut u64,
-    ) -> Result<RecordBatch, RunError> {
-        let Some(most) = self.selects[0].reach.rows else { return Ok(batch) };
+    ) -> Result<(RecordBatch, Option<Runs>), RunError> {
+        let Some(most) = self.selects[0].reach.rows else { return Ok((batch, None)) };
         let runs = encode.runs(batch.column(self.unit))?;
-        let Some(end) = runs.rows.len().checked_sub(1) else { return Ok(batch) };
+        let Some(end) = runs.rows.len().checked_sub(1) else { return Ok((batch, None)) };
         let before = |i: usize| if i == 0 && last.is_some_and(|last| last.as_ref() == runs.unit(0)) { *seen } else { 0 };
         let kept = |(i, rows): (usize, &std::ops::Range<usize>)| {
             let left = usize::try_from(most.saturating_sub(before(i))).unwrap_or(usize::MAX);
             rows.start..rows.start + rows.len().min(left)
         };
-        let all: Vec<_> = runs.rows.iter().enumerate().map(kept).collect();
-        *seen = before(end) + runs.rows[end].len() as u64;
-        if all.iter().zip(&runs.rows).all(|(kept, rows)| kept == rows) {
-            return Ok(batch);
+        let in_reach = runs.rows.iter().enumerate().all(|one| kept(one) == *one.1);
+        let seen_of_last = before(end) + runs.rows[end].len() as u64;
+        let mask = (!in_reach).then(|| {
+            let mut mask = vec![false; batch.num_rows()];
+            runs.rows.iter().enumerate().map(kept).for_each(|kept| mask[kept].fill(true));
+            mask
+        });
+        *seen = seen_of_last;
+        match mask {
+            None => Ok((batch, Some(runs))),
+            Some(mask) => Ok((filter_record_batch(&batch, &mask.into())?, None)),
         }
-        let mut mask = vec![false; batch.num_rows()];
-        all.into_iter().for_each(|kept| mask[kept].fill(true));
-        Ok(filter_record_batch(&batch, &mask.into())?)
     }
 
     fn batch(
         &self,
-        batch: &RecordBatch,
+        (batch, mut found): (RecordBatch, Option<Runs>),
         part: &Part,
         encode: &Encoder,
         last: &mut Option<Unit>,
@@ -245,11 +249,19 @@ impl<'a> Scan<'a> {
         let units = batch.column(self.unit);
         // Of all rows, once, where a filter keeps some from view.
         let mut ordered = false;
+        if let Some(runs) = &found {
+            check_order(runs, part, last)?;
+            ordered = true;
+        }
         let mut chunks = Vec::with_capacity(self.physical.len());
         for physical in &self.physical {
-            let Selected { of, columns } = physical.select(batch)?;
-            let runs = encode.runs(&of.apply(units)?)?;
-            if matches!(of, Of::All) && !ordered {
+            let Selected { of, columns } = physical.select(&batch)?;
+            let all = matches!(of, Of::All);
+            let runs = match found.take_if(|_| all) {
+                Some(runs) => runs,
+                None => encode.runs(&of.apply(units)?)?,
+            };
+            if all && !ordered {
                 check_order(&runs, part, last)?;
                 ordered = true;
             }
