@@ -15,7 +15,7 @@ use crate::{
 const POLICY: &str = r#"
     unit = { column = "custkey", max_units = 10000000, max_rows = 60, max_groups = 4 }
     budget = { delta = 1e-9, rho = 100.0, per_buyer_rho = 100.0 }
-    jobs = { kinds = ["sql"], min_units = 10, fuel = 1000000, memory_mib = 16, slot = "600s", tick = "1s" }
+    jobs = { kinds = ["sql"], min_units = 10, fuel = 1000000, memory_mib = 16, slot = "900s", tick = "1s" }
     access = { compute = "granted", replicate = "nobody" }
     sql = { rows = 100000000 }
     [columns]

@@ -91,3 +91,21 @@ fn weights_take_the_outputs_names_and_noise_is_labelled() {
     let said = world.fails("owner", &["check", &inside]);
     assert!(said.contains("head of the file"), "{said}");
 }
+
+/// What takes long to plan is refused before it is charged, however cheap it is for a row: it would be planned within its slot too, and leave too little of it to the rows.
+#[test]
+fn what_takes_long_to_plan_is_refused() {
+    let world = World::new();
+    let node = world.serve(None);
+    let nest = |x: &str| (0..4).fold(x.to_owned(), |inner, _| format!("concat('b', {inner})"));
+    let mut tables = format!("WITH l0 AS (SELECT {} AS x, spend FROM dataset)", nest("city"));
+    for level in 1..9 {
+        tables += &format!(", l{level} AS (SELECT {} AS x, spend FROM l{})", nest("x"), level - 1);
+    }
+    let named = (0..14).map(|i| format!(" OR x = '{i}'")).collect::<String>();
+    let query = format!("{tables} SELECT COUNT(*) AS n FROM l8 WHERE spend > 0{named}");
+    let job = world.job("nest.toml", &format!("rho = 0.1\n[sql]\nquery = \"{query}\"\n"));
+    let refused = world.fails("buyer", &world.run_args(&job, &node.address, &world.text("grant")));
+    assert!(refused.contains("to plan"), "{refused}");
+    assert_eq!(world.spent(), 0, "nothing is charged");
+}

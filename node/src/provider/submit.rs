@@ -281,14 +281,14 @@ impl Provider {
         let place = models::place(&job.body().program, policy)?;
         let sent = attachment.as_ref().map_or(&[][..], |sent| sent);
         let attachment = Codes::at(&self.home, &self.workers).attachment(&job.body().program, sent, policy).await?;
-        // Code that is compiled takes nothing of the slot.
-        let start = SystemTime::now();
         let first = dataset.record().compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
         let schema = File::open(first).map_err(|e| file_error(first, e)).map_err(unavailable)?;
         let schema = tidegate_sandbox::units::schema(&schema).map_err(unavailable)?;
         let prf = self.prf(&job.id());
         let work = Work { job: job.body().clone(), policy: policy.clone(), schema, attachment, prf, place };
         let (work, checked) = models::check(&self.workers, work).await?;
+        // Code that is compiled and what is planned before the charge take nothing of the slot.
+        let start = SystemTime::now();
         let inference = checked.runtime.map(|runtime| models::note(work.place, runtime));
         let gate = |e: tidegate_gate::GateError| Refusal::new(Code::Program, e.to_string()).at("cost");
         let plan = Plan::new(checked.shape).map_err(gate)?;

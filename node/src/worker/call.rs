@@ -49,9 +49,9 @@ impl Workers {
     /// Admits a job in a worker that holds no data.
     ///
     /// # Errors
-    /// The refusal for the buyer; [`Code::Program`] also when the program made the planner die.
+    /// The refusal for the buyer; [`Code::Program`] also when the program made the planner die, or takes it too long.
     pub async fn check(&self, work: &Work) -> Result<Checked, Refusal> {
-        let time = Duration::from_millis(work.policy.limits.slot_ms);
+        let time = planning(work);
         let answer = match self.order(work, None) {
             Ok((order, runner)) => self.call(&order, None, runner, time, None).await,
             Err(e) => Err(e),
@@ -65,6 +65,10 @@ impl Workers {
             Err(WorkerFailed::NotStarted(e)) => {
                 tracing::error!("no worker: {e}");
                 Err(Refusal::new(Code::Unavailable, "the owner's node has no worker just now").fix("Send the same job again"))
+            }
+            Err(WorkerFailed::Late) => {
+                let message = format!("takes longer than {:.1} s to plan", time.as_secs_f64());
+                Err(Refusal::new(Code::Program, message).at("program").fix("Make it simpler, or ask the owner for a longer slot"))
             }
             Err(e) => {
                 tracing::warn!("a program could not be checked: {e}");
@@ -231,6 +235,15 @@ impl Workers {
         };
         answer
     }
+}
+
+/// How long a job may take to be planned, before it is charged. It is planned once more within its slot, where what is admitted of rows takes five eighths: were there no end to
+/// planning, a buyer could leave so little of the slot to the rows that one person's decide whether everybody has the default.
+fn planning(work: &Work) -> Duration {
+    let slot = Duration::from_millis(work.policy.limits.slot_ms);
+    // A model is loaded too.
+    let part = if work.job.program.infers() { slot / 4 } else { slot / 16 };
+    part.max(Duration::from_secs(1))
 }
 
 /// What a worker may hold, in the order in which it takes them.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions},
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{Field, Schema, SchemaRef},
 };
 use tidegate_protocol::limits;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     RunError,
-    units::{Chunk, Of, Physical, Runs, Selected, UnitRef, shorten, width},
+    units::{Chunk, Of, Physical, Runs, Selected, UnitRef, on_the_way, shorten, width},
 };
 
 /// Most rows at a time, however narrow.
@@ -132,8 +132,7 @@ fn units_done(stage: &PerUnit, over: &Over, (units, columns): Done, sink: Sink<'
 impl Over {
     fn new(select: &Select, bytes: usize) -> Result<Self, RunError> {
         let physical = Physical::new(select)?;
-        // And a text on the way to each.
-        let row = width(&physical.kinds(select.schema.as_arrow())?) + width(&[DataType::Utf8]);
+        let row = width(&physical.kinds(select.schema.as_arrow())?) + on_the_way(select, &select.schema)?;
         Ok(Self { most: (bytes / (row * physical.branches().max(1))).clamp(1, MOST_ROWS), physical })
     }
 

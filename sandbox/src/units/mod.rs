@@ -17,6 +17,7 @@ pub(crate) use self::{
     blocks::{Room, each_block, read, size},
     eval::{Of, Physical, Selected, prove},
     gather::{By, each_unit_as, split_by},
+    memory::on_the_way,
     plain::plain,
 };
 pub use self::{
@@ -37,6 +38,7 @@ mod blocks;
 mod cuts;
 mod eval;
 mod gather;
+mod memory;
 mod part;
 mod plain;
 mod runs;
@@ -102,8 +104,10 @@ impl<'a> Scan<'a> {
         let over = DFSchema::try_from_qualified_schema(SOURCE, &wanted)?;
         let physical = selects.iter().map(|select| Physical::over(select, &over)).collect::<Result<Vec<_>, _>>()?;
         let layout = Layout::open(files.into())?;
-        // What is read, what is made of it, and a text on the way.
-        let read = width(&wanted.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>()) + width(&[DataType::Utf8]);
+        // What is read, what is made of it, and what is held on the way.
+        let way =
+            selects.iter().map(|select| on_the_way(select, &over)).try_fold(0, |most, one| Ok::<_, RunError>(most.max(one?)))?;
+        let read = width(&wanted.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>()) + way;
         let bytes = |physical: &Physical| {
             Ok::<_, RunError>(read + (width(&physical.kinds(&wanted)?) + state) * physical.branches().max(1))
         };

@@ -104,7 +104,7 @@ const NUMBERS: [&str; 60] = [
 ];
 
 /// Over texts `s` and `t`.
-const TEXTS: [&str; 61] = [
+const TEXTS: [&str; 62] = [
     "ascii(s)",
     "btrim(s)",
     "btrim(s, 'ab')",
@@ -166,10 +166,12 @@ const TEXTS: [&str; 61] = [
     "CAST(s AS DECIMAL(38, 10))",
     "CAST(s AS TIMESTAMP)",
     "CAST(s AS BOOLEAN)",
+    "CAST(s AS INTERVAL) IS NULL",
 ];
 
 /// Over times `at`, `zoned` and `day`, and decimals `price`.
-const TIMES: [&str; 19] = [
+const TIMES: [&str; 20] = [
+    "CAST(price AS DECIMAL(76, 10)) > 1",
     "date_part('year', at)",
     "date_part('week', at)",
     "date_part('epoch', zoned)",
@@ -291,7 +293,7 @@ fn numbers(rows: usize) -> Result<Batches, Refusal> {
 fn texts(rows: usize) -> Result<Batches, Refusal> {
     let chars = limits::TEXT_CHARS;
     let letter = |i: usize| char::from(b'a' + (spread(i) * 26.0) as u8);
-    let kinds: [(&str, String, String); 9] = [
+    let kinds: [(&str, String, String); 10] = [
         ("short", "city".into(), "north".into()),
         ("one letter", "a".repeat(chars), format!("{}b", "a".repeat(chars / 2))),
         ("two letters", "ab".repeat(chars / 2), "b".repeat(chars / 2)),
@@ -299,6 +301,7 @@ fn texts(rows: usize) -> Result<Batches, Refusal> {
         ("digits", "9".repeat(chars), "0".repeat(chars)),
         ("a long fraction", format!("0.{}1", "0".repeat(chars - 3)), "1e999999999".into()),
         ("blanks", " ".repeat(chars), " ".into()),
+        ("pairs of a length of time", "1y ".repeat(chars / 3), "1y".into()),
         ("three bytes, two cases", "\u{1e9e}".repeat(chars), "\u{1e9e}".into()),
         ("four bytes", "\u{1f980}".repeat(chars), "\u{1f980}".repeat(chars / 2)),
     ];

@@ -164,6 +164,7 @@ impl<'a> Over<'a> {
         let bytes = |i: usize| terms.get(i).map_or(0, |term| term.bytes);
         let longest = terms.iter().map(|term| term.bytes).max().unwrap_or(0);
         let shortest = terms.iter().map(|term| term.bytes).min().unwrap_or(0);
+        let of = |what: &dyn Fn(&DataType) -> bool| parts.iter().any(|e| self.kind(e).is_ok_and(|kind| what(&kind)));
         Ok(match expr {
             Expr::TryCast(cast) => weights::cast(&self.kind(parts[0])?, cast.field.data_type(), bytes(0))?,
             Expr::Cast(cast) => weights::cast(&self.kind(parts[0])?, cast.field.data_type(), bytes(0))?,
@@ -177,20 +178,21 @@ impl<'a> Over<'a> {
             Expr::Like(_) => (20 + bytes(0) / 2, 0),
             Expr::Case(case) => {
                 let then = case.when_then_expr.iter().map(|(_, then)| &**then).chain(case.else_expr.as_deref());
-                let of = |e: &Expr| parts.iter().position(|part| std::ptr::eq(*part, e)).map_or(0, bytes);
-                let longest = then.map(of).max().unwrap_or(0);
+                let text = |e: &Expr| parts.iter().position(|part| std::ptr::eq(*part, e)).map_or(0, bytes);
+                let longest = then.map(text).max().unwrap_or(0);
                 let branches = case.when_then_expr.len() as u64 + 1;
                 (branches * (12 + self.copied + bytes(0) / 8) + longest, longest)
             }
             Expr::BinaryExpr(BinaryExpr { op, .. }) => match op {
                 // Where few rows go on they are copied.
                 Operator::And | Operator::Or => (8 + self.copied, 0),
+                _ if of(&weights::is_wide) => (2000, 0),
+                _ if of(&DataType::is_decimal) => (50, 0),
                 Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => (4, 0),
                 Operator::StringConcat => {
                     let both = bytes(0).saturating_add(bytes(1));
                     (30 + both / 4, both)
                 }
-                _ if parts.iter().any(|e| self.kind(e).is_ok_and(|kind| kind.is_decimal())) => (50, 0),
                 _ => (8 + shortest / 4, 0),
             },
             Expr::ScalarFunction(call) => weights::function(call, terms, COLUMN)?,

@@ -49,15 +49,23 @@ pub(super) fn cast(from: &DataType, to: &DataType, bytes: u64) -> Result<(u64, u
     Ok(match (is_text(from), is_text(to)) {
         (true, true) => (10 + bytes, bytes),
         (true, false) if to.is_decimal() => (100 + 80 * bytes, 0),
+        // Each of its pairs is read before it is looked at, and all of it is in the error of what is none.
+        (true, false) if matches!(to, DataType::Interval(_)) => (900 + 4 * bytes, 0),
         (true, false) if to.is_temporal() => (900 + bytes, 0),
         (true, false) => (100 + 4 * bytes, 0),
         (false, true) if from.is_decimal() => (300, 256),
         (false, true) if from.is_temporal() => (400, 64),
         (false, true) => (100, 32),
         _ if from.is_temporal() || to.is_temporal() => (120, 0),
+        _ if is_wide(from) || is_wide(to) => (2000, 0),
         _ if from.is_decimal() || to.is_decimal() => (40, 0),
         _ => (10, 0),
     })
+}
+
+/// Decimals of more digits than a machine's integers have.
+pub(super) fn is_wide(kind: &DataType) -> bool {
+    matches!(kind, DataType::Decimal256(..))
 }
 
 /// Operations of a function's own, and bytes of the longest text that it may give.
