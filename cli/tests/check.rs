@@ -102,10 +102,10 @@ fn what_takes_long_to_plan_is_refused() {
     for level in 1..9 {
         tables += &format!(", l{level} AS (SELECT {} AS x, spend FROM l{})", nest("x"), level - 1);
     }
-    let named = (0..14).map(|i| format!(" OR x = '{i}'")).collect::<String>();
+    let named = (0..18).map(|i| format!(" OR x = '{i}'")).collect::<String>();
     let query = format!("{tables} SELECT COUNT(*) AS n FROM l8 WHERE spend > 0{named}");
     let job = world.job("nest.toml", &format!("rho = 0.1\n[sql]\nquery = \"{query}\"\n"));
     let refused = world.fails("buyer", &world.run_args(&job, &node.address, &world.text("grant")));
-    assert!(refused.contains("to plan"), "{refused}");
+    assert!(refused.contains("to plan") || refused.contains("cannot be planned"), "{refused}");
     assert_eq!(world.spent(), 0, "nothing is charged");
 }

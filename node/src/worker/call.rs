@@ -243,7 +243,9 @@ fn planning(work: &Work) -> Duration {
     let slot = Duration::from_millis(work.policy.limits.slot_ms);
     // A model is loaded too.
     let part = if work.job.program.infers() { slot / 4 } else { slot / 16 };
-    part.max(Duration::from_secs(1))
+    let time = part.max(Duration::from_secs(1)).min(slot / 4);
+    // What is built without optimisation plans as much more slowly.
+    if cfg!(debug_assertions) { time * 4 } else { time }
 }
 
 /// What a worker may hold, in the order in which it takes them.
