@@ -204,7 +204,7 @@ mod tests {
     /// Rows are selected that are wanted and not passed over, whatever lies where.
     #[test]
     fn rows_are_in_the_piece_and_in_no_gap() {
-        let gaps: [&[Range<u64>]; 5] = [&[], &[0..10], &[12..13, 15..40], &[3..11, 19..21], &[60..70]];
+        let gaps: [&[Range<u64>]; 5] = [&[], &[0..10, 11..11], &[12..13, 15..40], &[3..11, 19..21], &[60..70, 80..81]];
         for (start, end) in [(0, 20), (10, 20), (10, 10), (35, 50)] {
             for wanted in [0..u64::MAX, 0..12, 12..16, 12..12, 18..37, 40..90] {
                 for without in gaps {
