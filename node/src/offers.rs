@@ -50,9 +50,7 @@ impl Offer {
     pub fn owner(&self) -> PeerId {
         self.manifest.signer()
     }
-}
 
-impl Offer {
     /// The policy that is in force for it; its own, where it answers no further job.
     pub(crate) fn then(&self) -> Cow<'_, Policy> {
         self.in_force().unwrap_or(Cow::Borrowed(self.policy.body()))

@@ -35,7 +35,7 @@ use tidegate_protocol::limits;
 
 use super::{DataError, broken};
 
-/// Most bytes of a text that jobs see.
+/// The most bytes that a text of [`limits::TEXT_CHARS`] characters has.
 const TEXT_BYTES: usize = 4 * limits::TEXT_CHARS;
 
 /// Whether no page of the columns `read` of a Parquet file has more than [`limits::PAGE_BYTES`]. Reads the pages' headers alone.
@@ -91,7 +91,7 @@ pub(super) fn can_be_cut(field: &Field) -> Result<(), String> {
     }
 }
 
-/// Checks the names of some rows' units, the rows being `before` + 1 and those after it.
+/// Checks that no unit's name is too long, in the rows that follow the first `before` of a file.
 ///
 /// # Errors
 /// The first row whose unit has a name of more than [`limits::UNIT_NAME_BYTES`], and how to mend it.
@@ -120,7 +120,7 @@ fn lengths(column: &dyn Array) -> Option<Box<dyn Iterator<Item = usize> + '_>> {
     })
 }
 
-/// Bytes of a page's header that say how large it is: two fields of a letter and a number.
+/// Bytes at the start of a page's header that hold its type and its size.
 const BEGIN: usize = 12;
 
 /// A Parquet file of which the pages' headers are read, and how they begin noted: the reader keeps to itself how large a page says it is.
@@ -131,7 +131,7 @@ struct Headers {
     begin: Arc<Mutex<Vec<u8>>>,
 }
 
-/// Reads on from a place, and notes what is there.
+/// A reader of a file from one offset on, which keeps the first bytes that it reads.
 struct Noting {
     from: Headers,
     at: u64,
@@ -170,7 +170,7 @@ impl Headers {
     }
 }
 
-/// How many bytes a page says that it has, in Thrift's compact protocol: the second field of its header, after its type. `None` where that begins otherwise, as
+/// Returns the unpacked size that a page's header states, in Thrift's compact protocol: the second field, after the type. `None` where that begins otherwise, as
 /// no writer's does.
 fn said(header: &[u8]) -> Option<u64> {
     let mut rest = header;
@@ -288,7 +288,7 @@ mod tests {
         builder.set_data_page_row_count_limit(all).set_write_batch_size(1 << 20)
     }
 
-    /// A page is unpacked as a whole: a file that has a huge one, of data or of a dictionary, is copied, and the copy has none.
+    /// A file with a huge page, of data or of a dictionary, is copied, and the copy has none: readers unpack a page as a whole.
     #[test]
     fn files_with_large_pages_are_copied() {
         let rows = limits::PAGE_BYTES / 100 + 5000;
@@ -313,7 +313,7 @@ mod tests {
         }
     }
 
-    /// What jobs would not see of a text is not in what they read, whatever its type.
+    /// Texts of every type are cut, in the copy, to what jobs see of them.
     #[test]
     fn files_with_long_texts_are_copied_and_cut() {
         let text = |i: usize| if i == 7 { "é".repeat(1 << 20) } else { format!("{i}") };

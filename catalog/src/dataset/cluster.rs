@@ -161,7 +161,7 @@ struct Batches {
     policy: Policy,
     schema: SchemaRef,
     next: u64,
-    /// Rows of the file that were read.
+    /// Number of rows read from the current file.
     of_file: u64,
 }
 

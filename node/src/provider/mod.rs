@@ -55,6 +55,7 @@ mod leaseholder;
 mod lessor;
 mod mirrored;
 mod models;
+mod programs;
 mod replays;
 mod rights;
 mod run;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State, files};
+use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State};
 use tidegate_gate::{Plan, Terms};
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{
@@ -243,29 +243,6 @@ impl Provider {
         match review::verdict(&self.home, &self.identity.id(), rules, population, job).map_err(unavailable)? {
             Verdict::Denied => Err(Refusal::new(Code::Policy, "the owner turned this job down").at("mode")),
             verdict => Ok(Some(verdict)),
-        }
-    }
-
-    /// Keeps what comes with a job until it is done, so that a restart can finish it.
-    async fn keep_program(&self, job: &Signed<Job>, bytes: Option<Arc<Vec<u8>>>) -> Result<(), Refusal> {
-        let Some(bytes) = bytes else { return Ok(()) };
-        let (folder, path) = (self.home.programs(), self.home.program(&job.id()));
-        let keep = move || -> std::io::Result<()> {
-            files::create_folder(&folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-            std::io::Write::write_all(&mut file, &bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path).map(|_| ()).map_err(|e| e.error)
-        };
-        tokio::task::spawn_blocking(keep).await.map_err(unavailable)?.map_err(unavailable)
-    }
-
-    /// Lets go of what came with a job that is done, or was not paid for.
-    pub(super) fn drop_program(&self, job: &ContentHash) {
-        if let Err(e) = std::fs::remove_file(self.home.program(job))
-            && e.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!("what came with job {job} stays: {e}");
         }
     }
 

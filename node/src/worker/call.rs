@@ -237,15 +237,18 @@ impl Workers {
     }
 }
 
-/// How long a job may take to be planned, before it is charged. It is planned once more within its slot, where what is admitted of rows takes five eighths: were there no end to
+/// How long a job may take to be planned, before it is charged. It is planned once more within its slot, where what is admitted of rows has its part (`Policy::work_ms`): were there no end to
 /// planning, a buyer could leave so little of the slot to the rows that one person's decide whether everybody has the default.
 fn planning(work: &Work) -> Duration {
-    let slot = Duration::from_millis(work.policy.limits.slot_ms);
-    // A model is loaded too.
-    let part = if work.job.program.infers() { slot / 4 } else { slot / 16 };
-    let time = part.max(Duration::from_secs(1)).min(slot / 4);
+    let time = part_for_planning(Duration::from_millis(work.policy.limits.slot_ms), work.job.program.infers());
     // What is built without optimisation plans as much more slowly.
     if cfg!(debug_assertions) { time * 4 } else { time }
+}
+
+/// The part of a slot in which a job is planned; a model is loaded in it too.
+fn part_for_planning(slot: Duration, infers: bool) -> Duration {
+    let part = if infers { slot / 4 } else { slot / 16 };
+    part.max(Duration::from_secs(1)).min(slot / 4)
 }
 
 /// What a worker may hold, in the order in which it takes them.
@@ -340,4 +343,33 @@ pub(super) fn write_schema(schema: &SchemaRef) -> Result<Vec<u8>, WorkerFailed> 
     writer.finish().map_err(failed)?;
     drop(writer);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_protocol::policy::PolicyFile;
+
+    use super::*;
+
+    /// Planning, and then all that is admitted of rows, fit the slot, however short it is.
+    #[test]
+    fn planning_leaves_the_rows_their_part_of_the_slot() {
+        for slot in ["200ms", "1s", "3s", "8s", "60s", "3600s"] {
+            let text = format!(
+                r#"
+                unit = {{ column = "p", max_units = 1000, max_rows = 1, max_groups = 1 }}
+                budget = {{ delta = 1e-9, rho = 1.0, per_buyer_rho = 1.0 }}
+                jobs = {{ kinds = ["sql"], min_units = 5, fuel = 1, memory_mib = 16, slot = "{slot}", tick = "100ms" }}
+                access = {{ compute = "granted", replicate = "nobody" }}
+                columns = {{ a = {{}} }}
+            "#
+            );
+            let policy = PolicyFile::parse(&text).unwrap().check(|e, _| Some(e)).unwrap();
+            let all = Duration::from_millis(policy.limits.slot_ms);
+            for infers in [false, true] {
+                let both = part_for_planning(all, infers) + Duration::from_millis(policy.work_ms());
+                assert!(both <= all / 8 * 7, "{slot}: {both:?}");
+            }
+        }
+    }
 }

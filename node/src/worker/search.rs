@@ -97,7 +97,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Does it with pieces, the last first, and with pieces of those that were not done, until what is at fault is alone. `all` is the size of all of them.
+    /// Runs or reads pieces, the last first, and then pieces of those that were not done, until what is at fault is alone. `all` is the size of all of them.
     async fn run(&mut self, mut todo: Vec<Span>, doing: Doing, all: u64) -> Result<(), WorkerFailed> {
         while let Some(span) = todo.pop() {
             let Some(fault) = self.attempt(&span, doing, all).await? else { continue };
@@ -117,11 +117,11 @@ impl<'a> Search<'a> {
             span = Span::Rows(self.cuts(Some(span.piece())).await?);
         }
         let Some([first, second]) = span.halves() else { return Ok(vec![]) };
-        let again = |span: Span| match span.halves() {
+        let finer = |span: Span| match span.halves() {
             Some([first, second]) if fault.stalled => vec![second, first],
             _ => vec![span],
         };
-        Ok([again(second), again(first)].into_iter().flatten().collect())
+        Ok([finer(second), finer(first)].into_iter().flatten().collect())
     }
 
     /// Puts the default in the place of a unit or block.
@@ -144,7 +144,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Tries it with one piece; what it comes to is added where it comes to an end in time.
+    /// Tries one piece, and adds what it comes to where it ends in time; else says why not.
     async fn attempt(&mut self, span: &Span, doing: Doing, all: u64) -> Result<Option<Fault>, WorkerFailed> {
         let until = SystemTime::now() + patience(Duration::from_millis(self.work.policy.limits.slot_ms), span.size(), all);
         let (deadline, broke) = (self.over.deadline, |why, stalled| Ok(Some(Fault { why, stalled })));
@@ -202,7 +202,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Tries it [`TRIES`] times: a worker that does nothing of a buyer's broke by chance, as by the system's want of memory.
+/// Tries a piece of work [`TRIES`] times: a worker that does nothing of a buyer's broke by chance, as by the system's want of memory.
 pub(super) async fn again<T, F>(one: impl Fn() -> F) -> Result<T, WorkerFailed>
 where
     F: Future<Output = Result<T, WorkerFailed>>,

@@ -50,9 +50,12 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
         Expr::IsNotTrue(e) => Expr::IsNotTrue(each(e)?),
         Expr::IsNotFalse(e) => Expr::IsNotFalse(each(e)?),
         Expr::Negative(e) => Expr::Negative(Box::new(float(*each(e)?))),
-        // A cast that fails gives NULL.
-        Expr::Cast(Cast { expr, field }) => Expr::TryCast(TryCast::new(each(expr)?, field.data_type().clone())),
-        Expr::TryCast(TryCast { expr, field }) => Expr::TryCast(TryCast::new(each(expr)?, field.data_type().clone())),
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
+            // A cast that fails gives NULL.
+            let cast = Expr::TryCast(TryCast::new(each(expr)?, field.data_type().clone()));
+            // What is the same for all rows is worked out once, as `DATE '2024-01-01'` is.
+            constant(&cast).map_or(cast, |value| Expr::Literal(value, None))
+        }
         Expr::Between(mut b) => {
             (b.expr, b.low, b.high) = (each(b.expr)?, each(b.low)?, each(b.high)?);
             Expr::Between(b)

@@ -5,7 +5,10 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::DFSchema,
+    common::{
+        DFSchema,
+        tree_node::{TreeNode as _, TreeNodeRecursion},
+    },
     logical_expr::{BinaryExpr, Expr, ExprSchemable as _, Operator},
 };
 
@@ -28,37 +31,18 @@ pub(crate) fn on_the_way(select: &Select, schema: &DFSchema) -> Result<usize, Ru
 
 /// The most that is held at a time until an expression has come, and what it then is: bytes, and its type. `copy` is a row of the columns that are read.
 fn peak(expr: &Expr, schema: &DFSchema, copy: usize) -> Result<(usize, usize, DataType), RunError> {
-    let (mut parts, mut copies): (Vec<&Expr>, bool) = (vec![], false);
     match expr {
         Expr::Alias(alias) => return peak(&alias.expr, schema, copy),
         // Where columns lie is counted; a literal is one for all rows.
         Expr::Column(_) | Expr::Literal(..) => return Ok((0, 0, expr.get_type(schema)?)),
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            copies = matches!(op, Operator::And | Operator::Or);
-            parts.extend([&**left, right]);
-        }
-        Expr::Not(e)
-        | Expr::IsNull(e)
-        | Expr::IsNotNull(e)
-        | Expr::IsTrue(e)
-        | Expr::IsFalse(e)
-        | Expr::IsNotTrue(e)
-        | Expr::IsNotFalse(e)
-        | Expr::Negative(e) => parts.push(e),
-        Expr::Cast(cast) => parts.push(&cast.expr),
-        Expr::TryCast(cast) => parts.push(&cast.expr),
-        Expr::Between(b) => parts.extend([&*b.expr, &*b.low, &*b.high]),
-        Expr::InList(list) => parts.extend(std::iter::once(&*list.expr).chain(&list.list)),
-        Expr::Like(like) => parts.extend([&*like.expr, &*like.pattern]),
-        Expr::Case(case) => {
-            copies = true;
-            parts.extend(case.expr.as_deref());
-            parts.extend(case.when_then_expr.iter().flat_map(|(when, then)| [&**when, &**then]));
-            parts.extend(case.else_expr.as_deref());
-        }
-        Expr::ScalarFunction(call) => parts.extend(&call.args),
-        other => return Err(RunError::Engine(format!("{} is not known here", other.variant_name()))),
+        _ => {}
     }
+    let mut parts = Vec::new();
+    expr.apply_children(|part| {
+        parts.push(part);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let copies = matches!(expr, Expr::Case(_) | Expr::BinaryExpr(BinaryExpr { op: Operator::And | Operator::Or, .. }));
     let (mut held, mut most, mut kinds) = (if copies { copy } else { 0 }, 0, vec![]);
     for part in parts {
         let (on_the_way, result, kind) = peak(part, schema, copy)?;

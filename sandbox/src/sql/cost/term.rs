@@ -137,11 +137,7 @@ impl<'a> Over<'a> {
             other => return Err(refuse(format!("{} has no known cost", other.variant_name()))),
         }
         let terms = parts.iter().map(|part| self.term(part)).collect::<Result<Vec<_>, _>>()?;
-        let (mut mine, bytes) = self.own(expr, &parts, &terms)?;
-        if is_cast_of_literal(expr) {
-            // Done once for a batch, of which but the last have more rows.
-            mine = mine / LEAST_ROWS + 1;
-        }
+        let (mine, bytes) = self.own(expr, &parts, &terms)?;
         let mut all = Term { work: mine, bytes, once: 0, patterns: 0, heavy: Some((mine, expr)) };
         if let Expr::ScalarFunction(call) = expr
             && let Some(pattern) = crate::sql::matching::pattern(&call.func)
@@ -199,19 +195,6 @@ impl<'a> Over<'a> {
             _ => (3, 0),
         })
     }
-}
-
-/// Fewer rows than any batch has, but the last of a row group or of a thread's part.
-const LEAST_ROWS: u64 = 64;
-
-/// Whether it is a literal in another type, as `DATE '2024-01-01'` is.
-fn is_cast_of_literal(expr: &Expr) -> bool {
-    let cast = match expr {
-        Expr::Cast(cast) => &cast.expr,
-        Expr::TryCast(cast) => &cast.expr,
-        _ => return false,
-    };
-    matches!(&**cast, Expr::Literal(..)) || is_cast_of_literal(cast)
 }
 
 fn literal_bytes(value: &ScalarValue) -> u64 {
