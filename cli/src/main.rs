@@ -35,6 +35,8 @@ enum Command {
     Id,
     /// Publish a dataset version under a policy.
     Publish(commands::publish::Args),
+    /// Show the owner how much of a dataset a policy's bounds let count, and what other bounds would.
+    Survey(commands::survey::Args),
     /// Withdraw a version of a dataset, or all of it: it answers nothing from here on.
     Retire(commands::retire::Args),
     /// Encrypt a dataset for mirrors, which hold and serve what they cannot read.
@@ -175,6 +177,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
                 Ok(std::process::ExitCode::SUCCESS)
             }
             Command::Publish(args) => commands::publish::run(&home, args).await.map(done),
+            Command::Survey(args) => commands::survey::run(&home, args).await.map(done),
             Command::Retire(args) => commands::retire::run(&home, &args).map(done),
             Command::Seal(args) => commands::seal::run(&home, args).await.map(done),
             Command::Mirror(args) => commands::mirror::run(home, args).await.map(done),

@@ -37,6 +37,9 @@ pub(crate) fn price(cost: Cost, at: FemtoDelta) -> String {
 pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
     if mechanism.noise == "none" {
         println!("  exact, without noise: what the policy's [reviewed] rules keep back is left out");
+        for column in mechanism.columns.iter().filter(|column| column.reducer != "units" && column.reducer != "count") {
+            println!("  {} ({}) of values clipped to [{}, {}]", plain(&column.name), column.reducer, column.lo, column.hi);
+        }
         return;
     }
     let currency = if split.noise == Some(Noise::Laplace) { "pure ε" } else { "ρ" };
@@ -68,6 +71,28 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
         }
         (Some(least), None) => println!("  a group appears when it has at least {least} units"),
         (None, _) => {}
+    }
+}
+
+/// What of each unit's rows the numbers are about: what is beyond that is left out, whatever the noise.
+pub(crate) fn counted(mechanism: &Mechanism) {
+    if mechanism.blocks.is_some() {
+        return;
+    }
+    let mut counts = Vec::new();
+    if mechanism.columns.iter().any(|column| column.reducer != "units") {
+        counts.push(match mechanism.max_rows {
+            1 => "one row".to_owned(),
+            most => format!("at most {most} rows"),
+        });
+    }
+    match mechanism.max_groups {
+        1 => {}
+        most if counts.is_empty() => counts.push(format!("at most {most} groups")),
+        most => counts.push(format!("in each of at most {most} groups")),
+    }
+    if !counts.is_empty() {
+        println!("of each unit, {} count: no interval speaks of rows beyond that, which are left out", counts.join(" "));
     }
 }
 

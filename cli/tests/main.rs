@@ -39,6 +39,7 @@ mod scoring;
 mod sharing;
 mod shut;
 mod strangers;
+mod survey;
 mod tables;
 mod timing;
 mod training;

@@ -44,6 +44,7 @@ pub mod running;
 mod salts;
 pub mod sample;
 mod spool;
+pub mod survey;
 pub mod table;
 pub mod training;
 pub mod witness;

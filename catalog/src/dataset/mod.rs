@@ -12,11 +12,13 @@ mod layout;
 pub mod pieces;
 mod read;
 mod record;
+mod survey;
 
 pub use hash::hash;
 pub use layout::{OrderCheck, Phase, Profile, profile, schema};
 pub use read::{TableFiles, describe, expand, open, tables};
 pub use record::{Dataset, DatasetRecord, Stamp, load_all, save};
+pub use survey::{Bound, Grouped, Setting, Survey, survey};
 
 /// A dataset cannot be published, and why.
 #[derive(Debug, thiserror::Error)]

@@ -77,6 +77,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
                     println!("accept: it would cost {all}");
                 }
                 show::noise(&mechanism, &planned.split());
+                show::counted(&mechanism);
             }
             Ok(ExitCode::SUCCESS)
         }

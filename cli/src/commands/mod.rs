@@ -31,4 +31,5 @@ pub(crate) mod revocations;
 pub(crate) mod run;
 pub(crate) mod seal;
 pub(crate) mod serve;
+pub(crate) mod survey;
 pub(crate) mod witness;

@@ -8,6 +8,7 @@ use tidegate_exchange::blobs::Served;
 use tidegate_node::{
     home::Home,
     publish::{Progress, Publication, find, publish},
+    survey::survey,
 };
 use tidegate_protocol::{ContentHash, listing::About};
 
@@ -89,11 +90,18 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Progress::Ordering { rows } => shown.set_message(format!("writing a copy ordered by unit: {rows} rows")),
     });
     let published = publish(home, &identity, &store, &served, &what, report).await;
+    let dataset = published.inspect_err(|_| bar.finish_and_clear())?;
+    let shown = bar.clone();
+    let counting = Box::new(move |rows| shown.set_message(format!("counting what the bounds let count: {rows} rows")));
+    let surveys = survey(&dataset, counting).await;
     bar.finish_and_clear();
-    let dataset = published?;
+    let surveys = surveys?;
     let manifest = dataset.manifest.body();
     if args.json {
-        println!("{}", serde_json::json!({ "dataset": dataset.manifest.id(), "population": manifest.population }));
+        println!(
+            "{}",
+            serde_json::json!({ "dataset": dataset.manifest.id(), "population": manifest.population, "survey": surveys })
+        );
     } else {
         println!("published {} as {}", manifest.name, dataset.manifest.id());
         println!("population {}; {} files; no value left this machine", manifest.population, manifest.files.count());
@@ -106,6 +114,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 home.datasets().join(format!("{}.json", dataset.manifest.id())).display()
             ),
         }
+        super::survey::shown(&surveys);
         let before = manifest.previous.map(|id| find(home, &id.to_string())).transpose()?;
         if let (None, Some(before)) = (manifest.files.plain(), before)
             && before.manifest.body().files.plain().is_some()

@@ -12,6 +12,7 @@ use tidegate_node::{
     table,
     training::Run,
 };
+use tidegate_protocol::receipt::Predicate;
 
 use crate::{
     file,
@@ -127,6 +128,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     show::outcome(&verified.result, answer.as_ref());
+    if let Predicate::Outcome { facts, .. } = &verified.receipt.predicate {
+        show::counted(&facts.mechanism);
+    }
     let interval = if verified.result.cost.reviewed > 0 { "[rounding]" } else { "[95 % interval of the noise]" };
     println!("value {interval}; cost {}", show::price(verified.result.cost, at));
     if verified.delivery.earlier.is_some() {

@@ -1,0 +1,97 @@
+//! `tidegate survey`
+
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
+use tidegate_catalog::dataset::{Bound, Survey};
+use tidegate_node::{
+    home::Home,
+    publish::find,
+    survey::{survey, survey_files},
+};
+
+use crate::{file, show};
+
+/// Of what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A dataset that is published here, its name or manifest id; with --policy, files before they are published: where the policy has tables, TABLE=FILE for each.
+    #[arg(required = true)]
+    what: Vec<PathBuf>,
+    /// The policy, TOML.
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let bar = ProgressBar::new_spinner();
+    let shown_on = bar.clone();
+    let counting = Box::new(move |rows| shown_on.set_message(format!("counting: {rows} rows")));
+    let surveys = match (&args.policy, args.what.as_slice()) {
+        (Some(policy), files) => survey_files(home, &file::policy(policy)?, files, counting).await?,
+        (None, [name]) => survey(&find(home, &name.to_string_lossy())?, counting).await?,
+        _ => anyhow::bail!("--policy: give the policy of files that are not published"),
+    };
+    bar.finish_and_clear();
+    if args.json {
+        println!("{}", serde_json::to_string(&surveys)?);
+    } else {
+        shown(&surveys);
+    }
+    Ok(())
+}
+
+/// Prints what the policy's bounds let count.
+pub(crate) fn shown(surveys: &[Survey]) {
+    println!("what counts of each unit's rows, exactly: for you alone, not for publication");
+    for survey in surveys {
+        let of = survey.table.as_ref().map(|table| format!("{}: ", show::plain(table))).unwrap_or_default();
+        println!("  {of}{} rows of {} units", survey.rows, survey.units);
+        let bound = &survey.max_rows;
+        println!("  unit.max_rows = {}: {}", bound.allows, of_bound(bound, survey, "rows"));
+        others("unit.max_rows", bound);
+        for grouped in &survey.max_groups {
+            let bound = &grouped.bound;
+            if bound.units_over > 0 {
+                let column = show::plain(&grouped.column);
+                println!(
+                    "  unit.max_groups = {}, grouped by {column} ({} values): {}",
+                    bound.allows,
+                    grouped.groups,
+                    of_bound(bound, survey, "groups")
+                );
+                others("unit.max_groups", bound);
+            }
+        }
+    }
+}
+
+fn of_bound(bound: &Bound, survey: &Survey, of: &str) -> String {
+    if bound.units_over == 0 {
+        return "all rows count".into();
+    }
+    let over = percent(bound.units_over as f64 / survey.units.max(1) as f64);
+    let counted = percent(bound.rows_counted);
+    format!(
+        "{counted} of the rows count in counts and sums; {over} of the units have more {of}. A mean weighs each unit's rows so that all count"
+    )
+}
+
+fn others(field: &str, bound: &Bound) {
+    for other in &bound.others {
+        println!(
+            "    {field} = {} would count {}, with noise {:.1} times as wide at the same price",
+            other.allows,
+            percent(other.rows_counted),
+            other.noise
+        );
+    }
+}
+
+/// A share, rounded down: what is not all does not read so.
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1000.0).floor() / 10.0)
+}

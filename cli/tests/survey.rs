@@ -1,0 +1,85 @@
+//! What bounds leave out is said: exactly to the owner, by the rule to the buyer.
+
+use crate::common::World;
+use serde_json::Value;
+
+/// Eighty people of one row, twenty of nine in three cities each: of 260 rows the policy's two rows and two groups let 120 count.
+fn clinic(world: &World) -> String {
+    let row = |person: u32, row: u32| format!("{person},{},{}\n", 50 + row % 5, ["north", "south", "west"][row as usize % 3]);
+    let rows = (0..100).flat_map(|p| (0..if p < 80 { 1 } else { 9 }).map(move |r| row(p, r)));
+    std::fs::write(world.path("visits.csv"), format!("person,spend,city\n{}", rows.collect::<String>())).unwrap();
+    world.text("visits.csv")
+}
+
+#[test]
+fn what_bounds_leave_out_is_said_to_the_owner() {
+    let world = World::new();
+    let (file, policy) = (clinic(&world), world.text("policy.toml"));
+    let before: Value = serde_json::from_str(&world.ok("owner", &["survey", &file, "--policy", &policy, "--json"])).unwrap();
+    let published: Value = serde_json::from_str(&world.publish("visits.csv", &["--name", "visits"])).unwrap();
+    assert_eq!(published["survey"], before, "the same before it is published");
+    let again: Value = serde_json::from_str(&world.ok("owner", &["survey", "visits", "--json"])).unwrap();
+    assert_eq!(again, before);
+    let survey = &before[0];
+    assert_eq!((&survey["units"], &survey["rows"]), (&100.into(), &260.into()));
+    let bound = &survey["max_rows"];
+    assert_eq!(bound["units_over"], 20);
+    assert!((bound["rows_counted"].as_f64().unwrap() - 120.0 / 260.0).abs() < 1e-9, "{bound}");
+    assert_eq!(bound["others"], serde_json::json!([{ "allows": 9, "rows_counted": 1.0, "noise": 4.5 }]));
+    let grouped = &survey["max_groups"][0];
+    assert_eq!((&grouped["column"], &grouped["bound"]["units_over"]), (&"city".into(), &20.into()));
+    let said = world.ok("owner", &["survey", "visits"]);
+    for words in [
+        "260 rows of 100 units",
+        "unit.max_rows = 2: 46.1 % of the rows count",
+        "20 % of the units have more rows",
+        "unit.max_rows = 9 would count 100 %, with noise 4.5 times as wide",
+        "unit.max_groups = 2, grouped by city (3 values): 76.9 %",
+        "unit.max_groups = 3 would count 100 %, with noise 1.2 times as wide",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let left: Vec<_> = std::fs::read_dir(world.path("owner")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("laid-out")), "{left:?}");
+}
+
+#[test]
+fn what_bounds_leave_out_is_said_to_the_buyer_who_can_ask_for_more() {
+    let world = World::new();
+    clinic(&world);
+    let buyer = world.ok("buyer", &["id"]).split_whitespace().find(|w| w.starts_with("did:key:")).unwrap().to_owned();
+    let dear = std::fs::read_to_string(world.path("policy.toml")).unwrap();
+    std::fs::write(world.path("policy.toml"), dear.replace("rho = 1.0", "rho = 900000").replace("_rho = 0.9", "_rho = 900000"))
+        .unwrap();
+    world.publish("visits.csv", &["--name", "visits"]);
+    world.ok("owner", &["grant", "visits", "--to", &buyer, "--rho", "900000", "--out", &world.text("all")]);
+    let node = world.serve(None);
+    let job = |query: &str| {
+        std::fs::write(world.path("q.toml"), format!("dataset = \"visits\"\nrho = 1000\n[sql]\nquery = \"{query}\"\n")).unwrap();
+        world.text("q.toml")
+    };
+    let grant = world.text("all");
+    for (query, words) in [
+        ("SELECT COUNT(*) AS n FROM dataset", "of each unit, at most 2 rows count"),
+        (
+            "SELECT city, COUNT(*) AS n FROM dataset GROUP BY city",
+            "of each unit, at most 2 rows in each of at most 2 groups count",
+        ),
+        ("SELECT city, COUNT(DISTINCT person) AS n FROM dataset GROUP BY city", "of each unit, at most 2 groups count"),
+    ] {
+        let path = job(query);
+        let checked = world.ok("owner", &["check", &path]);
+        assert!(checked.contains(words), "{checked}");
+        let args = world.run_args(&path, &node.address, &grant);
+        let args: Vec<&str> = args.iter().copied().filter(|a| *a != "--json").collect();
+        let ran = world.ok("buyer", &args);
+        assert!(ran.contains(words), "{ran}");
+    }
+    // How many rows units have is a question like others.
+    let path = job(
+        "SELECT APPROX_PERCENTILE_CONT(clamp(n, 0, 50), 0.9) AS most FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person) t",
+    );
+    let answer: Value = serde_json::from_str(&world.ok("buyer", &world.run_args(&path, &node.address, &grant))).unwrap();
+    let most = answer["result"]["rows"][0]["cells"][0]["value"].as_f64().unwrap();
+    assert!((8.5..9.5).contains(&most), "{answer}");
+}
