@@ -141,8 +141,8 @@ fn only_those_who_may_learn_what_the_sums_were() {
         let (grant, data) = (world.text(grant), world.text("rows"));
         world.fails("buyer", &["replay", &entry, "--to", &node.address, "--grant", &grant, "--data", &data])
     };
-    assert!(with("to-buyer").contains("does not let"), "a grant to compute is none to replay");
-    assert!(with("to-auditor").contains("does not let"), "the grant is the auditor's");
+    assert!(with("to-buyer").contains("the grant is for compute, and not for replay"), "a grant to compute is none to replay");
+    assert!(with("to-auditor").contains("to show, and not for"), "the grant is the auditor's");
     for (entry, why) in [("0", "is no receipt of a result"), ("999999", "is not there yet")] {
         let said = refused(&world, &node, entry, &[]);
         assert!(said.contains(why), "{said}");

@@ -140,7 +140,13 @@ fn program(word: &String) -> anyhow::Result<ContentHash> {
 
 fn write(issued: &Issued, out: Option<&Path>) -> anyhow::Result<()> {
     match out {
-        Some(path) => file::write("--out", path, &issued.token)?,
+        Some(path) => {
+            file::write("--out", path, &issued.token)?;
+            let path = path.display();
+            println!(
+                "wrote {path}: send it to whom it is for. `tidegate grant show {path}` says what it allows, `tidegate revoke {path}` ends it"
+            );
+        }
         None => println!("{}", issued.token),
     }
     Ok(())

@@ -261,17 +261,32 @@ impl Token {
     /// # Errors
     /// [`Code::NotGranted`] for everything that does not hold.
     pub fn authorize(&self, grant_key: &str, peer: PeerId, population: ContentHash, ask: &Ask) -> Result<Authority, Refusal> {
-        let now = seconds(ask.now);
-        let granted = self.granted.population == population && self.granted.actions.contains(&ask.action);
         // What costs most comes last: signatures of what would not be enough are not verified.
-        if !self.is_for(peer) || !granted || !self.demands.iter().all(|demand| demand.allows(ask, now)) {
-            let what = format!("{} this population for {}", ask.action.word(), ask.cost);
-            return Err(not_granted(format!("the grant does not let {} {what} now", peer.short())));
+        if let Some((field, why)) = self.refuses(peer, population, ask) {
+            return Err(not_granted(why).at(field));
         }
         if !self.signed_by(grant_key) {
-            return Err(not_granted("the grant is not one this owner signed".into()));
+            let why = format!("the grant says that {} gave it, and is not signed by this dataset's owner", self.granted.owner);
+            return Err(not_granted(why));
         }
         Ok(self.authority())
+    }
+
+    /// The first thing that a request fails by, signatures aside: a field and what is told of it, from token and request alone.
+    fn refuses(&self, peer: PeerId, population: ContentHash, ask: &Ask) -> Option<(&'static str, String)> {
+        if !self.is_for(peer) {
+            let named = self.named.iter().flatten().last().map_or(self.granted.holder, |(party, _)| *party);
+            return Some(("grant.holder", format!("the grant is for {named} to show, and not for {peer}, who asks")));
+        }
+        if self.granted.population != population {
+            let of = self.granted.population.short();
+            return Some(("grant", format!("the grant is for another dataset (population {of}…)")));
+        }
+        if !self.granted.actions.contains(&ask.action) {
+            return Some(Demand::Actions(self.granted.actions.clone()).refuses(ask));
+        }
+        let now = seconds(ask.now);
+        self.demands.iter().find(|demand| !demand.allows(ask, now)).map(|demand| demand.refuses(ask))
     }
 }
 
@@ -369,23 +384,28 @@ mod tests {
         assert_eq!((authority.holder, authority.scope.as_deref()), (holder, Some(&scope)));
         authorize(&token, &key, holder, population, &Ask { cost: pure(200_000), reducers: BTreeSet::new(), ..good.clone() })
             .unwrap();
-        for (what, ask) in [
-            ("other action", Ask { action: Action::Replicate, ..good.clone() }),
-            ("over the ceiling", Ask { cost: rho(500_001), ..good.clone() }),
-            ("over the ceiling of pure ε", Ask { cost: pure(200_001), ..good.clone() }),
-            ("expired", Ask { now: now + Duration::from_secs(60), ..good.clone() }),
-            ("other program", Ask { program: Some(ContentHash::of(b"q")), ..good.clone() }),
-            ("other reducer", Ask { reducers: ["sum".into()].into(), ..good.clone() }),
-            ("too often", Ask { used: 3, ..good.clone() }),
+        for (field, words, ask) in [
+            ("grant.actions", "for compute, and not for replicate", Ask { action: Action::Replicate, ..good.clone() }),
+            ("grant.rho_ceiling", "at most ρ = 0.5", Ask { cost: rho(500_001), ..good.clone() }),
+            ("grant.epsilon_ceiling", "at most pure ε = 0.2", Ask { cost: pure(200_001), ..good.clone() }),
+            ("grant.expires", "good until 2027-01-15T08:01:00Z", Ask { now: now + Duration::from_secs(60), ..good.clone() }),
+            ("grant.programs", "1 program,", Ask { program: Some(ContentHash::of(b"q")), ..good.clone() }),
+            ("grant.reducers", "for mean, and the job has sum too", Ask { reducers: ["sum".into()].into(), ..good.clone() }),
+            ("grant.per_hour", "at most 3 jobs", Ask { used: 3, ..good.clone() }),
         ] {
-            assert_eq!(authorize(&token, &key, holder, population, &ask).unwrap_err().code, Code::NotGranted, "{what}");
+            let refusal = authorize(&token, &key, holder, population, &ask).unwrap_err();
+            assert_eq!((refusal.code, refusal.field.as_deref()), (Code::NotGranted, Some(field)));
+            assert!(refusal.message.contains(words), "{refusal}");
             // The same by what the log has of it.
-            assert!(scope.covers(&ask).is_err(), "{what}");
+            assert!(scope.covers(&ask).is_err(), "{field}");
         }
-        assert!(authorize(&token, &key, owner.id(), population, &good).is_err(), "other peer");
-        assert!(authorize(&token, &key, holder, ContentHash::of(b"q"), &good).is_err(), "other population");
+        let refusal = authorize(&token, &key, owner.id(), population, &good).unwrap_err();
+        assert_eq!(refusal.field.as_deref(), Some("grant.holder"), "{refusal}");
+        let refusal = authorize(&token, &key, holder, ContentHash::of(b"q"), &good).unwrap_err();
+        assert!(refusal.message.contains("another dataset"), "{refusal}");
         let other = public_key(&Identity::from_seed([9; 32])).unwrap();
-        assert!(authorize(&token, &other, holder, population, &good).is_err(), "another owner's key");
+        let refusal = authorize(&token, &other, holder, population, &good).unwrap_err();
+        assert!(refusal.message.contains(&format!("{} gave it", owner.id())), "{refusal}");
         assert!(authorize("", &key, holder, population, &good).is_err());
         assert!(authorize("garbage", &key, holder, population, &good).is_err());
         assert!(issue(&owner, &Terms { scope: Scope { actions: vec![], ..scope.clone() }, ..terms.clone() }).is_err());
