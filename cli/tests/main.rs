@@ -20,6 +20,7 @@ mod jobs;
 mod journey;
 mod laplace;
 mod leases;
+mod machine;
 mod manifests;
 mod mirrors;
 mod named_files;

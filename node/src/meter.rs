@@ -110,6 +110,18 @@ impl Meter {
         self.keep(&format!("{}.json", failure.job), &serde_json::to_vec_pretty(failure).map_err(bytes)?)
     }
 
+    /// Counts a failure no more: its reason was another.
+    ///
+    /// # Errors
+    /// [`NodeError::File`].
+    pub(crate) fn take_back(&self, job: &ContentHash) -> Result<(), NodeError> {
+        let path = self.folder.join(format!("{job}.json"));
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(file_error(&path, e)),
+            _ => Ok(()),
+        }
+    }
+
     /// λ of this account's comparisons, of which none has ended in "too many" since its last failure: drawn once, and kept until then.
     ///
     /// # Errors

@@ -10,12 +10,14 @@ mod cluster;
 mod hash;
 mod layout;
 pub mod pieces;
+mod proven;
 mod read;
 mod record;
 mod survey;
 
 pub use hash::hash;
 pub use layout::{OrderCheck, Phase, Profile, profile, schema};
+pub use proven::Proven;
 pub use read::{TableFiles, describe, expand, open, tables};
 pub use record::{Dataset, DatasetRecord, Stamp, load_all, save};
 pub use survey::{Bound, Grouped, Setting, Survey, survey};

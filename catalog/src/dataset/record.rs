@@ -14,15 +14,21 @@ use tidegate_protocol::{
     policy::Policy,
 };
 
-use super::{DataError, broken, describe};
+use super::{DataError, broken};
 
 /// What the file system says of a file: cheap to compare before each job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Size in bytes.
     pub bytes: u64,
-    /// Last change of the content: seconds and nanoseconds since 1970.
+    /// Last change of the content: seconds and nanoseconds since 1970. Whoever writes can set it to what it was.
     pub modified: (i64, i64),
+    /// Last change of content, name or rights, which no program sets.
+    #[serde(default)]
+    pub changed: (i64, i64),
+    /// Which file of its file system it is.
+    #[serde(default)]
+    pub inode: u64,
 }
 
 impl Stamp {
@@ -32,7 +38,12 @@ impl Stamp {
     /// [`DataError::File`].
     pub fn of(path: &Path) -> Result<Self, DataError> {
         let meta = std::fs::metadata(path).map_err(|e| broken(path, e))?;
-        Ok(Self { bytes: meta.len(), modified: (meta.mtime(), meta.mtime_nsec()) })
+        Ok(Self {
+            bytes: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+            inode: meta.ino(),
+        })
     }
 }
 
@@ -86,20 +97,6 @@ impl Dataset {
             )));
         }
         Ok(Self { manifest, policy, record })
-    }
-
-    /// Checks that jobs would read what was published: by stamp, and by content where a stamp differs.
-    ///
-    /// # Errors
-    /// [`DataError::Changed`] naming the file.
-    pub fn check_unchanged(&self) -> Result<(), DataError> {
-        for (i, (path, file)) in self.record.compute.iter().zip(self.record.content.computed()).enumerate() {
-            let same = self.record.stamps.get(i).is_some_and(|stamp| Stamp::of(path).is_ok_and(|now| now == *stamp));
-            if !same && describe(path, |_| {})?.hash != file.hash {
-                return Err(DataError::Changed { file: path.display().to_string(), version: self.manifest.id().to_string() });
-            }
-        }
-        Ok(())
     }
 }
 

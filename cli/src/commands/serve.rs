@@ -107,6 +107,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
         }
     });
     tokio::spawn(provider.clone().tend());
+    tokio::spawn(provider.clone().tend_files());
     tokio::spawn(provider.clone().tend_leases(endpoint.clone()));
     tokio::spawn(provider.clone().hear_revocations(hearing, to_hear));
     let (leaving, recovering) = (provider.clone(), provider);

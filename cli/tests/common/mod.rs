@@ -152,10 +152,20 @@ impl World {
         self.start(who, &["mirror", "serve"], &[], args)
     }
 
+    /// Of a copy of the program.
+    pub(crate) fn serve_from(&self, program: &Path) -> Serving {
+        let mut command = Command::new(program);
+        command.arg("--home").arg(self.path("owner")).env_remove("TIDEGATE_FAULT");
+        self.started("owner", command, &["serve"], &[], &[])
+    }
+
     fn start(&self, who: &str, what: &[&str], environment: &[(&str, &str)], args: &[&str]) -> Serving {
+        self.started(who, self.command(who), what, environment, args)
+    }
+
+    fn started(&self, who: &str, mut command: Command, what: &[&str], environment: &[(&str, &str)], args: &[&str]) -> Serving {
         let file = self.path(&if who == "owner" { "address".to_owned() } else { format!("address of {who}") });
         let _ = std::fs::remove_file(&file);
-        let mut command = self.command(who);
         command.args(what).arg("--address-file").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
         command.args(args).envs(environment.iter().copied());
         let mut child = command.spawn().unwrap();

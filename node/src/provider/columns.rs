@@ -9,14 +9,19 @@ use crate::{NodeError, buyer::Buyer, holding::columns::Sparse};
 impl Provider {
     /// The files are what was published, or as much of it as was fetched.
     pub(super) async fn unchanged(&self, dataset: InForce<'_>) -> Result<(), Refusal> {
-        let (sparse, checking) = (self.sparse(dataset), dataset.checking());
+        let (sparse, proven, dataset) = (self.sparse(dataset), self.proven.clone(), dataset.dataset().clone());
         // What is being fetched just now is another thing from one moment to the next.
         let _still = if sparse.is_some() { Some(self.holdings.bringing.lock().await) } else { None };
         let checking = tokio::task::spawn_blocking(move || match sparse {
             Some(sparse) => sparse.check_unchanged(),
-            None => Ok(checking()?),
+            None => Ok(proven.check(&dataset)?),
         });
-        checking.await.map_err(unavailable)?.map_err(unavailable)
+        checking.await.map_err(unavailable)?.map_err(|e| {
+            tracing::error!("{e}");
+            Refusal::new(Code::Unavailable, "the dataset's files are not what was published: no job runs on them")
+                .at("dataset")
+                .fix("Nothing was charged. Tell the owner, whose node has the file's name in its log")
+        })
     }
 
     /// Where of a dataset's files only columns are here.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::{Store, StoreError, listings::Catalogue, log};
+use tidegate_catalog::{Store, StoreError, dataset::Proven, listings::Catalogue, log};
 use tidegate_exchange::{
     Handler,
     blobs::{ByteRange, Served},
@@ -48,6 +48,7 @@ use crate::{
 mod accesses;
 mod clock;
 mod columns;
+mod descriptors;
 mod elsewhere;
 mod hourly;
 mod keys;
@@ -56,6 +57,7 @@ mod lessor;
 mod mirrored;
 mod models;
 mod programs;
+mod proven;
 mod replays;
 mod rights;
 mod run;
@@ -80,6 +82,8 @@ pub struct Provider {
     salts: Salts,
     /// Of all datasets; what acts by one of them asks [`Provider::in_force`] first.
     versions: versions::Versions,
+    /// Whether their files are what was published.
+    proven: Arc<Proven>,
     /// Others' listings, and this owner's.
     catalogue: Arc<Catalogue>,
     served: Arc<Served>,
@@ -167,11 +171,12 @@ impl Provider {
         let mut datasets = tidegate_catalog::dataset::load_all(&home.datasets())?;
         datasets.retain(|dataset| dataset.manifest.signer() == me || holdings.holds(dataset));
         let versions = Versions::of(datasets, &store)?;
+        let proven = Arc::new(Proven::default());
         for dataset in versions.answering(&store) {
             let (manifest, policy, record) = (dataset.manifest(), dataset.policy(), dataset.record());
             // Of what is held for another there may be no more than columns: it is looked at when a job comes; and it is copied from its owner.
             let own = manifest.signer() == me;
-            if let Err(e) = if own { dataset.checking()() } else { Ok(()) } {
+            if let Err(e) = if own { proven.check(dataset.dataset()) } else { Ok(()) } {
                 tracing::error!("{}: no job will run on it: {e}", manifest.body().name);
             }
             if let (Some(path), Some(file)) = (&record.mock, &manifest.body().mock) {
@@ -193,6 +198,10 @@ impl Provider {
         running::clear(&home);
         let most = versions.answering(&store).map(|d| worker::memory(d.policy())).max().unwrap_or_default();
         let caps = slots::Caps::of(wishes, slots::Machine::this(), most);
+        descriptors::suffice(
+            caps.jobs(),
+            versions.answering(&store).map(|d| d.record().compute.len()).max().unwrap_or_default(),
+        )?;
         let (slots, turns) = (slots::Slots::new(caps), turns::Turns::default());
         let (refused, fetched) = (hourly::Hourly::new(limits::REFUSALS_PER_HOUR), hourly::Hourly::new(limits::FETCHES_PER_HOUR));
         // A job takes one to be checked and one to be run.
@@ -209,6 +218,7 @@ impl Provider {
             parties,
             salts,
             versions,
+            proven,
             catalogue,
             served,
             slots,

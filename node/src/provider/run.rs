@@ -137,10 +137,12 @@ impl Provider {
         if !broke {
             return;
         }
-        match quarantine::add(&self.home, job, &admitted.pattern, &failure.why) {
+        let quarantined = quarantine::add(&self.home, job, &admitted.pattern, &failure.why);
+        match &quarantined {
             Ok(one) => tracing::error!("what it ran is in quarantine until `tidegate quarantine lift {}`", one.id),
             Err(e) => tracing::error!("job {} could not be put into quarantine: {e}", job.id()),
         }
+        self.suspect_files(admitted, meter, quarantined.ok().map(|one| one.id));
     }
 
     /// What the worker's sums come to, released and committed to as they come: a thread of its own draws the noise.
@@ -191,6 +193,7 @@ impl Provider {
         let broken = |e: &dyn std::fmt::Display| WorkerFailed::Broken(e.to_string());
         if let Ok(fault @ 1..) = ran {
             tracing::error!("job {id}: {fault} units or blocks broke a worker alone, and have the default");
+            self.suspect_files(admitted, meter, None);
         }
         if let Err(e) = ran {
             // How much noise is still to draw depends on the rows: nobody waits for it. Where the gate would not take the sums, its reason says more than

@@ -56,6 +56,11 @@ impl Machine {
 }
 
 impl Caps {
+    /// How many jobs run at the same time.
+    pub(super) fn jobs(&self) -> usize {
+        self.jobs
+    }
+
     /// How long a job waits at most.
     const WAIT: Duration = Duration::from_secs(600);
 

@@ -167,6 +167,14 @@ impl Provider {
             let reducers = columns.into_iter().map(|column| column.reducer).collect();
             self.authorize(dataset, peer, token, &Ask { reducers, ..ask })?;
         }
+        let runner = admitted.work.job.program.infers().then_some(admitted.work.place);
+        let ready = self.workers.ready(&dataset.record().compute, runner).map_err(|e| {
+            tracing::error!("job {id} is turned away, and nothing is charged: {e}");
+            Refusal::new(Code::Unavailable, "the owner's node lacks what this job needs just now: nothing was charged")
+                .fix("Send the same job again later")
+        });
+        // What is charged already waits for no better time.
+        let ready = if charged { ready.ok() } else { Some(ready?) };
         fault::point("before-reserve");
         self.keep_program(&admitted.job, attachment).await?;
         let population = &dataset.population();
@@ -183,6 +191,7 @@ impl Provider {
             Ok(reservation) => {
                 fault::point("after-reserve");
                 self.export().await?;
+                drop(ready);
                 self.run(&admitted, reservation).await
             }
             Err(done) => {

@@ -5,7 +5,7 @@
 
 use tidegate_catalog::{
     Store, StoreError,
-    dataset::{DataError, Dataset, DatasetRecord},
+    dataset::{Dataset, DatasetRecord},
     lineage::{Lineage, NotInForce},
 };
 use tidegate_protocol::{
@@ -73,10 +73,9 @@ impl<'a> InForce<'a> {
         (self.dataset.policy.id(), self.newest.map(Signed::id))
     }
 
-    /// Checks that jobs would read what was published, wherever that is done.
-    pub(super) fn checking(&self) -> impl FnOnce() -> Result<(), DataError> + Send + use<> {
-        let dataset = self.dataset.clone();
-        move || dataset.check_unchanged()
+    /// Manifest, policy and files, as this machine remembers them.
+    pub(super) fn dataset(&self) -> &'a Dataset {
+        self.dataset
     }
 
     /// As it is shown to others.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     io::{IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::{
@@ -50,6 +51,13 @@ struct Pool {
     /// Runners with the runtime loaded: for the processor, and for GPUs by their numbers, which are ready.
     runners: Mutex<BTreeMap<Option<u32>, Vec<Started>>>,
 }
+
+/// Descriptors that a job will need, beside its files'.
+const SPARE: usize = 24;
+
+/// What a job needs of the machine is there. Dropped when the job takes it.
+#[derive(Debug)]
+pub(crate) struct Ready(#[expect(dead_code, reason = "held open")] Vec<OwnedFd>);
 
 /// A process that waits for its task. Dropping it kills it.
 #[derive(Debug)]
@@ -102,6 +110,23 @@ impl Workers {
         let ready = runners.get_mut(&gpu(place)).and_then(alive);
         drop(runners);
         ready.map_or_else(|| self.0.runner(place), Ok)
+    }
+
+    /// Has a worker, and where the job needs one a runner, wait for a job over `files`, which are opened and held until then.
+    ///
+    /// # Errors
+    /// [`WorkerFailed::NotStarted`] where the machine lacks what the job needs.
+    pub(crate) fn ready(&self, files: &[PathBuf], runner: Option<Place>) -> Result<Ready, WorkerFailed> {
+        let held = files.iter().map(|path| File::open(path).map(OwnedFd::from));
+        let held = held.chain((0..SPARE).map(|_| File::open("/dev/null").map(OwnedFd::from)));
+        let held = held.collect::<Result<Vec<_>, _>>().map_err(not_started)?;
+        let worker = self.take()?;
+        if let Some(place) = runner {
+            let runner = self.take_runner(place)?;
+            self.0.runners.lock().unwrap_or_else(PoisonError::into_inner).entry(gpu(place)).or_default().push(runner);
+        }
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        Ok(Ready(held))
     }
 
     /// Starts a runner for whoever needs the next there, where workers are started ahead. Loading the runtime takes a processor for a while: called when one is free.
@@ -172,7 +197,8 @@ impl Pool {
     }
 
     fn program(&self) -> Result<PathBuf, WorkerFailed> {
-        self.program.clone().map_or_else(|| std::env::current_exe().map_err(not_started), Ok)
+        // Not by its name: what lies there may be of another build by now.
+        Ok(self.program.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe")))
     }
 }
 

@@ -1,0 +1,190 @@
+//! Whether the files that jobs read are what was published: by content, as often as that is cheap, and by what the file system says of them in between.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tidegate_protocol::ContentHash;
+
+use super::{DataError, Dataset, Stamp, describe};
+
+/// What takes no longer is read before a job, once it was not read for [`SHARE`] times as long.
+const CHEAP: Duration = Duration::from_millis(250);
+/// Reading files takes no more than one part in so many of a node's time.
+const SHARE: u32 = 10;
+/// A file of no more bytes is cheap to read, before that is known.
+const SMALL: u64 = 64 << 20;
+
+/// What files were found to hold.
+#[derive(Debug, Default)]
+pub struct Proven(Mutex<HashMap<PathBuf, Found>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    /// What the file system said of it before it was read.
+    stamp: Stamp,
+    hash: ContentHash,
+    at: Instant,
+    took: Duration,
+}
+
+impl Found {
+    fn is_old(&self) -> bool {
+        self.took <= CHEAP && self.at.elapsed() > self.took * SHARE
+    }
+}
+
+impl Proven {
+    /// Checks that jobs would read what was published: by content where the file system says something else than when the file was last read, or where it is cheap.
+    ///
+    /// # Errors
+    /// [`DataError::Changed`] naming the file.
+    pub fn check(&self, dataset: &Dataset) -> Result<(), DataError> {
+        self.each(dataset, false)
+    }
+
+    /// As [`Proven::check`], by content whatever it takes.
+    ///
+    /// # Errors
+    /// [`DataError::Changed`] naming the file.
+    pub fn check_content(&self, dataset: &Dataset) -> Result<(), DataError> {
+        self.each(dataset, true)
+    }
+
+    fn each(&self, dataset: &Dataset, content: bool) -> Result<(), DataError> {
+        let record = &dataset.record;
+        for (i, (path, file)) in record.compute.iter().zip(record.content.computed()).enumerate() {
+            let changed = || DataError::Changed { file: path.display().to_string(), version: dataset.manifest.id().to_string() };
+            let now = Stamp::of(path)?;
+            let known = self.found(path).filter(|found| found.stamp == now);
+            let look = match known {
+                _ if content => true,
+                Some(found) if found.hash != file.hash => return Err(changed()),
+                Some(found) => found.is_old(),
+                None => now.bytes <= SMALL || record.stamps.get(i) != Some(&now),
+            };
+            if look && self.read(path, now)? != file.hash {
+                return Err(changed());
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&self, path: &Path) -> Option<Found> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied()
+    }
+
+    fn read(&self, path: &Path, stamp: Stamp) -> Result<ContentHash, DataError> {
+        let at = Instant::now();
+        let hash = describe(path, |_| {})?.hash;
+        let found = Found { stamp, hash, at, took: at.elapsed() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), found);
+        Ok(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_protocol::{
+        Identity, Signed,
+        listing::About,
+        manifest::{Content, FileKey, Files, Layout, Manifest},
+        policy::PolicyFile,
+    };
+
+    use super::*;
+    use crate::dataset::DatasetRecord;
+
+    const POLICY: &str = r#"
+        unit = { column = "person", max_units = 1000, max_rows = 5, max_groups = 2 }
+        budget = { delta = 1e-9, rho = 1.0, per_buyer_rho = 1.0 }
+        jobs = { kinds = ["sql"], min_units = 10, fuel = 1, memory_mib = 16, slot = "1s", tick = "1s" }
+        access = { compute = "granted", replicate = "nobody" }
+        columns = { spend = { lo = 0, hi = 1 } }
+    "#;
+
+    fn dataset(path: &Path) -> Dataset {
+        let identity = Identity::from_seed([1; 32]);
+        let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
+        let content = Content { published: vec![describe(path, |_| {}).unwrap()], layout: Layout::AsPublished, derived: vec![] };
+        let key = FileKey::fresh_for(&policy).unwrap();
+        let files = Files::commit(&content, &policy, key.as_ref()).unwrap();
+        let policy = Signed::sign(policy, &identity).unwrap();
+        let manifest = Manifest {
+            version: 1,
+            name: "d".into(),
+            about: About::default(),
+            population: ContentHash([0; 32]),
+            previous: None,
+            files,
+            schema: vec![],
+            mock: None,
+            policy: policy.id(),
+            grant_key: tidegate_protocol::grant::public_key(&identity).unwrap(),
+            published: "2026-01-01T00:00:00Z".into(),
+        };
+        let manifest = Signed::sign(manifest, &identity).unwrap();
+        let record = DatasetRecord {
+            manifest: manifest.envelope().clone(),
+            policy: policy.envelope().clone(),
+            content,
+            file_key: key,
+            files: vec![path.to_owned()],
+            compute: vec![path.to_owned()],
+            stamps: vec![Stamp::of(path).unwrap()],
+            mock: None,
+        };
+        Dataset { manifest, policy, record }
+    }
+
+    /// A bit that a disk lost leaves size, times and number of the file as they were: it is found by the content, and not forgotten.
+    #[test]
+    fn a_lost_bit_is_found_though_the_file_system_says_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows");
+        std::fs::write(&path, vec![7; 4096]).unwrap();
+        let dataset = dataset(&path);
+        let proven = Proven::default();
+        proven.check(&dataset).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[1000] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        // As if the times had stayed.
+        let pretend = |took| {
+            let mut found = proven.0.lock().unwrap();
+            let found = found.get_mut(&path).unwrap();
+            (found.stamp, found.took) = (Stamp::of(&path).unwrap(), took);
+        };
+        pretend(Duration::from_secs(1));
+        proven.check(&dataset).unwrap();
+        assert!(proven.check_content(&dataset).is_err(), "read whatever it takes");
+        assert!(proven.check(&dataset).is_err(), "and remembered");
+        bytes[1000] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        proven.check(&dataset).unwrap();
+        // What is cheap is read before each job.
+        bytes[1000] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        pretend(Duration::ZERO);
+        assert!(proven.check(&dataset).is_err());
+    }
+
+    /// Whoever sets a file's time back to what it was changes its other times.
+    #[test]
+    fn a_file_that_was_written_is_read_though_its_time_was_set_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows");
+        std::fs::write(&path, vec![7; 4096]).unwrap();
+        let dataset = dataset(&path);
+        let proven = Proven::default();
+        proven.check(&dataset).unwrap();
+        proven.0.lock().unwrap().get_mut(&path).unwrap().took = Duration::from_secs(1);
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        std::fs::write(&path, vec![8; 4096]).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        assert!(proven.check(&dataset).is_err());
+    }
+}

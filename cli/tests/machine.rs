@@ -1,0 +1,151 @@
+//! Faults of the machine under a node: a binary that is replaced, no descriptors, damaged files. No job is charged for noise because of them.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use serde_json::Value;
+
+use crate::common::{self, World};
+
+/// At this price noise is small beside the number of rows.
+fn world() -> World {
+    let world = World::new();
+    let policy = std::fs::read_to_string(world.path("policy.toml")).unwrap();
+    let policy = policy.replace("rho = 1.0", "rho = 900000").replace("_rho = 0.9", "_rho = 900000").replace("8s", "2s");
+    std::fs::write(world.path("policy.toml"), policy).unwrap();
+    let buyer = world.ok("buyer", &["id"]).split_whitespace().find(|w| w.starts_with("did:key:")).unwrap().to_owned();
+    std::fs::write(world.path("rich.csv"), (0..60).fold("person,spend,city\n".to_owned(), |t, p| t + &format!("{p},50,north\n")))
+        .unwrap();
+    world.publish("rich.csv", &["--name", "rich"]);
+    world.ok("owner", &["grant", "rich", "--to", &buyer, "--rho", "900000", "--out", &world.text("all")]);
+    std::fs::write(
+        world.path("rich.toml"),
+        "dataset = \"rich\"\nrho = 1000\n[sql]\nquery = \"SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset\"\n",
+    )
+    .unwrap();
+    world
+}
+
+/// The right answer, or what was said instead.
+fn ask(world: &World, address: &str) -> Result<(), String> {
+    let (job, grant) = (world.text("rich.toml"), world.text("all"));
+    let output = world.try_run("buyer", &world.run_args(&job, address, &grant));
+    if !output.status.success() {
+        return Err(common::text(&output));
+    }
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cell = |at: usize| said["result"]["rows"][0]["cells"][at]["value"].as_f64().unwrap();
+    assert!((cell(0) - 60.0).abs() < 2.0 && (cell(1) - 3000.0).abs() < 100.0, "{said}");
+    Ok(())
+}
+
+fn spent(world: &World) -> String {
+    let lines = world.ok("owner", &["budget", "--json"]);
+    lines.lines().find(|line| line.contains("\"rich\"")).unwrap_or_else(|| panic!("{lines}")).to_owned()
+}
+
+#[test]
+fn a_binary_that_is_replaced_under_a_running_node_does_not_stop_its_jobs() {
+    let world = world();
+    let binary = world.path("tidegate");
+    std::fs::copy(env!("CARGO_BIN_EXE_tidegate"), &binary).unwrap();
+    let node = world.serve_from(&binary);
+    ask(&world, &node.address).unwrap();
+    std::fs::write(world.path("next"), "#!/bin/sh\nexit 1\n").unwrap();
+    std::fs::rename(world.path("next"), &binary).unwrap();
+    for _ in 0..4 {
+        ask(&world, &node.address).unwrap();
+    }
+    std::fs::remove_file(&binary).unwrap();
+    ask(&world, &node.address).unwrap();
+}
+
+/// Whatever number of descriptors is left, a job is answered rightly or turned away uncharged.
+#[test]
+fn without_descriptors_jobs_are_turned_away_and_not_charged() {
+    let world = world();
+    let node = world.serve(None);
+    ask(&world, &node.address).unwrap();
+    let pid = Pid::from_raw(node.pid() as i32).unwrap();
+    let before = getrlimit(Resource::Nofile);
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", node.pid())).unwrap().count() as u64;
+    let limit = |current: Option<u64>| {
+        prlimit(Some(pid), Resource::Nofile, Rlimit { current, maximum: before.maximum }).unwrap();
+    };
+    let (mut answered, mut refused) = (0, 0);
+    for more in (0..60).step_by(6) {
+        limit(Some(open() + more));
+        let charged = spent(&world);
+        match ask(&world, &node.address) {
+            Ok(()) => answered += 1,
+            Err(said) => {
+                refused += 1;
+                assert_eq!(spent(&world), charged, "{more}: {said}");
+            }
+        }
+    }
+    assert!(refused > 0, "{answered} were answered");
+    limit(before.current);
+    ask(&world, &node.address).unwrap();
+    // A node that would not have enough does not begin.
+    drop(node);
+    let script = format!("ulimit -n 300; exec {} --home {} serve --jobs 4", env!("CARGO_BIN_EXE_tidegate"), world.text("owner"));
+    let output = Command::new("timeout").args(["60", "sh", "-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("need") && said.contains("LimitNOFILE"), "{said}");
+}
+
+/// The file that jobs on `rich` read.
+fn computed(world: &World) -> std::path::PathBuf {
+    let folder = world.path("owner/datasets");
+    let records = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let records = records.filter(|path| path.extension().is_some_and(|e| e == "json"));
+    let read = |path: std::path::PathBuf| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap();
+    let of = |record: &Value| record["files"][0].as_str().unwrap().ends_with("rich.csv");
+    let record = records.map(read).find(of).unwrap();
+    record["compute"][0].as_str().unwrap().into()
+}
+
+/// Turns a bit in the middle over, and gives the file the time of change that it had.
+fn flip(path: &Path) {
+    let time = std::fs::metadata(path).unwrap().modified().unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 0x10;
+    std::fs::write(path, bytes).unwrap();
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn no_job_is_answered_or_charged_over_a_damaged_file() {
+    let world = world();
+    let (node, file) = (world.serve(None), computed(&world));
+    ask(&world, &node.address).unwrap();
+    let charged = spent(&world);
+    flip(&file);
+    for _ in 0..2 {
+        let said = ask(&world, &node.address).unwrap_err();
+        assert!(said.contains("not what was published"), "{said}");
+    }
+    assert_eq!(spent(&world), charged);
+    // As it was: jobs run again.
+    flip(&file);
+    ask(&world, &node.address).unwrap();
+}
+
+/// What breaks a worker over a damaged file is not the program's fault, nor its buyer's.
+#[test]
+fn a_worker_that_broke_over_a_damaged_file_puts_nothing_into_quarantine() {
+    let world = world();
+    let file = computed(&world);
+    let node = world.serve(Some("worker-breaks"));
+    let (job, grant) = (world.text("rich.toml"), world.text("all"));
+    world.ok("buyer", &world.run_args(&job, &node.address, &grant));
+    assert!(!world.ok("owner", &["quarantine", "list"]).contains("nothing"), "it is set apart at first");
+    flip(&file);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !world.ok("owner", &["quarantine", "list"]).contains("nothing") {
+        assert!(std::time::Instant::now() < deadline, "{}", world.ok("owner", &["quarantine", "list"]));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

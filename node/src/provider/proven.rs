@@ -1,0 +1,54 @@
+//! Files that jobs read, looked at again: at the start, daily, and where a worker broke, for a damaged file breaks it as a hostile program does.
+
+use std::{sync::Arc, time::Duration};
+
+use tidegate_catalog::dataset::DataError;
+use tidegate_protocol::ContentHash;
+
+use super::{Provider, clock, submit::AdmittedJob};
+use crate::{meter::Meter, quarantine};
+
+/// How often all files are read.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Provider {
+    /// Reads the files of all datasets now and every day: what is not what was published is told to the owner, and no job runs on it from then on.
+    pub async fn tend_files(self: Arc<Self>) {
+        loop {
+            let own = self.versions.answering(&self.store).filter(|dataset| self.is_own(*dataset));
+            for dataset in own.map(|dataset| dataset.dataset().clone()).collect::<Vec<_>>() {
+                let proven = self.proven.clone();
+                let (name, read) = (
+                    dataset.manifest.body().name.clone(),
+                    tokio::task::spawn_blocking(move || proven.check_content(&dataset)).await,
+                );
+                match read {
+                    Ok(Ok(())) => {}
+                    Ok(Err(e)) => tracing::error!("{name}: no job runs on it: {e}"),
+                    Err(e) => tracing::error!("{name}: {e}"),
+                }
+            }
+            tokio::time::sleep(DAY).await;
+        }
+    }
+
+    /// Reads a job's files again, at the public time when it is settled, because its worker broke. Where they are damaged, neither the program nor its buyer is at
+    /// fault: `set_apart`, by what it was put into quarantine, is taken back.
+    pub(super) fn suspect_files(&self, admitted: &AdmittedJob<'_>, meter: &Meter, set_apart: Option<ContentHash>) {
+        if !self.is_own(admitted.dataset) {
+            return;
+        }
+        let (proven, dataset) = (self.proven.clone(), admitted.dataset.dataset().clone());
+        let (home, meter, job, end) = (self.home.clone(), meter.clone(), admitted.job.id(), admitted.slot_end());
+        tokio::spawn(async move {
+            clock::until(clock::settled(end)).await;
+            let read = tokio::task::spawn_blocking(move || proven.check_content(&dataset)).await;
+            let Ok(Err(e @ DataError::Changed { .. })) = read else { return };
+            tracing::error!("job {job} broke a worker over a damaged file, and is not at fault: {e}");
+            let back = set_apart.map_or(Ok(()), |id| quarantine::lift(&home, &id.to_string()).map(drop));
+            for failed in [back, meter.take_back(&job)].into_iter().filter_map(Result::err) {
+                tracing::error!("{failed}");
+            }
+        });
+    }
+}
