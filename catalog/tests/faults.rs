@@ -121,7 +121,15 @@ fn once(acts: usize, keep: usize) -> bool {
     backend.left.store(acts, Ordering::SeqCst);
     let mut done = Done::default();
     let whole = match Store::with_storage(backend.clone(), journal.clone(), dir.path(), owner()) {
-        Ok(store) => work(&store, &mut done).is_ok(),
+        Ok(store) => {
+            let whole = work(&store, &mut done).is_ok();
+            assert_eq!(
+                store.has_failed(),
+                !whole,
+                "after {acts} acts, every {keep}th page kept: a store says that it takes nothing more"
+            );
+            whole
+        }
         Err(_) => false,
     };
     backend.cut(keep);

@@ -73,7 +73,7 @@ fn without_descriptors_jobs_are_turned_away_and_not_charged() {
         prlimit(Some(pid), Resource::Nofile, Rlimit { current, maximum: before.maximum }).unwrap();
     };
     let (mut answered, mut refused) = (0, 0);
-    for more in (0..60).step_by(6) {
+    for more in (0..24).step_by(2) {
         limit(Some(open() + more));
         let charged = spent(&world);
         match ask(&world, &node.address) {

@@ -3,6 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
     thread::JoinHandle,
@@ -31,6 +32,7 @@ type Durable = Vec<SyncSender<Result<(), StoreError>>>;
 /// The one writer of a database.
 pub(super) struct Committer {
     steps: Mutex<Option<Sender<Step>>>,
+    failed: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -44,8 +46,15 @@ impl Committer {
                 drop(waiting.send(Ok(())));
             }
         })?;
-        let writing = thread("ledger").spawn(move || write(&db, &identity, &queue, &durable))?;
-        Ok(Self { steps: Mutex::new(Some(steps)), threads: vec![writing, answering] })
+        let failed = Arc::<AtomicBool>::default();
+        let ledger = Ledger { db, identity, failed: failed.clone() };
+        let writing = thread("ledger").spawn(move || write(&ledger, &queue, &durable))?;
+        Ok(Self { steps: Mutex::new(Some(steps)), failed, threads: vec![writing, answering] })
+    }
+
+    /// Whether the database has failed to write: it takes nothing more until it is opened anew.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Runs `step` in a transaction and waits until it is durable. A step that fails leaves nothing behind; one that is answered with `Ok` must have written
@@ -84,16 +93,23 @@ impl Drop for Committer {
     }
 }
 
-fn write(db: &Database, identity: &Identity, queue: &Receiver<Step>, durable: &Sender<Durable>) {
+/// What the writing thread has.
+struct Ledger {
+    db: Arc<Database>,
+    identity: Identity,
+    failed: Arc<AtomicBool>,
+}
+
+fn write(ledger: &Ledger, queue: &Receiver<Step>, durable: &Sender<Durable>) {
     while let Ok(first) = queue.recv() {
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP - 1));
-        commit(db, identity, group, durable);
+        commit(ledger, group, durable);
     }
 }
 
-fn commit(db: &Database, identity: &Identity, mut group: Vec<Step>, durable: &Sender<Durable>) {
-    if group.len() > 1 && together(db, identity, &mut group).is_ok() {
+fn commit(ledger: &Ledger, mut group: Vec<Step>, durable: &Sender<Durable>) {
+    if group.len() > 1 && ledger.together(&mut group).is_ok() {
         // What an act holds is the waiting one's own again.
         let waiting = group.into_iter().map(|Step { act: _, done }| done).collect();
         drop(durable.send(waiting));
@@ -101,21 +117,31 @@ fn commit(db: &Database, identity: &Identity, mut group: Vec<Step>, durable: &Se
     }
     // Alone, or beside one that failed: each gets a transaction of its own.
     for mut step in group {
-        let ended = together(db, identity, std::slice::from_mut(&mut step));
+        let ended = ledger.together(std::slice::from_mut(&mut step));
         drop(step.act);
         drop(step.done.send(ended));
     }
 }
 
-fn together(db: &Database, identity: &Identity, group: &mut [Step]) -> Result<(), StoreError> {
-    let tx = db.begin_write()?;
-    {
-        let mut tables = Tables::of(&tx, identity)?;
-        for step in group {
-            (step.act)(&mut tables)?;
+impl Ledger {
+    fn together(&self, group: &mut [Step]) -> Result<(), StoreError> {
+        let ended = self.transaction(group);
+        if matches!(ended, Err(StoreError::Database(_))) {
+            self.failed.store(true, Ordering::Relaxed);
         }
-        tables.settle()?;
+        ended
     }
-    tx.commit()?;
-    Ok(())
+
+    fn transaction(&self, group: &mut [Step]) -> Result<(), StoreError> {
+        let tx = self.db.begin_write()?;
+        {
+            let mut tables = Tables::of(&tx, &self.identity)?;
+            for step in group {
+                (step.act)(&mut tables)?;
+            }
+            tables.settle()?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
 }

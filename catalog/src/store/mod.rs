@@ -218,6 +218,11 @@ impl Store {
         })
     }
 
+    /// Whether a write failed, as on a full disk. Nothing more is written then: the store is to be dropped and opened anew, and what was charged is in it.
+    pub fn has_failed(&self) -> bool {
+        self.committer.has_failed()
+    }
+
     /// Where the exported log lies.
     pub fn log_folder(&self) -> PathBuf {
         self.folder.join("log")

@@ -120,7 +120,18 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     if let Some(path) = args.address_file {
         file::write("--address-file", &path, address.to_string())?;
     }
-    stop::asked().await?;
+    let failed = tokio::select! {
+        stopped = stop::asked() => stopped.map(|()| false)?,
+        () = leaving.ledger_failed() => true,
+    };
+    if failed {
+        // Nothing can be handed back either: it would be an entry.
+        router.shutdown().await?;
+        anyhow::bail!(
+            "the ledger could not be written, as on a full disk, and takes nothing more until the node is started again. Make room and start it: a job that \
+             was charged is finished then"
+        );
+    }
     println!("shutting down");
     leaving.give_back(endpoint).await;
     router.shutdown().await?;

@@ -1,4 +1,5 @@
-//! Files that jobs read, looked at again: at the start, daily, and where a worker broke, for a damaged file breaks it as a hostile program does.
+//! What a node watches of itself: that its ledger can be written, and that the files that jobs read are what was published. They are read at the start, daily, and
+//! where a worker broke, for a damaged file breaks it as a hostile program does.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +7,7 @@ use tidegate_catalog::dataset::DataError;
 use tidegate_protocol::ContentHash;
 
 use super::{Provider, clock, submit::AdmittedJob};
-use crate::{meter::Meter, quarantine};
+use crate::{meter::Meter, quarantine, spool};
 
 /// How often all files are read.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -29,6 +30,13 @@ impl Provider {
                 }
             }
             tokio::time::sleep(DAY).await;
+        }
+    }
+
+    /// Waits until the ledger cannot be written any more, as on a full disk: no job could be charged, or answered, until it is opened anew.
+    pub async fn ledger_failed(&self) {
+        while !self.store.has_failed() {
+            tokio::time::sleep(spool::LOOK).await;
         }
     }
 
