@@ -72,6 +72,7 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
         (Some(least), None) => println!("  a group appears when it has at least {least} units"),
         (None, _) => {}
     }
+    expected::notes(mechanism).iter().for_each(|note| println!("  note: {note}"));
 }
 
 /// What of each unit's rows the numbers are about: what is beyond that is left out, whatever the noise.

@@ -92,6 +92,21 @@ fn weights_take_the_outputs_names_and_noise_is_labelled() {
     assert!(said.contains("head of the file"), "{said}");
 }
 
+/// A sum over a count is not the mean where a person has more rows than count: said where both are asked for.
+#[test]
+fn a_sum_beside_a_count_is_said_not_to_make_a_mean() {
+    let world = World::new();
+    let job = |name: &str, what: &str| world.job(name, &format!("rho = 0.1\n[sql]\nquery = \"SELECT {what} FROM dataset\"\n"));
+    let notes = |job: &str| verdict(&world, "owner", &[job]).1["notes"].as_array().unwrap().clone();
+    let by_hand = job("by_hand.toml", "SUM(spend) / COUNT(*) AS m");
+    let said = notes(&by_hand);
+    assert!(said.len() == 1 && said[0].as_str().unwrap().contains("SUM(x) / COUNT(*) is not AVG(x)"), "{said:?}");
+    assert!(world.ok("owner", &["check", &by_hand]).contains("note: of a unit with more than"));
+    for (name, what) in [("avg.toml", "AVG(spend) AS m"), ("sum.toml", "SUM(spend) AS s")] {
+        assert!(notes(&job(name, what)).is_empty(), "{what}");
+    }
+}
+
 /// What takes long to plan is refused before it is charged, however cheap it is for a row: it would be planned within its slot too, and leave too little of it to the rows.
 #[test]
 fn what_takes_long_to_plan_is_refused() {

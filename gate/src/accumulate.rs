@@ -142,11 +142,26 @@ impl Plan {
         }
     }
 
-    /// Clips one unit's tally, adds it to `lanes` (in the tally's order), and clears it. Good for [`Plan::closes`] units, then the sums must be moved on
-    /// to more bits.
+    /// Where a unit has more rows than count, scales the sums over those rows as their number is about to be clipped, toward zero: a mean is then the one
+    /// over all its rows, with the weight of those that count. What comes out is clipped like any other tally, so sensitivity does not rest on this.
+    #[inline]
+    fn thin(&self, tally: &mut [i64]) {
+        for per_row in &self.per_row {
+            let (rows, most) = (tally[per_row.rows], self.clips[per_row.rows].hi);
+            if rows > most {
+                for sum in &mut tally[per_row.sums.clone()] {
+                    *sum = (i128::from(*sum) * i128::from(most) / i128::from(rows)) as i64;
+                }
+            }
+        }
+    }
+
+    /// Thins and clips one unit's tally, adds it to `lanes` (in the tally's order), and clears it. Good for [`Plan::closes`] units, then the sums must be moved
+    /// on to more bits.
     #[inline]
     pub fn close(&self, units: &mut i64, lanes: &mut [i64], tally: &mut [i64]) {
         *units += 1;
+        self.thin(tally);
         for ((sum, part), clip) in lanes.iter_mut().zip(tally.iter_mut()).zip(&self.clips) {
             *sum += (*part).clamp(clip.lo, clip.hi);
             *part = 0;
@@ -183,12 +198,15 @@ impl Plan {
             laid.extend(fields);
         }
         group.units += 1;
-        for (field, laid) in self.fields().into_iter().zip(laid) {
+        let fields = self.fields();
+        let summed = fields.iter().zip(&laid).filter(|(field, _)| matches!(field, Field::Sum { .. }));
+        let mut tallied: Vec<i64> = summed.map(|(_, laid)| laid.iter().map(|v| i64::from(*v)).sum()).collect();
+        self.thin(&mut tallied);
+        for (field, laid) in fields.into_iter().zip(laid) {
             match field {
                 Field::Sum { tally, lane, .. } => {
                     let clip = self.clips[tally];
-                    let sum: i64 = laid.iter().map(|v| i64::from(*v)).sum();
-                    group.lanes[lane] += i128::from(sum.clamp(clip.lo, clip.hi));
+                    group.lanes[lane] += i128::from(tallied[tally].clamp(clip.lo, clip.hi));
                 }
                 Field::Bins { first, .. } => {
                     for bin in laid.iter().filter(|bin| **bin >= 0).take(self.shape.max_rows as usize) {

@@ -1,5 +1,7 @@
 //! What a job releases, in public numbers, and the plan that is laid out from it.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{job::Blocks, limits};
 
@@ -71,7 +73,18 @@ pub struct Plan {
     pub(crate) first: Vec<usize>,
     /// Clip range of each lane that is a sum: those a tally is kept of.
     pub(crate) clips: Vec<Clip>,
+    /// Which of those lanes are thinned together ([`Plan::close`]).
+    pub(crate) per_row: Vec<PerRow>,
     lanes: usize,
+}
+
+/// The tally's lanes of one measure that divides sums over rows by the number of those rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PerRow {
+    /// The sums.
+    pub(crate) sums: Range<usize>,
+    /// The number of rows.
+    pub(crate) rows: usize,
 }
 
 /// A summed lane's clip range.
@@ -121,7 +134,23 @@ impl Plan {
         }
         let summed = parts.iter().filter(|p| p.kind != Kind::Bins);
         let clips = summed.flat_map(|p| p.range().map(|_| Clip { lo: p.clip_lo, hi: p.clip_hi })).collect();
-        Ok(Self { shape, parts, first, clips, lanes })
+        let mut plan = Self { shape, parts, first, clips, per_row: vec![], lanes };
+        plan.per_row = plan.thinned();
+        Ok(plan)
+    }
+
+    /// Which lanes of the tally are thinned together. Over blocks the number of them is public, and none are.
+    fn thinned(&self) -> Vec<PerRow> {
+        let (mut tally, mut found) = (0, Vec::new());
+        for (i, column) in self.shape.columns.iter().enumerate() {
+            let parts = self.parts[self.parts_of(i)].iter().filter(|part| part.kind != Kind::Bins);
+            let end = tally + parts.map(|part| part.lanes).sum::<usize>();
+            if column.measure.is_per_row() && self.shape.blocks.is_none() && end > tally + 1 {
+                found.push(PerRow { sums: tally..end - 1, rows: end - 1 });
+            }
+            tally = end;
+        }
+        found
     }
 
     /// The shape.
@@ -140,7 +169,7 @@ impl Plan {
     }
 
     /// The parts of column `column`.
-    pub fn parts_of(&self, column: usize) -> std::ops::Range<usize> {
+    pub fn parts_of(&self, column: usize) -> Range<usize> {
         self.first[column]..self.first.get(column + 1).copied().unwrap_or(self.parts.len())
     }
 

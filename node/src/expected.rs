@@ -76,6 +76,20 @@ pub fn noise(mechanism: &Mechanism) -> Vec<ColumnNoise> {
     mechanism.columns.iter().map(column).collect()
 }
 
+/// What is easily taken for something else in a result of these columns, in words.
+pub fn notes(mechanism: &Mechanism) -> Vec<String> {
+    let has = |reducer: &str| mechanism.columns.iter().any(|column| column.reducer == reducer);
+    let mut notes = Vec::new();
+    if mechanism.blocks.is_none() && has("sum") && has("count") {
+        let (most, rows) = (mechanism.max_rows, if mechanism.max_rows == 1 { "row" } else { "rows" });
+        notes.push(format!(
+            "of a unit with more than {most} {rows} in a group a count takes {most}, and a sum what {most} {rows} can add: of such units \
+             SUM(x) / COUNT(*) is not AVG(x), which is over all their rows, with the weight of {most}"
+        ));
+    }
+    notes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -256,18 +256,16 @@ impl Measure {
             (_, None) => (IBig::ZERO, IBig::ONE),
         };
         Some(match frame {
-            Frame::Blocks(_) => (lo, hi),
-            Frame::Unit(_) if *self == Self::Units => (lo, hi),
-            Frame::Unit(rows) => (lo.min(IBig::ZERO) * IBig::from(rows), hi.max(IBig::ZERO) * IBig::from(rows)),
+            Frame::Unit(rows) if *self != Self::Units => {
+                (lo.min(IBig::ZERO) * IBig::from(rows), hi.max(IBig::ZERO) * IBig::from(rows))
+            }
+            _ => (lo, hi),
         })
     }
 
     /// What a unit, or block, with these rows adds to each part.
     pub fn contribution(&self, rows: &[Vec<f64>], frame: Frame) -> Vec<Part> {
-        let most = match frame {
-            Frame::Unit(most) => most as usize,
-            Frame::Blocks(_) => 1,
-        };
+        let most = if let Frame::Unit(most) = frame { most as usize } else { 1 };
         // Of what is counted in bins the first rows count; sums are clipped as a whole.
         let binned = matches!(self, Self::Bins(_) | Self::Tree(..));
         let counted = |row: &&Vec<f64>| !binned || !row[0].is_nan();
@@ -278,6 +276,14 @@ impl Measure {
             for (all, one) in parts.iter_mut().zip(self.row(row, frame)) {
                 all.iter_mut().zip(one).for_each(|(all, one)| *all += one);
             }
+        }
+        // Of a unit with more rows than count a mean is that of all its rows, and weighs as much as those that do.
+        let per_row = matches!(self, Self::Mean(..) | Self::Variance(..) | Self::Covariance(..));
+        if let (true, Frame::Unit(most), Some((rows, sums))) = (per_row, frame, parts.split_last_mut())
+            && rows[0] > IBig::from(most)
+        {
+            // Toward zero.
+            sums.iter_mut().flatten().for_each(|sum| *sum = sum.clone() * IBig::from(most) / &rows[0]);
         }
         for (i, part) in parts.iter_mut().enumerate() {
             if let Some((lo, hi)) = self.clip(i, frame) {
@@ -297,10 +303,7 @@ impl Measure {
                 points(x.0, x.1).into_iter().flat_map(|a| points(y.0, y.1).map(|b| vec![a, b])).collect()
             }
             Self::Bins(bins) | Self::Tree(bins, _) => [0, *bins / 2, bins - 1].map(|bin| vec![bin as f64]).into(),
-            Self::Vector(len, norm) => {
-                let ends = [*norm, -*norm].into_iter();
-                ends.map(|v| (0..*len).map(|i| if i == 0 { v } else { 0.0 }).collect()).collect()
-            }
+            Self::Vector(len, norm) => [*norm, -norm].map(|v| (0..*len).map(|i| if i == 0 { v } else { 0.0 }).collect()).into(),
         }
     }
 

@@ -67,7 +67,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
                 println!(
                     "{}",
                     serde_json::json!({ "verdict": "accept", "cost": cost, "rounds": rounds, "cost_of_all": cost.times(rounds.into()),
-                        "mechanism": mechanism, "noise": expected::noise(&mechanism), "split": planned.split(), "program": program })
+                        "mechanism": mechanism, "noise": expected::noise(&mechanism), "notes": expected::notes(&mechanism), "split": planned.split(), "program": program })
                 );
             } else {
                 let all = show::price(cost.times(rounds.into()), policy.delta_femto);

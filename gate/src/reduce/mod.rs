@@ -119,6 +119,12 @@ impl Measure {
     pub fn values(&self) -> usize {
         self.reducer().arity()
     }
+
+    /// Whether it divides sums over rows by the number of those rows, which is the last of its lanes. Of a unit with more rows than count, sums and number are
+    /// then scaled down together ([`Plan::close`](crate::Plan::close)): clipped apart, they would no longer be of the same rows.
+    pub fn is_per_row(&self) -> bool {
+        matches!(self, Self::Mean(_) | Self::Variance(_) | Self::Covariance(_))
+    }
 }
 
 impl Reduce for Measure {

@@ -119,14 +119,21 @@ fn the_fold_agrees_with_sums_by_hand() {
     };
     let units: Vec<_> = (0..1500i64).map(|i| Some(unit(i))).collect();
     let files = [file(&units, 23)];
-    let query = "SELECT cell, COUNT(*) AS n, SUM(spend) AS s, COUNT(DISTINCT person) AS p FROM dataset GROUP BY cell";
+    let query =
+        "SELECT cell, COUNT(*) AS n, SUM(spend) AS s, COUNT(DISTINCT person) AS p, AVG(spend) AS m FROM dataset GROUP BY cell";
     let encode = RowConverter::new(vec![SortField::new(DataType::Utf8)]).unwrap();
     let mut by_unit: BTreeMap<i64, BTreeMap<String, (i64, f64)>> = BTreeMap::new();
     for (i, unit) in (0i64..).zip(&units) {
         let group = by_unit.entry(unit.unwrap()).or_default().entry(cell(i)).or_default();
         *group = (group.0 + 1, group.1 + (i * 37 % 1009).min(1000) as f64);
     }
-    let mut expected: BTreeMap<String, (i64, i128, f64)> = BTreeMap::new();
+    let step = 2f64.powi(10 - 20);
+    // Less the middle of the bounds, and of more than three rows three's worth.
+    let centred = |rows: i64, spend: f64| {
+        let steps = ((spend - 500.0 * rows as f64) / (step / 2.0)) as i128;
+        if rows > 3 { steps * 3 / i128::from(rows) } else { steps }
+    };
+    let mut expected: BTreeMap<String, (i64, i128, f64, i128)> = BTreeMap::new();
     for (unit, groups) in by_unit {
         let mut ranked: Vec<_> = groups.into_iter().collect();
         ranked.sort_by_key(|(cell, _)| {
@@ -137,13 +144,15 @@ fn the_fold_agrees_with_sums_by_hand() {
         });
         for (cell, (rows, spend)) in ranked.into_iter().take(2) {
             let group = expected.entry(cell).or_default();
-            *group = (group.0 + 1, group.1 + i128::from(rows.min(3)), group.2 + spend.min(3000.0));
+            *group =
+                (group.0 + 1, group.1 + i128::from(rows.min(3)), group.2 + spend.min(3000.0), group.3 + centred(rows, spend));
         }
     }
-    let step = 2f64.powi(10 - 20);
     let expected: Vec<_> = expected
         .into_iter()
-        .map(|(cell, (units, rows, spend))| (cell, units, vec![rows, (spend / step) as i128, i128::from(units)]))
+        .map(|(cell, (units, rows, spend, centred))| {
+            (cell, units, vec![rows, (spend / step) as i128, i128::from(units), centred, rows])
+        })
         .collect();
     for ways in [1, 4] {
         let got: Vec<_> = sums(ways, query, &files)
