@@ -57,6 +57,7 @@ bench: ort
 	python3 bench/minilm.py
 	target/release/tidegate-bench
 	python3 bench/tiny_job.py target/release/tidegate
+	TIDEGATE_COVERAGE_RUNS=4000 $(CARGO) test --release --locked --workspace --test coverage -- --nocapture
 	python3 bench/utility.py target/release/tidegate
 	python3 bench/large.py target/release/tidegate 20
 	python3 bench/copies.py target/release/tidegate

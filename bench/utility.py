@@ -7,6 +7,9 @@ usage: utility.py BINARY [TIMES…]   (in an environment with opendp[polars], pi
 group, M times over, for epsilon = 1 at delta = 1e-6 in all. Each library splits that over its releases by its own accountant and noise; the best it offers
 counts. Printed: the root mean square error of each, and tidegate's as a ratio to the best of the others. Everything is in one run. Where a library states the
 standard deviation of its noise, that is printed too: what was sampled varies by some per cent.
+
+Then the mean of a value over people of whom few have very many rows (Pareto's law), where so many rows of each count: bias and spread around the exact mean of all rows, nothing
+clipped, for the same epsilon and delta. `utility.py BINARY rows` measures that alone.
 """
 import json
 import math
@@ -72,7 +75,7 @@ def tidegate(binary, times):
             rows = ([(r["key"][0], r["cells"]) for r in json.loads(line)["rows"]] for line in lines)
             found = errors([{key: (cells[0]["value"], cells[1]["value"]) for key, cells in run} for run in rows])
             columns = json.loads(call("check", folder / "job.toml", "--rows", folder / "rows.csv"))["mechanism"]["columns"]
-            yield noise, found, [column["noise_scale"][0] for column in columns]
+            yield noise, found, [column["deviation"][0] for column in columns]
 
 
 def opendp(times):
@@ -157,6 +160,108 @@ def smartnoise(times):
     yield "SmartNoise SQL", errors(list(released)), None
 
 
+# Rows a person: Pareto's law with exponent 1.2. Values about 10, somewhat higher of people with many rows.
+MOST = 500
+TAIL = random.Random(11)
+VISITS = []
+for person in range(PEOPLE):
+    rows = min(MOST, int(TAIL.paretovariate(1.2)))
+    own = 9 + 0.3 * math.log(rows) + TAIL.gauss(0, 2)
+    VISITS += [(person, min(HIGH, max(0.0, TAIL.gauss(own, 3)))) for _ in range(rows)]
+MEAN = sum(v for _, v in VISITS) / len(VISITS)
+MEAN_RUNS = 40
+
+
+def mean_tidegate(binary, most):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "rows.csv").write_text("person,spend\n" + "".join(f"{p},{v}\n" for p, v in VISITS))
+        policy = POLICY.replace("max_rows = 1, max_groups = 2", f"max_rows = {most}, max_groups = 1").replace("region = {}, ", "")
+        (folder / "policy.toml").write_text(policy)
+        for noise, price in {"Gaussian": f"epsilon = {EPSILON}", "Laplace": f'epsilon = {EPSILON}\nnoise = "laplace"'}.items():
+            (folder / "job.toml").write_text(f'dataset = "d"\n{price}\n[sql]\nquery = "SELECT AVG(spend) AS m FROM dataset"\n')
+            command = [binary, "--home", folder / "home", "gate", "sample", folder / "job.toml", "--data", folder / "rows.csv"]
+            command += ["--policy", folder / "policy.toml", "--runs", str(MEAN_RUNS), "--json"]
+            lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+            yield f"tidegate, {noise}", [json.loads(line)["rows"][0]["cells"][0]["value"] for line in lines]
+
+
+def mean_opendp(_, most):
+    import opendp.prelude as dp
+    import polars as pl
+
+    dp.enable_features("contrib")
+    frame = pl.DataFrame(VISITS, schema={"person": pl.Int64, "spend": pl.Float64}, orient="row").lazy()
+
+    def released(loss):
+        context = dp.Context.compositor(
+            data=frame,
+            privacy_unit=dp.unit_of(contributions=1, identifier=pl.col("person")),
+            privacy_loss=dp.loss_of(**loss),
+            split_evenly_over=1,
+            margins=[dp.polars.Margin(by=[], max_length=len(VISITS))],
+        )
+        spend = pl.col("spend").fill_null(0.0).fill_nan(0.0).dp.sum((0.0, HIGH))
+        table = context.query().truncate_per_group(most).select(dp.len().alias("n"), spend.alias("s")).release().collect()
+        return table["s"][0] / max(table["n"][0], 1)
+
+    yield "OpenDP, Laplace", [released({"epsilon": EPSILON}) for _ in range(OPENDP_RUNS)]
+    yield "OpenDP, Gaussian", [released({"epsilon": EPSILON, "delta": DELTA}) for _ in range(OPENDP_RUNS)]
+
+
+def mean_pipelinedp(_, most):
+    import pipeline_dp as dp
+
+    def released(noise):
+        params = dp.AggregateParams(
+            noise_kind=noise,
+            metrics=[dp.Metrics.MEAN],
+            max_partitions_contributed=1,
+            max_contributions_per_partition=most,
+            min_value=0,
+            max_value=HIGH,
+        )
+        extract = dp.DataExtractors(privacy_id_extractor=lambda r: r[0], partition_extractor=lambda r: 0, value_extractor=lambda r: r[1])
+        accountant = dp.NaiveBudgetAccountant(total_epsilon=EPSILON, total_delta=DELTA)
+        result = dp.DPEngine(accountant, dp.LocalBackend()).aggregate(VISITS, params, extract, public_partitions=[0])
+        accountant.compute_budgets()
+        return next(iter(result))[1].mean
+
+    yield "PipelineDP, Gaussian", [released(dp.NoiseKind.GAUSSIAN) for _ in range(MEAN_RUNS)]
+    yield "PipelineDP, Laplace", [released(dp.NoiseKind.LAPLACE) for _ in range(MEAN_RUNS)]
+
+
+def mean_smartnoise(_, most):
+    import pandas
+    import snsql
+
+    frame = pandas.DataFrame(VISITS, columns=["person", "spend"])
+    table = {
+        "max_ids": most, "censor_dims": False, "clamp_counts": False, "row_privacy": False,
+        "person": {"type": "int", "private_id": True}, "spend": {"type": "float", "lower": 0.0, "upper": HIGH},
+    }
+    # It charges the sum and the count that a mean is made of apart.
+    privacy = snsql.Privacy(epsilon=EPSILON / 2, delta=DELTA / 2)
+    reader = snsql.from_df(frame, privacy=privacy, metadata={"": {"main": {"t": table}}})
+    yield "SmartNoise SQL", [reader.execute("SELECT AVG(spend) AS m FROM main.t")[1][0] for _ in range(MEAN_RUNS)]
+
+
+def means(binary):
+    """Bias and spread of a mean, by how many rows of a person count."""
+    rows = [sum(1 for p, _ in VISITS if p == person) for person in range(PEOPLE)]
+    print(f"{len(VISITS)} rows of {PEOPLE} people, {max(rows)} of one; their mean is {MEAN:.3f}: bias, spread and RMSE")
+    for most in (1, 2, 5, 20, 100, max(rows)):
+        print(f"at most {most} rows of a person, which is {sum(min(most, r) for r in rows) / len(VISITS):.0%} of all")
+        for library in (mean_tidegate, mean_opendp, mean_pipelinedp, mean_smartnoise):
+            try:
+                for name, found in library(binary, most):
+                    bias = sum(found) / len(found) - MEAN
+                    spread = math.sqrt(sum((v - MEAN - bias) ** 2 for v in found) / (len(found) - 1))
+                    print(f"  {name}: {bias:+.3f}, {spread:.3f}, {math.hypot(bias, spread):.3f}", flush=True)
+            except ImportError as missing:
+                print(f"  {library.__name__.removeprefix('mean_')}: not installed ({missing})")
+
+
 def show(name, found, stated):
     noise = f"; its noise, as stated: {stated[0]:.2f}, {stated[1]:.1f}" if stated else ""
     print(f"  {name}: {found[0]:.1f}, {found[1]:.0f}{noise}", flush=True)
@@ -164,6 +269,8 @@ def show(name, found, stated):
 
 def main():
     binary = pathlib.Path(sys.argv[1]).resolve()
+    if sys.argv[2:] == ["rows"]:
+        return means(binary)
     for times in map(int, sys.argv[2:] or (1, 8, 64)):
         print(f"{times} times: RMSE of counts, of sums")
         ours, others = [], []
@@ -180,6 +287,7 @@ def main():
                 print(f"  {library.__name__}: not installed ({missing})")
         if others:
             print(f"  tidegate to the best of them: {best[0] / min(o[0] for o in others):.2f}, {best[1] / min(o[1] for o in others):.2f}")
+    means(binary)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ fn ask(number: usize, envelope: &Envelope) -> Reserve {
         lo: 0.0,
         hi: 100.0,
         noise_scale: vec![1e6],
+        deviation: vec![1e6],
+        steps: vec![1.0],
         moves: vec![100.0],
     };
     let facts = JobFacts {

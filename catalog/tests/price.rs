@@ -103,6 +103,10 @@ fn noise_that_is_too_small_is_found_in_every_column() {
                 finds("price", &|m| m.columns[i].moves[part] = f64::NAN);
             }
             finds("price", &|m| m.columns[i].noise_scale.clear());
+            // A deviation that is another noise's: a step's share more, and the continuous Laplace's.
+            finds("price", &|m| m.columns[i].deviation.iter_mut().for_each(|d| *d = *d * 1.001 + 1e-300));
+            finds("price", &|m| m.columns[i].deviation.clear());
+            finds("price", &|m| m.columns[i].steps.iter_mut().for_each(|step| *step = 0.0));
             // Both smaller by the same: the same price, of sums that move less than their bounds let them.
             let scarce = |m: &mut Mechanism| {
                 m.columns[i].moves.iter_mut().for_each(|moves| *moves /= 10.0);

@@ -263,6 +263,7 @@ fn whatever_is_asked_an_audit_finds_nothing() {
                         let mut one = column(chance.next(5) as usize);
                         (one.lo, one.hi) = (chance.number(), chance.number());
                         (one.moves, one.noise_scale) = (chance.numbers(), chance.numbers());
+                        (one.deviation, one.steps) = (one.noise_scale.clone(), vec![1e-200; one.noise_scale.len()]);
                         let reducers = ["sum", "mean", "variance", "vector-sum", "histogram", "units", "made-up"];
                         one.reducer = reducers[chance.next(7) as usize].into();
                         facts.mechanism.columns.push(one);

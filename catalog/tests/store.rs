@@ -139,7 +139,7 @@ fn a_job_whose_receipt_would_not_fit_the_log_is_not_charged() {
     let store = begun(dir.path());
     let mut refused = false;
     // So many columns' noise for so little.
-    let scarce = |i| ColumnNote { noise_scale: vec![1e6], ..column(i) };
+    let scarce = |i| ColumnNote { noise_scale: vec![1e6], deviation: vec![1e6], ..column(i) };
     // Around the limit, one by one: whatever is reserved can also be finished.
     for columns in 200..300 {
         let mut ask = ask(columns, 1);

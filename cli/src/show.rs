@@ -66,7 +66,7 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
             let price = split.threshold.unwrap_or_default();
             println!(
                 "  a group appears when it has at least {least} units, and with noise (standard deviation {}) at least {tau}, for {currency} {price:.6}",
-                short(mechanism.threshold_noise.unwrap_or_default())
+                short(split.noise.unwrap_or_default().deviation(mechanism.threshold_noise.unwrap_or_default()))
             )
         }
         (Some(least), None) => println!("  a group appears when it has at least {least} units"),

@@ -51,7 +51,7 @@ fn sampled_releases_have_the_stated_spread() {
         .collect();
     assert_eq!(counts.len(), 2000);
     let (_, said) = verdict(&world, "owner", &[&job]);
-    let sigma = said["mechanism"]["columns"][0]["noise_scale"][0].as_f64().unwrap();
+    let sigma = said["mechanism"]["columns"][0]["deviation"][0].as_f64().unwrap();
     let mean = counts.iter().sum::<f64>() / 2000.0;
     let deviation = (counts.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / 1999.0).sqrt();
     // Six standard errors: of the mean σ/√n, of the deviation σ/√(2n).
@@ -81,7 +81,7 @@ fn weights_take_the_outputs_names_and_noise_is_labelled() {
     let (accepted, unknown) = verdict(&world, "owner", &[&job("unknown.toml", "weights = { totl = 3 }")]);
     assert!(!accepted && unknown["fix"].as_str().unwrap().contains("total (released as sum(spend)), n ("), "{unknown}");
     // The receipt's number, and its share of 95 %.
-    let (noise, sigma) = (&said["noise"][0]["parts"][0], &said["mechanism"]["columns"][0]["noise_scale"][0]);
+    let (noise, sigma) = (&said["noise"][0]["parts"][0], &said["mechanism"]["columns"][0]["deviation"][0]);
     assert_eq!((&noise["of"], &noise["standard_deviation"]), (&"sum".into(), sigma));
     let half = noise["half_width_95"].as_f64().unwrap();
     assert!((half / sigma.as_f64().unwrap() - 1.96).abs() < 1e-3, "{noise}");

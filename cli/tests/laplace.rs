@@ -30,8 +30,12 @@ fn laplace_noise_is_paid_from_a_purse_of_its_own() {
     assert_eq!(facts["ledger"]["cost"], serde_json::json!({ "rho_micro": 0, "epsilon_micro": 800_000, "delta_femto": 500_000 }));
     assert_eq!(facts["mechanism"]["noise"], "discrete-laplace");
     // Half for the threshold, half for the column, over two groups: b = 2/0.4.
-    let deviation = facts["mechanism"]["columns"][0]["noise_scale"][0].as_f64().unwrap();
-    assert!((deviation / (2f64.sqrt() * 5.0) - 1.0).abs() < 1e-6, "{deviation}");
+    let stated = |what: &str| facts["mechanism"]["columns"][0][what][0].as_f64().unwrap();
+    let (scale, deviation) = (stated("noise_scale"), stated("deviation"));
+    assert!((scale / 5.0 - 1.0).abs() < 1e-6, "{scale}");
+    // Of the discrete distribution: 2α/(1 − α)², α = e^(−1/5).
+    let alpha = (-0.2f64).exp();
+    assert!((deviation / ((2.0 * alpha).sqrt() / (1.0 - alpha)) - 1.0).abs() < 1e-6, "{deviation}");
     assert_eq!((&said["remaining"]["epsilon_micro"], &said["remaining"]["delta_femto"]), (&700_000.into(), &499_500_000.into()));
 
     // The purse is empty before the rest of the budget is, and the grant has a ceiling for it.

@@ -15,6 +15,9 @@ const COMES: u64 = 4000;
 /// Operations of a row beside its noise: it is compared, written and sorted.
 const ROW: u64 = 10_000;
 
+/// Operations for the interval of a number that is bent in its sums: some hundreds of looks at it.
+const BENT: u64 = 40_000;
+
 /// Which part of a query's operations is kept for the groups of undeclared keys.
 const PART: u64 = 4;
 
@@ -42,9 +45,15 @@ impl Plan {
         self.shape.columns.iter().enumerate().map(of_column).sum()
     }
 
+    /// Operations of a row that is given its numbers.
+    fn row_work(&self) -> u64 {
+        let bent = self.shape.columns.iter().filter(|column| column.measure.is_per_row()).count() as u64;
+        ROW.saturating_add(DRAW.saturating_mul(self.draws())).saturating_add(BENT.saturating_mul(bent))
+    }
+
     /// Operations of a release under `policy`: they are part of what a query may take.
     pub fn release_work(&self, policy: &Policy) -> u64 {
-        let row = ROW.saturating_add(DRAW.saturating_mul(self.draws()));
+        let row = self.row_work();
         match self.shape.keys {
             Keys::None => row,
             Keys::Declared(groups) => row.saturating_add(COMES).saturating_mul(groups.into()),
@@ -60,7 +69,7 @@ impl Plan {
     pub fn afforded(&self, policy: &Policy) -> Afforded {
         let half = (policy.query_work() / PART / 2).max(1);
         let least = self.most_groups(policy).saturating_mul(COMES + DRAW).div_ceil(half);
-        let row = ROW.saturating_add(DRAW.saturating_mul(self.draws()));
+        let row = self.row_work();
         Afforded { least: i64::try_from(least).unwrap_or(i64::MAX), most: (half / row).max(1) }
     }
 

@@ -141,10 +141,17 @@ impl Plan {
             .enumerate()
             .map(|(i, column)| {
                 let (reducer, lo, hi) = column.measure.note(self.shape.frame());
-                let deviation = |part: usize| calibration.noise.deviation(calibration.scales[part]) * self.parts[part].step;
-                let noise_scale = self.parts_of(i).map(deviation).collect();
-                let moves = self.parts[self.parts_of(i)].iter().map(|part| calibration.noise.moves(part)).collect();
-                ColumnNote { name: column.name.clone(), reducer: reducer.into(), lo, hi, noise_scale, moves }
+                let mine = || self.parts[self.parts_of(i)].iter().zip(&calibration.scales[self.parts_of(i)]);
+                ColumnNote {
+                    name: column.name.clone(),
+                    reducer: reducer.into(),
+                    lo,
+                    hi,
+                    noise_scale: mine().map(|(part, scale)| scale * part.step).collect(),
+                    deviation: mine().map(|(part, scale)| calibration.noise.deviation(*scale) * part.step).collect(),
+                    steps: mine().map(|(part, _)| part.step).collect(),
+                    moves: mine().map(|(part, _)| calibration.noise.moves(part)).collect(),
+                }
             })
             .collect();
         Mechanism {
@@ -156,7 +163,7 @@ impl Plan {
             resample: self.shape.blocks.map(|blocks| blocks.resample).filter(|resample| *resample > 1),
             least_units: calibration.threshold.map(|t| t.least),
             threshold: calibration.threshold.map(|t| t.tau),
-            threshold_noise: calibration.threshold.map(|t| calibration.noise.deviation(t.scale)),
+            threshold_noise: calibration.threshold.map(|t| t.scale),
             columns,
         }
     }

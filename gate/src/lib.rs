@@ -29,6 +29,7 @@ mod calibrate;
 mod commitment;
 mod convert;
 mod equations;
+mod interval;
 mod kinds;
 mod margins;
 mod noise;

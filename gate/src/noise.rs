@@ -32,6 +32,17 @@ const SCALE_BITS: u32 = 24;
 /// Most steps from the fewest units that can appear to the threshold.
 const GAP_MAX: f64 = (1u64 << 50) as f64;
 
+/// What an interval of 95 % misses.
+const MISSED: f64 = 0.05;
+
+/// A normal variable is no further from zero than so many standard deviations with 95 %.
+const NORMAL: f64 = 1.959_963_984_540_054;
+
+/// The integers from 1 on, with what a discrete Gaussian of this scale, up to 8, has at each and at its negative, relative to what it has at 0.
+fn masses(scale: f64) -> impl Iterator<Item = (f64, f64)> {
+    (1..=100u32).map(f64::from).map(move |k| (k, 2.0 * (-0.5 * (k / scale).powi(2)).exp()))
+}
+
 /// Which noise a price buys, and what it is paid in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,6 +73,11 @@ impl Noise {
             Self::Gaussian => "discrete-gaussian",
             Self::Laplace => "discrete-laplace",
         }
+    }
+
+    /// The noise that receipts call so.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Gaussian, Self::Laplace].into_iter().find(|noise| noise.name() == name)
     }
 
     /// How far the lanes of `part` move, in the sense that this noise is paid by.
@@ -99,11 +115,56 @@ impl Noise {
         Err(format!("no noise scale fits a price of {price}"))
     }
 
-    /// The standard deviation, in steps, of noise of this scale: σ, or b · √2.
+    /// The standard deviation, in steps, of noise of this scale. Of the discrete Laplace √(2α)/(1 − α) with α = e^(−1/b), which is 1/(√2 · sinh(1/2b)); of the
+    /// discrete Gaussian from its masses, and σ itself from 2 on, where they differ by less than a float's last place (Canonne, Kamath and Steinke 2020, Fact 21
+    /// and Corollary 9). Noise of a small scale is 0 nearly always, and varies far less than its scale says.
     pub fn deviation(self, scale: f64) -> f64 {
+        match self {
+            Self::Gaussian if scale >= 2.0 => scale,
+            Self::Gaussian => {
+                let (all, squares) =
+                    masses(scale).fold((1.0, 0.0), |(all, squares), (k, mass)| (all + mass, squares + k * k * mass));
+                (squares / all).sqrt()
+            }
+            Self::Laplace => (std::f64::consts::SQRT_2 * (0.5 / scale).sinh()).recip(),
+        }
+    }
+
+    /// The standard deviation, in steps, of the continuous noise of this scale: σ, or b · √2. The discrete one's is no larger.
+    pub(crate) fn spread(self, scale: f64) -> f64 {
         match self {
             Self::Gaussian => scale,
             Self::Laplace => scale * std::f64::consts::SQRT_2,
+        }
+    }
+
+    /// The continuous noise of this scale is no further from zero than this with 95 %, in steps: z·σ, or b · ln 20.
+    ///
+    /// A sum of several Laplace draws is nearer to a normal variable, so of its deviation fewer are enough: 1.96 to 2.12.
+    pub(crate) fn wide(self, scale: f64) -> f64 {
+        match self {
+            Self::Gaussian => scale * NORMAL,
+            Self::Laplace => -scale * MISSED.ln(),
+        }
+    }
+
+    /// The fewest steps that noise of this scale is within with 95 %, to each side; of a wide Gaussian, one more at most.
+    pub fn half(self, scale: f64) -> f64 {
+        match self {
+            // Its integers gather what lies half a step around them.
+            Self::Gaussian if scale >= 8.0 => (scale * NORMAL + 0.5).floor(),
+            Self::Gaussian => {
+                let all: f64 = 1.0 + masses(scale).map(|(_, mass)| mass).sum::<f64>();
+                let mut inside = 1.0;
+                let more = masses(scale).take_while(|(_, mass)| {
+                    let enough = inside >= (1.0 - MISSED) * all;
+                    inside += mass;
+                    !enough
+                });
+                more.count() as f64
+            }
+            // P[|X| > m] = 2αᵐ⁺¹/(1 + α).
+            Self::Laplace => ((2.0 / (MISSED * (1.0 + (-1.0 / scale).exp()))).ln() * scale - 1.0).ceil().max(0.0),
         }
     }
 
@@ -135,17 +196,6 @@ impl Noise {
         Err(GateError::Cost(format!(
             "δ is too small, or the price of keys: a group would need {m:e} units to appear; raise either"
         )))
-    }
-
-    /// So many standard deviations wide, to each side, are `n` intervals that hold together with 95 % (Bonferroni).
-    pub(crate) fn quantile(self, scale: f64, n: usize) -> f64 {
-        let miss = 0.05 / n.max(1) as f64;
-        match self {
-            // A discrete Gaussian's integers gather what lies half a step around them.
-            Self::Gaussian => Normal::standard().inverse_cdf(1.0 - miss / 2.0) + 0.5 / scale,
-            // P[|X| ≥ m] = 2αᵐ/(1 + α).
-            Self::Laplace => (2.0 / (miss * (1.0 + (-1.0 / scale).exp()))).ln().max(0.0) / std::f64::consts::SQRT_2,
-        }
     }
 
     /// OpenDP's mechanism of this scale (in steps).
@@ -260,7 +310,7 @@ mod tests {
     #[test]
     fn tails_and_intervals_are_as_wide_as_is_said() {
         for noise in [Noise::Gaussian, Noise::Laplace] {
-            for scale in [0.4, 1.0, 3.0, 40.0] {
+            for scale in [0.25, 0.4, 1.0, 1.9, 3.0, 7.9, 40.0] {
                 let source = noise.source(scale).unwrap();
                 let draws: Vec<f64> = source.noise(&[0; 20_000]).unwrap().iter().map(Noisy::to_f64).collect();
                 let share = |of: &dyn Fn(f64) -> bool| draws.iter().filter(|x| of(**x)).count() as f64 / 20_000.0;
@@ -269,11 +319,17 @@ mod tests {
                 assert!(share(&|x| x >= m) <= 0.01 + error(0.01), "{noise:?} {scale}: {m}");
                 // No more than two steps wider than it must be.
                 assert!(share(&|x| x >= m - 2.0) + error(0.01) >= 0.01, "{noise:?} {scale}: {m}");
-                let half = noise.quantile(scale, 1) * noise.deviation(scale);
+                let half = noise.half(scale);
                 let missed = share(&|x| x.abs() > half);
                 assert!(missed <= 0.05 + error(0.05), "{noise:?} {scale}: {missed}");
+                // A step less would miss more.
+                assert!(half == 0.0 || share(&|x| x.abs() > half - 2.0) + error(0.05) >= 0.05, "{noise:?} {scale}: {half}");
+                // Of a fourth moment of 6, or more where nearly all draws are 0.
                 let squares: f64 = draws.iter().map(|x| x.powi(2)).sum::<f64>() / 20_000.0;
-                assert!(squares.sqrt() <= 1.05 * noise.deviation(scale), "{noise:?} {scale}: {squares}");
+                let fourth: f64 = draws.iter().map(|x| x.powi(4)).sum::<f64>() / 20_000.0;
+                let near = 5.0 * (fourth / 20_000.0).sqrt();
+                assert!((squares - noise.deviation(scale).powi(2)).abs() <= near, "{noise:?} {scale}: {squares}");
+                assert!(noise.deviation(scale) <= noise.spread(scale) * (1.0 + 1e-12), "{noise:?} {scale}");
             }
         }
     }

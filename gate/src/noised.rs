@@ -1,26 +1,46 @@
-//! Noised sums, and intervals for what is computed from them. Everything here is post-processing: free.
+//! Noised sums. What is computed from them is post-processing: free.
 
 use tidegate_protocol::result::Cell;
 
-use crate::Noise;
+use crate::noise::{Noisy, Source};
 
 /// A part's noised sums, in the column's unit.
 #[derive(Debug, Clone)]
 pub(crate) struct Noised {
     /// One value a lane, or a node where the reducer expands its lanes.
     pub(crate) values: Vec<f64>,
-    /// Standard deviation of the noise on each.
-    pub(crate) sigma: f64,
-    /// What noise it is, and its scale in steps; none on a number that is known.
-    pub(crate) noise: Option<(Noise, f64)>,
-    /// Grid step: half of it is what rounding may have added.
+    /// One of these noises is no further from zero than this with 95 %: whole steps, and exact.
+    half: f64,
+    /// A combination of such noises, of this square for each, is no further from zero than the root of all with 95 %.
+    pub(crate) reach: f64,
+    /// The same, of which noise in whole steps makes half a step more.
+    wide: f64,
+    /// The largest variance that one of them can have.
+    pub(crate) variance: f64,
+    /// Grid step that rows were rounded to; none of what is counted.
     pub(crate) step: f64,
 }
 
 impl Noised {
+    /// Sums with noise from `source`, on a grid of `step`.
+    pub(crate) fn of(noisy: &[Noisy], source: &Source, step: f64) -> Self {
+        let (noise, scale) = (source.noise, source.scale);
+        let wide = noise.wide(scale) * step;
+        Self {
+            // A step is a power of two: nothing is rounded here.
+            values: noisy.iter().map(|noisy| noisy.to_f64() * step).collect(),
+            half: noise.half(scale) * step,
+            reach: wide + 0.5 * step,
+            wide,
+            variance: (noise.spread(scale) * step).powi(2),
+            // Counts are exact on their grid: only noise moves them.
+            step: if step == 1.0 { 0.0 } else { step },
+        }
+    }
+
     /// A number that is known.
     pub(crate) fn exact(value: f64) -> Self {
-        Self { values: vec![value], sigma: 0.0, noise: None, step: 0.0 }
+        Self { values: vec![value], half: 0.0, reach: 0.0, wide: 0.0, variance: 0.0, step: 0.0 }
     }
 
     /// The first value.
@@ -28,63 +48,16 @@ impl Noised {
         self.values.first().copied().unwrap_or(0.0)
     }
 
-    /// So many standard deviations wide, to each side, are `n` intervals that hold together with 95 %.
-    pub(crate) fn quantile(&self, n: usize) -> f64 {
-        self.noise.map_or(0.0, |(noise, scale)| noise.quantile(scale, n))
-    }
-
-    /// Half the width of a value's interval of `n` that hold together: the noise's, and half a step of rounding.
-    pub(crate) fn half(&self, n: usize) -> f64 {
-        self.sigma * self.quantile(n) + 0.5 * self.step
-    }
-
-    /// The sum of some of its values.
-    pub(crate) fn sum(&self, range: std::ops::Range<usize>) -> Self {
-        let (sigma, step) = (self.sigma * (range.len() as f64).sqrt(), self.step * range.len() as f64);
-        Self { values: vec![self.values[range].iter().sum()], sigma, step, ..*self }
-    }
-
-    /// Each value with its 95 % interval.
+    /// Each value with its 95 % interval, and half a step for rounding.
     pub(crate) fn cells(&self) -> Vec<Cell> {
-        let half = self.half(1);
+        let half = self.half + 0.5 * self.step;
         self.values.iter().map(|&value| Cell { value, low: value - half, high: value + half }).collect()
     }
-}
 
-/// `of` the first values of `sums`, and as interval the least and greatest of it over the corners of their joint 95 % box, and over 0 for a sum whose
-/// interval holds it. For functions that are monotone, or convex around zero, in each sum.
-pub(crate) fn corners<const N: usize>(sums: [&Noised; N], of: impl Fn([f64; N]) -> f64) -> Cell {
-    let noised = sums.iter().filter(|s| s.sigma > 0.0).count();
-    let value = of(sums.map(Noised::one));
-    let mut cell = Cell { value, low: value, high: value };
-    let ends = sums.map(|s| {
-        let (v, half) = (s.one(), s.half(noised));
-        [v - half, v + half, if half >= v.abs() { 0.0 } else { v }]
-    });
-    for corner in 0..3usize.pow(N as u32) {
-        let at = of(std::array::from_fn(|i| ends[i][corner / 3usize.pow(i as u32) % 3]));
-        (cell.low, cell.high) = (cell.low.min(at), cell.high.max(at));
+    /// The sum of some of its values, counts each.
+    pub(crate) fn sum(&self, places: impl Iterator<Item = usize>) -> Cell {
+        let (value, n) = places.filter_map(|i| self.values.get(i)).fold((0.0, 0u32), |(sum, n), v| (sum + v, n + 1));
+        let half = self.wide * f64::from(n).sqrt() + (self.reach - self.wide);
+        Cell { value, low: value - half, high: value + half }
     }
-    cell
-}
-
-/// `of` all values of `sums` in a row, and its interval by the spread of each: ± the noise's 95 % · √Σ ((of(v + σ) − of(v − σ)) / 2)², the delta method
-/// with differences as wide as the noise. Approximate where `of` bends within a standard deviation; then clipped to `range`. A sum of several draws is
-/// nearer to a normal than Laplace noise is, so that one's interval is on the wide side.
-pub(crate) fn spread(sums: &[Noised], range: (f64, f64), of: impl Fn(&[f64]) -> f64) -> Cell {
-    let mut at: Vec<f64> = sums.iter().flat_map(|s| s.values.iter().copied()).collect();
-    let value = of(&at);
-    let mut variance = 0.0;
-    for (i, sigma) in sums.iter().flat_map(|s| s.values.iter().map(|_| s.sigma)).enumerate().filter(|(_, s)| *s > 0.0) {
-        let middle = at[i];
-        at[i] = middle + sigma;
-        let above = of(&at);
-        at[i] = middle - sigma;
-        let below = of(&at);
-        at[i] = middle;
-        variance += ((above - below) / 2.0).powi(2);
-    }
-    let half = sums.iter().map(|s| s.quantile(1)).fold(0.0, f64::max) * variance.sqrt();
-    let clip = |v: f64| v.clamp(range.0, range.1);
-    Cell { value: clip(value), low: clip(value - half), high: clip(value + half) }
 }

@@ -236,12 +236,7 @@ fn cells(plan: &Plan, sources: &[Source], group: &GroupSums) -> Result<Vec<Cell>
             .map(|p| {
                 let (part, source) = (&plan.parts[p], &sources[p]);
                 let noisy = source.noise(&column.measure.expand(&group.lanes[part.range()]))?;
-                // A step is a power of two: nothing is rounded here.
-                let values = noisy.iter().map(|noisy| noisy.to_f64() * part.step).collect();
-                // Counts are exact on their grid: only noise moves them.
-                let step = if part.step == 1.0 { 0.0 } else { part.step };
-                let (noise, scale) = (source.noise, source.scale);
-                Ok(Noised { values, sigma: noise.deviation(scale) * part.step, noise: Some((noise, scale)), step })
+                Ok(Noised::of(&noisy, source, part.step))
             })
             .collect::<Result<Vec<_>, GateError>>()?;
         cells.extend(column.measure.cells(&noised, plan.shape.frame().blocks));

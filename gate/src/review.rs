@@ -65,7 +65,9 @@ impl Plan {
         let note = |column: &crate::Column| {
             let (reducer, lo, hi) = column.measure.note(self.shape.frame());
             let hi = if column.measure == Measure::Count { f64::MAX } else { hi };
-            ColumnNote { name: column.name.clone(), reducer: reducer.into(), lo, hi, noise_scale: vec![], moves: vec![] }
+            let none = || vec![];
+            let (name, reducer) = (column.name.clone(), reducer.into());
+            ColumnNote { name, reducer, lo, hi, noise_scale: none(), deviation: none(), steps: none(), moves: none() }
         };
         Mechanism {
             noise: "none".into(),

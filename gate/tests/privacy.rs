@@ -176,7 +176,7 @@ fn noise_has_the_stated_spread() {
     ] {
         let calibration = plan.calibrate(price).unwrap();
         let mechanism = plan.mechanism(&calibration);
-        let stated = mechanism.columns[0].noise_scale[0];
+        let stated = mechanism.columns[0].deviation[0];
         let n = 4000;
         let squares: f64 = (0..n)
             .map(|_| {

@@ -1,12 +1,8 @@
 //! The noise that a job's columns will have, with names for its parts: from public numbers, before anything is sent.
 
 use serde::Serialize;
+use tidegate_gate::Noise;
 use tidegate_protocol::receipt::Mechanism;
-
-/// A normal variable lies within so many standard deviations with 95 %.
-const NORMAL: f64 = 1.959_963_984_540_054;
-/// A Laplace variable does: ln 20 / √2.
-const LAPLACE: f64 = 2.118_302_605_249_420_3;
 
 /// The noise on one number that is released, or that a released one is computed from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -15,7 +11,7 @@ pub struct PartNoise {
     pub of: &'static str,
     /// In the column's unit.
     pub standard_deviation: f64,
-    /// The noise is no further from zero than this with 95 %, to each side; results state it to within a step of their grid.
+    /// The noise is no further from zero than this with 95 %, to each side; results add half a step of their grid.
     pub half_width_95: f64,
 }
 
@@ -58,19 +54,15 @@ fn names(reducer: &str) -> &'static [&'static str] {
 
 /// The expected noise of each column; none where the result is exact.
 pub fn noise(mechanism: &Mechanism) -> Vec<ColumnNoise> {
-    let times = match mechanism.noise.as_str() {
-        "discrete-gaussian" => NORMAL,
-        "discrete-laplace" => LAPLACE,
-        _ => return vec![],
-    };
+    let Some(noise) = Noise::named(&mechanism.noise) else { return vec![] };
     let column = |column: &tidegate_protocol::receipt::ColumnNote| {
         let names = names(&column.reducer);
-        let part = |(i, deviation): (usize, &f64)| PartNoise {
+        let part = |(i, ((scale, deviation), step)): (usize, ((&f64, &f64), &f64))| PartNoise {
             of: names.get(i).copied().unwrap_or("a number that it is computed from"),
             standard_deviation: *deviation,
-            half_width_95: times * deviation,
+            half_width_95: noise.half(scale / step) * step,
         };
-        let parts = column.noise_scale.iter().enumerate().map(part).collect();
+        let parts = column.noise_scale.iter().zip(&column.deviation).zip(&column.steps).enumerate().map(part).collect();
         ColumnNoise { name: column.name.clone(), reducer: column.reducer.clone(), parts }
     };
     mechanism.columns.iter().map(column).collect()
@@ -94,24 +86,26 @@ pub fn notes(mechanism: &Mechanism) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Each constant is where its distribution leaves 5 % outside.
+    /// What is said beforehand is the half width of the interval that a result has, of noise in whole steps.
     #[test]
-    fn the_half_widths_leave_five_percent_outside() {
-        // P[|X| > t] of Laplace with scale b is e^(−t/b), and its standard deviation is b √2.
-        assert!(((-LAPLACE * std::f64::consts::SQRT_2).exp() - 0.05).abs() < 1e-9);
-        // The density's integral from 0 to NORMAL, by Simpson's rule.
-        let (n, density) = (1000, |x: f64| (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt());
-        let h = NORMAL / f64::from(n);
-        let weight = |i: i32| {
-            if i == 0 || i == n {
-                1.0
-            } else if i % 2 == 1 {
-                4.0
-            } else {
-                2.0
+    fn the_half_width_is_that_of_the_results_interval() {
+        use tidegate_gate::{Column, Keys, Measure, Plan, Shape, Sums, release};
+        use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta};
+
+        let columns = vec![Column::new("n", Measure::Units)];
+        let shape = Shape { key_names: vec![], keys: Keys::None, columns, max_groups: 1, max_rows: 1, blocks: None };
+        let plan = Plan::new(shape).unwrap();
+        for micro in [5, 5_000, 500_000, 5_000_000] {
+            for cost in [
+                Cost::dp(MicroRho(micro), FemtoDelta(0)),
+                Cost::pure(tidegate_protocol::cost::MicroEpsilon(micro), FemtoDelta(0)),
+            ] {
+                let calibration = plan.calibrate(cost).unwrap();
+                let said = &noise(&plan.mechanism(&calibration))[0].parts[0];
+                let result = release(&plan, &calibration, &[], &Sums::default(), ContentHash([0; 32])).unwrap();
+                let cell = result.document().rows[0].cells[0];
+                assert_eq!(cell.high - cell.value, said.half_width_95, "{cost}: {said:?}");
             }
-        };
-        let inside: f64 = (0..=n).map(|i| weight(i) * density(f64::from(i) * h)).sum::<f64>() * h / 3.0;
-        assert!((2.0 * inside - 0.95).abs() < 1e-9, "{inside}");
+        }
     }
 }

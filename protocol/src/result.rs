@@ -10,7 +10,7 @@ use crate::{ContentHash, Cost, job::Key};
 pub struct Cell {
     /// The noised value.
     pub value: f64,
-    /// Lower end of the 95 % interval of the noise.
+    /// Lower end of the 95 % interval: of what the number would be without noise.
     pub low: f64,
     /// Upper end.
     pub high: f64,

@@ -10,6 +10,10 @@ use dashu::{
     rational::RBig,
 };
 
+mod price;
+
+pub use price::Price;
+
 /// An exact fraction of a finite float.
 ///
 /// # Panics
@@ -362,38 +366,4 @@ fn ceil_root(square: IBig) -> IBig {
 
 fn one_of(bin: f64, bins: usize) -> Part {
     (0..bins).map(|i| if !bin.is_nan() && i as f64 == bin { IBig::ONE } else { IBig::ZERO }).collect()
-}
-
-/// What a draw is paid in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Price {
-    /// ρ of zero-concentrated differential privacy: Δ²/(2σ²) (Bun and Steinke 2016, Proposition 1.6).
-    Rho,
-    /// Pure ε: Δ₁/b (Dwork and Roth 2014, Theorem 3.6).
-    Epsilon,
-}
-
-impl Price {
-    /// What noise of this scale, in steps, costs on a part that moves so far.
-    pub fn of(self, moves: &Moves, scale: f64) -> RBig {
-        let scale = exact(scale);
-        match self {
-            Self::Rho => RBig::from(moves.square.clone()) / (&scale * &scale * RBig::from(2)),
-            Self::Epsilon => RBig::from(moves.taxicab.clone()) / scale,
-        }
-    }
-
-    /// The probability that noise of this scale is at least `m`, to about 1e-12 of itself: by adding it up.
-    pub fn tail(self, scale: f64, m: i64) -> f64 {
-        match self {
-            // Σ_{k ≥ m} e^(−k/b) · (1 − e^(−1/b))/(1 + e^(−1/b)) is a geometric series.
-            Self::Epsilon => (-(m as f64) / scale).exp() / (1.0 + (-1.0 / scale).exp()),
-            Self::Rho => {
-                let mass = |k: i64| (-0.5 * (k as f64 / scale).powi(2)).exp();
-                let far = (40.0 * scale).ceil() as i64 + 1;
-                let all: f64 = 1.0 + 2.0 * (1..=far).rev().map(mass).sum::<f64>();
-                (m..=far.max(m)).rev().map(mass).sum::<f64>() / all
-            }
-        }
-    }
 }

@@ -134,6 +134,13 @@ fn rows_stay_within_their_bounds(seed: u64, case: &Case, plan: &Plan, rows: &[Ve
 fn noise_costs_what_is_paid(seed: u64, case: &Case, plan: &Plan, calibration: &Calibration) {
     let kappa = RBig::from(plan.kappa());
     let (price, paid) = case.price();
+    let stated = plan.mechanism(calibration);
+    let strays = stated.columns.iter().flat_map(|c| c.deviation.iter().zip(&c.steps)).zip(&calibration.scales);
+    // Adding up takes as long as the noise is wide.
+    for ((deviation, step), scale) in strays.filter(|(_, scale)| **scale <= 30.0) {
+        let said = price.deviation(*scale);
+        assert!((deviation / step - said).abs() <= 1e-9 * said + 1e-150, "{seed}: {deviation} of scale {scale}, not {said}");
+    }
     let mut scales = calibration.scales.iter().zip(&calibration.remainder);
     let (mut sum, mut floor, mut loose) = (RBig::ZERO, false, false);
     let undeclared = matches!(case.keys, Keys::Undeclared { .. });

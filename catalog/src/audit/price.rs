@@ -1,7 +1,8 @@
 //! What the noise that a receipt states costs, worked out anew from its bounds: no code of the gate's is here.
 //!
-//! Gaussian noise of deviation σ on sums that one unit moves by Δ costs ρ = Δ²/(2σ²) (Bun and Steinke 2016, Proposition 1.6), Laplace noise of scale
-//! b = σ/√2 costs ε = Δ/b (Dwork and Roth 2014, Theorem 3.6); a unit is in κ groups at most, and prices add up.
+//! Discrete Gaussian noise of scale σ on sums that one unit moves by Δ costs ρ = Δ²/(2σ²) (Bun and Steinke 2016, Proposition 1.6), discrete Laplace noise of
+//! scale b costs ε = Δ/b (Dwork and Roth 2014, Theorem 3.6); a unit is in κ groups at most, and prices add up. How far noise of a scale strays follows from the
+//! scale and the steps that it comes in.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 use tidegate_protocol::{
@@ -13,6 +14,9 @@ use super::Broken;
 
 /// Prices are charged in millionths, and rounding in the last places of a float is nobody's fault.
 const SLACK: f64 = 1e-9;
+
+/// A deviation of so few steps is none: what floats make of masses near their smallest differs.
+const NOTHING: f64 = 1e-150;
 
 /// Bounds lie on a grid of 2^20 steps over the larger one: half a step may be lost at each end.
 const GRID: f64 = 2e-6;
@@ -28,15 +32,15 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
         ("none", 0.0, 0.0) if cost.reviewed > 0 => return Ok(()),
         (noise, ..) => return Err(("price", format!("{cost} does not pay for noise {noise}"))),
     };
-    let of = |moves: f64, deviation: f64| {
-        let ratio = moves / deviation;
-        if laplace { ratio * std::f64::consts::SQRT_2 } else { ratio * ratio / 2.0 }
+    let of = |moves: f64, scale: f64| {
+        let ratio = moves / scale;
+        if laplace { ratio } else { ratio * ratio / 2.0 }
     };
     let positive = |all: &[f64]| all.iter().all(|one| one.is_finite() && *one > 0.0);
     if !positive(mechanism.threshold_noise.as_slice()) {
         return Err(("price", "the threshold's noise is not positive".into()));
     }
-    let mut price = mechanism.threshold_noise.map_or(0.0, |deviation| of(1.0, deviation));
+    let mut price = mechanism.threshold_noise.map_or(0.0, |scale| of(1.0, scale));
     for column in &mechanism.columns {
         let ColumnNote { name, noise_scale, moves, .. } = column;
         if noise_scale.is_empty() || noise_scale.len() != moves.len() || !positive(noise_scale) || !positive(moves) {
@@ -54,14 +58,40 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
                 return Err(("sensitivity", format!("column {name:?}: sum {i} moves by {least} at least, by its bounds")));
             }
         }
-        price += noise_scale.iter().zip(moves).map(|(deviation, moves)| of(*moves, *deviation)).sum::<f64>();
+        price += noise_scale.iter().zip(moves).map(|(scale, moves)| of(*moves, *scale)).sum::<f64>();
     }
     price *= f64::from(mechanism.max_groups);
     let enough = price <= paid * (1.0 + SLACK);
     if !enough {
         return Err(("price", format!("its noise costs {price}, and {paid} was charged")));
     }
+    for column in &mechanism.columns {
+        let ColumnNote { name, noise_scale, deviation, steps, .. } = column;
+        let as_stated = deviation.len() == noise_scale.len() && steps.len() == noise_scale.len() && positive(steps);
+        let mut stated = noise_scale.iter().zip(steps).zip(deviation);
+        let near = |((scale, step), stated): ((&f64, &f64), &f64)| {
+            let own = strays(scale / step, laplace);
+            (stated / step - own).abs() <= SLACK * own + NOTHING
+        };
+        if !(as_stated && stated.all(near)) {
+            return Err(("price", format!("column {name:?}: its deviations are not those of noise of its scales, in its steps")));
+        }
+    }
     threshold(mechanism, cost.delta_femto.delta(), laplace)
+}
+
+/// The standard deviation of noise that comes in whole numbers. Of a discrete Gaussian of a scale of 2 or more it is the scale, to the last place of a float.
+fn strays(scale: f64, laplace: bool) -> f64 {
+    if laplace {
+        // The variance is 2α/(1 − α)², α = e^(−1/b).
+        return (2.0 * (-1.0 / scale).exp()).sqrt() / -(-1.0 / scale).exp_m1();
+    }
+    if scale >= 2.0 {
+        return scale;
+    }
+    let mass = |k: i32| (-f64::from(k * k) / (2.0 * scale * scale)).exp();
+    let (squares, all) = (-60..=60).fold((0.0, 0.0), |(squares, all), k| (squares + f64::from(k * k) * mass(k), all + mass(k)));
+    (squares / all).sqrt()
 }
 
 /// How far a unit moves the sums of a column at least, where its bounds say so; 0 of a sum of which they do not.
@@ -96,8 +126,7 @@ fn least(column: &ColumnNote, mechanism: &Mechanism, laplace: bool) -> Vec<f64> 
 
 /// A group appears because of one unit with probability δ/κ at most: from the fewest units that can appear to the threshold is the noise's way.
 fn threshold(mechanism: &Mechanism, delta: f64, laplace: bool) -> Result<(), Broken> {
-    let (Some(tau), Some(least), Some(deviation)) = (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise)
-    else {
+    let (Some(tau), Some(least), Some(scale)) = (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise) else {
         return match (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise) {
             (None, None, None) => Ok(()),
             _ => Err(("threshold", "a threshold without its noise, or the other way round".into())),
@@ -105,10 +134,9 @@ fn threshold(mechanism: &Mechanism, delta: f64, laplace: bool) -> Result<(), Bro
     };
     let way = tau.saturating_sub(least) as f64;
     let chance = if laplace {
-        let b = deviation / std::f64::consts::SQRT_2;
-        (-way / b).exp() / (1.0 + (-1.0 / b).exp())
+        (-way / scale).exp() / (1.0 + (-1.0 / scale).exp())
     } else {
-        Normal::new(0.0, deviation).map_or(1.0, |normal| normal.sf(way - 1.0))
+        Normal::new(0.0, scale).map_or(1.0, |normal| normal.sf(way - 1.0))
     };
     if chance * f64::from(mechanism.max_groups) > delta * (1.0 + 1e-6) || least < 2 {
         return Err(("threshold", format!("groups of {least} units pass {tau} more often than δ = {delta} lets them")));

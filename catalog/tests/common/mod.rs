@@ -35,7 +35,8 @@ pub(crate) fn policy() -> ContentHash {
 }
 
 pub(crate) fn column(i: usize) -> ColumnNote {
-    ColumnNote { name: format!("{i:0100}"), reducer: "sum".into(), lo: 0.0, hi: 1.0, noise_scale: vec![1000.0], moves: vec![1.0] }
+    let (noise_scale, deviation, steps, moves) = (vec![1000.0], vec![1000.0], vec![1.0], vec![1.0]);
+    ColumnNote { name: format!("{i:0100}"), reducer: "sum".into(), lo: 0.0, hi: 1.0, noise_scale, deviation, steps, moves }
 }
 
 pub(crate) fn owner() -> Identity {

@@ -8,7 +8,8 @@ use tidegate_protocol::{limits, result::Cell};
 
 use super::Reduce;
 use crate::{
-    noised::{Noised, spread},
+    interval::{Counted, share},
+    noised::Noised,
     part::{Frame, Part},
 };
 
@@ -17,11 +18,6 @@ use crate::{
 pub struct Confusion {
     /// Number of classes, 2 to 64.
     pub classes: u32,
-}
-
-/// A ratio of counts that noise may have made negative.
-pub(super) fn ratio(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { (part.max(0.0) / whole).min(1.0) } else { 0.0 }
 }
 
 impl Reduce for Confusion {
@@ -54,15 +50,17 @@ impl Reduce for Confusion {
     fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
         let k = self.classes as usize;
         let counts = &noised[0];
-        let rate = |of: &dyn Fn(&[f64]) -> f64| spread(noised, (0.0, 1.0), of);
         let mut cells = counts.cells();
-        cells.push(rate(&|v| ratio((0..k).map(|c| v[c * k + c]).sum(), v.iter().sum())));
+        let right = |cell: &usize| cell / k == cell % k;
+        let of = |some: &dyn Fn(usize) -> bool, times| Counted::of(counts, (0..k * k).filter(|cell| some(*cell)), times);
+        cells.push(share(of(&|cell| right(&cell), 1.0), of(&|cell| !right(&cell), 1.0)));
         for c in 0..k {
-            let precision = |v: &[f64]| ratio(v[c * k + c], (0..k).map(|a| v[a * k + c]).sum());
-            let recall = |v: &[f64]| ratio(v[c * k + c], (0..k).map(|p| v[c * k + p]).sum());
-            cells.push(rate(&precision));
-            cells.push(rate(&recall));
-            cells.push(rate(&|v| ratio(2.0 * precision(v) * recall(v), precision(v) + recall(v))));
+            let hits = |times| of(&|cell| cell / k == c && cell % k == c, times);
+            let (called, missed) = (|cell: usize| cell % k == c && cell / k != c, |cell: usize| cell / k == c && cell % k != c);
+            cells.push(share(hits(1.0), of(&called, 1.0)));
+            cells.push(share(hits(1.0), of(&missed, 1.0)));
+            // 2PR/(P + R) is twice the hits of themselves and all that was wrong.
+            cells.push(share(hits(2.0), of(&|cell| called(cell) || missed(cell), 1.0)));
         }
         cells
     }

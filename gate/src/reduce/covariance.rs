@@ -3,6 +3,7 @@
 //! With a = x − middle of x in [−h, h] and b likewise in [−k, k], the sums of a, of b, of ab in [−hk, hk], and of rows; for a correlation also of
 //! a² − h²/2 and b² − k²/2. One unit moves each by `max_rows` times its bound, one block from end to end (the count is public). Each may use an equal
 //! share of the column's ρ. Rows in which either value is missing count in none of them.
+//! Of a unit with more rows than count all sums are scaled down together, as a [mean](super::Mean)'s is.
 //!
 //! Cov = E[ab] − E[a]E[b], correlation = Cov / √(Var a · Var b): post-processing, as are the clips to [−hk, hk] and to [−1, 1].
 
@@ -11,7 +12,8 @@ use tidegate_protocol::result::Cell;
 
 use super::{Reduce, centre, lay_present};
 use crate::{
-    noised::{Noised, spread},
+    interval::{cell, extremes, is_told, of_sample},
+    noised::Noised,
     part::{Frame, Part, clip, grid, steps},
 };
 
@@ -77,25 +79,35 @@ impl Reduce for Covariance {
     }
     fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
         let (h, k) = (centre(self.x.0, self.x.1).1, centre(self.y.0, self.y.1).1);
-        let mut sums = noised.to_vec();
-        sums.extend(blocks.map(|blocks| Noised::exact(f64::from(blocks))));
-        let last = sums.len() - 1;
-        let covariance = |v: &[f64]| {
-            let n = v[last].max(1.0);
-            (v[2] / n - v[0] / n * (v[1] / n)).clamp(-h * k, h * k)
-        };
+        let public = blocks.map(|blocks| Noised::exact(f64::from(blocks)));
+        let last = self.sums(blocks) - 1;
+        let (a, b, ab) = (&noised[0], &noised[1], &noised[2]);
+        let n = public.as_ref().unwrap_or_else(|| &noised[last]);
+        let most = if self.correlation { 1.0 } else { h * k };
+        let unknown = |value: f64| Cell { value: value.clamp(-most, most), low: -most, high: most };
+        let of = |[a, b, ab, n]: [f64; 4]| ab / n - a / n * (b / n);
+        let covariance = of([a.one(), b.one(), ab.one(), n.one().max(1.0)]);
         if !self.correlation {
-            let of = |v: &[f64]| covariance(v) * if self.sample && v[last] > 2.0 { v[last] / (v[last] - 1.0) } else { 1.0 };
-            return vec![spread(&sums, (-2.0 * h * k, 2.0 * h * k), of)];
+            let round = ab.step + h * b.step + k * a.step;
+            let (low, high) = if is_told(n) { extremes([a, b, ab, n], of) } else { (-most, most) };
+            let found = cell(covariance, (low - round, high + round), (-most, most));
+            return vec![if self.sample { of_sample(found, n) } else { found }];
         }
-        let variance = |sum: f64, square: f64, half: f64, n: f64| (half * half / 2.0 + square / n - (sum / n).powi(2)).max(0.0);
-        let of = |v: &[f64]| {
-            let n = v[last].max(1.0);
-            // Spreads that the noise has drowned say nothing: no correlation is seen.
-            let below = variance(v[0], v[3], h, n) * variance(v[1], v[4], k, n);
-            if below > 0.0 { (covariance(v) / below.sqrt()).clamp(-1.0, 1.0) } else { 0.0 }
-        };
-        vec![spread(&sums, (-1.0, 1.0), of)]
+        let variance = |[sum, square, n]: [f64; 3], half: f64| half * half / 2.0 + square / n - (sum / n).powi(2);
+        let (aa, bb) = (&noised[3], &noised[4]);
+        let spreads = [(a, aa, h), (b, bb, k)];
+        let below: f64 = spreads
+            .iter()
+            .map(|(sum, square, half)| variance([sum.one(), square.one(), n.one().max(1.0)], *half).max(0.0))
+            .product();
+        // Spreads that the noise has drowned say nothing: no correlation is seen.
+        let value = if below > 0.0 { covariance / below.sqrt() } else { 0.0 };
+        let told = |(sum, square, half): &(&Noised, &Noised, f64)| extremes([sum, square, n], |v| variance(v, *half)).0 > 0.0;
+        if !(is_told(n) && spreads.iter().all(told)) {
+            return vec![unknown(value)];
+        }
+        let of = |[a, b, ab, aa, bb, n]: [f64; 6]| of([a, b, ab, n]) / (variance([a, aa, n], h) * variance([b, bb, n], k)).sqrt();
+        vec![cell(value, extremes([a, b, ab, aa, bb, n], of), (-1.0, 1.0))]
     }
     fn note(&self, _: Frame) -> (&'static str, f64, f64) {
         // The bounds of the products: those of each value follow from the policy.

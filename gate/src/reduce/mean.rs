@@ -4,6 +4,9 @@
 //! Δ = `max_rows` · h, half of an uncentred sum's; and Δ = `max_rows` for the count. Each may use half of the column's ρ.
 //! Change a block: a centred value goes from −h to h at worst, Δ = 2h, and the denominator ℓ is public.
 //!
+//! Of a unit with more rows than that its sum is scaled down to as many ([`Plan::close`](crate::Plan::close)): it counts with the mean of all its rows, and
+//! the weight of `max_rows` of them. Clipped apart, sum and count would be of different rows.
+//!
 //! Mean = middle + centred sum / count: post-processing, as is the clip to [lo, hi].
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +14,8 @@ use tidegate_protocol::result::Cell;
 
 use super::{Reduce, centre, lay_present};
 use crate::{
-    noised::{Noised, corners},
+    interval::{mapped, quotient},
+    noised::Noised,
     part::{Frame, Part, grid, lay_lane},
 };
 
@@ -39,11 +43,10 @@ impl Reduce for Mean {
         fields[1..].iter_mut().for_each(|count| lay_present(rows, values, count));
     }
     fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
-        let middle = centre(self.lo, self.hi).0;
+        let (middle, half) = centre(self.lo, self.hi);
         let public = blocks.map(|b| Noised::exact(f64::from(b)));
         let count = public.as_ref().unwrap_or_else(|| &noised[1]);
-        let at = |[sum, count]: [f64; 2]| (middle + sum / count.max(1.0)).clamp(self.lo, self.hi);
-        vec![corners([&noised[0], count], at)]
+        vec![mapped(quotient(&noised[0], count, half), |v| (middle + v).clamp(self.lo, self.hi))]
     }
     fn note(&self, _: Frame) -> (&'static str, f64, f64) {
         ("mean", self.lo, self.hi)

@@ -91,7 +91,7 @@ impl Reduce for Quantiles {
         let total = sums.last().copied().unwrap_or(0.0).max(0.0);
         // A running sum adds at most half of a node's children in each layer below the root, or takes the others from their parent.
         let layers = f64::from(self.layers() - 1);
-        let half = noised[0].quantile(1) * noised[0].sigma * (layers * f64::from(BRANCHES) / 2.0).sqrt();
+        let half = noised[0].reach * (layers * f64::from(BRANCHES) / 2.0).sqrt();
         let width = (self.hi - self.lo) / f64::from(self.bins);
         let one = |p: &f64| {
             let rank = p * total;

@@ -5,9 +5,10 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
 
-use super::{Reduce, confusion::ratio, histogram, scores};
+use super::{Reduce, histogram, scores};
 use crate::{
-    noised::{Noised, spread},
+    interval::{Counted, share},
+    noised::Noised,
     part::{Frame, Part},
 };
 
@@ -43,10 +44,9 @@ impl Reduce for Reliability {
         let bins = self.bins as usize;
         let mut cells = Vec::with_capacity(2 * bins);
         for i in 0..bins {
-            cells.push(spread(noised, (0.0, 1.0), |v: &[f64]| ratio(v[i], v[i] + v[bins + i])));
-            let (v, step) = (&noised[0].values, 2.0 * noised[0].step);
-            let both = Noised { values: vec![v[i] + v[bins + i]], sigma: noised[0].sigma * 2f64.sqrt(), step, ..noised[0] };
-            cells.extend(both.cells());
+            let one = |place| Counted::of(&noised[0], std::iter::once(place), 1.0);
+            cells.push(share(one(i), one(bins + i)));
+            cells.push(noised[0].sum([i, bins + i].into_iter()));
         }
         cells
     }

@@ -8,9 +8,10 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
 
-use super::{Reduce, bin, confusion::ratio, histogram};
+use super::{Reduce, bin, histogram};
 use crate::{
-    noised::{Noised, spread},
+    interval::{Counted, cell, inverted, share},
+    noised::Noised,
     part::{Frame, Part},
 };
 
@@ -27,16 +28,40 @@ pub struct Scores {
     pub cut: f64,
 }
 
-/// Area under the ROC curve from bins of positives, then of others. Negative counts are noise and read as 0.
-fn auc(bins: &[f64]) -> f64 {
-    let (positives, others) = bins.split_at(bins.len() / 2);
-    let (mut below, mut above, mut p) = (0.0, 0.0, 0.0);
-    for (positive, other) in positives.iter().zip(others).map(|(p, o)| (p.max(0.0), o.max(0.0))) {
-        above += positive * (below + other / 2.0);
+/// Area under the ROC curve from bins of positives, then of others: with pᵢ positives in bin i and oⱼ others in bin j, Σ kᵢⱼ pᵢ oⱼ / (P·O), where kᵢⱼ is 1
+/// below the positive, ½ beside it and 0 above.
+///
+/// Noise on different bins is independent, so as they are, negative ones too, the sum above and both totals are right in the mean; clipped at 0 empty bins would all
+/// count, and draw the area to ½.
+///
+/// The interval is of the θ for which Σ (kᵢⱼ − θ) pᵢ oⱼ is no surprise. That has the variance σ²·(Σ aᵢ² + Σ bⱼ²) + σ⁴·Σ (kᵢⱼ − θ)², where aᵢ = Σⱼ (kᵢⱼ − θ) oⱼ is what
+/// a positive more in bin i adds, and bⱼ likewise. Noised bins give the two sums too large by as much as the last term each, so it is taken off once.
+fn auc(counts: &Noised) -> Cell {
+    let m = counts.values.len() / 2;
+    let (positives, others) = counts.values.split_at(m);
+    let (p, o): (f64, f64) = (positives.iter().sum(), others.iter().sum());
+    let (mut below, mut seen, mut area) = (0.0, 0.0, 0.0);
+    // Σ aᵢ and Σ aᵢ² at θ = 0, and so of b.
+    let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
+    for (positive, other) in positives.iter().zip(others) {
+        let (mine, theirs) = (below + other / 2.0, p - seen - positive / 2.0);
+        area += positive * mine;
+        (a, b) = ([a[0] + mine, a[1] + mine * mine], [b[0] + theirs, b[1] + theirs * theirs]);
         below += other;
-        p += positive;
+        seen += positive;
     }
-    if p * below > 0.0 { above / (p * below) } else { 0.5 }
+    let n = m as f64;
+    let (square, less) = (counts.reach.powi(2), counts.reach.powi(2) * counts.variance);
+    let noise = [
+        square * (a[1] + b[1]) - less * (n * n / 2.0 - n / 4.0),
+        -2.0 * square * (o * a[0] + p * b[0]) + less * n * n,
+        square * n * (o * o + p * p) - less * n * n,
+    ];
+    // Where either total is hardly told from its noise nothing can be said.
+    let told = p.min(o) > counts.reach * n.sqrt();
+    let value = if p > 0.0 && o > 0.0 { area / (p * o) } else { 0.5 };
+    let ends = if told { inverted(area, p * o, noise) } else { None };
+    cell(if ends.is_some() { value } else { value.clamp(0.0, 1.0) }, ends.unwrap_or((0.0, 1.0)), (0.0, 1.0))
 }
 
 /// A row's bin among those of positives, or those of others.
@@ -70,19 +95,18 @@ impl Reduce for Scores {
     fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
         let counts = &noised[0];
         let bins = self.bins as usize;
-        let rate = |of: &dyn Fn(&[f64]) -> f64| spread(noised, (0.0, 1.0), of);
         let cut = ((self.cut - self.lo) / (self.hi - self.lo) * f64::from(self.bins)).round() as usize;
-        let hits = |v: &[f64]| v[cut..bins].iter().sum::<f64>();
-        let called = |v: &[f64]| hits(v) + v[bins + cut..].iter().sum::<f64>();
-        let right = |v: &[f64]| hits(v) + v[bins..bins + cut].iter().sum::<f64>();
+        let of = |places: std::ops::Range<usize>| Counted::of(counts, places, 1.0);
+        let both = |a: std::ops::Range<usize>, b: std::ops::Range<usize>| Counted::of(counts, a.chain(b), 1.0);
+        let hits = of(cut..bins);
         let mut cells = vec![
-            rate(&auc),
-            rate(&|v| ratio(right(v), v.iter().sum())),
-            rate(&|v| ratio(hits(v), called(v))),
-            rate(&|v| ratio(hits(v), v[..bins].iter().sum())),
+            auc(counts),
+            share(both(cut..bins, bins..bins + cut), both(0..cut, bins + cut..2 * bins)),
+            share(hits, of(bins + cut..2 * bins)),
+            share(hits, of(0..cut)),
         ];
-        cells.extend(counts.sum(0..bins).cells());
-        cells.extend(counts.sum(bins..2 * bins).cells());
+        cells.push(counts.sum(0..bins));
+        cells.push(counts.sum(bins..2 * bins));
         cells
     }
     fn note(&self, _: Frame) -> (&'static str, f64, f64) {

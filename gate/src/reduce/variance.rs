@@ -3,6 +3,8 @@
 //! Three sums: of c = value − middle, in [−h, h]; of c² − h²/2, in [−h²/2, h²/2]; and of rows. One unit moves them by `max_rows` times the bound; one
 //! block from end to end, and the count is public. Each may use an equal share of the column's ρ.
 //!
+//! Of a unit with more rows than that both sums are scaled down together, as a [mean](super::Mean)'s is: E[c] and E[c²] are of the same rows.
+//!
 //! Variance = E[c²] − E[c]²: post-processing, as is the clip to [0, h²] (no distribution on [lo, hi] has more).
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,8 @@ use tidegate_protocol::result::Cell;
 
 use super::{Reduce, centre, lay_present};
 use crate::{
-    noised::{Noised, corners},
+    interval::{cell, extremes, is_told, mapped, of_sample},
+    noised::Noised,
     part::{Frame, Part, grid, lay_lane},
 };
 
@@ -49,13 +52,20 @@ impl Reduce for Variance {
         let half = centre(self.lo, self.hi).1;
         let public = blocks.map(|b| Noised::exact(f64::from(b)));
         let count = public.as_ref().unwrap_or_else(|| &noised[2]);
-        let at = |[sum, square, count]: [f64; 3]| {
-            let n = count.max(1.0);
-            let spread = (half * half / 2.0 + square / n - (sum / n).powi(2)).clamp(0.0, half * half);
-            let spread = if self.sample && n > 1.0 { spread * n / (n - 1.0) } else { spread };
-            if self.root { spread.sqrt() } else { spread }
+        let at = |[sum, square, count]: [f64; 3]| half * half / 2.0 + square / count - (sum / count).powi(2);
+        let range = (0.0, half * half);
+        let value = at([noised[0].one(), noised[1].one(), count.one().max(1.0)]);
+        let mut found = if is_told(count) {
+            let round = noised[1].step + 2.0 * half * noised[0].step;
+            let (low, high) = extremes([&noised[0], &noised[1], count], at);
+            cell(value, (low - round, high + round), range)
+        } else {
+            Cell { value: value.clamp(range.0, range.1), low: range.0, high: range.1 }
         };
-        vec![corners([&noised[0], &noised[1], count], at)]
+        if self.sample {
+            found = of_sample(found, count);
+        }
+        vec![if self.root { mapped(found, f64::sqrt) } else { found }]
     }
     fn note(&self, _: Frame) -> (&'static str, f64, f64) {
         (if self.root { "standard-deviation" } else { "variance" }, self.lo, self.hi)

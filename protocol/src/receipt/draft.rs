@@ -199,6 +199,8 @@ mod tests {
             reducer: text.into(),
             lo: -1.5e-7,
             hi: 1e21,
+            deviation: vec![0.1, 1e6],
+            steps: vec![0.5, 1e-9],
             noise_scale: vec![0.1, 1e6],
             moves: vec![100.0],
         };

@@ -56,6 +56,9 @@ impl LedgerLink {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnNote {
+    /// Standard deviation of the noise on each summed lane, in the column's unit: of the discrete distribution, which varies less than the continuous one of its
+    /// scale where that is narrow beside a step.
+    pub deviation: Vec<f64>,
     /// Upper clip bound.
     pub hi: f64,
     /// Clip bounds of one contribution.
@@ -65,10 +68,12 @@ pub struct ColumnNote {
     pub moves: Vec<f64>,
     /// Column name.
     pub name: String,
-    /// Standard deviation of the noise on each summed lane, in the column's unit.
+    /// Scale of the noise on each summed lane, in the column's unit: the σ of the discrete Gaussian, or the b of the discrete Laplace. What is paid follows from it.
     pub noise_scale: Vec<f64>,
     /// The gate's reducer.
     pub reducer: String,
+    /// Width of the steps that each lane is summed in, and its noise comes in, in the column's unit.
+    pub steps: Vec<f64>,
 }
 
 /// The public parameters of a release.
@@ -97,7 +102,7 @@ pub struct Mechanism {
     /// Threshold on the noisy number of units, where keys are undeclared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<i64>,
-    /// Standard deviation of the noise on that number.
+    /// Scale of the noise on that number, which comes in whole units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold_noise: Option<f64>,
 }
