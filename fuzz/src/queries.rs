@@ -11,7 +11,7 @@ thread_local! {
 
 /// One input.
 pub fn run(bytes: &[u8]) {
-    let query = made::query(&mut made::Choices(bytes));
+    let query = made::query(&mut made::Choices::new(bytes));
     WORLD.with(|world| {
         let _ = world.run(&query);
     });

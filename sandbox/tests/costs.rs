@@ -236,7 +236,7 @@ fn no_text_outgrows_its_bound_and_no_part_costs_more_than_the_whole() {
     for seed in 0..120u32 {
         let mut bytes = [0; 128];
         blake3::Hasher::new().update(b"costs").update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
-        let expr = queries::expression(&mut queries::Choices(&bytes));
+        let expr = queries::expression(&mut queries::Choices::new(&bytes));
         let Ok(select) = admitted(&expr) else { continue };
         let worst = sql::worst(&select, &generous).unwrap()[0];
         let longest = std::cell::Cell::new(0);

@@ -52,7 +52,7 @@ fn no_generated_query_gets_a_row() {
     for seed in 0..count {
         let mut bytes = [0; 256];
         blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
-        let query = queries::query(&mut queries::Choices(&bytes));
+        let query = queries::query(&mut queries::Choices::new(&bytes));
         match world.run(&query) {
             Ok(_) => admitted += 1,
             Err(refusal) => *reasons.entry(refusal.to_string().chars().take(60).collect()).or_default() += 1,

@@ -79,7 +79,7 @@ fn no_generated_querys_result_looks_like_its_rows() {
     for seed in 0..count {
         let mut bytes = [0; 256];
         blake3::Hasher::new().update(b"released").update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
-        let query = queries::query(&mut queries::Choices(&bytes));
+        let query = queries::query(&mut queries::Choices::new(&bytes));
         let Ok(mut asked) = world.declare(&query, None) else { continue };
         let undeclared = matches!(asked.keys(), Keys::Undeclared { .. });
         if undeclared {

@@ -18,7 +18,7 @@ use super::{
     expr::{Bounded, total},
     fold::Fold,
     input::{Input, Source},
-    measures,
+    measures, mismatch,
     planner::plan,
     refuse,
     rows::{PartOf, Rows, unsupported},
@@ -214,8 +214,14 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     let grouping = sets.iter().map(|_| GROUPING.to_owned());
     let mut titles: Vec<String> =
         key_exprs.iter().map(title).chain(grouping).chain(aggregate.aggr_expr.iter().map(title)).collect();
-    for (place, item) in items.iter().flatten() {
-        titles[*place] = title(item);
+    let named = named(&planned.plan, above);
+    // The first name of each that is no other's.
+    for (name, place) in &named {
+        let name = name.replace("dataset.", "");
+        if titles.iter().any(|title| *title == name) || named.iter().any(|(first, of)| of == place && titles[*of] == *first) {
+            continue;
+        }
+        titles[*place] = name;
     }
     let keys_len = key_exprs.len();
     if keys_len > limits::KEYS {
@@ -223,7 +229,9 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     }
     let (key_names, titles) = titles.split_at(titles.len() - aggregate.aggr_expr.len());
     let key = |expr: &Expr, part: PartOf<'_>| {
-        let key = total(part.resolve(expr)?, unit)?;
+        let key = part.resolve(expr)?;
+        mismatch::no_quotient(&key, &source)?;
+        let key = total(key, unit)?;
         // A dictionary is a way to store values: they are grouped by as what they are.
         Ok(match key.get_type(&*source) {
             Ok(DataType::Dictionary(_, value)) => try_cast(key, *value),
@@ -235,6 +243,17 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     let mut names: Vec<String> = key_names[..keys_len].to_vec();
     let key_select = Select::new(names.clone(), columns.iter().map(|c| (None, c.clone())).collect(), source.clone(), unit)?;
     let types = types(&names, &key_select)?;
+    let selected: Vec<usize> = named.iter().map(|(_, place)| *place).filter(|place| *place < keys_len).collect();
+    if keys.is_some() && !selected.is_sorted() {
+        let listed = |places: &[usize]| places.iter().map(|place| names[*place].as_str()).collect::<Vec<_>>().join(", ");
+        let grouped = listed(&(0..keys_len).collect::<Vec<_>>());
+        return Err(refuse(format!(
+            "SELECT has the keys in the order {}, and GROUP BY, as `keys` has them, {grouped}",
+            listed(&selected)
+        ))
+        .at("program.keys")
+        .fix("Write them in one order in SELECT, GROUP BY and `keys`"));
+    }
     let declared = keys.map(|keys| declare(keys, &names, &types)).transpose()?;
     // One row a unit: it is in one group of each set, once.
     let (kappa, max_rows) = if rows.source.one_a_unit() { (1, 1) } else { (policy.unit.max_groups, policy.unit.max_rows) };
@@ -262,8 +281,10 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     let alias = |(name, place): (String, usize)| {
         Some((name.replace("dataset.", ""), *found.of_calls.get(place.checked_sub(key_names.len())?)?))
     };
-    let aliases = named(&planned.plan, above).into_iter().filter_map(alias).collect();
-    let view = items.is_none().then(|| View::new(planned.plan.clone(), above, found.places));
+    let aliases = named.into_iter().filter_map(alias).collect();
+    // In another order than they are released in, or with more, they are a table of their own.
+    let as_released = items.is_some_and(|items| items.windows(2).all(|two| two[0].0 < two[1].0));
+    let view = (!as_released).then(|| View::new(planned.plan.clone(), above, found.places, types));
     let select = Select::new(names, rows.filters().zip(columns).collect(), source, unit)?;
     let mut input = Input::new(select, rows.source)?;
     let counted = Counted {

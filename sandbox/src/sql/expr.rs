@@ -13,7 +13,7 @@ use super::{
     clamp::CLAMP,
     functions,
     matching::Pattern,
-    own::{CALENDAR, LENGTH, SHORT, remainder, short},
+    own::{CALENDAR, LENGTH, SETTLED, SHORT, remainder, short},
     public::Lookup,
     refuse,
     said::engine,
@@ -53,8 +53,17 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
             // A cast that fails gives NULL.
             let cast = Expr::TryCast(TryCast::new(each(expr)?, field.data_type().clone()));
-            // What is the same for all rows is worked out once, as `DATE '2024-01-01'` is.
-            constant(&cast).map_or(cast, |value| Expr::Literal(value, None))
+            // What is the same for all rows is worked out once, as `DATE '2024-01-01'` is, but where a number would be another one.
+            let changed = |value: &ScalarValue| match &cast {
+                Expr::TryCast(TryCast { expr, .. }) => constant(expr).is_some_and(|was| {
+                    was.data_type().is_numeric() && value.cast_to(&was.data_type()).ok().as_ref() != Some(&was)
+                }),
+                _ => false,
+            };
+            match constant(&cast) {
+                Some(value) if !changed(&value) => Expr::Literal(value, None),
+                _ => cast,
+            }
         }
         Expr::Between(mut b) => {
             (b.expr, b.low, b.high) = (each(b.expr)?, each(b.low)?, each(b.high)?);
@@ -264,7 +273,7 @@ fn function(name: &str, args: &[Expr], of: &impl Fn(&Expr) -> Option<(f64, f64)>
         "sin" | "cos" | "signum" => Some((-1.0, 1.0)),
         "degrees" => rising(f64::to_degrees),
         "radians" => rising(f64::to_radians),
-        "nullif" | SHORT | CALENDAR | LENGTH => first(),
+        "nullif" | SHORT | CALENDAR | LENGTH | SETTLED => first(),
         "greatest" => fold(args, of, f64::max),
         "least" => fold(args, of, f64::min),
         "date_part" => match args.first() {

@@ -9,21 +9,13 @@ use arrow::{
 };
 use tidegate_protocol::{job::Key, limits};
 
+use super::own::settle;
 use crate::{RunError, units::shorten};
 
-/// One array of keys in one form: a single NaN, a single zero, texts no longer than [`limits::KEY_CHARS`].
-///
-/// NaN has many bit patterns that all read "NaN": were they groups of their own, two of them would look like one key that came twice.
+/// One array of keys in one form: a single zero, NULL in place of NaN, texts no longer than [`limits::KEY_CHARS`].
 pub(super) fn canonical(array: &ArrayRef) -> Result<ArrayRef, RunError> {
     Ok(match array.data_type() {
-        DataType::Float32 => {
-            let one = |v: f32| if v.is_nan() { f32::NAN } else { v + 0.0 };
-            Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(one)) as ArrayRef
-        }
-        DataType::Float64 => {
-            let one = |v: f64| if v.is_nan() { f64::NAN } else { v + 0.0 };
-            Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(one)) as ArrayRef
-        }
+        DataType::Float32 | DataType::Float64 => settle(array)?,
         DataType::Date32 => within_calendar(array, 1.0 / 86_400.0)?,
         DataType::Timestamp(unit, _) => within_calendar(array, f64::from(ticks(*unit)))?,
         _ => shorten(array, limits::KEY_CHARS)?,
@@ -46,8 +38,9 @@ fn within_calendar(array: &ArrayRef, ticks: f64) -> Result<ArrayRef, RunError> {
     const END: f64 = 253_402_300_800.0;
     let kind = if *array.data_type() == DataType::Date32 { DataType::Int32 } else { DataType::Int64 };
     let seconds = cast(&cast(array, &kind)?, &DataType::Float64)?;
-    // A day from each end, for time zones.
-    let outside = |v: f64| !(FIRST + 86_400.0..END - 86_400.0).contains(&(v / ticks));
+    // A day from each end, where there is a time zone.
+    let day = if matches!(array.data_type(), DataType::Timestamp(_, Some(_))) { 86_400.0 } else { 0.0 };
+    let outside = |v: f64| !(FIRST + day..END - day).contains(&(v / ticks));
     let outside = BooleanArray::from_unary(seconds.as_primitive::<Float64Type>(), outside);
     Ok(if outside.true_count() == 0 { array.clone() } else { nullif(array, &outside)? })
 }
@@ -146,7 +139,7 @@ fn float(key: &Key) -> Option<f64> {
         Key::Int(value) => Some(*value as f64).filter(|float| *float as i128 == i128::from(*value)),
         Key::Float(value) => Some(*value),
         // As they are shown.
-        Key::Text(text) => [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].into_iter().find(|value| value.to_string() == *text),
+        Key::Text(text) => [f64::INFINITY, f64::NEG_INFINITY].into_iter().find(|value| value.to_string() == *text),
         _ => None,
     }
 }
@@ -180,7 +173,7 @@ pub(super) fn example(kind: &DataType) -> &'static str {
         kind if kind.is_integer() => {
             "Write an integer, such as 7; beyond ±9007199254740991 as text, such as \"9007199254740993\""
         }
-        kind if kind.is_floating() => "Write a number of that type, such as 0.5, or \"NaN\", \"inf\" or \"-inf\"",
+        kind if kind.is_floating() => "Write a number of that type, such as 0.5, or \"inf\" or \"-inf\"",
         DataType::Date32 => "Write a date as text, such as \"2024-02-29\"",
         DataType::Timestamp(_, Some(_)) => {
             "Write a time with its offset as text, such as \"2024-02-29T12:00:00Z\", of no finer parts of a second than its type has"
@@ -201,7 +194,7 @@ pub(super) fn value(array: &ArrayRef, row: usize) -> Result<Key, RunError> {
         return Ok(Key::Null);
     }
     let kind = array.data_type();
-    // JSON has no NaN and no infinity: they are shown as text, and are groups of their own.
+    // JSON has no infinity: it is shown as text.
     let float = |value: f64| if value.is_finite() { Key::Float(value) } else { Key::Text(value.to_string()) };
     Ok(match kind {
         DataType::UInt64 => Key::integer(array.as_primitive::<UInt64Type>().value(row)),

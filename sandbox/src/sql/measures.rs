@@ -194,6 +194,18 @@ fn measure(
                 (_, Some(p)) => literal(p).ok_or_else(|| refuse(format!("{name} needs a literal between 0 and 1")))?,
                 _ => return Err(refuse(format!("{name} needs a percentile"))),
             };
+            // Of the greatest first, as many are above as were below.
+            let p = match params.order_by.as_slice() {
+                [] => p,
+                [by] => {
+                    if by.asc {
+                        p
+                    } else {
+                        1.0 - p
+                    }
+                }
+                _ => return Err(refuse(format!("{name} is of one value")).fix("Write WITHIN GROUP (ORDER BY x)")),
+            };
             // More leaves than groups can afford would fill a worker's memory: 16 KiB or 1 KiB a group.
             let layers = if most.is_some_and(|most| most <= limits::FINE_GROUPS) { 3 } else { 2 };
             one()

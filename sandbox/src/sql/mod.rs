@@ -9,6 +9,7 @@ mod clamp;
 mod cost;
 mod declare;
 mod direct;
+mod exact;
 mod expr;
 mod flow;
 mod fold;
@@ -17,6 +18,7 @@ mod input;
 mod keys;
 mod matching;
 mod measures;
+mod mismatch;
 mod own;
 mod pattern;
 mod per_unit;
@@ -45,7 +47,7 @@ pub use public::Tables;
 pub use run::{Room, add_up, run_piece, run_query};
 pub(crate) use said::{engine, engine_words};
 pub use select::{Branch, Select};
-pub use view::View;
+pub use view::{Answered, View};
 
 fn refuse(what: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::Program, what.to_string()).at("program.query")

@@ -8,7 +8,7 @@ use std::{
 use arrow::{
     array::{Array as _, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array},
     compute::{binary, cast, nullif},
-    datatypes::{DataType, Float64Type, Int64Type, TimeUnit},
+    datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit},
 };
 use datafusion::{
     common::DataFusionError,
@@ -29,6 +29,9 @@ pub(super) const ROOT: &str = "sqrt";
 pub(super) const LENGTH: &str = "length of a part";
 /// Dates that calendars have; NULL for others. What is no date as it is.
 pub(super) const CALENDAR: &str = "within calendar";
+
+/// A float of which there is one zero, and NULL in place of NaN.
+pub(super) const SETTLED: &str = "settled";
 
 /// From this quotient on, a quotient of two floats says nothing about what is left.
 const QUOTIENTS: f64 = 9_007_199_254_740_992.0;
@@ -85,7 +88,8 @@ impl ScalarUDFImpl for Own {
     }
 }
 
-fn own(name: &'static str, arguments: usize, gives: Option<DataType>, compute: Compute) -> ScalarUDF {
+/// A function of so many arguments that are all looked at.
+pub(super) fn own(name: &'static str, arguments: usize, gives: Option<DataType>, compute: Compute) -> ScalarUDF {
     let signature = Signature::any(arguments, Volatility::Immutable);
     ScalarUDF::new_from_impl(Own { name, signature, gives, compute })
 }
@@ -97,6 +101,36 @@ fn floats(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
 /// [`SHORT`] of a text.
 pub(super) fn short(text: Expr) -> Expr {
     own(SHORT, 1, None, |args| shorten(&args[0], limits::TEXT_CHARS)).call(vec![text])
+}
+
+/// [`SETTLED`] of a number.
+pub(super) fn settled(number: Expr) -> Expr {
+    own(SETTLED, 1, None, |args| settle(&args[0])).call(vec![number])
+}
+
+/// Floats of which there is one zero, and NULL in place of NaN; what is no float as it is.
+pub(super) fn settle(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
+    match array.data_type() {
+        DataType::Float64 => {
+            let floats = array.as_primitive::<Float64Type>();
+            let odd = |odd, v: &f64| odd | v.is_nan() | (v.to_bits() == (-0f64).to_bits());
+            if !floats.values().iter().fold(false, odd) {
+                return Ok(array.clone());
+            }
+            let none = BooleanArray::from_unary(floats, f64::is_nan);
+            Ok(nullif(&floats.unary::<_, Float64Type>(|v| v + 0.0), &none)?)
+        }
+        DataType::Float32 => {
+            let floats = array.as_primitive::<Float32Type>();
+            let odd = |odd, v: &f32| odd | v.is_nan() | (v.to_bits() == (-0f32).to_bits());
+            if !floats.values().iter().fold(false, odd) {
+                return Ok(array.clone());
+            }
+            let none = BooleanArray::from_unary(floats, f32::is_nan);
+            Ok(nullif(&floats.unary::<_, Float32Type>(|v| v + 0.0), &none)?)
+        }
+        _ => Ok(array.clone()),
+    }
 }
 
 /// [`REMAINDER`] of two numbers.
@@ -154,7 +188,7 @@ pub(super) fn calendar(time: Expr) -> Expr {
     own(CALENDAR, 1, None, |args| within_calendar(&args[0])).call(vec![time])
 }
 
-/// Of a date or time the years 1 to 9998, of one in nanoseconds 1678 to 2261, NULL for others: so it can be cut to the beginning of its year.
+/// Of a date or time the years 1 to 9999, of one in nanoseconds 1678 to 2262, NULL for others: so it can be cut to the beginning of its year.
 fn within_calendar(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
     let ticks = match array.data_type() {
         DataType::Date32 => 1.0 / 86_400.0,
@@ -165,9 +199,8 @@ fn within_calendar(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> 
         _ => return Ok(array.clone()),
     };
     let nanoseconds = matches!(array.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _));
-    let years = if nanoseconds { -9_214_560_000.0..9_214_646_400.0 } else { -62_135_596_800.0..253_370_764_800.0 };
-    // A day from each end, for time zones.
-    let inside = years.start + 86_400.0..years.end - 86_400.0;
+    // A day more than the year 1 has: of a time zone it may be the first.
+    let inside = if nanoseconds { -9_214_473_600.0..9_223_372_036.0 } else { -62_135_683_200.0..253_402_300_800.0 };
     let whole = if *array.data_type() == DataType::Date32 { DataType::Int32 } else { DataType::Int64 };
     let numbers = floats(&cast(array, &whole)?)?;
     let outside = BooleanArray::from_unary(numbers.as_primitive::<Float64Type>(), |v| !inside.contains(&(v / ticks)));

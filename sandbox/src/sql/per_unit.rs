@@ -20,6 +20,7 @@ use tidegate_protocol::{
 };
 
 use super::{
+    exact::number,
     expr::{float, total},
     input::Input,
     measures::{conditional, unalias},
@@ -63,6 +64,9 @@ pub(super) fn admit(
     let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
     // In each part of the rows.
     let mut arguments: Vec<Vec<Expr>> = rows.parts().map(|_| vec![]).collect();
+    let source = rows.source.schema(planned);
+    // Of which the planner's whole numbers are ours.
+    let mut whole = Vec::with_capacity(aggregate.aggr_expr.len());
     for call in &aggregate.aggr_expr {
         let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
         let name = call.func.name();
@@ -75,15 +79,15 @@ pub(super) fn admit(
         }
         let of_parts = rows.resolve(&conditional(argument.clone(), params.filter.as_deref()))?;
         let of_parts = of_parts.into_iter().map(|e| total(e, unit)).collect::<Result<Vec<_>, _>>()?;
+        whole.push(of_parts.iter().all(|e| e.get_type(&*source).is_ok_and(|kind| kind.is_integer() || kind.is_null())));
         for (all, argument) in arguments.iter_mut().zip(of_parts) {
-            all.push(if is_numeric(name) { float(argument) } else { argument });
+            all.push(number(if is_numeric(name) { float(argument) } else { argument }, &source));
         }
         calls.push(call.func.clone());
     }
     // No column of a dataset can have these names among those of a unit's table: they are apart.
     let names: Vec<String> = (0..calls.len()).map(|i| format!("unit {i}")).collect();
     let branches = rows.filters().zip(arguments).collect();
-    let source = rows.source.schema(planned);
     let select = Select::new(names.clone(), branches, source, unit)?;
     let input = Input::new(select, rows.source)?;
     let (mut kinds, mut fields, mut rules, mut columns) = (vec![], vec![], BTreeMap::new(), vec![]);
@@ -94,7 +98,7 @@ pub(super) fn admit(
         rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1), chars: None });
         let wanted = aggregate.schema.field(aggregate.group_expr.len() + i).data_type().clone();
         let column = Rows::column(title.clone());
-        columns.push(if wanted == result { column } else { cast_expr(column, wanted) });
+        columns.push(if wanted != result && wanted.is_integer() && whole[i] { cast_expr(column, wanted) } else { column });
         fields.push(Field::new(&title, result, true));
         kinds.push(kind);
     }

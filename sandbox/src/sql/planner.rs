@@ -20,7 +20,7 @@ use tidegate_protocol::{
 use super::{
     Tables,
     clamp::clamp,
-    refuse,
+    mismatch, refuse,
     said::{Shown, engine, planning},
     text::parse,
 };
@@ -133,6 +133,7 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     let shown = Shown { tables: &names, columns: policy.list != Access::Nobody };
     let said = |e: DataFusionError| planning(&e, shown);
     let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
+    mismatch::check(&raw)?;
     let plan = state.analyzer().execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
     let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(|e| engine(&e))?;
     Ok(Planned { plan, schema: Arc::new(schema), owned, tables: tables.clone() })

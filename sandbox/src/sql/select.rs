@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::DataType,
+    arrow::datatypes::{DataType, TimeUnit},
     common::DFSchema,
     logical_expr::{Expr, ExprSchemable as _, try_cast},
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::{cost::Reach, expr::total, refuse, said::engine};
+use super::{
+    cost::Reach,
+    exact::{exact, one_number},
+    expr::total,
+    refuse,
+    said::engine,
+};
 
 /// One of the rows that a row of the dataset makes.
 #[derive(Debug, Clone)]
@@ -54,17 +60,24 @@ impl Select {
         let mut branches = branches
             .into_iter()
             .map(|(filter, columns)| {
-                let filter = filter.map(|f| total(f, unit)).transpose()?;
+                let filter = filter.map(|f| exact(total(f, unit)?, &schema)).transpose()?;
+                let columns = columns.into_iter().map(|c| exact(c, &schema)).collect::<Result<_, Refusal>>()?;
                 Ok(Branch { filter, columns })
             })
             .collect::<Result<Vec<_>, Refusal>>()?;
         for i in 0..names.len() {
+            one_number(branches.iter_mut().map(|branch| &mut branch.columns[i]), &schema);
             let kinds = branches.iter().map(|b| b.columns[i].get_type(&*schema)).collect::<Result<Vec<_>, _>>();
             let kinds = kinds.map_err(|e| engine(&e))?;
             if kinds.windows(2).all(|two| two[0] == two[1]) {
                 continue;
             }
             // Making an expression total may change its type, as sums of integers become floats.
+            if kinds.iter().any(|k| matches!(k, DataType::Timestamp(..))) {
+                let times = branches.iter_mut().map(|branch| &mut branch.columns[i]);
+                one_time(times, &kinds)?;
+                continue;
+            }
             let numbers = kinds.iter().all(|k| k.is_numeric() || k.is_null());
             let first = kinds.into_iter().find(|k| !k.is_null());
             let one = if numbers { DataType::Float64 } else { first.unwrap_or(DataType::Null) };
@@ -76,4 +89,18 @@ impl Select {
         let unit = if schema.has_column_with_unqualified_name(unit) { unit } else { "" };
         Ok(Self { branches, names, unit: unit.to_owned(), schema, reach: Reach::default() })
     }
+}
+
+/// Makes times of different types those of one: in microseconds.
+fn one_time<'e>(times: impl Iterator<Item = &'e mut Expr>, kinds: &[DataType]) -> Result<(), Refusal> {
+    let zone = kinds.iter().find_map(|kind| if let DataType::Timestamp(_, zone) = kind { Some(zone.clone()) } else { None });
+    let one = DataType::Timestamp(TimeUnit::Microsecond, zone.flatten());
+    for (time, kind) in times.zip(kinds) {
+        let finer = matches!(kind, DataType::Timestamp(TimeUnit::Nanosecond, _)) && !matches!(time, Expr::Literal(..));
+        if finer {
+            return Err(refuse("UNION ALL of times in nanoseconds and of others is not supported: no type holds both"));
+        }
+        *time = try_cast(time.clone(), one.clone());
+    }
+    Ok(())
 }

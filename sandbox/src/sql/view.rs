@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, Float64Array, RecordBatch},
-    compute::concat_batches,
-    datatypes::{Field, Schema},
+    array::{ArrayRef, AsArray as _, Float64Array, RecordBatch, UInt64Array},
+    compute::{cast, concat_batches},
+    datatypes::{DataType, Field, Schema, UInt64Type},
 };
 use datafusion::{
     common::{Column, DFSchema},
@@ -19,6 +19,19 @@ use tidegate_protocol::{job::Key, result::ResultDoc};
 use super::{keys, measures::unalias, planner::context};
 
 const RELEASED: &str = "released";
+/// The column that says which released row a row is: no other has this name.
+const ROW: &str = "which released row";
+
+/// A query's answer.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// Its table.
+    pub table: RecordBatch,
+    /// Which of the result's rows each of its rows is.
+    pub rows: Vec<usize>,
+    /// For each of its columns, which of the result's it shows as it is.
+    pub cells: Vec<Option<usize>>,
+}
 
 /// The part of a query that lies above its aggregate.
 #[derive(Debug, Clone)]
@@ -29,6 +42,8 @@ pub struct View {
     above: usize,
     /// For each aggregate call, which of the result's columns it is.
     places: Vec<usize>,
+    /// The keys' types, which are not always those that the planner has for them.
+    kinds: Vec<DataType>,
 }
 
 /// An expression without names and casts. COUNT comes as Int64 and is sometimes wrapped in a cast to itself by the analyzer.
@@ -62,29 +77,40 @@ fn shown(plan: &LogicalPlan, above: usize, place: usize) -> Option<usize> {
 }
 
 impl View {
-    pub(super) fn new(plan: LogicalPlan, above: usize, places: Vec<usize>) -> Self {
-        Self { plan, above, places }
+    pub(super) fn new(plan: LogicalPlan, above: usize, places: Vec<usize>, kinds: Vec<DataType>) -> Self {
+        Self { plan, above, places, kinds }
     }
 
     /// The query's answer, computed from what was released.
     ///
     /// # Errors
     /// When `result` is not of this query, or an expression over it fails.
-    pub async fn answer(&self, result: &ResultDoc) -> Result<RecordBatch> {
+    pub async fn answer(&self, result: &ResultDoc) -> Result<Answered> {
         let context = context();
         let plan = self.over(&self.plan, self.above, result)?;
         let frame = context.execute_logical_plan(plan).await?;
         let schema = frame.schema().inner().clone();
         let batches = frame.collect().await?;
         let schema = batches.first().map_or(schema, RecordBatch::schema);
-        Ok(concat_batches(&schema, &batches)?)
+        let mut table = concat_batches(&schema, &batches)?;
+        let rows = cast(&table.remove_column(schema.index_of(ROW)?), &DataType::UInt64)?;
+        let rows = rows.as_primitive::<UInt64Type>().values().iter().map(|row| *row as usize).collect();
+        let before = result.keys.len();
+        let cell = |place| self.places.get(shown(&self.plan, self.above, place)?.checked_sub(before)?).copied();
+        let cells = (0..table.num_columns()).map(cell).collect();
+        Ok(Answered { table, rows, cells })
     }
 
     /// `plan` with `above` nodes kept and the aggregate below them replaced by the released table.
     fn over(&self, plan: &LogicalPlan, above: usize, result: &ResultDoc) -> Result<LogicalPlan> {
         if above > 0 {
-            let inputs = plan.inputs().into_iter().map(|i| self.over(i, above - 1, result)).collect::<Result<_>>()?;
-            return plan.with_new_exprs(plan.expressions(), inputs)?.recompute_schema();
+            let inputs = plan.inputs().into_iter().map(|i| self.over(i, above - 1, result)).collect::<Result<Vec<_>>>()?;
+            let mut exprs = plan.expressions();
+            if let (LogicalPlan::Projection(_), [input]) = (plan, inputs.as_slice()) {
+                let row = input.schema().iter().find(|(_, field)| field.name() == ROW);
+                exprs.extend(row.map(|field| Expr::Column(Column::from(field))));
+            }
+            return plan.with_new_exprs(exprs, inputs)?.recompute_schema();
         }
         let LogicalPlan::Aggregate(aggregate) = plan else {
             return Err(DataFusionError::Internal("the plan has no aggregate".into()));
@@ -96,7 +122,10 @@ impl View {
         let named = fields.map(|((qualifier, field), name)| {
             Expr::Column(Column::new(Some(RELEASED), name)).alias_qualified(qualifier.cloned(), field.name())
         });
-        LogicalPlanBuilder::scan(RELEASED, provider_as_source(Arc::new(table)), None)?.project(named)?.build()
+        let row = Expr::Column(Column::new(Some(RELEASED), ROW)).alias(ROW);
+        LogicalPlanBuilder::scan(RELEASED, provider_as_source(Arc::new(table)), None)?
+            .project(named.chain(std::iter::once(row)))?
+            .build()
     }
 
     fn table(&self, schema: &DFSchema, keys: usize, result: &ResultDoc) -> Result<(RecordBatch, Vec<String>)> {
@@ -105,7 +134,7 @@ impl View {
         for (i, field) in schema.fields().iter().enumerate() {
             let array = if i < keys {
                 let values: Vec<&Key> = result.rows.iter().map(|r| r.key.get(i).ok_or_else(wrong)).collect::<Result<_>>()?;
-                keys::typed(values.into_iter(), field.data_type())
+                keys::typed(values.into_iter(), self.kinds.get(i).unwrap_or_else(|| field.data_type()))
                     .map_err(|e| DataFusionError::Execution(format!("key {}: {e}", field.name())))?
             } else {
                 let place = *self.places.get(i - keys).ok_or_else(wrong)?;
@@ -116,6 +145,8 @@ impl View {
             fields.push(Field::new(i.to_string(), array.data_type().clone(), true));
             arrays.push(array);
         }
+        fields.push(Field::new(ROW, DataType::UInt64, false));
+        arrays.push(Arc::new(UInt64Array::from_iter_values(0..result.rows.len() as u64)));
         Ok((RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, names))
     }
 }

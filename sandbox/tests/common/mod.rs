@@ -4,9 +4,11 @@ pub(crate) mod direct;
 pub(crate) mod locked;
 pub(crate) mod meeting;
 pub(crate) mod neighbours;
+pub(crate) mod plain;
 pub(crate) mod queries;
 pub(crate) mod runtime;
 pub(crate) mod scores;
+pub(crate) mod tables;
 
 use std::{fs::File, sync::Arc};
 

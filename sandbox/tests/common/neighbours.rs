@@ -135,14 +135,19 @@ fn batch() -> RecordBatch {
     .unwrap()
 }
 
-fn places() -> sql::Tables {
-    let rows = RecordBatch::try_from_iter_with_nullable([
+/// A buyer's own table: `place (town, code, zone, weight)`.
+pub(crate) fn place() -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable([
         ("town", Arc::new(StringArray::from(vec![Some("north"), Some("unique"), Some(""), None, None])) as ArrayRef, true),
         ("code", Arc::new(Int64Array::from(vec![Some(i64::MIN), Some(7), Some(0), Some(3), None])) as ArrayRef, true),
         ("zone", Arc::new(StringArray::from(vec![Some("cold"), Some("target"), None, Some("z"), Some("z")])) as ArrayRef, true),
         ("weight", Arc::new(Float64Array::from(vec![Some(1.0), Some(99.0), None, Some(-5.0), Some(0.0)])) as ArrayRef, true),
     ])
-    .unwrap();
+    .unwrap()
+}
+
+pub(crate) fn places() -> sql::Tables {
+    let rows = place();
     let mut tables = sql::Tables::default();
     tables.add("place", &rows.schema(), &[rows]).unwrap();
     sql::Tables::read(&tables.write().unwrap()).unwrap()

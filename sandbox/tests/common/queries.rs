@@ -2,19 +2,49 @@
 #![allow(dead_code)]
 
 /// Choices, from bytes; 0 once they have run out.
-pub(crate) struct Choices<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Choices<'a> {
+    bytes: &'a [u8],
+    names: &'static Names,
+}
+
+/// What queries name.
+pub(crate) struct Names {
+    pub(crate) numbers: &'static [&'static str],
+    pub(crate) texts: &'static [&'static str],
+    pub(crate) times: &'static [&'static str],
+    pub(crate) keys: &'static [&'static str],
+}
+
+impl<'a> Choices<'a> {
+    /// Of a query of the awkward people's columns.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self::of_names(bytes, &NAMES)
+    }
+
+    /// Of a query of other columns, which have these among them: `person`, `spend`, `visits`, `price`, `city`, `grade`, `flag`, `day`, `at`.
+    pub(crate) fn of_names(bytes: &'a [u8], names: &'static Names) -> Self {
+        Self { bytes, names }
+    }
+}
 
 impl Choices<'_> {
     fn byte(&mut self) -> usize {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
+        let Some((first, rest)) = self.bytes.split_first() else { return 0 };
+        self.bytes = rest;
         usize::from(*first)
     }
 
-    fn of<'b>(&mut self, choices: &[&'b str]) -> &'b str {
+    pub(crate) fn of<'b>(&mut self, choices: &[&'b str]) -> &'b str {
         choices[self.byte() % choices.len()]
     }
 }
+
+const NAMES: Names = Names {
+    numbers: &NUMBERS,
+    texts: &TEXTS,
+    times: &TIMES,
+    keys: &["city", "visits", "spend", "day", "at", "price", "grade", "flag", "tags"],
+};
 
 const NUMBERS: [&str; 16] = [
     "spend",
@@ -40,11 +70,11 @@ const TIMES: [&str; 5] = ["day", "at", "CAST('2024-02-29' AS DATE)", "CAST(visit
 /// A number, nested at most `depth` deep.
 fn number(c: &mut Choices<'_>, depth: usize) -> String {
     if depth == 0 {
-        return c.of(&NUMBERS).to_owned();
+        return c.of(c.names.numbers).to_owned();
     }
     let n = |c: &mut Choices<'_>| number(c, depth - 1);
     match c.byte() % 24 {
-        0..=3 => c.of(&NUMBERS).to_owned(),
+        0..=3 => c.of(c.names.numbers).to_owned(),
         4..=8 => {
             let (a, op, b) = (n(c), c.of(&["+", "-", "*", "/", "%"]), n(c));
             format!("({a} {op} {b})")
@@ -60,7 +90,8 @@ fn number(c: &mut Choices<'_>, depth: usize) -> String {
             format!("{name}({}, {})", n(c), n(c))
         }
         14..=15 => format!("clamp({}, {})", n(c), c.of(&["0, 10", "-1, 1", "-1e9, 1e9", "3, 4", "0, 1e6", "5, 5"])),
-        16..=17 => format!("CASE WHEN {} THEN {} ELSE {} END", truth(c, depth - 1), n(c), n(c)),
+        16 => format!("CASE WHEN {} THEN {} ELSE {} END", truth(c, depth - 1), n(c), n(c)),
+        17 => format!("CASE {} WHEN {} THEN {} ELSE {} END", n(c), n(c), n(c), n(c)),
         18..=19 => {
             let kind = c.of(&["INT", "BIGINT", "TINYINT UNSIGNED", "DOUBLE", "REAL", "DECIMAL(5, 2)", "DECIMAL(38, 30)"]);
             format!("CAST({} AS {kind})", n(c))
@@ -74,10 +105,10 @@ fn number(c: &mut Choices<'_>, depth: usize) -> String {
 
 fn text(c: &mut Choices<'_>, depth: usize) -> String {
     if depth == 0 {
-        return c.of(&TEXTS).to_owned();
+        return c.of(c.names.texts).to_owned();
     }
     match c.byte() % 12 {
-        0..=2 => c.of(&TEXTS).to_owned(),
+        0..=2 => c.of(c.names.texts).to_owned(),
         3 => format!("{}({})", c.of(&["lower", "upper", "reverse", "initcap", "btrim", "repeat", "md5"]), text(c, depth - 1)),
         4 => format!("({} || {})", text(c, depth - 1), text(c, depth - 1)),
         5 => format!("substr({}, {}, {})", text(c, depth - 1), number(c, depth - 1), number(c, depth - 1)),
@@ -92,7 +123,7 @@ fn text(c: &mut Choices<'_>, depth: usize) -> String {
 
 fn time(c: &mut Choices<'_>, depth: usize) -> String {
     if depth == 0 || !c.byte().is_multiple_of(3) {
-        return c.of(&TIMES).to_owned();
+        return c.of(c.names.times).to_owned();
     }
     format!("date_trunc('{}', {})", c.of(&["year", "month", "week", "day", "second"]), time(c, depth - 1))
 }
@@ -102,8 +133,10 @@ fn truth(c: &mut Choices<'_>, depth: usize) -> String {
     if depth == 0 {
         return c.of(&["flag", "true", "NULL", "spend > 1", "city = 'unique'"]).to_owned();
     }
-    match c.byte() % 10 {
+    match c.byte() % 12 {
         0..=2 => format!("{} {} {}", number(c, depth - 1), op(c), number(c, depth - 1)),
+        10 => format!("{} BETWEEN {} AND {}", number(c, depth - 1), number(c, 0), number(c, 0)),
+        11 => format!("{} BETWEEN {} AND {}", time(c, depth - 1), time(c, 0), time(c, 0)),
         3 => format!("{} {} {}", text(c, depth - 1), op(c), text(c, depth - 1)),
         4 => format!("{} {} {}", time(c, depth - 1), op(c), time(c, depth - 1)),
         5 => format!("({} {} {})", truth(c, depth - 1), c.of(&["AND", "OR"]), truth(c, depth - 1)),
@@ -151,7 +184,7 @@ pub(crate) fn expression(c: &mut Choices<'_>) -> String {
 pub(crate) fn query(c: &mut Choices<'_>) -> String {
     let filter = |c: &mut Choices<'_>| if c.byte().is_multiple_of(2) { String::new() } else { format!(" WHERE {}", truth(c, 3)) };
     let key = |c: &mut Choices<'_>| match c.byte() % 4 {
-        0 => c.of(&["city", "visits", "spend", "day", "at", "price", "grade", "flag", "tags"]).to_owned(),
+        0 => c.of(c.names.keys).to_owned(),
         1 => text(c, 2),
         2 => time(c, 1),
         _ => number(c, 3),
@@ -169,7 +202,15 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
     let source = match c.byte() % 8 {
         4 => {
             let join = c.of(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
-            let on = c.of(&["", " AND a.city = b.city", " AND a.visits < b.visits", " AND a.grade = b.grade AND a.flag"]);
+            let on = c.of(&[
+                "",
+                " AND a.city = b.city",
+                " AND a.visits < b.visits",
+                " AND a.grade = b.grade AND a.flag",
+                " AND a.spend = -b.spend",
+                " AND a.visits = b.price",
+                " AND a.day = b.at",
+            ]);
             let other = format!("(SELECT *, {} AS y FROM dataset{})", number(c, 2), filter(c));
             format!("(SELECT a.*, b.y FROM dataset a {join} {other} b ON a.person = b.person{on}) AS v")
         }

@@ -40,7 +40,7 @@ impl Measured {
 }
 
 /// Over numbers `x`, `y` and `n`.
-const NUMBERS: [&str; 60] = [
+const NUMBERS: [&str; 63] = [
     "abs(x)",
     "acos(x)",
     "asin(x)",
@@ -101,6 +101,9 @@ const NUMBERS: [&str; 60] = [
     "CAST(n AS TEXT)",
     "CAST(CAST(n AS DECIMAL(20, 2)) AS TEXT)",
     "n % 7",
+    "n > x",
+    "CAST(x AS DECIMAL(38, 10)) > CAST(y AS DECIMAL(20, 2))",
+    "n IN (x, 9007199254740993, y)",
 ];
 
 /// Over texts `s` and `t`.

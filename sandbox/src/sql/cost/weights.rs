@@ -10,8 +10,9 @@ use tidegate_protocol::{Refusal, limits};
 use super::term::Term;
 use crate::sql::{
     clamp::CLAMP,
+    exact::{ORDER, is_cut},
     matching,
-    own::{CALENDAR, LENGTH, REMAINDER, ROOT, SHORT},
+    own::{CALENDAR, LENGTH, REMAINDER, ROOT, SETTLED, SHORT},
     public::Lookup,
     refuse,
     said::engine,
@@ -84,6 +85,9 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
     let number = |work: u64| Ok((work, 0));
     match call.name() {
         "abs" | "ceil" | "degrees" | "floor" | "isnan" | "nanvl" | "pi" | "radians" | "round" | "signum" | "trunc" => number(6),
+        SETTLED => number(6),
+        ORDER => number(120),
+        name if is_cut(name) => number(100),
         ROOT | LENGTH => number(12),
         // Quotients below the least normal number take a processor longest.
         REMAINDER => number(40),

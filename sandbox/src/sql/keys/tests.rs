@@ -134,7 +134,7 @@ fn every_value_has_one_form_and_comes_back_from_it() {
 fn what_a_type_does_not_have_is_no_key_of_it() {
     let text = |s: &str| Key::Text(s.into());
     let second = DataType::Timestamp(TimeUnit::Second, None);
-    let there: [(Key, DataType, Key); 14] = [
+    let there: [(Key, DataType, Key); 13] = [
         (Key::Float(0.1), DataType::Float32, Key::Float(0.1)),
         (Key::Float(f64::from(0.1f32)), DataType::Float32, Key::Float(0.1)),
         (Key::Float(-0.0), DataType::Float64, Key::Float(0.0)),
@@ -143,7 +143,6 @@ fn what_a_type_does_not_have_is_no_key_of_it() {
         (text("9007199254740993"), DataType::Int64, text("9007199254740993")),
         (text("18446744073709551615"), DataType::UInt64, text("18446744073709551615")),
         (text("7"), DataType::Int64, Key::Int(7)),
-        (text("NaN"), DataType::Float32, text("NaN")),
         (text("2024-02-29"), DataType::Date32, text("2024-02-29")),
         (text("2024-02-29 12:00:00"), second.clone(), text("2024-02-29T12:00:00")),
         (text("1.5"), DataType::Decimal128(5, 2), text("1.50")),
@@ -166,6 +165,7 @@ fn what_a_type_does_not_have_is_no_key_of_it() {
         (Key::Int(16_777_217), DataType::Float32),
         (Key::Float(1e39), DataType::Float32),
         (text("nan"), DataType::Float64),
+        (text("NaN"), DataType::Float32),
         (text("1.5"), DataType::Float64),
         (text("2023-02-29"), DataType::Date32),
         (text("2024-2-29"), DataType::Date32),

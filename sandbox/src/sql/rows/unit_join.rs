@@ -12,6 +12,7 @@ use super::{
     join::{Pair, check_looked_up, conditions},
 };
 use crate::sql::{
+    exact::number,
     expr::total,
     input::{Input, Source},
     measures::unalias,
@@ -152,7 +153,7 @@ impl Side {
         for (i, key) in keys.iter().enumerate() {
             names.push(format!("key {i}"));
             for (all, part) in of_parts.iter_mut().zip(rows.parts()) {
-                all.push(total(part.resolve(key)?, unit)?);
+                all.push(number(total(part.resolve(key)?, unit)?, &rows.source.schema(planned)));
             }
         }
         let branches = rows.filters().zip(of_parts).collect();
@@ -187,12 +188,23 @@ fn agree(a: &mut Select, b: &mut Select, keys: usize) -> Result<(), Refusal> {
             })
         };
         let (x, y) = (kind(a, from[0])?, kind(b, from[1])?);
-        let one = if x == y || y.is_null() || !(x.is_numeric() && y.is_numeric() || x.is_null()) {
+        let narrow =
+            |kind: &DataType| kind.is_signed_integer() || matches!(kind, DataType::UInt8 | DataType::UInt16 | DataType::UInt32);
+        let one = if x == y || y.is_null() {
             x
         } else if x.is_null() {
             y
-        } else {
+        } else if narrow(&x) && narrow(&y) {
+            DataType::Int64
+        } else if x.is_integer() && y.is_integer() {
+            DataType::Decimal128(20, 0)
+        } else if x.is_numeric() && y.is_numeric() {
             DataType::Float64
+        } else if x.is_temporal() || y.is_temporal() {
+            return Err(refuse(format!("a join on a column of type {x} and one of type {y} is not supported"))
+                .fix("Join on columns of one type, as CAST(x AS DATE) makes them"));
+        } else {
+            x
         };
         for (select, from) in [(&mut *a, from[0]), (&mut *b, from[1])] {
             for branch in &mut select.branches {
@@ -212,7 +224,11 @@ fn typed(columns: Vec<Expr>, planned: &DFSchema, made: &DFSchema) -> Vec<Expr> {
             _ => None,
         };
         match named {
-            Some(at) if made.field(at).data_type() != wanted => cast(column, wanted.clone()),
+            // Numbers and times are compared by what they are, whatever their types.
+            Some(at) if made.field(at).data_type() != wanted => match made.field(at).data_type() {
+                kind if kind.is_numeric() || kind.is_temporal() => column,
+                _ => cast(column, wanted.clone()),
+            },
             _ => column,
         }
     };

@@ -1,0 +1,390 @@
+//! Values as they are: no comparison changes or loses one on its way to another type, and a number is one whatever its bits.
+//!
+//! The planner makes types agree by casts: dates become nanoseconds, which end in 2262, and integers become floats, which end at 2^53. Where values are compared those casts
+//! are taken off again; a literal becomes a value of the column's type ([`literal`]), and columns of different types are compared by their values ([`order`]). In other
+//! places times have microseconds, which every calendar fits.
+//!
+//! A float that is no number is NULL, and a zero has no sign, wherever an expression or what lies above looks at it ([`SETTLED`](super::own::SETTLED)). Functions that pass both on are listed
+//! ([`PASSES`]); whatever else takes a float looks at it.
+
+use datafusion::{
+    arrow::datatypes::{DataType, TimeUnit},
+    common::{DFSchema, DataFusionError, ScalarValue, tree_node::Transformed, tree_node::TreeNode as _},
+    logical_expr::{Between, BinaryExpr, Case, Cast, Expr, ExprSchemable as _, Operator, TryCast, expr::InList},
+};
+use tidegate_protocol::Refusal;
+
+use self::{
+    literal::{Placed, placed},
+    order::ordered,
+};
+use super::{
+    clamp::CLAMP,
+    own::{REMAINDER, SETTLED, settled},
+    refuse,
+};
+
+mod literal;
+mod order;
+mod trunc;
+
+pub(super) use order::ORDER;
+pub(super) use trunc::is_cut;
+
+/// Functions whose value is NaN where an argument is, and the same number for both zeros or a zero.
+const PASSES: [&str; 26] = [
+    "abs", "acos", "asin", "atan", "cbrt", "ceil", CLAMP, "cos", "cosh", "degrees", "exp", "floor", "isnan", "ln", "log10",
+    "log2", "nanvl", "pi", "radians", REMAINDER, "round", "signum", "sin", "sinh", "sqrt", SETTLED,
+];
+
+/// `expr`, which is total, over a source of this schema.
+///
+/// # Errors
+/// A [`Refusal`] for values that no type holds together.
+pub(super) fn exact(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
+    let mut refused = None;
+    let made = expr.transform_up(|e| match node(e, schema) {
+        Ok(made) => Ok(Transformed::yes(made)),
+        Err(refusal) => {
+            refused = Some(refusal);
+            Err(DataFusionError::Plan(String::new()))
+        }
+    });
+    made.map(|made| made.data).map_err(|e| refused.unwrap_or_else(|| super::engine(&e)))
+}
+
+/// Whether numbers of a type have NaN and two zeros.
+fn is_float(kind: &DataType) -> bool {
+    kind.is_floating()
+}
+
+/// A float of which there is one zero, and NULL in place of NaN; what is none as it is.
+pub(super) fn number(expr: Expr, schema: &DFSchema) -> Expr {
+    match expr.get_type(schema) {
+        Ok(kind) if is_float(&kind) && !is_settled(&expr, schema) => settled(expr),
+        _ => expr,
+    }
+}
+
+fn is_settled(expr: &Expr, schema: &DFSchema) -> bool {
+    match expr {
+        Expr::Literal(..) => true,
+        Expr::ScalarFunction(call) => call.name() == SETTLED,
+        // Other numbers have neither.
+        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => {
+            expr.get_type(schema).is_ok_and(|kind| kind.is_integer() || kind.is_decimal()) || is_settled(expr, schema)
+        }
+        _ => false,
+    }
+}
+
+fn boxed(expr: Box<Expr>, schema: &DFSchema) -> Box<Expr> {
+    Box::new(number(*expr, schema))
+}
+
+fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
+    Ok(match expr {
+        Expr::Literal(ScalarValue::Float64(Some(v)), m) => {
+            Expr::Literal(ScalarValue::Float64(Some(v + 0.0).filter(|v| !v.is_nan())), m)
+        }
+        Expr::Literal(ScalarValue::Float32(Some(v)), m) => {
+            Expr::Literal(ScalarValue::Float32(Some(v + 0.0).filter(|v| !v.is_nan())), m)
+        }
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => converted(*expr, field.data_type(), schema),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => compared(*left, op, *right, schema)?,
+        Expr::Between(Between { expr, negated, low, high }) if !differ(&expr, &low, schema) && !differ(&expr, &high, schema) => {
+            let [expr, low, high] = [expr, low, high].map(|e| boxed(e, schema));
+            Expr::Between(Between { expr, negated, low, high })
+        }
+        Expr::Between(Between { expr, negated, low, high }) => {
+            let within = compared((*expr).clone(), Operator::GtEq, *low, schema)?;
+            let within = within.and(compared(*expr, Operator::LtEq, *high, schema)?);
+            if negated { Expr::Not(Box::new(within)) } else { within }
+        }
+        Expr::InList(list) => among(list, schema)?,
+        Expr::Case(case) => branched(case, schema)?,
+        Expr::IsNull(e) => Expr::IsNull(boxed(e, schema)),
+        Expr::IsNotNull(e) => Expr::IsNotNull(boxed(e, schema)),
+        Expr::ScalarFunction(mut call) => {
+            if !PASSES.contains(&call.name()) {
+                call.args = call.args.into_iter().map(|e| number(e, schema)).collect();
+            }
+            match call.args.as_slice() {
+                [Expr::Literal(part, _), time] if call.name() == "date_trunc" && is_cut_here(time, schema) => {
+                    let part = part.try_as_str().flatten().map(str::to_lowercase).unwrap_or_default();
+                    trunc::cut(&part, time.clone()).unwrap_or(Expr::ScalarFunction(call))
+                }
+                [a, b] if call.name() == "nullif" && differ(a, b, schema) => {
+                    let same = compared(a.clone(), Operator::Eq, b.clone(), schema)?;
+                    let none = Expr::Literal(ScalarValue::Null, None);
+                    let when_then_expr = vec![(Box::new(same), Box::new(none))];
+                    let value = if guessed(a, schema) { strip(a, schema) } else { a };
+                    Expr::Case(Case { expr: None, when_then_expr, else_expr: Some(Box::new(value.clone())) })
+                }
+                _ => Expr::ScalarFunction(call),
+            }
+        }
+        other => other,
+    })
+}
+
+fn is_cut_here(time: &Expr, schema: &DFSchema) -> bool {
+    time.get_type(schema).is_ok_and(|kind| trunc::cut_here(&kind))
+}
+
+fn differ(a: &Expr, b: &Expr, schema: &DFSchema) -> bool {
+    match (strip(a, schema).get_type(schema), strip(b, schema).get_type(schema)) {
+        (Ok(a), Ok(b)) => a != b && !a.is_null() && !b.is_null(),
+        _ => false,
+    }
+}
+
+/// A cast, to microseconds where it is one of a time to nanoseconds.
+fn converted(expr: Expr, kind: &DataType, schema: &DFSchema) -> Expr {
+    let from = expr.get_type(schema);
+    let expr = if *kind == DataType::Float64 { strip(&expr, schema).clone() } else { expr };
+    let looks = kind.is_string() || *kind == DataType::Boolean;
+    let expr = if looks { number(expr, schema) } else { expr };
+    let kind = match (from, kind) {
+        (Ok(DataType::Timestamp(TimeUnit::Nanosecond, _)), kind) => kind.clone(),
+        (Ok(from), DataType::Timestamp(TimeUnit::Nanosecond, zone)) if from.is_temporal() || from.is_string() => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+        }
+        (_, kind) => kind.clone(),
+    };
+    if let Expr::Literal(value, _) = &expr
+        && matches!(kind, DataType::Timestamp(..))
+        && let Ok(value) = value.cast_to(&kind)
+    {
+        return Expr::Literal(value, None);
+    }
+    Expr::TryCast(TryCast::new(Box::new(expr), kind))
+}
+
+/// What a cast that no value is lost in, but for its type's ends, was made of.
+fn strip<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
+    let (Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field })) = expr else { return expr };
+    let (Ok(from), to) = (inner.get_type(schema), field.data_type()) else { return expr };
+    let whole =
+        |kind: &DataType| if kind.is_signed_integer() || kind.is_unsigned_integer() { kind.primitive_width() } else { None };
+    let wider = match (&from, to) {
+        (DataType::Date32 | DataType::Date64, DataType::Timestamp(_, None)) => true,
+        (DataType::Timestamp(_, a), DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, b)) => a == b,
+        (DataType::Decimal128(_, a), DataType::Decimal128(_, b)) => a <= b,
+        (DataType::Decimal128(..), DataType::Float32 | DataType::Float64) => true,
+        (float, DataType::Decimal128(..)) if is_float(float) => is_guessed(float, to),
+        (kind, DataType::Float32 | DataType::Float64 | DataType::Decimal128(..)) => kind.is_integer(),
+        (a, b) => match (whole(a), whole(b)) {
+            (Some(x), Some(y)) => a.is_signed_integer() == b.is_signed_integer() && x <= y || b.is_signed_integer() && x < y,
+            _ => false,
+        },
+    };
+    if wider { strip(inner, schema) } else { expr }
+}
+
+/// Whether a decimal is what the planner takes a float for beside decimals: one of 15 places, or of a REAL 7, and the other's whole digits. Most floats do not fit it.
+fn is_guessed(float: &DataType, decimal: &DataType) -> bool {
+    let places = if *float == DataType::Float32 { 7 } else { 15 };
+    matches!(decimal, DataType::Decimal128(_, scale) if *scale >= places)
+}
+
+/// Whether an expression is a float as such a decimal.
+fn guessed(expr: &Expr, schema: &DFSchema) -> bool {
+    match expr {
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
+            expr.get_type(schema).is_ok_and(|kind| is_float(&kind) && is_guessed(&kind, field.data_type()))
+        }
+        _ => false,
+    }
+}
+
+/// Expressions of one column: floats again where the planner took one for a decimal.
+pub(super) fn one_number<'e>(exprs: impl Iterator<Item = &'e mut Expr>, schema: &DFSchema) {
+    let mut exprs: Vec<&mut Expr> = exprs.collect();
+    let known = |e: &Expr| !guessed(e, schema) && e.get_type(schema).is_ok_and(|kind| !kind.is_null());
+    if exprs.iter().any(|e| guessed(e, schema)) && exprs.iter().any(|e| known(e)) {
+        for expr in &mut exprs {
+            **expr = super::expr::float(strip(expr, schema).clone());
+        }
+    }
+}
+
+/// A comparison of values, whatever their types.
+fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
+    let plain = |left: &Expr, right: &Expr| {
+        let sides = [left, right].map(|e| Box::new(number(e.clone(), schema)));
+        let [left, right] = sides;
+        Expr::BinaryExpr(BinaryExpr::new(left, op, right))
+    };
+    let (a, b) = (strip(&left, schema), strip(&right, schema));
+    let kinds = (a.get_type(schema), b.get_type(schema));
+    let (Ok(x), Ok(y)) = kinds else { return Ok(plain(&left, &right)) };
+    if x == y {
+        return Ok(plain(a, b));
+    }
+    let both = |of: fn(&DataType) -> bool| of(&x) && of(&y);
+    if !both(is_time) && !both(is_number) {
+        return Ok(plain(&left, &right));
+    }
+    // A literal becomes a value of the other's type.
+    for (column, kind, value, op) in [(a, &x, b, Some(op)), (b, &y, a, op.swap())] {
+        if let (Expr::Literal(value, _), Some(op)) = (value, op)
+            && !value.is_null()
+            && !matches!(column, Expr::Literal(..))
+            && zone(&x) == zone(&y)
+        {
+            if let Some(placed) = placed(value, kind) {
+                return Ok(beside(number(column.clone(), schema), op, placed));
+            }
+        }
+    }
+    // Zones are minded by casts.
+    if both(is_time) && zone(&x) != zone(&y) {
+        let (Ok(x), Ok(y)) = (left.get_type(schema), right.get_type(schema)) else { return Ok(plain(&left, &right)) };
+        return if x == y || zone(&x) != zone(&y) { Ok(plain(&left, &right)) } else { Ok(by_order(&left, op, &right)) };
+    }
+    let alike = |a: &DataType, b: &DataType| is_float(a) && (is_float(b) || b.is_decimal() || fits_float(b));
+    if alike(&x, &y) || alike(&y, &x) {
+        return Ok(plain(&super::expr::float(a.clone()), &super::expr::float(b.clone())));
+    }
+    if both(DataType::is_signed_integer) || both(DataType::is_unsigned_integer) || !ordered(&x) || !ordered(&y) {
+        return Ok(plain(&left, &right));
+    }
+    Ok(by_order(&number(a.clone(), schema), op, &number(b.clone(), schema)))
+}
+
+/// A comparison by [`ORDER`].
+fn by_order(a: &Expr, op: Operator, b: &Expr) -> Expr {
+    let zero = Expr::Literal(ScalarValue::Int8(Some(0)), None);
+    let order = order::order(a.clone(), b.clone());
+    let by = |op| Expr::BinaryExpr(BinaryExpr::new(Box::new(order.clone()), op, Box::new(zero.clone())));
+    let none = |e: &Expr| Expr::IsNull(Box::new(e.clone()));
+    let same = || by(Operator::Eq).is_true().or(none(a).and(none(b)));
+    match op {
+        Operator::IsNotDistinctFrom => same(),
+        Operator::IsDistinctFrom => Expr::Not(Box::new(same())),
+        op => by(op),
+    }
+}
+
+/// `column op value`, where the value has its place among those of the column's type.
+fn beside(column: Expr, op: Operator, placed: Placed) -> Expr {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    let make = |op, value: ScalarValue| {
+        Expr::BinaryExpr(BinaryExpr::new(Box::new(column.clone()), op, Box::new(Expr::Literal(value, None))))
+    };
+    // True or false of every value, NULL of none.
+    let always = |yes: bool| {
+        let op = if yes { Eq } else { NotEq };
+        Expr::BinaryExpr(BinaryExpr::new(Box::new(column.clone()), op, Box::new(column.clone())))
+    };
+    let plainly = |yes: bool| Expr::Literal(ScalarValue::Boolean(Some(yes)), None);
+    match (placed, op) {
+        (Placed::At(value), op) => make(op, value),
+        (_, IsDistinctFrom) => plainly(true),
+        (_, IsNotDistinctFrom) => plainly(false),
+        (_, Eq) => always(false),
+        (_, NotEq) => always(true),
+        (Placed::After(value), Gt | GtEq) => make(Gt, value),
+        (Placed::After(value), _) => make(LtEq, value),
+        (Placed::Above, op) => always(matches!(op, Lt | LtEq)),
+        (Placed::Below, op) => always(matches!(op, Gt | GtEq)),
+    }
+}
+
+fn is_time(kind: &DataType) -> bool {
+    matches!(kind, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..))
+}
+
+fn is_number(kind: &DataType) -> bool {
+    kind.is_numeric()
+}
+
+fn zone(kind: &DataType) -> Option<&str> {
+    if let DataType::Timestamp(_, Some(zone)) = kind { Some(zone) } else { None }
+}
+
+/// Whether a float has every value of a type.
+fn fits_float(kind: &DataType) -> bool {
+    kind.is_integer() && kind.primitive_width().is_some_and(|bytes| bytes < 8)
+}
+
+/// IN, and what of its list cannot be among the column's values left out.
+fn among(list: InList, schema: &DFSchema) -> Result<Expr, Refusal> {
+    if !list.list.iter().any(|item| differ(&list.expr, item, schema)) {
+        let expr = boxed(list.expr, schema);
+        return Ok(Expr::InList(InList { expr, list: list.list.into_iter().map(|e| number(e, schema)).collect(), ..list }));
+    }
+    let column = strip(&list.expr, schema).clone();
+    let kind = column.get_type(schema).map_err(|e| super::engine(&e))?;
+    let (mut values, mut others, mut never) = (vec![], vec![], None);
+    for item in list.list {
+        match strip(&item, schema) {
+            Expr::Literal(value, m) => match (value.is_null(), placed(value, &kind)) {
+                (true, _) => values.push(Expr::Literal(ScalarValue::try_from(&kind).unwrap_or(ScalarValue::Null), m.clone())),
+                (_, Some(Placed::At(value))) => values.push(Expr::Literal(value, None)),
+                (_, Some(out)) => never = Some(out),
+                (_, None) => others.push(compared((*list.expr).clone(), Operator::Eq, item, schema)?),
+            },
+            _ => others.push(compared((*list.expr).clone(), Operator::Eq, item, schema)?),
+        }
+    }
+    let column = number(column, schema);
+    let listed =
+        (!values.is_empty()).then(|| Expr::InList(InList { expr: Box::new(column.clone()), list: values, negated: false }));
+    let never = never.map(|out| beside(column, Operator::Eq, out)).filter(|_| listed.is_none());
+    let any = listed.into_iter().chain(never).chain(others).reduce(Expr::or);
+    let any = any.unwrap_or(Expr::Literal(ScalarValue::Boolean(Some(false)), None));
+    Ok(if list.negated { Expr::Not(Box::new(any)) } else { any })
+}
+
+/// CASE: what its operand is compared with, and branches that one type holds.
+fn branched(case: Case, schema: &DFSchema) -> Result<Expr, Refusal> {
+    let when = |(when, then): (Box<Expr>, Box<Expr>)| match &case.expr {
+        Some(operand) => Ok((Box::new(compared((**operand).clone(), Operator::Eq, *when, schema)?), then)),
+        None => Ok((when, then)),
+    };
+    let searched = match &case.expr {
+        Some(operand) if case.when_then_expr.iter().any(|(when, _)| differ(operand, when, schema)) => true,
+        _ => false,
+    };
+    let (expr, when_then_expr) = if searched {
+        (None, case.when_then_expr.into_iter().map(when).collect::<Result<Vec<_>, Refusal>>()?)
+    } else {
+        let of = |(when, then)| (if case.expr.is_some() { boxed(when, schema) } else { when }, then);
+        (case.expr.clone().map(|e| boxed(e, schema)), case.when_then_expr.into_iter().map(of).collect())
+    };
+    let mut made = Case { expr, when_then_expr, else_expr: case.else_expr };
+    let branches = made.when_then_expr.iter_mut().map(|(_, then)| &mut **then).chain(made.else_expr.as_deref_mut());
+    one_number(branches, schema);
+    let kinds = |made: &Case| {
+        let branches = made.when_then_expr.iter().map(|(_, then)| &**then).chain(made.else_expr.as_deref());
+        let mut kinds: Vec<DataType> = branches.filter_map(|e| e.get_type(schema).ok()).filter(|kind| !kind.is_null()).collect();
+        kinds.dedup();
+        kinds
+    };
+    let fine =
+        |kinds: &[DataType]| kinds.len() < 2 || !kinds.iter().any(|k| matches!(k, DataType::Timestamp(TimeUnit::Nanosecond, _)));
+    if fine(&kinds(&made)) {
+        return Ok(Expr::Case(made));
+    }
+    // A literal's nanoseconds are microseconds too.
+    let coarser = |e: Box<Expr>| match *e {
+        Expr::Literal(ScalarValue::TimestampNanosecond(Some(v), zone), m) if v % 1000 == 0 => {
+            Box::new(Expr::Literal(ScalarValue::TimestampMicrosecond(Some(v / 1000), zone), m))
+        }
+        other => Box::new(other),
+    };
+    made.when_then_expr = made.when_then_expr.into_iter().map(|(when, then)| (when, coarser(then))).collect();
+    made.else_expr = made.else_expr.map(coarser);
+    if fine(&kinds(&made)) {
+        return Ok(Expr::Case(made));
+    }
+    Err(refuse("times in nanoseconds and other times are not put in one column: nanoseconds end in 2262, and others have none")
+        .fix("Compare them instead, or take numbers of them: date_part('epoch', x)"))
+}
+
+fn is_comparison(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}

@@ -1,0 +1,194 @@
+//! Comparisons that no row could meet as they were meant: a literal that is no value of the column's type, and texts beside dates or numbers.
+//!
+//! The engine would make the two agree by a cast that is NULL, and the answer would be zero. Looked for in the plan as it was written, before types are made to agree.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::{
+    common::{DFSchema, DataFusionError, ScalarValue, tree_node::TreeNode as _, tree_node::TreeNodeRecursion},
+    logical_expr::{BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, Operator},
+};
+use tidegate_protocol::{Refusal, job::Key};
+
+use super::{keys, measures::unalias, refuse, said::engine, written::written};
+
+/// Looks at every comparison of a plan.
+///
+/// # Errors
+/// A [`Refusal`] with the column's type and an example of what it may be compared with.
+pub(super) fn check(plan: &LogicalPlan) -> Result<(), Refusal> {
+    let mut refused = None;
+    let looked = plan.apply_with_subqueries(|node| {
+        let mut schema = DFSchema::empty();
+        node.inputs().into_iter().for_each(|input| schema.merge(input.schema()));
+        let mut look = |found: Result<(), Refusal>| match found {
+            Ok(()) => Ok(TreeNodeRecursion::Continue),
+            Err(refusal) => {
+                refused = Some(refusal);
+                Err(DataFusionError::Plan(String::new()))
+            }
+        };
+        if let LogicalPlan::Join(join) = node {
+            for (a, b) in &join.on {
+                look(pair(a, b, &schema))?;
+            }
+        }
+        node.apply_expressions(|expr| expr.apply(|e| look(one(e, &schema))))
+    });
+    looked.map(|_| ()).map_err(|e| refused.unwrap_or_else(|| engine(&e)))
+}
+
+fn one(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    match expr {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom,
+            right,
+        }) => pair(left, right, schema),
+        Expr::Between(between) => {
+            pair(&between.expr, &between.low, schema)?;
+            pair(&between.expr, &between.high, schema)
+        }
+        Expr::InList(list) => list.list.iter().try_for_each(|item| pair(&list.expr, item, schema)),
+        Expr::Case(case) => {
+            let operand = case.expr.iter();
+            operand
+                .flat_map(|e| case.when_then_expr.iter().map(move |(when, _)| (e, when)))
+                .try_for_each(|(e, w)| pair(e, w, schema))
+        }
+        Expr::ScalarFunction(call) if call.name() == "nullif" => match call.args.as_slice() {
+            [a, b] => pair(a, b, schema),
+            _ => Ok(()),
+        },
+        // DATE '…', which is no other cast.
+        Expr::Cast(cast) => match text(&cast.expr) {
+            Some(text) if cast.field.data_type().is_temporal() && read(text, cast.field.data_type(), false).is_none() => {
+                let kind = cast.field.data_type();
+                Err(refuse(format!("'{text}' is no {}", named(kind))).fix(format!("Write {}", example(kind))))
+            }
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Two expressions that are compared.
+fn pair(a: &Expr, b: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
+    let (Ok(x), Ok(y)) = (a.get_type(schema), b.get_type(schema)) else { return Ok(()) };
+    let (x, y) = (plain(x), plain(y));
+    if x.is_null() || y.is_null() {
+        return Ok(());
+    }
+    for (column, kind, other, of) in [(a, &x, b, &y), (b, &y, a, &x)] {
+        let name = written(unalias(column));
+        let says = format!("{name} is a {}", named(kind));
+        if let (Some(text), false) = (text(other), is_text(kind)) {
+            if read(text, kind, true).is_none() {
+                return Err(refuse(format!("{says}, and '{text}' is none")).fix(format!("Write {name} = {}", example(kind))));
+            }
+            return Ok(());
+        }
+        if is_text(kind) && text(column).is_none() && !is_text(of) {
+            let fix = match unalias(other) {
+                Expr::Literal(value, _) if of.is_numeric() => format!("Write it in quotes, as in {name} = '{value}'"),
+                _ if of.is_temporal() => {
+                    format!("CAST({name} AS DATE) reads texts such as 2024-01-31, and is NULL for others")
+                }
+                _ => format!("CAST({name} AS DOUBLE) reads texts that are numbers, and is NULL for others"),
+            };
+            return Err(refuse(format!("{name} is text, and is compared with a {}", named(of))).fix(fix));
+        }
+        if kind.is_temporal() && of.is_numeric() {
+            return Err(refuse(format!("{says}, and {} is a number", written(unalias(other))))
+                .fix(format!("Write {name} = {}, or compare date_part('year', {name})", example(kind))));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a key is a quotient of whole numbers, or computed from one: fractions, where other engines have whole numbers.
+///
+/// # Errors
+/// A [`Refusal`] where it is.
+pub(super) fn no_quotient(key: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
+    if !key.get_type(schema).is_ok_and(|kind| kind.is_integer()) {
+        return Ok(());
+    }
+    match key {
+        Expr::Alias(alias) => no_quotient(&alias.expr, schema),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let whole = |e: &Expr| e.get_type(schema).is_ok_and(|kind| kind.is_integer());
+            match op {
+                Operator::Divide if whole(left) && whole(right) => {
+                    let (shown, left, right) = (written(key), written(left), written(right));
+                    Err(refuse(format!("{shown} is a fraction here (2.1, 2.2, …), each of which would be a group, where other engines divide whole numbers"))
+                        .fix(format!("Write floor({shown}) for whole numbers, or CAST({left} AS DOUBLE) / {right} for fractions")))
+                }
+                Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
+                    no_quotient(left, schema)?;
+                    no_quotient(right, schema)
+                }
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn plain(kind: DataType) -> DataType {
+    if let DataType::Dictionary(_, value) = kind { *value } else { kind }
+}
+
+fn is_text(kind: &DataType) -> bool {
+    kind.is_string() || kind.is_binary()
+}
+
+/// A literal text.
+fn text(expr: &Expr) -> Option<&str> {
+    match unalias(expr) {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    }
+}
+
+/// A text read as a value of a type; beside a column, nothing of it may be lost.
+fn read(text: &str, kind: &DataType, whole: bool) -> Option<()> {
+    let kind = match kind {
+        // Of which nanoseconds have few years.
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        kind => kind.clone(),
+    };
+    let exact = kind == DataType::Date32 || whole && (kind.is_integer() || kind.is_decimal());
+    if exact && whole {
+        return keys::exact(&Key::Text(text.to_owned()), &kind).map(|_| ());
+    }
+    let value = ScalarValue::Utf8(Some(text.to_owned())).cast_to(&kind).ok()?;
+    (!value.is_null()).then_some(())
+}
+
+/// A type as SQL has it.
+fn named(kind: &DataType) -> String {
+    match kind {
+        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
+        DataType::Timestamp(..) => "TIMESTAMP".to_owned(),
+        DataType::Boolean => "BOOLEAN".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
+        DataType::Float32 => "REAL".to_owned(),
+        DataType::Float64 => "DOUBLE".to_owned(),
+        kind if kind.is_integer() => "whole number".to_owned(),
+        kind => format!("{kind}"),
+    }
+}
+
+/// A literal of a type.
+fn example(kind: &DataType) -> &'static str {
+    match kind {
+        DataType::Date32 | DataType::Date64 => "DATE '2024-01-31'",
+        DataType::Timestamp(..) => "TIMESTAMP '2024-01-31 10:30:00'",
+        DataType::Boolean => "true",
+        kind if kind.is_integer() => "50, without quotes",
+        kind if kind.is_numeric() => "12.5, without quotes",
+        DataType::Interval(_) => "INTERVAL '30 days'",
+        _ => "a literal of that type",
+    }
+}

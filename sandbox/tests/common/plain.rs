@@ -1,0 +1,188 @@
+//! A plain engine's answer: DataFusion without the gate, over a query in which what docs/sql.md says of row expressions is written out.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch},
+    compute::{cast, concat_batches, nullif},
+    datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type},
+};
+use datafusion::{
+    common::ScalarValue,
+    logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf},
+    prelude::{SessionConfig, SessionContext},
+    sql::sqlparser::{
+        ast::{BinaryOperator, CastKind, Expr, FunctionArguments, UnaryOperator, visit_expressions_mut},
+        dialect::GenericDialect,
+        parser::Parser,
+    },
+};
+use tidegate_protocol::job::Key;
+
+/// Functions of numbers, which are taken as DOUBLE.
+const NUMBERS: [&str; 25] = [
+    "abs", "acos", "asin", "atan", "atan2", "cbrt", "ceil", "clamp", "cos", "cot", "degrees", "exp", "floor", "greatest",
+    "least", "ln", "log10", "log2", "power", "radians", "round", "signum", "sin", "sqrt", "trunc",
+];
+
+/// A number that is one: NULL in place of NaN, and one zero.
+fn settled(array: &ArrayRef) -> ArrayRef {
+    let floats = cast(array, &DataType::Float64).unwrap();
+    let floats = floats.as_primitive::<Float64Type>();
+    let none = floats.iter().map(|v| Some(v.is_some_and(f64::is_nan))).collect();
+    nullif(&floats.unary::<_, Float64Type>(|v| v + 0.0), &none).unwrap()
+}
+
+/// A function of floats that gives NULL where an argument is.
+fn floats(name: &str, arguments: usize, of: fn(&[f64]) -> f64) -> ScalarUDF {
+    let compute = move |args: &[ColumnarValue]| {
+        let rows = args.iter().find_map(|a| if let ColumnarValue::Array(a) = a { Some(a.len()) } else { None });
+        let arrays: Vec<ArrayRef> = args.iter().map(|a| a.to_array(rows.unwrap_or(1)).unwrap()).collect();
+        let floats: Vec<_> = arrays.iter().map(|a| a.as_primitive::<Float64Type>()).collect();
+        let one = |i: usize| {
+            let there = floats.iter().all(|a| a.is_valid(i));
+            there.then(|| of(&floats.iter().map(|a| a.value(i)).collect::<Vec<_>>()))
+        };
+        let made: arrow::array::Float64Array = (0..rows.unwrap_or(1)).map(one).collect();
+        Ok(match rows {
+            Some(_) => ColumnarValue::Array(Arc::new(made)),
+            None => ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?),
+        })
+    };
+    create_udf(name, vec![DataType::Float64; arguments], DataType::Float64, Volatility::Immutable, Arc::new(compute))
+}
+
+/// An engine with these tables.
+pub(crate) fn engine(tables: &[(&str, &RecordBatch)]) -> SessionContext {
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    let array = |value: &ColumnarValue, rows| value.to_array(rows).unwrap();
+    let number = create_udf(
+        "settled",
+        vec![DataType::Float64],
+        DataType::Float64,
+        Volatility::Immutable,
+        Arc::new(move |args| {
+            let rows = args.iter().find_map(|a| if let ColumnarValue::Array(a) = a { Some(a.len()) } else { None });
+            let made = settled(&array(&args[0], rows.unwrap_or(1)));
+            Ok(match rows {
+                Some(_) => ColumnarValue::Array(made),
+                None => ColumnarValue::Scalar(ScalarValue::try_from_array(&made, 0)?),
+            })
+        }),
+    );
+    let clamp = floats("clamp", 3, |v| v[0].max(v[1]).min(v[2]));
+    let left_over = floats("left_over", 2, |v| {
+        // As it is documented.
+        let (a, b) = (v[0], v[1]);
+        let quotient = (a / b).trunc();
+        let left = a - b * quotient;
+        let left = if left != 0.0 && (left < 0.0) != (a < 0.0) { left + b.abs().copysign(a) } else { left };
+        match () {
+            () if a.is_infinite() || b == 0.0 => f64::NAN,
+            () if b.is_infinite() => a,
+            () if quotient.abs() >= 9_007_199_254_740_992.0 || left.abs() >= b.abs() => 0.0,
+            () => left,
+        }
+    });
+    // What the optimizer does not look through: of 0.25, CAST(x AS INT) IN (0) is not x IN (0).
+    let whole = create_udf(
+        "whole",
+        vec![DataType::Int64],
+        DataType::Int64,
+        Volatility::Immutable,
+        Arc::new(|args: &[ColumnarValue]| Ok(args[0].clone())),
+    );
+    context.register_udf(left_over);
+    context.register_udf(whole);
+    context.register_udf(number);
+    context.register_udf(clamp);
+    for (name, rows) in tables {
+        context.register_batch(*name, (*rows).clone()).unwrap();
+    }
+    context
+}
+
+/// `query` with arithmetic in DOUBLE, casts that give NULL where they fail, division by zero that is NULL, and NULL for what is no number.
+pub(crate) fn documented(query: &str) -> String {
+    let mut statements = Parser::parse_sql(&GenericDialect {}, query).unwrap();
+    let double = |e: &dyn std::fmt::Display| format!("TRY_CAST(({e}) AS DOUBLE)");
+    let _ = visit_expressions_mut(&mut statements, |expr| {
+        let text = match expr {
+            Expr::BinaryOp { left, op, right } => match op {
+                BinaryOperator::Modulo => format!("settled(left_over({}, {}))", double(left), double(right)),
+                BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply => {
+                    format!("settled({} {op} {})", double(left), double(right))
+                }
+                BinaryOperator::Divide => format!("settled({} / nullif({}, 0e0))", double(left), double(right)),
+                _ => return ControlFlow::<()>::Continue(()),
+            },
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } if !matches!(**expr, Expr::Value(_)) => {
+                format!("settled(-{})", double(expr))
+            }
+            Expr::Cast { kind, data_type, .. } => {
+                *kind = CastKind::TryCast;
+                let float = ["DOUBLE", "REAL"].contains(&data_type.to_string().as_str());
+                let whole = ["INT", "BIGINT", "TINYINT UNSIGNED"].contains(&data_type.to_string().as_str());
+                match (float, whole) {
+                    (true, _) => format!("settled({expr})"),
+                    (_, true) => format!("whole(TRY_CAST({expr} AS BIGINT))"),
+                    _ => expr.to_string(),
+                }
+            }
+            Expr::Ceil { expr, .. } => format!("settled(ceil({}))", double(expr)),
+            Expr::Floor { expr, .. } => format!("settled(floor({}))", double(expr)),
+            Expr::Substring { expr, substring_from: Some(from), substring_for, .. } => {
+                let count = substring_for.as_ref().map_or(String::new(), |n| format!(", TRY_CAST({n} AS BIGINT)"));
+                format!("substr({expr}, TRY_CAST({from} AS BIGINT){count})")
+            }
+            Expr::Function(call) => {
+                let name = call.name.to_string().to_lowercase();
+                let FunctionArguments::List(args) = &call.args else { return ControlFlow::Continue(()) };
+                let args: Vec<String> = args.args.iter().map(ToString::to_string).collect();
+                let whole = |from: usize| {
+                    let arg = |(i, a): (usize, &String)| if i < from { a.clone() } else { format!("TRY_CAST({a} AS BIGINT)") };
+                    format!("{name}({})", args.iter().enumerate().map(arg).collect::<Vec<_>>().join(", "))
+                };
+                match name.as_str() {
+                    name if NUMBERS.contains(&name) => {
+                        format!("settled({name}({}))", args.iter().map(|a| double(a)).collect::<Vec<_>>().join(", "))
+                    }
+                    "substr" | "left" | "right" => whole(1),
+                    "split_part" => whole(2),
+                    _ => return ControlFlow::Continue(()),
+                }
+            }
+            _ => return ControlFlow::Continue(()),
+        };
+        *expr = Parser::new(&GenericDialect {}).try_with_sql(&text).unwrap().parse_expr().unwrap();
+        ControlFlow::Continue(())
+    });
+    statements[0].to_string()
+}
+
+/// The answer, all of its rows in one batch.
+pub(crate) async fn answer(context: &SessionContext, query: &str) -> Result<RecordBatch, String> {
+    let words = |e: datafusion::error::DataFusionError| e.to_string();
+    let frame = context.sql(query).await.map_err(words)?;
+    let schema = frame.schema().inner().clone();
+    let batches = frame.collect().await.map_err(words)?;
+    let schema = batches.first().map_or(schema, RecordBatch::schema);
+    concat_batches(&schema, &batches).map_err(|e| e.to_string())
+}
+
+/// A value as results have it.
+pub(crate) fn value(array: &ArrayRef, row: usize) -> Key {
+    if array.is_null(row) {
+        return Key::Null;
+    }
+    let one = array.slice(row, 1);
+    let float = |v: f64| if v.is_finite() { Key::Float(v + 0.0) } else { Key::Text(v.to_string()) };
+    match array.data_type() {
+        DataType::UInt64 => Key::integer(one.as_primitive::<UInt64Type>().value(0)),
+        kind if kind.is_integer() => Key::integer(cast(&one, &DataType::Int64).unwrap().as_primitive::<Int64Type>().value(0)),
+        DataType::Float32 => float(one.as_primitive::<Float32Type>().value(0).to_string().parse().unwrap()),
+        DataType::Float64 => float(one.as_primitive::<Float64Type>().value(0)),
+        DataType::Boolean => Key::Bool(one.as_boolean().value(0)),
+        _ => Key::Text(cast(&one, &DataType::Utf8).unwrap().as_string::<i32>().value(0).to_owned()),
+    }
+}
