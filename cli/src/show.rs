@@ -149,13 +149,29 @@ fn short(value: f64) -> String {
     format!("{value:.*}", digits.max(0) as usize)
 }
 
-fn number(value: f64) -> String {
-    let digits = if value.abs() >= 1000.0 { 0 } else { 3 };
-    format!("{value:.digits$}")
+/// A number with as many decimal places as its noise leaves a meaning to: two digits of half its interval. Of what has none, six significant digits.
+fn number(value: f64, half: f64) -> String {
+    let size = if half > 0.0 { half / 10.0 } else { value.abs() * 1e-5 };
+    let places = if size > 0.0 { (-size.log10().floor()).clamp(0.0, 12.0) as usize } else { 0 };
+    let text = format!("{value:.places$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    // Rounding leaves a sign.
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+/// A number without an interval.
+fn bare(value: &serde_json::Number) -> String {
+    match (value.as_i64(), value.as_f64()) {
+        (Some(whole), _) => whole.to_string(),
+        (None, Some(value)) if value.fract() == 0.0 && value.abs() < 1e15 => format!("{value:.0}"),
+        (None, value) => number(value.unwrap_or(f64::NAN), 0.0),
+    }
 }
 
 fn cell(cell: &Cell) -> String {
-    format!("{}  [{}, {}]", number(cell.value), number(cell.low), number(cell.high))
+    let half = (cell.high - cell.low) / 2.0;
+    let [value, low, high] = [cell.value, cell.low, cell.high].map(|v| number(v, half));
+    format!("{value}  [{low}, {high}]")
 }
 
 /// A result, each cell with the 95 % interval of its noise.
@@ -182,14 +198,13 @@ pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
         let mut shown = Table::new();
         shown.load_preset(UTF8_FULL_CONDENSED);
         shown.set_header(answer.columns().iter().map(|name| plain(name)));
-        for row in answer.rows() {
-            shown.add_row(row.iter().map(|value| match value {
-                serde_json::Value::Null => "NULL".to_owned(),
-                serde_json::Value::String(text) => plain(text),
-                serde_json::Value::Number(n) => {
-                    n.as_i64().map_or_else(|| number(n.as_f64().unwrap_or(f64::NAN)), |i| i.to_string())
-                }
-                other => other.to_string(),
+        for (place, row) in answer.rows().iter().enumerate() {
+            shown.add_row(row.iter().enumerate().map(|(column, value)| match (answer.cell(column, place), value) {
+                (Some(released), _) => cell(released),
+                (None, serde_json::Value::Null) => "NULL".to_owned(),
+                (None, serde_json::Value::String(text)) => plain(text),
+                (None, serde_json::Value::Number(n)) => bare(n),
+                (None, other) => other.to_string(),
             }));
         }
         println!("{shown}\ncomputed here from what was released:");
@@ -206,7 +221,20 @@ pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
     }
 }
 
-/// An answer as JSON.
-pub(crate) fn answer_json(answer: &Answer) -> serde_json::Value {
-    serde_json::json!({ "columns": answer.columns(), "rows": answer.rows() })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many digits as the noise leaves a meaning to.
+    #[test]
+    fn numbers_have_the_digits_that_their_noise_leaves() {
+        let shown = |value: f64, half: f64| cell(&Cell { value, low: value - half, high: value + half });
+        assert_eq!(shown(842.0, 0.4), "842  [841.6, 842.4]");
+        assert_eq!(shown(26_176.0, 35.0), "26176  [26141, 26211]");
+        assert_eq!(shown(0.012_34, 0.000_8), "0.01234  [0.01154, 0.01314]");
+        assert_eq!(shown(60.437_21, 0.2), "60.44  [60.24, 60.64]");
+        assert_eq!(shown(-0.2, 35.0), "0  [-35, 35]");
+        assert_eq!(shown(842.0, 0.0), "842  [842, 842]");
+        assert_eq!(shown(1_234.567_89, 0.0), "1234.57  [1234.57, 1234.57]");
+    }
 }

@@ -43,9 +43,9 @@ fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
         released["columns"].as_array().unwrap().iter().position(|c| c == name).unwrap_or_else(|| panic!("{released}"))
     };
     let value = |row: &serde_json::Value, name: &str| row["cells"][column(name)]["value"].as_f64().unwrap();
-    let means = released["rows"].as_array().unwrap().iter().filter(|r| value(r, "count(*)") > 0.0);
+    let means = released["rows"].as_array().unwrap().iter().filter(|r| value(r, "n") > 0.0);
     let mut means: Vec<_> =
-        means.map(|r| (value(r, "sum(spend)") / value(r, "count(*)"), r["key"][0].as_str().unwrap().to_uppercase())).collect();
+        means.map(|r| (value(r, "sum(spend)") / value(r, "n"), r["key"][0].as_str().unwrap().to_uppercase())).collect();
     means.sort_by(|a, b| b.0.total_cmp(&a.0));
     let [row] = answer["rows"].as_array().unwrap().as_slice() else { panic!("{answer}") };
     assert_eq!((row[0].as_str().unwrap(), row[1].as_f64().unwrap()), (means[0].1.as_str(), means[0].0));
@@ -56,7 +56,13 @@ fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
     .unwrap();
     assert!((noise / (200.0 / (2.0f64 * 0.25).sqrt()) - 1.0).abs() < 1e-6, "{noise}");
     let csv = std::fs::read_to_string(&out).unwrap();
-    assert!(csv.starts_with("town,mean,n\n") && csv.lines().count() == 2, "{csv}");
+    assert!(csv.starts_with("town,mean,n,n_low,n_high\n") && csv.lines().count() == 2, "{csv}");
+    // Where a value is the released one, its interval is there too, wherever it is looked for.
+    let first = released["rows"].as_array().unwrap().iter().find(|r| r["key"][0].as_str().unwrap().to_uppercase() == row[0]);
+    let cell = &first.unwrap()["cells"][column("n")];
+    assert_eq!(answer["intervals"][0], serde_json::json!([null, null, [cell["low"], cell["high"]]]));
+    let line: Vec<f64> = csv.lines().nth(1).unwrap().split(',').skip(2).map(|n| n.parse().unwrap()).collect();
+    assert_eq!(serde_json::json!(line), serde_json::json!([cell["value"], cell["low"], cell["high"]]));
     // The account shows both charges, who made them, and what each may still spend.
     world.ok("buyer", &world.run_args(&world.count_job(), &node.address, &grant));
     let account: serde_json::Value = serde_json::from_str(&world.ok("owner", &["budget", "--json"])).unwrap();
@@ -70,7 +76,7 @@ fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
     // Who misspells a weight is told the columns.
     let bad = world.job("bad.toml", &body.replace("sum(spend)", "sum"));
     let said = world.fails("buyer", &world.run_args(&bad, &node.address, &grant));
-    assert!(said.contains("weights.sum") && said.contains("count(*)"), "{said}");
+    assert!(said.contains("weights.sum") && said.contains("sum(spend)"), "{said}");
 }
 
 /// Where the policy says so, a question that was asked before has the answer that was given, at no cost; at another price it is another question.

@@ -4,7 +4,7 @@ use std::{fs::File, path::Path, sync::Arc};
 
 pub use arrow::array::RecordBatch;
 use arrow::{
-    array::{ArrayRef, Float64Array, StringArray},
+    array::{Array as _, ArrayRef, Float64Array, StringArray},
     datatypes::{DataType, Field, Schema},
     util::display::{ArrayFormatter, FormatOptions},
 };
@@ -53,11 +53,44 @@ pub fn is_table(path: &Path) -> bool {
 /// [`NodeError::File`].
 pub fn write(result: &ResultDoc, answer: Option<&Answer>, path: &Path) -> Result<(), NodeError> {
     if path.extension().is_some_and(|e| e == "json") {
-        let bytes = serde_json::to_vec_pretty(result).map_err(|e| file_error(path, e))?;
-        return std::fs::write(path, bytes).map_err(|e| file_error(path, e));
+        let bytes = match answer {
+            Some(answer) => serde_json::to_vec_pretty(&json(answer)),
+            None => serde_json::to_vec_pretty(result),
+        };
+        return std::fs::write(path, bytes.map_err(|e| file_error(path, e))?).map_err(|e| file_error(path, e));
     }
-    let batch = answer.map_or_else(|| batch(result), |answer| Ok(answer.batch().clone()));
+    let batch = answer.map_or_else(|| batch(result), Answer::batch);
     write_batches(&[batch.map_err(|e| file_error(path, e))?], path)
+}
+
+/// An answer as JSON: names of columns, rows of values, and rows of intervals, null where a value is no released one.
+pub fn json(answer: &Answer) -> serde_json::Value {
+    serde_json::json!({ "columns": answer.columns(), "rows": answer.rows(), "intervals": answer.intervals() })
+}
+
+/// A line of CSV: NULL is nothing, and an empty text is `""`.
+fn line(fields: impl Iterator<Item = Option<String>>) -> String {
+    let quoted = |text: &str| text.is_empty() || text.contains([',', '"', '\n', '\r']) || text.trim() != text;
+    let field = |text: Option<String>| match text {
+        None => String::new(),
+        Some(text) if quoted(&text) => format!("\"{}\"", text.replace('"', "\"\"")),
+        Some(text) => text,
+    };
+    fields.map(field).collect::<Vec<_>>().join(",") + "\n"
+}
+
+/// Batches as CSV with a header.
+fn csv(batches: &[RecordBatch], schema: &Schema) -> Result<String, arrow::error::ArrowError> {
+    let mut text = line(schema.fields().iter().map(|field| Some(field.name().clone())));
+    let options = FormatOptions::default();
+    for batch in batches {
+        let columns = batch.columns().iter().map(|column| Ok((column, ArrayFormatter::try_new(column, &options)?)));
+        let columns = columns.collect::<Result<Vec<_>, arrow::error::ArrowError>>()?;
+        for row in 0..batch.num_rows() {
+            text += &line(columns.iter().map(|(column, shown)| column.is_valid(row).then(|| shown.value(row).to_string())));
+        }
+    }
+    Ok(text)
 }
 
 /// Writes batches of one schema to `path` in the format its ending names.
@@ -79,8 +112,7 @@ pub fn write_batches(batches: &[RecordBatch], path: &Path) -> Result<(), NodeErr
                 writer.close()?;
             }
             Some("csv") => {
-                let mut writer = arrow::csv::Writer::new(File::create(path)?);
-                batches.iter().try_for_each(|batch| writer.write(batch))?;
+                std::fs::write(path, csv(batches, &schema)?)?;
             }
             Some("json") => {
                 let mut writer = arrow::json::LineDelimitedWriter::new(File::create(path)?);
@@ -108,4 +140,24 @@ pub fn texts(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, NodeError> {
         rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()));
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_and_an_empty_text_differ_in_csv() {
+        let texts = [Some(""), None, Some("a,b"), Some("say \"x\""), Some("NULL"), Some(" b")];
+        let numbers = [Some(1.5), None, Some(-0.25), Some(1e300), Some(3.0), Some(f64::INFINITY)];
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("town", Arc::new(StringArray::from(texts.to_vec())) as ArrayRef, true),
+            ("n", Arc::new(Float64Array::from(numbers.to_vec())) as ArrayRef, true),
+        ])
+        .unwrap();
+        let text = csv(std::slice::from_ref(&batch), &batch.schema()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[..5], ["town,n", "\"\",1.5", ",", "\"a,b\",-0.25", "\"say \"\"x\"\"\",1e300"]);
+        assert_eq!(lines[5..], ["NULL,3.0", "\" b\",inf"]);
+    }
 }

@@ -121,7 +121,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let receipt = serde_json::json!({ "index": verified.index, "statement": verified.receipt });
         println!(
             "{}",
-            serde_json::json!({ "answer": answer.as_ref().map(show::answer_json), "result": verified.result, "receipt": receipt,
+            serde_json::json!({ "answer": answer.as_ref().map(tidegate_node::table::json), "result": verified.result, "receipt": receipt,
                 "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some(),
                 "countersigned": countersigned.as_ref().map(|(index, _)| index) })
         );
