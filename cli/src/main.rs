@@ -157,7 +157,8 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
         (Some(rest), Some(user)) => PathBuf::from(user).join(rest),
         _ => PathBuf::from(&cli.home),
     };
-    let home = Home::at(home);
+    // What is noted in it names files: from wherever the next command is given.
+    let home = Home::at(std::path::absolute(home)?);
     match &cli.command {
         // It says what is open, and changes nothing.
         Command::Doctor(_) => {}

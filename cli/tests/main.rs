@@ -14,6 +14,7 @@ mod failures;
 mod grants;
 mod history;
 mod hostile;
+mod ids;
 mod inspect;
 mod interop;
 mod jobs;

@@ -8,16 +8,19 @@ use tidegate_protocol::{
     manifest::{Content, Files, Manifest},
 };
 
-use crate::NodeError;
+use crate::{NodeError, ids};
 
 /// The versions of the dataset of this name, manifest or population, the first published first.
 ///
 /// # Errors
 /// [`NodeError::File`] where there is none.
 pub fn versions(all: Vec<Signed<Manifest>>, word: &str) -> Result<Vec<Signed<Manifest>>, NodeError> {
-    let named =
-        |m: &Signed<Manifest>| m.body().name == word || m.id().to_string() == word || m.body().population.to_string() == word;
-    let Some(population) = all.iter().find(|m| named(m)).map(|m| m.body().population) else {
+    let named = |m: &&Signed<Manifest>| m.body().name == word || ids::names(&m.body().population, word);
+    let found = match all.iter().find(named) {
+        Some(found) => Some(found),
+        None => ids::only(&all, |m| m.id(), word)?,
+    };
+    let Some(population) = found.map(|m| m.body().population) else {
         let known: BTreeSet<_> = all.iter().map(|m| m.body().name.as_str()).collect();
         let known: Vec<_> = known.into_iter().collect();
         return Err(NodeError::File(format!("no dataset {word:?} there. It has: {}", known.join(", "))));

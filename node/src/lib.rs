@@ -28,6 +28,7 @@ pub mod grants;
 pub mod history;
 pub mod holding;
 pub mod home;
+pub mod ids;
 pub mod inspect;
 pub mod jobfile;
 pub mod meter;

@@ -9,7 +9,7 @@ use tidegate_protocol::{
     policy::Policy,
 };
 
-use crate::NodeError;
+use crate::{NodeError, ids};
 
 /// A dataset as its owner shows it, signatures checked.
 #[derive(Debug, Clone)]
@@ -92,16 +92,17 @@ pub(crate) fn answers_for(peer: &PeerId, owner: &PeerId, lease: Option<&Signed<L
     peer == owner || lease.is_some_and(named)
 }
 
-/// Chooses the newest version of the dataset called `name`, or the version of that id.
+/// Chooses the newest version of the dataset called `name`, or the version whose id is, or begins with, it.
 ///
 /// # Errors
 /// [`NodeError::File`] naming what answers instead.
 pub(crate) fn chosen(mut offers: Vec<Offer>, name: &str) -> Result<Offer, NodeError> {
     let newest = |offer: &Offer| offer.newest.is_none() && offer.manifest.body().name == name;
-    match offers.iter().rposition(|offer| newest(offer) || offer.manifest.id().to_string() == name) {
-        Some(at) => Ok(offers.swap_remove(at)),
-        None => Err(NodeError::File(not_offered(&offers, name))),
+    if let Some(at) = offers.iter().rposition(newest) {
+        return Ok(offers.swap_remove(at));
     }
+    let found = ids::only(&offers, |offer| offer.manifest.id(), name)?.cloned();
+    found.ok_or_else(|| NodeError::File(not_offered(&offers, name)))
 }
 
 /// Says why nothing is called `name`, and what can be asked instead.

@@ -20,6 +20,7 @@ use tidegate_protocol::{
 use crate::{
     NodeError, file_error,
     home::Home,
+    ids,
     provider::witnesses::{is_own, quorum},
 };
 
@@ -342,7 +343,7 @@ pub(crate) async fn lay_out(
     Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)
 }
 
-/// The dataset of this name (its latest version) or manifest id that this party has published.
+/// The dataset of this name (its latest version), or of the manifest id that is this or begins so, that this party has published.
 ///
 /// # Errors
 /// [`NodeError::File`] naming what is there.
@@ -350,8 +351,9 @@ pub fn find(home: &Home, name: &str) -> Result<dataset::Dataset, NodeError> {
     let me = home.identity()?.id();
     let all = dataset::load_all(&home.datasets())?.into_iter().filter(|d| d.manifest.signer() == me).collect::<Vec<_>>();
     let known: Vec<_> = all.iter().map(|d| d.manifest.body().name.clone()).collect();
-    all.into_iter()
-        .rev()
-        .find(|d| d.manifest.body().name == name || d.manifest.id().to_string() == name)
+    if let Some(named) = all.iter().rev().find(|d| d.manifest.body().name == name) {
+        return Ok(named.clone());
+    }
+    ids::only(all, |d| d.manifest.id(), name)?
         .ok_or_else(|| NodeError::File(format!("no dataset {name:?} here. Published: {}", known.join(", "))))
 }

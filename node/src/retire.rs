@@ -3,7 +3,7 @@
 use tidegate_catalog::dataset;
 use tidegate_protocol::{ContentHash, Sha256Digest, receipt::Predicate};
 
-use crate::{NodeError, home::Home, publish::find, spool};
+use crate::{NodeError, home::Home, ids, publish::find, spool};
 
 /// What was withdrawn.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -26,7 +26,7 @@ pub struct Retired {
 pub fn retire(home: &Home, word: &str, all: bool) -> Result<Retired, NodeError> {
     let dataset = find(home, word)?;
     let (id, manifest) = (dataset.manifest.id(), dataset.manifest.body());
-    if !all && id.to_string() != word {
+    if !all && !ids::names(&id, word) {
         return Err(NodeError::File(format!(
             "{word:?} names a dataset: give the manifest id of the version to retire (the newest is {id}), or --all for all of it"
         )));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_catalog::files;
 use tidegate_protocol::{ContentHash, PeerId};
 
-use crate::{NodeError, file_error, home::Home, spool};
+use crate::{NodeError, budget::accounts, file_error, home::Home, ids, spool};
 
 /// How often the node looks whether it should stop a job.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
@@ -130,10 +130,19 @@ pub fn stop(home: &Home, prefix: &str) -> Result<Running, NodeError> {
     }
 }
 
-/// Closes a job that was charged and has no result, without one: the log says so.
+/// Closes the job of this id, or whose id begins so, that was charged and has no result, without one: the log says so.
 ///
 /// # Errors
-/// [`NodeError::File`] where no such job is charged and without outcome.
-pub fn close(home: &Home, job: ContentHash) -> Result<(), NodeError> {
-    spool::say(home, &spool::Word::Close { job })
+/// [`NodeError::File`] where no such one job is charged and without outcome.
+pub fn close(home: &Home, word: &str) -> Result<ContentHash, NodeError> {
+    let job = match word.parse() {
+        Ok(job) => job,
+        Err(_) => {
+            let open = accounts(home)?.into_iter().flat_map(|account| account.charges).filter(|charge| charge.open);
+            let none = || NodeError::File(format!("no job {word:?} is charged and without a result"));
+            ids::only(open.map(|charge| charge.link.job), |job| *job, word)?.ok_or_else(none)?
+        }
+    };
+    spool::say(home, &spool::Word::Close { job })?;
+    Ok(job)
 }

@@ -100,12 +100,31 @@ impl Dataset {
     }
 }
 
+/// A record with its paths changed, which are of the home that `folder` is in.
+fn placed(record: &DatasetRecord, folder: &Path, change: fn(&Path, &Path) -> PathBuf) -> DatasetRecord {
+    let home = std::path::absolute(folder.parent().unwrap_or(folder)).unwrap_or_else(|_| folder.to_owned());
+    let all = |paths: &[PathBuf]| paths.iter().map(|path| change(&home, path)).collect();
+    let (files, compute, mock) = (all(&record.files), all(&record.compute), record.mock.as_ref().map(|mock| change(&home, mock)));
+    DatasetRecord { files, compute, mock, ..record.clone() }
+}
+
+/// A path as it is kept: from the home on where it lies in it, so that the home can be moved; from the root on otherwise.
+fn kept(home: &Path, path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.strip_prefix(home).map(Path::to_owned).unwrap_or(path)
+}
+
+/// The path of what is kept as [`kept`] has it.
+fn found_again(home: &Path, path: &Path) -> PathBuf {
+    home.join(path)
+}
+
 /// Keeps `record` in `folder`, whole or not at all, for this user alone.
 ///
 /// # Errors
 /// [`DataError::Record`].
 pub fn save(folder: &Path, id: ContentHash, record: &DatasetRecord) -> Result<(), DataError> {
-    let bytes = serde_json::to_vec_pretty(record).map_err(|e| DataError::Record(e.to_string()))?;
+    let bytes = serde_json::to_vec_pretty(&placed(record, folder, kept)).map_err(|e| DataError::Record(e.to_string()))?;
     let target = folder.join(format!("{id}.json"));
     let new = folder.join(format!("{id}.{}.new", std::process::id()));
     let write = || -> std::io::Result<()> {
@@ -130,7 +149,8 @@ pub fn load_all(folder: &Path) -> Result<Vec<Dataset>, DataError> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(found) };
     for path in entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| p.extension().is_some_and(|e| e == "json")) {
         let bytes = std::fs::read(&path).map_err(|e| broken(&path, e))?;
-        found.push(Dataset::open(serde_json::from_slice(&bytes).map_err(|e| broken(&path, e))?)?);
+        let record = serde_json::from_slice(&bytes).map_err(|e| broken(&path, e))?;
+        found.push(Dataset::open(placed(&record, folder, found_again))?);
     }
     // Not as texts: `00Z` is before `00.5Z`.
     found.sort_by_key(|dataset| dataset.manifest.body().published.parse::<jiff::Timestamp>().ok());

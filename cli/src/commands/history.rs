@@ -4,6 +4,7 @@ use tidegate_node::{
     buyer::Buyer,
     history::{Difference, difference, versions},
     home::Home,
+    ids,
 };
 use tidegate_protocol::{Signed, manifest::Manifest};
 
@@ -60,7 +61,7 @@ pub(crate) async fn diff(home: &Home, of: &Of, after: &str) -> anyhow::Result<()
     let all = all(home, of).await?;
     let one = |word: &str| {
         let found = versions(all.clone(), word)?;
-        let by_id = found.iter().find(|version| version.id().to_string() == word).or(found.last()).cloned();
+        let by_id = found.iter().find(|version| ids::names(&version.id(), word)).or(found.last()).cloned();
         by_id.ok_or_else(|| anyhow::anyhow!("no version {word:?}"))
     };
     let changed = difference(one(&of.dataset)?.body(), one(after)?.body());

@@ -20,8 +20,8 @@ pub(crate) enum Args {
     },
     /// Close a job that was charged and cannot be finished: its receipt says that it was spent and not released, and nothing is paid back.
     Close {
-        /// Its id, whole: the node's log names it.
-        job: tidegate_protocol::ContentHash,
+        /// Its id, or how it begins: the node's log names it.
+        job: String,
     },
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             }
         }
         Args::Close { job } => {
-            running::close(home, job)?;
+            let job = running::close(home, &job)?;
             println!("{job} is closed without a result");
         }
         Args::Stop { job } => {

@@ -10,7 +10,7 @@ use tidegate_node::{
     publish::{Progress, Publication, find, publish},
     survey::survey,
 };
-use tidegate_protocol::{ContentHash, listing::About};
+use tidegate_protocol::listing::About;
 
 use crate::{
     file,
@@ -35,9 +35,9 @@ pub(crate) struct Args {
     /// Mock rows that may be shared freely: a file, or folder; where the policy has tables, TABLE=FILE, once for each.
     #[arg(long)]
     mock: Vec<PathBuf>,
-    /// Manifest id of the version this one follows: the budget is shared.
+    /// Manifest id of the version this one follows, or how it begins, or the dataset's name: the budget is shared.
     #[arg(long)]
-    version_of: Option<ContentHash>,
+    version_of: Option<String>,
     /// What it is, in words: others find it by them (`tidegate catalog search`).
     #[arg(long, default_value = "")]
     description: String,
@@ -78,7 +78,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         unit: args.unit,
         policy: args.policy,
         mock: args.mock,
-        version_of: args.version_of,
+        version_of: args.version_of.map(|word| find(home, &word).map(|version| version.manifest.id())).transpose()?,
         about,
     };
     let bar = bytes_bar()?;
