@@ -13,7 +13,7 @@ use tidegate_protocol::{
     receipt::{JobFacts, LedgerLink, Party, Predicate},
 };
 
-use crate::{NodeError, home::Home};
+use crate::{NodeError, fallbacks, home::Home};
 
 /// One charge.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Account {
     pub buyers: BTreeMap<Party, Cost>,
     /// Every charge of a job, in order.
     pub charges: Vec<Charge>,
+    /// Of the jobs, those that were answered with noise over the public default: for the owner alone.
+    pub fallbacks: usize,
     /// Parts that were handed over, in order: each counts as spent until it has come back.
     pub leases: Vec<Handed>,
 }
@@ -117,7 +119,7 @@ fn charges(home: &Home) -> Result<Charged, NodeError> {
 /// # Errors
 /// [`NodeError`] when the log does not verify.
 pub fn accounts(home: &Home) -> Result<Vec<Account>, NodeError> {
-    let mut charges = charges(home)?;
+    let (mut charges, fallbacks) = (charges(home)?, fallbacks::all(home)?);
     let mut latest: BTreeMap<ContentHash, Dataset> = BTreeMap::new();
     let me = home.identity()?.id();
     for dataset in load_all(&home.datasets())?.into_iter().filter(|dataset| dataset.manifest.signer() == me) {
@@ -146,7 +148,8 @@ pub fn accounts(home: &Home) -> Result<Vec<Account>, NodeError> {
                     add(buyers.entry(*buyer).or_default(), *cost)?;
                 }
             }
-            Ok(Account { dataset, spent, reserved, buyers, charges, leases })
+            let fallbacks = charges.iter().filter(|charge| fallbacks.contains_key(&charge.link.job)).count();
+            Ok(Account { dataset, fallbacks, spent, reserved, buyers, charges, leases })
         })
         .collect()
 }

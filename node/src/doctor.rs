@@ -1,11 +1,15 @@
 //! What this machine has and lacks, and what to do about it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use tidegate_catalog::dataset::load_all;
 use tidegate_gpu_runner::{device, library};
 use tidegate_lockdown::Standing;
+use tidegate_protocol::PeerId;
 use tidegate_sandbox::sql;
 
-use crate::{home::Home, worker::Workers};
+use crate::{NodeError, home::Home, pace::Pace, worker::Workers};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -65,7 +69,8 @@ pub async fn examine(home: &Home) -> Vec<Check> {
         };
         Check { what, well, needed: false, seen: seen.into() }
     };
-    vec![
+    let own = key.as_ref().map(|identity| identity.id()).ok();
+    let mut checks = vec![
         Check {
             what: "key",
             well: key.is_ok(),
@@ -86,7 +91,28 @@ pub async fn examine(home: &Home) -> Vec<Check> {
         wall("no privileges"),
         wall("resource limits"),
         wall("namespaces"),
-    ]
+    ];
+    checks.extend(slots(home, own).await);
+    checks
+}
+
+/// Of each of this owner's datasets: whether its newest version can be read within its slot.
+async fn slots(home: &Home, own: Option<PeerId>) -> Vec<Check> {
+    let check = |name: &str, well, seen: String| Check { what: "slot", well, needed: false, seen: format!("{name}: {seen}") };
+    let folder = home.datasets();
+    let measured = tokio::task::spawn_blocking(move || {
+        let mut newest = BTreeMap::new();
+        for version in load_all(&folder).unwrap_or_default().into_iter().filter(|version| Some(version.manifest.signer()) == own)
+        {
+            newest.insert(version.manifest.body().population, version);
+        }
+        newest.into_values().map(|version| (version.manifest.body().name.clone(), Pace::of(&version))).collect::<Vec<_>>()
+    });
+    let one = |(name, pace): (String, Result<Pace, NodeError>)| match pace {
+        Ok(pace) => check(&name, pace.fits(), pace.words()),
+        Err(e) => check(&name, false, e.to_string()),
+    };
+    measured.await.unwrap_or_default().into_iter().map(one).collect()
 }
 
 /// Whether others may read what this party keeps.

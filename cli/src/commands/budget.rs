@@ -38,7 +38,7 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 "{}",
                 serde_json::json!({ "dataset": manifest.name, "manifest": account.dataset.manifest.id(), "population": manifest.population,
                     "cap": policy.budget, "spent": account.spent, "reserved": account.reserved, "left": left, "buyers": buyers,
-                    "charges": charges, "leases": account.leases })
+                    "fallbacks": account.fallbacks, "charges": charges, "leases": account.leases })
             );
             continue;
         }
@@ -48,6 +48,12 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!("  spent  {} in {} jobs", price(account.spent, at), account.charges.len());
         if account.reserved != Cost::default() {
             println!("         of that {} for jobs that have no result yet", price(account.reserved, at));
+        }
+        if account.fallbacks > 0 {
+            println!(
+                "         {} of them were answered with noise over the public default: `tidegate receipts list` says why",
+                account.fallbacks
+            );
         }
         let out = account.leases.iter().filter(|handed| handed.settlement.is_none() && !handed.burnt).count();
         if !account.leases.is_empty() {

@@ -7,6 +7,7 @@ use tidegate_catalog::{Store, StoreError, listings::croissant};
 use tidegate_exchange::blobs::Served;
 use tidegate_node::{
     home::Home,
+    pace::Pace,
     publish::{Progress, Publication, find, publish},
     survey::survey,
 };
@@ -96,6 +97,13 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let surveys = survey(&dataset, counting).await;
     bar.finish_and_clear();
     let surveys = surveys?;
+    // For the owner alone: what is measured follows from the rows.
+    let pace = tokio::task::block_in_place(|| Pace::of(&dataset));
+    match &pace {
+        Ok(pace) if pace.fits() => {}
+        Ok(pace) => eprintln!("warning: {}", pace.words()),
+        Err(e) => eprintln!("warning: how long a job takes was not measured: {e}"),
+    }
     let manifest = dataset.manifest.body();
     if args.json {
         println!(
@@ -105,6 +113,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     } else {
         println!("published {} as {}", manifest.name, dataset.manifest.id());
         println!("population {}; {} files; no value left this machine", manifest.population, manifest.files.count());
+        if let Some(pace) = pace.ok().filter(Pace::fits) {
+            println!("{}", pace.words());
+        }
         match manifest.files.plain() {
             Some(_) => println!(
                 "the manifest names the files by their hashes and exact sizes, by which they are copied (access.replicate): whoever sees it, and has all of a file but a value, can try which value it is"

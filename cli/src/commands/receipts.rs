@@ -7,13 +7,13 @@ use tidegate_catalog::{
     log::{from_folder, scan},
     note::{BadNote, Verifier},
 };
-use tidegate_node::{auditor, home::Home, parties};
+use tidegate_node::{auditor, fallbacks, home::Home, parties};
 use tidegate_protocol::{
     Cost,
     receipt::{Predicate, Statement, entry::Ending},
 };
 
-use crate::show::batches;
+use crate::show::{batches, plain};
 
 /// What to show of this party's own log.
 #[derive(Debug, clap::Subcommand)]
@@ -59,7 +59,11 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let owner = home.identity()?.id();
-    let mut wanted = None;
+    let (mut wanted, fallbacks) = (None, fallbacks::all(home)?);
+    let why = |statement: &Statement| match &statement.predicate {
+        Predicate::Outcome { facts, .. } => fallbacks.get(&facts.job).map(|one| one.why.clone()),
+        _ => None,
+    };
     // Nothing is shown before all of it is verified.
     let mut lines = Vec::new();
     let read = scan(&Verifier::log(&owner), &mut from_folder(home.path().join("log")), |index, entry| {
@@ -68,8 +72,14 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         match args {
             Args::Show { index: shown } if shown == index => wanted = Some(statement),
             Args::Show { .. } | Args::Sql { .. } | Args::Parties => {}
-            Args::List { json: true } => lines.push(serde_json::json!({ "index": index, "statement": statement }).to_string()),
-            Args::List { json: false } => lines.push(format!("{index:>6}  {}", line(statement))),
+            Args::List { json: true } => lines.push(match why(&statement) {
+                None => serde_json::json!({ "index": index, "statement": statement }).to_string(),
+                Some(why) => serde_json::json!({ "index": index, "statement": statement, "fallback": why }).to_string(),
+            }),
+            Args::List { json: false } => {
+                let why = why(&statement).map(|why| format!(" (noise over the public default: {})", plain(&why)));
+                lines.push(format!("{index:>6}  {}{}", line(statement), why.unwrap_or_default()));
+            }
         }
         Ok(())
     })?;

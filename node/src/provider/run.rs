@@ -9,7 +9,7 @@ use tidegate_protocol::{Code, Job, Refusal, Signed, frame::Delivery, policy::Acc
 
 use super::{Provider, clock, rights::Shown, submit::AdmittedJob, unavailable, versions::InForce};
 use crate::{
-    NodeError, defaults, fault,
+    NodeError, defaults, fallbacks, fault,
     meter::{Failure, Meter},
     quarantine,
     review::tables::Measuring,
@@ -74,13 +74,17 @@ impl Provider {
         let facts = &reservation.record().facts;
         let slot = running::Slot { start: facts.slot_start.clone(), end: facts.slot_end.clone() };
         let _listed = self.note(&admitted.job, admitted.dataset, Some(slot));
+        let fall_back = |why: &dyn std::fmt::Display| {
+            fallbacks::note(&self.home, id, facts.ledger.population, why);
+            default(admitted)
+        };
         let meter = Meter::of(&self.home, facts.ledger.population, facts.ledger.buyer);
         let (released, committing) = if quarantine::holds(&self.home, &admitted.job, &admitted.pattern) {
             tracing::warn!("job {id} is in quarantine and does not run; noise over the default is released");
-            default(admitted)?
+            fall_back(&"what it runs is in quarantine")?
         } else if meter.stops() {
             tracing::warn!("job {id} does not run: too many of its holder's jobs failed; noise over the default is released");
-            default(admitted)?
+            fall_back(&"too many of its holder's jobs failed")?
         } else {
             let noised = tokio::select! {
                 noised = self.noised(admitted, &meter) => noised,
@@ -92,7 +96,7 @@ impl Provider {
                     // Nothing of what came before counts.
                     tracing::error!("job {id}: {e}; noise over the default is released");
                     self.set_apart(admitted, &meter, &e);
-                    default(admitted)?
+                    fall_back(&e)?
                 }
             }
         };

@@ -1,0 +1,58 @@
+//! Which jobs were answered with noise over the public default, and why: for the owner alone, who learns so that a slot is too short or a machine too small. Neither log,
+//! receipt nor reply tells.
+
+use std::{collections::BTreeMap, fs, io::Write as _, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tidegate_catalog::files;
+use tidegate_protocol::ContentHash;
+
+use crate::{NodeError, file_error, home::Home};
+
+/// A job that was answered so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// The job.
+    pub job: ContentHash,
+    /// Whose rows it was about.
+    pub population: ContentHash,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Why.
+    pub why: String,
+}
+
+fn path(home: &Home) -> PathBuf {
+    home.path().join("fallbacks")
+}
+
+/// Notes one. Where that is not possible the job is answered all the same.
+pub(crate) fn note(home: &Home, job: ContentHash, population: ContentHash, why: impl std::fmt::Display) {
+    let one = Fallback { job, population, at: jiff::Timestamp::now().to_string(), why: why.to_string() };
+    let path = path(home);
+    let write = || -> std::io::Result<()> {
+        let line = format!("{}\n", serde_json::to_string(&one)?);
+        drop(files::open_kept(&path)?);
+        // One write, at the end: those of several jobs stay whole.
+        fs::OpenOptions::new().append(true).open(&path)?.write_all(line.as_bytes())
+    };
+    if let Err(e) = write() {
+        tracing::error!("{}: {e}; `tidegate budget` will not count job {job}", path.display());
+    }
+}
+
+/// All of them, by their jobs.
+///
+/// # Errors
+/// [`NodeError::File`].
+pub fn all(home: &Home) -> Result<BTreeMap<ContentHash, Fallback>, NodeError> {
+    let path = path(home);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(e) => return Err(file_error(&path, e)),
+    };
+    // A line that a crash cut is none.
+    let all = text.lines().filter_map(|line| serde_json::from_str::<Fallback>(line).ok());
+    Ok(all.map(|one| (one.job, one)).collect())
+}
