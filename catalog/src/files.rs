@@ -46,6 +46,24 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> 
     create(path)?.write_all(bytes.as_ref())
 }
 
+/// Writes a file to be kept, whole or not at all: a reader sees the one before or this one, and this one outlives a power cut.
+///
+/// # Errors
+/// What writing it fails with; the one before is left then.
+pub fn replace(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = folder.join(name);
+    let written = create(&temporary).and_then(|mut file| {
+        file.write_all(bytes.as_ref())?;
+        file.sync_all()
+    });
+    let placed = written.and_then(|()| std::fs::rename(&temporary, path));
+    placed.inspect_err(|_| drop(std::fs::remove_file(&temporary)))?;
+    File::open(folder)?.sync_all()
+}
+
 /// Opens a file that somebody handed over: a regular one. A pipe, a device or a socket in its place is refused, and not waited for.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use tidegate_node::results;
 use tidegate_protocol::{
     grant,
     policy::{Policy, PolicyFile},
@@ -69,29 +70,23 @@ pub(crate) fn optional_grant(given: Option<&Path>) -> anyhow::Result<String> {
     Ok(given.map(|given| grant("--grant", given)).transpose()?.unwrap_or_default())
 }
 
+/// Checks that the file that an option names can be written, before something is done that cannot be done again for nothing.
+///
+/// # Errors
+/// Names the option and the file.
+pub(crate) fn can_write(option: &str, path: &Path) -> anyhow::Result<()> {
+    results::can_write(path, true).map_err(|e| of(option, &e))
+}
+
+/// What is wrong with a file, under the name of the option that named it.
+pub(crate) fn of(option: &str, e: &dyn std::fmt::Display) -> anyhow::Error {
+    anyhow::anyhow!("{option} {e}")
+}
+
 /// Writes the file that an option names.
 ///
 /// # Errors
 /// Names the option and the file.
 pub(crate) fn write(option: &str, path: &Path, what: impl AsRef<[u8]>) -> anyhow::Result<()> {
     std::fs::write(path, what).with_context(|| named(option, path))
-}
-
-/// Checks that a file can be written at `path`, before something is done that cannot be done again for nothing.
-///
-/// # Errors
-/// Names the option and the file.
-pub(crate) fn can_write(option: &str, path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    anyhow::ensure!(folder.is_dir(), "{}: there is no folder {}", named(option, path), folder.display());
-    anyhow::ensure!(!path.is_dir(), "{}: is a folder, give a file", named(option, path));
-    Ok(())
-}
-
-/// Checks that `path` is a folder, or can be made one.
-///
-/// # Errors
-/// Names the option and the file.
-pub(crate) fn can_hold(option: &str, path: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(path).with_context(|| named(option, path))
 }

@@ -88,6 +88,9 @@ enum Command {
     Ping(commands::ping::Args),
     /// Run a job at a peer and verify what comes back.
     Run(commands::run::Args),
+    /// Show what was asked of others and given, and get what was paid for and not received.
+    #[command(subcommand)]
+    Results(commands::results::Args),
     /// Say whether a job would be admitted, at what price: from schema and policy alone.
     Check(commands::check::Args),
     /// Begin something: a job with a program of one's own.
@@ -203,6 +206,7 @@ fn run(cli: Cli) -> anyhow::Result<std::process::ExitCode> {
             Command::Ping(args) => commands::ping::run(&home, args).await.map(done),
             Command::List(args) => commands::list::run(&home, args).await.map(done),
             Command::Run(args) => commands::run::run(&home, args).await.map(done),
+            Command::Results(args) => commands::results::run(&home, args).await.map(done),
             Command::Check(args) => commands::check::run(&home, args).await,
             Command::New(args) => commands::new::run(&args).map(done),
             Command::Inspect(args) => commands::inspect::run(&args),

@@ -3,12 +3,12 @@
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_gate::{Noise, Split};
-use tidegate_node::{answer::Answer, expected, table};
+use tidegate_node::{answer::Answer, buyer::Verified, expected, table};
 use tidegate_protocol::{
     Cost,
     cost::FemtoDelta,
     job::Key,
-    receipt::Mechanism,
+    receipt::{Mechanism, Predicate},
     result::{Cell, ResultDoc},
     shown,
 };
@@ -75,25 +75,35 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
     expected::notes(mechanism).iter().for_each(|note| println!("  note: {note}"));
 }
 
+/// Reducers of all of a unit's rows, with the weight of those that count.
+const AVERAGES: [&str; 5] = ["mean", "variance", "standard-deviation", "covariance", "correlation"];
+
 /// What of each unit's rows the numbers are about: what is beyond that is left out, whatever the noise.
 pub(crate) fn counted(mechanism: &Mechanism) {
     if mechanism.blocks.is_some() {
         return;
     }
-    let mut counts = Vec::new();
-    if mechanism.columns.iter().any(|column| column.reducer != "units") {
-        counts.push(match mechanism.max_rows {
-            1 => "one row".to_owned(),
-            most => format!("at most {most} rows"),
-        });
-    }
-    match mechanism.max_groups {
-        1 => {}
-        most if counts.is_empty() => counts.push(format!("at most {most} groups")),
-        most => counts.push(format!("in each of at most {most} groups")),
-    }
+    let has = |of: &dyn Fn(&str) -> bool| mechanism.columns.iter().any(|column| of(&column.reducer));
+    let groups = match mechanism.max_groups {
+        1 => None,
+        most => Some(format!("at most {most} groups")),
+    };
+    let rows = match mechanism.max_rows {
+        1 => "one row".to_owned(),
+        most => format!("at most {most} rows"),
+    };
+    let sums = has(&|reducer| reducer != "units" && !AVERAGES.contains(&reducer));
+    let counts = match (sums.then_some(&rows), &groups) {
+        (Some(rows), Some(groups)) => format!("{rows} in each of {groups} count"),
+        (Some(rows), None) => format!("{rows} count"),
+        (None, Some(groups)) => format!("{groups} count"),
+        (None, None) => String::new(),
+    };
     if !counts.is_empty() {
-        println!("of each unit, {} count: no interval speaks of rows beyond that, which are left out", counts.join(" "));
+        println!("of each unit, {counts}: no interval speaks of rows beyond that, which are left out");
+    }
+    if has(&|reducer| AVERAGES.contains(&reducer)) {
+        println!("averages are over all rows of each unit, with the weight of {rows}");
     }
 }
 
@@ -219,6 +229,20 @@ pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
     for kept_back in &result.suppressed {
         println!("kept back by the owner's rules: {}", kept_back.iter().map(key).collect::<Vec<_>>().join(", "));
     }
+}
+
+/// A result that was verified, with what it cost and what is left.
+pub(crate) fn verified(verified: &Verified, answer: Option<&Answer>, at: FemtoDelta) {
+    outcome(&verified.result, answer);
+    if let Predicate::Outcome { facts, .. } = &verified.receipt.predicate {
+        counted(&facts.mechanism);
+    }
+    let interval = if verified.result.cost.reviewed > 0 { "[rounding]" } else { "[95 % interval of the noise]" };
+    println!("value {interval}; cost {}", price(verified.result.cost, at));
+    if verified.delivery.earlier.is_some() {
+        println!("this was asked before: the result that was released then, at no further cost. Another price buys fresh noise");
+    }
+    println!("left for you: {}; receipt {} of the owner's log, verified", price(verified.remaining, at), verified.index);
 }
 
 #[cfg(test)]

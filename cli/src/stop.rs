@@ -1,15 +1,28 @@
 //! Until when a node runs.
 
-use tokio::signal::{
-    ctrl_c,
-    unix::{SignalKind, signal},
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits until whoever runs this stops it: Ctrl-C, or a service manager's SIGTERM.
-pub(crate) async fn asked() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        stopped = ctrl_c() => stopped,
-        _ = terminate.recv() => Ok(()),
+/// What whoever runs this stops it by: Ctrl-C, a service manager's SIGTERM, or SIGHUP of a terminal that is closed.
+#[derive(Debug)]
+pub(crate) struct Stop([Signal; 3]);
+
+impl Stop {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// What listening fails with.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        let [interrupt, terminate, hangup] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    /// Waits for the next of them.
+    pub(crate) async fn asked(&mut self) {
+        let Self([interrupt, terminate, hangup]) = self;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
     }
 }

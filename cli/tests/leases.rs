@@ -72,7 +72,8 @@ impl Shared {
 
     fn run(&self, n: u32, rho: &str, at: &str) -> Result<Value, String> {
         let (job, grant) = (self.job(n, rho), self.world.text("buyer.grant"));
-        let done = self.world.try_run("buyer", &self.world.run_args(&job, at, &grant));
+        let args = [&self.world.run_args(&job, at, &grant)[..], &["--wait", "0s"]].concat();
+        let done = self.world.try_run("buyer", &args);
         if !done.status.success() {
             return Err(common::text(&done));
         }
@@ -304,7 +305,8 @@ fn a_holder_of_columns_fetches_what_jobs_read_and_receipts_say_what_that_is() {
     let ask = |n: u32, query: &str, at: &str| -> Result<Value, String> {
         let job = world.path(&format!("wide {n}.toml"));
         std::fs::write(&job, format!("dataset = \"wide\"\nrho = 0.05\n[sql]\nquery = \"{query}\"\n")).unwrap();
-        let done = world.try_run("buyer", &world.run_args(&job.display().to_string(), at, &buyers));
+        let job = job.display().to_string();
+        let done = world.try_run("buyer", &[&world.run_args(&job, at, &buyers)[..], &["--wait", "0s"]].concat());
         if done.status.success() { Ok(serde_json::from_slice(&done.stdout).unwrap()) } else { Err(common::text(&done)) }
     };
     let columns = |said: &Value| said["receipt"]["statement"]["predicate"]["facts"]["columns"].clone();

@@ -19,6 +19,7 @@ mod inspect;
 mod interop;
 mod jobs;
 mod journey;
+mod kept;
 mod laplace;
 mod leases;
 mod machine;

@@ -50,6 +50,11 @@ pub trait Handler: Send + Sync + std::fmt::Debug + 'static {
         false
     }
 
+    /// Held from when a request is read until its reply is taken, or given up: whoever ends a node waits for these.
+    fn replying(&self) -> Option<Box<dyn std::any::Any + Send>> {
+        None
+    }
+
     /// Whether `peer`, who was allowed these files, is sent these parts of them: asked before a byte is. Nobody is, unless this says otherwise.
     fn fetching<'a>(
         &'a self,
@@ -152,6 +157,7 @@ impl JobProtocol {
         let _ = recv.stop(0u32.into());
         place.stirs();
         mine.stirs();
+        let _replying = self.handler.replying();
         // A stranger's turn lasts until there is room for its reply: no more of them lie here unsent than are answered at a time.
         let turn = match &read {
             Ok(_) if !self.host.knows(&peer) => {

@@ -1,31 +1,29 @@
 //! The buyer's side: sign, send, and verify everything before a number is shown.
 
-use std::{
-    path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tidegate_catalog::note;
 use tidegate_exchange::{Address, Endpoint, ask, bind_reaching, listening_for};
 use tidegate_protocol::{
-    Code, ContentHash, Cost, Countersignature, Envelope, Identity, Job, Lease, PeerId, Sha256Digest, Signed,
+    ContentHash, Cost, Countersignature, Envelope, Identity, Job, Lease, PeerId, Sha256Digest, Signed,
     frame::{Delivery, Opening, Reply, Request},
     manifest::FileKey,
     receipt::{Predicate, Statement},
     result::ResultDoc,
 };
 
-pub use crate::offers::Offer;
 use crate::{
     NodeError,
     answer::Answer,
-    check, file_error,
+    asking::answered,
     home::Home,
     jobfile::JobFile,
     offers::{self, answers_for},
     provider::witnesses::quorum,
+    results::Results,
 };
+pub use crate::{asking::Asking, offers::Offer};
 
 /// A result that was verified: signature, inclusion, and that receipt, result and job belong together.
 #[derive(Debug, Clone)]
@@ -51,6 +49,10 @@ pub struct Buyer {
     endpoint: Endpoint,
     /// What it shows where not everybody may see what there is.
     grant: String,
+    /// Where what it asks and is given is kept.
+    pub(crate) kept: Option<Results>,
+    /// How long it asks again where a node is busy or gone.
+    pub(crate) patience: Duration,
 }
 
 /// An id for a request.
@@ -88,12 +90,18 @@ impl Buyer {
             )));
         }
         let endpoint = bind_reaching(&identity, &listening_for(to), &reach).await?;
-        Ok(Self::over(identity, endpoint))
+        Ok(Self { kept: Some(Results::of(home)), ..Self::over(identity, endpoint) })
     }
 
     /// Over an endpoint of this identity's.
     pub fn over(identity: Identity, endpoint: Endpoint) -> Self {
-        Self { identity, endpoint, grant: String::new() }
+        Self { identity, endpoint, grant: String::new(), kept: None, patience: Duration::ZERO }
+    }
+
+    /// Asks again for so long where a node is busy or gone, with the same job, which is charged once.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -168,34 +176,10 @@ impl Buyer {
         request: Option<String>,
         created: Option<i64>,
     ) -> Result<(Offer, Verified, Option<Answer>), NodeError> {
-        let offer = self.offer(to, &file.dataset).await?;
-        // What was paid for is handed out again, whatever answers today: the owner decides.
-        let policy = offer.then().into_owned();
-        let request = request.map_or_else(fresh_request, Ok)?;
-        let schema = check::schema(offer.manifest.body())?;
-        let (job, attachment) = file.job(offer.manifest.id(), &policy, &schema, request, created.unwrap_or_else(now))?;
-        let job = Signed::sign(job, &self.identity)?;
-        let submit =
-            Request::Submit { job: job.envelope().clone(), grant: grant.to_owned(), attachment_bytes: attachment.len() as u64 };
-        let asked = self.ask(to, &submit, &attachment).await.map_err(|e| match e {
-            NodeError::Refused(refusal) if refusal.code == Code::Pending => {
-                let (request, created) = (&job.body().request, job.body().created);
-                NodeError::Refused(
-                    refusal.fix(format!("Ask again with --request {request} --created {created}: the same job, byte for byte")),
-                )
-            }
-            other => other,
-        });
-        let Reply::Delivered(delivery) = asked? else {
-            return Err(NodeError::Unverified("the peer answered something else than a result".into()));
-        };
-        let verified = verify(*delivery, &to.peer, &job, &offer)?;
-        // What was paid for is handed on, even where the query's own arithmetic over it fails.
-        let answer = Answer::of(file, &policy, &schema, &verified.result).await.unwrap_or_else(|e| {
-            tracing::warn!("what the query computes from the released table failed: {e}");
-            None
-        });
-        Ok((offer, verified, answer))
+        let asking = self.prepare(to, file, grant, request, created).await?;
+        let verified = self.send(to, &asking).await?;
+        let answer = answered(file, &asking.offer, &verified.result).await;
+        Ok((asking.offer, verified, answer))
     }
 
     /// Whether the peer is there: one short question and its answer.
@@ -311,19 +295,4 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, offer: &Off
     }
     let remaining = delivery.remaining;
     Ok(Verified { result, bytes, receipt, index, remaining, delivery })
-}
-
-/// Leaves what an outside auditor needs in `folder`: result, receipt, proof, the owner's verifier key.
-///
-/// # Errors
-/// [`NodeError::File`].
-pub fn save(verified: &Verified, owner: &PeerId, folder: &Path, name: &str) -> Result<(), NodeError> {
-    let write = |path: PathBuf, bytes: &[u8]| {
-        let parent = path.parent().unwrap_or(folder).to_owned();
-        std::fs::create_dir_all(&parent).and_then(|()| std::fs::write(&path, bytes)).map_err(|e| file_error(&path, e))
-    };
-    write(folder.join(format!("results/{name}.json")), &verified.bytes)?;
-    write(folder.join(format!("receipts/{name}.dsse.json")), &verified.delivery.receipt.to_canonical()?)?;
-    write(folder.join(format!("receipts/{name}.tlog-proof")), verified.delivery.proof.as_bytes())?;
-    write(folder.join("owner.vkey"), note::vkey(owner).as_bytes())
 }

@@ -197,6 +197,11 @@ impl Home {
         self.0.join("witnesses")
     }
 
+    /// Where what this party asked of others is kept, and what it was given.
+    pub fn results(&self) -> PathBuf {
+        self.0.join("results")
+    }
+
     /// Where it is noted of which pieces a file is made.
     pub fn pieces(&self, file: &ContentHash) -> PathBuf {
         self.0.join("pieces").join(file.to_string())

@@ -191,6 +191,31 @@ impl JobFile {
         Ok(file)
     }
 
+    /// As much of a job's file as its answer is computed with, from the job and what was sent with it; `None` of other programs than queries.
+    pub(crate) fn of_query(job: &Job, sent: &[u8]) -> Option<Self> {
+        let Program::Sql { query, keys, tables } = &job.program else { return None };
+        let tables = match tables {
+            None => Tables::default(),
+            Some(_) => Tables::read(sent).ok()?,
+        };
+        Some(Self {
+            dataset: job.dataset.to_string(),
+            epsilon: None,
+            rho: None,
+            noise: Noise::default(),
+            delta: None,
+            mode: job.mode,
+            weights: job.weights.clone(),
+            sql: Some(SqlFile { query: query.clone(), keys: keys.clone(), tables: BTreeMap::new() }),
+            wasm: None,
+            onnx: None,
+            training: None,
+            weights_now: vec![],
+            folder: PathBuf::new(),
+            tables,
+        })
+    }
+
     /// One round of a training run, from `weights` on.
     #[must_use]
     pub fn with_weights(&self, weights: &[f64]) -> Self {

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod asking;
 pub mod auditor;
 pub mod book;
 pub mod budget;
@@ -41,6 +42,7 @@ pub mod provider;
 pub mod publish;
 pub mod quarantine;
 pub mod rehearse;
+pub mod results;
 pub mod retire;
 pub mod review;
 pub mod running;
@@ -91,6 +93,17 @@ pub enum NodeError {
         at: usize,
         /// What it came to.
         weight: f64,
+    },
+    /// A job was sent, and no answer came: whether it was charged is not known.
+    #[error(
+        "{why}. The job was sent as request {request}, and may have been charged. What was paid for is had at no further charge: \
+         `tidegate results fetch {request}`, with --to where the owner's node has another address since"
+    )]
+    Unanswered {
+        /// The request's id.
+        request: String,
+        /// What came instead of an answer.
+        why: String,
     },
     /// Something a peer or an owner sent does not verify. Nothing of it was used.
     #[error("verification failed: {0}")]

@@ -15,7 +15,7 @@ use crate::{
     file,
     place::Place,
     show::{bytes_bar, report},
-    stop,
+    stop::Stop,
 };
 
 /// What to do.
@@ -117,7 +117,7 @@ async fn serve(home: Home, args: Serve) -> anyhow::Result<()> {
     if let Some(path) = args.address_file {
         file::write("--address-file", &path, address.to_string())?;
     }
-    stop::asked().await?;
+    Stop::listen()?.asked().await;
     println!("shutting down");
     router.shutdown().await?;
     Ok(())

@@ -25,6 +25,7 @@ pub(crate) mod quarantine;
 pub(crate) mod receipts;
 pub(crate) mod rehearse;
 pub(crate) mod replay;
+pub(crate) mod results;
 pub(crate) mod retire;
 pub(crate) mod review;
 pub(crate) mod revocations;

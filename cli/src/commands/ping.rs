@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use anyhow::Context as _;
 use tidegate_node::{buyer::Buyer, home::Home};
 
 use crate::place::Place;
@@ -10,7 +11,11 @@ use crate::place::Place;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The peer's address, as `tidegate serve` prints it, or its name in the address book.
-    peer: Place,
+    #[arg(required_unless_present = "to", conflicts_with = "to")]
+    peer: Option<Place>,
+    /// The same, as other commands name it.
+    #[arg(long)]
+    to: Option<Place>,
     /// How often.
     #[arg(long, default_value_t = 3)]
     times: u32,
@@ -20,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let to = args.peer.at(home)?;
+    let to = args.to.or(args.peer).context("give the peer's address")?.at(home)?;
     let buyer = Buyer::bind(home, &to).await?;
     for _ in 0..args.times {
         let start = Instant::now();

@@ -1,18 +1,19 @@
 //! `tidegate run`
 
-use std::{ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{io::IsTerminal as _, ops::ControlFlow, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 use tidegate_node::{
     Address,
-    buyer::{Buyer, fresh_request, now, save},
+    answer::Answer,
+    buyer::{Buyer, Verified, fresh_request, now},
     home::Home,
     jobfile::JobFile,
-    table,
+    results, table,
     training::Run,
 };
-use tidegate_protocol::receipt::Predicate;
+use tidegate_protocol::{Envelope, PeerId};
 
 use crate::{
     file,
@@ -41,6 +42,15 @@ pub(crate) struct Args {
     /// Creation time in seconds since 1970, to send a job again byte for byte.
     #[arg(long)]
     created: Option<i64>,
+    /// Write over what --out has already.
+    #[arg(long)]
+    force: bool,
+    /// Ask also what was asked before, without a question: it is charged again, unless the owner answers it again for nothing.
+    #[arg(long)]
+    again: bool,
+    /// How long to ask again where the node is busy, or gone after the job was sent.
+    #[arg(long, default_value = "1m")]
+    wait: humantime::Duration,
     /// Have the owner's log say that this party has the result and its receipt.
     #[arg(long)]
     countersign: bool,
@@ -52,21 +62,26 @@ pub(crate) struct Args {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let file = JobFile::read(&args.job)?;
     let grant = file::optional_grant(args.grant.as_deref())?;
-    // A result that was paid for has a place to go to.
-    match args.out.as_deref() {
-        Some(path) if table::is_table(path) && file.training.is_none() => file::can_write("--out", path)?,
-        Some(folder) => file::can_hold("--out", folder)?,
-        None => {}
-    }
+    can_leave(&args, &file, None)?;
     let places = place::of_jobs(home, args.to.as_ref(), &file.dataset, &grant)?;
-    let buyer = Buyer::bind_to(home, &places.all).await?.showing(grant.as_str());
-    let to = match chosen(&buyer, &places).await {
+    let buyer = Buyer::bind_to(home, &places.all).await?.showing(grant.as_str()).patient(*args.wait);
+    let to = chosen(&buyer, &places).await.and_then(|to| can_leave(&args, &file, Some(&to.peer)).map(|()| to));
+    let to = match to {
         Ok(to) => to,
         Err(e) => {
             buyer.close().await;
             return Err(e);
         }
     };
+    if file.training.is_none() && args.request.is_none() && !args.again {
+        match asked_before(&buyer, &to, &file, &grant).await {
+            Ok(true) => {}
+            stopped => {
+                buyer.close().await;
+                return stopped.map(drop);
+            }
+        }
+    }
     let waiting = ProgressBar::new_spinner().with_message("the job is at the owner's node; replies leave at public ticks");
     waiting.enable_steady_tick(Duration::from_millis(200));
     if file.training.is_some() {
@@ -90,7 +105,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             // The owner's node learns of it, and drops the job if it is not charged yet.
             buyer.close().await;
             anyhow::bail!(
-                "interrupted. If the job was charged by then it goes on: get its result, at no further charge, with --request {request} --created {created}"
+                "interrupted. If the job was charged by then it goes on: get its result, at no further charge, with `tidegate results fetch {request}`, \
+                 or --request {request} --created {created}"
             );
         }
     };
@@ -107,15 +123,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             |e: &dyn std::fmt::Display| eprintln!("the receipt could not be countersigned: {}", show::plain(&e.to_string()));
         word.inspect_err(|e| failed(e)).ok()
     });
-    if let Some(path) = args.out.as_deref().filter(|path| table::is_table(path)) {
-        table::write(&verified.result, answer.as_ref(), path)?;
-    } else if let Some(folder) = &args.out {
-        let name = args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        save(&verified, &to.peer, folder, &name)?;
-        if let Some((_, word)) = &countersigned {
-            file::write("--out", &folder.join(format!("receipts/{name}.countersignature.json")), word.to_canonical()?)?;
-        }
-    }
+    let left = leave(&args, &to, (&verified, answer.as_ref()), countersigned.as_ref().map(|(_, word)| word));
     let at = offer.policy.body().delta_femto;
     if args.json {
         let receipt = serde_json::json!({ "index": verified.index, "statement": verified.receipt });
@@ -125,22 +133,93 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some(),
                 "countersigned": countersigned.as_ref().map(|(index, _)| index) })
         );
-        return Ok(());
+        return left;
     }
-    show::outcome(&verified.result, answer.as_ref());
-    if let Predicate::Outcome { facts, .. } = &verified.receipt.predicate {
-        show::counted(&facts.mechanism);
-    }
-    let interval = if verified.result.cost.reviewed > 0 { "[rounding]" } else { "[95 % interval of the noise]" };
-    println!("value {interval}; cost {}", show::price(verified.result.cost, at));
-    if verified.delivery.earlier.is_some() {
-        println!("this was asked before: the result that was released then, at no further cost. Another price buys fresh noise");
-    }
-    println!("left for you: {}; receipt {} of the owner's log, verified", show::price(verified.remaining, at), verified.index);
+    show::verified(&verified, answer.as_ref(), at);
     if let Some((index, _)) = &countersigned {
         println!("entry {index} says that you have it");
     }
-    Ok(())
+    left
+}
+
+/// The name of what a job file leaves.
+fn stem(args: &Args) -> String {
+    args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Checks that a result has a place to go to before it is paid for. What is asked again may be there already.
+fn can_leave(args: &Args, file: &JobFile, owner: Option<&PeerId>) -> anyhow::Result<()> {
+    let Some(out) = args.out.as_deref() else { return Ok(()) };
+    let checked = if table::is_table(out) && file.training.is_none() {
+        results::can_write(out, args.force)
+    } else {
+        let name = if file.training.is_some() { round(&stem(args), 0) } else { stem(args) };
+        results::can_save(owner, out, &name, args.force || args.request.is_some())
+    };
+    checked.map_err(|e| file::of("--out", &e))
+}
+
+/// Leaves a result where it is wanted. It is kept in the buyer's home, whatever becomes of this.
+fn leave(
+    args: &Args,
+    to: &Address,
+    (verified, answer): (&Verified, Option<&Answer>),
+    word: Option<&Envelope>,
+) -> anyhow::Result<()> {
+    let Some(out) = &args.out else { return Ok(()) };
+    let name = stem(args);
+    let written = if table::is_table(out) {
+        table::write(&verified.result, answer, out).map_err(Into::into)
+    } else {
+        let saved = results::save(verified, &to.peer, out, &name, args.force).map_err(anyhow::Error::from);
+        saved.and_then(|()| match word {
+            Some(word) => file::write("--out", &out.join(format!("receipts/{name}.countersignature.json")), word.to_canonical()?),
+            None => Ok(()),
+        })
+    };
+    let id = args.request.as_deref().unwrap_or(&verified.result.job.to_string()).to_owned();
+    written.with_context(|| {
+        format!("the result is verified and kept, and --out could not be written: `tidegate results export {id} --out FILE`")
+    })
+}
+
+/// Says what it costs to ask the very same again, and offers what is kept; whether to go on. Who is at no terminal goes on.
+async fn asked_before(buyer: &Buyer, to: &Address, file: &JobFile, grant: &str) -> anyhow::Result<bool> {
+    let asking = buyer.prepare(to, file, grant, None, None).await?;
+    let Some(kept) = buyer.asked_before(&asking)? else { return Ok(true) };
+    let (id, policy) = (&kept.id, asking.offer.in_force()?);
+    let when = jobs_time(kept.job.body().created);
+    match (kept.is_answered(), policy.answer_again) {
+        (true, true) => {
+            eprintln!("the very same was asked at {when}: the owner answers it again for nothing, with what was released then");
+            return Ok(true);
+        }
+        (true, false) => eprintln!(
+            "the very same was asked at {when}: asking again is charged again ({}). What was released then is kept: `tidegate results show {id}`",
+            show::price(asking.job.body().cost, policy.delta_femto)
+        ),
+        (false, _) => eprintln!(
+            "the very same was sent at {when}, and not answered: it may be paid for. Get that answer with `tidegate results fetch {id}`; asking anew is charged again ({})",
+            show::price(asking.job.body().cost, policy.delta_femto)
+        ),
+    }
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Ok(true);
+    }
+    eprintln!("ask all the same? [y/N]");
+    let mut said = String::new();
+    std::io::stdin().read_line(&mut said)?;
+    Ok(said.trim().eq_ignore_ascii_case("y"))
+}
+
+/// Seconds since 1970 for people.
+pub(crate) fn jobs_time(seconds: i64) -> String {
+    let since = std::time::Duration::from_secs(seconds.max(0).unsigned_abs());
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
+}
+
+fn round(stem: &str, round: u32) -> String {
+    format!("{stem}-{:04}", round + 1)
 }
 
 /// The first place that is there. A grant is shown to its owner, and to who shows that owner's lease.
@@ -184,12 +263,13 @@ async fn train(
         });
     }
     let (mut at, mut left, mut unsaved) = (None, None, None);
-    let stem = args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = stem(args);
     let trained = buyer
         .train(to, file, grant, &run, |round, offer, verified, _| {
             waiting.set_message(format!("round {} of {rounds} is done, receipt {}", round + 1, verified.index));
             (at, left) = (Some(offer.policy.body().delta_femto), Some(verified.remaining));
-            let saved = args.out.as_ref().map(|folder| save(verified, &to.peer, folder, &format!("{stem}-{:04}", round + 1)));
+            let saved =
+                args.out.as_ref().map(|folder| results::save(verified, &to.peer, folder, &self::round(&stem, round), args.force));
             match saved {
                 Some(Err(e)) => {
                     unsaved = Some(e);

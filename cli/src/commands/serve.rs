@@ -11,7 +11,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::listing::Reached;
 
-use crate::{file, stop};
+use crate::{file, stop::Stop};
 
 /// Where to listen.
 #[derive(Debug, clap::Args)]
@@ -64,6 +64,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
+    let mut stop = Stop::listen()?;
     let (identity, reach) = (home.identity()?, home.reach()?);
     let missing = missing_walls().await;
     if !missing.is_empty() && !args.without_walls {
@@ -120,19 +121,27 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     if let Some(path) = args.address_file {
         file::write("--address-file", &path, address.to_string())?;
     }
-    let failed = tokio::select! {
-        stopped = stop::asked() => stopped.map(|()| false)?,
-        () = leaving.ledger_failed() => true,
-    };
-    if failed {
-        // Nothing can be handed back either: it would be an entry.
-        router.shutdown().await?;
-        anyhow::bail!(
-            "the ledger could not be written, as on a full disk, and takes nothing more until the node is started again. Make room and start it: a job that \
-             was charged is finished then"
-        );
+    tokio::select! {
+        () = stop.asked() => {}
+        () = leaving.ledger_failed() => {
+            // Nothing can be finished, nor handed back: it would be an entry.
+            router.shutdown().await?;
+            anyhow::bail!(
+                "the ledger could not be written, as on a full disk, and takes nothing more until the node is started again. Make room and start it: a job \
+                 that was charged is finished then"
+            );
+        }
     }
-    println!("shutting down");
+    println!(
+        "shutting down: no new job is taken, and those that run are finished within their slots. A second signal stops at once"
+    );
+    tokio::select! {
+        () = leaving.drain() => {}
+        () = stop.asked() => {
+            eprintln!("stopped at once: jobs that were cut off are finished when this node serves again");
+            std::process::exit(1);
+        }
+    }
     leaving.give_back(endpoint).await;
     router.shutdown().await?;
     Ok(())

@@ -14,7 +14,7 @@ use tidegate_exchange::{
 use tidegate_node::{Address, buyer::Buyer, home::Home, witness::WitnessNode};
 use tidegate_protocol::PeerId;
 
-use crate::{file, stop};
+use crate::{file, stop::Stop};
 
 /// For whom, and where to be asked.
 #[derive(Debug, clap::Args)]
@@ -113,7 +113,7 @@ pub(crate) async fn run(home: Home, args: Args) -> anyhow::Result<()> {
     if let Some(path) = args.address_file {
         file::write("--address-file", &path, places.join("\n"))?;
     }
-    stop::asked().await?;
+    Stop::listen()?.asked().await;
     ended.cancel();
     router.shutdown().await?;
     Ok(())

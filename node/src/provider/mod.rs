@@ -49,6 +49,7 @@ mod accesses;
 mod clock;
 mod columns;
 mod descriptors;
+mod drain;
 mod elsewhere;
 mod health;
 mod hourly;
@@ -89,6 +90,7 @@ pub struct Provider {
     served: Arc<Served>,
     slots: slots::Slots,
     turns: turns::Turns,
+    drain: drain::Drain,
     refused: hourly::Hourly,
     fetched: hourly::Hourly,
     /// What came with jobs and is offered to auditors, and how the log names them.
@@ -223,6 +225,7 @@ impl Provider {
             served,
             slots,
             turns,
+            drain: drain::Drain::default(),
             refused,
             fetched,
             offered,
@@ -310,6 +313,10 @@ impl Handler for Provider {
             Request::Submit { job, grant, .. } => self.granted(peer, job.clone(), grant).map(|_| ()),
             _ => Err(Refusal::new(Code::BadRequest, "this request has no attachment")),
         }
+    }
+
+    fn replying(&self) -> Option<Box<dyn std::any::Any + Send>> {
+        Some(Self::replying(self))
     }
 
     fn knows(&self, peer: PeerId, request: &Request) -> bool {

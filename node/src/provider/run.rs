@@ -26,9 +26,14 @@ impl Provider {
     pub async fn recover(&self) -> Result<(), NodeError> {
         for reservation in self.store.unfinished()? {
             let record = reservation.record().clone();
+            // What is not begun goes on when this node serves again.
+            let Ok(_inside) = self.drain.enter() else { break };
             let _turn = self.turns.take(record.facts.job).await;
             let job = Signed::<Job>::open(record.job.clone())?;
             let _slot = self.slots.wait(job.signer()).await;
+            if self.drain.is_told() {
+                break;
+            }
             let id = job.body().request.clone();
             if self.store.job(&record.facts.buyer, &id)?.is_some_and(|r| matches!(r.state, State::Done { .. })) {
                 // Its buyer came back first.

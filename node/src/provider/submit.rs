@@ -22,7 +22,7 @@ use tidegate_protocol::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Provider, broken, clock, models, not_logged,
+    Provider, broken, clock, drain, models, not_logged,
     rights::Shown,
     slots::Slot,
     unavailable,
@@ -72,6 +72,7 @@ impl Provider {
         attachment: Vec<u8>,
         gone: CancellationToken,
     ) -> Result<Delivery, Refusal> {
+        let _inside = self.drain.enter()?;
         self.witnesses.stopped()?;
         let (job, dataset, authority) = self.granted(peer, job, token)?;
         let grant = Shown { token: ContentHash::of(token.as_bytes()), ids: authority.ids, holder: authority.holder };
@@ -155,6 +156,7 @@ impl Provider {
                 running::forget(&self.home, &id);
                 return Err(Refusal::new(Code::Unavailable, "the owner stopped this job before it began; nothing was charged"));
             }
+            () = self.drain.told(), if !charged => return Err(drain::ending()),
             () = gone.cancelled(), if !charged => {
                 tracing::info!("a job of {peer} is dropped: its buyer has left, and nothing was charged");
                 return Err(Refusal::new(Code::Unavailable, "the buyer has left"));

@@ -207,12 +207,12 @@ impl Provider {
         self.versions.in_force(&self.store, id)
     }
 
-    /// The version that a job names: one that answers; or, where it was superseded since, the job's own result that was paid for. Of what was retired nothing
-    /// leaves any more.
+    /// The version that a job names: one that answers; or, where it was superseded or retired since, the job's own result that was paid for. Nothing else of
+    /// what was retired leaves any more.
     pub(super) fn asked_of(&self, job: &Signed<Job>) -> Result<InForce<'_>, Refusal> {
         let id = &job.body().dataset;
         self.in_force(id).or_else(|refusal| {
-            let kept = self.versions.kept_one(&self.store, id).map_err(|_| refusal.clone())?;
+            let kept = self.versions.find(id).and_then(Version::under).ok_or_else(|| refusal.clone())?;
             let known = self.store.job(&self.party(kept, job.signer())?, &job.body().request).map_err(unavailable)?;
             let done = known.is_some_and(|known| known.facts.job == job.id() && known.state != tidegate_catalog::State::Reserved);
             if done { Ok(kept) } else { Err(refusal) }

@@ -10,7 +10,7 @@ use std::{
     mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::net::UnixStream,
+        unix::{net::UnixStream, process::CommandExt as _},
     },
     path::{Path, PathBuf},
     process::Stdio,
@@ -210,6 +210,8 @@ impl Started {
         let (socket, theirs) = UnixStream::pair().map_err(not_started)?;
         let mut command = std::process::Command::new(program);
         command.env_clear();
+        // A terminal's Ctrl-C is for the node, which finishes what runs.
+        command.process_group(0);
         of(&mut command).current_dir("/").stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::null());
         let child = Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
         Ok(Self { child, socket })

@@ -1,0 +1,143 @@
+//! `tidegate results`
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tidegate_node::{
+    buyer::{Buyer, Verified},
+    home::Home,
+    results::{Kept, Results, can_save, can_write, save},
+    table,
+};
+use tidegate_protocol::PeerId;
+
+use super::run::jobs_time;
+use crate::{file, place::Place, show};
+
+/// What this party asked of others, and was given.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Args {
+    /// A line a request: its id, when it was asked, what it cost, whom it was asked of, and whether it was answered.
+    List {
+        /// Print JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a result, verified again.
+    Show {
+        /// The request's id, or six of its first characters or more.
+        id: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a result to a folder for an auditor, or to a table.
+    Export {
+        /// As in `show`.
+        id: String,
+        /// A folder keeps result, receipt and proof; a file ending in .arrow, .parquet, .csv or .json gets the table.
+        #[arg(long)]
+        out: PathBuf,
+        /// Write over what is there.
+        #[arg(long)]
+        force: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask for the answer to a request that was sent and not answered: the same job, which is charged once.
+    Fetch {
+        /// As in `show`.
+        id: String,
+        /// Where the owner's node is now, if not where the job was sent.
+        #[arg(long)]
+        to: Option<Place>,
+        /// How long to ask again where the node is busy or gone.
+        #[arg(long, default_value = "1m")]
+        wait: humantime::Duration,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let results = Results::of(home);
+    match args {
+        Args::List { json } => list(&results.list()?, json),
+        Args::Show { id, json } => {
+            let kept = results.find(&id)?;
+            let (_, verified) = answered(&kept)?;
+            one(&kept, &verified, json).await
+        }
+        Args::Export { id, out, force, json } => export(&results.find(&id)?, &out, force, json).await,
+        Args::Fetch { id, to, wait, json } => {
+            let kept = results.find(&id)?;
+            let to = to.map_or_else(|| Ok(kept.to.clone()), |to| to.at(home))?;
+            let buyer = Buyer::bind(home, &to).await?.patient(*wait);
+            let fetched = buyer.fetch_again(&to, &kept).await;
+            buyer.close().await;
+            one(&kept, &fetched?, json).await
+        }
+    }
+}
+
+fn list(all: &[Kept], json: bool) -> anyhow::Result<()> {
+    for kept in all {
+        let (job, state) = (kept.job.body(), if kept.is_answered() { "answered" } else { "pending" });
+        if json {
+            println!(
+                "{}",
+                serde_json::json!({ "request": kept.id, "job": kept.job.id(), "created": job.created, "to": kept.to.to_string(),
+                    "dataset": kept.dataset(), "version": job.dataset, "cost": job.cost, "state": state })
+            );
+            continue;
+        }
+        let price = show::price(job.cost, kept.offer.policy.body().delta_femto);
+        println!("{}  {}  {state}  {}  {price}", kept.id, jobs_time(job.created), show::plain(kept.dataset()));
+        if !kept.is_answered() {
+            println!("    sent to {}: `tidegate results fetch {}` gets the answer, at no further charge", kept.to, kept.id);
+        }
+    }
+    if all.is_empty() && !json {
+        println!("nothing was asked yet");
+    }
+    Ok(())
+}
+
+fn answered(kept: &Kept) -> anyhow::Result<(PeerId, Verified)> {
+    let id = &kept.id;
+    kept.verified()?.with_context(|| format!("request {id} was not answered yet: `tidegate results fetch {id}`"))
+}
+
+async fn one(kept: &Kept, verified: &Verified, json: bool) -> anyhow::Result<()> {
+    let answer = kept.answer(verified).await;
+    if json {
+        let receipt = serde_json::json!({ "index": verified.index, "statement": verified.receipt });
+        println!(
+            "{}",
+            serde_json::json!({ "request": kept.id, "answer": answer.as_ref().map(show::answer_json), "result": verified.result,
+                "receipt": receipt, "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some() })
+        );
+        return Ok(());
+    }
+    println!("{}, asked at {} of {}", show::plain(kept.dataset()), jobs_time(kept.job.body().created), kept.to.peer);
+    show::verified(verified, answer.as_ref(), kept.offer.policy.body().delta_femto);
+    Ok(())
+}
+
+async fn export(kept: &Kept, out: &std::path::Path, force: bool, json: bool) -> anyhow::Result<()> {
+    let (owner, verified) = answered(kept)?;
+    if table::is_table(out) {
+        can_write(out, force).map_err(|e| file::of("--out", &e))?;
+        table::write(&verified.result, kept.answer(&verified).await.as_ref(), out)?;
+    } else {
+        can_save(Some(&owner), out, &kept.id, force).map_err(|e| file::of("--out", &e))?;
+        save(&verified, &owner, out, &kept.id, force)?;
+    }
+    match json {
+        true => println!("{}", serde_json::json!({ "request": kept.id, "out": out })),
+        false => println!("written to {}", out.display()),
+    }
+    Ok(())
+}
