@@ -240,7 +240,7 @@ pub(crate) fn audit(folder: &Path, entries: u64) -> anyhow::Result<()> {
     reader.checkpoint.size = entries;
     let (mut audit, mut sample) = (Audit::new(owner().id()), None);
     let start = Instant::now();
-    let read = reader.each(&mut Frontier::default(), &BTreeMap::new(), &mut fetch, |index, bundle| {
+    let read = reader.each(&mut Frontier::default(), &BTreeMap::new(), &mut fetch, |index, bundle, _| {
         audit.bundle(index, bundle);
         sample.get_or_insert_with(|| bundle[bundle.len() - 1].clone());
         Ok(())

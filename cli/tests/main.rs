@@ -47,4 +47,5 @@ mod tables;
 mod timing;
 mod training;
 mod versions;
+mod whole;
 mod witnesses;

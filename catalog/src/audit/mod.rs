@@ -88,6 +88,12 @@ pub struct Report {
     pub open: Vec<u64>,
     /// What was spent on each population.
     pub spent: BTreeMap<String, Cost>,
+    /// What may be spent on each population, by the last charge.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub caps: BTreeMap<String, Cost>,
+    /// The first and the last time that an entry states, RFC 3339: slots of jobs, and when copies and replays were allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<(String, String)>,
     /// What is held against the log of a leaseholder.
     #[serde(skip)]
     pub stated: leases::Stated,
@@ -193,6 +199,7 @@ impl Audit {
         let mut audit = self.clone();
         audit.report.open = self.intents.keys().copied().collect();
         audit.report.lost_leases = self.lost(now);
+        audit.report.caps = self.last.iter().map(|(population, link)| (population.to_string(), link.cap)).collect();
         audit.report.stated = self.rights.stated(self.owner);
         for (index, intent) in &self.intents {
             if let Err((rule, detail)) = jobs::is_in_time(&intent.facts, now) {
@@ -210,6 +217,30 @@ impl Audit {
         alone.and(self.after_others(index, statement, subject, receipt))
     }
 
+    /// Widens the period that is covered by the times that an entry states.
+    fn happened(&mut self, what: &Predicate) {
+        let (first, last) = match what {
+            Predicate::Intent(facts) => (&facts.slot_start, &facts.slot_start),
+            Predicate::Outcome { facts, .. } => (&facts.slot_start, &facts.slot_end),
+            Predicate::Copy { time, .. } | Predicate::Replay { time, .. } => (time, time),
+            _ => return,
+        };
+        let at = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        // A time that is none is another rule's to find.
+        let (Some(begun), Some(ended)) = (at(first), at(last)) else { return };
+        match &mut self.report.period {
+            None => self.report.period = Some((first.clone(), last.clone())),
+            Some((from, to)) => {
+                if at(from).is_none_or(|from| begun < from) {
+                    from.clone_from(first);
+                }
+                if at(to).is_none_or(|to| ended > to) {
+                    to.clone_from(last);
+                }
+            }
+        }
+    }
+
     /// The rules of an entry after those before it, which it adds to.
     fn after_others(
         &mut self,
@@ -218,6 +249,7 @@ impl Audit {
         subject: Option<Sha256Digest>,
         receipt: Option<Sha256Digest>,
     ) -> Result<(), Broken> {
+        self.happened(&statement.predicate);
         match statement.predicate {
             Predicate::Publication { .. } => {
                 self.report.publications += 1;

@@ -1,11 +1,14 @@
-//! Every file of a log looked at: entries, tiles of hashes at every level, the checkpoint.
+//! Every file of a log looked at: entries, tiles of hashes at every level, the checkpoint, and what else lies beside them.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::Serialize;
 use tlog_tiles::{Hash, node_hash, record_hash};
 
-use super::{Fetch, Frontier, Reader, path};
+use super::{Fetch, Frontier, Reader, path, read::part_or_whole};
 use crate::note::{BadNote, Verifier};
 
 /// What was looked at, and what is wrong.
@@ -17,6 +20,8 @@ pub struct Fsck {
     pub tiles: u64,
     /// What is wrong; empty when the log is whole.
     pub findings: Vec<String>,
+    /// Files that nothing under the checkpoint says anything of.
+    pub not_looked_at: Vec<String>,
 }
 
 /// A tile that is being filled, at each level.
@@ -31,37 +36,91 @@ struct Level {
 /// # Errors
 /// [`BadNote`] where there is no checkpoint of `log` to go by.
 pub fn fsck(log: &Verifier, fetch: Fetch<'_>) -> Result<Fsck, BadNote> {
+    fsck_of(log, BTreeSet::new(), fetch)
+}
+
+/// As [`fsck`], of a folder that has these files: those too that a log of this size could do without, such as the parts that a full tile took the place of.
+///
+/// # Errors
+/// As [`fsck`].
+pub fn fsck_of(log: &Verifier, files: BTreeSet<String>, fetch: Fetch<'_>) -> Result<Fsck, BadNote> {
     let reader = Reader::open(log, fetch)?;
-    let mut report = Fsck { entries: reader.checkpoint.size, ..Fsck::default() };
-    let mut levels = vec![Level::default()];
-    // Tiles are fetched between bundles: never both at a time.
+    let (size, mut levels) = (reader.checkpoint.size, vec![Level::default()]);
+    // Files are fetched between bundles: never two at a time.
     let fetch = RefCell::new(fetch);
-    let mut compare = |path: String, hashes: &[Hash]| {
-        report.tiles += 1;
-        let expected: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
-        let read = (fetch.borrow_mut())(&path);
-        match read {
-            Ok(bytes) if bytes == expected => {}
-            Ok(_) => report.findings.push(format!("{path}: does not hold the hashes of the entries")),
-            Err(BadNote(what)) => report.findings.push(what),
-        }
+    let look = RefCell::new(Looking { files, fetch: &fetch, report: Fsck { entries: size, ..Fsck::default() } });
+    let mut compare = |height: u8, n: u64, hashes: &[Hash]| {
+        let parts: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
+        let mut look = look.borrow_mut();
+        look.report.tiles += 1;
+        look.hold(|width| path::tile(height, n, width), &parts, true);
     };
-    let read = reader.each(&mut Frontier::default(), &BTreeMap::new(), &mut |path| (fetch.borrow_mut())(path), |_, entries| {
-        for entry in entries {
-            push(&mut levels, 0, record_hash(entry), &mut compare);
-        }
-        Ok(())
-    });
+    let read =
+        reader.each(&mut Frontier::default(), &BTreeMap::new(), &mut |path| (fetch.borrow_mut())(path), |start, entries, _| {
+            for entry in entries {
+                push(&mut levels, 0, record_hash(entry), &mut compare);
+            }
+            let framed: Vec<Vec<u8>> = entries.iter().map(|entry| framed(entry)).collect();
+            let parts: Vec<&[u8]> = framed.iter().map(Vec::as_slice).collect();
+            look.borrow_mut().hold(|width| path::bundle(start / path::WIDTH, width), &parts, false);
+            Ok(())
+        });
     for (height, level) in (0u8..).zip(&levels).filter(|(_, level)| !level.hashes.is_empty()) {
-        compare(path::tile(height, level.n, level.hashes.len() as u64), &level.hashes);
+        compare(height, level.n, &level.hashes);
     }
+    let Looking { mut files, mut report, .. } = look.into_inner();
+    files.remove("checkpoint");
+    report.not_looked_at.extend(files);
     if let Err(BadNote(what)) = read {
         report.findings.insert(0, what);
     }
     Ok(report)
 }
 
-fn push(levels: &mut Vec<Level>, height: usize, hash: Hash, full: &mut impl FnMut(String, &[Hash])) {
+/// An entry as a bundle has it: two bytes of length before it.
+fn framed(entry: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(entry.len()).unwrap_or(u16::MAX);
+    [&length.to_be_bytes()[..], entry].concat()
+}
+
+/// Files that are looked at, one after another.
+struct Looking<'a, 'b> {
+    /// Those that are there and were not looked at yet.
+    files: BTreeSet<String>,
+    fetch: &'a RefCell<Fetch<'b>>,
+    report: Fsck,
+}
+
+impl Looking<'_, '_> {
+    /// Holds a tile or bundle of these parts, and each that has the first of them alone, against what is there. One with all of them is `needed`, where nobody has
+    /// read it otherwise.
+    fn hold(&mut self, name: impl Fn(u64) -> String, parts: &[&[u8]], needed: bool) {
+        let (last, mut expected) = (name(parts.len() as u64), Vec::new());
+        for (width, part) in (1u64..).zip(parts) {
+            expected.extend_from_slice(part);
+            let path = name(width);
+            if !self.files.remove(&path) && !(needed && path == last) {
+                continue;
+            }
+            let read = if path == last { part_or_whole(&path, &mut **self.fetch.borrow_mut()) } else { self.one(&path) };
+            match read {
+                Ok((from, bytes)) if bytes == expected || (from != path && bytes.starts_with(&expected)) => {}
+                Ok((from, _)) => self.report.findings.push(format!("{from}: does not hold what the entries come to")),
+                Err(BadNote(what)) => self.report.findings.push(what),
+            }
+        }
+        let whole = name(path::WIDTH);
+        if whole != last && self.files.remove(&whole) {
+            self.report.not_looked_at.push(format!("{whole}, beyond the checkpoint"));
+        }
+    }
+
+    fn one(&self, path: &str) -> Result<(String, Vec<u8>), BadNote> {
+        Ok((path.to_owned(), (self.fetch.borrow_mut())(path)?))
+    }
+}
+
+fn push(levels: &mut Vec<Level>, height: usize, hash: Hash, full: &mut impl FnMut(u8, u64, &[Hash])) {
     if levels.len() == height {
         levels.push(Level::default());
     }
@@ -70,7 +129,7 @@ fn push(levels: &mut Vec<Level>, height: usize, hash: Hash, full: &mut impl FnMu
     if level.hashes.len() as u64 == path::WIDTH {
         let hashes = std::mem::take(&mut level.hashes);
         let root = root_of(&hashes);
-        full(path::tile(height as u8, level.n, path::WIDTH), &hashes);
+        full(height as u8, level.n, &hashes);
         level.n += 1;
         push(levels, height + 1, root, full);
     }

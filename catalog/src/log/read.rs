@@ -37,7 +37,7 @@ impl Reader {
         Ok(Self { checkpoint: checkpoint::open(&note, log)?, note })
     }
 
-    /// Hands the entries from the frontier's end to the checkpoint's size to `bundle`, in order: the first one's index, and up to 256. At the end, they
+    /// Hands the entries from the frontier's end to the checkpoint's size to `bundle`, in order: the first one's index, up to 256, and the frontier after them. At the end, they
     /// and what the frontier had before hash to the checkpoint's root; what was handed out before an error is of no worth. On the way the log has the
     /// root of each of `heads` when it has its size.
     ///
@@ -48,7 +48,7 @@ impl Reader {
         frontier: &mut Frontier,
         heads: &BTreeMap<u64, Hash>,
         fetch: Fetch<'_>,
-        mut bundle: impl FnMut(u64, &[Vec<u8>]) -> Result<(), BadNote>,
+        mut bundle: impl FnMut(u64, &[Vec<u8>], &Frontier) -> Result<(), BadNote>,
     ) -> Result<(), BadNote> {
         let (size, from) = (self.checkpoint.size, frontier.size());
         if size < from || !frontier.is_whole() {
@@ -71,7 +71,7 @@ impl Reader {
                 }
             }
             if !entries.is_empty() {
-                bundle(start.max(from), &entries)?;
+                bundle(start.max(from), &entries, frontier)?;
             }
         }
         if frontier.root() == self.checkpoint.root {
@@ -94,7 +94,7 @@ pub fn scan(
     mut entry: impl FnMut(u64, &[u8]) -> Result<(), BadNote>,
 ) -> Result<Reader, BadNote> {
     let reader = Reader::open(log, fetch)?;
-    reader.each(&mut Frontier::default(), &BTreeMap::new(), fetch, |start, entries| {
+    reader.each(&mut Frontier::default(), &BTreeMap::new(), fetch, |start, entries, _| {
         (start..).zip(entries).try_for_each(|(index, bytes)| entry(index, bytes))
     })?;
     Ok(reader)

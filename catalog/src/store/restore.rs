@@ -60,7 +60,7 @@ impl Store {
         }
         let mut new = Vec::new();
         reader
-            .each(&mut Frontier::default(), &heads, fetch, |start, entries| {
+            .each(&mut Frontier::default(), &heads, fetch, |start, entries, _| {
                 for (index, entry) in (start..).zip(entries) {
                     let statement = open_entry(entry, &store.owner());
                     let statement = statement.map_err(|(rule, detail)| BadNote(format!("entry {index}: {rule}: {detail}")))?;

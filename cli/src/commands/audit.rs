@@ -1,6 +1,6 @@
 //! `tidegate audit`
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,7 +10,8 @@ use tidegate_catalog::{
 };
 use tidegate_exchange::web::Web;
 use tidegate_node::{
-    auditor::{Ask, Outcome, audit_folder, audit_source, forks, shown, source},
+    auditor::{Ask, Outcome, audit_folder, audit_source, forks, names, shown, source},
+    book::Book,
     buyer::Buyer,
     home::Home,
     parties,
@@ -22,9 +23,9 @@ use crate::{place::Place, show::plain};
 
 /// What to audit.
 #[derive(Debug, clap::Args)]
-#[group(id = "what", required = true, multiple = true, args = ["folder", "peer", "url", "evidence"])]
 pub(crate) struct Args {
-    /// A folder with `owner.vkey`, `log/`, `receipts/` and `results/`, or a tar archive of one (`tidegate log bundle`).
+    /// A folder with `owner.vkey`, `log/`, `receipts/` and `results/`, or a tar archive of one (`tidegate log bundle`); without `log/` (`tidegate run --out`), the
+    /// receipts and results alone.
     folder: Option<PathBuf>,
     /// A peer whose whole log is fetched and checked.
     #[arg(long)]
@@ -73,7 +74,16 @@ fn verifier(text: &str) -> Result<Verifier, String> {
     Verifier::parse(text).map_err(|e| e.to_string())
 }
 
+/// The exit code of a command line that says nothing to do, as the parser's own.
+const USAGE: u8 = 2;
+
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
+    if args.folder.is_none() && args.peer.is_none() && args.url.is_none() && !args.evidence {
+        eprintln!(
+            "error: nothing to audit was named: give a FOLDER or bundle, --peer PEER, --url URL with --owner KEY, or --evidence"
+        );
+        return Ok(ExitCode::from(USAGE));
+    }
     let least = args.quorum.unwrap_or(args.witnesses.len());
     let quorum = Quorum::of(args.witnesses.clone(), least).context("--witness, --quorum")?;
     let bar =
@@ -87,7 +97,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let fresh = args.fresh.map(|fresh| fresh.as_secs());
     // What an audit remembers needs a home; who has none reads from the start.
     let memory = Some(home).filter(|home| !args.anew && home.path().exists());
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut names) = (Vec::new(), names::of_datasets(home));
     if let Some(peer) = &args.peer {
         let peer = &peer.at(home)?;
         let buyer = Buyer::bind(home, peer).await?;
@@ -102,8 +112,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         };
         let checked = shown::check(&buyer, peer, &mut outcome.report).await;
         buyer.close().await;
-        if let Err(e) = checked {
-            eprintln!("what it shows beside its log was not looked at: {e}");
+        match checked {
+            Ok(shown) => names.extend(shown),
+            Err(e) => eprintln!("what it shows beside its log was not looked at: {e}"),
         }
         outcomes.push((peer.peer.to_string(), outcome));
     }
@@ -135,9 +146,13 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         outcomes.push((holder.clone(), audited));
     }
     bar.finish_and_clear();
+    let book = Book::open(home)?;
     for (name, outcome) in &outcomes {
         sound &= outcome.is_sound();
-        if args.json { println!("{}", serde_json::to_string(outcome)?) } else { page(name, outcome) }
+        match args.json {
+            true => println!("{}", serde_json::to_string(outcome)?),
+            false => page(name, outcome, &names, &book),
+        }
     }
     if !args.json {
         for (party, key) in &opened {
@@ -150,10 +165,35 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One page for a person.
-fn page(name: &str, outcome: &Outcome) {
-    let report = &outcome.report;
+/// Most files that are named one by one.
+const NAMED: usize = 20;
+
+/// One page for a person: the verdict first.
+fn page(name: &str, outcome: &Outcome, names: &BTreeMap<String, String>, book: &Book) {
+    let (report, files) = (&outcome.report, outcome.files.as_ref());
+    let verdict = match (outcome.is_sound(), report.entries) {
+        (false, _) => "FAILED: the history does not hold",
+        (true, 0) => "OK: every receipt and result holds",
+        (true, _) => "OK: every signature, inclusion, right and charge holds",
+    };
+    println!("{verdict}");
+    let known_as = book.name_of(&outcome.owner).map(|name| format!("{} ", plain(name))).unwrap_or_default();
     println!("{name}: {} entries, {} jobs charged, {} released", report.entries, report.intents, report.outcomes);
+    println!("  of {known_as}{}", outcome.owner);
+    for finding in &report.findings {
+        println!("  WRONG entry {}: {}: {}", finding.entry, finding.rule, plain(&finding.detail));
+    }
+    if report.further_findings > 0 {
+        println!("  WRONG: {} findings more", report.further_findings);
+    }
+    for wrong in files.iter().flat_map(|files| &files.wrong) {
+        println!("  WRONG {}", plain(wrong));
+    }
+    match &report.period {
+        Some((from, to)) => println!("  jobs, copies and replays from {} to {}", plain(from), plain(to)),
+        None if report.entries > 0 => println!("  no job, copy or replay yet"),
+        None => println!("  the log is not here: whether it holds was not looked at"),
+    }
     let counts = [
         (report.publications, "versions of datasets published"),
         (report.retirements, "versions or datasets retired"),
@@ -168,12 +208,33 @@ fn page(name: &str, outcome: &Outcome) {
         (report.replays, "replays"),
     ];
     let counts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    println!("  {}", counts.join(", "));
+    if !counts.is_empty() {
+        println!("  {}", counts.join(", "));
+    }
     if outcome.known > 0 {
-        println!("  of the entries, {} were verified by an audit before, and the log goes on from them", outcome.known);
+        let again = match files {
+            Some(_) => "and hash to what they did",
+            None => "and were not fetched again (--anew does): the log goes on from them",
+        };
+        println!("  of the entries, {} were verified by an audit before, {again}", outcome.known);
+    }
+    if let Some(older) = &outcome.older {
+        println!(
+            "  an older copy: {} entries were verified before. The first {} of these are the same{}",
+            older.verified,
+            older.the_same,
+            if older.the_same < report.entries { "; of those after them that cannot be told from here" } else { "" }
+        );
     }
     if outcome.receipts > 0 {
-        println!("  {} receipts are in this log, and of the results beside them", outcome.receipts);
+        println!(
+            "  {} receipts are in {}, and of the results beside them",
+            outcome.receipts,
+            match report.entries {
+                0 => "a log that the owner signed",
+                _ => "this log",
+            }
+        );
     }
     for one in &outcome.witnesses {
         println!("  cosigned by {} at {}", plain(&one.name), one.time);
@@ -182,7 +243,9 @@ fn page(name: &str, outcome: &Outcome) {
         println!("  no witness was asked for: the owner could show others another history (--witness)");
     }
     for (population, spent) in &report.spent {
-        println!("  population {}: spent {}", population.get(..10).unwrap_or(population), spent);
+        let called = names.get(population).map(|name| format!("{} ", plain(name))).unwrap_or_default();
+        let cap = report.caps.get(population).map(|cap| format!(" of {cap}")).unwrap_or_default();
+        println!("  {called}(population {}): spent {spent}{cap}", population.get(..10).unwrap_or(population));
     }
     let leases = report.leases.values();
     if leases.len() > 0 {
@@ -195,16 +258,15 @@ fn page(name: &str, outcome: &Outcome) {
     for index in &report.open {
         println!("  entry {index}: charged, no outcome yet");
     }
-    for finding in &report.findings {
-        println!("  WRONG entry {}: {}: {}", finding.entry, finding.rule, plain(&finding.detail));
+    if let Some(files) = files {
+        println!("  {} files verified to the last byte", files.verified);
+        for file in files.not_looked_at.iter().take(NAMED) {
+            println!("  not looked at: {}", plain(file));
+        }
+        if files.not_looked_at.len() > NAMED {
+            println!("  not looked at: {} files more (--json names them)", files.not_looked_at.len() - NAMED);
+        }
     }
-    if report.further_findings > 0 {
-        println!("  WRONG: {} findings more", report.further_findings);
-    }
-    println!(
-        "  {}",
-        if outcome.is_sound() { "every signature, inclusion, right and charge holds" } else { "the history does not hold" }
-    );
     println!("  not proven: that no unlogged access took place, nor that noise was drawn honestly");
 }
 

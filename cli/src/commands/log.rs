@@ -2,8 +2,20 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use tidegate_catalog::{Store, StoreError, log::from_folder, log::fsck::fsck, note::Verifier};
-use tidegate_node::{auditor::bundle, home::Home};
+use tidegate_catalog::{
+    Store, StoreError,
+    log::{
+        from_folder,
+        fsck::{Fsck, fsck_of},
+    },
+    note::{BadNote, Verifier},
+};
+use tidegate_node::{
+    auditor::bundle::{self, files_of},
+    home::Home,
+};
+
+use crate::show::plain;
 
 /// What to do with this party's own log.
 #[derive(Debug, clap::Subcommand)]
@@ -52,24 +64,39 @@ pub(crate) fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    // Opening it holds what was published against the ledger, and writes what a crash kept from the folder.
-    let held = match Store::open(home.path(), identity) {
-        Ok(store) => {
+    // Before anything is opened: a node that opens the ledger writes what the folder lacks.
+    let folder = home.path().join("log");
+    let look = || -> anyhow::Result<Fsck> {
+        if !folder.exists() {
+            return Ok(Fsck::default());
+        }
+        let looked = fsck_of(&log, files_of(&folder), &mut from_folder(folder.clone()));
+        Ok(looked.unwrap_or_else(|BadNote(what)| Fsck { findings: vec![format!("checkpoint: {what}")], ..Fsck::default() }))
+    };
+    let mut report = look()?;
+    // Opening it holds what was published against the ledger, and writes what a crash kept from the folder. What is damaged is not opened unasked.
+    let held = match (report.findings.is_empty() || repair).then(|| Store::open(home.path(), identity)) {
+        None => false,
+        Some(Ok(store)) => {
             if repair {
                 store.export_again()?;
             }
+            drop(store);
+            report = look()?;
             true
         }
-        Err(StoreError::InUse) if !repair => false,
-        Err(e) => return Err(e.into()),
+        Some(Err(StoreError::InUse)) if !repair => false,
+        Some(Err(e)) => return Err(e.into()),
     };
-    let report = fsck(&log, &mut from_folder(home.path().join("log")))?;
     if json {
         println!("{}", serde_json::json!({ "report": report, "ledger": held }));
     } else {
         println!("{} entries, {} tiles", report.entries, report.tiles);
+        for file in &report.not_looked_at {
+            println!("  not looked at: {}", plain(file));
+        }
         for finding in &report.findings {
-            println!("  WRONG {finding}");
+            println!("  WRONG {}", plain(finding));
         }
         match (report.findings.is_empty(), held) {
             (true, true) => println!("the log is whole, and the ledger's"),

@@ -1,7 +1,7 @@
 //! What an auditor is handed: a folder, or one file that holds such a folder (a tar archive, which is read in place and never unpacked).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, BufWriter, Write as _},
     os::unix::fs::FileExt as _,
@@ -29,8 +29,8 @@ const BESIDE_BYTES: u64 = limits::FRAME_BYTES as u64;
 
 /// Where each file of an archive has its bytes, and how many they are. Headers alone are read, 512 bytes each: of those that would be read whole before their
 /// file is known (GNU's long names, pax records), whatever length they claim, none is taken.
-fn places(file: &File) -> io::Result<BTreeMap<String, (u64, u64)>> {
-    let mut files = BTreeMap::new();
+fn places(file: &File) -> io::Result<(BTreeMap<String, (u64, u64)>, Vec<String>)> {
+    let (mut files, mut again) = (BTreeMap::new(), Vec::new());
     let mut archive = tar::Archive::new(file.try_clone()?);
     for entry in archive.entries_with_seek()?.raw(true) {
         let entry = entry?;
@@ -49,14 +49,22 @@ fn places(file: &File) -> io::Result<BTreeMap<String, (u64, u64)>> {
         }
         let place = (entry.raw_file_position(), entry.size());
         let named = entry.path_bytes();
-        let Ok(name) = std::str::from_utf8(&named) else { continue };
+        let Ok(name) = std::str::from_utf8(&named) else {
+            again.push(String::from_utf8_lossy(&named).into_owned());
+            continue;
+        };
         // The first of a name counts, as whoever packed it saw it.
-        files.entry(name.trim_start_matches("./").to_owned()).or_insert(place);
-        if files.len() > FILES {
+        let name = name.trim_start_matches("./").to_owned();
+        if files.contains_key(&name) {
+            again.push(format!("{name}, which is there twice"));
+        } else {
+            files.insert(name, place);
+        }
+        if files.len() + again.len() > FILES {
             return Err(io::Error::other("it holds too many files"));
         }
     }
-    Ok(files)
+    Ok((files, again))
 }
 
 /// Gives the bytes at a path of the log.
@@ -70,6 +78,8 @@ pub(super) enum Given {
         name: PathBuf,
         /// Where each file's bytes begin, and how many they are.
         files: BTreeMap<String, (u64, u64)>,
+        /// Files whose name another had before, or that is no text: nobody sees them.
+        again: Vec<String>,
     },
 }
 
@@ -82,11 +92,11 @@ impl Given {
         let failed =
             |e: &dyn std::fmt::Display| file_error(path, format!("{e}. A bundle is a tar archive: `tidegate log bundle`"));
         let file = open_given(path).map_err(|e| file_error(path, e))?;
-        let files = places(&file).map_err(|e| failed(&e))?;
+        let (files, again) = places(&file).map_err(|e| failed(&e))?;
         if files.is_empty() {
             return Err(failed(&"it holds no file"));
         }
-        Ok(Self::Archive { file, name: path.to_owned(), files })
+        Ok(Self::Archive { file, name: path.to_owned(), files, again })
     }
 
     /// Names of the files in a folder of it, in order; none where it is not there.
@@ -104,6 +114,22 @@ impl Given {
         };
         names.sort();
         names
+    }
+
+    /// The names of everything in it that is no folder, in order.
+    pub(super) fn all(&self) -> Vec<String> {
+        match self {
+            Self::Archive { files, again, .. } => files.keys().cloned().chain(again.iter().cloned()).collect(),
+            Self::Folder(root) => files_of(root).into_iter().collect(),
+        }
+    }
+
+    /// Whether there is a log in it.
+    pub(super) fn has_log(&self) -> bool {
+        match self {
+            Self::Folder(root) => root.join("log").exists(),
+            Self::Archive { files, .. } => files.keys().any(|name| name.starts_with("log/")),
+        }
     }
 
     /// One of its files.
@@ -142,6 +168,21 @@ impl Given {
             }),
         }
     }
+}
+
+/// The names of everything in a folder, and in the folders in it, that is no folder itself. Links are not followed.
+pub fn files_of(root: &Path) -> BTreeSet<String> {
+    let (mut names, mut folders) = (BTreeSet::new(), vec![String::new()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(root.join(&folder)).into_iter().flatten().flatten() {
+            let name = format!("{folder}{}", entry.file_name().to_string_lossy());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(format!("{name}/")),
+                _ => drop(names.insert(name)),
+            }
+        }
+    }
+    names
 }
 
 /// Writes the log in `folder` as one file for auditors: what its checkpoint is of, also beside a node that goes on writing.

@@ -8,15 +8,17 @@ use tidegate_catalog::{
 };
 use tidegate_protocol::{PeerId, Sha256Digest, receipt::Kind};
 
-use super::{Heads, bundle::Given};
+use super::{Heads, bundle::Given, whole};
 use crate::NodeError;
 
 /// What receipts say of the log: it must have had these heads.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Held {
     pub(super) count: u64,
     pub(super) heads: Heads,
     pub(super) notes: BTreeMap<u64, Note>,
+    /// Each of them.
+    pub(super) all: Vec<whole::Held>,
 }
 
 /// Checks every receipt in `receipts/`.
@@ -41,17 +43,23 @@ fn one(file: &str, given: &Given, owner: &PeerId, held: &mut Held) -> Result<(),
     }
     let proof = String::from_utf8(given.read(&format!("receipts/{name}.tlog-proof"))?).map_err(|e| wrong(e.to_string()))?;
     let proven = note::check_proof(&proof, &entry, owner).map_err(|e| wrong(e.to_string()))?;
+    let written = proof.split_once("\n\n").map(|(_, note)| note);
+    if written != Some(proven.note.to_text().as_str()) {
+        return Err(wrong("its proof is written in another way than it was signed".into()));
+    }
     let (size, root) = (proven.checkpoint.size, proven.checkpoint.root);
     if held.heads.insert(size, root).is_some_and(|other| other != root) {
         return Err(wrong(format!(
             "is proven in another history of {size} entries than a receipt before it: the log was forked"
         )));
     }
-    held.notes.insert(size, proven.note);
+    held.notes.insert(size, proven.note.clone());
     let bytes = given.read(&format!("results/{name}.json"))?;
     if statement.subject[0].digest.sha256 != Sha256Digest::of(&bytes) {
         return Err(wrong("is for another result than the one beside it".into()));
     }
     held.count += 1;
+    let (name, index) = (name.to_owned(), proven.index);
+    held.all.push(whole::Held { name, statement, index, entry, note: proven.note });
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! What a peer shows of its datasets, held against its log: each manifest is of the policy that was logged with it, and names files as that policy wants it. A plain
 //! hash of what nobody may copy is a number about its rows without noise, of which the log, which has the manifest's id alone, tells nothing.
 
+use std::collections::BTreeMap;
+
 use tidegate_catalog::audit::{Finding, Report};
 use tidegate_protocol::{
     Signed,
@@ -10,18 +12,21 @@ use tidegate_protocol::{
 
 use crate::{Address, NodeError, buyer::Buyer};
 
-/// Asks `peer` what everybody may see, or the grant that `buyer` shows lets it see, and adds to an audit's report what is wrong with it.
+/// Asks `peer` what everybody may see, or the grant that `buyer` shows lets it see, and adds to an audit's report what is wrong with it. What
+/// the datasets are called, by their populations.
 ///
 /// # Errors
 /// [`NodeError`] where the peer does not answer.
-pub async fn check(buyer: &Buyer, peer: &Address, report: &mut Report) -> Result<(), NodeError> {
+pub async fn check(buyer: &Buyer, peer: &Address, report: &mut Report) -> Result<BTreeMap<String, String>, NodeError> {
     let request = Request::Listings { grant: buyer.grant().to_owned() };
     let Reply::Listings(shown) = buyer.ask(peer, &request, &[]).await? else {
         return Err(NodeError::Unverified("the peer answered something else than listings".into()));
     };
+    let opened = shown.iter().filter_map(|one| manifest::open(one.manifest.clone(), one.policy.clone()).ok());
+    let names = opened.map(|(manifest, _)| (manifest.body().population.to_string(), manifest.body().name.clone())).collect();
     let found: Vec<_> = shown.into_iter().filter_map(|one| wrong(one, report)).collect();
     report.findings.extend(found);
-    Ok(())
+    Ok(names)
 }
 
 /// What is wrong with a version that is shown.

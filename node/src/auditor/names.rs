@@ -1,0 +1,32 @@
+//! What this party knows others' datasets by: an audit shows it beside the hashes, and rests nothing on it.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use tidegate_catalog::dataset;
+
+use crate::{finding, home::Home, results::Results};
+
+/// Names of datasets, by their populations: of what was heard of, what was asked, and what is this party's own.
+pub fn of_datasets(home: &Home) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::new();
+    if !home.path().exists() {
+        return names;
+    }
+    // What cannot be read gives no names.
+    if let Ok(catalogue) = finding::open(home, false) {
+        let heard = catalogue.each(SystemTime::now(), |one| {
+            names.insert(one.listing.population.to_string(), one.listing.name);
+            Ok(())
+        });
+        drop(heard);
+    }
+    for kept in Results::of(home).list().unwrap_or_default() {
+        let manifest = kept.offer.manifest.body();
+        names.insert(manifest.population.to_string(), manifest.name.clone());
+    }
+    for own in dataset::load_all(&home.datasets()).unwrap_or_default() {
+        let manifest = own.manifest.body();
+        names.insert(manifest.population.to_string(), manifest.name.clone());
+    }
+    names
+}
