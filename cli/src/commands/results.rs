@@ -116,7 +116,7 @@ async fn one(kept: &Kept, verified: &Verified, json: bool) -> anyhow::Result<()>
         let receipt = serde_json::json!({ "index": verified.index, "statement": verified.receipt });
         println!(
             "{}",
-            serde_json::json!({ "request": kept.id, "answer": answer.as_ref().map(show::answer_json), "result": verified.result,
+            serde_json::json!({ "request": kept.id, "answer": answer.as_ref().map(tidegate_node::table::json), "result": verified.result,
                 "receipt": receipt, "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some() })
         );
         return Ok(());
