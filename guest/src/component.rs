@@ -1,5 +1,8 @@
 //! Core modules made components: for compilers that know nothing of them.
 
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
+};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -12,10 +15,18 @@ pub fn is_core(bytes: &[u8]) -> bool {
 
 /// Makes a core module that has the world's exports a component of it. What its compiler knew of components is kept.
 ///
+/// What it imports of WASI's first preview (TinyGo, Go, Rust's `wasm32-wasip1`, WASI SDK) is adapted to the second, which has answers where it runs.
+///
 /// # Errors
 /// What it lacks.
 pub fn componentize(core: &[u8]) -> Result<Vec<u8>, String> {
-    let encode = |core: &[u8]| ComponentEncoder::default().module(core)?.validate(true).encode();
+    let encode = |core: &[u8]| {
+        let mut encoder = ComponentEncoder::default().module(core)?;
+        if core.windows(PREVIEW.len()).any(|part| part == PREVIEW.as_bytes()) {
+            encoder = encoder.adapter(PREVIEW, ADAPTER)?;
+        }
+        encoder.validate(true).encode()
+    };
     // Rust's bindings write into the module what it is.
     let known = encode(core).ok().filter(|component| wit_component::decode(component).is_ok_and(|decoded| has_exports(&decoded)));
     if let Some(component) = known {

@@ -138,3 +138,49 @@ fn what_is_not_there_traps() {
         assert!(said.iter().any(|line| line.contains(why)), "{why}: {said:?}");
     }
 }
+
+/// A module as compilers for WASI's first preview leave it, with the world's export beside: it is made a component, and finds as little.
+#[test]
+fn a_module_of_the_first_preview_is_adapted() {
+    let core = |last: &str| {
+        let text = format!(
+            r#"(module
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "random_get" (func $chance (param i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "clock_time_get" (func $now (param i32 i64 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environment (param i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "args_sizes_get" (func $arguments (param i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_prestat_get" (func $folder (param i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+          (memory (export "memory") 16)
+          (data (i32.const 0) "\08\00\00\00\02\00\00\00")
+          (data (i32.const 32) "\40\00\00\00\11\00\00\00")
+          (data (i32.const 64) "first line\nsecond")
+          (global $top (mut i32) (i32.const 65536))
+          (func (export "_initialize"))
+          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+            (global.set $top (i32.and (i32.add (global.get $top) (i32.const 65535)) (i32.const -65536)))
+            (global.get $top)
+            (global.set $top (i32.add (global.get $top) (local.get 3))))
+          (func (export "contribute") (param i32 i32 i32) (result i32)
+            (drop (call $write (i32.const 1) (i32.const 32) (i32.const 1) (i32.const 96)))
+            (drop (call $chance (i32.const 128) (i32.const 8)))
+            (drop (call $now (i32.const 0) (i64.const 1) (i32.const 160)))
+            (drop (call $environment (i32.const 192) (i32.const 196)))
+            (drop (call $arguments (i32.const 200) (i32.const 204)))
+            (f64.store (i32.const 8) (f64.div (f64.convert_i64_u (i64.shr_u (i64.load (i32.const 128)) (i64.const 11))) (f64.const 0x1p53)))
+            (f64.store (i32.const 16) (f64.convert_i64_u (i64.add (i64.load (i32.const 160)) (i64.extend_i32_u (i32.add
+              (i32.add (i32.load (i32.const 192)) (i32.load (i32.const 200)))
+              (i32.eqz (call $folder (i32.const 3) (i32.const 208))))))))
+            {last}
+            (i32.const 0)))"#
+        );
+        tidegate_guest::component::componentize(&wat::parse_str(text).unwrap()).unwrap()
+    };
+    let (lanes, said) = run_guest(&core(""), "").unwrap();
+    assert_eq!(said, ["first line", "second"].repeat(3));
+    assert_eq!(lanes[1], 0, "time, environment, arguments, folders");
+    assert!(lanes[0] > 0 && lanes[0] % 3 == 0, "the same number by chance in each call: {lanes:?}");
+    let (lanes, _) = run_guest(&core("(call $exit (i32.const 0))"), "").unwrap();
+    assert_eq!(lanes, [3 * (1 << 20) / 2; 2], "who ends itself has the default");
+}
