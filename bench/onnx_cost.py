@@ -115,6 +115,8 @@ def cases():
     yield Case("Slice", ("x", "f", "t", "a", "s"), constants={"f": i64(255), "t": i64(-257), "a": i64(1), "s": i64(-1)})
     yield Case("Gather", ("x", "at"), constants={"at": np.arange(256)[::-1].copy()}, axis=1)
     yield Case("GatherElements", ("x", "at"), constants={"at": np.random.default_rng(0).integers(0, 256, FLAT)}, axis=1)
+    grid = np.stack(np.meshgrid(np.arange(256), np.random.default_rng(0).permutation(256), indexing="ij"), -1)
+    yield Case("GatherND", ("x", "at"), constants={"at": grid})
     yield Case("OneHot", ("x", "d", "v"), shape=[8192], constants={"d": i64(8)[0], "v": np.array([0, 1], dtype=np.float32)}, cast=T.INT64)
     yield Case("QuantizeLinear", ("x", "s", "z"), constants={"s": 0.1, "z": np.array(3, dtype=np.uint8)}, types=(np.float32,))
     yield Case("DequantizeLinear", ("x", "s", "z"), constants={"s": np.float32(0.1), "z": np.array(3, dtype=np.uint8)}, types=(np.float32,), cast=T.UINT8)
@@ -135,6 +137,12 @@ def cases():
         yield Case(op, ("x", "w", "r"), shape=[8, 256, 1], constants=thin, outputs=1, hidden_size=16)
     ml = "ai.onnx.ml"
     yield Case("ArrayFeatureExtractor", ("x", "at"), constants={"at": i64(*range(255, -1, -1))}, domain=ml)
+    yield Case("ArrayFeatureExtractor", ("c", "x"), shape=[65536], constants={"c": np.arange(8)}, domain=ml, types=(np.int64,), cast=T.INT64)
+    vectors = np.random.default_rng(0).standard_normal(16 * 2)
+    for kernel in ("LINEAR", "POLY", "RBF", "SIGMOID"):
+        svm = dict(kernel_type=kernel, kernel_params=[0.1, 0.2, 2.5], support_vectors=vectors, domain=ml, types=(np.float32,), shape=[4096, 2])
+        yield Case("SVMRegressor", coefficients=[0.1] * 16, rho=[0.1], n_supports=16, **svm)
+        yield Case("SVMClassifier", coefficients=[0.1] * 16, rho=[0.1], vectors_per_class=[8, 8], classlabels_ints=[0, 1], prob_a=[-1.0], prob_b=[0.1], outputs=2, **svm)
     yield Case("Scaler", domain=ml, offset=[1.0] * 256, scale=[2.0] * 256)
     for norm in ("MAX", "L1", "L2"):
         yield Case("Normalizer", domain=ml, norm=norm)

@@ -178,5 +178,5 @@ fn a_model_is_inspected_without_being_run() {
     let hostile = tidegate_fixtures::path("models/hostile_external.onnx").display().to_string();
     let output = world.try_run("buyer", &["inspect", &hostile]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("outside the file"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("lies in a file beside the model"));
 }

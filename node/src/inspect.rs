@@ -10,7 +10,7 @@ pub use tidegate_sandbox::{
     wasm::{Inspection as ComponentSeen, Proof, RowFunction},
 };
 
-use crate::{NodeError, file_error};
+use crate::{NodeError, file_error, model};
 
 /// What was seen of a program.
 #[derive(Debug, Serialize)]
@@ -23,11 +23,11 @@ pub enum Seen {
 }
 
 impl Seen {
-    /// Whether an owner's node would take it.
+    /// Whether an owner's node would take it: a model, for one of its outputs at least.
     pub fn is_taken(&self) -> bool {
         match self {
             Self::Component(seen) => seen.refused.is_none(),
-            Self::Model(seen) => seen.verdict != Verdict::Reject,
+            Self::Model(seen) => seen.best != Verdict::Reject,
         }
     }
 }
@@ -42,7 +42,11 @@ const WASM: &[u8] = b"\0asm";
 pub fn inspect(path: &Path, memory: usize) -> Result<Seen, NodeError> {
     let mut bytes = std::fs::read(path).map_err(|e| file_error(path, e))?;
     if !bytes.starts_with(WASM) && path.extension().is_none_or(|name| name != "wasm") {
-        return Ok(Seen::Model(onnx::inspect(&bytes)));
+        return Ok(Seen::Model(match model::whole(path, &bytes) {
+            Ok(whole) => onnx::inspect(whole.as_deref().unwrap_or(&bytes)),
+            // What it is without them is said, and why they are not to be had.
+            Err(refusal) => ModelSeen { refused: Some(refusal), ..onnx::inspect(&bytes) },
+        }));
     }
     // As it would be sent.
     if component::is_core(&bytes)

@@ -21,7 +21,7 @@ use tidegate_protocol::{
 use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query};
 
 use crate::{
-    NodeError, file_error,
+    NodeError, file_error, model,
     training::{LoopFile, check},
 };
 
@@ -274,7 +274,8 @@ impl JobFile {
                     None => None,
                     Some(data) => {
                         let path = self.folder.join(data);
-                        let data = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
+                        let read = || std::fs::read(&path).map_err(|e| file_error(&path, e));
+                        let data = if wasm.infer.is_some() { model::read(&path)? } else { read()? };
                         bytes.extend_from_slice(&data);
                         Some(Data::of(&data))
                     }
@@ -293,7 +294,7 @@ impl JobFile {
             }
             (None, None, Some(onnx)) => {
                 let path = self.folder.join(&onnx.model);
-                let bytes = std::fs::read(&path).map_err(|e| file_error(&path, e))?;
+                let bytes = model::read(&path)?;
                 let program = Program::Onnx {
                     model: ContentHash::of(&bytes),
                     select: onnx.select.trim().to_owned(),

@@ -35,6 +35,7 @@ pub mod inspect;
 pub mod jobfile;
 pub mod meter;
 pub mod mirror;
+mod model;
 mod offers;
 pub mod pace;
 pub mod parties;

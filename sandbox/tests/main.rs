@@ -7,6 +7,7 @@ mod bounded;
 mod common;
 mod costs;
 mod differential;
+mod exported;
 mod guests;
 mod hostile_models;
 mod keys;

@@ -80,15 +80,16 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 fn what_is_not_understood_is_not_handed_on() {
     let sound = model("heavy_user");
     let with = |more: Vec<u8>| refusal([&sound[..], &more].concat(), FIVE, "score");
-    let node = |more: Vec<u8>| field(7, &field(1, &[field(4, b"Relu"), more].concat()));
+    let named = |name: &[u8], more: Vec<u8>| field(7, &field(1, &[field(2, name), field(4, b"Relu"), more].concat()));
+    let node = |more: Vec<u8>| named(b"score", more);
     let attribute = |more: Vec<u8>| node(field(5, &[field(1, b"alpha"), more].concat()));
     for (more, word) in [
         (field(25, b""), "functions"),
         (field(20, b""), "trained by"),
         (field(26, b""), "devices"),
-        (vec![0x98, 0x06, 1], "not known here: 99"),
+        (vec![0x98, 0x06, 1], "number 99 of the model"),
         (field(7, &field(15, b"")), "sparse initializers"),
-        (field(7, &field(99, b"")), "not known here: 7.99"),
+        (field(7, &field(99, b"")), "number 99 of the graph"),
         (node(field(8, b"other")), "overload"),
         (node(field(10, b"")), "device"),
         (node(field(7, b"com.example")), "of domain"),
@@ -100,7 +101,8 @@ fn what_is_not_understood_is_not_handed_on() {
         (attribute(field(5, &field(13, b""))), "outside the file"),
         (attribute(field(10, &field(3, b""))), "outside the file"),
         (field(7, &field(5, &[0x70, 1])), "outside the file"),
-        (field(7, &field(11, &field(2, &field(4, b"")))), "not known here: 7.11.2.4"),
+        (field(7, &field(11, &field(2, &field(4, b"")))), "is no tensor, but a sequence"),
+        (field(7, &field(11, &field(2, &field(10, b"")))), "number 10 of a type"),
     ] {
         let said = with(more).unwrap_err().to_string();
         assert!(said.contains(word), "{said} / {word}");
@@ -115,8 +117,46 @@ fn what_is_not_understood_is_not_handed_on() {
         admit(&job, &policy, &t.schema, Some(bytes.to_vec().into())).unwrap().loads().unwrap().0.to_vec()
     };
     assert_eq!(handed(&noted), handed(&sound));
+    // So is what nobody asked for, whatever it is.
+    let beside = [&sound[..], &named(b"other", field(5, &[field(1, b"alpha"), field(6, b"")].concat()))].concat();
+    assert_eq!(handed(&beside), handed(&sound));
     let again = |bytes: &[u8]| rewrite(bytes, "score", None).unwrap();
     assert_eq!(again(&again(&sound)), again(&sound));
+}
+
+/// A text is what the model says of it, or of texts that it does not name; none is the default.
+#[test]
+fn texts_of_rows_are_looked_up_among_the_models() {
+    use tidegate_fixtures::models::{
+        Attr::{Float, Floats, Texts},
+        Graph, elem,
+    };
+    let names: &[(&str, tidegate_fixtures::models::Attr<'_>)] =
+        &[("keys_strings", Texts(&["Zürich", "b"])), ("values_floats", Floats(&[0.25, 0.5])), ("default_float", Float(0.75))];
+    let model = Graph::new().input("x", elem::TEXT, "rows,1").node("ml:LabelEncoder", &["x"], &["y"], names);
+    let bytes = model.output("y", elem::F32).bytes();
+    let select = |expression: &str| format!("SELECT {expression} FROM dataset");
+    let texts = "CASE WHEN visits = 4 THEN NULL WHEN visits = 1 THEN 'Zürich' WHEN visits = 2 THEN 'b' ELSE 'somewhere else' END";
+    refusal(bytes.clone(), &select(texts), "y").unwrap();
+    let said = refusal(bytes.clone(), &select("visits"), "y").unwrap_err().to_string();
+    assert!(said.contains("input \"x\" takes texts") && said.contains("AS TEXT"), "{said}");
+    let said = refusal(model_of_floats(), &select(texts), "y").unwrap_err().to_string();
+    assert!(said.contains("takes numbers"), "{said}");
+    let Some(environment) = crate::common::runtime::runtime() else { return };
+    let t = table(&[(Some(1), None, 1, "a"), (Some(2), None, 2, "a"), (Some(3), None, 3, "a"), (Some(4), None, 4, "a")]);
+    let mut policy = policy();
+    policy.kinds.push(tidegate_protocol::policy::JobKind::Onnx);
+    let job = job(program(&bytes, &select(texts), "y", RowReduce::Mean));
+    let admitted = admit(&job, &policy, &t.schema, Some(bytes.into())).unwrap();
+    let direct = crate::common::direct::Direct::shared(&environment, admitted.loads().unwrap());
+    let help = Help { inference: Some(direct), ..Help::default() };
+    let sums = run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], help).unwrap();
+    assert_eq!((sums.groups[0].units, sums.groups[0].lanes[0]), (4, (1.5 / 2f64.powi(-20)) as i128));
+}
+
+fn model_of_floats() -> Vec<u8> {
+    use tidegate_fixtures::models::{Graph, elem};
+    Graph::new().input("x", elem::F32, "rows,1").node("Relu", &["x"], &["y"], &[]).output("y", elem::F32).bytes()
 }
 
 /// A runner of few slots, in no order. A row's number is its first feature, and the place where it was is kept.

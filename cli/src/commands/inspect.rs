@@ -59,7 +59,7 @@ fn component(seen: &ComponentSeen) {
 fn model(seen: &ModelSeen) {
     println!("{}  {} bytes, {} operators", seen.hash, seen.size, seen.nodes);
     seen.inputs.iter().for_each(|input| println!("  input {}", plain(input)));
-    if seen.verdict != Verdict::Reject {
+    if seen.best != Verdict::Reject {
         println!("  a row takes {} operations and {} bytes; weights take {} bytes", seen.operations, seen.bytes, seen.weights);
     }
     for output in &seen.outputs {
@@ -72,15 +72,18 @@ fn model(seen: &ModelSeen) {
             (None, None) => println!("  output {name}: {numbers} numbers {of}, of that row alone"),
         }
     }
+    let of = seen.worst.as_ref().map_or(String::new(), |name| format!("at worst, of output {}: ", plain(name)));
     println!(
-        "  {}",
+        "  {of}{}",
         match seen.verdict {
             Verdict::RowIndependent => "row-independent: proven, rows of all people are run together",
             Verdict::PerUnitOnly => "per-unit-only: a run for each unit or block, where the owner takes such models",
             Verdict::Reject => "reject",
         }
     );
-    if let Some(refusal) = &seen.refused {
+    if let (Some(_), Verdict::RowIndependent | Verdict::PerUnitOnly) = (&seen.worst, seen.best) {
+        println!("  other outputs may be asked for: a job is judged by its own");
+    } else if let Some(refusal) = &seen.refused {
         println!("  {}", plain(&refusal.to_string()));
     }
 }

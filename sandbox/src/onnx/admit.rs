@@ -214,8 +214,8 @@ impl Model {
         let Program::Onnx { output, index, label, reduce, split, outputs, .. } = program else {
             return Err(refuse("is no model"));
         };
-        let graph = Graph::read(bytes)?;
-        let out = graph.output(output)?;
+        let graph = Graph::read(bytes, output)?;
+        let out = graph.output()?;
         let calls = split.blocks().map_or(policy.unit.max_units, |blocks| blocks.number.into());
         let fit = Fit::of(&graph, &out, policy, calls, place)?;
         let in_time = fit.in_time;
@@ -243,7 +243,7 @@ impl Model {
         };
         let spec = Spec {
             inputs: graph.inputs.iter().map(Column::of).collect(),
-            output: output.clone(),
+            output: graph.asked().to_owned(),
             threads: policy.models.threads,
             numbers: out.numbers as u32,
             by_row: out.by_row,
@@ -251,7 +251,7 @@ impl Model {
             runs,
         };
         Ok(Self {
-            bytes: graph.write(output, rows),
+            bytes: graph.write(rows),
             select,
             source,
             label: label.clone(),

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use tidegate_protocol::{ContentHash, Refusal, device::Place, limits::FUEL_PER_MS, policy::Policy};
+use tidegate_protocol::{ContentHash, Refusal, Shorten as _, device::Place, limits::FUEL_PER_MS, policy::Policy};
 
 use super::{
     Column, Runs, Spec,
     admit::Fit,
-    graph::{Graph, Out},
+    graph::{Graph, Out, refuse},
 };
 
 /// Fuel of a run whatever it computes: what it takes to hand it over and to be told, some 50 µs.
@@ -22,6 +22,8 @@ pub(crate) struct Beside {
     /// What came.
     pub(crate) data: Arc<Vec<u8>>,
     pub(crate) hash: ContentHash,
+    /// The output, as the job names it.
+    pub(crate) output: String,
     bytes: Vec<u8>,
     spec: Spec,
     pub(super) graph: Graph,
@@ -41,12 +43,16 @@ impl Beside {
             Some("program.output") => refusal.at("program.infer"),
             _ => refusal.at("program.data"),
         };
-        let graph = Graph::read(data).map_err(named)?;
-        let out = graph.output(output).map_err(named)?;
+        let graph = Graph::read(data, output).map_err(named)?;
+        let out = graph.output().map_err(named)?;
+        if let Some(input) = graph.inputs.iter().find(|input| input.words.is_some()) {
+            let refusal = refuse(format!("input {:?} takes texts, which a component has no tensors of", input.name.shorten()));
+            return Err(named(refusal).fix("Run it by an [onnx] section, or export it without its encoders"));
+        }
         let fit = Fit::of(&graph, &out, policy, calls, place).map_err(named)?;
         let mut spec = Spec {
             inputs: graph.inputs.iter().map(Column::of).collect(),
-            output: output.to_owned(),
+            output: graph.asked().to_owned(),
             numbers: out.numbers as u32,
             by_row: out.by_row,
             runs: Runs::Apart(1),
@@ -63,11 +69,12 @@ impl Beside {
         };
         spec.runs = Runs::Apart(most);
         spec.bytes = u64::try_from(graph.bytes(if graph.one { 1 } else { most.into() })).unwrap_or(u64::MAX);
-        let bytes = graph.write(output, graph.one.then_some(1));
+        let bytes = graph.write(graph.one.then_some(1));
         let work_per_ms = policy.models.work_per_ms.max(1);
         Ok(Self {
             data: data.clone(),
             hash: ContentHash::of(data),
+            output: output.to_owned(),
             bytes,
             spec,
             graph,

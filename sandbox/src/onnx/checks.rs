@@ -3,7 +3,7 @@
 use tidegate_protocol::{Refusal, Shorten as _, limits};
 
 use super::{
-    graph::{Input, refuse},
+    graph::{Input, Rows, refuse},
     proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto},
     prove::tensor::Elem,
 };
@@ -13,7 +13,7 @@ const ADDRESS_MARKER: &[u8] = b"_ORT_MEM_ADDR_";
 /// Domains whose operators the standard runtime defines.
 const DOMAINS: [&str; 3] = ["", "ai.onnx", "ai.onnx.ml"];
 /// Versions of the IR that are understood.
-const IR: std::ops::RangeInclusive<i64> = 7..=13;
+const IR: std::ops::RangeInclusive<i64> = 3..=13;
 /// Most inputs that a row's columns are spread over.
 const INPUTS: usize = 64;
 
@@ -44,12 +44,11 @@ pub(super) fn model(model: &ModelProto) -> Result<(), Refusal> {
     }
 }
 
-pub(super) fn graph(graph: &GraphProto) -> Result<(), Refusal> {
+/// What counts whichever output is asked for.
+pub(super) fn whole(graph: &GraphProto) -> Result<(), Refusal> {
     if graph.node.len() > limits::MODEL_NODES {
         return Err(refuse(format!("has more than {} operators", limits::MODEL_NODES)));
     }
-    graph.initializer.iter().try_for_each(tensor)?;
-    graph.node.iter().try_for_each(node)?;
     if !graph.sparse_initializer.is_empty() {
         return Err(refuse("has sparse initializers").fix("Store them densely"));
     }
@@ -57,6 +56,12 @@ pub(super) fn graph(graph: &GraphProto) -> Result<(), Refusal> {
         return Err(refuse("has no output"));
     }
     Ok(())
+}
+
+/// What an output needs.
+pub(super) fn graph(graph: &GraphProto) -> Result<(), Refusal> {
+    graph.initializer.iter().try_for_each(tensor)?;
+    graph.node.iter().try_for_each(node)
 }
 
 fn node(node: &NodeProto) -> Result<(), Refusal> {
@@ -91,8 +96,8 @@ fn tensor(tensor: &TensorProto) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The inputs, and whether each takes one row at a time.
-pub(super) fn inputs(graph: &GraphProto) -> Result<Vec<(Input, bool)>, Refusal> {
+/// The inputs, how many rows each takes, and whether it takes texts: as numbers of eight bytes, then.
+pub(super) fn inputs(graph: &GraphProto) -> Result<Vec<(Input, Rows, bool)>, Refusal> {
     let given: Vec<_> = graph.input.iter().filter(|i| !graph.initializer.iter().any(|t| t.name == i.name)).collect();
     if !(1..=INPUTS).contains(&given.len()) {
         return Err(refuse(format!("has {} inputs, 1 to {INPUTS} are taken", given.len())).fix("Concatenate the features"));
@@ -100,25 +105,28 @@ pub(super) fn inputs(graph: &GraphProto) -> Result<Vec<(Input, bool)>, Refusal> 
     given.into_iter().map(input).collect()
 }
 
-fn input(input: &ValueInfoProto) -> Result<(Input, bool), Refusal> {
+/// A type of texts, in the IR.
+const TEXT: i32 = 8;
+
+fn input(input: &ValueInfoProto) -> Result<(Input, Rows, bool), Refusal> {
     let name = input.name.clone().unwrap_or_default();
     let tensor = input.kind.as_ref().and_then(|k| k.tensor.as_ref());
-    let tensor = tensor.ok_or_else(|| refuse(format!("input {:?} is no tensor", name.shorten())))?;
-    let elem = Elem::of(tensor.elem_type.unwrap_or_default()).filter(|elem| elem.is_column());
+    let tensor =
+        tensor.ok_or_else(|| refuse(format!("input {:?} is no tensor, but a sequence, a map or the like", name.shorten())))?;
+    let number = tensor.elem_type.unwrap_or_default();
+    let elem = if number == TEXT { Some(Elem::I64) } else { Elem::of(number).filter(|elem| elem.is_column()) };
     let elem = elem.ok_or_else(|| {
-        let types = "float32, float64, int64, int32, uint8 or bool";
+        let types = "float32, float64, int64, int32, uint8, bool or string";
         refuse(format!("input {:?} is of a type that no column is", name.shorten())).fix(format!("Use {types}"))
     })?;
     let dims = tensor.shape.as_ref().map(|s| s.dim.as_slice()).unwrap_or_default();
     let Some((rows, rest)) = dims.split_first() else {
         return Err(refuse(format!("input {:?} has no dimensions, expected [rows, …]", name.shorten())));
     };
-    let one = match rows.value.filter(|rows| *rows > 0) {
-        None => false,
-        Some(1) => true,
-        Some(rows) => {
-            return Err(refuse(format!("the input takes exactly {rows} rows")).fix("Export with a symbolic first dimension"));
-        }
+    let rows = match rows.value.and_then(|rows| u64::try_from(rows).ok()).filter(|rows| *rows > 0) {
+        None => Rows::Any,
+        Some(1) => Rows::One,
+        Some(rows) => Rows::Exactly(rows),
     };
     let fixed = |dim: &super::proto::Dimension| dim.value.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
     let row = rest.iter().map(fixed).collect::<Option<Vec<_>>>();
@@ -130,5 +138,5 @@ fn input(input: &ValueInfoProto) -> Result<(Input, bool), Refusal> {
     if row.len() > 7 || width.is_none_or(|width| width * elem.bytes() > limits::TENSOR_BYTES / 8) {
         return Err(refuse(format!("a row of input {:?} is too large", name.shorten())));
     }
-    Ok((Input { name, elem, row }, one))
+    Ok((Input { name, elem, row, words: None }, rows, number == TEXT))
 }

@@ -1,16 +1,18 @@
 //! A model as it was read and understood: its inputs, what each output is, and the bytes that a runtime is handed.
 
+use std::sync::Arc;
+
 use prost::Message as _;
-use tidegate_protocol::{Code, Refusal, Shorten as _, limits};
+use tidegate_protocol::{Code, Refusal, limits};
 
 use super::{
-    checks,
+    lower::Words,
     proto::{Dimension, GraphProto, ModelProto, NodeProto, Shape, TensorProto, TensorType, TypeProto, ValueInfoProto},
     prove::{
         self, Found,
-        tensor::{Elem, Flow, count, show},
+        tensor::{Dim, Elem, Flow, Work, count, show},
     },
-    strict,
+    whole::Whole,
 };
 
 /// An input: rows of `row` values of one type each.
@@ -20,6 +22,17 @@ pub(super) struct Input {
     pub(super) elem: Elem,
     /// Shape of a row.
     pub(super) row: Vec<u64>,
+    /// The texts that the model names, where it takes texts: numbers stand for them.
+    pub(super) words: Option<Arc<Words>>,
+}
+
+/// How many rows an input takes, as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    Any,
+    One,
+    /// As many as its exporter had for an example.
+    Exactly(u64),
 }
 
 impl Input {
@@ -50,46 +63,76 @@ pub(super) struct Graph {
     pub(super) inputs: Vec<Input>,
     /// It takes one row at a time, as it is written.
     pub(super) one: bool,
+    exactly: Rows,
+    asked: String,
     found: Found,
 }
+
+/// Operations of looking up a text, and two for each byte of the longest that there is.
+const TEXT_WORK: u64 = 256;
 
 pub(super) fn refuse(message: impl Into<String>) -> Refusal {
     Refusal::new(Code::Program, message).at("program.model")
 }
 
 impl Graph {
-    /// Reads a model, and follows rows through it.
+    /// Reads a model, and follows rows through what the output of this name needs.
     ///
     /// # Errors
     /// A [`Refusal`] naming the part.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Refusal> {
-        checks::no_address(bytes)?;
-        let mut model = strict::read(bytes).map_err(refuse)?;
-        checks::model(&model)?;
-        let graph = model.graph.take().ok_or_else(|| refuse("has no graph"))?;
-        checks::graph(&graph)?;
-        let (inputs, ones): (Vec<_>, Vec<_>) = checks::inputs(&graph)?.into_iter().unzip();
-        let one = ones[0];
-        if ones.iter().any(|other| *other != one) {
-            return Err(
-                refuse("some inputs take one row, others any number of rows").fix("Export with one symbolic first dimension")
-            );
-        }
+    pub(super) fn read(bytes: &[u8], output: &str) -> Result<Self, Refusal> {
+        Whole::read(bytes)?.ask(output)
+    }
+
+    /// Follows rows through a graph, to tensor `asked`.
+    pub(super) fn follow(
+        model: ModelProto,
+        graph: GraphProto,
+        inputs: Vec<(Input, Rows)>,
+        asked: String,
+    ) -> Result<Self, Refusal> {
+        let (inputs, rows): (Vec<Input>, Vec<Rows>) = inputs.into_iter().unzip();
+        let rows = match rows.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|other| other == first) => *first,
+            _ => {
+                let refusal = refuse("some inputs take one row, others any number of rows");
+                return Err(refusal.fix("Export with one symbolic first dimension"));
+            }
+        };
+        let one = rows == Rows::One;
         let tensor = |input: &Input| {
             let tensor = if one { prove::row_input } else { prove::rows_input };
             (input.name.clone(), tensor(input.elem, &input.row))
         };
         let found = prove::follow(&model, &graph, inputs.iter().map(tensor).collect());
-        let found = found.map_err(|e| {
+        let mut found = found.map_err(|e| {
             let refusal = refuse(format!("{}: {}", e.node, e.why));
-            if e.why.contains("version") { refusal.fix("Convert the model (onnx.version_converter)") } else { refusal }
+            match rows {
+                Rows::Exactly(rows) => {
+                    refusal.fix(format!("It takes exactly {rows} rows: export with a symbolic first dimension"))
+                }
+                _ if e.why.contains("version") => refusal.fix("Convert the model (onnx.version_converter)"),
+                _ => refusal,
+            }
         })?;
-        let read = Self { model, graph, inputs, one, found };
+        for input in &inputs {
+            // Each text is looked up among the model's.
+            if let Some(words) = &input.words {
+                let dim = Dim { times: input.width(), power: u8::from(!one) };
+                found.work.add(Work::of(dim, TEXT_WORK + 2 * words.longest() as u64));
+            }
+        }
+        let read = Self { model, graph, inputs, one, exactly: rows, asked, found };
         if read.bytes(1) > u128::from(limits::MODEL_BYTES) || read.work(1) > u128::from(limits::MODEL_WORK) {
             let (bytes, work) = (read.bytes(1), read.work(1));
             return Err(refuse(format!("takes {bytes} bytes and {work} operations for one row")).fix("Make it smaller"));
         }
         Ok(read)
+    }
+
+    /// Name of the tensor that stands for the output: the output's own, or that under a ZipMap.
+    pub(super) fn asked(&self) -> &str {
+        &self.asked
     }
 
     /// Operations of a run of so many rows.
@@ -107,66 +150,64 @@ impl Graph {
         self.graph.initializer.iter().map(|t| t.encoded_len() as u64).sum()
     }
 
-    pub(super) fn nodes(&self) -> usize {
-        self.graph.node.len()
-    }
-
-    /// Names of its outputs.
-    pub(super) fn outputs(&self) -> impl Iterator<Item = &str> {
-        self.graph.output.iter().map(|o| o.name.as_deref().unwrap_or_default())
-    }
-
-    /// What the output of this name is.
+    /// What the output is.
     ///
     /// # Errors
-    /// A [`Refusal`] where there is none, or none that can be taken.
-    pub(super) fn output(&self, name: &str) -> Result<Out, Refusal> {
-        if !self.outputs().any(|known| known == name) {
-            let names: Vec<_> = self.outputs().take(8).map(tidegate_protocol::Shorten::shorten).collect();
-            return Err(refuse(format!("has no output {:?}", name.shorten()))
-                .at("program.output")
-                .fix(format!("It has: {}", names.join(", "))));
+    /// A [`Refusal`] where it cannot be taken.
+    pub(super) fn output(&self) -> Result<Out, Refusal> {
+        let out = self.of_rows()?;
+        if let (Rows::Exactly(rows), true) = (self.exactly, out.mixed.is_some() || !out.by_row) {
+            let refusal = refuse(format!("the input takes exactly {rows} rows, and this output is not a row's own"));
+            return Err(refusal.fix("Export with a symbolic first dimension"));
         }
+        Ok(out)
+    }
+
+    fn of_rows(&self) -> Result<Out, Refusal> {
+        let name = self.asked.as_str();
         let at = |refusal: Refusal| refusal.at("program.output");
         let tensor = self.found.tensors.get(name).ok_or_else(|| at(refuse("no operator computes this output")))?;
         let numbers = |dims: &[_]| count(dims).map(|d| d.times).map_err(|e| at(refuse(e)));
-        let by_row = self.one || tensor.dims.first().is_some_and(|d| d.power == 1);
+        let mut dims = tensor.dims.as_slice();
         let mixed = match tensor.flow {
-            Flow::Mixed(node) => Some(prove::name(node, &self.graph.node[node])),
+            Flow::Mixed(node) => self.graph.node.get(node).map(prove::name),
             _ if self.one => None,
-            Flow::Rows(0) => None,
             Flow::Rows(axis) => {
-                let refusal = refuse(format!("rows are axis {axis} of output {}", show(&tensor.dims)));
-                return Err(at(refusal.fix("Transpose it: rows come first")));
+                let (before, from_rows) = tensor.dims.split_at(axis);
+                // What lies before is of length one: values lie in the same order without it.
+                if count(before) != Ok(Dim::ONE) {
+                    let refusal = refuse(format!("rows are axis {axis} of output {}", show(&tensor.dims)));
+                    return Err(at(refusal.fix("Transpose it: rows come first")));
+                }
+                dims = from_rows;
+                None
             }
             Flow::Public => return Err(at(refuse("this output does not depend on the input"))),
         };
-        if tensor.dims.iter().skip(1).any(|d| d.power > 0) || tensor.dims.first().is_some_and(|d| d.power > 1) {
+        let by_row = self.one || dims.first().is_some_and(|d| d.power == 1);
+        if dims.iter().skip(1).any(|d| d.power > 0) || dims.first().is_some_and(|d| d.power > 1) {
             let refusal = refuse(format!("rows do not come first, and there alone, in output {}", show(&tensor.dims)));
             return Err(at(refusal.fix("Bring them there, or reduce them to one")));
         }
-        let numbers = numbers(&tensor.dims)?;
+        let numbers = numbers(dims)?;
         if numbers > limits::OUTPUTS as u64 {
             return Err(at(refuse(format!("output {} has more than {} numbers", show(&tensor.dims), limits::OUTPUTS))));
         }
         // The axis of rows apart, where there is one.
-        let rows = by_row && (!self.one || tensor.dims.first().is_some_and(|d| d.times == 1));
-        let shape = tensor.dims.iter().skip(usize::from(rows)).map(|d| d.times).collect();
+        let rows = by_row && (!self.one || dims.first().is_some_and(|d| d.times == 1));
+        let shape = dims.iter().skip(usize::from(rows)).map(|d| d.times).collect();
         Ok(Out { numbers, shape, by_row, mixed })
     }
 
-    /// The model as a runtime may read it, for the output of this name: written anew from what was understood. With `rows` in each run, where that is fixed.
-    pub(super) fn write(&self, output: &str, rows: Option<u32>) -> Vec<u8> {
+    /// The model as a runtime may read it: written anew from what was understood. With `rows` in each run, where that is fixed.
+    pub(super) fn write(&self, rows: Option<u32>) -> Vec<u8> {
         let mut graph = self.graph.clone();
-        graph.value_info.clear();
+        // Names of nodes are for people, and what one node became several have.
+        graph.node.iter_mut().for_each(|node| node.name = None);
         graph.input = self.inputs.iter().map(|input| described(input, rows)).collect();
-        graph.output.retain(|o| o.name.as_deref() == Some(output));
-        graph.output.truncate(1);
-        for output in &mut graph.output {
-            let tensor = self.found.tensors.get(output.name.as_deref().unwrap_or_default());
-            let kind = tensor.map(|t| TensorType { elem_type: Some(t.elem.number()), shape: None });
-            output.kind = Some(TypeProto { tensor: kind });
-        }
+        let tensor = self.found.tensors.get(&self.asked);
+        let kind = tensor.map(|t| TensorType { elem_type: Some(t.elem.number()), shape: None });
+        graph.output = vec![ValueInfoProto { name: Some(self.asked.clone()), kind: Some(TypeProto { tensor: kind }) }];
         self.clip(&mut graph);
         let model = ModelProto { graph: Some(graph), ..self.model.clone() };
         model.encode_to_vec()

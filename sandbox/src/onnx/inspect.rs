@@ -3,7 +3,10 @@
 use serde::Serialize;
 use tidegate_protocol::{ContentHash, Refusal};
 
-use super::graph::Graph;
+use super::{
+    graph::{Graph, Out},
+    whole::Whole,
+};
 
 /// What may be done with a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -36,6 +39,12 @@ pub struct OutputSeen {
     /// Why it cannot be asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Operations for one row, an addition or multiplication each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operations: Option<u64>,
+    /// Bytes of all tensors that are computed for one row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// What was seen of a model.
@@ -45,12 +54,17 @@ pub struct Inspection {
     pub hash: ContentHash,
     /// Bytes.
     pub size: usize,
-    /// The best that can be done for any output.
+    /// Of its outputs the worst: what holds whichever is asked for.
     pub verdict: Verdict,
-    /// The first operator that may mix rows, of those that its outputs depend on.
+    /// Of its outputs the best: it is of no use where this is [`Verdict::Reject`].
+    pub best: Verdict,
+    /// The output that the verdict is of, where others have a better one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst: Option<String>,
+    /// The first operator that may mix rows in that output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixed_by: Option<String>,
-    /// Why it is refused.
+    /// Why that output is refused, or all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refusal>,
     /// Inputs: name, type and shape.
@@ -59,11 +73,11 @@ pub struct Inspection {
     pub outputs: Vec<OutputSeen>,
     /// Nodes of the graph.
     pub nodes: usize,
-    /// Bytes of what it has learnt.
+    /// Bytes of what it has learnt, for the output that needs most.
     pub weights: u64,
-    /// Operations for one row, an addition or multiplication each.
+    /// Operations for one row, an addition or multiplication each, for the output that takes most.
     pub operations: u64,
-    /// Bytes of all tensors that are computed for one row.
+    /// Bytes of all tensors that are computed for one row, likewise.
     pub bytes: u64,
 }
 
@@ -73,6 +87,8 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         hash: ContentHash::of(bytes),
         size: bytes.len(),
         verdict: Verdict::Reject,
+        best: Verdict::Reject,
+        worst: None,
         mixed_by: None,
         refused: None,
         inputs: vec![],
@@ -82,44 +98,74 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         operations: 0,
         bytes: 0,
     };
-    let graph = match Graph::read(bytes) {
-        Ok(graph) => graph,
+    let whole = match Whole::read(bytes) {
+        Ok(whole) => whole,
         Err(refusal) => {
             seen.refused = Some(refusal);
             return seen;
         }
     };
-    seen.nodes = graph.nodes();
-    seen.weights = graph.weights();
-    seen.operations = u64::try_from(graph.work(1)).unwrap_or(u64::MAX);
-    seen.bytes = u64::try_from(graph.bytes(1)).unwrap_or(u64::MAX);
-    let rows = if graph.one { "1" } else { "rows" };
-    let input = |input: &super::graph::Input| {
-        let shape: Vec<String> = std::iter::once(rows.to_owned()).chain(input.row.iter().map(u64::to_string)).collect();
-        format!("{} {:?} [{}]", input.name, input.elem, shape.join(", "))
-    };
-    seen.inputs = graph.inputs.iter().map(input).collect();
-    seen.outputs = graph.outputs().map(|name| output(&graph, name)).collect();
-    seen.verdict = seen.outputs.iter().map(|o| o.verdict).min().unwrap_or(Verdict::Reject);
-    if seen.verdict == Verdict::PerUnitOnly {
-        seen.mixed_by = seen.outputs.iter().find_map(|o| o.mixed_by.clone());
+    seen.nodes = whole.nodes();
+    let mut worst: Option<(Verdict, String, Option<Refusal>)> = None;
+    for name in whole.outputs() {
+        let followed = whole.clone().ask(name).and_then(|graph| graph.output().map(|out| (graph, out)));
+        if let Ok((graph, _)) = &followed {
+            seen.take(graph);
+        }
+        let (output, refusal) = output(name, followed);
+        if worst.as_ref().is_none_or(|(verdict, ..)| *verdict < output.verdict) {
+            seen.mixed_by.clone_from(&output.mixed_by);
+            worst = Some((output.verdict, name.to_owned(), refusal));
+        }
+        seen.best = seen.best.min(output.verdict);
+        seen.outputs.push(output);
     }
-    if seen.verdict == Verdict::Reject {
-        seen.refused = graph.outputs().find_map(|name| graph.output(name).err());
+    if let Some((verdict, name, refusal)) = worst {
+        (seen.verdict, seen.refused) = (verdict, refusal);
+        seen.worst = (seen.best != verdict).then_some(name);
     }
     seen
 }
 
-fn output(graph: &Graph, name: &str) -> OutputSeen {
-    let seen =
-        |verdict| OutputSeen { name: name.to_owned(), verdict, numbers: None, by_row: None, mixed_by: None, refused: None };
-    match graph.output(name) {
-        Err(refusal) => OutputSeen { refused: Some(refusal.to_string()), ..seen(Verdict::Reject) },
-        Ok(out) => OutputSeen {
-            numbers: Some(out.numbers),
-            by_row: Some(out.by_row),
-            mixed_by: out.mixed.clone(),
-            ..seen(if out.mixed.is_some() { Verdict::PerUnitOnly } else { Verdict::RowIndependent })
-        },
+impl Inspection {
+    /// What is seen of the graph that an output needs.
+    fn take(&mut self, graph: &Graph) {
+        let most = |of: u128| u64::try_from(of).unwrap_or(u64::MAX);
+        self.weights = self.weights.max(graph.weights());
+        self.operations = self.operations.max(most(graph.work(1)));
+        self.bytes = self.bytes.max(most(graph.bytes(1)));
+        let rows = if graph.one { "1" } else { "rows" };
+        let input = |input: &super::graph::Input| {
+            let shape: Vec<String> = std::iter::once(rows.to_owned()).chain(input.row.iter().map(u64::to_string)).collect();
+            let kind = if input.words.is_some() { "text".to_owned() } else { format!("{:?}", input.elem) };
+            format!("{} {kind} [{}]", input.name, shape.join(", "))
+        };
+        self.inputs = graph.inputs.iter().map(input).collect();
+    }
+}
+
+fn output(name: &str, followed: Result<(Graph, Out), Refusal>) -> (OutputSeen, Option<Refusal>) {
+    let mut seen = OutputSeen {
+        name: name.to_owned(),
+        verdict: Verdict::Reject,
+        numbers: None,
+        by_row: None,
+        mixed_by: None,
+        refused: None,
+        operations: None,
+        bytes: None,
+    };
+    match followed {
+        Err(refusal) => {
+            seen.refused = Some(refusal.to_string());
+            (seen, Some(refusal))
+        }
+        Ok((graph, out)) => {
+            let number = |of: u128| Some(u64::try_from(of).unwrap_or(u64::MAX));
+            seen.verdict = if out.mixed.is_some() { Verdict::PerUnitOnly } else { Verdict::RowIndependent };
+            (seen.numbers, seen.by_row, seen.mixed_by) = (Some(out.numbers), Some(out.by_row), out.mixed);
+            (seen.operations, seen.bytes) = (number(graph.work(1)), number(graph.bytes(1)));
+            (seen, None)
+        }
     }
 }

@@ -17,18 +17,22 @@ mod close;
 mod desk;
 mod graph;
 mod inspect;
+mod lower;
+mod outside;
 mod proto;
 mod prove;
 mod run;
 mod source;
 mod standard;
 mod strict;
+mod whole;
 
 pub(crate) use beside::Beside;
 pub(crate) use desk::Desk;
 
 pub use admit::{Column, Model, Runs, Spec};
 pub use inspect::{Inspection, OutputSeen, Verdict, inspect};
+pub use outside::inline;
 pub use source::Values;
 
 use tidegate_protocol::Refusal;
@@ -40,9 +44,18 @@ use crate::RunError;
 /// # Errors
 /// The [`Refusal`] for a buyer.
 pub fn rewrite(bytes: &[u8], output: &str, rows: Option<u32>) -> Result<Vec<u8>, Refusal> {
-    let graph = graph::Graph::read(bytes)?;
-    graph.output(output)?;
-    Ok(graph.write(output, rows))
+    let graph = graph::Graph::read(bytes, output)?;
+    graph.output()?;
+    Ok(graph.write(rows))
+}
+
+/// The number that stands for a text where [`rewrite`] takes texts; nothing where it takes none.
+///
+/// # Errors
+/// As [`rewrite`].
+pub fn number_of(bytes: &[u8], output: &str, text: &str) -> Result<Option<i64>, Refusal> {
+    let graph = graph::Graph::read(bytes, output)?;
+    Ok(graph.inputs.iter().find_map(|input| input.words.as_ref()).map(|words| words.number(text.as_bytes())))
 }
 
 /// Domain and name of each operator that a model may be made of; the domain is empty for standard ones.

@@ -1,7 +1,9 @@
 //! Which columns of the select are which input of a model.
 
+use std::sync::Arc;
+
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BinaryArray},
+    array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array},
     buffer::NullBuffer,
     compute::cast,
     datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type},
@@ -12,6 +14,7 @@ use tidegate_protocol::{Refusal, Shorten as _};
 use super::{
     Inference,
     graph::{Input, refuse},
+    lower::Words,
     prove::tensor::Elem,
 };
 use crate::{RunError, sql::Select};
@@ -22,6 +25,8 @@ struct Part {
     elem: Elem,
     /// Values of a row.
     width: usize,
+    /// The texts that the model names, where it takes texts.
+    words: Option<Arc<Words>>,
     /// One column of bytes that holds a row's values, little-endian; or a column for each value.
     bytes: bool,
     columns: Vec<usize>,
@@ -90,18 +95,22 @@ impl Source {
         let mut parts = Vec::new();
         for input in inputs {
             let width = input.width() as usize;
-            // A truth value is no byte of any kind.
-            let bytes = input.elem != Elem::Bool && columns.peek().is_some_and(|i| is_bytes(&kinds[*i]));
+            // A truth value is no byte of any kind, nor is a text.
+            let bytes = input.elem != Elem::Bool && input.words.is_none() && columns.peek().is_some_and(|i| is_bytes(&kinds[*i]));
             let mine: Vec<usize> = columns.by_ref().take(if bytes { 1 } else { width }).collect();
             if mine.len() < if bytes { 1 } else { width } {
                 let wanted: u64 = inputs.iter().map(Input::width).sum();
                 return Err(bad(format!("the input takes {wanted} features, the query selects {features}")));
             }
-            if let Some(other) = mine.iter().find(|i| !(bytes || kinds[**i].is_numeric() || is_flag(&kinds[**i]))) {
-                let name = select.names[*other].shorten();
-                return Err(bad(format!("column {name:?} is {}, a model takes numbers", kinds[*other])));
+            let texts = input.words.is_some();
+            let fits = |kind: &DataType| if texts { is_text(kind) } else { bytes || kind.is_numeric() || is_flag(kind) };
+            if let Some(other) = mine.iter().find(|i| !fits(&kinds[**i])) {
+                let (name, given) = (select.names[*other].shorten(), input.name.shorten());
+                let takes = if texts { "texts" } else { "numbers" };
+                let refusal = bad(format!("column {name:?} is {}, input {given:?} takes {takes}", kinds[*other]));
+                return Err(if texts { refusal.fix(format!("CAST({name} AS TEXT)")) } else { refusal });
             }
-            parts.push(Part { elem: input.elem, width, bytes, columns: mine });
+            parts.push(Part { elem: input.elem, width, words: input.words.clone(), bytes, columns: mine });
         }
         if columns.next().is_some() {
             let wanted: u64 = inputs.iter().map(Input::width).sum();
@@ -132,6 +141,13 @@ fn is_flag(kind: &DataType) -> bool {
     matches!(kind, DataType::Boolean | DataType::Null)
 }
 
+fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, value) => is_text(value),
+        kind => kind.is_string() || *kind == DataType::Null,
+    }
+}
+
 fn is_bytes(kind: &DataType) -> bool {
     matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }
@@ -146,6 +162,12 @@ fn make(input: &Part, column: &ArrayRef) -> Result<(Made, Option<NullBuffer>), R
         let whole: NullBuffer =
             (0..binary.len()).map(|i| binary.is_valid(i) && binary.value(i).len() == size).collect::<Vec<_>>().into();
         return Ok((made(array, vec![]), (whole.null_count() > 0).then_some(whole)));
+    }
+    if let Some(words) = &input.words {
+        let texts = cast(column, &DataType::LargeUtf8)?;
+        let missing = texts.logical_nulls().filter(|n| n.null_count() > 0);
+        let numbers = texts.as_string::<i64>().iter().map(|text| text.map_or(0, |text| words.number(text.as_bytes())));
+        return Ok((made(Arc::new(Int64Array::from_iter_values(numbers)), vec![]), missing));
     }
     let kind = match input.elem {
         Elem::F32 => DataType::Float32,
@@ -163,11 +185,11 @@ fn make(input: &Part, column: &ArrayRef) -> Result<(Made, Option<NullBuffer>), R
         (_, None) => array,
         (Elem::F32, Some(_)) => {
             let values = array.as_primitive::<Float32Type>().iter().map(|v| v.unwrap_or(f32::NAN));
-            return Ok((made(std::sync::Arc::new(values.collect::<arrow::array::Float32Array>()), vec![]), None));
+            return Ok((made(Arc::new(values.collect::<arrow::array::Float32Array>()), vec![]), None));
         }
         (Elem::F64, Some(_)) => {
             let values = array.as_primitive::<Float64Type>().iter().map(|v| v.unwrap_or(f64::NAN));
-            return Ok((made(std::sync::Arc::new(values.collect::<arrow::array::Float64Array>()), vec![]), None));
+            return Ok((made(Arc::new(values.collect::<arrow::array::Float64Array>()), vec![]), None));
         }
         _ => array,
     };
@@ -221,8 +243,6 @@ impl Made {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{BinaryArray, Float32Array, Int64Array};
 
     use super::*;
@@ -233,7 +253,7 @@ mod tests {
         let floats = Float32Array::from(vec![1.0, 2.0]);
         let words = Int64Array::from(vec![1, 2]);
         let bytes = BinaryArray::from(vec![&[1u8, 2][..], &[3, 4]]);
-        let part = |elem, width, bytes, column| Part { elem, width, bytes, columns: vec![column] };
+        let part = |elem, width, bytes, column| Part { elem, width, words: None, bytes, columns: vec![column] };
         let source = Source {
             inputs: vec![part(Elem::F32, 1, false, 0), part(Elem::I64, 1, false, 1), part(Elem::U8, 2, true, 2)],
             label: None,
@@ -259,7 +279,8 @@ mod tests {
     /// A value that does not fit, or is missing where there is no such number, fails its own row.
     #[test]
     fn a_row_with_a_value_missing_is_no_whole_row() {
-        let source = |elem, width, bytes| Source { inputs: vec![Part { elem, width, bytes, columns: vec![0] }], label: None };
+        let source =
+            |elem, width, bytes| Source { inputs: vec![Part { elem, width, words: None, bytes, columns: vec![0] }], label: None };
         let whole =
             |source: Source, column: ArrayRef| source.rows(&[column]).unwrap().whole.map(|w| w.iter().collect::<Vec<_>>());
         let floats: ArrayRef = Arc::new(Float32Array::from(vec![Some(1.0), None, Some(1e30)]));

@@ -15,120 +15,161 @@ use super::proto::ModelProto;
 enum Field {
     /// A value, or what is refused or dropped as a whole.
     Leaf,
-    /// A message of these fields.
-    Of(&'static [(u32, Field)]),
+    /// A message of this kind.
+    Of(&'static Kind),
+}
+
+/// A kind of message: what a person calls one, and its fields by number.
+struct Kind {
+    name: &'static str,
+    fields: &'static [(u32, Field)],
 }
 
 use Field::{Leaf, Of};
 
 // By number, as the IR has them; a comment names those that are not in `proto`, which say nothing to a runtime and are dropped.
-const MODEL: &[(u32, Field)] = &[
-    (1, Leaf),
-    (2, Leaf), // producer_name
-    (3, Leaf), // producer_version
-    (4, Leaf), // domain
-    (5, Leaf), // model_version
-    (6, Leaf), // doc_string
-    (7, Of(GRAPH)),
-    (8, Of(&[(1, Leaf), (2, Leaf)])),
-    (14, Leaf), // metadata_props
-    (20, Leaf),
-    (25, Leaf),
-    (26, Leaf),
-];
-const GRAPH: &[(u32, Field)] = &[
-    (1, Of(NODE)),
-    (2, Leaf),
-    (5, Of(TENSOR)),
-    (10, Leaf), // doc_string
-    (11, Of(VALUE)),
-    (12, Of(VALUE)),
-    (13, Of(VALUE)),
-    (14, Leaf), // quantization_annotation
-    (15, Leaf),
-    (16, Leaf), // metadata_props
-];
-const NODE: &[(u32, Field)] = &[
-    (1, Leaf),
-    (2, Leaf),
-    (3, Leaf),
-    (4, Leaf),
-    (5, Of(ATTRIBUTE)),
-    (6, Leaf), // doc_string
-    (7, Leaf),
-    (8, Leaf),
-    (9, Leaf), // metadata_props
-    (10, Leaf),
-];
-const ATTRIBUTE: &[(u32, Field)] = &[
-    (1, Leaf),
-    (2, Leaf),
-    (3, Leaf),
-    (4, Leaf),
-    (5, Of(TENSOR)),
-    (6, Leaf),
-    (7, Leaf),
-    (8, Leaf),
-    (9, Leaf),
-    (10, Of(TENSOR)),
-    (11, Leaf),
-    (13, Leaf), // doc_string
-    (14, Leaf),
-    (15, Leaf),
-    (20, Leaf),
-    (21, Leaf),
-    (22, Leaf),
-    (23, Leaf),
-];
-const TENSOR: &[(u32, Field)] = &[
-    (1, Leaf),
-    (2, Leaf),
-    (3, Leaf),
-    (4, Leaf),
-    (5, Leaf),
-    (6, Leaf),
-    (7, Leaf),
-    (8, Leaf),
-    (9, Leaf),
-    (10, Leaf),
-    (11, Leaf),
-    (12, Leaf), // doc_string
-    (13, Leaf),
-    (14, Leaf),
-    (16, Leaf), // metadata_props
-];
-const VALUE: &[(u32, Field)] = &[
-    (1, Leaf),
-    (2, Of(&[(1, Of(&[(1, Leaf), (2, Of(&[(1, Of(DIMENSION))]))])), (6, Leaf)])), // 6: denotation
-    (3, Leaf),                                                                    // doc_string
-    (4, Leaf),                                                                    // metadata_props
-];
-const DIMENSION: &[(u32, Field)] = &[
-    (1, Leaf),
-    (2, Leaf),
-    (3, Leaf), // denotation
-];
+const MODEL: Kind = Kind {
+    name: "the model",
+    fields: &[
+        (1, Leaf),
+        (2, Leaf), // producer_name
+        (3, Leaf), // producer_version
+        (4, Leaf), // domain
+        (5, Leaf), // model_version
+        (6, Leaf), // doc_string
+        (7, Of(&GRAPH)),
+        (8, Of(&VERSION)),
+        (14, Leaf), // metadata_props
+        (20, Leaf),
+        (25, Leaf),
+        (26, Leaf),
+    ],
+};
+const GRAPH: Kind = Kind {
+    name: "the graph",
+    fields: &[
+        (1, Of(&NODE)),
+        (2, Leaf),
+        (5, Of(&TENSOR)),
+        (10, Leaf), // doc_string
+        (11, Of(&VALUE)),
+        (12, Of(&VALUE)),
+        (13, Of(&VALUE)),
+        (14, Leaf), // quantization_annotation
+        (15, Leaf),
+        (16, Leaf), // metadata_props
+    ],
+};
+const NODE: Kind = Kind {
+    name: "an operator",
+    fields: &[
+        (1, Leaf),
+        (2, Leaf),
+        (3, Leaf),
+        (4, Leaf),
+        (5, Of(&ATTRIBUTE)),
+        (6, Leaf), // doc_string
+        (7, Leaf),
+        (8, Leaf),
+        (9, Leaf), // metadata_props
+        (10, Leaf),
+    ],
+};
+const ATTRIBUTE: Kind = Kind {
+    name: "an attribute",
+    fields: &[
+        (1, Leaf),
+        (2, Leaf),
+        (3, Leaf),
+        (4, Leaf),
+        (5, Of(&TENSOR)),
+        (6, Leaf),
+        (7, Leaf),
+        (8, Leaf),
+        (9, Leaf),
+        (10, Of(&TENSOR)),
+        (11, Leaf),
+        (13, Leaf), // doc_string
+        (14, Leaf),
+        (15, Leaf),
+        (20, Leaf),
+        (21, Leaf),
+        (22, Leaf),
+        (23, Leaf),
+    ],
+};
+const TENSOR: Kind = Kind {
+    name: "a tensor",
+    fields: &[
+        (1, Leaf),
+        (2, Leaf),
+        (3, Leaf),
+        (4, Leaf),
+        (5, Leaf),
+        (6, Leaf),
+        (7, Leaf),
+        (8, Leaf),
+        (9, Leaf),
+        (10, Leaf),
+        (11, Leaf),
+        (12, Leaf), // doc_string
+        (13, Leaf),
+        (14, Leaf),
+        (16, Leaf), // metadata_props
+    ],
+};
+const VALUE: Kind = Kind {
+    name: "an input or output",
+    fields: &[
+        (1, Leaf),
+        (2, Of(&TYPE)),
+        (3, Leaf), // doc_string
+        (4, Leaf), // metadata_props
+    ],
+};
+const TYPE: Kind = Kind {
+    name: "a type",
+    fields: &[
+        (1, Of(&TENSOR_TYPE)),
+        // Sequences, maps, opaque types, sparse tensors, optionals: none of them is one that an input or output may have in the end.
+        (4, Leaf),
+        (5, Leaf),
+        (6, Leaf), // denotation
+        (7, Leaf),
+        (8, Leaf),
+        (9, Leaf),
+    ],
+};
+const TENSOR_TYPE: Kind = Kind { name: "a tensor's type", fields: &[(1, Leaf), (2, Of(&SHAPE))] };
+const SHAPE: Kind = Kind { name: "a shape", fields: &[(1, Of(&DIMENSION))] };
+const DIMENSION: Kind = Kind {
+    name: "a dimension",
+    fields: &[
+        (1, Leaf),
+        (2, Leaf),
+        (3, Leaf), // denotation
+    ],
+};
+const VERSION: Kind = Kind { name: "a version of operators", fields: &[(1, Leaf), (2, Leaf)] };
 
 /// Reads a model.
 ///
 /// # Errors
-/// Why it is none, or which field is not known: its numbers from the model down.
+/// Why it is none, or which field is not known: its number, and what holds it.
 pub(super) fn read(bytes: &[u8]) -> Result<ModelProto, String> {
-    Walk::default().message(bytes, MODEL)?;
+    Walk::default().message(bytes, &MODEL)?;
     ModelProto::decode(bytes).map_err(|e| format!("not an ONNX model: {e}"))
 }
 
 /// Where a walk is.
 #[derive(Default)]
 struct Walk {
-    /// Numbers of the fields from the model down.
-    path: Vec<u32>,
     /// Messages so far.
     parts: usize,
 }
 
 impl Walk {
-    fn message(&mut self, mut bytes: &[u8], fields: &[(u32, Field)]) -> Result<(), String> {
+    fn message(&mut self, mut bytes: &[u8], kind: &Kind) -> Result<(), String> {
         let none = |e: prost::DecodeError| format!("not an ONNX model: {e}");
         self.parts += 1;
         if self.parts > limits::MODEL_PARTS {
@@ -136,22 +177,22 @@ impl Walk {
         }
         while !bytes.is_empty() {
             let (number, wire) = decode_key(&mut bytes).map_err(none)?;
-            self.path.push(number);
-            match fields.iter().find(|(known, _)| *known == number) {
+            match kind.fields.iter().find(|(known, _)| *known == number) {
                 None => {
-                    let path: Vec<String> = self.path.iter().map(u32::to_string).collect();
-                    return Err(format!("holds a field that is not known here: {}", path.join(".")));
+                    let name = kind.name;
+                    return Err(format!(
+                        "holds a field that is not known here: number {number} of {name} (newer than this version?)"
+                    ));
                 }
-                Some((_, Of(fields))) if wire == WireType::LengthDelimited => {
+                Some((_, Of(kind))) if wire == WireType::LengthDelimited => {
                     let length = decode_varint(&mut bytes).map_err(none)?;
                     let split = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
                     let (message, rest) = split.ok_or("not an ONNX model: it ends too soon")?;
-                    self.message(message, fields)?;
+                    self.message(message, kind)?;
                     bytes = rest;
                 }
                 Some(_) => skip_field(wire, number, &mut bytes, DecodeContext::default()).map_err(none)?,
             }
-            self.path.pop();
         }
         Ok(())
     }
@@ -178,13 +219,16 @@ mod tests {
     fn a_field_that_is_not_known_is_named() {
         // Field 99 of the model, a number.
         let more = [&sound()[..], &[0x98, 0x06, 1]].concat();
-        assert!(read(&more).unwrap_err().ends_with(": 99"));
-        // Field 40 of a node of the graph: 7.1.40.
+        assert!(read(&more).unwrap_err().contains(": number 99 of the model"));
+        // Field 40 of a node of the graph.
         let node = [0x3a, 5, 0x0a, 3, 0xc0, 0x02, 1];
-        assert!(read(&[&sound()[..], &node].concat()).unwrap_err().ends_with(": 7.1.40"));
-        // An input that is a sequence: 7.11.2.4.
-        let input = [0x3a, 6, 0x5a, 4, 0x12, 2, 0x22, 0];
-        assert!(read(&[&sound()[..], &input].concat()).unwrap_err().ends_with(": 7.11.2.4"));
+        assert!(read(&[&sound()[..], &node].concat()).unwrap_err().contains(": number 40 of an operator"));
+        // Field 10 of the type of an input.
+        let input = [0x3a, 6, 0x5a, 4, 0x12, 2, 0x52, 0];
+        assert!(read(&[&sound()[..], &input].concat()).unwrap_err().contains(": number 10 of a type"));
+        // A sequence is known: as an output it may be what nobody asks for.
+        let output = [0x3a, 6, 0x62, 4, 0x12, 2, 0x22, 0];
+        assert!(read(&[&sound()[..], &output].concat()).is_ok());
     }
 
     /// Each part takes much more memory once it is read than two bytes.

@@ -2,7 +2,10 @@
 
 use std::cell::Cell;
 
-use super::tensor::{Dim, Elem, Flow, Int, Tensor, Work, count, show};
+use super::{
+    spots::Spot,
+    tensor::{Dim, Elem, Flow, Int, Tensor, Work, count, show},
+};
 use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
 
 /// A node with what is known of its inputs.
@@ -43,6 +46,14 @@ impl Done {
     pub(super) fn one(output: Tensor, each: u64) -> Result<Self, String> {
         let work = Work::of(count(&output.dims)?, each);
         Ok(Self { outputs: vec![output], work, ..Self::default() })
+    }
+
+    /// Its output is known but for the number of a row.
+    pub(super) fn with_spots(mut self, spots: Option<Vec<Spot>>) -> Self {
+        if let (Some(output), Some(spots)) = (self.outputs.first_mut(), spots) {
+            output.spots = Some(spots);
+        }
+        self
     }
 
     /// One output that is known before any row is read.

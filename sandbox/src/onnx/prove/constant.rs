@@ -3,6 +3,7 @@
 use super::{
     call::{Call, Done},
     layout::uniform,
+    spots::{self, Spot},
     tensor::{Dim, Elem, Flow, Int, KNOWN, Tensor, count},
 };
 use crate::onnx::proto::TensorProto;
@@ -24,6 +25,10 @@ pub(super) fn tensor(from: &TensorProto) -> Result<Tensor, String> {
     let mut tensor = Tensor::new(elem, dims, Flow::Public);
     if tensor.rank() <= 1 && values <= KNOWN as u64 {
         tensor.ints = ints(from, elem);
+    }
+    if tensor.rank() > 1 && matches!(elem, Elem::I64 | Elem::I32) && values <= KNOWN as u64 {
+        let line = Tensor { ints: ints(from, elem), ..Tensor::new(elem, vec![Dim::fixed(values)], Flow::Public) };
+        tensor.spots = spots::of(&line);
     }
     if values == 0 && tensor.ints.is_none() {
         return Err("has a dimension of nothing".into());
@@ -70,6 +75,22 @@ fn ints(from: &TensorProto, elem: Elem) -> Option<Vec<Int>> {
         _ => return None,
     };
     Some(values.into_iter().map(Int::of).collect())
+}
+
+/// Whole numbers of a tensor, however many.
+pub(in crate::onnx) fn whole(from: &TensorProto) -> Option<Vec<i64>> {
+    let elem = Elem::of(from.data_type.unwrap_or_default())?;
+    ints(from, elem)?.into_iter().map(Int::known).collect()
+}
+
+/// Floats of four bytes of a tensor.
+pub(in crate::onnx) fn floats(from: &TensorProto) -> Option<Vec<f32>> {
+    let raw = from.raw_data.as_deref().unwrap_or_default();
+    match Elem::of(from.data_type.unwrap_or_default())? {
+        Elem::F32 if raw.is_empty() => Some(from.float_data.clone()),
+        Elem::F32 => Some(raw.chunks_exact(4).map(|b| b.try_into().map_or(0.0, f32::from_le_bytes)).collect()),
+        _ => None,
+    }
 }
 
 /// Constant.
@@ -143,7 +164,8 @@ pub(super) fn range(call: &Call<'_>) -> Result<Done, String> {
     match (start.known(), limit.dim(), step) {
         (Some(0), Some(dim), 1) => {
             call.mixed.set(Some(call.mixed.get().unwrap_or(call.at)));
-            Done::one(Tensor::new(elem, vec![dim], call.mixes()), 1)
+            let spots = (dim == Dim::ROWS).then(|| vec![Spot::ROW]);
+            Done::one(Tensor { spots, ..Tensor::new(elem, vec![dim], call.mixes()) }, 1)
         }
         _ => Err("how many numbers it makes is not known".into()),
     }

@@ -144,9 +144,10 @@ const COSTS: &[Cost] = &[
     cost("Trilu", 1, 2),                     // 0.22 and 0.36 ns
     cost("Slice", 8, 8),                     // 1.02 and 1.20 ns
     cost("Gather", 32, 32),                  // 7.31 and 7.36 ns
+    cost("GatherND", 64, 64),                // 9.23 and 9.17 ns
     cost("GatherElements", 4, 4),            // 0.72 and 0.83 ns
     cost("OneHot", 16, 16),                  // 2.73 and 2.73 ns
-    cost("ArrayFeatureExtractor", 2, 4),     // 0.44 and 0.52 ns
+    cost("ArrayFeatureExtractor", 2, 8),     // 0.44 and 1.05 ns
     cost("QuantizeLinear", 1, 1),            // 0.20 and 0.20 ns
     cost("DequantizeLinear", 1, 1),          // 0.19 and 0.19 ns
     cost("DynamicQuantizeLinear", 2, 2),     // 0.27 and 0.27 ns
@@ -154,6 +155,8 @@ const COSTS: &[Cost] = &[
     cost("TreeEnsembleRegressor", 64, 64),   // 10.18 and 10.18 ns
     cost("LinearClassifier", 2, 2),          // 0.45 and 0.45 ns
     cost("LinearRegressor", 2, 2),           // 0.39 and 0.39 ns
+    cost("SVMClassifier", 256, 256),         // 42.16 ns of the least kernel; the rule counts vectors
+    cost("SVMRegressor", 32, 32),            // 4.07 ns, likewise
     cost("Scaler", 16, 16),                  // 2.61 and 2.87 ns
     cost("Imputer", 8, 8),                   // 1.46 and 1.46 ns
     cost("Normalizer", 32, 32),              // 5.02 and 5.67 ns

@@ -3,6 +3,7 @@
 use super::{
     call::{Call, Done},
     known,
+    spots::{self, Spot},
     tensor::{Elem, Int, Tensor},
 };
 
@@ -13,14 +14,14 @@ const CURVE: u64 = 8;
 pub(super) fn each(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
-    Done::one(Tensor { ints: None, ..x.clone() }, 1)
+    Done::one(Tensor { ints: None, spots: None, ..x.clone() }, 1)
 }
 
 /// As [`each`], of functions that take longer.
 pub(super) fn curve(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
-    Done::one(Tensor { ints: None, ..x.clone() }, CURVE)
+    Done::one(Tensor { ints: None, spots: None, ..x.clone() }, CURVE)
 }
 
 /// What is known stays known.
@@ -28,7 +29,7 @@ pub(super) fn identity(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     match call.maybe(0) {
         Some(known) if known.ints.is_some() => Ok(Done::known(known.clone())),
-        _ => each(call),
+        known => Ok(each(call)?.with_spots(known.and_then(spots::of))),
     }
 }
 
@@ -51,7 +52,8 @@ pub(super) fn cast(call: &Call<'_>) -> Result<Done, String> {
         }
     }
     let x = call.data(0)?;
-    Done::one(Tensor::new(to, x.dims.clone(), x.flow), 1)
+    let same = (x.elem == Elem::I64 || x.elem == Elem::I32) && to == Elem::I64;
+    Ok(Done::one(Tensor::new(to, x.dims.clone(), x.flow), 1)?.with_spots(spots::of(x).filter(|_| same || x.elem == to)))
 }
 
 /// Clip: its bounds are scalars, for all rows the same.
@@ -63,7 +65,7 @@ pub(super) fn clip(call: &Call<'_>) -> Result<Done, String> {
             return Err("bounds must be scalars".into());
         }
     }
-    Done::one(Tensor { ints: None, ..x.clone() }, 1)
+    Done::one(Tensor { ints: None, spots: None, ..x.clone() }, 1)
 }
 
 /// Dropout does nothing where nothing is trained; where something is, it draws lots.
@@ -74,21 +76,30 @@ pub(super) fn dropout(call: &Call<'_>) -> Result<Done, String> {
         return Err("is in training mode: it draws lots".into());
     }
     let x = call.data(0)?;
-    let mut done = Done::one(Tensor { ints: None, ..x.clone() }, 1)?;
+    let mut done = Done::one(Tensor { ints: None, spots: None, ..x.clone() }, 1)?;
     done.outputs.push(Tensor::new(Elem::Bool, x.dims.clone(), x.flow));
     Ok(done)
 }
 
 pub(super) fn add(call: &Call<'_>) -> Result<Done, String> {
-    two(call, Some(known::add))
+    placed(call, two(call, Some(known::add))?, Spot::add)
 }
 
 pub(super) fn sub(call: &Call<'_>) -> Result<Done, String> {
-    two(call, Some(known::sub))
+    placed(call, two(call, Some(known::sub))?, Spot::sub)
 }
 
 pub(super) fn mul(call: &Call<'_>) -> Result<Done, String> {
-    two(call, Some(known::mul))
+    placed(call, two(call, Some(known::mul))?, Spot::mul)
+}
+
+/// What is known but for the number of a row stays so.
+fn placed(call: &Call<'_>, done: Done, op: fn(Spot, Spot) -> Option<Spot>) -> Result<Done, String> {
+    let spots = done.outputs.first().filter(|made| made.ints.is_none() && made.elem == Elem::I64).and_then(|made| {
+        let both = [call.maybe(0)?, call.maybe(1)?];
+        spots::spread(&both, &made.dims, |row| op(*row.first()?, *row.get(1)?))
+    });
+    Ok(done.with_spots(spots))
 }
 
 type Of2<T> = fn(Int, Int) -> Option<T>;

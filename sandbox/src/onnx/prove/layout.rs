@@ -2,6 +2,7 @@
 
 use super::{
     call::{Call, Done, axes, axis},
+    spots,
     tensor::{Dim, Elem, Flow, Int, KNOWN, Tensor, count, show},
 };
 
@@ -44,7 +45,13 @@ pub(super) fn flatten(call: &Call<'_>) -> Result<Done, String> {
 pub(super) fn squeeze(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.maybe(0).ok_or("input 0 is missing")?;
-    let listed = call.list("axes", 1)?.ok_or("names no axes")?;
+    let Some(listed) = call.list("axes", 1)? else {
+        // The one number of a list.
+        return match &x.ints {
+            Some(ints) if ints.len() == 1 => Ok(Done::known(Tensor::known(x.elem, true, ints.clone()))),
+            _ => Err("names no axes".into()),
+        };
+    };
     let gone = axes(&listed, x.rank())?;
     if gone.iter().any(|at| x.dims[*at] != Dim::ONE) {
         return Err(format!("an axis of {} that it takes away is longer than one", show(&x.dims)));
@@ -83,7 +90,8 @@ fn moved(call: &Call<'_>, dims: Vec<Dim>) -> Result<Done, String> {
             to.map_or(call.mixes(), Flow::Rows)
         }
     };
-    Done::one(Tensor::new(x.elem, dims, flow), 1)
+    let spots = spots::moved(x, &dims);
+    Ok(Done::one(Tensor::new(x.elem, dims, flow), 1)?.with_spots(spots))
 }
 
 /// Transpose.
@@ -136,7 +144,8 @@ pub(super) fn concat(call: &Call<'_>) -> Result<Done, String> {
             _ => call.mixes(),
         };
     }
-    Done::one(Tensor::new(first.elem, dims, flow), 1)
+    let spots = spots::concat(&all, at, &dims);
+    Ok(Done::one(Tensor::new(first.elem, dims, flow), 1)?.with_spots(spots))
 }
 
 /// Split: along another axis than the rows'.
@@ -174,7 +183,8 @@ pub(super) fn expand(call: &Call<'_>) -> Result<Done, String> {
     let wanted =
         wanted.iter().map(|int| int.dim().filter(|d| d.times > 0)).collect::<Option<Vec<_>>>().ok_or("its shape is none")?;
     let (dims, flow) = call.broadcast(&[x, &uniform(call, x.elem, wanted)])?;
-    Done::one(Tensor::new(x.elem, dims, flow), 1)
+    let spots = spots::spread(&[x], &dims, |row| row.first().copied());
+    Ok(Done::one(Tensor::new(x.elem, dims, flow), 1)?.with_spots(spots))
 }
 
 /// The same value everywhere: as much for each row as for any other.

@@ -26,10 +26,13 @@ mod operators;
 mod pick;
 mod quantised;
 mod recurrent;
+mod spots;
+mod support;
 pub(super) mod tensor;
 mod trees;
 mod window;
 
+pub(super) use constant::{floats as known_floats, whole as known_ints};
 pub(super) use operators::OPERATORS;
 
 use call::{Call, Clip, Done};
@@ -58,13 +61,14 @@ pub(super) struct NotUnderstood {
     pub(super) why: String,
 }
 
-/// How a person finds a node again: its operator, and its name where it has one.
-pub(super) fn name(at: usize, node: &NodeProto) -> String {
+/// How a person finds a node again: its operator, and its name or that of what it makes.
+pub(super) fn name(node: &NodeProto) -> String {
     use tidegate_protocol::Shorten as _;
     let op = node.op_type.as_deref().unwrap_or_default().shorten();
-    match node.name.as_deref() {
-        Some(name) if !name.is_empty() => format!("{op} {:?} (node {at})", name.shorten()),
-        _ => format!("{op} (node {at})"),
+    match (node.name.as_deref().filter(|name| !name.is_empty()), node.output.first()) {
+        (Some(name), _) => format!("{op} {:?}", name.shorten()),
+        (None, Some(output)) => format!("{op} that makes {:?}", output.shorten()),
+        (None, None) => op,
     }
 }
 
@@ -93,18 +97,19 @@ pub(super) fn follow(model: &ModelProto, graph: &GraphProto, inputs: Vec<(String
         found.define(name, tensor).map_err(|why| NotUnderstood { node: "an input".into(), why })?;
     }
     for (at, node) in graph.node.iter().enumerate() {
-        found.step(&versions, at, node).map_err(|why| NotUnderstood { node: name(at, node), why })?;
+        found.step(&versions, at, node).map_err(|why| NotUnderstood { node: name(node), why })?;
     }
     Ok(found)
 }
 
 /// Which version of the operators of a domain is meant.
-struct Versions {
-    standard: Option<i64>,
-    ml: Option<i64>,
+#[derive(Debug)]
+pub(super) struct Versions {
+    pub(super) standard: Option<i64>,
+    pub(super) ml: Option<i64>,
 }
 
-fn versions(model: &ModelProto) -> Result<Versions, String> {
+pub(super) fn versions(model: &ModelProto) -> Result<Versions, String> {
     let mut versions = Versions { standard: None, ml: None };
     for import in &model.opset_import {
         let (domain, version) = (import.domain.as_deref().unwrap_or_default(), import.version.unwrap_or_default());

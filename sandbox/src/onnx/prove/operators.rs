@@ -2,9 +2,11 @@
 //! stay apart.
 //!
 //! What is not here is refused: control flow, lots, sequences, optionals and texts, everything whose shape depends on values (`NonZero`, `Unique`, `Compress`),
-//! and operators that end a run on some value. Versions: `ai.onnx` from 13 on.
+//! and operators that end a run on some value. Versions: `ai.onnx` from 13 on; older ones were written anew ([`upgrade`](super::super::lower)).
 
-use super::{along, call::Rule, classic, constant, elementwise, layout, linear, pick, quantised, recurrent, trees, window};
+use super::{
+    along, call::Rule, classic, constant, elementwise, layout, linear, pick, quantised, recurrent, support, trees, window,
+};
 
 /// An operator.
 pub(in crate::onnx) struct Operator {
@@ -27,9 +29,9 @@ pub(super) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
 }
 
 /// Versions of the standard domain that are understood.
-pub(super) const VERSIONS: std::ops::RangeInclusive<i64> = 13..=24;
+pub(super) const VERSIONS: std::ops::RangeInclusive<i64> = 7..=24;
 /// Versions of `ai.onnx.ml`.
-pub(super) const ML_VERSIONS: std::ops::RangeInclusive<i64> = 1..=4;
+pub(super) const ML_VERSIONS: std::ops::RangeInclusive<i64> = 1..=5;
 
 const fn op(
     domain: &'static str,
@@ -227,6 +229,7 @@ pub(in crate::onnx) const OPERATORS: &[Operator] = &[
     // Values picked.
     op("", "Slice", 13, "", pick::slice, "parts of each row"),
     op("", "Gather", 13, "axis", pick::gather, "parts of each row, or a table's row for each; places are clipped"),
+    op("", "GatherND", 13, "batch_dims", pick::gather_nd, "a row's own part, at places that are known"),
     op("", "GatherElements", 13, "axis", pick::gather_elements, "a row's own values; places are clipped"),
     op("", "OneHot", 13, "axis", pick::one_hot, "a list for each value"),
     op(ML, "ArrayFeatureExtractor", 1, "", pick::columns, "columns that are known"),
@@ -288,6 +291,22 @@ pub(in crate::onnx) const OPERATORS: &[Operator] = &[
         "imputed_value_floats imputed_value_int64s replaced_value_float replaced_value_int64",
         classic::by_feature,
         "a number for each feature",
+    ),
+    op(
+        ML,
+        "SVMClassifier",
+        1,
+        "classlabels_ints classlabels_strings coefficients kernel_params kernel_type post_transform prob_a prob_b rho support_vectors vectors_per_class",
+        support::classifier,
+        "a row against the model's own vectors",
+    ),
+    op(
+        ML,
+        "SVMRegressor",
+        1,
+        "coefficients kernel_params kernel_type n_supports one_class post_transform rho support_vectors",
+        support::regressor,
+        "a row against the model's own vectors",
     ),
     op(ML, "Normalizer", 1, "norm", classic::normalizer, "each row by itself"),
     op(

@@ -3,6 +3,7 @@
 use super::{
     call::{Call, Clip, Done, axis},
     known::fits,
+    spots::{self, Spot},
     tensor::{Dim, Elem, Flow, Int, Tensor, show},
 };
 
@@ -88,10 +89,14 @@ pub(super) fn gather(call: &Call<'_>) -> Result<Done, String> {
         let picked = places.iter().map(pick).collect::<Result<Vec<_>, _>>()?;
         return Ok(Done::known(Tensor::known(table.elem, at.rank() == 0, picked)));
     }
-    let (table, at) = (call.data(0)?, call.data(1)?);
+    let (table, placed) = (call.data(0)?, at);
     let mut dims = table.dims[..over].to_vec();
-    dims.extend(&at.dims);
+    dims.extend(&placed.dims);
     dims.extend(&table.dims[over + 1..]);
+    if let Some(rows) = own_rows(table, over, placed) {
+        return Done::one(Tensor::new(table.elem, dims, Flow::Rows(over + rows)), 1);
+    }
+    let at = call.data(1)?;
     let flow = match (table.axis(), at.axis()) {
         (None, None) => Flow::Public,
         (None, Some(rows)) => Flow::Rows(over + rows),
@@ -113,6 +118,48 @@ pub(super) fn gather(call: &Call<'_>) -> Result<Done, String> {
         None => Some(Clip { input: 1, lo: -length, hi: length - 1 }),
     };
     Ok(Done { clip, ..Done::one(Tensor::new(table.elem, dims, flow), 1)? })
+}
+
+/// The axis of rows of `at`, where each row's places are of its own part of `table`, which has rows along `over`.
+fn own_rows(table: &Tensor, over: usize, at: &Tensor) -> Option<usize> {
+    let Dim { times, power: 1 } = table.dims[over] else { return None };
+    let (length, rows) = (i64::try_from(times).ok()?, spots::axis(at)?);
+    let own = |spot: &Spot| spot.row == length && (0..length).contains(&spot.plus);
+    (table.axis() == Some(over) && spots::of(at)?.iter().all(own)).then_some(rows)
+}
+
+/// GatherND: at places that are known, each row's of its own.
+pub(super) fn gather_nd(call: &Call<'_>) -> Result<Done, String> {
+    call.outputs(1)?;
+    if call.int_or("batch_dims", 0)? != 0 {
+        return Err("attribute batch_dims must be 0".into());
+    }
+    let (table, at) = (call.data(0)?, call.maybe(1).ok_or("input 1 is missing")?);
+    let deep = at.rank().checked_sub(1).ok_or("its places must be lists")?;
+    let each = at.fixed(deep)? as usize;
+    if each == 0 || each > table.rank() {
+        return Err(format!("its places have {each} numbers, for {}", show(&table.dims)));
+    }
+    let places = spots::of(at).ok_or("picks by what rows say, or is told")?;
+    for place in places.chunks(each) {
+        for (spot, dim) in place.iter().zip(&table.dims) {
+            let own = *dim == Dim::ROWS && *spot == Spot::ROW;
+            let there = dim.known().and_then(|n| i64::try_from(n).ok()).is_some_and(|n| (-n..n).contains(&spot.plus));
+            if !own && !(spot.row == 0 && there) {
+                return Err(format!("picks what may not be there, or another row's, of {}", show(&table.dims)));
+            }
+        }
+    }
+    let mut dims = at.dims[..deep].to_vec();
+    dims.extend(&table.dims[each..]);
+    let flow = match (table.flow, spots::axis(at)) {
+        (Flow::Public, None) => Flow::Public,
+        // Those of a row are of the row of that number: another's would have been refused.
+        (Flow::Rows(axis), Some(rows)) if axis < each && table.dims[axis] == Dim::ROWS => Flow::Rows(rows),
+        (Flow::Rows(axis), None) if axis >= each => Flow::Rows(deep + axis - each),
+        _ => call.mixes(),
+    };
+    Done::one(Tensor::new(table.elem, dims, flow), 1)
 }
 
 /// GatherElements: of each row's own values.
@@ -152,22 +199,34 @@ pub(super) fn one_hot(call: &Call<'_>) -> Result<Done, String> {
     Done::one(Tensor::new(values.elem, dims, flow), 1)
 }
 
-/// ArrayFeatureExtractor: columns of each row.
+/// ArrayFeatureExtractor: columns of each row, or of a table the entries that rows say.
 pub(super) fn columns(call: &Call<'_>) -> Result<Done, String> {
     call.outputs(1)?;
     let x = call.data(0)?;
-    let at = call.numbers(1)?.ok_or("its columns are missing")?;
     let last = x.rank().checked_sub(1).ok_or("takes no scalars")?;
     let length = x.fixed(last)?;
+    // A single list comes out as a matrix of one row.
+    let mut dims = if x.rank() == 1 { vec![Dim::ONE] } else { x.dims[..last].to_vec() };
+    let Some(known) = call.maybe(1).filter(|at| at.ints.is_some()) else {
+        let at = call.data(1)?;
+        dims.push(super::tensor::count(&at.dims)?);
+        let flow = match (x.flow, at.flow) {
+            (Flow::Public, Flow::Public) => Flow::Public,
+            // Places of one row after those of another: so are the entries.
+            (Flow::Public, Flow::Rows(rows)) if super::tensor::count(&at.dims[..rows])? == Dim::ONE => Flow::Rows(dims.len() - 1),
+            _ => call.mixes(),
+        };
+        let clip = Some(Clip { input: 1, lo: 0, hi: i64::try_from(length).map_err(|_| "a table is too large")? - 1 });
+        return Ok(Done { clip, ..Done::one(Tensor::new(x.elem, dims, flow), 1)? });
+    };
+    let at = call.numbers(1)?.ok_or("its columns are missing")?;
     if at.is_empty() || at.iter().any(|n| !u64::try_from(*n).is_ok_and(|n| n < length)) {
         return Err(format!("picks columns that are not there of {}", show(&x.dims)));
     }
-    // A single list comes out as a matrix of one row.
-    if x.rank() == 1 {
+    if x.rank() == 1 && x.flow != Flow::Public {
         return Err(format!("takes matrices, not {}", show(&x.dims)));
     }
-    let mut dims = x.dims.clone();
-    dims[last] = Dim::fixed(at.len() as u64);
+    dims.push(super::tensor::count(&known.dims)?);
     Done::one(Tensor::new(x.elem, dims, x.flow), 1)
 }
 

@@ -1,5 +1,7 @@
 //! What is known of a tensor before any row is read: type, shape, and whose rows its parts depend on.
 
+use super::spots::Spot;
+
 /// Type of a value (TensorProto.DataType of the IR). Texts, complex numbers and the types of less than a byte are not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Elem {
@@ -171,17 +173,19 @@ pub(crate) struct Tensor {
     pub(crate) flow: Flow,
     /// Its values, where they are known: of integers or truth values, of one dimension at most.
     pub(crate) ints: Option<Vec<Int>>,
+    /// Its values, where they are known but for the number of a row: of whole numbers, of any dimensions.
+    pub(crate) spots: Option<Vec<Spot>>,
 }
 
 impl Tensor {
     pub(crate) fn new(elem: Elem, dims: Vec<Dim>, flow: Flow) -> Self {
-        Self { elem, dims, flow, ints: None }
+        Self { elem, dims, flow, ints: None, spots: None }
     }
 
     /// Of known integers: a scalar, or a list.
     pub(crate) fn known(elem: Elem, scalar: bool, ints: Vec<Int>) -> Self {
         let dims = if scalar { vec![] } else { vec![Dim::fixed(ints.len() as u64)] };
-        Self { elem, dims, flow: Flow::Public, ints: Some(ints) }
+        Self { elem, dims, flow: Flow::Public, ints: Some(ints), spots: None }
     }
 
     pub(crate) fn rank(&self) -> usize {

@@ -218,7 +218,7 @@ fn compute(mut store: Store<'_>, (_, given): Ask) -> Result<(Nn<Named<Resource<T
     let numbers = desk.compute(rows, inputs).map_err(|e| wasmtime::format_err!("{e}"))?;
     let data: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     store.data_mut().owe(data.len());
-    let output = desk.model.spec().output.clone();
+    let output = desk.model.output.clone();
     let tensor = Tensor { dimensions: desk.model.shape(rows), kind: Kind::Fp32, data };
     Ok((Ok(vec![(output, held(&mut store)?.put(tensor)?)]),))
 }

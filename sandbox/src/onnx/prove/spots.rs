@@ -1,0 +1,123 @@
+//! Whole numbers that are known but for the number of a row: how exporters pick each row's own part of a tensor by its place.
+//!
+//! `Range` counts the rows of a run, and arithmetic makes places of that: row 3's mask is at `3 · length` of all masks, or at `[3, …]`. Such places are followed exactly, so that
+//! what is picked by them is known to be the row's own.
+
+use super::tensor::{Dim, Int, Tensor, count};
+
+/// `row` times the number of its row in the run, and `plus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) row: i64,
+    pub(crate) plus: i64,
+}
+
+/// Most numbers that are followed of one tensor, for a row.
+const SPOTS: u64 = super::tensor::KNOWN as u64;
+/// What may be multiplied with the number of a row, or added: nothing wraps around for any number of rows.
+const LARGEST: i64 = 1 << 24;
+
+impl Spot {
+    pub(crate) const ROW: Self = Self { row: 1, plus: 0 };
+
+    fn fits(self) -> Option<Self> {
+        (self.row.abs() <= LARGEST && self.plus.abs() <= LARGEST).then_some(self)
+    }
+
+    pub(super) fn add(self, other: Self) -> Option<Self> {
+        Self { row: self.row + other.row, plus: self.plus + other.plus }.fits()
+    }
+
+    pub(super) fn sub(self, other: Self) -> Option<Self> {
+        Self { row: self.row - other.row, plus: self.plus - other.plus }.fits()
+    }
+
+    pub(super) fn mul(self, other: Self) -> Option<Self> {
+        let (by, of) = if self.row == 0 { (self.plus, other) } else { (other.plus, self) };
+        if self.row != 0 && other.row != 0 {
+            return None;
+        }
+        Self { row: by * of.row, plus: by * of.plus }.fits()
+    }
+}
+
+/// The one axis along which rows are counted: nothing where there is none. An error where there are several, or each row has several places.
+fn rows(dims: &[Dim]) -> Result<Option<usize>, ()> {
+    let mut axes = (0..dims.len()).filter(|at| dims[*at].power > 0);
+    match (axes.next(), axes.next()) {
+        (None, _) => Ok(None),
+        (Some(axis), None) if dims[axis] == Dim::ROWS => Ok(Some(axis)),
+        _ => Err(()),
+    }
+}
+
+/// The axis of rows of a tensor whose numbers are known; nothing where it has none.
+pub(super) fn axis(of: &Tensor) -> Option<usize> {
+    rows(&of.dims).ok().flatten()
+}
+
+/// How many numbers a row has.
+fn many(dims: &[Dim]) -> Option<u64> {
+    rows(dims).ok()?;
+    count(dims).ok().map(|all| all.times).filter(|all| *all <= SPOTS)
+}
+
+/// What is known of a tensor: its numbers in their order, the axis of rows left out.
+pub(super) fn of(tensor: &Tensor) -> Option<Vec<Spot>> {
+    if let Some(spots) = &tensor.spots {
+        return Some(spots.clone());
+    }
+    let ints: Option<Vec<i64>> = tensor.ints.as_ref()?.iter().map(|int: &Int| int.known()).collect();
+    ints?.into_iter().map(|plus| Spot { row: 0, plus }.fits()).collect()
+}
+
+/// In another shape, the same numbers in the same order: as much must lie before the axis of rows.
+pub(super) fn moved(from: &Tensor, to: &[Dim]) -> Option<Vec<Spot>> {
+    let before = |dims: &[Dim]| rows(dims).ok().map(|axis| axis.map(|axis| count(&dims[..axis])));
+    (before(&from.dims)? == before(to)?).then(|| of(from))?
+}
+
+/// `op` over tensors that are brought to `dims`.
+pub(super) fn spread(from: &[&Tensor], dims: &[Dim], op: impl Fn(&[Spot]) -> Option<Spot>) -> Option<Vec<Spot>> {
+    let all = from.iter().map(|tensor| of(tensor)).collect::<Option<Vec<_>>>()?;
+    (0..many(dims)?)
+        .map(|number| {
+            let values: Option<Vec<Spot>> =
+                from.iter().zip(&all).map(|(tensor, spots)| spots.get(place(&tensor.dims, dims, number)).copied()).collect();
+            op(&values?)
+        })
+        .collect()
+}
+
+/// Where the value is, of one of `dims`, that is number `number` in the larger shape `of`.
+fn place(dims: &[Dim], of: &[Dim], number: u64) -> usize {
+    let (mut rest, mut at, mut step) = (number, 0, 1);
+    for (back, dim) in of.iter().rev().enumerate() {
+        // The axis of rows is left out: as if it were of length one.
+        let length = if dim.power > 0 { 1 } else { dim.times.max(1) };
+        let index = rest % length;
+        rest /= length;
+        if let Some(own) = dims.len().checked_sub(back + 1).map(|at| dims[at]).filter(|own| own.power == 0 && own.times > 1) {
+            at += index * step;
+            step *= own.times;
+        }
+    }
+    at as usize
+}
+
+/// One after the other along an axis that is not the rows'.
+pub(super) fn concat(all: &[&Tensor], along: usize, dims: &[Dim]) -> Option<Vec<Spot>> {
+    many(dims)?;
+    if rows(dims).ok()? == Some(along) {
+        return None;
+    }
+    let lists = all.iter().map(|tensor| of(tensor)).collect::<Option<Vec<_>>>()?;
+    let after = |tensor: &Tensor| count(&tensor.dims[along..]).ok().map(|n| n.times as usize).filter(|n| *n > 0);
+    let sizes = all.iter().map(|tensor| after(tensor)).collect::<Option<Vec<_>>>()?;
+    let mut chunks: Vec<_> = lists.iter().zip(sizes).map(|(list, size)| list.chunks(size)).collect();
+    let mut made = Vec::new();
+    while let Some(piece) = chunks.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
+        piece.into_iter().for_each(|piece| made.extend_from_slice(piece));
+    }
+    Some(made)
+}
