@@ -36,7 +36,7 @@ pub(crate) fn run(rows: usize) -> anyhow::Result<()> {
     forget_peak();
     let before = peak_mib();
     let tables = dataset::tables(std::slice::from_ref(&path), &policy)?;
-    let ours = best(2, || Ok(dataset::profile(&tables, &policy, &copy, &mut |_, _| {})?))?;
+    let ours = best(2, || Ok(dataset::profile(&tables, &policy, None, &copy, &mut |_, _| {})?))?;
     let memory = peak_mib();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     forget_peak();

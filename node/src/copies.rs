@@ -21,6 +21,7 @@ use crate::{
     NodeError,
     buyer::{Buyer, Offer},
     file_error,
+    given::parts,
 };
 
 /// Why a dataset cannot be rehearsed on its owner's mock rows, and how it can be all the same.
@@ -49,14 +50,25 @@ pub struct Copied {
 pub(crate) fn placed(folder: &Path, file: &DataFile) -> Result<PathBuf, NodeError> {
     let mut target = folder.to_owned();
     // Each table's in a folder of its own: they may be called alike.
-    for name in file.table.iter().chain([&file.name]) {
-        if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
-            return Err(NodeError::Unverified(format!("the manifest names a file {name:?}")));
-        }
+    for name in parts(file.table.as_deref(), &file.name)? {
         std::fs::create_dir_all(&target).map_err(|e| file_error(&target, e))?;
         target.push(name);
     }
     Ok(target)
+}
+
+/// Checks that no two of a manifest's files would be one here: the second would take the place of the first.
+pub(crate) fn apart_from_each_other<'a>(targets: impl Iterator<Item = &'a Path>) -> Result<(), NodeError> {
+    let mut seen = HashSet::new();
+    for target in targets {
+        if !seen.insert(target) {
+            return Err(NodeError::Unverified(format!(
+                "the manifest has two files that would both be {}: ask its owner to publish them under names of their own",
+                target.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// So many bytes free are too few to go on.
@@ -107,6 +119,7 @@ impl Buyer {
         let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
         let files = content.published.iter();
         let files = files.map(|file| Ok((file, placed(&folder, file)?))).collect::<Result<Vec<_>, NodeError>>()?;
+        apart_from_each_other(files.iter().map(|(_, target)| target.as_path()))?;
         let here = self.small(to, &files, progress).await?;
         let mut fetched = Vec::new();
         for (number, (file, target)) in files.into_iter().enumerate() {
@@ -323,7 +336,11 @@ mod tests {
         };
         assert_eq!(placed(dir.path(), &file(None, "a.csv")).unwrap(), dir.path().join("a.csv"));
         assert_eq!(placed(dir.path(), &file(Some("visits"), "a.csv")).unwrap(), dir.path().join("visits/a.csv"));
-        for bad in ["", ".", "..", "../a", "/etc/passwd", "a/b", "a\\b", ".ssh", "a\0b"] {
+        assert_eq!(placed(dir.path(), &file(None, "year=2021/a.csv")).unwrap(), dir.path().join("year=2021/a.csv"));
+        let alike = [dir.path().join("a"), dir.path().join("b"), dir.path().join("a")];
+        assert!(apart_from_each_other(alike[..2].iter().map(PathBuf::as_path)).is_ok());
+        assert!(apart_from_each_other(alike.iter().map(PathBuf::as_path)).is_err());
+        for bad in ["", ".", "..", "../a", "/etc/passwd", "a/../b", "a//b", "a/", "a\\b", ".ssh", "a\0b"] {
             assert!(placed(dir.path(), &file(None, bad)).is_err(), "{bad:?}");
             assert!(placed(dir.path(), &file(Some(bad), "a.csv")).is_err(), "{bad:?}");
         }

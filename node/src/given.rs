@@ -1,8 +1,8 @@
 //! Files that a party has of its own, and that must be those that a manifest names: who holds a dataset, or runs a receipt's job again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use tidegate_catalog::dataset;
+use tidegate_catalog::dataset::{self, TableFiles};
 use tidegate_protocol::{
     manifest::{DataFile, FileKey, Manifest},
     policy::Policy,
@@ -12,8 +12,8 @@ use crate::NodeError;
 
 /// A dataset's published files where this party has them.
 pub(crate) struct Given {
-    /// As [`dataset::tables`] takes them.
-    pub(crate) paths: Vec<PathBuf>,
+    /// By their tables, in the policy's order.
+    pub(crate) tables: Vec<TableFiles>,
     /// As they are, in the manifest's order.
     pub(crate) files: Vec<DataFile>,
 }
@@ -29,10 +29,10 @@ impl Given {
         folder: &Path,
         report: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Self, NodeError> {
-        let mut given = Self { paths: Vec::new(), files: Vec::new() };
+        let mut given = Self { tables: Vec::new(), files: Vec::new() };
         for (place, (table, name, _)) in manifest.files.published().enumerate() {
             let mut path = folder.to_owned();
-            path.extend(table.iter().chain([&name]));
+            path.extend(parts(table, name)?);
             report(&format!("hashing {name}"));
             let found = dataset::describe(&path, |_| {}).map_err(|e| {
                 NodeError::File(format!(
@@ -43,12 +43,32 @@ impl Given {
             if !manifest.files.is(place, &found, key) {
                 return Err(NodeError::Unverified(format!("{} is not the file that was published", path.display())));
             }
-            given.paths.push(match table {
-                Some(table) if !policy.tables.is_empty() => PathBuf::from(format!("{table}={}", path.display())),
-                _ => path,
-            });
+            let table = table.filter(|_| !policy.tables.is_empty()).map(str::to_owned);
+            if given.tables.last().is_none_or(|last| last.table != table) {
+                given.tables.push(TableFiles { table, ..TableFiles::default() });
+            }
+            if let Some(last) = given.tables.last_mut() {
+                last.files.push(path);
+                last.names.push(name.to_owned());
+            }
             given.files.push(found);
         }
         Ok(given)
     }
 }
+
+/// The folders and the name under which a manifest's file lies in a folder: none leads out of it, whatever the manifest says.
+///
+/// # Errors
+/// [`NodeError::Unverified`] for a name that would.
+pub(crate) fn parts<'a>(table: Option<&'a str>, name: &'a str) -> Result<Vec<&'a str>, NodeError> {
+    let parts: Vec<&str> = table.into_iter().chain(name.split('/')).collect();
+    let bad = |part: &&str| part.is_empty() || part.contains(['/', '\\', '\0']) || part.starts_with('.');
+    if parts.len() > DEEP || parts.iter().any(bad) {
+        return Err(NodeError::Unverified(format!("the manifest names a file {name:?}")));
+    }
+    Ok(parts)
+}
+
+/// Most folders in one another.
+const DEEP: usize = 32;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arrow::{array::RecordBatchReader as _, datatypes::SchemaRef};
+use arrow::datatypes::SchemaRef;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tidegate_catalog::dataset;

@@ -11,7 +11,7 @@ use tidegate_exchange::blobs::Served;
 use tidegate_protocol::{
     ContentHash, Identity, Signed, grant, limits,
     listing::About,
-    manifest::{Content, DataFile, FileKey, Files, Layout, Manifest},
+    manifest::{ColumnType, Content, DataFile, FileKey, Files, Layout, Manifest},
     policy::{Access, Answering, Policy, PolicyFile},
     receipt::{Predicate, entry::Change},
     shown::{is_plain, plain},
@@ -64,6 +64,11 @@ pub enum Progress {
     Ordering {
         /// Rows done.
         rows: u64,
+    },
+    /// What the files were taken for, or what was assumed of them.
+    Noted {
+        /// In words.
+        words: String,
     },
 }
 
@@ -168,7 +173,7 @@ pub async fn publish(
             )));
         }
     }
-    let (profile, mut report) = lay_out(home, &tables, &described, &policy, "clustered", report).await?;
+    let (profile, mut report) = lay_out(home, &tables, &described, &policy, ("clustered", None), report).await?;
     profile.schema.iter().try_for_each(|column| shown("column", &column.name))?;
     let derived = match profile.layout {
         Layout::AsPublished => vec![],
@@ -179,7 +184,9 @@ pub async fn publish(
     if !what.mock.is_empty() {
         let tables = dataset::tables(&what.mock, &policy).map_err(|e| NodeError::File(format!("--mock: {e}")))?;
         let published = import_tables(None, &tables, &mut report).await?;
-        let (profile, mut report) = lay_out(home, &tables, &published, &policy, "mock", report).await?;
+        let like = ("mock", Some(profile.schema.as_slice()));
+        let laid = lay_out(home, &tables, &published, &policy, like, report).await;
+        let (profile, mut report) = laid.map_err(|e| NodeError::File(format!("--mock: {e}")))?;
         let [file] = profile.compute.as_slice() else {
             return Err(NodeError::File("--mock: give one file, or a folder of files that are not ordered by unit".into()));
         };
@@ -278,9 +285,11 @@ pub(crate) fn changes(before: &dataset::Dataset, content: &Content, policy: &Sig
 
 async fn import_tables(served: Option<&Served>, tables: &[TableFiles], report: &mut Report) -> Result<Vec<DataFile>, NodeError> {
     let mut described = Vec::new();
-    for TableFiles { table, files } in tables {
+    for TableFiles { table, files, names, .. } in tables {
+        names.iter().try_for_each(|name| shown("file name", name))?;
         let of_table = import_all(served, files, report).await?;
-        described.extend(of_table.into_iter().map(|file| DataFile { table: table.clone(), ..file }));
+        let named = of_table.into_iter().zip(names);
+        described.extend(named.map(|(file, name)| DataFile { name: name.clone(), table: table.clone(), ..file }));
     }
     Ok(described)
 }
@@ -310,7 +319,7 @@ pub(crate) async fn import_all(
 }
 
 /// How copies are written: one that is written otherwise has another name, and takes the place of none that an earlier version names.
-const COPY: &str = "2";
+const COPY: &str = "3";
 
 /// Reads and checks `files`, away from the runtime's threads; gives the report back. A derived copy is named by what it is made of.
 pub(crate) async fn lay_out(
@@ -318,7 +327,7 @@ pub(crate) async fn lay_out(
     tables: &[TableFiles],
     described: &[DataFile],
     policy: &Policy,
-    kind: &str,
+    (kind, like): (&str, Option<&[ColumnType]>),
     mut report: Report,
 ) -> Result<(dataset::Profile, Report), NodeError> {
     let made_of: Vec<String> = described
@@ -326,10 +335,14 @@ pub(crate) async fn lay_out(
         .map(|file| format!("{}{}", file.table.as_ref().map(|t| format!("{t}=")).unwrap_or_default(), file.hash))
         .chain([COPY.to_owned(), policy.unit.column.clone()])
         .chain(policy.columns.keys().cloned())
+        // Rows follow from these too: columns that folders say, and how texts are read.
+        .chain(described.iter().filter(|file| file.name.contains('=')).map(|file| file.name.clone()))
+        .chain((!policy.read.is_default()).then(|| serde_json::to_string(&policy.read).unwrap_or_default()))
+        .chain(like.into_iter().flatten().map(|column| format!("{}: {}", column.name, column.arrow)))
         .collect();
     let made_of = serde_json::to_vec(&made_of).map_err(|e| NodeError::File(e.to_string()))?;
     let derived = home.datasets().join(format!("{}.{kind}.parquet", ContentHash::of(&made_of)));
-    let (tables, policy) = (tables.to_vec(), policy.clone());
+    let (tables, policy, like) = (tables.to_vec(), policy.clone(), like.map(<[_]>::to_vec));
     let work = move || {
         let mut progress = |phase, rows| {
             report(match phase {
@@ -337,7 +350,8 @@ pub(crate) async fn lay_out(
                 Phase::Ordering => Progress::Ordering { rows },
             })
         };
-        let profile = dataset::profile(&tables, &policy, &derived, &mut progress)?;
+        let profile = dataset::profile(&tables, &policy, like.as_deref(), &derived, &mut progress)?;
+        profile.notes.iter().for_each(|words| report(Progress::Noted { words: words.clone() }));
         Ok::<_, dataset::DataError>((profile, report))
     };
     Ok(tokio::task::spawn_blocking(work).await.map_err(|e| NodeError::File(e.to_string()))??)

@@ -2,7 +2,7 @@
 
 use std::{fs::File, path::PathBuf};
 
-use tidegate_catalog::dataset;
+use tidegate_catalog::dataset::{self, TableFiles};
 use tidegate_gate::Split;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
@@ -33,12 +33,17 @@ pub(crate) struct LaidOut {
 impl LaidOut {
     /// Of any files that can be published under `policy`.
     pub(crate) async fn new(home: &Home, policy: &Policy, data: &[PathBuf]) -> Result<Self, NodeError> {
+        Self::of(home, policy, dataset::tables(data, policy)?).await
+    }
+
+    /// Of these files.
+    pub(crate) async fn of(home: &Home, policy: &Policy, tables: Vec<TableFiles>) -> Result<Self, NodeError> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
         let copy = home.path().join(format!("laid-out.{}.parquet", hex::encode(random)));
         let mut laid = Self { files: vec![], copy: copy.clone() };
-        let (tables, policy) = (dataset::tables(data, policy)?, policy.clone());
-        let profile = tokio::task::spawn_blocking(move || dataset::profile(&tables, &policy, &copy, &mut |_, _| {}));
+        let policy = policy.clone();
+        let profile = tokio::task::spawn_blocking(move || dataset::profile(&tables, &policy, None, &copy, &mut |_, _| {}));
         laid.files = profile.await.map_err(|e| NodeError::File(e.to_string()))??.compute;
         Ok(laid)
     }

@@ -149,6 +149,9 @@ pub const RESAMPLE: u32 = 16;
 /// Longest name (dataset, column, output) in bytes.
 pub const NAME_BYTES: usize = 128;
 
+/// Longest name of a published file with the folders that it is in, in bytes.
+pub const FILE_NAME_BYTES: usize = 256;
+
 /// Most characters of each text of a peer's refusal that are shown.
 pub const REFUSAL_CHARS: usize = 2000;
 /// Most connections that are open at the same time.
@@ -208,6 +211,8 @@ pub const LISTINGS_PER_REPLY: usize = 500;
 
 /// Most files in one dataset version. Their list is part of the manifest, which must fit in a document.
 pub const FILES: usize = 200;
+/// Most files that jobs read as they lie: a worker has each of them open. Of more there is a copy.
+pub const OPENED: usize = 200;
 /// Most pieces of one file that are told: of larger files, nobody is spared what did not change.
 pub const PIECES: usize = 1 << 18;
 /// Largest encrypted manifest and policy, in bytes, with what comes after them.

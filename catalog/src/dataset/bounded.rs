@@ -273,8 +273,8 @@ mod tests {
         let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties.build())).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let tables = [TableFiles { table: None, files: vec![path] }];
-        let profile = profile(&tables, &policy(), &dir.path().join("copy.parquet"), &mut |_, _| {})?;
+        let tables = [TableFiles::of(&[path])];
+        let profile = profile(&tables, &policy(), None, &dir.path().join("copy.parquet"), &mut |_, _| {})?;
         let schema = crate::dataset::schema(&tables, &policy())?;
         assert!(pages(&profile.compute[0], &schema).unwrap());
         let notes = open(&profile.compute[0]).unwrap().map(|batch| batch.unwrap().column_by_name("note").unwrap().clone());

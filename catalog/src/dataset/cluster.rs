@@ -26,7 +26,12 @@ use parquet::{
 };
 use tidegate_protocol::{manifest::ROW_TABLE, policy::Policy};
 
-use super::{DataError, TableFiles, bounded, broken, layout::unit_column, open, read::Reader};
+use super::{
+    DataError, TableFiles, bounded, broken,
+    layout::unit_column,
+    read::guarded,
+    table::{self, Table},
+};
 
 /// Most sorts beside one another: each has its part of the memory.
 const MOST_THREADS: usize = 4;
@@ -52,6 +57,7 @@ struct Means {
 /// Writes one Parquet file with the visible columns of rows that have a unit, ordered by unit, rows of a unit in file order.
 pub(super) fn cluster(
     tables: &[TableFiles],
+    learnt: Vec<Table>,
     kept: &SchemaRef,
     policy: &Policy,
     target: &Path,
@@ -59,12 +65,13 @@ pub(super) fn cluster(
 ) -> Result<(), DataError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let means = Means { memory: 512 << 20, merge_memory: 16 << 20, threads };
-    cluster_within(&means, tables, kept, policy, target, each)
+    cluster_within(&means, tables, learnt, kept, policy, target, each)
 }
 
 fn cluster_within(
     means: &Means,
     tables: &[TableFiles],
+    learnt: Vec<Table>,
     kept: &SchemaRef,
     policy: &Policy,
     target: &Path,
@@ -72,10 +79,7 @@ fn cluster_within(
 ) -> Result<(), DataError> {
     let fields = kept.fields().iter().map(|f| f.as_ref().clone());
     let numbered = Arc::new(Schema::new(fields.chain([Field::new(ROW, DataType::UInt64, false)]).collect::<Vec<_>>()));
-    let place = |table: &TableFiles| policy.tables.iter().position(|t| Some(t) == table.table.as_ref());
-    let of_table = |table: &TableFiles| table.files.iter().map(|f| (f.clone(), place(table))).collect::<Vec<_>>();
-    let files = tables.iter().flat_map(of_table).collect();
-    let rows = Rows { files, policy: policy.clone(), schema: numbered.clone() };
+    let rows = Rows { tables: Arc::new(learnt), policy: policy.clone(), schema: numbered.clone() };
     let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![source(tables)?])).build();
     let folder = target.parent().unwrap_or(Path::new("."));
     let temporary = target.with_extension("tmp");
@@ -111,10 +115,20 @@ fn cluster_within(
     };
     crate::files::create_folder(folder).map_err(|e| broken(folder, e))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().map_err(|e| broken(target, e))?;
-    runtime.block_on(sort).map_err(|e| {
+    guarded(target, || runtime.block_on(sort).map_err(|e| said(target, e))).inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);
-        broken(target, e)
     })
+}
+
+/// What went wrong, in its own words where it was a file's rows.
+fn said(target: &Path, e: DataFusionError) -> DataError {
+    match e {
+        DataFusionError::External(own) => match own.downcast::<DataError>() {
+            Ok(own) => *own,
+            Err(other) => broken(target, other),
+        },
+        other => broken(target, other),
+    }
 }
 
 fn source(tables: &[TableFiles]) -> Result<KeyValue, DataError> {
@@ -130,8 +144,7 @@ fn source(tables: &[TableFiles]) -> Result<KeyValue, DataError> {
 /// The published files' rows that have a unit, numbered, as DataFusion reads them.
 #[derive(Debug)]
 struct Rows {
-    /// Each with its table's place in the policy, where there are several.
-    files: Vec<(PathBuf, Option<usize>)>,
+    tables: Arc<Vec<Table>>,
     policy: Policy,
     schema: SchemaRef,
 }
@@ -142,8 +155,10 @@ impl PartitionStream for Rows {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let files = self.tables.iter().enumerate().flat_map(|(table, of)| (0..of.len()).map(move |file| (table, file)));
         let batches = Batches {
-            files: self.files.clone().into_iter(),
+            files: files.collect::<Vec<_>>().into_iter(),
+            tables: self.tables.clone(),
             reader: None,
             policy: self.policy.clone(),
             schema: self.schema.clone(),
@@ -156,8 +171,11 @@ impl PartitionStream for Rows {
 }
 
 struct Batches {
-    files: std::vec::IntoIter<(PathBuf, Option<usize>)>,
-    reader: Option<(PathBuf, Option<usize>, Reader)>,
+    /// Table and number of each.
+    files: std::vec::IntoIter<(usize, usize)>,
+    tables: Arc<Vec<Table>>,
+    /// The file that is read, and the table's place in the policy, where there are several.
+    reader: Option<(PathBuf, Option<usize>, table::Rows)>,
     policy: Policy,
     schema: SchemaRef,
     next: u64,
@@ -167,22 +185,24 @@ struct Batches {
 
 impl Batches {
     fn number(&mut self, file: &Path, table: Option<usize>, batch: &RecordBatch) -> Result<RecordBatch, DataError> {
-        let number = || -> Result<_, Box<dyn std::error::Error>> {
-            let unit = unit_column(batch, &self.policy)?;
-            bounded::named(&unit, self.of_file)?;
-            let with_unit = is_not_null(unit.as_ref())?;
-            let batch = filter_record_batch(batch, &with_unit)?;
-            let rows = batch.num_rows();
-            let numbers = UInt64Array::from_iter_values(self.next..self.next + rows as u64);
-            let fields = &self.schema.fields()[..self.schema.fields().len() - 1];
-            let mut columns = fields.iter().map(|f| self.column(f, table, &batch)).collect::<Result<Vec<_>, _>>()?;
-            columns.push(Arc::new(numbers));
-            Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
-        };
-        let numbered = number().map_err(|e| broken(file, e))?;
-        self.next += numbered.num_rows() as u64;
+        let unit = unit_column(batch, &self.policy)?;
+        bounded::named(&unit, self.of_file).map_err(|e| broken(file, e))?;
+        let kept = is_not_null(unit.as_ref()).and_then(|with_unit| filter_record_batch(batch, &with_unit));
+        let kept = kept.map_err(|e| broken(file, e))?;
+        let rows = kept.num_rows();
+        let numbers = UInt64Array::from_iter_values(self.next..self.next + rows as u64);
+        let fields = &self.schema.fields()[..self.schema.fields().len() - 1];
+        let mut columns = fields.iter().map(|f| self.column(f, table, &kept)).collect::<Result<Vec<_>, _>>()?;
+        columns.push(Arc::new(numbers));
+        self.next += rows as u64;
         self.of_file += batch.num_rows() as u64;
-        Ok(numbered)
+        RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| broken(file, e))
+    }
+
+    fn open(&self, table: usize, file: usize) -> Result<(PathBuf, Option<usize>, table::Rows), DataError> {
+        let of = self.tables.get(table).ok_or_else(|| DataError::Record("no such table".into()))?;
+        let place = self.policy.tables.iter().position(|name| Some(name) == of.name.as_ref());
+        Ok((of.path(file).to_owned(), place, of.open(file)?))
     }
 
     /// A column of the copy, of bounded size: of several tables, the rows' own, NULL in the others', and which table it is.
@@ -209,16 +229,16 @@ impl Iterator for Batches {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let Some((file, table, reader)) = &mut self.reader else {
-                let (file, table) = self.files.next()?;
-                match open(&file) {
-                    Ok(reader) => (self.reader, self.of_file) = (Some((file, table, reader)), 0),
+                let (table, file) = self.files.next()?;
+                match self.open(table, file) {
+                    Ok(reader) => (self.reader, self.of_file) = (Some(reader), 0),
                     Err(e) => return Some(Err(e)),
                 }
                 continue;
             };
             match reader.next() {
                 None => self.reader = None,
-                Some(Err(e)) => return Some(Err(broken(file, e))),
+                Some(Err(e)) => return Some(Err(e)),
                 Some(Ok(batch)) => {
                     let (file, table) = (file.clone(), *table);
                     return Some(self.number(&file, table, &batch));
@@ -235,6 +255,7 @@ mod tests {
     use tidegate_protocol::policy::PolicyFile;
 
     use super::*;
+    use crate::dataset::open;
 
     const POLICY: &str = r#"
         unit = { column = "Person", max_units = 1000000, max_rows = 3, max_groups = 2 }
@@ -244,8 +265,12 @@ mod tests {
         columns = { n = { lo = 0, hi = 1 } }
     "#;
 
-    fn table(files: &[PathBuf]) -> Vec<TableFiles> {
-        vec![TableFiles { table: None, files: files.to_vec() }]
+    fn files_of(files: &[PathBuf]) -> Vec<TableFiles> {
+        vec![TableFiles::of(files)]
+    }
+
+    fn learnt(files: &[PathBuf], policy: &Policy) -> Vec<Table> {
+        table::learn(&files_of(files), policy, &mut |_| {}).unwrap()
     }
 
     fn kept() -> SchemaRef {
@@ -254,7 +279,7 @@ mod tests {
 
     fn sorts(means: &Means, files: &[PathBuf], policy: &Policy, target: &Path, rows: u64) {
         let mut seen = 0;
-        cluster_within(means, &table(files), &kept(), policy, target, &mut |_, rows| {
+        cluster_within(means, &files_of(files), learnt(files, policy), &kept(), policy, target, &mut |_, rows| {
             seen = rows;
             Ok(())
         })
@@ -283,7 +308,8 @@ mod tests {
             let rows: String = (0..1000).map(|i| format!("{},{i},{hidden}\n", i * 7919 % 501)).collect();
             std::fs::write(&file, format!("Person,n,hidden\n{rows}")).unwrap();
             let target = dir.path().join(name);
-            cluster(&table(std::slice::from_ref(&file)), &kept(), &policy, &target, &mut |_, _| Ok(())).unwrap();
+            let learnt = learnt(std::slice::from_ref(&file), &policy);
+            cluster(&files_of(std::slice::from_ref(&file)), learnt, &kept(), &policy, &target, &mut |_, _| Ok(())).unwrap();
             (blake3::hash(&std::fs::read(&target).unwrap()), open(&target).unwrap().map(Result::unwrap).collect::<Vec<_>>())
         };
         let (first, again, other) = (copy("x", "first.parquet"), copy("x", "again.parquet"), copy("y", "other.parquet"));
@@ -311,10 +337,11 @@ mod tests {
             assert_eq!(left.len(), 3, "nothing is left of what was spilled: {left:?}");
         }
         // A copy that fails half-way leaves nothing under the name of a whole one.
+        let learnt = learnt(&files, &policy);
         std::fs::write(&files[1], "Person,n,hidden\n1,2,x\n1,2\n").unwrap();
         let target = dir.path().join("broken.parquet");
         let means = Means { memory: 3 << 20, merge_memory: 1 << 20, threads: 1 };
-        assert!(cluster_within(&means, &table(&files), &kept(), &policy, &target, &mut |_, _| Ok(())).is_err());
+        assert!(cluster_within(&means, &files_of(&files), learnt, &kept(), &policy, &target, &mut |_, _| Ok(())).is_err());
         assert!(!target.exists() && !target.with_extension("tmp").exists());
     }
 }

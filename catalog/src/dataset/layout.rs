@@ -12,11 +12,18 @@ use arrow::{
     row::{RowConverter, SortField},
 };
 use tidegate_protocol::{
+    limits,
     manifest::{ColumnType, Layout, ROW_TABLE},
     policy::Policy,
 };
 
-use super::{DataError, TableFiles, bounded, broken, cluster::cluster, open};
+use super::{
+    DataError, TableFiles, bounded, broken,
+    cluster::cluster,
+    read::guarded,
+    table::{self, Table},
+    types::common,
+};
 
 /// What publication learnt of the files: types and layout, no values.
 #[derive(Debug)]
@@ -27,6 +34,8 @@ pub struct Profile {
     pub layout: Layout,
     /// The Parquet files that jobs read, ordered by unit.
     pub compute: Vec<PathBuf>,
+    /// What the files were taken for, and what was assumed of them, in words for their owner.
+    pub notes: Vec<String>,
 }
 
 /// What [`profile`] is at.
@@ -38,8 +47,8 @@ pub enum Phase {
     Ordering,
 }
 
-/// Reads the tables' files once, checks them against `policy`, and where they are not Parquet of one table ordered by unit, with pages and texts no larger than
-/// jobs read, writes one that is into `derived`.
+/// Reads the tables' files, checks them against `policy`, and where they are not Parquet of one table ordered by unit, with pages and texts no larger than
+/// jobs read and columns of the types that the dataset has, writes one that is into `derived`. Rows that stand for others (`like`) have those's types.
 ///
 /// Rows without a unit are kept in the published files and never counted. `progress` is told the rows done in each phase.
 ///
@@ -48,56 +57,32 @@ pub enum Phase {
 pub fn profile(
     tables: &[TableFiles],
     policy: &Policy,
+    like: Option<&[ColumnType]>,
     derived: &Path,
     progress: &mut dyn FnMut(Phase, u64),
 ) -> Result<Profile, DataError> {
-    let files: Vec<&PathBuf> = tables.iter().flat_map(|t| &t.files).collect();
-    let visible = schema(tables, policy)?;
-    // Of several tables there is always a copy.
-    let (mut order, mut rows) = (OrderCheck::default(), 0);
-    let mut as_published = policy.tables.is_empty() && files.iter().all(|f| f.extension().is_some_and(|e| e == "parquet"));
-    for table in tables {
-        let schema = open(&table.files[0])?.schema();
-        for file in &table.files {
-            as_published = as_published && bounded::pages(file, &visible)?;
-            let reader = open(file)?;
-            if reader.schema().fields() != schema.fields() {
-                return Err(broken(file, "its columns differ from the first file's"));
-            }
-            if !as_published {
-                // The copy reads all of them.
-                continue;
-            }
-            let mut of_file = 0;
-            for batch in reader {
-                let batch = batch.map_err(|e| broken(file, e))?;
-                let unit = unit_column(&batch, policy)?;
-                bounded::named(&unit, of_file).map_err(|e| broken(file, e))?;
-                order.see(&unit).map_err(|e| broken(file, e))?;
-                of_file += batch.num_rows() as u64;
-                rows += batch.num_rows() as u64;
-                rows_within_bound(rows, policy)?;
-                progress(Phase::Checking, rows);
-                let seen = |field: &Arc<Field>| batch.column_by_name(field.name());
-                as_published = order.ordered && visible.fields().iter().filter_map(seen).all(|column| bounded::short(column));
-                if !as_published {
-                    break;
-                }
-            }
-        }
+    let mut notes = Vec::new();
+    let mut learnt = table::learn(tables, policy, &mut |note| notes.push(note))?;
+    if let Some(like) = like {
+        be_like(&mut learnt, policy, like)?;
     }
-    let columns = |schema: &SchemaRef| {
-        let column = |f: &Arc<Field>| ColumnType { name: f.name().clone(), arrow: f.data_type().to_string() };
-        schema.fields().iter().map(column).collect()
-    };
-    if as_published {
-        within_bound(order.units, policy)?;
-        let compute = files.into_iter().cloned().collect();
-        return Ok(Profile { schema: columns(&visible), layout: Layout::AsPublished, compute });
+    let visible = visible(&learnt, policy)?;
+    let files: Vec<PathBuf> = tables.iter().flat_map(|t| t.files.clone()).collect();
+    let schema = visible
+        .fields()
+        .iter()
+        .map(|f| ColumnType { name: f.name().clone(), arrow: f.data_type().to_string() })
+        .collect::<Vec<_>>();
+    // Of several tables there is always a copy.
+    if let ([only], true) = (learnt.as_slice(), policy.tables.is_empty())
+        && let Some(units) = as_published(only, &visible, policy, progress)?
+    {
+        within_bound(units, policy)?;
+        return Ok(Profile { schema, layout: Layout::AsPublished, compute: files, notes });
     }
     // Units are counted as they are written, in order: before, one may have been seen twice.
     let mut order = OrderCheck::default();
-    cluster(tables, &visible, policy, derived, &mut |batch, rows| {
+    cluster(tables, learnt, &visible, policy, derived, &mut |batch, rows| {
         progress(Phase::Ordering, rows);
         rows_within_bound(rows, policy)?;
         order.see(&unit_column(batch, policy)?).map_err(|e| broken(derived, e))
@@ -105,7 +90,62 @@ pub fn profile(
     within_bound(order.units, policy).inspect_err(|_| {
         let _ = std::fs::remove_file(derived);
     })?;
-    Ok(Profile { schema: columns(&visible), layout: Layout::Clustered, compute: vec![derived.to_owned()] })
+    Ok(Profile { schema, layout: Layout::Clustered, compute: vec![derived.to_owned()], notes })
+}
+
+/// How many units a table's files have, where jobs can read them as they lie.
+fn as_published(
+    table: &Table,
+    visible: &SchemaRef,
+    policy: &Policy,
+    progress: &mut dyn FnMut(Phase, u64),
+) -> Result<Option<u64>, DataError> {
+    if table.len() > limits::OPENED || !table.is_as_published() {
+        return Ok(None);
+    }
+    let (mut order, mut rows) = (OrderCheck::default(), 0);
+    for number in 0..table.len() {
+        let file = table.path(number);
+        if !guarded(file, || bounded::pages(file, visible))? {
+            return Ok(None);
+        }
+        let mut of_file = 0;
+        for batch in table.open(number)? {
+            let batch = batch?;
+            let unit = unit_column(&batch, policy)?;
+            bounded::named(&unit, of_file).map_err(|e| broken(file, e))?;
+            order.see(&unit).map_err(|e| broken(file, e))?;
+            of_file += batch.num_rows() as u64;
+            rows += batch.num_rows() as u64;
+            rows_within_bound(rows, policy)?;
+            progress(Phase::Checking, rows);
+            let seen = |field: &Arc<Field>| batch.column_by_name(field.name());
+            if !order.ordered || !visible.fields().iter().filter_map(seen).all(|column| bounded::short(column)) {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(order.units))
+}
+
+/// Gives rows that stand for others (mock rows) those's types.
+fn be_like(tables: &mut [Table], policy: &Policy, like: &[ColumnType]) -> Result<(), DataError> {
+    for table in tables {
+        for field in table.schema.clone().fields() {
+            let name = match &table.name {
+                Some(of) if *field.name() != policy.unit.column => format!("{of}.{}", field.name()),
+                _ => field.name().clone(),
+            };
+            let Some(data) = like.iter().find(|column| column.name == name) else { continue };
+            let kind: DataType = data.arrow.parse().map_err(|e: ArrowError| DataError::Record(e.to_string()))?;
+            if common(field.data_type(), &kind).as_ref() != Some(&kind) {
+                let problem = format!("is {} in these rows and {kind} in the data: write it as there", field.data_type());
+                return Err(DataError::Column { column: name, problem });
+            }
+            table.retype(field.name(), &kind);
+        }
+    }
+    Ok(())
 }
 
 /// The public bound must hold: the share of fuel and of blocks that a unit gets is made from it.
@@ -131,66 +171,36 @@ fn rows_within_bound(rows: u64, policy: &Policy) -> Result<(), DataError> {
     }
 }
 
-/// Whether arrays of this type can name a unit.
-fn can_be_unit(kind: &DataType) -> bool {
-    kind.is_integer() || matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary)
-}
-
-/// The columns that jobs read: the unit's, of several tables which one a row is of, and the policy's in its order. Reads the files' own schemas.
+/// The columns that jobs read: the unit's, of several tables which one a row is of, and the policy's in its order. Reads what the files say of themselves, and
+/// all of those that say nothing.
 ///
 /// # Errors
 /// [`DataError::Column`] for what the policy names and the files do not have, or not so.
 pub fn schema(tables: &[TableFiles], policy: &Policy) -> Result<SchemaRef, DataError> {
-    let mut schemas = Vec::with_capacity(tables.len());
-    for table in tables {
-        let first = table.files.first().ok_or_else(|| DataError::Record("no files".into()))?;
-        schemas.push((table.table.as_deref(), open(first)?.schema()));
-    }
-    let found = |of: Option<&str>, bare: &str, name: &str| {
-        let schema = schemas.iter().find(|(table, _)| *table == of);
-        schema
-            .and_then(|(_, schema)| schema.column_with_name(bare))
-            .map(|(_, f)| f.clone().with_name(name))
-            .ok_or_else(|| DataError::Column { column: name.to_owned(), problem: "is in the policy but not in the files".into() })
-    };
+    visible(&table::learn(tables, policy, &mut |_| {})?, policy)
+}
+
+fn visible(tables: &[Table], policy: &Policy) -> Result<SchemaRef, DataError> {
     let name = &policy.unit.column;
-    let wrong = |problem: String| DataError::Column { column: name.clone(), problem };
-    let mut units = Vec::with_capacity(schemas.len());
-    for (table, _) in &schemas {
-        units.push(
-            found(*table, name, name).map_err(|e| table.map_or(e, |t| wrong(format!("is not in the files of table {t}"))))?,
-        );
-    }
-    let unit = units.first().ok_or_else(|| DataError::Record("no files".into()))?;
-    if !can_be_unit(unit.data_type()) {
-        return Err(wrong(format!("has type {}: a unit is named by an integer or text", unit.data_type())));
-    }
-    if let Some((other, (table, _))) = units.iter().zip(&schemas).find(|(u, _)| u.data_type() != unit.data_type()) {
-        let (table, first) = (table.unwrap_or_default(), schemas[0].0.unwrap_or_default());
-        return Err(wrong(format!(
-            "has type {} in {table} and {} in {first}: make them one",
-            other.data_type(),
-            unit.data_type()
-        )));
-    }
-    let mut visible = vec![unit.clone()];
+    let unit = tables.iter().find_map(Table::unit_type).ok_or_else(|| DataError::Record("no files".into()))?;
+    let mut fields = vec![Field::new(name, unit.clone(), true)];
     if !policy.tables.is_empty() {
-        visible.push(Field::new(ROW_TABLE, DataType::Int8, false));
+        fields.push(Field::new(ROW_TABLE, DataType::Int8, false));
     }
-    for (name, rule) in &policy.columns {
-        let (table, bare) = match name.split_once('.') {
-            Some((table, bare)) if !policy.tables.is_empty() => (Some(table), bare),
-            _ => (None, name.as_str()),
-        };
-        let field = found(table, bare, name)?;
-        if rule.bounds().is_some() && !(field.data_type().is_numeric() || *field.data_type() == DataType::Boolean) {
-            return Err(DataError::Column { column: name.clone(), problem: "has bounds but is not numeric".into() });
-        }
+    for name in policy.columns.keys() {
+        let found = tables.iter().find_map(|table| {
+            let bare = match &table.name {
+                Some(of) => name.strip_prefix(of.as_str())?.strip_prefix('.')?,
+                None => name,
+            };
+            table.schema.column_with_name(bare).map(|(_, field)| field)
+        });
+        let missing = || DataError::Column { column: name.clone(), problem: "is in the policy but not in the files".into() };
+        let field = found.ok_or_else(missing)?.clone().with_name(name);
         bounded::can_be_cut(&field).map_err(|problem| DataError::Column { column: name.clone(), problem })?;
-        // Rows of other tables have none.
-        visible.push(if table.is_some() { field.with_nullable(true) } else { field });
+        fields.push(field);
     }
-    Ok(Arc::new(Schema::new(visible)))
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 pub(super) fn unit_column(batch: &RecordBatch, policy: &Policy) -> Result<Arc<dyn Array>, DataError> {

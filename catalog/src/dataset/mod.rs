@@ -1,7 +1,7 @@
 //! Dataset versions on the owner's machine: reading the files, checking the unit, laying rows out by unit, remembering where they lie.
 //!
 //! # Path
-//! [`tables`] (what was named → files) → [`profile`] (types, order, and a copy ordered by unit where the files are not) → [`save`].
+//! [`tables`] (what was named → files) → [`profile`] (one schema of all files, their order, and a copy ordered by unit where the files are not) → [`save`].
 
 use std::path::Path;
 
@@ -9,16 +9,20 @@ mod bounded;
 mod cluster;
 mod hash;
 mod layout;
+mod paths;
 pub mod pieces;
 mod proven;
 mod read;
 mod record;
 mod survey;
+mod table;
+mod types;
 
 pub use hash::hash;
 pub use layout::{OrderCheck, Phase, Profile, profile, schema};
+pub use paths::{TableFiles, tables};
 pub use proven::Proven;
-pub use read::{TableFiles, describe, expand, open, tables};
+pub use read::{Reader, describe, open};
 pub use record::{Dataset, DatasetRecord, Stamp, load_all, save};
 pub use survey::{Bound, Grouped, Setting, Survey, survey};
 

@@ -84,6 +84,8 @@ async fn hold(home: &Home, args: Begin) -> anyhow::Result<()> {
         Progress::Hashing { file, done, total } => report(&shown, &file, done, total),
         Progress::Checking { rows } => shown.set_message(format!("checking, {rows} rows")),
         Progress::Ordering { rows } => shown.set_message(format!("ordering by unit, {rows} rows")),
+        // The owner was told.
+        Progress::Noted { .. } => {}
     };
     let ask = begin::Ask { owner: &owner, dataset: &args.dataset, grant: &token, data: args.data.as_deref(), rho: args.rho };
     let begun = begin::begin(home, &buyer, ask, Box::new(progress)).await;

@@ -1,9 +1,16 @@
 //! `tidegate publish`
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::Context as _;
-use tidegate_catalog::{Store, StoreError, listings::croissant};
+use tidegate_catalog::{
+    Store, StoreError,
+    dataset::{DatasetRecord, Stamp},
+    listings::croissant,
+};
 use tidegate_exchange::blobs::Served;
 use tidegate_node::{
     home::Home,
@@ -11,11 +18,11 @@ use tidegate_node::{
     publish::{Progress, Publication, find, publish},
     survey::survey,
 };
-use tidegate_protocol::listing::About;
+use tidegate_protocol::{ContentHash, listing::About, manifest::Layout};
 
 use crate::{
     file,
-    show::{bytes_bar, report},
+    show::{bytes_bar, plain, report},
 };
 
 /// What to publish.
@@ -51,7 +58,7 @@ pub(crate) struct Args {
     /// A Croissant file (JSON-LD) that says these things.
     #[arg(long, conflicts_with_all = ["description", "keyword", "license"])]
     croissant: Option<PathBuf>,
-    /// Print the manifest id as JSON.
+    /// Print JSON: the manifest id, what was assumed of the files, and where the copy is that jobs read.
     #[arg(long)]
     json: bool,
 }
@@ -84,19 +91,30 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     let bar = bytes_bar()?;
     let shown = bar.clone();
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let noted = notes.clone();
     let served = Served::open(&home.blobs()).await?;
     let report = Box::new(move |progress| match progress {
         Progress::Hashing { file, done, total } => report(&shown, &file, done, total),
         Progress::Checking { rows } => shown.set_message(format!("checking: {rows} rows")),
         Progress::Ordering { rows } => shown.set_message(format!("writing a copy ordered by unit: {rows} rows")),
+        Progress::Noted { words } => noted.lock().unwrap_or_else(PoisonError::into_inner).push(words),
     });
     let published = publish(home, &identity, &store, &served, &what, report).await;
-    let dataset = published.inspect_err(|_| bar.finish_and_clear())?;
     let shown = bar.clone();
     let counting = Box::new(move |rows| shown.set_message(format!("counting what the bounds let count: {rows} rows")));
-    let surveys = survey(&dataset, counting).await;
+    let surveys = match &published {
+        Ok(dataset) => Some(survey(dataset, counting).await),
+        Err(_) => None,
+    };
     bar.finish_and_clear();
-    let surveys = surveys?;
+    let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
+    if !args.json {
+        // Beside an error too: it may follow from what was assumed.
+        notes.iter().for_each(|note| eprintln!("read {}", plain(note)));
+    }
+    let dataset = published?;
+    let surveys = surveys.transpose()?.unwrap_or_default();
     // For the owner alone: what is measured follows from the rows.
     let pace = tokio::task::block_in_place(|| Pace::of(&dataset));
     match &pace {
@@ -105,10 +123,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Err(e) => eprintln!("warning: how long a job takes was not measured: {e}"),
     }
     let manifest = dataset.manifest.body();
+    let copy = copy_of(&dataset.record);
     if args.json {
+        let copy = copy.map(|(path, bytes)| serde_json::json!({ "path": path, "bytes": bytes }));
         println!(
             "{}",
-            serde_json::json!({ "dataset": dataset.manifest.id(), "population": manifest.population, "survey": surveys })
+            serde_json::json!({ "dataset": dataset.manifest.id(), "population": manifest.population, "survey": surveys, "read": notes, "copy": copy })
         );
     } else {
         println!("published {} as {}", manifest.name, dataset.manifest.id());
@@ -125,6 +145,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 home.datasets().join(format!("{}.json", dataset.manifest.id())).display()
             ),
         }
+        if let Some((path, bytes)) = copy {
+            println!(
+                "jobs read a copy of the rows, ordered by unit: {} ({bytes} bytes). `tidegate retire --erase` removes it",
+                path.display()
+            );
+        }
         super::survey::shown(&surveys);
         let before = manifest.previous.map(|id| find(home, &id.to_string())).transpose()?;
         if let (None, Some(before)) = (manifest.files.plain(), before)
@@ -136,4 +162,10 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The copy that jobs read, where they do not read the published files, and its size.
+fn copy_of(record: &DatasetRecord) -> Option<(&Path, u64)> {
+    let path = record.compute.first().filter(|_| record.content.layout == Layout::Clustered)?;
+    Some((path, Stamp::of(path).ok()?.bytes))
 }

@@ -108,7 +108,7 @@ pub async fn replay(
     };
     let given = Given::of((manifest.body(), own.body()), opening.file_key.as_ref(), ask.data, report)?;
     report("laying the rows out");
-    let laid = LaidOut::new(home, own.body(), &given.paths).await?;
+    let laid = LaidOut::of(home, own.body(), given.tables).await?;
     let workers = Workers::default();
     let again = Again { home, workers: &workers, policy: &policy, files: &laid.files, facts: &facts };
     let (planned, mut other_here) = again.plan(job.body(), &program, opening.prf.0).await?;

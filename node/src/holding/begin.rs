@@ -155,8 +155,8 @@ async fn here(
     let body = manifest.body();
     let mut hashing = |name: &str| report(Progress::Hashing { file: name.into(), done: 0, total: 0 });
     let published = Given::of((body, rules), key, data, &mut hashing)?;
-    let tables = dataset::tables(&published.paths, rules)?;
-    let (profile, mut report) = lay_out(home, &tables, &published.files, rules, "clustered", report).await?;
+    let tables = published.tables;
+    let (profile, mut report) = lay_out(home, &tables, &published.files, rules, ("clustered", None), report).await?;
     let derived = match profile.layout {
         Layout::AsPublished => vec![],
         Layout::Clustered => import_all(None, &profile.compute, &mut report).await?,

@@ -15,7 +15,7 @@ use super::keep;
 use crate::{
     NodeError,
     buyer::{Buyer, Offer},
-    copies::{Copied, Report, placed},
+    copies::{Copied, Report, apart_from_each_other, placed},
     file_error,
 };
 
@@ -95,6 +95,8 @@ impl Buyer {
                     .into(),
             )
         })?;
+        let targets = content.published.iter().map(|file| placed(&folder, file)).collect::<Result<Vec<_>, _>>()?;
+        apart_from_each_other(targets.iter().map(std::path::PathBuf::as_path))?;
         let mut fetched = Vec::new();
         for (file, sealed_file) in content.published.iter().zip(&sealed.body().files) {
             let target = placed(&folder, file)?;

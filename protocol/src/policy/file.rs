@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ResourceLimits, ReviewRules, SqlFile,
-    UnitRule, VersionsFile, Wall, WitnessRule, bad, budget::Caps,
+    Access, BadPolicy, BudgetFile, ColumnRule, JobKind, ModelsFile, Names, Policy, ReadRules, ResourceLimits, ReviewRules,
+    SqlFile, UnitRule, VersionsFile, Wall, WitnessRule, bad, budget::Caps,
 };
 use crate::{Cost, limits, manifest::ROW_TABLE};
 
@@ -92,6 +92,9 @@ pub struct PolicyFile {
     /// Which queries are taken.
     #[serde(default)]
     pub sql: SqlFile,
+    /// How text files are read, where they do not say it themselves.
+    #[serde(default)]
+    pub read: ReadRules,
     /// Who may do what.
     pub access: AccessFile,
     /// Visible columns; of a dataset of one table.
@@ -134,7 +137,8 @@ impl PolicyFile {
     /// # Errors
     /// [`BadPolicy`] naming the first field at fault and the fix.
     pub fn check(self, rho_of: impl Fn(f64, f64) -> Option<f64>) -> Result<Policy, BadPolicy> {
-        let Self { unit, budget, jobs, models, sql, access, columns, tables, reviewed, witnesses, receipts, versions } = self;
+        let Self { unit, budget, jobs, models, sql, read, access, columns, tables, reviewed, witnesses, receipts, versions } =
+            self;
         witnesses.as_ref().map_or(Ok(()), WitnessRule::check)?;
         at_least("unit.max_units", unit.max_units, 2, "a bound of fewer than two people hides nobody")?;
         at_least("unit.max_rows", u64::from(unit.max_rows), 1, "a unit must be able to count")?;
@@ -213,6 +217,7 @@ impl PolicyFile {
             models: models.check()?,
             versions: versions.check()?,
             sql: sql.check()?,
+            read: read.check()?,
             tick_ms: jobs.tick.as_millis() as u64,
             dangerous_no_tick_for: jobs.dangerous_no_tick_for,
             compute: access.compute,

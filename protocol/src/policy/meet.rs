@@ -33,6 +33,7 @@ impl Policy {
             parties,
             models,
             sql,
+            read,
             versions,
             tick_ms,
             dangerous_no_tick_for,
@@ -76,6 +77,8 @@ impl Policy {
             parties: *parties,
             models: ModelRules { device, ..models.meet(&other.models) },
             sql: sql.meet(&other.sql),
+            // How this version's rows were made of its files, whatever a later version's are.
+            read: read.clone(),
             versions: versions.meet(&other.versions),
             tick_ms: *tick_ms.max(&other.tick_ms),
             dangerous_no_tick_for: dangerous_no_tick_for

@@ -13,6 +13,7 @@ mod budget;
 mod file;
 mod meet;
 mod models;
+mod read;
 mod review;
 mod sql;
 mod versions;
@@ -21,6 +22,7 @@ mod witnesses;
 pub use budget::BudgetFile;
 pub use file::{AccessFile, JobsFile, PolicyFile};
 pub use models::{ModelRules, ModelsFile};
+pub use read::{Encoding, ReadRules};
 pub use review::{Dominance, ReviewRules, Standing};
 pub use sql::{QueryRules, SqlFile};
 pub use versions::{Answering, VersionsFile};
@@ -233,6 +235,9 @@ pub struct Policy {
     /// Which queries are taken.
     #[serde(default, skip_serializing_if = "QueryRules::is_default")]
     pub sql: QueryRules,
+    /// How text files are read.
+    #[serde(default, skip_serializing_if = "ReadRules::is_default")]
+    pub read: ReadRules,
     /// Replies leave at multiples of this many milliseconds after the slot.
     pub tick_ms: u64,
     /// Peers whose replies leave as soon as they are ready: their clock sees how long a job took.

@@ -1,0 +1,202 @@
+//! How a text file is written: its characters, what stands between two values, and its header.
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    path::Path,
+};
+
+use encoding_rs::{Decoder, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use tidegate_protocol::policy::{Encoding, ReadRules};
+
+use super::format::unpacked;
+use crate::dataset::{DataError, broken};
+
+/// Bytes that are looked at to find out what stands between values.
+const SAMPLE: usize = 1 << 18;
+/// Lines that are.
+const LINES: usize = 200;
+/// What may stand between values, the likeliest first.
+const DELIMITERS: [(u8, &str); 4] = [(b',', "a comma"), (b';', "a semicolon"), (b'\t', "a tab"), (b'|', "a bar")];
+
+/// How a text file is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialect {
+    pub(crate) delimiter: u8,
+    quote: u8,
+    skip: u32,
+    comment: Option<u8>,
+    /// UTF-16, whose bytes are no ASCII.
+    wide: Option<Wide>,
+    /// By what the file is packed.
+    pub(crate) packed: Option<&'static str>,
+    /// The names of its columns.
+    pub(crate) header: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wide {
+    little: bool,
+}
+
+impl Dialect {
+    /// What stands between values, in words.
+    pub(crate) fn delimiter_word(&self) -> String {
+        let known = DELIMITERS.iter().find(|(byte, _)| *byte == self.delimiter);
+        known.map_or_else(|| format!("{:?}", char::from(self.delimiter)), |(_, word)| (*word).to_owned())
+    }
+
+    /// Whether the file's characters take two bytes each.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.wide.is_some()
+    }
+
+    /// Finds out how a file is written: by the rules where they say it, else by which way its header has most of the columns `wanted`, and its lines as many
+    /// values each.
+    pub(crate) fn of(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result<Self, DataError> {
+        let packed = unpacked(path)?.by;
+        let begin = head(&mut unpacked(path)?.bytes, SAMPLE).map_err(|e| broken(path, e))?;
+        let quote = rules.quote.map_or(b'"', |c| c as u8);
+        let comment = rules.comment.map(|c| c as u8);
+        let mut found = Self {
+            delimiter: b',',
+            quote,
+            skip: rules.skip,
+            comment,
+            wide: wide(&begin, rules.encoding),
+            packed,
+            header: vec![],
+        };
+        let sample = head(&mut found.bytes(path)?, SAMPLE).map_err(|e| broken(path, e))?;
+        let whole = sample.len() < SAMPLE;
+        let candidates: Vec<u8> = match rules.delimiter {
+            Some(c) => vec![c as u8],
+            None => DELIMITERS.iter().map(|(byte, _)| *byte).collect(),
+        };
+        let mut best: Option<((usize, bool, usize), u8)> = None;
+        for delimiter in candidates {
+            let (names, same, fields) = found.lines(&sample, delimiter, whole);
+            let has = wanted.iter().filter(|name| names.iter().any(|n| n == *name)).count();
+            let score = (has, same && fields > 1, fields);
+            if best.is_none_or(|(before, _)| score > before) {
+                best = Some((score, delimiter));
+                found.header = names;
+            }
+        }
+        found.delimiter = best.map_or(b',', |(_, delimiter)| delimiter);
+        Ok(found)
+    }
+
+    /// The names in the first line, whether the next ones have as many values, and how many.
+    fn lines(&self, sample: &[u8], delimiter: u8, whole: bool) -> (Vec<String>, bool, usize) {
+        let mut reader = self.csv(delimiter).flexible(true).from_reader(sample);
+        let mut records = reader.byte_records().take(LINES).map_while(Result::ok).collect::<Vec<_>>();
+        if !whole && records.len() < LINES {
+            // The last one may be cut.
+            records.pop();
+        }
+        let Some(first) = records.first() else { return (vec![], false, 0) };
+        let fields = first.len();
+        let same = records.iter().all(|record| record.len() == fields);
+        (first.iter().map(|name| decoded(name).trim().to_owned()).collect(), same, fields)
+    }
+
+    fn csv(&self, delimiter: u8) -> csv::ReaderBuilder {
+        let mut builder = csv::ReaderBuilder::new();
+        builder.delimiter(delimiter).quote(self.quote).comment(self.comment).has_headers(false);
+        builder
+    }
+
+    /// The file's bytes: unpacked, from the header on, in an encoding whose ASCII is ASCII.
+    fn bytes(&self, path: &Path) -> Result<Box<dyn Read + Send>, DataError> {
+        let bytes = unpacked(path)?.bytes;
+        let bytes: Box<dyn Read + Send> = match self.wide {
+            Some(Wide { little }) => {
+                let decoder = if little { UTF_16LE } else { UTF_16BE }.new_decoder_with_bom_removal();
+                Box::new(Narrow { from: bytes, decoder, ready: Vec::new(), at: 0, done: false })
+            }
+            None => bytes,
+        };
+        let mut lines = BufReader::with_capacity(1 << 16, bytes);
+        let marked = lines.fill_buf().map_err(|e| broken(path, e))?.starts_with(b"\xef\xbb\xbf");
+        if marked {
+            lines.consume(3);
+        }
+        for _ in 0..self.skip {
+            lines.skip_until(b'\n').map_err(|e| broken(path, e))?;
+        }
+        Ok(Box::new(lines))
+    }
+
+    /// The file's lines after the header.
+    pub(crate) fn records(&self, path: &Path) -> Result<csv::Reader<Box<dyn Read + Send>>, DataError> {
+        let mut reader = self.csv(self.delimiter).from_reader(self.bytes(path)?);
+        reader.read_byte_record(&mut csv::ByteRecord::new()).map_err(|e| broken(path, e))?;
+        Ok(reader)
+    }
+
+    /// The line of the file that a reader's line is.
+    pub(crate) fn line(&self, of: Option<&csv::Position>) -> u64 {
+        of.map_or(0, csv::Position::line) + u64::from(self.skip)
+    }
+}
+
+/// A text of an encoding whose ASCII is ASCII: UTF-8 where it is that, else Windows-1252.
+pub(super) fn decoded(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| WINDOWS_1252.decode_without_bom_handling(bytes).0, Into::into)
+}
+
+fn head(from: &mut dyn Read, bytes: usize) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    from.take(bytes as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// UTF-16 says so by its mark, or shows it by a zero in every other of its first bytes.
+fn wide(begin: &[u8], told: Option<Encoding>) -> Option<Wide> {
+    let big = begin.starts_with(&[0xfe, 0xff]);
+    match told {
+        Some(Encoding::Utf16) => return Some(Wide { little: !big }),
+        Some(Encoding::Utf8 | Encoding::Latin1) => return None,
+        None => {}
+    }
+    if big || begin.starts_with(&[0xff, 0xfe]) {
+        return Some(Wide { little: !big });
+    }
+    let some = begin.get(..64.min(begin.len()))?;
+    let zeros = |odd: usize| some.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    let (even, odd) = (zeros(0), zeros(1));
+    let most = some.len() / 2;
+    (some.len() >= 4 && even.max(odd) * 4 >= most * 3 && even.min(odd) == 0).then_some(Wide { little: odd > even })
+}
+
+/// UTF-8 made of UTF-16, as it is read.
+struct Narrow {
+    from: Box<dyn Read + Send>,
+    decoder: Decoder,
+    ready: Vec<u8>,
+    at: usize,
+    done: bool,
+}
+
+impl Read for Narrow {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.at == self.ready.len() && !self.done {
+            let mut wide = [0; 1 << 14];
+            let read = self.from.read(&mut wide)?;
+            self.done = read == 0;
+            let room = self.decoder.max_utf8_buffer_length(read).unwrap_or(1 << 17);
+            self.ready.resize(room, 0);
+            self.at = 0;
+            let bytes = wide.get(..read).unwrap_or_default();
+            let (_, _, written, _) = self.decoder.decode_to_utf8(bytes, &mut self.ready, self.done);
+            self.ready.truncate(written);
+        }
+        let ready = self.ready.get(self.at..).unwrap_or_default();
+        let some = ready.len().min(into.len());
+        if let (Some(to), Some(from)) = (into.get_mut(..some), ready.get(..some)) {
+            to.copy_from_slice(from);
+        }
+        self.at += some;
+        Ok(some)
+    }
+}

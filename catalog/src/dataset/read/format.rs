@@ -1,0 +1,155 @@
+//! What a file is: by its first bytes, and by its name where these say nothing.
+
+use std::{
+    io::{BufReader, Read},
+    path::Path,
+};
+
+use crate::dataset::{DataError, broken};
+
+/// How rows lie in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Apache Parquet.
+    Parquet,
+    /// Arrow IPC with a footer.
+    ArrowFile,
+    /// Arrow IPC, one message after the other.
+    ArrowStream,
+    /// Objects of JSON, one after the other or in an array.
+    Json,
+    /// Lines of values with something between them.
+    Text,
+    /// No bytes at all.
+    Empty,
+}
+
+impl Format {
+    /// In words.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Parquet => "Parquet",
+            Self::ArrowFile => "an Arrow file",
+            Self::ArrowStream => "an Arrow stream",
+            Self::Json => "JSON",
+            Self::Text => "text",
+            Self::Empty => "empty",
+        }
+    }
+}
+
+/// Endings of text with delimiters.
+const TEXT: [&str; 6] = ["csv", "tsv", "tab", "psv", "txt", "dat"];
+const JSON: [&str; 3] = ["json", "ndjson", "jsonl"];
+/// Endings of files that nobody leaves beside data without meaning them as data.
+const OTHERS: [&str; 19] = [
+    "parquet", "parq", "pq", "arrow", "arrows", "ipc", "feather", "orc", "avro", "xlsx", "xls", "ods", "gz", "zst", "bz2", "xz",
+    "zip", "sas7bdat", "dta",
+];
+
+/// What no reader here reads: how it begins, and what to do.
+const REFUSED: [(&[u8], &str); 9] = [
+    (b"PARE", "is encrypted Parquet: write it without encryption"),
+    (b"FEA1", "is Feather of version 1: write version 2 (Arrow IPC)"),
+    (b"PK\x03\x04", "is a ZIP archive, as Excel's workbooks are: save the sheet as CSV, or unpack the archive"),
+    (b"\xd0\xcf\x11\xe0", "is a workbook of an old Excel: save the sheet as CSV"),
+    (b"ORC", "is ORC: write Parquet"),
+    (b"Obj\x01", "is Avro: write Parquet"),
+    (b"SQLite format 3\0", "is a SQLite database: write its table as Parquet or CSV"),
+    (b"BZh", "is packed by bzip2: unpack it, or pack it by gzip or zstd"),
+    (b"\xfd7zXZ\0", "is packed by xz: unpack it, or pack it by gzip or zstd"),
+];
+
+/// A file's bytes, unpacked where they are packed.
+pub(crate) struct Unpacked {
+    pub(crate) bytes: Box<dyn Read + Send>,
+    /// By what they were packed.
+    pub(crate) by: Option<&'static str>,
+}
+
+/// Opens a file that may be packed by gzip or zstd.
+pub(crate) fn unpacked(path: &Path) -> Result<Unpacked, DataError> {
+    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let head = begin(&file, 4).map_err(|e| broken(path, e))?;
+    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let bytes = BufReader::with_capacity(1 << 16, file);
+    Ok(match head.as_slice() {
+        [0x1f, 0x8b, ..] => Unpacked { bytes: Box::new(flate2::bufread::MultiGzDecoder::new(bytes)), by: Some("gzip") },
+        [0x28, 0xb5, 0x2f, 0xfd] => {
+            let bytes = zstd::stream::read::Decoder::with_buffer(bytes).map_err(|e| broken(path, e))?;
+            Unpacked { bytes: Box::new(bytes), by: Some("zstd") }
+        }
+        _ => Unpacked { bytes: Box::new(bytes), by: None },
+    })
+}
+
+fn begin(from: impl Read, bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    from.take(bytes).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// A name's ending in small letters; of a packed file the one before.
+fn ending(path: &Path) -> String {
+    let of = |path: &Path| path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    match of(path).as_str() {
+        "gz" | "gzip" | "zst" | "zstd" => path.file_stem().map(|stem| of(Path::new(stem))).unwrap_or_default(),
+        own => own.to_owned(),
+    }
+}
+
+/// Whether a file in a folder lies beside the data and is none of them: by its name.
+pub(crate) fn is_beside(path: &Path) -> bool {
+    let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let known = ["readme", "license", "licence", "changelog"].iter().any(|word| name.starts_with(word));
+    let last = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let data = |ending: &str| TEXT.contains(&ending) || JSON.contains(&ending) || OTHERS.contains(&ending);
+    known || !(data(&last) || data(&ending(path))) && !begins_as_data(path)
+}
+
+fn begins_as_data(path: &Path) -> bool {
+    let head = crate::files::open_given(path).and_then(|file| begin(file, 6)).unwrap_or_default();
+    [&b"PAR1"[..], b"ARROW1", b"\xff\xff\xff\xff"].iter().any(|magic| head.starts_with(magic))
+}
+
+/// What the file at `path` is.
+///
+/// # Errors
+/// [`DataError::File`] for what is read by nobody here, with what to do.
+pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
+    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let size = file.metadata().map_err(|e| broken(path, e))?.len();
+    let head = begin(&file, 16).map_err(|e| broken(path, e))?;
+    if head.is_empty() {
+        return Ok(Format::Empty);
+    }
+    if let Some((_, problem)) = REFUSED.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Err(broken(path, problem));
+    }
+    match head.as_slice() {
+        [b'P', b'A', b'R', b'1', ..] => return Ok(Format::Parquet),
+        [b'A', b'R', b'R', b'O', b'W', b'1', ..] => return Ok(Format::ArrowFile),
+        [0xff, 0xff, 0xff, 0xff, a, b, c, d, ..] if u64::from(u32::from_le_bytes([*a, *b, *c, *d])) < size => {
+            return Ok(Format::ArrowStream);
+        }
+        _ => {}
+    }
+    let head = begin(unpacked(path)?.bytes, 4096).map_err(|e| broken(path, e))?;
+    let ending = ending(path);
+    if [&b"PAR1"[..], b"ARROW1"].iter().any(|magic| head.starts_with(magic)) {
+        return Err(broken(path, "is packed once more than it needs: unpack it"));
+    }
+    if TEXT.contains(&ending.as_str()) {
+        return Ok(if head.is_empty() { Format::Empty } else { Format::Text });
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    match first {
+        Some(b'{' | b'[') => Ok(Format::Json),
+        None if JSON.contains(&ending.as_str()) => Ok(Format::Empty),
+        _ if OTHERS.contains(&ending.as_str()) || JSON.contains(&ending.as_str()) => {
+            Err(broken(path, format!("is no .{ending} file: it begins as none does")))
+        }
+        _ => Err(broken(path, format!("unknown ending {ending:?}: use .parquet, .csv, .tsv, .arrow or .ndjson"))),
+    }
+}

@@ -1,0 +1,41 @@
+//! One place around readers that were written elsewhere: whatever bytes they are given, an error comes out that names the file.
+
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    path::Path,
+    sync::Once,
+};
+
+use tidegate_protocol::shown::plain;
+
+use crate::dataset::{DataError, broken};
+
+thread_local! {
+    /// Whether a panic on this thread is an error's way out, of which nothing is printed.
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Most characters of what a reader said that are told.
+const WORDS: usize = 200;
+
+/// Runs `read` over the file at `path`, where a panic is an error.
+pub(crate) fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !CAUGHT.get() {
+                before(panic);
+            }
+        }));
+    });
+    let outer = CAUGHT.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(read));
+    CAUGHT.set(outer);
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let text: String = plain(text.unwrap_or_default()).chars().take(WORDS).collect();
+        Err(broken(path, format!("is damaged, or of a kind that its reader does not know ({text})")))
+    })
+}

@@ -1,0 +1,182 @@
+//! Arrow IPC, files and streams (<https://arrow.apache.org/docs/format/Columnar.html>): what a file says of itself is held against its size before
+//! arrow's reader sets memory aside for it.
+
+use std::{
+    fs::File,
+    io::{BufReader, Seek as _, SeekFrom},
+    os::unix::fs::FileExt as _,
+    path::Path,
+};
+
+use arrow::{
+    array::RecordBatchReader,
+    ipc::{
+        Block, DictionaryBatch, Message, RecordBatch as Batch, Schema, Type,
+        reader::{FileReader, StreamReader, read_footer_length},
+        root_as_footer, root_as_message,
+    },
+};
+
+use super::Format;
+use crate::dataset::{DataError, broken};
+
+/// The most bytes that a buffer unpacks to, and the most rows of a batch.
+const MOST: i64 = 1 << 31;
+/// The most bytes of a message without its body.
+const MESSAGE: u64 = 64 << 20;
+
+/// Opens an Arrow file or stream whose sizes are those of what is there.
+///
+/// # Errors
+/// [`DataError::File`] for one that is cut or says of itself what cannot be, and for columns of types that are not read, by name.
+pub(crate) fn open(path: &Path, format: Format) -> Result<Box<dyn RecordBatchReader + Send>, DataError> {
+    let mut file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let size = file.metadata().map_err(|e| broken(path, e))?.len();
+    let checked = Checked { file: &file, size };
+    let found = if format == Format::ArrowFile { checked.footer() } else { checked.messages() };
+    found.map_err(|problem| broken(path, problem))?;
+    file.seek(SeekFrom::Start(0)).map_err(|e| broken(path, e))?;
+    let bytes = BufReader::with_capacity(1 << 16, file);
+    Ok(if format == Format::ArrowFile {
+        Box::new(FileReader::try_new(bytes, None).map_err(|e| broken(path, e))?)
+    } else {
+        Box::new(StreamReader::try_new(bytes, None).map_err(|e| broken(path, e))?)
+    })
+}
+
+const CUT: &str = "is damaged or cut: it names bytes that are beyond its end";
+const WRONG: &str = "is damaged: what it says of its rows cannot be";
+
+struct Checked<'a> {
+    file: &'a File,
+    size: u64,
+}
+
+impl Checked<'_> {
+    fn bytes(&self, at: u64, length: u64) -> Result<Vec<u8>, String> {
+        if at.checked_add(length).is_none_or(|end| end > self.size) {
+            return Err(CUT.into());
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(|_| CUT)?];
+        self.file.read_exact_at(&mut bytes, at).map_err(|e| e.to_string())?;
+        Ok(bytes)
+    }
+
+    fn footer(&self) -> Result<(), String> {
+        const END: u64 = 10;
+        let end = self.size.checked_sub(END).ok_or(CUT)?;
+        let trailer: [u8; END as usize] = self.bytes(end, END)?.try_into().map_err(|_| CUT)?;
+        let length = read_footer_length(trailer).map_err(|e| e.to_string())? as u64;
+        let footer = self.bytes(end.checked_sub(length).ok_or(CUT)?, length)?;
+        let footer = root_as_footer(&footer).map_err(|e| format!("is damaged: {e}"))?;
+        types(footer.schema().ok_or(WRONG)?)?;
+        let blocks = footer.dictionaries().into_iter().flatten().chain(footer.recordBatches().into_iter().flatten());
+        blocks.into_iter().try_for_each(|block| self.block(block))
+    }
+
+    fn block(&self, block: &Block) -> Result<(), String> {
+        let number = |n: i64| u64::try_from(n).map_err(|_| WRONG);
+        let (at, head, body) = (number(block.offset())?, number(block.metaDataLength().into())?, number(block.bodyLength())?);
+        let after = at.checked_add(head).ok_or(CUT)?;
+        if head < 8 || after.checked_add(body).is_none_or(|end| end > self.size) {
+            return Err(CUT.into());
+        }
+        let bytes = self.bytes(at, head)?;
+        let message = if bytes.starts_with(&[0xff; 4]) { bytes.get(8..) } else { bytes.get(4..) };
+        let message = root_as_message(message.ok_or(WRONG)?).map_err(|e| format!("is damaged: {e}"))?;
+        self.message(message, after, body)
+    }
+
+    /// The messages of a stream.
+    fn messages(&self) -> Result<(), String> {
+        let mut at = 0;
+        while at < self.size {
+            let mut length = self.word(&mut at)?;
+            if length == u32::MAX {
+                length = self.word(&mut at)?;
+            }
+            if length == 0 {
+                return Ok(());
+            }
+            if u64::from(length) > MESSAGE {
+                return Err(WRONG.into());
+            }
+            let bytes = self.bytes(at, length.into())?;
+            let message = root_as_message(&bytes).map_err(|e| format!("is damaged: {e}"))?;
+            at += u64::from(length);
+            let body = u64::try_from(message.bodyLength()).map_err(|_| WRONG)?;
+            if at.checked_add(body).is_none_or(|end| end > self.size) {
+                return Err(CUT.into());
+            }
+            if let Some(schema) = message.header_as_schema() {
+                types(schema)?;
+            }
+            self.message(message, at, body)?;
+            at += body;
+        }
+        Ok(())
+    }
+
+    fn word(&self, at: &mut u64) -> Result<u32, String> {
+        let bytes = self.bytes(*at, 4)?;
+        *at += 4;
+        Ok(u32::from_le_bytes(bytes.try_into().map_err(|_| CUT)?))
+    }
+
+    fn message(&self, message: Message<'_>, body_at: u64, body: u64) -> Result<(), String> {
+        let batch = message.header_as_record_batch();
+        let batch = batch.or_else(|| message.header_as_dictionary_batch().and_then(|d: DictionaryBatch<'_>| d.data()));
+        batch.map_or(Ok(()), |batch| self.batch(batch, body_at, body))
+    }
+
+    /// Buffers that lie in the body, and unpack to what memory holds.
+    fn batch(&self, batch: Batch<'_>, body_at: u64, body: u64) -> Result<(), String> {
+        let rows = batch.length();
+        if !(0..MOST).contains(&rows) {
+            return Err(WRONG.into());
+        }
+        for node in batch.nodes().into_iter().flatten() {
+            if !(0..MOST).contains(&node.length()) || !(0..=node.length()).contains(&node.null_count()) {
+                return Err(WRONG.into());
+            }
+        }
+        for buffer in batch.buffers().into_iter().flatten() {
+            let (at, length) =
+                (u64::try_from(buffer.offset()).map_err(|_| WRONG)?, u64::try_from(buffer.length()).map_err(|_| WRONG)?);
+            if at.checked_add(length).is_none_or(|end| end > body) {
+                return Err(CUT.into());
+            }
+            if batch.compression().is_some() && length >= 8 {
+                let unpacked = i64::from_le_bytes(self.bytes(body_at + at, 8)?.try_into().map_err(|_| CUT)?);
+                if !(-1..MOST).contains(&unpacked) {
+                    return Err(WRONG.into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Integers of widths that arrow has no type for: its reader stops at them.
+pub(super) fn types(schema: Schema<'_>) -> Result<(), String> {
+    match odd(schema).into_iter().next() {
+        Some((name, kind)) => Err(format!(
+            "column `{name}` has type {kind}, which Arrow files are not read with: write it as Int64, or as a decimal, or leave it away"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Columns of such widths, and what their types are called.
+pub(super) fn odd(schema: Schema<'_>) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for field in schema.fields().into_iter().flatten().filter(|field| field.type_type() == Type::Int) {
+        if let Some(int) = field.type_as_int()
+            && !matches!(int.bitWidth(), 8 | 16 | 32 | 64)
+        {
+            let kind = format!("{}Int{}", if int.is_signed() { "" } else { "U" }, int.bitWidth());
+            found.push((field.name().unwrap_or_default().to_owned(), kind));
+        }
+    }
+    found
+}

@@ -1,0 +1,146 @@
+//! JSON: objects one after the other (a line each, or not), or in one array.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    sync::Arc,
+};
+
+use arrow::{
+    datatypes::{Schema, SchemaRef},
+    error::ArrowError,
+    json::{ReaderBuilder, reader::ValueIter, reader::infer_json_schema_from_iterator},
+};
+
+use super::{BATCH, format::unpacked};
+use crate::dataset::{DataError, broken};
+
+/// The columns of all of the files' objects.
+pub(crate) fn learn(paths: &[&Path]) -> Result<SchemaRef, DataError> {
+    let mut failed = None;
+    let values = paths.iter().flat_map(|path| match objects(path) {
+        Ok(text) => Values::Of(ValueIter::new(text, None), path),
+        Err(e) => Values::Broken(Some(e)),
+    });
+    let values = values.map_while(|value| value.map_err(|e| failed = Some(e)).ok()).map(Ok::<_, ArrowError>);
+    let schema = infer_json_schema_from_iterator(values);
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    let first = paths.first().copied().unwrap_or(Path::new(""));
+    Ok(Arc::new(schema.map_err(|e| broken(first, e))?))
+}
+
+enum Values<'a, R: BufRead> {
+    Of(ValueIter<R>, &'a Path),
+    Broken(Option<DataError>),
+}
+
+impl<R: BufRead> Iterator for Values<'_, R> {
+    type Item = Result<serde_json::Value, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Of(values, path) => values.next().map(|value| value.map_err(|e| broken(path, e))),
+            Self::Broken(e) => e.take().map(Err),
+        }
+    }
+}
+
+/// The columns of `schema` of a file's objects.
+pub(crate) fn open(
+    path: &Path,
+    schema: &Schema,
+) -> Result<Box<dyn Iterator<Item = Result<arrow::array::RecordBatch, ArrowError>> + Send>, DataError> {
+    let builder = ReaderBuilder::new(Arc::new(schema.clone())).with_batch_size(BATCH).with_coerce_primitive(true);
+    Ok(Box::new(builder.build(objects(path)?).map_err(|e| broken(path, e))?))
+}
+
+fn objects(path: &Path) -> Result<BufReader<Lines>, DataError> {
+    Ok(BufReader::new(Lines {
+        from: unpacked(path)?.bytes,
+        depth: 0,
+        in_text: false,
+        escaped: false,
+        array: false,
+        begun: false,
+    }))
+}
+
+/// Objects, each on a line of its own: an array's brackets and commas, and line breaks within an object, are left away.
+struct Lines {
+    from: Box<dyn Read + Send>,
+    depth: u32,
+    in_text: bool,
+    escaped: bool,
+    array: bool,
+    begun: bool,
+}
+
+impl Lines {
+    fn step(&mut self, byte: u8) -> u8 {
+        if self.in_text {
+            (self.escaped, self.in_text) = (!self.escaped && byte == b'\\', self.escaped || byte != b'"');
+            return byte;
+        }
+        let top = u32::from(self.array);
+        match byte {
+            b'"' => self.in_text = true,
+            b'[' if !self.begun => {
+                (self.array, self.begun, self.depth) = (true, true, 1);
+                return b' ';
+            }
+            b'{' | b'[' => (self.begun, self.depth) = (true, self.depth + 1),
+            b']' if self.array && self.depth == 1 => {
+                self.depth = 0;
+                return b'\n';
+            }
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            b',' if self.array && self.depth == top => return b'\n',
+            b'\n' | b'\r' if self.depth > top => return b' ',
+            // A mark of UTF-8 before all.
+            0xef | 0xbb | 0xbf if !self.begun => return b' ',
+            _ => {}
+        }
+        byte
+    }
+}
+
+impl Read for Lines {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.from.read(into)?;
+        for byte in into.iter_mut().take(read) {
+            *byte = self.step(*byte);
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_and_lines_are_the_same_objects() {
+        let dir = tempfile::tempdir().unwrap();
+        let rows = |text: &str| {
+            let path = dir.path().join("a.json");
+            std::fs::write(&path, text).unwrap();
+            let schema = learn(&[&path])?;
+            let batches = open(&path, &schema)?.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&path, e))?;
+            Ok::<_, DataError>(arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())
+        };
+        let lines = rows("{\"a\":1,\"b\":\"x,]}[\\\"{\"}\n{\"a\":2.5,\"b\":null}\n").unwrap();
+        for same in [
+            "[{\"a\":1,\"b\":\"x,]}[\\\"{\"},{\"a\":2.5,\"b\":null}]",
+            "\u{feff}[\n {\n  \"a\": 1,\n  \"b\": \"x,]}[\\\"{\"\n },\n {\"a\": 2.5, \"b\": null}\n]\n",
+            "{\"a\":1,\n\"b\":\"x,]}[\\\"{\"}\n\n{\"a\":2.5}",
+        ] {
+            assert_eq!(rows(same).unwrap(), lines, "{same}");
+        }
+        for bad in ["[{\"a\":1},", "{\"a\":", "[1,2]", "{\"a\":1}]x"] {
+            let said = rows(bad).map(|_| ()).unwrap_err().to_string();
+            assert!(said.contains("a.json"), "{bad}: {said}");
+        }
+    }
+}

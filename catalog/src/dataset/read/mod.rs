@@ -1,0 +1,227 @@
+//! Files as batches of rows, whatever their format.
+
+use std::{fs::File, path::Path, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch},
+    compute::cast,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+    error::ArrowError,
+};
+use tidegate_protocol::{ContentHash, limits, manifest::DataFile, policy::ReadRules};
+
+use super::{DataError, broken};
+
+mod dialect;
+mod evidence;
+mod format;
+mod guard;
+mod ipc;
+mod json;
+mod parquet;
+mod text;
+mod value;
+
+pub(super) use self::{
+    evidence::{Evidence, Taken},
+    format::{Format, format, is_beside},
+    guard::guarded,
+    text::TextFile,
+};
+
+/// Rows of a batch.
+pub(super) const BATCH: usize = 8192;
+
+/// A file's rows.
+pub struct Reader {
+    schema: SchemaRef,
+    path: std::path::PathBuf,
+    batches: Box<dyn Iterator<Item = Result<RecordBatch, DataError>> + Send>,
+    /// What is left of a batch that was longer than [`BATCH`].
+    rest: Option<RecordBatch>,
+}
+
+impl Reader {
+    fn new<E: ToString>(
+        path: &Path,
+        schema: SchemaRef,
+        batches: impl Iterator<Item = Result<RecordBatch, E>> + Send + 'static,
+    ) -> Self {
+        let at = path.to_owned();
+        let batches = batches.map(move |batch| batch.map_err(|e| broken(&at, e)));
+        Self { schema, path: path.to_owned(), batches: Box::new(batches), rest: None }
+    }
+
+    /// The columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<RecordBatch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.rest.take() {
+            Some(rest) => rest,
+            None => match guarded(&self.path, || self.batches.next().transpose()) {
+                Ok(batch) => batch?,
+                Err(e) => {
+                    // What lies behind it is of no use.
+                    self.batches = Box::new(std::iter::empty());
+                    return Some(Err(e));
+                }
+            },
+        };
+        if batch.num_rows() > BATCH {
+            self.rest = Some(batch.slice(BATCH, batch.num_rows() - BATCH));
+            return Some(Ok(batch.slice(0, BATCH)));
+        }
+        Some(Ok(batch))
+    }
+}
+
+/// The type of a column whose values are spelled out: of a dictionary, and of runs, what they are of.
+pub(super) fn plain(kind: &DataType) -> &DataType {
+    match kind {
+        DataType::Dictionary(_, values) => plain(values),
+        DataType::RunEndEncoded(_, values) => plain(values.data_type()),
+        kind => kind,
+    }
+}
+
+/// The column with its values spelled out.
+pub(super) fn spelled(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let kind = plain(column.data_type());
+    if kind == column.data_type() {
+        return Ok(column.clone());
+    }
+    match column.data_type() {
+        DataType::Dictionary(..) => {
+            let dictionary = column.as_any_dictionary();
+            let keys = cast(dictionary.keys(), &DataType::UInt64)?;
+            spelled(&arrow::compute::take(dictionary.values(), &keys, None)?)
+        }
+        _ => cast(column, kind),
+    }
+}
+
+/// What a file has, as it was written.
+pub(super) struct Written {
+    /// Its columns.
+    pub(super) schema: SchemaRef,
+    /// Columns of types that are not read, and what they are called.
+    pub(super) odd: Vec<(String, String)>,
+    /// Whether jobs can read it as it lies, as far as its footer says.
+    pub(super) plain: bool,
+    /// Whether it has rows, where that is known.
+    pub(super) rows: Option<bool>,
+}
+
+/// The columns of a file that names them itself.
+pub(super) fn written(path: &Path, format: Format) -> Result<Written, DataError> {
+    if format == Format::Parquet {
+        let footer = parquet::footer(path)?;
+        let rows = footer.metadata.metadata().file_metadata().num_rows() > 0;
+        return Ok(Written { schema: footer.metadata.schema().clone(), odd: footer.odd, plain: footer.plain, rows: Some(rows) });
+    }
+    let schema = guarded(path, || Ok(ipc::open(path, format)?.schema()))?;
+    Ok(Written { schema, odd: vec![], plain: false, rows: None })
+}
+
+/// Opens a file that names its columns itself; of them those called `wanted`, where that is given.
+pub(super) fn open_written(path: &Path, format: Format, wanted: Option<&[String]>) -> Result<Reader, DataError> {
+    let places = |schema: &Schema| -> Vec<usize> {
+        let is_wanted = |field: &Field| wanted.is_none_or(|wanted| wanted.contains(field.name()));
+        schema.fields().iter().enumerate().filter(|(_, field)| is_wanted(field)).map(|(i, _)| i).collect()
+    };
+    guarded(path, || {
+        if format == Format::Parquet {
+            let footer = parquet::footer(path)?;
+            let rows = parquet::open(path, &footer, &places(footer.metadata.schema()), BATCH)?;
+            return Ok(Reader::new(path, arrow::array::RecordBatchReader::schema(&rows), rows));
+        }
+        let rows = ipc::open(path, format)?;
+        let places = places(&rows.schema());
+        let schema = Arc::new(rows.schema().project(&places).map_err(|e| broken(path, e))?);
+        Ok(Reader::new(path, schema, rows.map(move |batch| batch?.project(&places))))
+    })
+}
+
+/// What is known of all text files of a table: its columns' evidence, and each file.
+pub(super) fn learn_text(
+    path: &Path,
+    rules: &ReadRules,
+    wanted: &[String],
+    evidence: &mut [Evidence],
+) -> Result<TextFile, DataError> {
+    guarded(path, || text::learn(path, rules, wanted, evidence))
+}
+
+/// Opens a text file.
+pub(super) fn open_text(
+    path: &Path,
+    file: &TextFile,
+    rules: &ReadRules,
+    wanted: &[(String, Taken)],
+) -> Result<Reader, DataError> {
+    let rows = guarded(path, || text::Rows::open(path, file, rules, wanted))?;
+    Ok(Reader { schema: rows.schema.clone(), path: path.to_owned(), batches: Box::new(rows), rest: None })
+}
+
+/// The columns of JSON files' objects.
+pub(super) fn learn_json(paths: &[&Path]) -> Result<SchemaRef, DataError> {
+    let first = paths.first().copied().unwrap_or(Path::new(""));
+    guarded(first, || json::learn(paths))
+}
+
+/// Opens a file of JSON objects.
+pub(super) fn open_json(path: &Path, schema: SchemaRef) -> Result<Reader, DataError> {
+    let rows = guarded(path, || json::open(path, &schema))?;
+    Ok(Reader::new(path, schema, rows))
+}
+
+/// Opens a file that stands for itself, with all of its columns: Parquet, text with a header, Arrow IPC or JSON, by its content.
+///
+/// # Errors
+/// [`DataError::File`].
+pub fn open(path: &Path) -> Result<Reader, DataError> {
+    let rules = ReadRules::default();
+    match format(path)? {
+        Format::Empty => Err(broken(path, "is empty")),
+        Format::Json => open_json(path, learn_json(&[path])?),
+        Format::Text => {
+            let header = guarded(path, || dialect::Dialect::of(path, &rules, &[]))?.header;
+            let mut evidence = vec![Evidence::default(); header.len()];
+            let file = learn_text(path, &rules, &header, &mut evidence)?;
+            let comma = evidence.iter().any(Evidence::needs_comma);
+            let taken = |(name, of): (&String, &Evidence)| (name.clone(), of.taken(name, &rules, comma, false, &mut |_| {}));
+            let wanted: Vec<_> = header.iter().zip(&evidence).map(taken).collect();
+            open_text(path, &file, &rules, &wanted)
+        }
+        written => open_written(path, written, None),
+    }
+}
+
+/// Hashes a file; `progress` is told the bytes done.
+///
+/// # Errors
+/// [`DataError::File`].
+pub fn describe(path: &Path, mut progress: impl FnMut(u64)) -> Result<DataFile, DataError> {
+    let mut file = File::open(path).map_err(|e| broken(path, e))?;
+    let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; 1 << 20], 0);
+    loop {
+        let n = std::io::Read::read(&mut file, &mut buffer).map_err(|e| broken(path, e))?;
+        if n == 0 {
+            break;
+        }
+        hasher.update(&buffer[..n]);
+        bytes += n as u64;
+        progress(bytes);
+    }
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    if name.len() > limits::NAME_BYTES {
+        return Err(broken(path, "the file name is too long"));
+    }
+    Ok(DataFile { name, table: None, bytes, hash: ContentHash(*hasher.finalize().as_bytes()) })
+}

@@ -1,0 +1,220 @@
+//! What a value in a text file may be: a number in one of the ways that people write them, a date, a time, true or false.
+
+use arrow::{array::timezone::Tz, compute::kernels::cast_utils::string_to_datetime};
+
+/// Kinds that a value can be read as, a bit each.
+pub(super) type Kinds = u16;
+/// A whole number of 64 bits.
+pub(super) const INT: Kinds = 1;
+/// A whole number of at most 38 digits.
+pub(super) const BIG: Kinds = 1 << 1;
+/// A number as programs write it.
+pub(super) const FLOAT: Kinds = 1 << 2;
+/// A number with a decimal point, perhaps with its thousands apart.
+pub(super) const POINT: Kinds = 1 << 3;
+/// As [`POINT`], without a fraction.
+pub(super) const POINT_WHOLE: Kinds = 1 << 4;
+/// A number with a decimal comma, perhaps with its thousands apart.
+pub(super) const COMMA: Kinds = 1 << 5;
+/// As [`COMMA`], without a fraction.
+pub(super) const COMMA_WHOLE: Kinds = 1 << 6;
+/// `true` or `false`.
+pub(super) const BOOL: Kinds = 1 << 7;
+/// `2021-05-01`.
+pub(super) const DATE: Kinds = 1 << 8;
+/// `2021-05-01 10:30:00`, perhaps with a fraction and an offset.
+pub(super) const TIME: Kinds = 1 << 9;
+/// All of them.
+pub(super) const ALL: Kinds = (1 << 10) - 1;
+/// Numbers.
+pub(super) const NUMBER: Kinds = INT | BIG | FLOAT | POINT | POINT_WHOLE | COMMA | COMMA_WHOLE;
+
+/// Words that stand for a missing value, in columns whose other values are numbers, dates or truth values. In texts they are words: NA is Namibia.
+pub(super) const MISSING: [&str; 18] =
+    ["NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NULL", "null", "Null", "\\N", "NaN", "nan", "NAN", "None", "nil", "-", "--", "."];
+
+/// Currencies and signs that stand beside a number and are no part of it.
+const MARKS: [&str; 11] = ["$", "€", "£", "¥", "₹", "%", "USD", "EUR", "GBP", "CHF", "JPY"];
+
+/// What a value can be, of what the values before it could be: 0 for a text that is nothing else.
+pub(super) fn look(value: &str, candidates: Kinds) -> Kinds {
+    let mut kinds = 0;
+    if candidates & NUMBER != 0 {
+        kinds |= number(value, candidates);
+    }
+    if candidates & BOOL != 0 && (value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")) {
+        kinds |= BOOL;
+    }
+    if candidates & DATE != 0 && value.len() == 10 && is_dated(value) && time(value).is_some() {
+        // A day is the beginning of it, where others say a time.
+        kinds |= DATE | TIME;
+    } else if candidates & TIME != 0 && value.len() >= 16 && is_dated(value) && time(value).is_some() {
+        kinds |= TIME;
+    }
+    kinds & candidates
+}
+
+fn number(value: &str, candidates: Kinds) -> Kinds {
+    let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let big = if digits.len() <= 38 { BIG } else { 0 };
+        let int = if value.parse::<i64>().is_ok() { INT } else { 0 };
+        return int | big | NUMBER & !(INT | BIG);
+    }
+    let mut kinds = 0;
+    if is_float(digits) {
+        kinds |= FLOAT | POINT;
+    }
+    for (mark, any, whole) in [(',', COMMA, COMMA_WHOLE), ('.', POINT, POINT_WHOLE)] {
+        if candidates & any != 0
+            && kinds & any == 0
+            && let Some(clean) = clean(value, mark)
+        {
+            kinds |= any | if clean.contains(['.', 'e']) { 0 } else { whole };
+        }
+    }
+    kinds
+}
+
+/// A number without a sign, as programs write it, with a fraction or an exponent.
+fn is_float(digits: &str) -> bool {
+    let of = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
+    digits.bytes().all(of) && digits.bytes().any(|byte| byte.is_ascii_digit()) && digits.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// A number that is written with this decimal mark, as programs write it: without what stands beside it, and without what keeps thousands apart. `None` for what
+/// is none.
+pub(super) fn clean(value: &str, decimal: char) -> Option<String> {
+    let mut rest = value.trim();
+    let mut sign = "";
+    // The sign may stand before or behind the currency.
+    for _ in 0..3 {
+        if let Some(after) = rest.strip_prefix('-').or_else(|| rest.strip_prefix('−'))
+            && sign.is_empty()
+        {
+            (sign, rest) = ("-", after.trim_start());
+        } else if let Some(after) = MARKS.iter().find_map(|mark| rest.strip_prefix(mark)) {
+            rest = after.trim_start();
+        } else if let Some(before) = MARKS.iter().find_map(|mark| rest.strip_suffix(mark)) {
+            rest = before.trim_end();
+        }
+    }
+    rest = if sign.is_empty() { rest.strip_prefix('+').unwrap_or(rest) } else { rest };
+    let (whole, fraction) = match rest.split_once(decimal) {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (rest, None),
+    };
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let fraction = match fraction {
+        None => None,
+        Some(fraction) if is_digits(fraction) && !(fraction.is_empty() && whole.is_empty()) => Some(fraction),
+        Some(fraction) if decimal == '.' && is_float(rest) => return Some(format!("{sign}{whole}.{fraction}")),
+        Some(_) => return None,
+    };
+    if !rest.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let apart = |c: char| c != decimal && matches!(c, ',' | '.' | ' ' | '\'' | '’' | '\u{a0}' | '\u{202f}');
+    let mut clean = sign.to_owned();
+    match whole.find(apart) {
+        None if is_digits(whole) => clean.push_str(if whole.is_empty() { "0" } else { whole }),
+        None => return (decimal == '.' && is_float(rest)).then(|| format!("{sign}{rest}")),
+        Some(at) => {
+            let mark = whole[at..].chars().next()?;
+            for (i, group) in whole.split(mark).enumerate() {
+                let fits = if i == 0 { (1..=3).contains(&group.len()) } else { group.len() == 3 };
+                if !fits || !is_digits(group) {
+                    return None;
+                }
+                clean.push_str(group);
+            }
+        }
+    }
+    if let Some(fraction) = fraction.filter(|fraction| !fraction.is_empty()) {
+        clean.push('.');
+        clean.push_str(fraction);
+    }
+    Some(clean)
+}
+
+fn is_dated(value: &str) -> bool {
+    matches!(value.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _, ..])
+}
+
+/// Seconds since 1970 and nanoseconds after them, in UTC.
+pub(super) fn time(value: &str) -> Option<(i64, u32)> {
+    let utc: Tz = "+00:00".parse().ok()?;
+    let found = string_to_datetime(&utc, value).ok()?;
+    Some((found.timestamp(), found.timestamp_subsec_nanos()))
+}
+
+/// How many digits a time's fraction of a second has.
+pub(super) fn fraction_digits(value: &str) -> usize {
+    value.split_once('.').map_or(0, |(_, after)| after.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+/// Whether a whole number begins with a zero that says nothing as a number, and much as a name.
+pub(super) fn is_padded(value: &str) -> bool {
+    value.len() > 1 && value.starts_with('0') && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_people_write_them() {
+        for (text, point, comma) in [
+            ("1", Some("1"), Some("1")),
+            ("-1.5", Some("-1.5"), None),
+            ("1.5e3", Some("1.5e3"), None),
+            ("1,234", Some("1234"), Some("1.234")),
+            ("1.234", Some("1.234"), Some("1234")),
+            ("1,234.5", Some("1234.5"), None),
+            ("1.234,5", None, Some("1234.5")),
+            ("12,5", None, Some("12.5")),
+            ("1 234 567", Some("1234567"), Some("1234567")),
+            ("1'234.50", Some("1234.50"), None),
+            ("$1,200", Some("1200"), Some("1.200")),
+            ("-$5", Some("-5"), Some("-5")),
+            ("$ -5", Some("-5"), Some("-5")),
+            ("12,50 €", None, Some("12.50")),
+            ("50%", Some("50"), Some("50")),
+            ("1,23,456", None, None),
+            ("1,2.3", None, None),
+            ("1,2345", None, Some("1.2345")),
+            ("unknown", None, None),
+            ("", None, None),
+            ("inf", None, None),
+            ("1-2", None, None),
+            ("$", None, None),
+            (".", None, None),
+            (",5", None, Some("0.5")),
+        ] {
+            assert_eq!(clean(text, '.').as_deref(), point, "{text}");
+            assert_eq!(clean(text, ',').as_deref(), comma, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_all_that_it_can_be() {
+        for (text, kinds) in [
+            ("7", NUMBER),
+            ("99999999999999999999", NUMBER & !INT),
+            ("1.5", FLOAT | POINT),
+            ("true", BOOL),
+            ("FALSE", BOOL),
+            ("2021-05-01", DATE | TIME),
+            ("9999-12-31", DATE | TIME),
+            ("2021-05-01 10:30", TIME),
+            ("2021-05-01T10:30:00.125Z", TIME),
+            ("2021-13-01", 0),
+            ("01/05/2021", 0),
+            ("yes", 0),
+            ("NaN", 0),
+        ] {
+            assert_eq!(look(text, ALL), kinds, "{text}");
+        }
+        assert!(is_padded("007") && !is_padded("0") && !is_padded("0.5"));
+    }
+}

@@ -1,0 +1,476 @@
+//! The files of a dataset's tables under one schema: whatever order, widths and formats they have, each column that the policy names has one type, found out
+//! from all files, and a word for its owner where something was assumed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray, new_null_array},
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+use tidegate_protocol::{
+    policy::{ColumnRule, Policy},
+    shown::plain as shown,
+};
+
+use super::{
+    DataError, TableFiles, broken,
+    paths::partitions,
+    read::{self, Evidence, Format, Reader, Taken, TextFile, plain},
+    types::{common, common_unit, convert, readable, unit},
+};
+
+/// What Hive writes for a missing value.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// A file of a table, and what is known of it.
+#[derive(Debug, Clone)]
+struct Source {
+    path: PathBuf,
+    format: Format,
+    text: Option<TextFile>,
+    /// Types of the wanted columns that it has.
+    has: BTreeMap<String, DataType>,
+    /// Values of columns that its folders say.
+    says: BTreeMap<String, String>,
+    /// Whether jobs can read it as it lies, as far as its footer says.
+    plain: bool,
+}
+
+/// A table's files, of which the columns are read that the policy names.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    pub(super) name: Option<String>,
+    sources: Vec<Source>,
+    /// The unit's column and those of the policy, by their names in the files.
+    wanted: Vec<String>,
+    /// How text is taken.
+    taken: Vec<(String, Taken)>,
+    json: Option<SchemaRef>,
+    /// The columns as all files together have them, in the order of `wanted`.
+    pub(super) schema: SchemaRef,
+    unit: String,
+    policy: Policy,
+}
+
+fn wrong(column: &str, problem: impl Into<String>) -> DataError {
+    DataError::Column { column: column.to_owned(), problem: problem.into() }
+}
+
+fn file_name(path: &Path) -> String {
+    shown(&path.file_name().unwrap_or_default().to_string_lossy()).into_owned()
+}
+
+/// The policy's columns of a table, by their names in the files.
+fn rules_of<'a>(table: Option<&'a str>, policy: &'a Policy) -> impl Iterator<Item = (&'a str, &'a ColumnRule)> {
+    policy.columns.iter().filter_map(move |(name, rule)| match table {
+        Some(table) => Some((name.strip_prefix(table)?.strip_prefix('.')?, rule)),
+        None => Some((name.as_str(), rule)),
+    })
+}
+
+impl Table {
+    /// Finds out what a table's files have. What was assumed is told to `say`.
+    pub(super) fn learn(files: &TableFiles, policy: &Policy, say: &mut dyn FnMut(String)) -> Result<Self, DataError> {
+        let rules: BTreeMap<&str, &ColumnRule> = rules_of(files.table.as_deref(), policy).collect();
+        let unit = policy.unit.column.clone();
+        let wanted: Vec<String> = std::iter::once(unit.clone()).chain(rules.keys().map(|name| (*name).to_owned())).collect();
+        let mut table = Self {
+            name: files.table.clone(),
+            sources: vec![],
+            wanted,
+            taken: vec![],
+            json: None,
+            schema: Arc::new(Schema::empty()),
+            unit,
+            policy: policy.clone(),
+        };
+        let mut evidence = vec![Evidence::default(); table.wanted.len()];
+        for (path, name) in files.files.iter().zip(&files.names) {
+            let source = table.source(path, name, &mut evidence)?;
+            table.sources.push(source);
+        }
+        let comma = evidence.iter().any(Evidence::needs_comma);
+        for (name, evidence) in table.wanted.iter().zip(&evidence) {
+            let number = rules.get(name.as_str()).is_some_and(|rule| rule.bounds().is_some());
+            table.taken.push((name.clone(), evidence.taken(name, &policy.read, comma, number, say)));
+        }
+        table.learn_json()?;
+        table.say_formats(files, say);
+        table.fill_types();
+        table.unify(&rules, &evidence, say)?;
+        Ok(table)
+    }
+
+    fn source(&self, path: &Path, name: &str, evidence: &mut [Evidence]) -> Result<Source, DataError> {
+        let format = read::format(path)?;
+        let mut says = partitions(name);
+        says.retain(|column, _| self.wanted.contains(column));
+        let mut source = Source { path: path.to_owned(), format, text: None, has: BTreeMap::new(), says, plain: false };
+        match format {
+            Format::Empty | Format::Json => {}
+            Format::Text => {
+                let file = read::learn_text(path, &self.policy.read, &self.wanted, evidence)?;
+                self.once(path, file.dialect.header.iter().map(String::as_str))?;
+                source.text = Some(file);
+            }
+            Format::Parquet | Format::ArrowFile | Format::ArrowStream => {
+                let written = read::written(path, format)?;
+                self.once(path, written.schema.fields().iter().map(|field| field.name().as_str()))?;
+                source.plain = written.plain;
+                if let Some((name, kind)) = written.odd.iter().find(|(name, _)| self.wanted.contains(name)) {
+                    let problem =
+                        format!("has type {kind} in {}, which is not read. Write it as Int64, or as a decimal", file_name(path));
+                    return Err(wrong(name, problem));
+                }
+                let wanted = written.schema.fields().iter().filter(|field| self.wanted.contains(field.name()));
+                // What has no rows says nothing of types, as all do who write them.
+                let kind =
+                    |field: &Arc<Field>| if written.rows == Some(false) { DataType::Null } else { field.data_type().clone() };
+                source.has = wanted.map(|field| (field.name().clone(), kind(field))).collect();
+            }
+        }
+        Ok(source)
+    }
+
+    /// No column that is read may be there twice: nobody could say which one is meant.
+    fn once<'a>(&self, path: &Path, names: impl Iterator<Item = &'a str>) -> Result<(), DataError> {
+        let mut seen = BTreeSet::new();
+        for name in names.filter(|name| self.wanted.iter().any(|wanted| wanted == name)) {
+            if !seen.insert(name) {
+                return Err(wrong(name, format!("is there twice in {}: give one of the two another name", file_name(path))));
+            }
+        }
+        Ok(())
+    }
+
+    fn learn_json(&mut self) -> Result<(), DataError> {
+        let paths: Vec<&Path> = self.sources.iter().filter(|s| s.format == Format::Json).map(|s| s.path.as_path()).collect();
+        if !paths.is_empty() {
+            let all = read::learn_json(&paths)?;
+            let kept = all.fields().iter().filter(|field| self.wanted.contains(field.name())).cloned();
+            self.json = Some(Arc::new(Schema::new(kept.collect::<Vec<_>>())));
+        }
+        Ok(())
+    }
+
+    /// Types of the columns of files that do not say them.
+    fn fill_types(&mut self) {
+        for source in &mut self.sources {
+            match (&source.text, source.format, &self.json) {
+                (Some(text), ..) => {
+                    let has = |(name, _): &&(String, Taken)| text.dialect.header.contains(name);
+                    let typed = self.taken.iter().filter(has).map(|(name, taken)| (name.clone(), taken.kind.clone()));
+                    source.has = typed.collect();
+                }
+                (None, Format::Json, Some(json)) => {
+                    source.has = json.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Says what files were taken for, those alike together.
+    fn say_formats(&self, files: &TableFiles, say: &mut dyn FnMut(String)) {
+        let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for source in &self.sources {
+            let words = match (&source.text, source.format) {
+                (_, Format::Empty) => "left out: it is empty".to_owned(),
+                (Some(text), _) => format!(
+                    "text, {} between values{}{}",
+                    text.dialect.delimiter_word(),
+                    if text.dialect.is_wide() {
+                        ", in UTF-16"
+                    } else if text.western {
+                        ", in Windows-1252 (Latin-1)"
+                    } else {
+                        ""
+                    },
+                    text.dialect.packed.map(|by| format!(", packed by {by}")).unwrap_or_default()
+                ),
+                (None, format) => format.word().to_owned(),
+            };
+            alike.entry(words).or_default().push(file_name(&source.path));
+        }
+        for (words, names) in alike {
+            match names.as_slice() {
+                [one] => say(format!("{one}: {words}")),
+                [first, ..] => say(format!("{} files ({first} and more): {words}", names.len())),
+                [] => {}
+            }
+        }
+        if !files.left_out.is_empty() {
+            let names: Vec<_> = files.left_out.iter().take(5).map(|path| file_name(path)).collect();
+            let more = files.left_out.len().saturating_sub(names.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            say(format!("left out, as no data: {}{more}", names.join(", ")));
+        }
+        let said: BTreeSet<&str> = self.sources.iter().flat_map(|source| source.says.keys().map(String::as_str)).collect();
+        for column in said {
+            say(format!("column {}: its values are those that the folders' names say", shown(column)));
+        }
+    }
+
+    /// What a folder's name says of a column, as a type: of all of them.
+    fn said_type(&self, name: &str) -> Option<DataType> {
+        let mut values =
+            self.sources.iter().filter_map(|source| source.says.get(name)).filter(|value| *value != HIVE_NULL).peekable();
+        values.peek()?;
+        let number = |value: &String| value.parse::<i64>().is_ok_and(|number| number.to_string() == *value);
+        Some(if values.all(number) && !self.policy.read.is_text(name) { DataType::Int64 } else { DataType::Utf8 })
+    }
+
+    /// Finds the one type of each column.
+    fn unify(
+        &mut self,
+        rules: &BTreeMap<&str, &ColumnRule>,
+        evidence: &[Evidence],
+        say: &mut dyn FnMut(String),
+    ) -> Result<(), DataError> {
+        let mut fields = Vec::with_capacity(self.wanted.len());
+        for (name, evidence) in self.wanted.iter().zip(evidence) {
+            let is_unit = *name == self.unit;
+            let kind = self.one_type(name, is_unit)?;
+            let lacking: Vec<&Source> = self
+                .sources
+                .iter()
+                .filter(|s| s.format != Format::Empty && !s.has.contains_key(name) && !s.says.contains_key(name))
+                .collect();
+            let Some(kind) = kind else {
+                let table = self.name.as_ref().filter(|_| is_unit);
+                return Err(wrong(
+                    name,
+                    match table {
+                        Some(table) => format!("is not in the files of table {table}"),
+                        None => "is in the policy but not in the files".to_owned(),
+                    },
+                ));
+            };
+            if let Some(first) = lacking.first() {
+                if is_unit {
+                    return Err(wrong(name, format!("is not in {}: whose its rows are cannot be said", file_name(&first.path))));
+                }
+                say(format!(
+                    "column {}: NULL in the rows of {}{}, which has none",
+                    shown(name),
+                    file_name(&first.path),
+                    if lacking.len() > 1 { format!(" and {} more files", lacking.len() - 1) } else { String::new() }
+                ));
+            }
+            readable(&kind).map_err(|problem| wrong(name, problem))?;
+            let kind = plain(&kind).clone();
+            let bounded = rules.get(name.as_str()).is_some_and(|rule| rule.bounds().is_some());
+            let kind = if is_unit && kind == DataType::Null {
+                // As other tables have it.
+                kind
+            } else if is_unit {
+                unit(&kind).map_err(|problem| wrong(name, problem))?
+            } else if bounded && kind == DataType::Null {
+                DataType::Float64
+            } else if kind == DataType::Null {
+                DataType::Utf8
+            } else if bounded && !(kind.is_numeric() || kind == DataType::Boolean) {
+                let nearly = evidence.nearly_numeric().map(|nearly| format!(": {nearly}")).unwrap_or_default();
+                return Err(wrong(name, format!("has bounds but is not numeric (it is {kind}){nearly}")));
+            } else {
+                kind
+            };
+            fields.push(Field::new(name, kind, true));
+        }
+        self.schema = Arc::new(Schema::new(fields));
+        Ok(())
+    }
+
+    /// The type that holds a column's values of all files; none where none has it.
+    fn one_type(&self, name: &str, is_unit: bool) -> Result<Option<DataType>, DataError> {
+        if let Some(kind) = self.said_type(name) {
+            return Ok(Some(kind));
+        }
+        let mut found: Option<(DataType, &Source)> = None;
+        for source in &self.sources {
+            let Some(kind) = source.has.get(name) else { continue };
+            let kind = self.as_unit(kind, is_unit);
+            let Some((before, first)) = &found else {
+                found = Some((kind, source));
+                continue;
+            };
+            let join = if is_unit { common_unit } else { common };
+            match join(before, &kind) {
+                Some(both) => found = Some((both, first)),
+                // A column of which a file has no value is of any type.
+                None if self.is_void(source, name)? => {}
+                None if self.is_void(first, name)? => found = Some((kind, source)),
+                None => {
+                    return Err(wrong(
+                        name,
+                        format!(
+                            "is {} in {} and {kind} in {}: write them alike",
+                            before,
+                            file_name(&first.path),
+                            file_name(&source.path)
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(found.map(|(kind, _)| kind))
+    }
+
+    /// A unit's type by which it is joined with others': floats of whole numbers are such numbers.
+    fn as_unit(&self, kind: &DataType, is_unit: bool) -> DataType {
+        let kind = plain(kind);
+        if !is_unit || *kind == DataType::Null { kind.clone() } else { unit(kind).unwrap_or_else(|_| kind.clone()) }
+    }
+
+    fn is_void(&self, source: &Source, name: &str) -> Result<bool, DataError> {
+        if source.format == Format::Text || source.format == Format::Json {
+            return Ok(false);
+        }
+        for batch in read::open_written(&source.path, source.format, Some(&[name.to_owned()]))? {
+            if batch?.columns().iter().any(|column| column.logical_null_count() < column.len()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives a column another type, which holds its values.
+    pub(super) fn retype(&mut self, name: &str, kind: &DataType) {
+        let fields = self.schema.fields().iter().map(|field| {
+            if field.name() == name { Arc::new(field.as_ref().clone().with_data_type(kind.clone())) } else { field.clone() }
+        });
+        self.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    }
+
+    /// Type of the column that names units.
+    pub(super) fn unit_type(&self) -> Option<&DataType> {
+        self.schema.column_with_name(&self.unit).map(|(_, field)| field.data_type())
+    }
+
+    /// How many files.
+    pub(super) fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Path of a file.
+    pub(super) fn path(&self, file: usize) -> &Path {
+        self.sources.get(file).map_or(Path::new(""), |source| &source.path)
+    }
+
+    /// Whether jobs can read the files as they lie, as far as can be seen without their rows: Parquet, with these very types.
+    pub(super) fn is_as_published(&self) -> bool {
+        self.sources.iter().all(|source| {
+            source.plain
+                && source.says.is_empty()
+                && self.schema.fields().iter().all(|field| {
+                    source.has.get(field.name()).is_some_and(|kind| {
+                        let same = if *field.name() == self.unit { kind } else { plain(kind) };
+                        same == field.data_type()
+                    })
+                })
+        })
+    }
+
+    /// Opens a file: its rows in the table's columns.
+    pub(super) fn open(&self, file: usize) -> Result<Rows, DataError> {
+        let source = self.sources.get(file).ok_or_else(|| DataError::Record("no such file".into()))?;
+        let reader = match (&source.text, source.format, &self.json) {
+            (Some(text), ..) => {
+                let has = |(name, _): &&(String, Taken)| source.has.contains_key(name);
+                let taken: Vec<_> = self.taken.iter().filter(has).cloned().collect();
+                Some(read::open_text(&source.path, text, &self.policy.read, &taken)?)
+            }
+            (None, Format::Json, Some(json)) => Some(read::open_json(&source.path, json.clone())?),
+            (None, Format::Empty, _) => None,
+            (None, format, _) => Some(read::open_written(&source.path, format, Some(&self.wanted))?),
+        };
+        Ok(Rows { source: source.clone(), reader, schema: self.schema.clone(), unit: self.unit.clone(), done: 0 })
+    }
+}
+
+/// A file's rows, in the table's columns.
+pub(super) struct Rows {
+    source: Source,
+    reader: Option<Reader>,
+    schema: SchemaRef,
+    unit: String,
+    /// Rows read so far.
+    done: u64,
+}
+
+impl Rows {
+    fn column(&self, field: &Field, batch: &RecordBatch) -> Result<ArrayRef, DataError> {
+        let (name, rows) = (field.name().as_str(), batch.num_rows());
+        let failed = |from: &DataType, problem: String| {
+            wrong(
+                name,
+                format!(
+                    "is {from} in {} and {} in the dataset, and {} (among the {rows} rows after row {})",
+                    file_name(&self.source.path),
+                    field.data_type(),
+                    shown(&problem),
+                    self.done
+                ),
+            )
+        };
+        if let Some(said) = self.source.says.get(name) {
+            let value = (said != HIVE_NULL).then_some(said.as_str());
+            let texts: ArrayRef = Arc::new(StringArray::from(vec![value; rows]));
+            return convert(&texts, field.data_type(), false).map_err(|problem| failed(&DataType::Utf8, problem));
+        }
+        match batch.column_by_name(name) {
+            Some(column) => {
+                convert(column, field.data_type(), name == self.unit).map_err(|problem| failed(column.data_type(), problem))
+            }
+            None => Ok(new_null_array(field.data_type(), rows)),
+        }
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.reader.as_mut()?.next()? {
+            Ok(batch) => batch,
+            Err(e) => return Some(Err(e)),
+        };
+        let made = read::guarded(&self.source.path, || {
+            let columns = self.schema.fields().iter().map(|field| self.column(field, &batch)).collect::<Result<Vec<_>, _>>()?;
+            RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| broken(&self.source.path, e))
+        });
+        self.done += batch.num_rows() as u64;
+        Some(made)
+    }
+}
+
+/// Learns all tables, whose units are named by one type.
+pub(super) fn learn(files: &[TableFiles], policy: &Policy, say: &mut dyn FnMut(String)) -> Result<Vec<Table>, DataError> {
+    let mut tables = files.iter().map(|files| Table::learn(files, policy, say)).collect::<Result<Vec<_>, _>>()?;
+    let mut one: Option<(DataType, Option<String>)> = None;
+    for table in &tables {
+        let Some(kind) = table.unit_type() else { continue };
+        one = Some(match one {
+            None => (kind.clone(), table.name.clone()),
+            Some((before, first)) => match common_unit(&before, kind) {
+                Some(both) => (both, first),
+                None => {
+                    let (first, other) = (first.unwrap_or_default(), table.name.clone().unwrap_or_default());
+                    return Err(wrong(
+                        &policy.unit.column,
+                        format!("has type {kind} in {other} and {before} in {first}: make them one"),
+                    ));
+                }
+            },
+        });
+    }
+    if let Some((kind, _)) = one {
+        let kind = if kind == DataType::Null { DataType::Utf8 } else { kind };
+        tables.iter_mut().for_each(|table| table.retype(&policy.unit.column, &kind));
+    }
+    Ok(tables)
+}

@@ -1,0 +1,217 @@
+//! One type for what several files, or tables, have under one name.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, new_null_array},
+    compute::{CastOptions, cast_with_options},
+    datatypes::{DataType, Float64Type, TimeUnit},
+};
+
+use super::read::{plain, spelled};
+
+/// Whole numbers up to here are floats, each its own.
+const EXACT: f64 = (1u64 << 53) as f64;
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn is_bytes(kind: &DataType) -> bool {
+    kind.is_binary() || matches!(kind, DataType::FixedSizeBinary(_))
+}
+
+/// Digits before and after the point.
+fn digits(kind: &DataType) -> Option<(u8, u8)> {
+    Some(match kind {
+        DataType::Int8 | DataType::UInt8 => (3, 0),
+        DataType::Int16 | DataType::UInt16 => (5, 0),
+        DataType::Int32 | DataType::UInt32 => (10, 0),
+        DataType::Int64 => (19, 0),
+        DataType::UInt64 => (20, 0),
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => {
+            let after = u8::try_from(*s).ok()?;
+            (p.checked_sub(after)?, after)
+        }
+        _ => return None,
+    })
+}
+
+fn bits(kind: &DataType) -> Option<usize> {
+    kind.is_integer().then(|| kind.primitive_width()).flatten()
+}
+
+/// The type that holds the values of both, or none.
+pub(super) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
+    use DataType::*;
+    let (a, b) = (plain(a), plain(b));
+    Some(match (a, b) {
+        _ if a == b => a.clone(),
+        (Null, other) | (other, Null) => other.clone(),
+        _ if a.is_signed_integer() && b.is_signed_integer() || a.is_unsigned_integer() && b.is_unsigned_integer() => {
+            if bits(a) >= bits(b) { a.clone() } else { b.clone() }
+        }
+        (UInt64, other) | (other, UInt64) if other.is_integer() => Decimal128(20, 0),
+        _ if a.is_integer() && b.is_integer() => Int64,
+        _ if a.is_numeric() && b.is_numeric() && (a.is_floating() || b.is_floating()) => Float64,
+        _ if is_text(a) && is_text(b) => Utf8,
+        _ if is_bytes(a) && is_bytes(b) => Binary,
+        (Date32, Date64) | (Date64, Date32) => Date64,
+        (Date32, Timestamp(unit, None)) | (Timestamp(unit, None), Date32) => Timestamp(*unit, None),
+        (Timestamp(one, zone), Timestamp(other, of)) if zone.is_some() == of.is_some() => {
+            let finest = [TimeUnit::Nanosecond, TimeUnit::Microsecond, TimeUnit::Millisecond, TimeUnit::Second];
+            let unit = finest.into_iter().find(|unit| unit == one || unit == other)?;
+            Timestamp(unit, if zone == of { zone.clone() } else { Some("UTC".into()) })
+        }
+        _ => {
+            let ((before, after), (others_before, others_after)) = (digits(a)?, digits(b)?);
+            let (before, after) = (before.max(others_before), after.max(others_after));
+            if before + after > 38 {
+                return None;
+            }
+            Decimal128(before + after, i8::try_from(after).ok()?)
+        }
+    })
+}
+
+/// The type by which units are named whose values have this one in the files, so that equal ones are equal whatever wrote them.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn unit(kind: &DataType) -> Result<DataType, String> {
+    Ok(match kind {
+        kind if kind.is_integer() || is_text(kind) => kind.clone(),
+        kind if is_bytes(kind) => DataType::Binary,
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => DataType::Int64,
+        DataType::Decimal256(p, _) if *p <= 38 => DataType::Decimal128(38, 0),
+        kind => match digits(kind) {
+            Some((before, _)) if before <= 18 => DataType::Int64,
+            Some(_) => DataType::Decimal128(38, 0),
+            None => {
+                return Err(format!("has type {kind}: a unit is named by an integer or text, by bytes, or by a whole number"));
+            }
+        },
+    })
+}
+
+/// The type that names units of both, as [`common`], where numbers with fractions are no names.
+pub(super) fn common_unit(a: &DataType, b: &DataType) -> Option<DataType> {
+    common(a, b).filter(|kind| !kind.is_floating())
+}
+
+/// What jobs can read of a column, by its type.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn readable(kind: &DataType) -> Result<(), String> {
+    let kind = plain(kind);
+    if kind.is_nested() || matches!(kind, DataType::Interval(_)) {
+        return Err(format!(
+            "has type {kind}, which no job reads. Write its parts as columns of their own, or leave it out of the policy"
+        ));
+    }
+    Ok(())
+}
+
+/// A column's values, spelled out, as another type that holds all of them.
+///
+/// # Errors
+/// A value that it does not hold.
+pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Result<ArrayRef, String> {
+    let said = |e: arrow::error::ArrowError| e.to_string();
+    let column = spelled(column).map_err(said)?;
+    let from = column.data_type().clone();
+    if from == *kind {
+        return Ok(column);
+    }
+    if from == DataType::Null {
+        return Ok(new_null_array(kind, column.len()));
+    }
+    let exact = CastOptions { safe: false, ..CastOptions::default() };
+    let cast = |column: &ArrayRef, kind: &DataType| cast_with_options(column, kind, &exact).map_err(said);
+    if is_unit && from.is_floating() {
+        let floats = cast(&column, &DataType::Float64)?;
+        let floats = floats.as_primitive::<Float64Type>();
+        // NaN is what pandas writes for a missing number.
+        let wrong = floats.iter().flatten().find(|v| !v.is_nan() && (v.fract() != 0.0 || v.abs() > EXACT));
+        if let Some(wrong) = wrong {
+            let why = if wrong.fract() == 0.0 { "is beyond 2^53, where floats run together" } else { "has a fraction" };
+            return Err(format!("{wrong} {why}: a unit is named by an integer or text, or by a whole number"));
+        }
+        let whole: arrow::array::Int64Array = floats.iter().map(|v| v.filter(|v| !v.is_nan()).map(|v| v as i64)).collect();
+        return cast(&(Arc::new(whole) as ArrayRef), kind);
+    }
+    let converted = cast(&column, kind)?;
+    let lost = match (&from, kind) {
+        (from, DataType::Float64) if bits(from) == Some(8) => {
+            let floats = converted.as_primitive::<Float64Type>();
+            floats
+                .iter()
+                .flatten()
+                .find(|v| v.abs() > EXACT)
+                .map(|v| format!("{v} is beyond 2^53, and no float of 64 bits is that very number"))
+        }
+        (from, to) if digits(from).is_some_and(|(_, after)| after > 0) && digits(to).is_some_and(|(_, after)| after == 0) => {
+            let back = cast(&converted, from)?;
+            (back.to_data() != column.to_data()).then(|| "a value has a fraction".to_owned())
+        }
+        _ => None,
+    };
+    lost.map_or(Ok(converted), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::{
+        array::{Float64Array, Int64Array, UInt64Array},
+        datatypes::Int64Type,
+    };
+
+    use super::*;
+
+    #[test]
+    fn one_type_holds_both() {
+        use DataType::*;
+        let dictionary = Dictionary(Box::new(UInt8), Box::new(Utf8View));
+        for (a, b, both) in [
+            (Int32, Int64, Some(Int64)),
+            (Int64, UInt32, Some(Int64)),
+            (Int64, UInt64, Some(Decimal128(20, 0))),
+            (Int64, Float32, Some(Float64)),
+            (Null, Date32, Some(Date32)),
+            (dictionary, LargeUtf8, Some(Utf8)),
+            (FixedSizeBinary(16), BinaryView, Some(Binary)),
+            (Date32, Timestamp(TimeUnit::Millisecond, None), Some(Timestamp(TimeUnit::Millisecond, None))),
+            (
+                Timestamp(TimeUnit::Second, None),
+                Timestamp(TimeUnit::Nanosecond, None),
+                Some(Timestamp(TimeUnit::Nanosecond, None)),
+            ),
+            (Timestamp(TimeUnit::Second, None), Timestamp(TimeUnit::Second, Some("UTC".into())), None),
+            (Decimal128(10, 2), Int32, Some(Decimal128(12, 2))),
+            (Decimal128(38, 0), Decimal128(38, 10), None),
+            (Utf8, Int64, None),
+            (Boolean, Int64, None),
+        ] {
+            assert_eq!(common(&a, &b), both, "{a} {b}");
+            assert_eq!(common(&b, &a), both, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_changed_in_silence() {
+        let floats = |v: Vec<Option<f64>>| Arc::new(Float64Array::from(v)) as ArrayRef;
+        let ok = convert(&floats(vec![Some(1.0), None, Some(f64::NAN), Some(-3.0)]), &DataType::Int64, true).unwrap();
+        assert_eq!(ok.as_primitive::<Int64Type>(), &Int64Array::from(vec![Some(1), None, None, Some(-3)]));
+        for bad in [1.5, 1e17, f64::INFINITY] {
+            assert!(convert(&floats(vec![Some(bad)]), &DataType::Int64, true).is_err(), "{bad}");
+        }
+        let large = Arc::new(Int64Array::from(vec![(1 << 53) + 1])) as ArrayRef;
+        assert!(convert(&large, &DataType::Float64, false).unwrap_err().contains("2^53"));
+        let unsigned = Arc::new(UInt64Array::from(vec![u64::MAX])) as ArrayRef;
+        assert!(convert(&unsigned, &DataType::Int64, false).is_err());
+        assert!(convert(&unsigned, &DataType::Decimal128(20, 0), false).is_ok());
+        let late = Arc::new(arrow::array::Date32Array::from(vec![2_932_896])) as ArrayRef;
+        assert!(convert(&late, &DataType::Timestamp(TimeUnit::Nanosecond, None), false).is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! `[read]`: how text files are read, where what they say of themselves is not enough. Part of the signed policy, so that whoever has the published files
+//! makes the same rows of them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BadPolicy, bad};
+use crate::limits;
+
+/// The most words that an owner names for a missing value.
+const WORDS: usize = 64;
+
+/// How an owner's text files are read. What is not given is found out from the files, and told to the owner at publication.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadRules {
+    /// What stands between two values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
+    /// What stands around a value that may have the delimiter in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<char>,
+    /// Words that stand for a missing value, in every column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nulls: Vec<String>,
+    /// What stands before a number's fraction: `.` or `,`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<char>,
+    /// How the characters are written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
+    /// How many lines are left out before the header.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skip: u32,
+    /// Lines that begin with it are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<char>,
+    /// Columns that are text, whatever their values look like.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub text: BTreeSet<String>,
+}
+
+/// How the characters of a text file are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// UTF-8.
+    Utf8,
+    /// UTF-16, with a mark of its byte order or without (then little-endian).
+    Utf16,
+    /// Windows-1252, of which Latin-1's letters are a part.
+    #[serde(alias = "windows-1252")]
+    Latin1,
+}
+
+fn is_zero(lines: &u32) -> bool {
+    *lines == 0
+}
+
+impl ReadRules {
+    /// Whether nothing was said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a column's values are text by the owner's word.
+    pub fn is_text(&self, column: &str) -> bool {
+        self.text.contains(column)
+    }
+
+    pub(super) fn check(self) -> Result<Self, BadPolicy> {
+        for (field, given) in [("delimiter", self.delimiter), ("quote", self.quote), ("comment", self.comment)] {
+            if given.is_some_and(|c| !c.is_ascii() || matches!(c, '\n' | '\r' | '\0')) {
+                return Err(bad(format!("read.{field}"), "is not one plain character", "Write one ASCII character, as \";\""));
+            }
+        }
+        let marks = [self.delimiter, self.quote, self.comment];
+        if (0..marks.len()).any(|i| marks.iter().skip(i + 1).any(|other| other.is_some() && marks.get(i) == Some(other))) {
+            return Err(bad("read", "gives one character two meanings", "Let delimiter, quote and comment differ"));
+        }
+        if self.decimal.is_some_and(|mark| mark != '.' && mark != ',') {
+            return Err(bad("read.decimal", "is neither . nor ,", "Write decimal = \",\", or leave it away"));
+        }
+        if self.nulls.len() > WORDS || self.nulls.iter().any(|word| word.len() > limits::NAME_BYTES) {
+            return Err(bad("read.nulls", "has too many words, or too long ones", format!("Write at most {WORDS} short words")));
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_mean_two_things_is_refused() {
+        let read = |text: &str| toml::from_str::<ReadRules>(text).unwrap().check();
+        for good in
+            ["", "delimiter = ';'", "delimiter = \"\\t\"\ndecimal = ','\nskip = 2", "encoding = 'latin1'", "quote = \"'\""]
+        {
+            assert!(read(good).is_ok(), "{good}");
+        }
+        assert_eq!(read("encoding = 'windows-1252'").unwrap().encoding, Some(Encoding::Latin1));
+        for (bad, field) in [
+            ("delimiter = \"\\n\"", "read.delimiter"),
+            ("delimiter = 'é'", "read.delimiter"),
+            ("delimiter = ';'\nquote = ';'", "read"),
+            ("comment = ';'\ndelimiter = ';'", "read"),
+            ("decimal = '_'", "read.decimal"),
+        ] {
+            assert_eq!(read(bad).unwrap_err().field, field, "{bad}");
+        }
+        assert!(toml::from_str::<ReadRules>("delimiter = 'ab'").is_err());
+        assert!(toml::from_str::<ReadRules>("seperator = ';'").is_err());
+    }
+}
