@@ -3,7 +3,9 @@
 
 mod common;
 mod crash;
+mod damage;
 mod faults;
+mod files;
 mod heard;
 mod leases;
 mod listings;

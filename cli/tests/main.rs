@@ -11,6 +11,7 @@ mod device;
 mod documents;
 mod escape;
 mod failures;
+mod files;
 mod grants;
 mod history;
 mod hostile;

@@ -27,7 +27,7 @@ fn files_that_cannot_be_published_are_named_with_the_reason() {
         ("text-bounds.csv", "not numeric"),
         ("float-unit.csv", "named by an integer or text"),
         ("many.csv", "max_units"),
-        ("data.xlsx", "unknown ending"),
+        ("data.xlsx", "no .xlsx file"),
         ("missing.csv", "missing.csv"),
     ] {
         let path = world.text(file);

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use tidegate_catalog::{
     Store,
     dataset::{self, DatasetRecord, Phase, Stamp, TableFiles},
-    lineage::NotInForce,
 };
 use tidegate_exchange::blobs::Served;
 use tidegate_protocol::{
@@ -23,6 +22,10 @@ use crate::{
     ids,
     provider::witnesses::{is_own, quorum},
 };
+
+mod again;
+
+use again::{GONE, SAME_PEOPLE, is_ended, not_published, same_people};
 
 /// What to publish.
 #[derive(Debug, Clone)]
@@ -155,26 +158,31 @@ pub async fn publish(
     let tables = dataset::tables(&what.files, &policy)?;
     // What nobody may copy need not be made ready to be served: its hash is all.
     let copied = Some(served).filter(|_| policy.replicate == Access::Granted);
-    let described = import_tables(copied, &tables, &mut report).await?;
+    let joined = policy.tables.is_empty() && !fit_a_manifest(&tables);
+    let mut described = import_tables(copied.filter(|_| !joined), &tables, &mut report).await?;
     let lineage = before.as_ref().map(|b| b.manifest.body().population);
-    for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage) {
-        if let Some(file) = described.iter().find(|f| other.record.content.published.iter().any(|o| o.hash == f.hash)) {
-            let advice = if other.manifest.signer() != identity.id() {
-                format!("Its owner {} alone can publish it", other.manifest.signer())
-            } else if is_ended(store, other)? {
-                GONE.to_owned()
-            } else {
-                format!("Publish it with --version-of {}", other.manifest.id())
-            };
-            return Err(NodeError::File(format!(
-                "{} is part of {:?} already, whose budget protects the same people. {advice}",
-                file.name,
-                other.manifest.body().name
-            )));
+    not_published(&all, &described, lineage, (identity, store))?;
+    let (mut profile, mut report) = lay_out(home, &tables, &described, &policy, ("clustered", None), report).await?;
+    let mut lying: Vec<PathBuf> = tables.into_iter().flat_map(|t| t.files).collect();
+    if joined && profile.layout == Layout::Clustered {
+        let words = format!(
+            "{} files are more than a manifest has room for: what is published is one file that was made of them, with the unit's and the policy's columns",
+            lying.len()
+        );
+        report(Progress::Noted { words });
+        // Not by its own name, which follows from the rows.
+        let one = import_all(copied, &profile.compute, &mut report).await?;
+        described = one.into_iter().map(|file| DataFile { name: JOINED.to_owned(), ..file }).collect();
+        (lying, profile.layout) = (profile.compute.clone(), Layout::AsPublished);
+    }
+    not_published(&all, &described, lineage, (identity, store))?;
+    profile.schema.iter().try_for_each(|column| shown("column", &column.name))?;
+    for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage && d.manifest.signer() == identity.id()) {
+        let share = other.record.people.as_ref().map_or(0, |people| people.in_common(&profile.people));
+        if share >= SAME_PEOPLE {
+            report(Progress::Noted { words: same_people(share, other) });
         }
     }
-    let (profile, mut report) = lay_out(home, &tables, &described, &policy, ("clustered", None), report).await?;
-    profile.schema.iter().try_for_each(|column| shown("column", &column.name))?;
     let derived = match profile.layout {
         Layout::AsPublished => vec![],
         Layout::Clustered => import_all(None, &profile.compute, &mut report).await?,
@@ -219,10 +227,11 @@ pub async fn publish(
         manifest: manifest.envelope().clone(),
         policy: policy.envelope().clone(),
         file_key,
-        files: tables.into_iter().flat_map(|t| t.files).collect(),
+        files: lying,
         stamps: profile.compute.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?,
         compute: profile.compute,
         mock,
+        people: Some(profile.people),
         content,
     };
     store.record(
@@ -242,16 +251,6 @@ pub async fn publish(
     )?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;
     Ok(dataset::Dataset::open(record)?)
-}
-
-/// What there is to do with rows whose dataset is retired as a whole.
-const GONE: &str = "Its budget is retired with it, and the same rows under a fresh budget would be paid for twice: they cannot be published by this key again. \
-     Publish rows of other people, and where a dataset is only to pause, retire its newest version in place of all of it: `tidegate retire ID`";
-
-/// Whether a dataset is retired as a whole.
-fn is_ended(store: &Store, dataset: &dataset::Dataset) -> Result<bool, NodeError> {
-    let lineage = store.lineage(&dataset.manifest.body().population)?;
-    Ok(lineage.is_some_and(|lineage| lineage.kept(&dataset.manifest.id()) == Err(NotInForce::Ended)))
 }
 
 /// Now, or a moment after the version before where the clock was put back since: versions' times are in the order of the log.
@@ -317,6 +316,20 @@ pub(crate) async fn import_all(
     }
     Ok(described)
 }
+
+/// Bytes of a manifest that names files by so many more than their names' own.
+const NAMING: usize = 120;
+/// Bytes of a manifest for all else.
+const OTHER: usize = 8 << 10;
+
+/// Whether a manifest has room for the names of all files.
+fn fit_a_manifest(tables: &[TableFiles]) -> bool {
+    let names = || tables.iter().flat_map(|table| &table.names);
+    names().count() <= limits::FILES && names().map(|name| name.len() + NAMING).sum::<usize>() <= limits::DOCUMENT_BYTES - OTHER
+}
+
+/// What a file is called that was made of more files than a manifest names.
+const JOINED: &str = "rows.parquet";
 
 /// How copies are written: one that is written otherwise has another name, and takes the place of none that an earlier version names.
 const COPY: &str = "3";

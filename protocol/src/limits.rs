@@ -211,6 +211,8 @@ pub const LISTINGS_PER_REPLY: usize = 500;
 
 /// Most files in one dataset version. Their list is part of the manifest, which must fit in a document.
 pub const FILES: usize = 200;
+/// Most files that a dataset of one table is made of. More than [`FILES`] are published as one that is made of them.
+pub const GIVEN: usize = 20_000;
 /// Most files that jobs read as they lie: a worker has each of them open. Of more there is a copy.
 pub const OPENED: usize = 200;
 /// Most pieces of one file that are told: of larger files, nobody is spared what did not change.

@@ -13,6 +13,8 @@ use crate::{
     policy::{Access, JobKind, Policy},
 };
 
+mod fitted;
+
 /// How long a listing is good for. Its owner signs another long before.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 

@@ -6,7 +6,8 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, RecordBatch},
+    array::{Array, RecordBatch, UInt64Array},
+    compute::take,
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
     row::{RowConverter, SortField},
@@ -18,7 +19,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    DataError, TableFiles, bounded, broken,
+    DataError, People, TableFiles, bounded, broken,
     cluster::cluster,
     read::guarded,
     table::{self, Table},
@@ -34,6 +35,8 @@ pub struct Profile {
     pub layout: Layout,
     /// The Parquet files that jobs read, ordered by unit.
     pub compute: Vec<PathBuf>,
+    /// Whose rows they are, for the owner alone.
+    pub people: People,
     /// What the files were taken for, and what was assumed of them, in words for their owner.
     pub notes: Vec<String>,
 }
@@ -75,10 +78,10 @@ pub fn profile(
         .collect::<Vec<_>>();
     // Of several tables there is always a copy.
     if let ([only], true) = (learnt.as_slice(), policy.tables.is_empty())
-        && let Some(units) = as_published(only, &visible, policy, progress)?
+        && let Some(order) = as_published(only, &visible, policy, progress)?
     {
-        within_bound(units, policy)?;
-        return Ok(Profile { schema, layout: Layout::AsPublished, compute: files, notes });
+        within_bound(order.units, policy)?;
+        return Ok(Profile { schema, layout: Layout::AsPublished, compute: files, people: order.people, notes });
     }
     // Units are counted as they are written, in order: before, one may have been seen twice.
     let mut order = OrderCheck::default();
@@ -90,16 +93,16 @@ pub fn profile(
     within_bound(order.units, policy).inspect_err(|_| {
         let _ = std::fs::remove_file(derived);
     })?;
-    Ok(Profile { schema, layout: Layout::Clustered, compute: vec![derived.to_owned()], notes })
+    Ok(Profile { schema, layout: Layout::Clustered, compute: vec![derived.to_owned()], people: order.people, notes })
 }
 
-/// How many units a table's files have, where jobs can read them as they lie.
+/// The order of a table's units, where jobs can read its files as they lie.
 fn as_published(
     table: &Table,
     visible: &SchemaRef,
     policy: &Policy,
     progress: &mut dyn FnMut(Phase, u64),
-) -> Result<Option<u64>, DataError> {
+) -> Result<Option<OrderCheck>, DataError> {
     if table.len() > limits::OPENED || !table.is_as_published() {
         return Ok(None);
     }
@@ -125,7 +128,7 @@ fn as_published(
             }
         }
     }
-    Ok(Some(order.units))
+    Ok(Some(order))
 }
 
 /// Gives rows that stand for others (mock rows) those's types.
@@ -217,6 +220,7 @@ pub struct OrderCheck {
     last: Vec<u8>,
     units: u64,
     ordered: bool,
+    people: People,
 }
 
 impl OrderCheck {
@@ -231,6 +235,7 @@ impl OrderCheck {
         }
         let Some(converter) = &mut self.converter else { return Ok(()) };
         let rows = converter.convert_columns(&[arrow::array::make_array(unit.to_data())])?;
+        let mut first = Vec::new();
         for (i, row) in rows.iter().enumerate() {
             if unit.is_null(i) {
                 continue;
@@ -239,10 +244,12 @@ impl OrderCheck {
             if self.units == 0 || row != self.last.as_slice() {
                 self.ordered &= self.units == 0 || row > self.last.as_slice();
                 self.units += 1;
+                first.push(i as u64);
                 self.last.clear();
                 self.last.extend_from_slice(row);
             }
         }
+        self.people.see(&take(unit, &UInt64Array::from(first), None)?);
         Ok(())
     }
 }

@@ -129,6 +129,13 @@ impl TableFiles {
         let mut common = self.files.first().and_then(|first| first.parent()).unwrap_or(Path::new("/")).to_owned();
         while !self.files.iter().all(|file| file.starts_with(&common)) && common.pop() {}
         self.names = self.files.iter().map(|file| below(&common, file)).collect::<Result<_, _>>()?;
+        // Folders that say no column's value need not be there again where the files are fetched.
+        let whole = std::mem::take(&mut self.names);
+        let flat = |name: &String| if partitions(name).is_empty() { name.replace('/', "_") } else { name.clone() };
+        self.names = whole.iter().map(flat).collect();
+        if !self.are_apart() {
+            self.names = whole;
+        }
         Ok(())
     }
 }
@@ -172,8 +179,10 @@ pub fn tables(given: &[PathBuf], policy: &Policy) -> Result<Vec<TableFiles>, Dat
         }
     }
     let files: usize = all.iter().map(|t| t.files.len()).sum();
-    if all.iter().any(|t| t.files.is_empty()) || files > limits::FILES {
-        let problem = format!("{files} files: a version has 1 to {}", limits::FILES);
+    // Of one table they can be made one file.
+    let most = if policy.tables.is_empty() { limits::GIVEN } else { limits::FILES };
+    if all.iter().any(|t| t.files.is_empty()) || files > most {
+        let problem = format!("{files} files: a version has 1 to {most}");
         return Err(DataError::File { file: "(all)".into(), problem });
     }
     Ok(all)
@@ -206,8 +215,8 @@ mod tests {
             std::fs::write(at(path), "x").unwrap();
         }
         assert_eq!(names(&[at("2021/p.csv")]).unwrap(), ["p.csv"]);
-        assert_eq!(names(&[at("2021/p.csv"), at("2022/p.csv")]).unwrap(), ["2021/p.csv", "2022/p.csv"]);
-        assert_eq!(names(&[at("2021"), at("2022")]).unwrap(), ["2021/p.csv", "2022/p.csv"]);
+        assert_eq!(names(&[at("2021/p.csv"), at("2022/p.csv")]).unwrap(), ["2021_p.csv", "2022_p.csv"]);
+        assert_eq!(names(&[at("2021"), at("2022")]).unwrap(), ["2021_p.csv", "2022_p.csv"]);
         let hive = ["year=2021/a.csv", "year=2022/m=1/a.csv"];
         assert_eq!(names(&[at("h")]).unwrap(), hive);
         assert_eq!(names(&[at("h/year=2021"), at("h/year=2022/m=1/a.csv")]).unwrap(), hive);

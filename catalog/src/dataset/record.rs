@@ -14,7 +14,7 @@ use tidegate_protocol::{
     policy::Policy,
 };
 
-use super::{DataError, broken};
+use super::{DataError, People, broken};
 
 /// What the file system says of a file: cheap to compare before each job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,9 @@ pub struct DatasetRecord {
     pub stamps: Vec<Stamp>,
     /// Mock rows.
     pub mock: Option<PathBuf>,
+    /// Whose rows they are, as far as is needed to notice the same people in other files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<People>,
 }
 
 /// A published version, opened: its documents are checked.

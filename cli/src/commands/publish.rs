@@ -77,7 +77,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         None => About { description: args.description, keywords: args.keyword, license: args.license },
         Some(path) => {
             let said = serde_json::from_slice(&file::bytes("--croissant", path)?);
-            croissant::about(&said.with_context(|| format!("--croissant {}", path.display()))?)
+            let (about, cut) = croissant::about(&said.with_context(|| format!("--croissant {}", path.display()))?).fitted();
+            cut.iter().for_each(|word| eprintln!("--croissant: {word}"));
+            about
         }
     };
     let what = Publication {
@@ -109,10 +111,6 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     bar.finish_and_clear();
     let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
-    if !args.json {
-        // Beside an error too: it may follow from what was assumed.
-        notes.iter().for_each(|note| eprintln!("read {}", plain(note)));
-    }
     let dataset = published?;
     let surveys = surveys.transpose()?.unwrap_or_default();
     // For the owner alone: what is measured follows from the rows.
@@ -132,6 +130,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         );
     } else {
         println!("published {} as {}", manifest.name, dataset.manifest.id());
+        notes.iter().for_each(|note| println!("read {}", plain(note)));
         println!("population {}; {} files; no value left this machine", manifest.population, manifest.files.count());
         if let Some(pace) = pace.ok().filter(Pace::fits) {
             println!("{}", pace.words());

@@ -12,13 +12,16 @@ pub(crate) struct Args {
     /// The whole dataset, with all its versions, for good: its rows cannot be published again by this key. To pause it, retire its newest version alone.
     #[arg(long)]
     all: bool,
+    /// Also remove the copies of its rows, ordered by unit, that were made for jobs. The published files stay.
+    #[arg(long)]
+    erase: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(home: &Home, args: &Args) -> anyhow::Result<()> {
-    let retired = retire(home, &args.dataset, args.all)?;
+    let retired = retire(home, &args.dataset, args.all, args.erase)?;
     if args.json {
         println!("{}", serde_json::to_string(&retired)?);
         return Ok(());
@@ -32,6 +35,10 @@ pub(crate) fn run(home: &Home, args: &Args) -> anyhow::Result<()> {
     }
     if retired.version.is_some() && retired.newest {
         println!("it was the newest: older ones answer as its policy says, and else none until another is published");
+    }
+    for copy in &retired.copies {
+        let copy = copy.display();
+        if args.erase { println!("removed {copy}") } else { println!("a copy of its rows remains: {copy}. --erase removes it") }
     }
     Ok(())
 }

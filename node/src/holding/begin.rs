@@ -119,6 +119,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
         stamps: compute.iter().map(|path| Stamp::of(path)).collect::<Result<_, _>>()?,
         compute,
         mock,
+        people: None,
     };
     log(home, manifest, policy, &record.content)?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;

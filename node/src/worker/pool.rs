@@ -30,7 +30,7 @@ use tokio::{
 use super::{WorkerFailed, failed, not_started};
 
 /// Most descriptors that a worker is handed: a dataset's files, and a few of its own.
-const MOST: usize = limits::FILES + 4;
+const MOST: usize = limits::OPENED + 4;
 
 /// Runners that are started ahead once one was needed.
 const RUNNERS: usize = 2;

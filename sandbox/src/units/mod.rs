@@ -59,7 +59,12 @@ const BATCH_BYTES: usize = 256 << 20;
 /// [`RunError::Data`].
 pub fn schema(file: &File) -> Result<SchemaRef, RunError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file.try_clone().map_err(|e| RunError::Data(e.to_string()))?)?;
-    Ok(builder.schema().clone())
+    // As a manifest has them: dictionaries are a way to write values.
+    let plain = |field: &Arc<Field>| match field.data_type() {
+        DataType::Dictionary(_, value) => field.as_ref().clone().with_data_type(value.as_ref().clone()),
+        _ => field.as_ref().clone(),
+    };
+    Ok(Arc::new(Schema::new(builder.schema().fields().iter().map(plain).collect::<Vec<_>>())))
 }
 
 /// Which of the source's columns `selects` read, the unit's among them.

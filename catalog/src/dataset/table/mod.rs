@@ -1,26 +1,28 @@
 //! The files of a dataset's tables under one schema: whatever order, widths and formats they have, each column that the policy names has one type, found out
 //! from all files, and a word for its owner where something was assumed.
 
+mod rows;
+mod said;
+
+pub(super) use rows::Rows;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use arrow::{
-    array::{ArrayRef, RecordBatch, StringArray, new_null_array},
-    datatypes::{DataType, Field, Schema, SchemaRef},
-};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tidegate_protocol::{
     policy::{ColumnRule, Policy},
     shown::plain as shown,
 };
 
 use super::{
-    DataError, TableFiles, broken,
+    DataError, TableFiles,
     paths::partitions,
-    read::{self, Evidence, Format, Reader, Taken, TextFile, plain},
-    types::{common, common_unit, convert, readable, unit},
+    read::{self, Evidence, Format, Taken, TextFile, plain},
+    types::{common, common_unit, readable, unit},
 };
 
 /// What Hive writes for a missing value.
@@ -171,47 +173,6 @@ impl Table {
                 }
                 _ => {}
             }
-        }
-    }
-
-    /// Says what files were taken for, those alike together.
-    fn say_formats(&self, files: &TableFiles, say: &mut dyn FnMut(String)) {
-        let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for source in &self.sources {
-            let words = match (&source.text, source.format) {
-                (_, Format::Empty) => "left out: it is empty".to_owned(),
-                (Some(text), _) => format!(
-                    "text, {} between values{}{}",
-                    text.dialect.delimiter_word(),
-                    if text.dialect.is_wide() {
-                        ", in UTF-16"
-                    } else if text.western {
-                        ", in Windows-1252 (Latin-1)"
-                    } else {
-                        ""
-                    },
-                    text.dialect.packed.map(|by| format!(", packed by {by}")).unwrap_or_default()
-                ),
-                (None, format) => format.word().to_owned(),
-            };
-            alike.entry(words).or_default().push(file_name(&source.path));
-        }
-        for (words, names) in alike {
-            match names.as_slice() {
-                [one] => say(format!("{one}: {words}")),
-                [first, ..] => say(format!("{} files ({first} and more): {words}", names.len())),
-                [] => {}
-            }
-        }
-        if !files.left_out.is_empty() {
-            let names: Vec<_> = files.left_out.iter().take(5).map(|path| file_name(path)).collect();
-            let more = files.left_out.len().saturating_sub(names.len());
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            say(format!("left out, as no data: {}{more}", names.join(", ")));
-        }
-        let said: BTreeSet<&str> = self.sources.iter().flat_map(|source| source.says.keys().map(String::as_str)).collect();
-        for column in said {
-            say(format!("column {}: its values are those that the folders' names say", shown(column)));
         }
     }
 
@@ -373,78 +334,6 @@ impl Table {
                     })
                 })
         })
-    }
-
-    /// Opens a file: its rows in the table's columns.
-    pub(super) fn open(&self, file: usize) -> Result<Rows, DataError> {
-        let source = self.sources.get(file).ok_or_else(|| DataError::Record("no such file".into()))?;
-        let reader = match (&source.text, source.format, &self.json) {
-            (Some(text), ..) => {
-                let has = |(name, _): &&(String, Taken)| source.has.contains_key(name);
-                let taken: Vec<_> = self.taken.iter().filter(has).cloned().collect();
-                Some(read::open_text(&source.path, text, &self.policy.read, &taken)?)
-            }
-            (None, Format::Json, Some(json)) => Some(read::open_json(&source.path, json.clone())?),
-            (None, Format::Empty, _) => None,
-            (None, format, _) => Some(read::open_written(&source.path, format, Some(&self.wanted))?),
-        };
-        Ok(Rows { source: source.clone(), reader, schema: self.schema.clone(), unit: self.unit.clone(), done: 0 })
-    }
-}
-
-/// A file's rows, in the table's columns.
-pub(super) struct Rows {
-    source: Source,
-    reader: Option<Reader>,
-    schema: SchemaRef,
-    unit: String,
-    /// Rows read so far.
-    done: u64,
-}
-
-impl Rows {
-    fn column(&self, field: &Field, batch: &RecordBatch) -> Result<ArrayRef, DataError> {
-        let (name, rows) = (field.name().as_str(), batch.num_rows());
-        let failed = |from: &DataType, problem: String| {
-            wrong(
-                name,
-                format!(
-                    "is {from} in {} and {} in the dataset, and {} (among the {rows} rows after row {})",
-                    file_name(&self.source.path),
-                    field.data_type(),
-                    shown(&problem),
-                    self.done
-                ),
-            )
-        };
-        if let Some(said) = self.source.says.get(name) {
-            let value = (said != HIVE_NULL).then_some(said.as_str());
-            let texts: ArrayRef = Arc::new(StringArray::from(vec![value; rows]));
-            return convert(&texts, field.data_type(), false).map_err(|problem| failed(&DataType::Utf8, problem));
-        }
-        match batch.column_by_name(name) {
-            Some(column) => {
-                convert(column, field.data_type(), name == self.unit).map_err(|problem| failed(column.data_type(), problem))
-            }
-            None => Ok(new_null_array(field.data_type(), rows)),
-        }
-    }
-}
-
-impl Iterator for Rows {
-    type Item = Result<RecordBatch, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.reader.as_mut()?.next()? {
-            Ok(batch) => batch,
-            Err(e) => return Some(Err(e)),
-        };
-        let made = read::guarded(&self.source.path, || {
-            let columns = self.schema.fields().iter().map(|field| self.column(field, &batch)).collect::<Result<Vec<_>, _>>()?;
-            RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| broken(&self.source.path, e))
-        });
-        self.done += batch.num_rows() as u64;
-        Some(made)
     }
 }
 

@@ -1,0 +1,90 @@
+//! A table's rows, file by file.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray, new_null_array},
+    datatypes::{DataType, Field, SchemaRef},
+};
+use tidegate_protocol::shown::plain as shown;
+
+use super::{HIVE_NULL, Source, Table, file_name, wrong};
+use crate::dataset::{
+    DataError, broken,
+    read::{self, Format, Reader, Taken},
+    types::convert,
+};
+
+impl Table {
+    /// Opens a file: its rows in the table's columns.
+    pub(in crate::dataset) fn open(&self, file: usize) -> Result<Rows, DataError> {
+        let source = self.sources.get(file).ok_or_else(|| DataError::Record("no such file".into()))?;
+        let reader = match (&source.text, source.format, &self.json) {
+            (Some(text), ..) => {
+                let has = |(name, _): &&(String, Taken)| source.has.contains_key(name);
+                let taken: Vec<_> = self.taken.iter().filter(has).cloned().collect();
+                Some(read::open_text(&source.path, text, &self.policy.read, &taken)?)
+            }
+            (None, Format::Json, Some(json)) => Some(read::open_json(&source.path, json.clone())?),
+            (None, Format::Empty, _) => None,
+            (None, format, _) => Some(read::open_written(&source.path, format, Some(&self.wanted))?),
+        };
+        Ok(Rows { source: source.clone(), reader, schema: self.schema.clone(), unit: self.unit.clone(), done: 0 })
+    }
+}
+
+/// A file's rows, in the table's columns.
+pub(in crate::dataset) struct Rows {
+    source: Source,
+    reader: Option<Reader>,
+    schema: SchemaRef,
+    unit: String,
+    /// Rows read so far.
+    done: u64,
+}
+
+impl Rows {
+    fn column(&self, field: &Field, batch: &RecordBatch) -> Result<ArrayRef, DataError> {
+        let (name, rows) = (field.name().as_str(), batch.num_rows());
+        let failed = |from: &DataType, problem: String| {
+            wrong(
+                name,
+                format!(
+                    "is {from} in {} and {} in the dataset, and {} (among the {rows} rows after row {})",
+                    file_name(&self.source.path),
+                    field.data_type(),
+                    shown(&problem),
+                    self.done
+                ),
+            )
+        };
+        if let Some(said) = self.source.says.get(name) {
+            let value = (said != HIVE_NULL).then_some(said.as_str());
+            let texts: ArrayRef = Arc::new(StringArray::from(vec![value; rows]));
+            return convert(&texts, field.data_type(), false).map_err(|problem| failed(&DataType::Utf8, problem));
+        }
+        match batch.column_by_name(name) {
+            Some(column) => {
+                convert(column, field.data_type(), name == self.unit).map_err(|problem| failed(column.data_type(), problem))
+            }
+            None => Ok(new_null_array(field.data_type(), rows)),
+        }
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.reader.as_mut()?.next()? {
+            Ok(batch) => batch,
+            Err(e) => return Some(Err(e)),
+        };
+        let made = read::guarded(&self.source.path, || {
+            let columns = self.schema.fields().iter().map(|field| self.column(field, &batch)).collect::<Result<Vec<_>, _>>()?;
+            RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| broken(&self.source.path, e))
+        });
+        self.done += batch.num_rows() as u64;
+        Some(made)
+    }
+}

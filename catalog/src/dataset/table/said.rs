@@ -1,0 +1,51 @@
+//! What a table's files were taken for, in words for their owner.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_protocol::shown::plain as shown;
+
+use super::{Table, file_name};
+use crate::dataset::{TableFiles, read::Format};
+
+impl Table {
+    /// Says what files were taken for, those alike together.
+    pub(super) fn say_formats(&self, files: &TableFiles, say: &mut dyn FnMut(String)) {
+        let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for source in &self.sources {
+            let words = match (&source.text, source.format) {
+                (_, Format::Empty) => "left out: it is empty".to_owned(),
+                (Some(text), _) => format!(
+                    "text, {} between values{}{}",
+                    text.dialect.delimiter_word(),
+                    if text.dialect.is_wide() {
+                        ", in UTF-16"
+                    } else if text.western {
+                        ", in Windows-1252 (Latin-1)"
+                    } else {
+                        ""
+                    },
+                    text.dialect.packed.map(|by| format!(", packed by {by}")).unwrap_or_default()
+                ),
+                (None, format) => format.word().to_owned(),
+            };
+            alike.entry(words).or_default().push(file_name(&source.path));
+        }
+        for (words, names) in alike {
+            match names.as_slice() {
+                [one] => say(format!("{one}: {words}")),
+                [first, ..] => say(format!("{} files ({first} and more): {words}", names.len())),
+                [] => {}
+            }
+        }
+        if !files.left_out.is_empty() {
+            let names: Vec<_> = files.left_out.iter().take(5).map(|path| file_name(path)).collect();
+            let more = files.left_out.len().saturating_sub(names.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            say(format!("left out, as no data: {}{more}", names.join(", ")));
+        }
+        let said: BTreeSet<&str> = self.sources.iter().flat_map(|source| source.says.keys().map(String::as_str)).collect();
+        for column in said {
+            say(format!("column {}: its values are those that the folders' names say", shown(column)));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The same rows, or the same people, published again: their budget would be there twice.
+
+use tidegate_catalog::{Store, dataset, lineage::NotInForce};
+use tidegate_protocol::{ContentHash, Identity, manifest::DataFile};
+
+use crate::NodeError;
+
+/// Checks that no file is part of another dataset: its budget protects the same people.
+pub(super) fn not_published(
+    all: &[dataset::Dataset],
+    described: &[DataFile],
+    lineage: Option<ContentHash>,
+    (identity, store): (&Identity, &Store),
+) -> Result<(), NodeError> {
+    for other in all.iter().filter(|d| Some(d.manifest.body().population) != lineage) {
+        if let Some(file) = described.iter().find(|f| other.record.content.published.iter().any(|o| o.hash == f.hash)) {
+            let advice = if other.manifest.signer() != identity.id() {
+                format!("Its owner {} alone can publish it", other.manifest.signer())
+            } else if is_ended(store, other)? {
+                GONE.to_owned()
+            } else {
+                format!("Publish it with --version-of {}", other.manifest.id())
+            };
+            return Err(NodeError::File(format!(
+                "{} is part of {:?} already, whose budget protects the same people. {advice}",
+                file.name,
+                other.manifest.body().name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// From which percentage of the units on, another dataset may be of the same people.
+pub(super) const SAME_PEOPLE: u64 = 50;
+
+pub(super) fn same_people(share: u64, other: &dataset::Dataset) -> String {
+    let (name, id) = (&other.manifest.body().name, other.manifest.id());
+    format!(
+        "the units: about {share} % of them are named as in {name:?}. If they are the same people, this budget comes on top of that one: retire one of the two, or publish with --version-of {id}"
+    )
+}
+
+/// What there is to do with rows whose dataset is retired as a whole.
+pub(super) const GONE: &str = "Its budget is retired with it, and the same rows under a fresh budget would be paid for twice: they cannot be published by this key again. \
+     Publish rows of other people, and where a dataset is only to pause, retire its newest version in place of all of it: `tidegate retire ID`";
+
+/// Whether a dataset is retired as a whole.
+pub(super) fn is_ended(store: &Store, dataset: &dataset::Dataset) -> Result<bool, NodeError> {
+    let lineage = store.lineage(&dataset.manifest.body().population)?;
+    Ok(lineage.is_some_and(|lineage| lineage.kept(&dataset.manifest.id()) == Err(NotInForce::Ended)))
+}
