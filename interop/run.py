@@ -13,6 +13,7 @@ vectors = root / "fixtures/vectors"
 PYTHON = ["securesystemslib[crypto]==1.4.0", "in-toto-attestation==0.9.3", "jsonschema==4.25.1"]
 AICS = "aics-tlog==0.2.1"
 SIGSTORE = "@sigstore/core@3.1.0"
+FILES = ["pandas==3.1.1", "polars==2.1.0", "duckdb==2.0.1", "pyarrow==26.0.1", "zstandard==0.25.0"]
 DEBIAN = ["golang-1.19-go", "golang-1.19-src", "golang-golang-x-mod-dev"]
 failed, skipped = [], []
 
@@ -43,6 +44,23 @@ def python():
         return skip("securesystemslib, in-toto-attestation", "not to be had from a Python package index")
     check("securesystemslib (DSSE)", venv / "bin/python", here / "dsse.py")
     check("in-toto-attestation (statement), jsonschema", venv / "bin/python", here / "statement.py")
+
+
+def files():
+    """Files as pandas, Polars, DuckDB and pyarrow write them, read column by column."""
+    binary = next((b for b in (root / "target/release/tidegate", root / "target/debug/tidegate") if b.exists()), None)
+    if binary is None:
+        return skip("files of pandas, polars, duckdb, pyarrow", "tidegate is not built")
+    python, venv = newer_python() or sys.executable, tools / "files"
+    if not (venv / "bin/python").exists() and sh(python, "-m", "venv", venv).returncode != 0:
+        return skip("files of pandas, polars, duckdb, pyarrow", "no venv can be made (Debian: python3-venv)")
+    if sh(venv / "bin/pip", "install", "--quiet", *FILES).returncode != 0:
+        return skip("files of pandas, polars, duckdb, pyarrow", "not to be had from a Python package index")
+    done = sh(venv / "bin/python", here / "files.py", binary, tools / "corpus")
+    print(f"files: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
+    if done.returncode != 0:
+        failed.append("files of others")
+        print(done.stdout + done.stderr)
 
 
 def newer_python():
@@ -131,7 +149,7 @@ def age():
 
 if not (folder / "log/checkpoint").exists():
     sys.exit(f"{folder} has no log: run `make demo` first")
-for part in (python, aics, node, go, age):
+for part in (python, aics, node, go, age, files):
     part()
 if os.environ.get("REQUIRE_INTEROP") and skipped:
     failed += [f"{name} was skipped" for name in skipped]

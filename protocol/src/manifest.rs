@@ -21,7 +21,7 @@ pub const ROW_TABLE: &str = ".table";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
-    /// The file's name, without folders.
+    /// The file's name, below what was published: `/` stands between folders, of which one like `year=2021` says that column's value of all rows in it.
     pub name: String,
     /// The table that its rows are of, where the dataset has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -133,7 +133,7 @@ pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Resu
         let floats = cast(&column, &DataType::Float64)?;
         let floats = floats.as_primitive::<Float64Type>();
         // NaN is what pandas writes for a missing number.
-        let wrong = floats.iter().flatten().find(|v| !v.is_nan() && (v.fract() != 0.0 || v.abs() > EXACT));
+        let wrong = floats.iter().flatten().find(|v| !v.is_nan() && (v.fract() != 0.0 || v.abs() >= EXACT));
         if let Some(wrong) = wrong {
             let why = if wrong.fract() == 0.0 { "is beyond 2^53, where floats run together" } else { "has a fraction" };
             return Err(format!("{wrong} {why}: a unit is named by an integer or text, or by a whole number"));
@@ -148,7 +148,7 @@ pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Resu
             floats
                 .iter()
                 .flatten()
-                .find(|v| v.abs() > EXACT)
+                .find(|v| v.abs() >= EXACT)
                 .map(|v| format!("{v} is beyond 2^53, and no float of 64 bits is that very number"))
         }
         (from, to) if digits(from).is_some_and(|(_, after)| after > 0) && digits(to).is_some_and(|(_, after)| after == 0) => {

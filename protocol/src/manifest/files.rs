@@ -119,7 +119,7 @@ impl Content {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyedFile {
-    /// The file's name, without folders.
+    /// As [`DataFile::name`].
     pub name: String,
     /// The table that its rows are of, where the dataset has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,7 +11,8 @@ use super::{
 use crate::device::DeviceRule;
 
 impl Policy {
-    /// What both allow: nothing that either refuses. The same whichever is asked, but for the order of lists.
+    /// What both allow: nothing that either refuses. The same whichever is asked, but for the order of lists, and for
+    /// how files are read, which is this version's.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Self {
         let Self {

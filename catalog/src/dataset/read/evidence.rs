@@ -65,6 +65,9 @@ impl Default for Evidence {
     }
 }
 
+/// So many values that are no numbers are counted.
+const COUNTED: u64 = 1000;
+
 /// Most characters of a value that are shown.
 const SHOWN: usize = 40;
 
@@ -100,9 +103,10 @@ impl Evidence {
         if self.first.is_none() {
             self.first = Some(odd());
         }
-        // Numbers are counted to the end, to say how many are none.
-        let kinds = look(value, self.can | FLOAT | POINT | COMMA);
-        if kinds & NUMBER == 0 {
+        // Of texts so many are looked at, to say how many are no numbers.
+        let counts = self.not_numbers <= COUNTED;
+        let kinds = look(value, if counts { self.can | FLOAT | POINT | COMMA } else { self.can });
+        if counts && kinds & NUMBER == 0 {
             self.not_numbers += 1;
             if self.first_not_number.is_none() {
                 self.first_not_number = Some(odd());
@@ -200,7 +204,8 @@ impl Evidence {
     }
 
     fn say_nearly(&self, name: &str, say: &mut dyn FnMut(String)) {
-        if let Some(nearly) = self.nearly_numeric().filter(|_| self.not_numbers * 2 < self.values) {
+        if let Some(nearly) = self.nearly_numeric().filter(|_| self.not_numbers <= COUNTED && self.not_numbers * 2 < self.values)
+        {
             say(format!("column {name} is text: {nearly}"));
         }
         if self.missing.keys().any(|word| word.len() > 1) {
@@ -216,9 +221,10 @@ impl Evidence {
     pub(crate) fn nearly_numeric(&self) -> Option<String> {
         let first = self.first_not_number.as_ref()?;
         Some(format!(
-            "of its {} values {} are no numbers, the first is {}. Where it stands for a missing value, write nulls = [{:?}] below [read] in the policy",
+            "of its {} values {}{} are no numbers, the first is {}. Where it stands for a missing value, write nulls = [{:?}] below [read] in the policy",
             self.values,
-            self.not_numbers,
+            if self.not_numbers > COUNTED { "more than " } else { "" },
+            self.not_numbers.min(COUNTED),
             first.words(),
             plain(&first.value)
         ))

@@ -147,6 +147,7 @@ pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
     match first {
         Some(b'{' | b'[') => Ok(Format::Json),
         None if JSON.contains(&ending.as_str()) => Ok(Format::Empty),
+        _ if ending.is_empty() => Ok(if head.is_empty() { Format::Empty } else { Format::Text }),
         _ if OTHERS.contains(&ending.as_str()) || JSON.contains(&ending.as_str()) => {
             Err(broken(path, format!("is no .{ending} file: it begins as none does")))
         }

@@ -15,14 +15,21 @@ use arrow::{
 use super::{BATCH, format::unpacked};
 use crate::dataset::{DataError, broken};
 
-/// The columns of all of the files' objects.
-pub(crate) fn learn(paths: &[&Path]) -> Result<SchemaRef, DataError> {
+/// The columns of all of the files' objects, or of them those that are `wanted`.
+pub(crate) fn learn(paths: &[&Path], wanted: Option<&[String]>) -> Result<SchemaRef, DataError> {
     let mut failed = None;
     let values = paths.iter().flat_map(|path| match objects(path) {
         Ok(text) => Values::Of(ValueIter::new(text, None), path),
         Err(e) => Values::Broken(Some(e)),
     });
-    let values = values.map_while(|value| value.map_err(|e| failed = Some(e)).ok()).map(Ok::<_, ArrowError>);
+    let values = values.map_while(|value| value.map_err(|e| failed = Some(e)).ok());
+    // What nobody asks for may be anything.
+    let values = values.map(|mut value| {
+        if let (Some(wanted), Some(fields)) = (wanted, value.as_object_mut()) {
+            fields.retain(|name, _| wanted.contains(name));
+        }
+        Ok::<_, ArrowError>(value)
+    });
     let schema = infer_json_schema_from_iterator(values);
     if let Some(e) = failed {
         return Err(e);
@@ -109,6 +116,9 @@ impl Lines {
 impl Read for Lines {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let read = self.from.read(into)?;
+        if read == 0 && !into.is_empty() && (self.depth > 0 || self.in_text) {
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "it ends in the midst of an array or object"));
+        }
         for byte in into.iter_mut().take(read) {
             *byte = self.step(*byte);
         }
@@ -126,7 +136,7 @@ mod tests {
         let rows = |text: &str| {
             let path = dir.path().join("a.json");
             std::fs::write(&path, text).unwrap();
-            let schema = learn(&[&path])?;
+            let schema = learn(&[&path], None)?;
             let batches = open(&path, &schema)?.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&path, e))?;
             Ok::<_, DataError>(arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())
         };

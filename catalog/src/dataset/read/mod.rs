@@ -169,10 +169,10 @@ pub(super) fn open_text(
     Ok(Reader { schema: rows.schema.clone(), path: path.to_owned(), batches: Box::new(rows), rest: None })
 }
 
-/// The columns of JSON files' objects.
-pub(super) fn learn_json(paths: &[&Path]) -> Result<SchemaRef, DataError> {
+/// The columns of JSON files' objects, or of them those that are `wanted`.
+pub(super) fn learn_json(paths: &[&Path], wanted: Option<&[String]>) -> Result<SchemaRef, DataError> {
     let first = paths.first().copied().unwrap_or(Path::new(""));
-    guarded(first, || json::learn(paths))
+    guarded(first, || json::learn(paths, wanted))
 }
 
 /// Opens a file of JSON objects.
@@ -189,7 +189,7 @@ pub fn open(path: &Path) -> Result<Reader, DataError> {
     let rules = ReadRules::default();
     match format(path)? {
         Format::Empty => Err(broken(path, "is empty")),
-        Format::Json => open_json(path, learn_json(&[path])?),
+        Format::Json => open_json(path, learn_json(&[path], None)?),
         Format::Text => {
             let header = guarded(path, || dialect::Dialect::of(path, &rules, &[]))?.header;
             let mut evidence = vec![Evidence::default(); header.len()];

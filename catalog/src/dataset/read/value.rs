@@ -141,10 +141,15 @@ fn is_dated(value: &str) -> bool {
     matches!(value.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _, ..])
 }
 
+/// Length of `2021-05-01 10:30`.
+const MINUTE: usize = 16;
+
 /// Seconds since 1970 and nanoseconds after them, in UTC.
 pub(super) fn time(value: &str) -> Option<(i64, u32)> {
     let utc: Tz = "+00:00".parse().ok()?;
-    let found = string_to_datetime(&utc, value).ok()?;
+    // Of a minute's beginning the seconds are often left away.
+    let minute = (value.len() == MINUTE).then(|| format!("{value}:00"));
+    let found = string_to_datetime(&utc, minute.as_deref().unwrap_or(value)).ok()?;
     Some((found.timestamp(), found.timestamp_subsec_nanos()))
 }
 

@@ -152,9 +152,7 @@ impl Table {
     fn learn_json(&mut self) -> Result<(), DataError> {
         let paths: Vec<&Path> = self.sources.iter().filter(|s| s.format == Format::Json).map(|s| s.path.as_path()).collect();
         if !paths.is_empty() {
-            let all = read::learn_json(&paths)?;
-            let kept = all.fields().iter().filter(|field| self.wanted.contains(field.name())).cloned();
-            self.json = Some(Arc::new(Schema::new(kept.collect::<Vec<_>>())));
+            self.json = Some(read::learn_json(&paths, Some(&self.wanted))?);
         }
         Ok(())
     }
