@@ -83,6 +83,8 @@ fn files_of_one_name_are_fetched_as_many() {
     let buyer = world.ok("buyer", &["id"]);
     let (one, other, policy) = (world.text("2021/part-0.csv"), world.text("2022/part-0.csv"), world.text("policy.toml"));
     world.ok("owner", &["publish", &one, &other, "--unit", "person", "--policy", &policy, "--name", "years"]);
+    let twice = world.fails("owner", &["publish", &one, &one, "--unit", "person", "--policy", &policy, "--name", "twice"]);
+    assert!(twice.contains("given twice"), "{twice}");
     world.publish("h", &["--name", "cities"]);
     for name in ["years", "cities"] {
         let grant = world.text(name);
@@ -97,8 +99,6 @@ fn files_of_one_name_are_fetched_as_many() {
         let rows: usize = files.iter().map(|file| std::fs::read_to_string(got.join(file)).unwrap().lines().count() - 1).sum();
         assert_eq!(rows, 100, "{name}");
     }
-    let twice = world.fails("owner", &["publish", &one, &one, "--unit", "person", "--policy", &policy, "--name", "twice"]);
-    assert!(twice.contains("given twice"), "{twice}");
 }
 
 #[test]

@@ -121,6 +121,7 @@ fn tables_that_cannot_be_published_are_named_with_the_reason() {
     let world = World::new();
     files(&world);
     std::fs::write(world.path("texts.csv"), "person,cost,town\na,1,x\nb,2,y\n").unwrap();
+    std::fs::write(world.path("ages.csv"), "person,age\n1,30\n").unwrap();
     std::fs::write(world.path("who.csv"), "who,cost,town\n1,1,x\n").unwrap();
     for (given, says) in [
         (&["patients=patients.csv"][..], "visits"),
@@ -129,7 +130,7 @@ fn tables_that_cannot_be_published_are_named_with_the_reason() {
         (&["patients=patients.csv", "visits=texts.csv"], "make them one"),
         (&["patients=patients.csv", "visits=who.csv"], "not in the files of table visits"),
         (&["patients=visits.csv", "visits=patients.csv"], "patients.age"),
-        (&["patients=patients.csv", "visits=visits.csv", "visits=patients.csv"], "columns differ"),
+        (&["patients=patients.csv", "visits=visits.csv", "visits=ages.csv"], "none of the columns"),
     ] {
         let said = world.fails("owner", &strs(&publish(&world, given)));
         assert!(said.contains(says), "{given:?}: {said}");

@@ -19,7 +19,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    DataError, TableFiles,
+    DataError, TableFiles, broken,
     paths::partitions,
     read::{self, Evidence, Format, Taken, TextFile, plain},
     types::{common, common_unit, readable, unit},
@@ -75,6 +75,14 @@ fn rules_of<'a>(table: Option<&'a str>, policy: &'a Policy) -> impl Iterator<Ite
 }
 
 impl Table {
+    /// What is wrong with a column, by its name in the policy.
+    fn wrong(&self, column: &str, problem: impl Into<String>) -> DataError {
+        match &self.name {
+            Some(table) if column != self.unit => wrong(&format!("{table}.{column}"), problem),
+            _ => wrong(column, problem),
+        }
+    }
+
     /// Finds out what a table's files have. What was assumed is told to `say`.
     pub(super) fn learn(files: &TableFiles, policy: &Policy, say: &mut dyn FnMut(String)) -> Result<Self, DataError> {
         let rules: BTreeMap<&str, &ColumnRule> = rules_of(files.table.as_deref(), policy).collect();
@@ -103,6 +111,7 @@ impl Table {
         table.learn_json()?;
         table.say_formats(files, say);
         table.fill_types();
+        table.belong()?;
         table.unify(&rules, &evidence, say)?;
         Ok(table)
     }
@@ -126,7 +135,7 @@ impl Table {
                 if let Some((name, kind)) = written.odd.iter().find(|(name, _)| self.wanted.contains(name)) {
                     let problem =
                         format!("has type {kind} in {}, which is not read. Write it as Int64, or as a decimal", file_name(path));
-                    return Err(wrong(name, problem));
+                    return Err(self.wrong(name, problem));
                 }
                 let wanted = written.schema.fields().iter().filter(|field| self.wanted.contains(field.name()));
                 // What has no rows says nothing of types, as all do who write them.
@@ -143,7 +152,7 @@ impl Table {
         let mut seen = BTreeSet::new();
         for name in names.filter(|name| self.wanted.iter().any(|wanted| wanted == name)) {
             if !seen.insert(name) {
-                return Err(wrong(name, format!("is there twice in {}: give one of the two another name", file_name(path))));
+                return Err(self.wrong(name, format!("is there twice in {}: give one of the two another name", file_name(path))));
             }
         }
         Ok(())
@@ -155,6 +164,19 @@ impl Table {
             self.json = Some(read::learn_json(&paths, Some(&self.wanted))?);
         }
         Ok(())
+    }
+
+    /// A file with none of the policy's columns was given by mistake.
+    fn belong(&self) -> Result<(), DataError> {
+        let has = |source: &Source, name: &String| source.has.contains_key(name) || source.says.contains_key(name);
+        let of_policy = || self.wanted.iter().filter(|name| **name != self.unit);
+        let strange = |source: &&Source| source.format != Format::Empty && !of_policy().any(|name| has(source, name));
+        match self.sources.iter().find(strange) {
+            Some(strange) if of_policy().next().is_some() && self.sources.len() > 1 => {
+                Err(broken(&strange.path, "has none of the columns that the policy names: it is no file of this table"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Types of the columns of files that do not say them.
@@ -201,7 +223,7 @@ impl Table {
                 .collect();
             let Some(kind) = kind else {
                 let table = self.name.as_ref().filter(|_| is_unit);
-                return Err(wrong(
+                return Err(self.wrong(
                     name,
                     match table {
                         Some(table) => format!("is not in the files of table {table}"),
@@ -211,7 +233,9 @@ impl Table {
             };
             if let Some(first) = lacking.first() {
                 if is_unit {
-                    return Err(wrong(name, format!("is not in {}: whose its rows are cannot be said", file_name(&first.path))));
+                    return Err(
+                        self.wrong(name, format!("is not in {}: whose its rows are cannot be said", file_name(&first.path)))
+                    );
                 }
                 say(format!(
                     "column {}: NULL in the rows of {}{}, which has none",
@@ -220,21 +244,21 @@ impl Table {
                     if lacking.len() > 1 { format!(" and {} more files", lacking.len() - 1) } else { String::new() }
                 ));
             }
-            readable(&kind).map_err(|problem| wrong(name, problem))?;
+            readable(&kind).map_err(|problem| self.wrong(name, problem))?;
             let kind = plain(&kind).clone();
             let bounded = rules.get(name.as_str()).is_some_and(|rule| rule.bounds().is_some());
             let kind = if is_unit && kind == DataType::Null {
                 // As other tables have it.
                 kind
             } else if is_unit {
-                unit(&kind).map_err(|problem| wrong(name, problem))?
+                unit(&kind).map_err(|problem| self.wrong(name, problem))?
             } else if bounded && kind == DataType::Null {
                 DataType::Float64
             } else if kind == DataType::Null {
                 DataType::Utf8
             } else if bounded && !(kind.is_numeric() || kind == DataType::Boolean) {
                 let nearly = evidence.nearly_numeric().map(|nearly| format!(": {nearly}")).unwrap_or_default();
-                return Err(wrong(name, format!("has bounds but is not numeric (it is {kind}){nearly}")));
+                return Err(self.wrong(name, format!("has bounds but is not numeric (it is {kind}){nearly}")));
             } else {
                 kind
             };
@@ -264,7 +288,7 @@ impl Table {
                 None if self.is_void(source, name)? => {}
                 None if self.is_void(first, name)? => found = Some((kind, source)),
                 None => {
-                    return Err(wrong(
+                    return Err(self.wrong(
                         name,
                         format!(
                             "is {} in {} and {kind} in {}: write them alike",
