@@ -75,6 +75,21 @@ fn people_are_named_by_whatever_their_owner_has() {
     }
 }
 
+/// The same person is the same in tables whose makers wrote its number in other widths.
+#[test]
+fn people_are_the_same_in_tables_of_other_widths() {
+    let tables = policy("tables = { a = { x = { lo = 0, hi = 100 } }, b = { x = { lo = 0, hi = 100 } } }");
+    let given = |a: &str, b: &str| [format!("a={}", fixture(a).display()).into(), format!("b={}", fixture(b).display()).into()];
+    let (profile, rows) = laid_out(&given("ids/number.parquet", "ids/float.parquet"), &tables).unwrap();
+    assert_eq!(profile.schema[0].arrow, "Decimal128(38, 0)");
+    let units = rows.column_by_name("person").unwrap();
+    let mut people: Vec<_> = (0..100).map(|i| arrow::util::display::array_value_to_string(units, i).unwrap()).collect();
+    people.dedup();
+    assert_eq!((rows.num_rows(), people.len()), (100, 50), "each person's rows of both tables lie together");
+    let said = laid_out(&given("ids/number.parquet", "ids/category.parquet"), &tables).map(|_| ()).unwrap_err();
+    assert!(said.contains("`person`") && said.contains("make them one"), "{said}");
+}
+
 #[test]
 fn files_are_read_by_what_is_in_them() {
     for name in ["a.tsv", "a.csv.gz", "A.CSV", "a.parq", "semi.csv", "stream.arrow", "latin1.csv", "hive", "withreadme"] {
