@@ -121,7 +121,7 @@ pub(crate) fn extremes<const N: usize>(sums: [&Noised; N], of: impl Fn([f64; N])
         for (start, _) in ends.into_iter().filter(|(u, _)| *u != middle).take(2).chain([(middle, 0.0)]) {
             let mut u = start;
             for _ in 0..ROUNDS {
-                let slope = slope(&height, &u);
+                let slope = slope(height, &u);
                 let length = slope.iter().map(|s| s * s).sum::<f64>().sqrt();
                 if !(length > 0.0 && length.is_finite()) {
                     break;

@@ -52,11 +52,11 @@ impl Answer {
         for ((field, column), cells) in self.table.schema().fields().iter().zip(self.table.columns()).zip(&self.cells) {
             fields.push(field.clone());
             columns.push(column.clone());
-            let ends: [(&str, fn(&Cell) -> f64); 2] = [("low", |cell| cell.low), ("high", |cell| cell.high)];
-            for (end, of) in ends {
-                let Some(cells) = cells else { continue };
+            let Some(cells) = cells else { continue };
+            let of = |end: fn(&Cell) -> f64| cells.iter().map(end).collect::<Vec<_>>();
+            for (end, values) in [("low", of(|cell| cell.low)), ("high", of(|cell| cell.high))] {
                 fields.push(Arc::new(Field::new(format!("{}_{end}", field.name()), DataType::Float64, true)));
-                columns.push(Arc::new(cells.iter().map(|cell| Some(of(cell))).collect::<Float64Array>()) as ArrayRef);
+                columns.push(Arc::new(Float64Array::from(values)) as ArrayRef);
             }
         }
         let options = RecordBatchOptions::new().with_row_count(Some(self.table.num_rows()));

@@ -83,7 +83,7 @@ impl TableFiles {
             return Err(broken(twice, "is given twice: its rows would count twice"));
         }
         if !found.are_apart() {
-            found.from_common_folder()?;
+            found.name_below_common_folder()?;
         }
         found.names.iter().zip(&found.files).try_for_each(|(name, file)| {
             let long = name.len() > limits::FILE_NAME_BYTES || name.split('/').any(|part| part.len() > limits::NAME_BYTES);
@@ -121,11 +121,11 @@ impl TableFiles {
     fn are_apart(&self) -> bool {
         let names: BTreeSet<&str> = self.names.iter().map(String::as_str).collect();
         let folders = |name: &&str| name.match_indices('/').any(|(at, _)| names.contains(&name[..at]));
-        names.len() == self.names.len() && !names.iter().any(|name| folders(name))
+        names.len() == self.names.len() && !names.iter().any(folders)
     }
 
     /// Names files by their paths below the folder that all of them are in.
-    fn from_common_folder(&mut self) -> Result<(), DataError> {
+    fn name_below_common_folder(&mut self) -> Result<(), DataError> {
         let mut common = self.files.first().and_then(|first| first.parent()).unwrap_or(Path::new("/")).to_owned();
         while !self.files.iter().all(|file| file.starts_with(&common)) && common.pop() {}
         self.names = self.files.iter().map(|file| below(&common, file)).collect::<Result<_, _>>()?;

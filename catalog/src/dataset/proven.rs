@@ -136,6 +136,7 @@ mod tests {
             compute: vec![path.to_owned()],
             stamps: vec![Stamp::of(path).unwrap()],
             mock: None,
+            people: None,
         };
         Dataset { manifest, policy, record }
     }

@@ -99,7 +99,8 @@ impl Looking<'_, '_> {
         for (width, part) in (1u64..).zip(parts) {
             expected.extend_from_slice(part);
             let path = name(width);
-            if !self.files.remove(&path) && !(needed && path == last) {
+            let there = self.files.remove(&path);
+            if !(there || needed && path == last) {
                 continue;
             }
             let read = if path == last { part_or_whole(&path, &mut **self.fetch.borrow_mut()) } else { self.one(&path) };

@@ -18,7 +18,7 @@ use tidegate_node::{
     publish::{Progress, Publication, find, publish},
     survey::survey,
 };
-use tidegate_protocol::{ContentHash, listing::About, manifest::Layout};
+use tidegate_protocol::{listing::About, manifest::Layout};
 
 use crate::{
     file,

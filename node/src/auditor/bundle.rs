@@ -1,7 +1,7 @@
 //! What an auditor is handed: a folder, or one file that holds such a folder (a tar archive, which is read in place and never unpacked).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fs::File,
     io::{self, BufWriter, Write as _},
     os::unix::fs::FileExt as _,
@@ -27,10 +27,13 @@ const FILES: usize = 1 << 26;
 /// Longest file beside the log in bytes: a result, which came in a frame.
 const BESIDE_BYTES: u64 = limits::FRAME_BYTES as u64;
 
-/// Where each file of an archive has its bytes, and how many they are. Headers alone are read, 512 bytes each: of those that would be read whole before their
+/// Where each file of an archive has its bytes, and how many they are.
+type Places = BTreeMap<String, (u64, u64)>;
+
+/// The files of an archive, and what it has beside them. Headers alone are read, 512 bytes each: of those that would be read whole before their
 /// file is known (GNU's long names, pax records), whatever length they claim, none is taken.
-fn places(file: &File) -> io::Result<(BTreeMap<String, (u64, u64)>, Vec<String>)> {
-    let (mut files, mut again) = (BTreeMap::new(), Vec::new());
+fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
+    let (mut files, mut again) = (Places::new(), Vec::new());
     let mut archive = tar::Archive::new(file.try_clone()?);
     for entry in archive.entries_with_seek()?.raw(true) {
         let entry = entry?;
@@ -55,10 +58,9 @@ fn places(file: &File) -> io::Result<(BTreeMap<String, (u64, u64)>, Vec<String>)
         };
         // The first of a name counts, as whoever packed it saw it.
         let name = name.trim_start_matches("./").to_owned();
-        if files.contains_key(&name) {
-            again.push(format!("{name}, which is there twice"));
-        } else {
-            files.insert(name, place);
+        match files.entry(name) {
+            Entry::Occupied(there) => again.push(format!("{}, which is there twice", there.key())),
+            Entry::Vacant(none) => drop(none.insert(place)),
         }
         if files.len() + again.len() > FILES {
             return Err(io::Error::other("it holds too many files"));
@@ -77,7 +79,7 @@ pub(super) enum Given {
         file: File,
         name: PathBuf,
         /// Where each file's bytes begin, and how many they are.
-        files: BTreeMap<String, (u64, u64)>,
+        files: Places,
         /// Files whose name another had before, or that is no text: nobody sees them.
         again: Vec<String>,
     },

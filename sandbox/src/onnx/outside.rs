@@ -72,8 +72,7 @@ fn place(tensor: &TensorProto) -> Result<(String, u64, u64), String> {
     }
     let location = location.ok_or("in which is not said")?;
     let elem = Elem::of(tensor.data_type.unwrap_or_default()).ok_or("its type is not taken")?;
-    let dims = tensor.dims.iter().map(|dim| u64::try_from(*dim).ok());
-    let values = dims.fold(Some(1u64), |all, dim| all?.checked_mul(dim?));
+    let values = tensor.dims.iter().try_fold(1u64, |all, dim| all.checked_mul(u64::try_from(*dim).ok()?));
     let bytes = values.and_then(|values| values.checked_mul(elem.bytes())).ok_or("its shape is none")?;
     if many.is_some_and(|many| many != bytes) {
         return Err(format!("{} bytes are said to be there, its shape has {bytes}", many.unwrap_or_default()));

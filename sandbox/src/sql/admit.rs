@@ -218,7 +218,7 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
     // The first name of each that is no other's.
     for (name, place) in &named {
         let name = name.replace("dataset.", "");
-        if titles.iter().any(|title| *title == name) || named.iter().any(|(first, of)| of == place && titles[*of] == *first) {
+        if titles.contains(&name) || named.iter().any(|(first, of)| of == place && titles[*of] == *first) {
             continue;
         }
         titles[*place] = name;

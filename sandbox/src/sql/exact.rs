@@ -78,8 +78,9 @@ fn is_settled(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-fn boxed(expr: Box<Expr>, schema: &DFSchema) -> Box<Expr> {
-    Box::new(number(*expr, schema))
+fn boxed(mut expr: Box<Expr>, schema: &DFSchema) -> Box<Expr> {
+    *expr = number(std::mem::take(&mut *expr), schema);
+    expr
 }
 
 fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
@@ -232,10 +233,9 @@ fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<
             && !value.is_null()
             && !matches!(column, Expr::Literal(..))
             && zone(&x) == zone(&y)
+            && let Some(placed) = placed(value, kind)
         {
-            if let Some(placed) = placed(value, kind) {
-                return Ok(beside(number(column.clone(), schema), op, placed));
-            }
+            return Ok(beside(number(column.clone(), schema), op, placed));
         }
     }
     // Zones are minded by casts.
@@ -344,10 +344,8 @@ fn branched(case: Case, schema: &DFSchema) -> Result<Expr, Refusal> {
         Some(operand) => Ok((Box::new(compared((**operand).clone(), Operator::Eq, *when, schema)?), then)),
         None => Ok((when, then)),
     };
-    let searched = match &case.expr {
-        Some(operand) if case.when_then_expr.iter().any(|(when, _)| differ(operand, when, schema)) => true,
-        _ => false,
-    };
+    let differs = |operand: &Expr| case.when_then_expr.iter().any(|(when, _)| differ(operand, when, schema));
+    let searched = case.expr.as_deref().is_some_and(differs);
     let (expr, when_then_expr) = if searched {
         (None, case.when_then_expr.into_iter().map(when).collect::<Result<Vec<_>, Refusal>>()?)
     } else {

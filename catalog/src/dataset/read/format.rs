@@ -104,7 +104,7 @@ pub(crate) fn is_beside(path: &Path) -> bool {
     let known = ["readme", "license", "licence", "changelog"].iter().any(|word| name.starts_with(word));
     let last = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let data = |ending: &str| TEXT.contains(&ending) || JSON.contains(&ending) || OTHERS.contains(&ending);
-    known || !(data(&last) || data(&ending(path))) && !begins_as_data(path)
+    known || !(data(&last) || data(&ending(path)) || begins_as_data(path))
 }
 
 fn begins_as_data(path: &Path) -> bool {

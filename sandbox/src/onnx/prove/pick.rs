@@ -145,7 +145,8 @@ pub(super) fn gather_nd(call: &Call<'_>) -> Result<Done, String> {
         for (spot, dim) in place.iter().zip(&table.dims) {
             let own = *dim == Dim::ROWS && *spot == Spot::ROW;
             let there = dim.known().and_then(|n| i64::try_from(n).ok()).is_some_and(|n| (-n..n).contains(&spot.plus));
-            if !own && !(spot.row == 0 && there) {
+            let told = spot.row == 0 && there;
+            if !(own || told) {
                 return Err(format!("picks what may not be there, or another row's, of {}", show(&table.dims)));
             }
         }
