@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 use tidegate_exchange::{Address, NetError};
 use tidegate_protocol::{
     Code, Job, Refusal, Signed,
-    frame::{Delivery, Reply, Request},
-    result::ResultDoc,
+    frame::{Reply, Request},
 };
 
 use crate::{
     NodeError,
     answer::Answer,
-    buyer::{Buyer, Offer, Verified, fresh_request, now, verify},
+    buyer::{Buyer, fresh_request, now},
     check,
     jobfile::JobFile,
+    offers::Offer,
+    question::{Asking, answered},
     results::{Entry, Kept},
+    verified::{Verified, verify},
 };
 
 /// The wait before a job is sent again the first time; it doubles each time, up to [`LONGEST`].
@@ -23,41 +25,25 @@ const FIRST: Duration = Duration::from_millis(500);
 /// The longest wait between two times.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// A job that can be sent.
-#[derive(Debug)]
-pub struct Asking {
-    /// What it is asked of.
-    pub offer: Offer,
-    /// The signed job.
-    pub job: Signed<Job>,
-    /// What goes with it.
-    pub(crate) sent: Vec<u8>,
-    /// The grant that is shown.
-    pub(crate) grant: String,
-}
-
-impl Asking {
-    /// What is asked, whenever and under whatever request id.
-    pub(crate) fn question(&self) -> String {
-        let newest = self.offer.newest.as_ref().map(Signed::id);
-        self.job.body().question(&self.offer.policy.id(), newest.as_ref()).to_string()
-    }
-}
-
-/// What the query of `file` makes of a result. What was paid for is handed on, even where that fails.
-pub(crate) async fn answered(file: &JobFile, offer: &Offer, result: &ResultDoc) -> Option<Answer> {
-    let schema = check::schema(offer.manifest.body());
-    let answer = match schema {
-        Ok(schema) => Answer::of(file, &offer.then(), &schema, result).await,
-        Err(e) => Err(e),
-    };
-    answer.unwrap_or_else(|e| {
-        tracing::warn!("what the query computes from the released table failed: {e}");
-        None
-    })
-}
-
 impl Buyer {
+    /// Signs and sends a job, and verifies what comes back. `request` makes a retry of the same job the same job.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] with the owner's reason; [`NodeError::Unverified`] when anything does not hold.
+    pub async fn run(
+        &self,
+        to: &Address,
+        file: &JobFile,
+        grant: &str,
+        request: Option<String>,
+        created: Option<i64>,
+    ) -> Result<(Offer, Verified, Option<Answer>), NodeError> {
+        let asking = self.prepare(to, file, grant, request, created).await?;
+        let verified = self.send(to, &asking).await?;
+        let answer = answered(file, &asking.offer, &verified.result).await;
+        Ok((asking.offer, verified, answer))
+    }
+
     /// Signs the job of a file for the version that it names. Nothing is sent but the question what there is. `request` and `created` make it the same job again.
     ///
     /// # Errors
@@ -175,9 +161,4 @@ fn refused(job: &Signed<Job>, refusal: Refusal, entry: Option<&Entry>) -> NodeEr
         entry.forget();
     }
     NodeError::Refused(refusal)
-}
-
-/// A delivery as it is kept, held against what was asked.
-pub(crate) fn opened(delivery: Delivery, from: &Address, asking: &Asking) -> Result<Verified, NodeError> {
-    verify(delivery, &from.peer, &asking.job, &asking.offer)
 }

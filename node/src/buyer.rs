@@ -3,44 +3,19 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::note;
 use tidegate_exchange::{Address, Endpoint, ask, bind_reaching, listening_for};
 use tidegate_protocol::{
-    ContentHash, Cost, Countersignature, Envelope, Identity, Job, Lease, PeerId, Sha256Digest, Signed,
-    frame::{Delivery, Opening, Reply, Request},
+    ContentHash, Countersignature, Envelope, Identity, Sha256Digest, Signed,
+    frame::{Opening, Reply, Request},
     manifest::FileKey,
-    receipt::{Predicate, Statement},
-    result::ResultDoc,
 };
 
-use crate::{
-    NodeError,
-    answer::Answer,
-    asking::answered,
-    home::Home,
-    jobfile::JobFile,
-    offers::{self, answers_for},
-    provider::witnesses::quorum,
-    results::Results,
+use crate::{NodeError, home::Home, offers, results::Results};
+pub use crate::{
+    offers::Offer,
+    question::Asking,
+    verified::{Verified, verify},
 };
-pub use crate::{asking::Asking, offers::Offer};
-
-/// A result that was verified: signature, inclusion, and that receipt, result and job belong together.
-#[derive(Debug, Clone)]
-pub struct Verified {
-    /// The result.
-    pub result: ResultDoc,
-    /// Its bytes as the receipt names them.
-    pub bytes: Vec<u8>,
-    /// The delivery it came in.
-    pub delivery: Delivery,
-    /// The receipt's statement.
-    pub receipt: Statement,
-    /// Index of the receipt in the owner's log.
-    pub index: u64,
-    /// What is left for this buyer.
-    pub remaining: Cost,
-}
 
 /// A buyer's end of the network.
 #[derive(Debug)]
@@ -164,24 +139,6 @@ impl Buyer {
         }
     }
 
-    /// Signs and sends a job, and verifies what comes back. `request` makes a retry of the same job the same job.
-    ///
-    /// # Errors
-    /// [`NodeError::Refused`] with the owner's reason; [`NodeError::Unverified`] when anything does not hold.
-    pub async fn run(
-        &self,
-        to: &Address,
-        file: &JobFile,
-        grant: &str,
-        request: Option<String>,
-        created: Option<i64>,
-    ) -> Result<(Offer, Verified, Option<Answer>), NodeError> {
-        let asking = self.prepare(to, file, grant, request, created).await?;
-        let verified = self.send(to, &asking).await?;
-        let answer = answered(file, &asking.offer, &verified.result).await;
-        Ok((asking.offer, verified, answer))
-    }
-
     /// Whether the peer is there: one short question and its answer.
     ///
     /// # Errors
@@ -231,68 +188,4 @@ impl Buyer {
     pub async fn close(self) {
         self.endpoint.close().await;
     }
-}
-
-/// Checks that a delivery is what `owner` (of the log: whoever answered) owes for `job` under the policy of this `offer`: receipt signed and in the log, cosigned by as many as the policy says, result as
-/// the receipt names it, job, buyer and cost ours.
-///
-/// # Errors
-/// [`NodeError::Unverified`] naming what does not hold.
-pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, offer: &Offer) -> Result<Verified, NodeError> {
-    let wrong = |what: &str| Err(NodeError::Unverified(what.to_owned()));
-    // An earlier job of our own, which asked the same.
-    let earlier = delivery.earlier.clone().map(Signed::<Job>::open).transpose();
-    let earlier = earlier.map_err(|e| NodeError::Unverified(format!("the earlier job: {e}")))?;
-    let nothing = ContentHash([0; 32]);
-    if earlier
-        .as_ref()
-        .is_some_and(|e| e.signer() != job.signer() || e.body().question(&nothing, None) != job.body().question(&nothing, None))
-    {
-        return wrong("the earlier job is not ours, or asked something else");
-    }
-    let job = earlier.as_ref().unwrap_or(job);
-    let bytes = STANDARD.decode(&delivery.result).map_err(|e| NodeError::Unverified(e.to_string()))?;
-    let entry = delivery.receipt.to_canonical()?;
-    let receipt = tidegate_catalog::audit::open_entry(&entry, owner)
-        .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
-    let proven = note::check_proof(&delivery.proof, &entry, owner)?;
-    let index = proven.index;
-    if let Some(rule) = &offer.then().witnesses {
-        quorum(rule)?.check(&proven.note, SystemTime::now())?;
-    }
-    let Predicate::Outcome { facts, .. } = &receipt.predicate else { return wrong("the receipt is no outcome") };
-    if receipt.subject[0].digest.sha256 != Sha256Digest::of(&bytes) {
-        return wrong("the receipt is for another result");
-    }
-    if facts.job != job.id()
-        || !facts.buyer.is(&job.signer(), delivery.buyer_salt.as_ref())
-        || facts.dataset != job.body().dataset
-    {
-        return wrong("the receipt is for another job");
-    }
-    let lease = delivery.lease.clone().map(Signed::<Lease>::open).transpose()?;
-    let elsewhere = offer.owner() != *owner;
-    if facts.lease.is_some() != elsewhere
-        || (elsewhere && facts.lease != lease.as_ref().map(Signed::id))
-        || !answers_for(owner, &offer.owner(), lease.as_ref(), &facts.dataset)
-    {
-        return wrong("the receipt is not charged to a lease that the dataset's owner gave to who answered");
-    }
-    let newest = offer.newest.as_ref().map(Signed::id);
-    // One that answers no further job answered by itself, or under a policy that is not the newest's any more: audits hold that against the log.
-    if facts.policy != offer.policy.id() || (offer.answers() && facts.policy_newest != newest) {
-        return wrong("the receipt names another policy than the one that was offered");
-    }
-    if facts.ledger.cost != job.body().cost {
-        return wrong("the receipt charges another cost than was signed");
-    }
-    let result: ResultDoc = serde_json::from_slice(&bytes).map_err(|e| NodeError::Unverified(e.to_string()))?;
-    if result.job != job.id() || result.cost != job.body().cost {
-        return wrong("the result is for another job");
-    }
-    if result.rows.iter().any(|r| r.key.len() != result.keys.len() || r.cells.len() != result.columns.len()) {
-        return wrong("the result's rows do not fit its columns");
-    }
-    let remaining = delivery.remaining;
-    Ok(Verified { result, bytes, receipt, index, remaining, delivery })
 }

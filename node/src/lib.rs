@@ -42,6 +42,7 @@ pub mod parties;
 pub mod provider;
 pub mod publish;
 pub mod quarantine;
+mod question;
 pub mod rehearse;
 pub mod results;
 pub mod retire;
@@ -53,6 +54,7 @@ mod spool;
 pub mod survey;
 pub mod table;
 pub mod training;
+mod verified;
 pub mod witness;
 pub mod worker;
 

@@ -18,12 +18,12 @@ use tidegate_protocol::{
 use crate::{
     NodeError,
     answer::Answer,
-    asking::{Asking, answered, opened},
-    buyer::{Offer, Verified},
     file_error,
     home::Home,
     jobfile::JobFile,
-    offers,
+    offers::{self, Offer},
+    question::{Asking, answered},
+    verified::{Verified, verify},
 };
 
 /// Version of the form in which a question is kept.
@@ -251,7 +251,8 @@ impl Kept {
     /// [`NodeError::Unverified`] where what is kept was changed since.
     pub fn verified(&self) -> Result<Option<(PeerId, Verified)>, NodeError> {
         let Some((from, delivery)) = &self.answered else { return Ok(None) };
-        Ok(Some((from.peer, opened(delivery.clone(), from, &self.asking()?)?)))
+        let asking = self.asking()?;
+        Ok(Some((from.peer, verify(delivery.clone(), &from.peer, &asking.job, &asking.offer)?)))
     }
 
     /// What the query makes of a result of it.

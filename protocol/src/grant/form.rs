@@ -50,10 +50,6 @@ fn most(micro: u64) -> i64 {
     i64::try_from(micro).unwrap_or(i64::MAX)
 }
 
-fn join<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.collect::<Vec<_>>().join(", ")
-}
-
 fn is_plain(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
@@ -133,49 +129,6 @@ impl Demand {
             Self::Programs(programs) => ask.program.is_none_or(|program| programs.contains(&program)),
             Self::Reducers(reducers) => ask.reducers.is_subset(reducers),
             Self::Used(fewer) => i64::from(ask.used) < *fewer,
-        }
-    }
-
-    /// What a request that it does not allow is told: which field of the grant stopped it, what the grant allows there and what was asked.
-    pub(super) fn refuses(&self, ask: &Ask) -> (&'static str, String) {
-        let micro = |micro: &i64| *micro as f64 / 1e6;
-        match self {
-            Self::Actions(actions) => (
-                "grant.actions",
-                format!("the grant is for {}, and not for {}", join(actions.iter().map(|a| a.word())), ask.action.word()),
-            ),
-            Self::Rho(most) => (
-                "grant.rho_ceiling",
-                format!("one job under this grant may cost at most ρ = {}, and this one costs {}", micro(most), ask.cost),
-            ),
-            Self::Epsilon(most) => (
-                "grant.epsilon_ceiling",
-                format!("one job under this grant may cost at most pure ε = {}, and this one costs {}", micro(most), ask.cost),
-            ),
-            Self::Before(second) => {
-                let time = i64::try_from(*second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
-                ("grant.expires", format!("the grant was good until {}", time.unwrap_or(jiff::Timestamp::MAX)))
-            }
-            Self::Programs(programs) => (
-                "grant.programs",
-                format!(
-                    "the grant is for {} program{}, and this one ({}) is none of them: a program is all of a job but its price, noise and request id",
-                    programs.len(),
-                    if programs.len() == 1 { "" } else { "s" },
-                    ask.program.map_or_else(String::new, |program| program.to_string()),
-                ),
-            ),
-            Self::Reducers(reducers) => (
-                "grant.reducers",
-                format!(
-                    "the grant is for {}, and the job has {} too",
-                    join(reducers.iter().map(String::as_str)),
-                    join(ask.reducers.difference(reducers).map(String::as_str))
-                ),
-            ),
-            Self::Used(fewer) => {
-                ("grant.per_hour", format!("the grant lets at most {fewer} jobs begin within an hour, and as many did"))
-            }
         }
     }
 

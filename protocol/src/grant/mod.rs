@@ -10,6 +10,7 @@ mod form;
 mod narrow;
 mod scope;
 mod token;
+mod told;
 
 pub use narrow::{BadGrant, Narrowing, Shown, narrow, show};
 pub use scope::{Action, Ask, Scope, Uncovered, ends, within_hour};

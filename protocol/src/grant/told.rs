@@ -1,0 +1,52 @@
+//! What is told of a request that a grant does not allow: from the token and the request alone.
+
+use super::{Ask, form::Demand};
+
+fn join<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}
+
+impl Demand {
+    /// What a request that it does not allow is told: which field of the grant stopped it, what the grant allows there and what was asked.
+    pub(super) fn refuses(&self, ask: &Ask) -> (&'static str, String) {
+        let micro = |micro: &i64| *micro as f64 / 1e6;
+        match self {
+            Self::Actions(actions) => (
+                "grant.actions",
+                format!("the grant is for {}, and not for {}", join(actions.iter().map(|a| a.word())), ask.action.word()),
+            ),
+            Self::Rho(most) => (
+                "grant.rho_ceiling",
+                format!("one job under this grant may cost at most ρ = {}, and this one costs {}", micro(most), ask.cost),
+            ),
+            Self::Epsilon(most) => (
+                "grant.epsilon_ceiling",
+                format!("one job under this grant may cost at most pure ε = {}, and this one costs {}", micro(most), ask.cost),
+            ),
+            Self::Before(second) => {
+                let time = i64::try_from(*second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+                ("grant.expires", format!("the grant was good until {}", time.unwrap_or(jiff::Timestamp::MAX)))
+            }
+            Self::Programs(programs) => (
+                "grant.programs",
+                format!(
+                    "the grant is for {} program{}, and this one ({}) is none of them: a program is all of a job but its price, noise and request id",
+                    programs.len(),
+                    if programs.len() == 1 { "" } else { "s" },
+                    ask.program.map_or_else(String::new, |program| program.to_string()),
+                ),
+            ),
+            Self::Reducers(reducers) => (
+                "grant.reducers",
+                format!(
+                    "the grant is for {}, and the job has {} too",
+                    join(reducers.iter().map(String::as_str)),
+                    join(ask.reducers.difference(reducers).map(String::as_str))
+                ),
+            ),
+            Self::Used(fewer) => {
+                ("grant.per_hour", format!("the grant lets at most {fewer} jobs begin within an hour, and as many did"))
+            }
+        }
+    }
+}
