@@ -290,6 +290,16 @@ fn entries(log: &Path) -> Vec<Vec<u8>> {
     entries
 }
 
+/// Files of a folder that were not moved into place.
+fn unfinished(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let of = |path: std::path::PathBuf| match path.is_dir() {
+        true => unfinished(&path),
+        false => Some(path).filter(|path| path.extension().is_some_and(|e| e == "tmp")).into_iter().collect(),
+    };
+    entries.flat_map(of).collect()
+}
+
 /// What must hold of what is left, whatever came to pass.
 fn check(folder: &Path, audited: &Audit, at: &str) {
     // What others may have seen is in the ledger.
@@ -311,6 +321,11 @@ fn check(folder: &Path, audited: &Audit, at: &str) {
     assert!((251..=257).contains(&size), "{at}: {size}");
     let whole = fsck(&log, &mut from_folder(store.log_folder())).unwrap();
     assert_eq!((whole.entries, whole.findings), (size, vec![]), "{at}");
+    assert_eq!(
+        unfinished(&store.log_folder()),
+        [] as [std::path::PathBuf; 0],
+        "{at}: nothing half-written lies where the log is served"
+    );
     // What was there before was audited once.
     let mut audit = audited.clone();
     audit.bundle(audited.entries(), &entries(&store.log_folder())[audited.entries() as usize..]);

@@ -53,6 +53,23 @@ pub(crate) fn durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::File::open(put(path, bytes)?)?.sync_all()
 }
 
+/// Removes what a process that was killed had not moved into place. Nobody may be writing.
+pub(crate) fn sweep(folder: &Path) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
+        match entry? {
+            kind if kind.is_dir() => sweep(&path)?,
+            kind if kind.is_file() && path.extension().is_some_and(|e| e == "tmp") => std::fs::remove_file(&path)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Puts a checkpoint into place, durably.
 pub(crate) fn checkpoint(folder: &Path, note: &str) -> std::io::Result<()> {
     durably(&folder.join("checkpoint"), note.as_bytes())

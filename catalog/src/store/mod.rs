@@ -39,7 +39,7 @@ mod versions;
 use commit::Committer;
 use journal::Journaled;
 
-use crate::files;
+use crate::{files, log::write};
 
 pub use error::{LeaseError, ReserveError, StoreError};
 pub use grants::Standing;
@@ -181,6 +181,7 @@ impl Store {
     fn with(db: Database, folder: &Path, identity: Identity) -> Result<Self, StoreError> {
         let store = Self::unguarded(db, folder, identity)?;
         store.meet_published()?;
+        write::sweep(&store.log_folder())?;
         store.export()?;
         Ok(store)
     }
