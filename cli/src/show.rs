@@ -155,6 +155,9 @@ pub(crate) fn key(key: &Key) -> String {
 
 /// A positive number to four significant digits.
 fn short(value: f64) -> String {
+    if value < 1e-6 {
+        return format!("{value:.1e}");
+    }
     let digits = 3 - value.abs().log10().floor().clamp(-12.0, 3.0) as i32;
     format!("{value:.*}", digits.max(0) as usize)
 }

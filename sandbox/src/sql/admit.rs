@@ -145,6 +145,18 @@ pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Se
     Ok(select)
 }
 
+/// The policy, in which truth values lie between 0 and 1 where it says nothing else.
+fn truths(schema: &SchemaRef, policy: &Policy) -> Policy {
+    let mut policy = policy.clone();
+    for (name, rule) in &mut policy.columns {
+        let is_truth = schema.column_with_name(name).is_some_and(|(_, field)| *field.data_type() == DataType::Boolean);
+        if is_truth && rule.bounds().is_none() {
+            (rule.lo, rule.hi) = (Some(0.0), Some(1.0));
+        }
+    }
+    policy
+}
+
 /// The aggregate that is governed and how many nodes lie above it: all of which are computed from released numbers.
 fn governed(plan: &LogicalPlan) -> Result<(usize, &Aggregate), Refusal> {
     let raw = || refuse("the query returns rows").fix("Only aggregates leave: use COUNT, SUM or AVG, with GROUP BY where wanted");
@@ -203,6 +215,7 @@ fn check_memory(shape: &Shape, plan: &Plan) -> Result<(), Refusal> {
 /// A [`Refusal`] naming the construct.
 pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
     let Asked { text, keys, tables } = *asked;
+    let policy = &truths(schema, policy);
     let planned = plan(text, tables, schema, policy)?;
     let (above, aggregate) = governed(&planned.plan)?;
     let items = plain(&planned.plan, above, aggregate);

@@ -100,7 +100,13 @@ fn range(expr: &Expr, source: &Bounded<'_>) -> Option<(f64, f64)> {
     if is_null(expr) {
         return Some((f64::NAN, f64::NAN));
     }
-    bounds(expr, source.columns).filter(|(lo, hi)| lo < hi)
+    // What is one number wherever it is there, as 1 is, lies between that and 0.
+    let wide = |(lo, hi): (f64, f64)| match lo == hi {
+        true if lo == 0.0 => (0.0, 1.0),
+        true => (lo.min(0.0), hi.max(0.0)),
+        false => (lo, hi),
+    };
+    bounds(expr, source.columns).map(wide).filter(|(lo, hi)| lo < hi)
 }
 
 fn is_bounded(measure: &Measure) -> bool {

@@ -9,6 +9,7 @@ use datafusion::{
     error::DataFusionError,
     execution::{SessionStateBuilder, context::SessionContext},
     logical_expr::{Expr, LogicalPlan, lit},
+    optimizer::{Optimizer, OptimizerContext, decorrelate_predicate_subquery::DecorrelatePredicateSubquery},
     prelude::SessionConfig,
 };
 use tidegate_protocol::{
@@ -135,8 +136,16 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
     mismatch::check(&raw)?;
     let plan = state.analyzer().execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
+    let plan = subqueries_joined(plan);
     let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(|e| engine(&e))?;
     Ok(Planned { plan, schema: Arc::new(schema), owned, tables: tables.clone() })
+}
+
+/// With IN and EXISTS as the semi-joins and anti-joins that they are; as it was, where they are none.
+fn subqueries_joined(plan: LogicalPlan) -> LogicalPlan {
+    let rule = Optimizer::with_rules(vec![Arc::new(DecorrelatePredicateSubquery::new())]);
+    let once = OptimizerContext::new().with_max_passes(1).with_skip_failing_rules(true);
+    rule.optimize(plan.clone(), &once, |_, _| {}).unwrap_or(plan)
 }
 
 /// Planning one SELECT over a table in memory never waits for anything; a tiny executor is enough.

@@ -8,11 +8,11 @@ use datafusion::{
         Column, DFSchema,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Aggregate, Expr, LogicalPlan},
+    logical_expr::{Aggregate, Distinct, Expr, LogicalPlan},
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
-use super::{input::Source, measures::unalias, per_unit, planner::Planned, refuse};
+use super::{input::Source, measures::unalias, per_unit, planner::Planned, refuse, said::engine};
 
 mod join;
 mod unit_join;
@@ -93,6 +93,12 @@ impl Rows {
                 Ok(Self { parts, schema: union.schema.clone(), source: Source::Rows, looked_up })
             }
             LogicalPlan::Join(join) => Self::joined(join, planned, policy),
+            // The units that have rows: one row a unit.
+            LogicalPlan::Distinct(Distinct::All(input)) if input.schema().fields().len() == 1 => {
+                let unit = input.schema().columns().into_iter().map(Expr::Column).collect();
+                let units = Aggregate::try_new(input.clone(), unit, vec![]).map_err(|e| engine(&e))?;
+                Self::by_unit(&units, planned, policy)
+            }
             LogicalPlan::Aggregate(aggregate) => Self::by_unit(aggregate, planned, policy),
             other => Err(unsupported(other)),
         }
