@@ -103,7 +103,8 @@ fn computed(world: &World) -> std::path::PathBuf {
     let read = |path: std::path::PathBuf| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap();
     let of = |record: &Value| record["files"][0].as_str().unwrap().ends_with("rich.csv");
     let record = records.map(read).find(of).unwrap();
-    record["compute"][0].as_str().unwrap().into()
+    // Paths within the home are from the home on.
+    world.path("owner").join(record["compute"][0].as_str().unwrap())
 }
 
 /// Turns a bit in the middle over, and gives the file the time of change that it had.

@@ -356,3 +356,26 @@ async fn columns_are_those_of_the_select() {
         assert!(refused.contains("size, age") && refused.contains("age, size") && refused.contains("program.keys"), "{refused}");
     }
 }
+
+/// What analysts write of one person's rows: who is among those that, who is there at all; and sums of what is 1 where it is there.
+#[tokio::test]
+async fn cohorts_and_conditional_sums_are_counted() {
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["I10", "E11", "I10", "J45"]));
+    let flags: ArrayRef = Arc::new(arrow::array::BooleanArray::from(vec![Some(true), Some(false), None, Some(true)]));
+    let world = world(vec![("icd", texts), ("flag", flags)]);
+    for (query, right) in [
+        ("SELECT COUNT(*) AS n FROM dataset WHERE person IN (SELECT person FROM dataset WHERE icd = 'I10')", 2.0),
+        ("SELECT COUNT(*) AS n FROM dataset WHERE person NOT IN (SELECT person FROM dataset WHERE icd = 'I10')", 2.0),
+        (
+            "SELECT COUNT(*) AS n FROM dataset d WHERE EXISTS (SELECT 1 FROM dataset e WHERE e.person = d.person AND e.icd = 'I10')",
+            2.0,
+        ),
+        ("SELECT COUNT(*) AS n FROM (SELECT DISTINCT person FROM dataset WHERE icd <> 'E11') t", 3.0),
+        ("SELECT SUM(CASE WHEN icd = 'I10' THEN 1 END) AS n FROM dataset", 2.0),
+        ("SELECT SUM(1) AS n FROM dataset", 4.0),
+        ("SELECT SUM(CAST(flag AS INT)) AS n FROM dataset", 2.0),
+    ] {
+        let n = number(&world, query).await;
+        assert!((n - right).abs() < 1e-3, "{query}: {n}");
+    }
+}

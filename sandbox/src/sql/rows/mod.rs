@@ -94,7 +94,7 @@ impl Rows {
             }
             LogicalPlan::Join(join) => Self::joined(join, planned, policy),
             // The units that have rows: one row a unit.
-            LogicalPlan::Distinct(Distinct::All(input)) if input.schema().fields().len() == 1 => {
+            LogicalPlan::Distinct(Distinct::All(input)) if is_unit_alone(input, policy) => {
                 let unit = input.schema().columns().into_iter().map(Expr::Column).collect();
                 let units = Aggregate::try_new(input.clone(), unit, vec![]).map_err(|e| engine(&e))?;
                 Self::by_unit(&units, planned, policy)
@@ -196,6 +196,11 @@ impl<'a> PartOf<'a> {
         }
         Ok(resolved)
     }
+}
+
+/// Whether rows have the unit's column and no other.
+fn is_unit_alone(rows: &LogicalPlan, policy: &Policy) -> bool {
+    matches!(rows.schema().fields().iter().as_slice(), [field] if *field.name() == policy.unit.column)
 }
 
 /// Why a node is not row-wise, and what to do.
