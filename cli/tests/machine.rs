@@ -11,7 +11,10 @@ use crate::common::{self, World};
 fn world() -> World {
     let world = World::new();
     let policy = std::fs::read_to_string(world.path("policy.toml")).unwrap();
-    let policy = policy.replace("rho = 1.0", "rho = 900000").replace("_rho = 0.9", "_rho = 900000").replace("slot = \"8s\"", "slot = \"2s\"");
+    let policy = policy
+        .replace("rho = 1.0", "rho = 900000")
+        .replace("_rho = 0.9", "_rho = 900000")
+        .replace("slot = \"8s\"", "slot = \"2s\"");
     std::fs::write(world.path("policy.toml"), policy).unwrap();
     let buyer = world.ok("buyer", &["id"]).split_whitespace().find(|w| w.starts_with("did:key:")).unwrap().to_owned();
     std::fs::write(world.path("rich.csv"), (0..60).fold("person,spend,city\n".to_owned(), |t, p| t + &format!("{p},50,north\n")))

@@ -127,7 +127,11 @@ fn entries_on(data: &str, keys: &World) -> Vec<Value> {
         std::fs::copy(keys.path(&format!("{who}/key")), world.path(&format!("{who}/key"))).unwrap();
     }
     let buyer = world.ok("buyer", &["id"]).trim().to_owned();
-    std::fs::write(world.path("policy.toml"), common::POLICY.replace("BUYER", &buyer).replace("8s", "1500ms")).unwrap();
+    std::fs::write(
+        world.path("policy.toml"),
+        common::POLICY.replace("BUYER", &buyer).replace("slot = \"8s\"", "slot = \"1500ms\""),
+    )
+    .unwrap();
     std::fs::write(world.path("data.csv"), data).unwrap();
     world.publish("data.csv", &["--name", "towns"]);
     world.ok("owner", &["grant", "towns", "--to", &buyer, "--out", &world.text("grant")]);
