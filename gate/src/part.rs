@@ -189,9 +189,16 @@ pub(crate) fn steps(value: f64, step: f64) -> i32 {
 }
 
 /// Each value clipped to [lo, hi], then `of` it in grid steps; 0 for NaN.
+///
+/// The loop is over slices of known length and numbers of its own, so that it vectorises.
 #[inline]
-pub(crate) fn lay_lane(values: &[f64], lo: f64, hi: f64, step: f64, of: impl Fn(f64) -> f64, into: &mut Vec<i32>) {
-    into.extend(values.iter().map(|&v| if v.is_nan() { 0 } else { steps(of(clip(v, lo, hi)), step) }));
+pub(crate) fn lay_lane(values: &[f64], lo: f64, hi: f64, step: f64, of: impl Fn(f64) -> f64 + Copy, into: &mut Vec<i32>) {
+    let from = into.len();
+    into.resize(from + values.len(), 0);
+    for (laid, &v) in into[from..].iter_mut().zip(values) {
+        let steps = steps(of(clip(v, lo, hi)), step);
+        *laid = if v.is_nan() { 0 } else { steps };
+    }
 }
 
 /// `f64::clamp` in a form that vectorises and passes NaN.

@@ -39,7 +39,7 @@ impl Reduce for Mean {
     }
     fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
         let middle = centre(self.lo, self.hi).0;
-        lay_lane(values[0], self.lo, self.hi, parts[0].step, |v| v - middle, &mut fields[0]);
+        lay_lane(values[0], self.lo, self.hi, parts[0].step, move |v| v - middle, &mut fields[0]);
         fields[1..].iter_mut().for_each(|count| lay_present(rows, values, count));
     }
     fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {

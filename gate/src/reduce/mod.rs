@@ -154,7 +154,9 @@ impl Reduce for Measure {
 /// 1 for each row in which all values are numbers.
 fn lay_present(rows: usize, values: &[&[f64]], into: &mut Vec<i32>) {
     if let [values] = values {
-        return into.extend(values.iter().map(|v| i32::from(!v.is_nan())));
+        let from = into.len();
+        into.resize(from + values.len(), 0);
+        return into[from..].iter_mut().zip(*values).for_each(|(there, v)| *there = i32::from(!v.is_nan()));
     }
     into.extend((0..rows).map(|row| i32::from(values.iter().all(|v| !v[row].is_nan()))));
 }

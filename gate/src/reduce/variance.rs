@@ -43,8 +43,8 @@ impl Reduce for Variance {
     }
     fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
         let (middle, half) = centre(self.lo, self.hi);
-        lay_lane(values[0], self.lo, self.hi, parts[0].step, |v| v - middle, &mut fields[0]);
-        let square = |v: f64| (v - middle) * (v - middle) - half * half / 2.0;
+        lay_lane(values[0], self.lo, self.hi, parts[0].step, move |v| v - middle, &mut fields[0]);
+        let square = move |v: f64| (v - middle) * (v - middle) - half * half / 2.0;
         lay_lane(values[0], self.lo, self.hi, parts[1].step, square, &mut fields[1]);
         fields[2..].iter_mut().for_each(|count| lay_present(rows, values, count));
     }

@@ -32,14 +32,15 @@ impl Direct {
         known
     }
 
-    fn look_up(&self, keys: impl Iterator<Item = i64>, numbers: &mut Vec<usize>) -> bool {
-        numbers.clear();
+    fn look_up(&self, keys: impl ExactSizeIterator<Item = i64>, numbers: &mut Vec<usize>) -> bool {
+        let (first, places) = (self.first, self.numbers.as_slice());
         let mut known = true;
-        numbers.extend(keys.map(|key| {
-            let number = self.numbers.get(key.wrapping_sub(self.first) as usize).copied().unwrap_or(NONE);
-            known &= number != NONE;
-            number as usize
-        }));
+        numbers.resize(keys.len(), 0);
+        for (number, key) in numbers.iter_mut().zip(keys) {
+            let found = places.get(key.wrapping_sub(first) as usize).copied().unwrap_or(NONE);
+            known &= found != NONE;
+            *number = found as usize;
+        }
         known
     }
 
