@@ -20,7 +20,11 @@ const SMALL: u64 = 64 << 20;
 
 /// What files were found to hold.
 #[derive(Debug, Default)]
-pub struct Proven(Mutex<HashMap<PathBuf, Found>>);
+pub struct Proven {
+    found: Mutex<HashMap<PathBuf, Found>>,
+    /// Held by who reads suspected files: whoever waits for it finds them read.
+    suspected: Mutex<()>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Found {
@@ -54,6 +58,29 @@ impl Proven {
         self.each(dataset, true)
     }
 
+    /// As [`Proven::check`], by content of what was not read since `since`.
+    ///
+    /// # Errors
+    /// [`DataError::Changed`] naming the file.
+    pub fn check_since(&self, dataset: &Dataset, since: Instant) -> Result<(), DataError> {
+        let _held = self.suspected.lock().unwrap_or_else(PoisonError::into_inner);
+        self.each(dataset, !self.is_read(dataset, since))
+    }
+
+    /// How long to wait before [`Proven::check_since`]: zero where it reads nothing, else so long that reading suspected files takes one part in [`SHARE`] of the
+    /// time, whatever jobs do.
+    pub fn rest(&self, dataset: &Dataset, since: Instant) -> Duration {
+        if self.is_read(dataset, since) {
+            return Duration::ZERO;
+        }
+        let found = dataset.record.compute.iter().filter_map(|path| self.found(path));
+        found.map(|found| (found.took * SHARE).saturating_sub(found.at.elapsed())).max().unwrap_or_default()
+    }
+
+    fn is_read(&self, dataset: &Dataset, since: Instant) -> bool {
+        dataset.record.compute.iter().all(|path| self.found(path).is_some_and(|found| found.at >= since))
+    }
+
     fn each(&self, dataset: &Dataset, content: bool) -> Result<(), DataError> {
         let record = &dataset.record;
         for (i, (path, file)) in record.compute.iter().zip(record.content.computed()).enumerate() {
@@ -74,14 +101,14 @@ impl Proven {
     }
 
     fn found(&self, path: &Path) -> Option<Found> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied()
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied()
     }
 
     fn read(&self, path: &Path, stamp: Stamp) -> Result<ContentHash, DataError> {
         let at = Instant::now();
         let hash = describe(path, |_| {})?.hash;
         let found = Found { stamp, hash, at, took: at.elapsed() };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), found);
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), found);
         Ok(hash)
     }
 }
@@ -155,7 +182,7 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         // As if the times had stayed.
         let pretend = |took| {
-            let mut found = proven.0.lock().unwrap();
+            let mut found = proven.found.lock().unwrap();
             let found = found.get_mut(&path).unwrap();
             (found.stamp, found.took) = (Stamp::of(&path).unwrap(), took);
         };
@@ -173,6 +200,29 @@ mod tests {
         assert!(proven.check(&dataset).is_err());
     }
 
+    /// However many jobs make a file suspect, it is read once after the last of them, and then not before it has rested.
+    #[test]
+    fn suspected_files_are_read_once_and_then_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows");
+        std::fs::write(&path, vec![7; 4096]).unwrap();
+        let dataset = dataset(&path);
+        let proven = Proven::default();
+        assert_eq!(proven.rest(&dataset, Instant::now()), Duration::ZERO, "what was never read");
+        let reads = || proven.found.lock().unwrap()[&path].at;
+        let first = Instant::now();
+        proven.check_since(&dataset, first).unwrap();
+        let read = reads();
+        proven.check_since(&dataset, first).unwrap();
+        assert_eq!(reads(), read, "not read again");
+        proven.check_since(&dataset, Instant::now()).unwrap();
+        assert!(reads() > read);
+        proven.found.lock().unwrap().get_mut(&path).unwrap().took = Duration::from_secs(60);
+        assert_eq!(proven.rest(&dataset, first), Duration::ZERO, "what need not be read");
+        let rest = proven.rest(&dataset, Instant::now());
+        assert!(rest > Duration::from_secs(9 * 60) && rest <= Duration::from_secs(10 * 60), "{rest:?}");
+    }
+
     /// Whoever sets a file's time back to what it was changes its other times.
     #[test]
     fn a_file_that_was_written_is_read_though_its_time_was_set_back() {
@@ -182,7 +232,7 @@ mod tests {
         let dataset = dataset(&path);
         let proven = Proven::default();
         proven.check(&dataset).unwrap();
-        proven.0.lock().unwrap().get_mut(&path).unwrap().took = Duration::from_secs(1);
+        proven.found.lock().unwrap().get_mut(&path).unwrap().took = Duration::from_secs(1);
         let time = std::fs::metadata(&path).unwrap().modified().unwrap();
         std::fs::write(&path, vec![8; 4096]).unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();

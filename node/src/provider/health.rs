@@ -1,7 +1,10 @@
 //! What a node watches of itself: that its ledger can be written, and that the files that jobs read are what was published. They are read at the start, daily, and
 //! where a worker broke, for a damaged file breaks it as a hostile program does.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tidegate_catalog::dataset::DataError;
 use tidegate_protocol::ContentHash;
@@ -40,8 +43,9 @@ impl Provider {
         }
     }
 
-    /// Reads a job's files again, at the public time when it is settled, because its worker broke. Where they are damaged, neither the program nor its buyer is at
-    /// fault: `set_apart`, by what it was put into quarantine, is taken back.
+    /// Reads a job's files again after the public time when it is settled, because its worker broke. However many jobs break their workers, files are read for a
+    /// small part of the time. Where they are damaged, neither the program nor its buyer is at fault: the quarantine's entry `set_apart` and the failure that was
+    /// counted are removed.
     pub(super) fn suspect_files(&self, admitted: &AdmittedJob<'_>, meter: &Meter, set_apart: Option<ContentHash>) {
         if !self.is_own(admitted.dataset) {
             return;
@@ -50,7 +54,15 @@ impl Provider {
         let (home, meter, job, end) = (self.home.clone(), meter.clone(), admitted.job.id(), admitted.slot_end());
         tokio::spawn(async move {
             clock::until(clock::settled(end)).await;
-            let read = tokio::task::spawn_blocking(move || proven.check_content(&dataset)).await;
+            let settled = Instant::now();
+            loop {
+                let rest = proven.rest(&dataset, settled);
+                if rest.is_zero() {
+                    break;
+                }
+                tokio::time::sleep(rest).await;
+            }
+            let read = tokio::task::spawn_blocking(move || proven.check_since(&dataset, settled)).await;
             let Ok(Err(e @ DataError::Changed { .. })) = read else { return };
             tracing::error!("job {job} broke a worker over a damaged file, and is not at fault: {e}");
             let back = set_apart.map_or(Ok(()), |id| quarantine::lift(&home, &id.to_string()).map(drop));
