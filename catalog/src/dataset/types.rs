@@ -214,4 +214,27 @@ mod tests {
         let late = Arc::new(arrow::array::Date32Array::from(vec![2_932_896])) as ArrayRef;
         assert!(convert(&late, &DataType::Timestamp(TimeUnit::Nanosecond, None), false).is_err());
     }
+
+    /// A narrow float tells whole numbers apart up to 2^24 or 2^11 alone: beyond, a person whom another file names by an integer would be two units.
+    #[test]
+    fn a_unit_that_a_narrow_float_cannot_name_is_refused() {
+        for (number, kind) in [(16_777_218, DataType::Float32), (2050, DataType::Float16)] {
+            let integers = Arc::new(Int64Array::from(vec![number])) as ArrayRef;
+            let narrow = arrow::compute::cast(&integers, &kind).unwrap();
+            assert!(convert(&narrow, &DataType::Int64, true).is_err(), "{number} as {kind}");
+        }
+    }
+
+    /// Whatever wrote it, a unit has one name: 1.00 is 1, in text too, and 1.4 is none.
+    #[test]
+    fn a_decimal_names_a_unit_as_its_whole_number_does() {
+        let decimal = |values: Vec<i128>| {
+            let made = arrow::array::Decimal128Array::from(values).with_precision_and_scale(10, 2).unwrap();
+            Arc::new(made) as ArrayRef
+        };
+        let text = convert(&decimal(vec![100]), &DataType::Utf8, true).unwrap();
+        assert_eq!(text.as_string::<i32>().value(0), "1");
+        let wide = arrow::compute::cast(&decimal(vec![140]), &DataType::Decimal256(38, 1)).unwrap();
+        assert!(convert(&wide, &DataType::Decimal128(38, 0), true).is_err());
+    }
 }

@@ -171,7 +171,10 @@ const COSTS: &[Cost] = &[
 
 #[cfg(test)]
 mod tests {
-    use tidegate_fixtures::models::{Graph, elem};
+    use tidegate_fixtures::models::{
+        Attr::{Float, Floats, Int, Ints, Texts},
+        Graph, elem,
+    };
 
     use super::*;
     use crate::onnx::{
@@ -211,6 +214,50 @@ mod tests {
             let found = follow(&model, model.graph.as_ref().unwrap(), vec![("x".into(), rows_input(kind, &[WIDTH]))]);
             let counted = found.unwrap_or_else(|e| panic!("{operator}: {}", e.why)).work.at(ROWS);
             assert!(counted >= u128::from(ROWS * WIDTH * 2 * nanoseconds), "{operator} counts as {counted} operations");
+        }
+    }
+
+    fn work(graph: Graph, width: u64) -> Result<u128, String> {
+        let model = strict::read(&graph.bytes()).unwrap();
+        let found = follow(&model, model.graph.as_ref().unwrap(), vec![("x".into(), rows_input(Elem::F32, &[width]))]);
+        found.map(|found| found.work.at(1)).map_err(|e| e.why)
+    }
+
+    /// A leaf may hold as many weights as a model has room for, and a row that comes to it adds all of them: 5 ns each.
+    #[test]
+    fn the_weights_of_a_tree_s_heaviest_leaf_are_counted() {
+        const WEIGHTS: usize = 10_000;
+        let nodes: Vec<i64> = [vec![1], vec![2; WEIGHTS]].concat();
+        let (zeros, weights) = (vec![0; WEIGHTS + 1], vec![0.0; WEIGHTS + 1]);
+        let tree = [
+            ("n_targets", Int(2)),
+            ("nodes_treeids", Ints(&[0, 0, 0])),
+            ("nodes_nodeids", Ints(&[0, 1, 2])),
+            ("nodes_featureids", Ints(&[0, 0, 0])),
+            ("nodes_modes", Texts(&["BRANCH_LEQ", "LEAF", "LEAF"])),
+            ("nodes_values", Floats(&[0.5, 0.0, 0.0])),
+            ("nodes_truenodeids", Ints(&[1, 0, 0])),
+            ("nodes_falsenodeids", Ints(&[2, 0, 0])),
+            ("target_treeids", Ints(&zeros)),
+            ("target_nodeids", Ints(&nodes)),
+            ("target_ids", Ints(&zeros)),
+            ("target_weights", Floats(&weights)),
+        ];
+        let graph = Graph::new().input("x", elem::F32, "rows,1").node("ml:TreeEnsembleRegressor", &["x"], &["y"], &tree);
+        // Or refused, as weights of one leaf for one target twice may be.
+        if let Ok(counted) = work(graph.output("y", elem::F32), 1) {
+            assert!(counted >= 10 * WEIGHTS as u128, "{WEIGHTS} weights count as {counted} operations");
+        }
+    }
+
+    /// NaN is no key's equal in versions 2 and 3: a table of many is looked through to its end, 2 ns each, by a row that has NaN and by no other.
+    #[test]
+    fn a_label_encoder_has_no_two_keys_that_are_nan() {
+        let (keys, values) = (vec![f32::NAN; 1000], vec![0.5; 1000]);
+        let table = [("keys_floats", Floats(&keys)), ("values_floats", Floats(&values)), ("default_float", Float(1.0))];
+        let graph = Graph::new().input("x", elem::F32, "rows,1").node("ml:LabelEncoder", &["x"], &["y"], &table);
+        if let Ok(counted) = work(graph.output("y", elem::F32), 1) {
+            assert!(counted >= 4 * 1000, "1000 keys count as {counted} operations");
         }
     }
 }
