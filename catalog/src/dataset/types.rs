@@ -10,8 +10,17 @@ use arrow::{
 
 use super::read::{plain, spelled};
 
-/// Whole numbers up to here are floats, each its own.
+/// Whole numbers up to here are floats of 64 bits, each its own.
 const EXACT: f64 = (1u64 << 53) as f64;
+
+/// Up to which power of two whole numbers are floats of this type, each its own.
+fn exact_power(kind: &DataType) -> u32 {
+    match kind {
+        DataType::Float16 => 11,
+        DataType::Float32 => 24,
+        _ => 53,
+    }
+}
 
 fn is_text(kind: &DataType) -> bool {
     matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
@@ -29,7 +38,7 @@ fn digits(kind: &DataType) -> Option<(u8, u8)> {
         DataType::Int32 | DataType::UInt32 => (10, 0),
         DataType::Int64 => (19, 0),
         DataType::UInt64 => (20, 0),
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => {
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
             let after = u8::try_from(*s).ok()?;
             (p.checked_sub(after)?, after)
         }
@@ -133,13 +142,23 @@ pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Resu
         let floats = cast(&column, &DataType::Float64)?;
         let floats = floats.as_primitive::<Float64Type>();
         // NaN is what pandas writes for a missing number.
-        let wrong = floats.iter().flatten().find(|v| !v.is_nan() && (v.fract() != 0.0 || v.abs() >= EXACT));
+        let power = exact_power(&from);
+        let most = (1u64 << power) as f64;
+        let wrong = floats.iter().flatten().find(|v| !v.is_nan() && (v.fract() != 0.0 || v.abs() >= most));
         if let Some(wrong) = wrong {
-            let why = if wrong.fract() == 0.0 { "is beyond 2^53, where floats run together" } else { "has a fraction" };
+            let why = match wrong.fract() == 0.0 {
+                true => format!("is beyond 2^{power}, where {from} runs together"),
+                false => "has a fraction".to_owned(),
+            };
             return Err(format!("{wrong} {why}: a unit is named by an integer or text, or by a whole number"));
         }
         let whole: arrow::array::Int64Array = floats.iter().map(|v| v.filter(|v| !v.is_nan()).map(|v| v as i64)).collect();
         return cast(&(Arc::new(whole) as ArrayRef), kind);
+    }
+    if is_unit && from.is_decimal() && is_text(kind) {
+        // As other files write it: without a point.
+        let whole = convert(&column, &DataType::Decimal128(38, 0), true)?;
+        return cast(&whole, kind);
     }
     let converted = cast(&column, kind)?;
     let lost = match (&from, kind) {
