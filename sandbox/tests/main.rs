@@ -23,3 +23,4 @@ mod unit_joins;
 mod values;
 mod wasi;
 mod wasm;
+mod zones;

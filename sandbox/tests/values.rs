@@ -21,7 +21,7 @@ const OPEN: i64 = 2_932_896;
 const NEW: i64 = 19_723;
 const FIRST: i64 = -719_162;
 
-fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+pub(crate) fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let rows = columns[0].1.len() as i64;
     let person = ("person", Arc::new(Int64Array::from_iter_values(0..rows)) as ArrayRef);
     let columns = std::iter::once(person).chain(columns).map(|(name, array)| (name, array, true));
@@ -29,7 +29,7 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
 }
 
 /// Columns `a` to `z` without bounds, and `x` from -1000 to 1000.
-fn world(columns: Vec<(&str, ArrayRef)>) -> World {
+pub(crate) fn world(columns: Vec<(&str, ArrayRef)>) -> World {
     let names = columns.iter().map(|(name, _)| match *name {
         "x" => "x = { lo = -1000, hi = 1000 }\n".to_owned(),
         name => format!("{name} = {{}}\n"),
@@ -39,7 +39,7 @@ fn world(columns: Vec<(&str, ArrayRef)>) -> World {
 }
 
 /// The one number that a query says.
-async fn number(world: &World, query: &str) -> f64 {
+pub(crate) async fn number(world: &World, query: &str) -> f64 {
     let rows = world.rows(query).await.unwrap_or_else(|e| panic!("{query}: {e}"));
     match rows[0][0] {
         Key::Int(n) => n as f64,
@@ -48,7 +48,7 @@ async fn number(world: &World, query: &str) -> f64 {
     }
 }
 
-async fn counts(world: &World, conditions: &[(&str, f64)]) {
+pub(crate) async fn counts(world: &World, conditions: &[(&str, f64)]) {
     for (condition, count) in conditions {
         let query = format!("SELECT COUNT(*) AS n FROM dataset WHERE {condition}");
         assert_eq!(number(world, &query).await, *count, "{query}");

@@ -27,9 +27,11 @@ use super::{
 mod literal;
 mod order;
 mod trunc;
+mod zone;
 
 pub(super) use order::ORDER;
 pub(super) use trunc::is_cut;
+pub(super) use zone::{CLOCK, INSTANT, has_zone};
 
 /// Functions whose value is NaN where an argument is, and the same number for both zeros or a zero.
 const PASSES: [&str; 26] = [
@@ -158,6 +160,12 @@ fn converted(expr: Expr, kind: &DataType, schema: &DFSchema) -> Expr {
         && let Ok(value) = value.cast_to(&kind)
     {
         return Expr::Literal(value, None);
+    }
+    let from = expr.get_type(schema);
+    let moved = from.ok().and_then(|from| zone::moved(&expr, &from, &kind));
+    let expr = moved.unwrap_or(expr);
+    if expr.get_type(schema).is_ok_and(|from| from == kind && from.is_temporal()) {
+        return expr;
     }
     Expr::TryCast(TryCast::new(Box::new(expr), kind))
 }

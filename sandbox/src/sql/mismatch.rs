@@ -9,7 +9,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, job::Key};
 
-use super::{keys, measures::unalias, refuse, said::engine, written::written};
+use super::{exact::has_zone, keys, measures::unalias, refuse, said::engine, written::written};
 
 /// Looks at every comparison of a plan.
 ///
@@ -66,6 +66,11 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
                 let kind = cast.field.data_type();
                 Err(refuse(format!("'{text}' is no {}", named(kind))).fix(format!("Write {}", example(kind))))
             }
+            Some(text) if matches!(cast.field.data_type(), DataType::Timestamp(_, None)) && has_zone(text) => {
+                Err(refuse(format!("'{text}' says its zone, and a TIMESTAMP has none")).fix(format!(
+                    "Write TIMESTAMPTZ '{text}', or leave the zone out: beside a column with a zone, it is read in the column's"
+                )))
+            }
             _ => Ok(()),
         },
         _ => Ok(()),
@@ -85,6 +90,9 @@ fn pair(a: &Expr, b: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
         if let (Some(text), false) = (text(other), is_text(kind)) {
             if read(text, kind, true).is_none() {
                 return Err(refuse(format!("{says}, and '{text}' is none")).fix(format!("Write {name} = {}", example(kind))));
+            }
+            if matches!(kind, DataType::Timestamp(_, None)) && has_zone(text) {
+                return Err(refuse(format!("{says} without a zone, and '{text}' says its own")).fix("Leave the zone out"));
             }
             return Ok(());
         }

@@ -53,7 +53,9 @@ struct Owned {
 
 /// A context without table functions, catalog of information or files.
 pub(super) fn context() -> SessionContext {
-    let config = SessionConfig::new().with_information_schema(false).with_target_partitions(1);
+    let mut config = SessionConfig::new().with_information_schema(false).with_target_partitions(1);
+    // Without one, a TIMESTAMPTZ would have none.
+    config.options_mut().execution.time_zone = Some("+00:00".to_owned());
     let state =
         SessionStateBuilder::new().with_config(config).with_default_features().with_table_functions(Default::default()).build();
     let context = SessionContext::new_with_state(state);

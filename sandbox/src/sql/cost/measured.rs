@@ -173,7 +173,7 @@ const TEXTS: [&str; 62] = [
 ];
 
 /// Over times `at`, `zoned` and `day`, and decimals `price`.
-const TIMES: [&str; 20] = [
+const TIMES: [&str; 22] = [
     "CAST(price AS DECIMAL(76, 10)) > 1",
     "date_part('year', at)",
     "date_part('week', at)",
@@ -188,6 +188,8 @@ const TIMES: [&str; 20] = [
     "CAST(day AS TEXT)",
     "CAST(zoned AS DATE)",
     "at < day",
+    "zoned < day",
+    "zoned < at",
     "price > 3",
     "price = x",
     "price * 2",

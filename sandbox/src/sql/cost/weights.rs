@@ -10,7 +10,7 @@ use tidegate_protocol::{Refusal, limits};
 use super::term::Term;
 use crate::sql::{
     clamp::CLAMP,
-    exact::{ORDER, is_cut},
+    exact::{CLOCK, INSTANT, ORDER, is_cut},
     matching,
     own::{CALENDAR, LENGTH, REMAINDER, ROOT, SETTLED, SHORT},
     public::Lookup,
@@ -97,6 +97,8 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
         "cos" | "cot" | "power" | "sin" | "tan" => number(150),
         "date_part" => number(100),
         "date_trunc" => number(600),
+        CLOCK => number(150),
+        INSTANT => number(1000),
         CALENDAR => Ok((12, text)),
         SHORT => {
             let most = 4 * limits::TEXT_CHARS as u64;

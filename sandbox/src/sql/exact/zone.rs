@@ -1,0 +1,91 @@
+//! Times of a zone and times of none: one is what the zone's clocks show at the other.
+//!
+//! The engine takes a time's zone off by showing what clocks in UTC show, and has no time where a zone's clocks show one twice or never.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array as _, ArrayRef, AsArray, Int64Array, timezone::Tz},
+    compute::cast,
+    datatypes::{DataType, Int64Type, TimeUnit, TimestampSecondType},
+    temporal_conversions::as_datetime_with_timezone,
+};
+use datafusion::{common::ScalarValue, logical_expr::Expr};
+
+use super::literal::ticks;
+use crate::{RunError, sql::own::own};
+
+/// What the clocks of a time's zone show.
+pub(in crate::sql) const CLOCK: &str = "what clocks show";
+/// When the clocks of a zone, that of the first argument's type, show a time.
+pub(in crate::sql) const INSTANT: &str = "when clocks show";
+
+const A_DAY: i64 = 86_400;
+
+/// A cast between times of which one alone has a zone; `None` for others. The result may have another unit than `to`.
+pub(super) fn moved(time: &Expr, from: &DataType, to: &DataType) -> Option<Expr> {
+    match (from, to) {
+        (DataType::Timestamp(unit, Some(_)), DataType::Timestamp(_, None)) => {
+            Some(own(CLOCK, 1, Some(DataType::Timestamp(*unit, None)), |args| clock(&args[0])).call(vec![time.clone()]))
+        }
+        (DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None), DataType::Timestamp(_, Some(_))) => {
+            let zone = ScalarValue::try_from(to).ok()?;
+            if let Expr::Literal(value, _) = time {
+                let made = value.to_array().ok().and_then(|value| instant(&value, to).ok())?;
+                return Some(Expr::Literal(ScalarValue::try_from_array(&made, 0).ok()?, None));
+            }
+            let made = own(INSTANT, 2, None, |args| instant(&args[1], args[0].data_type()));
+            Some(made.call(vec![Expr::Literal(zone, None), time.clone()]))
+        }
+        _ => None,
+    }
+}
+
+/// Ticks of a second.
+fn a_second(kind: &DataType) -> i64 {
+    ticks(kind).map_or(1, |tick| (1_000_000_000 / tick) as i64)
+}
+
+/// [`CLOCK`]: beyond all calendars, and at the end of what a type holds, the time as it is.
+fn clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
+    let DataType::Timestamp(unit, Some(zone)) = times.data_type() else { return Ok(times.clone()) };
+    let zone: Tz = zone.parse()?;
+    let second = a_second(times.data_type());
+    let offset = |v: i64| {
+        let time = as_datetime_with_timezone::<TimestampSecondType>(v.div_euclid(second), zone)?;
+        Some((time.naive_local() - time.naive_utc()).num_seconds())
+    };
+    let shown = |v: i64| v.saturating_add(offset(v).unwrap_or(0).saturating_mul(second));
+    let ticks = cast(times, &DataType::Int64)?;
+    let made = ticks.as_primitive::<Int64Type>().unary::<_, Int64Type>(shown);
+    Ok(cast(&(Arc::new(made) as ArrayRef), &DataType::Timestamp(*unit, None))?)
+}
+
+/// [`INSTANT`]: of a time that clocks show twice the first, and one that they pass over by what they showed before, as PostgreSQL has it.
+fn instant(times: &ArrayRef, kind: &DataType) -> Result<ArrayRef, RunError> {
+    let DataType::Timestamp(unit, Some(_)) = kind else { return Ok(times.clone()) };
+    let local = cast(times, &DataType::Timestamp(*unit, None))?;
+    let found = cast(&local, kind)?;
+    if found.null_count() == local.null_count() {
+        return Ok(found);
+    }
+    let day = A_DAY * a_second(kind);
+    let local = cast(&local, &DataType::Int64)?;
+    let before = local.as_primitive::<Int64Type>().unary::<_, Int64Type>(|v| v.saturating_sub(day));
+    let before = cast(&cast(&(Arc::new(before) as ArrayRef), &DataType::Timestamp(*unit, None))?, kind)?;
+    let [found, before] = [cast(&found, &DataType::Int64)?, cast(&before, &DataType::Int64)?];
+    let pairs = found.as_primitive::<Int64Type>().iter().zip(before.as_primitive::<Int64Type>());
+    let made: Int64Array = pairs.map(|(at, before)| at.or(before.map(|v| v.saturating_add(day)))).collect();
+    Ok(cast(&(Arc::new(made) as ArrayRef), kind)?)
+}
+
+/// Whether a text, read as a time, says which zone it is in.
+pub(in crate::sql) fn has_zone(text: &str) -> bool {
+    let read = |zone: &str| {
+        let value = ScalarValue::Utf8(Some(text.to_owned()));
+        let kind = DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
+        value.cast_to(&kind).and_then(|value| value.cast_to(&DataType::Int64)).ok().filter(|value| !value.is_null())
+    };
+    let [here, there] = ["+00:00", "+01:00"].map(read);
+    here.is_some() && here == there
+}
