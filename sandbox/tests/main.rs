@@ -6,6 +6,7 @@ mod beside;
 mod bounded;
 mod common;
 mod costs;
+mod dialect;
 mod differential;
 mod exported;
 mod guests;

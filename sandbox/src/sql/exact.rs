@@ -20,13 +20,14 @@ use self::{
 };
 use super::{
     clamp::CLAMP,
-    own::{REMAINDER, SETTLED, settled},
+    own::{NEAREST, REMAINDER, SETTLED, settled},
     refuse,
 };
 
 mod literal;
 mod order;
 mod trunc;
+mod whole;
 mod zone;
 
 pub(super) use order::ORDER;
@@ -34,9 +35,9 @@ pub(super) use trunc::is_cut;
 pub(super) use zone::{CLOCK, INSTANT, has_zone};
 
 /// Functions whose value is NaN where an argument is, and the same number for both zeros or a zero.
-const PASSES: [&str; 26] = [
+const PASSES: [&str; 27] = [
     "abs", "acos", "asin", "atan", "cbrt", "ceil", CLAMP, "cos", "cosh", "degrees", "exp", "floor", "isnan", "ln", "log10",
-    "log2", "nanvl", "pi", "radians", REMAINDER, "round", "signum", "sin", "sinh", "sqrt", SETTLED,
+    "log2", NEAREST, "nanvl", "pi", "radians", REMAINDER, "round", "signum", "sin", "sinh", "sqrt", SETTLED,
 ];
 
 /// `expr`, which is total, over a source of this schema.
@@ -162,7 +163,7 @@ fn converted(expr: Expr, kind: &DataType, schema: &DFSchema) -> Expr {
         return Expr::Literal(value, None);
     }
     let from = expr.get_type(schema);
-    let moved = from.ok().and_then(|from| zone::moved(&expr, &from, &kind));
+    let moved = from.ok().and_then(|from| whole::rounded(&expr, &from, &kind).or_else(|| zone::moved(&expr, &from, &kind)));
     let expr = moved.unwrap_or(expr);
     if expr.get_type(schema).is_ok_and(|from| from == kind && from.is_temporal()) {
         return expr;

@@ -191,8 +191,11 @@ pub(super) fn bounds(expr: &Expr, columns: &BTreeMap<String, ColumnRule>) -> Opt
             let ScalarValue::Float64(Some(v)) = value.cast_to(&DataType::Float64).ok()? else { return None };
             v.is_finite().then_some((v, v))
         }
-        Expr::Cast(c) => of(&c.expr),
-        Expr::TryCast(c) => of(&c.expr),
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
+            let bounds = of(expr);
+            // Whole numbers may be half a one further.
+            if field.data_type().is_integer() { bounds.map(|(lo, hi)| ((lo - 0.5).ceil(), (hi + 0.5).floor())) } else { bounds }
+        }
         Expr::Alias(a) => of(&a.expr),
         Expr::Negative(e) => of(e).map(|(lo, hi)| (-hi, -lo)),
         // Truth as a number.

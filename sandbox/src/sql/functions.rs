@@ -7,7 +7,7 @@
 use datafusion::{
     arrow::datatypes::DataType,
     common::ScalarValue,
-    functions::core::nullif,
+    functions::{core::nullif, math::trunc},
     logical_expr::{BinaryExpr, Case, Expr, Operator, expr::ScalarFunction, lit, try_cast},
 };
 use tidegate_protocol::Refusal;
@@ -119,9 +119,9 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         let position = |(i, e)| match (i < texts, name.as_str()) {
             (true, _) => e,
             // A part has no length below zero, and the first part is number one: both would raise.
-            (_, "substr") if i == 2 && bound(std::slice::from_ref(&e), 0).is_none_or(|n| n < 0.0) => length(e),
-            (_, "split_part") => nullif().call(vec![try_cast(e, DataType::Int64), lit(0i64)]),
-            _ => try_cast(e, DataType::Int64),
+            (_, "substr") if i == 2 && bound(std::slice::from_ref(&e), 0).is_none_or(|n| n < 0.0) => length(place(e)),
+            (_, "split_part") => nullif().call(vec![place(e), lit(0i64)]),
+            _ => place(e),
         };
         args.into_iter().enumerate().map(position).collect()
     } else if on(&GROWING) {
@@ -153,6 +153,12 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         return Err(unlisted(&name, args.len()));
     };
     Ok(Expr::ScalarFunction(call))
+}
+
+/// A place in a text, or a length of one: of a quotient what is before the point, as engines have it that divide whole numbers.
+fn place(number: Expr) -> Expr {
+    let literal = bound(std::slice::from_ref(&number), 0).is_some();
+    try_cast(if literal { number } else { trunc().call(vec![float(number)]) }, DataType::Int64)
 }
 
 /// Why a call is not admitted: of a function that is on the list, with which numbers of arguments it is.

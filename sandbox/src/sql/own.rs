@@ -30,6 +30,9 @@ pub(super) const LENGTH: &str = "length of a part";
 /// Dates that calendars have; NULL for others. What is no date as it is.
 pub(super) const CALENDAR: &str = "within calendar";
 
+/// The whole number nearest to a float, the even one of two.
+pub(super) const NEAREST: &str = "nearest whole number";
+
 /// A float of which there is one zero, and NULL in place of NaN.
 pub(super) const SETTLED: &str = "settled";
 
@@ -170,6 +173,15 @@ pub(super) fn root() -> ScalarUDF {
         let root = |v: f64| if v < 0.0 { None } else { Some(v.sqrt()) };
         Ok(Arc::new(numbers.unary_opt::<_, Float64Type>(root)))
     })
+}
+
+/// [`NEAREST`] of a number.
+pub(super) fn nearest(number: Expr) -> Expr {
+    let compute: Compute = |args| {
+        let numbers = floats(&args[0])?;
+        Ok(Arc::new(numbers.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)))
+    };
+    own(NEAREST, 1, Some(DataType::Float64), compute).call(vec![number])
 }
 
 /// [`LENGTH`].

@@ -5,11 +5,11 @@ use std::{ops::ControlFlow, sync::Arc};
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     compute::{cast, concat_batches, nullif},
-    datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type},
+    datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int64Type, UInt64Type},
 };
 use datafusion::{
     common::ScalarValue,
-    logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf},
+    logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf},
     prelude::{SessionConfig, SessionContext},
     sql::sqlparser::{
         ast::{BinaryOperator, CastKind, Expr, FunctionArguments, UnaryOperator, visit_expressions_mut},
@@ -50,6 +50,37 @@ fn floats(name: &str, arguments: usize, of: fn(&[f64]) -> f64) -> ScalarUDF {
         })
     };
     create_udf(name, vec![DataType::Float64; arguments], DataType::Float64, Volatility::Immutable, Arc::new(compute))
+}
+
+/// Numbers at their nearest whole ones, of their own type: of floats the even one of two, of decimals the one further from zero. The plain engine cuts.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Nearest(Signature);
+
+impl ScalarUDFImpl for Nearest {
+    fn name(&self) -> &str {
+        "nearest"
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, arguments: &[DataType]) -> datafusion::error::Result<DataType> {
+        Ok(arguments[0].clone())
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> datafusion::error::Result<ColumnarValue> {
+        let array = args.args[0].to_array(args.number_rows)?;
+        let made: ArrayRef = match array.data_type() {
+            DataType::Float64 => Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)),
+            DataType::Float32 => Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(f32::round_ties_even)),
+            DataType::Decimal128(precision, scale) => {
+                let one = 10i128.pow(u32::try_from(*scale).unwrap());
+                let round = |v: i128| (v.abs().saturating_add(one / 2)) / one * one * v.signum();
+                let made = array.as_primitive::<Decimal128Type>().unary::<_, Decimal128Type>(round);
+                Arc::new(made.with_precision_and_scale(*precision, *scale)?)
+            }
+            _ => array,
+        };
+        Ok(ColumnarValue::Array(made))
+    }
 }
 
 /// An engine with these tables.
@@ -93,6 +124,7 @@ pub(crate) fn engine(tables: &[(&str, &RecordBatch)]) -> SessionContext {
         Arc::new(|args: &[ColumnarValue]| Ok(args[0].clone())),
     );
     context.register_udf(left_over);
+    context.register_udf(ScalarUDF::new_from_impl(Nearest(Signature::any(1, Volatility::Immutable))));
     context.register_udf(whole);
     context.register_udf(number);
     context.register_udf(clamp);
@@ -119,13 +151,14 @@ pub(crate) fn documented(query: &str) -> String {
             Expr::UnaryOp { op: UnaryOperator::Minus, expr } if !matches!(**expr, Expr::Value(_)) => {
                 format!("settled(-{})", double(expr))
             }
-            Expr::Cast { kind, data_type, .. } => {
+            Expr::Cast { kind, data_type, expr: inner, .. } => {
                 *kind = CastKind::TryCast;
+                let (inner, data_type) = (inner.to_string(), data_type.clone());
                 let float = ["DOUBLE", "REAL"].contains(&data_type.to_string().as_str());
                 let whole = ["INT", "BIGINT", "TINYINT UNSIGNED"].contains(&data_type.to_string().as_str());
                 match (float, whole) {
                     (true, _) => format!("settled({expr})"),
-                    (_, true) => format!("whole(TRY_CAST({expr} AS BIGINT))"),
+                    (_, true) => format!("whole(TRY_CAST(TRY_CAST(nearest({inner}) AS {data_type}) AS BIGINT))"),
                     _ => expr.to_string(),
                 }
             }

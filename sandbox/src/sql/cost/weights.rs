@@ -12,7 +12,7 @@ use crate::sql::{
     clamp::CLAMP,
     exact::{CLOCK, INSTANT, ORDER, is_cut},
     matching,
-    own::{CALENDAR, LENGTH, REMAINDER, ROOT, SETTLED, SHORT},
+    own::{CALENDAR, LENGTH, NEAREST, REMAINDER, ROOT, SETTLED, SHORT},
     public::Lookup,
     refuse,
     said::engine,
@@ -85,7 +85,7 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
     let number = |work: u64| Ok((work, 0));
     match call.name() {
         "abs" | "ceil" | "degrees" | "floor" | "isnan" | "nanvl" | "pi" | "radians" | "round" | "signum" | "trunc" => number(6),
-        SETTLED => number(6),
+        SETTLED | NEAREST => number(6),
         ORDER => number(120),
         name if is_cut(name) => number(100),
         ROOT | LENGTH => number(12),

@@ -1,0 +1,47 @@
+//! What queries say as PostgreSQL and DuckDB do: casts that round, and names.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, Decimal128Array, Float64Array, Int64Array},
+    compute::cast,
+    datatypes::DataType,
+};
+
+use crate::values::{counts, number, world};
+
+/// A whole number is the nearest: of a DOUBLE the even one of two, of a DECIMAL the one further from zero.
+#[tokio::test]
+async fn casts_to_whole_numbers_round() {
+    let x: ArrayRef = Arc::new(Float64Array::from(vec![0.5, 1.5, 2.5, -0.5, -1.5, 2.7, f64::NAN, 1e300]));
+    let real = cast(&x, &DataType::Float32).unwrap();
+    let cents: ArrayRef =
+        Arc::new(Decimal128Array::from(vec![50, 150, 250, -50, -150, 270, 249, 99_999]).with_precision_and_scale(20, 2).unwrap());
+    let big: ArrayRef = Arc::new(Int64Array::from(vec![(1 << 53) + 1; 8]));
+    let seven: ArrayRef = Arc::new(Int64Array::from(vec![7; 8]));
+    let world = world(vec![("x", x), ("real", real), ("cents", cents), ("big", big), ("seven", seven)]);
+    for (value, counted) in
+        [("x", [2.0, 0.0, 2.0, 1.0, 1.0]), ("real", [2.0, 0.0, 2.0, 1.0, 1.0]), ("cents", [0.0, 1.0, 2.0, 2.0, 1.0])]
+    {
+        for cast in [format!("CAST({value} AS INT)"), format!("{value}::BIGINT"), format!("TRY_CAST({value} AS SMALLINT)")] {
+            let whole = [0, 1, 2, 3, -2].map(|whole| format!("{cast} = {whole}"));
+            let whole: Vec<(&str, f64)> = whole.iter().map(String::as_str).zip(counted).collect();
+            counts(&world, &whole).await;
+        }
+    }
+    counts(
+        &world,
+        &[
+            ("CAST(x AS INT) IS NULL", 2.0),
+            ("CAST(cents AS TINYINT) IS NULL", 1.0),
+            ("CAST(big AS BIGINT) = 9007199254740993", 8.0),
+            ("left('abcdef', seven / 2) = 'abc'", 8.0),
+            ("substr('abcdef', seven / 2, seven / 4) = 'c'", 8.0),
+            ("CAST('2.7' AS INT) IS NULL", 8.0),
+        ],
+    )
+    .await;
+    // Bounds have room for what is rounded up.
+    let query = "SELECT SUM(CAST(clamp(x, 0, 2.7) AS INT)) AS s FROM dataset WHERE x = 2.7";
+    assert!((number(&world, query).await - 3.0).abs() < 0.01);
+}
