@@ -12,6 +12,9 @@ use crate::{GateError, Kind, Measure, Part, part::Frame, reduce::Reduce as _};
 pub struct Column {
     /// Name in the result.
     pub name: String,
+    /// Names of its result columns, where they have others than the measure gives them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub titles: Vec<String>,
     /// What is measured.
     pub measure: Measure,
     /// Its part of the job's ρ, relative to the other columns' weights; one of [`WEIGHTS`](limits::WEIGHTS).
@@ -21,7 +24,7 @@ pub struct Column {
 impl Column {
     /// A column of weight 1.
     pub fn new(name: impl Into<String>, measure: Measure) -> Self {
-        Self { name: name.into(), measure, weight: 1.0 }
+        Self { name: name.into(), titles: vec![], measure, weight: 1.0 }
     }
 }
 
@@ -204,6 +207,10 @@ impl Plan {
 
     /// Names of the result's columns, in the order of a row's cells.
     pub fn result_names(&self) -> Vec<String> {
-        self.shape.columns.iter().flat_map(|c| c.measure.names(&c.name)).collect()
+        let names = |c: &Column| match c.measure.names(&c.name) {
+            names if names.len() == c.titles.len() => c.titles.clone(),
+            names => names,
+        };
+        self.shape.columns.iter().flat_map(names).collect()
     }
 }

@@ -7,6 +7,7 @@ use arrow::{
     compute::cast,
     datatypes::DataType,
 };
+use tidegate_gate::Measure;
 
 use crate::values::{counts, number, world};
 
@@ -44,4 +45,20 @@ async fn casts_to_whole_numbers_round() {
     // Bounds have room for what is rounded up.
     let query = "SELECT SUM(CAST(clamp(x, 0, 2.7) AS INT)) AS s FROM dataset WHERE x = 2.7";
     assert!((number(&world, query).await - 3.0).abs() < 0.01);
+}
+
+/// Percentiles of one value share a tree, and each has the name that the query gives it.
+#[test]
+fn percentiles_have_their_own_names() {
+    let world = world(vec![("x", Arc::new(Float64Array::from(vec![1.0, 2.0])) as ArrayRef)]);
+    let p = |at: &str| format!("APPROX_PERCENTILE_CONT({at}) WITHIN GROUP (ORDER BY x)");
+    for (query, names) in [
+        (format!("SELECT {} AS p50 FROM dataset", p("0.5")), vec!["p50"]),
+        (format!("SELECT {} AS low, COUNT(*) AS n, {} AS high FROM dataset", p("0.1"), p("0.9")), vec!["low", "high", "n"]),
+        (format!("SELECT MEDIAN(x) AS m, {} AS p50, {} AS p75 FROM dataset", p("0.5"), p("0.75")), vec!["m", "p75"]),
+    ] {
+        let admitted = world.admitted(&query, None).unwrap();
+        assert_eq!(world.released(&admitted, &query).0.columns, names, "{query}");
+        assert_eq!(admitted.shape.columns.iter().filter(|c| matches!(c.measure, Measure::Quantiles(_))).count(), 1);
+    }
 }

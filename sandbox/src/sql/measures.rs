@@ -66,10 +66,11 @@ pub(super) fn collect(
         let measure = measure.ok_or_else(|| unbounded(call.func.name(), call.params.args.first().unwrap_or(&lit(0))))?;
         if let Measure::Quantiles(new) = &measure
             && let Some((column, _)) = trees.iter().find(|(_, tree)| *tree == arguments)
-            && let Measure::Quantiles(tree) = &mut found.columns[*column].measure
+            && let Column { measure: Measure::Quantiles(tree), titles, .. } = &mut found.columns[*column]
         {
             let at = tree.at.iter().position(|p| *p == new.at[0]).unwrap_or_else(|| {
                 tree.at.push(new.at[0]);
+                titles.push(title.clone());
                 tree.at.len() - 1
             });
             cells.push((*column, at));
@@ -79,7 +80,11 @@ pub(super) fn collect(
             trees.push((found.columns.len(), arguments.clone()));
         }
         cells.push((found.columns.len(), 0));
-        found.columns.push(Column::new(title, measure));
+        let mut column = Column::new(title, measure);
+        if let Measure::Quantiles(_) = column.measure {
+            column.titles.push(title.clone());
+        }
+        found.columns.push(column);
         found.arguments.iter_mut().zip(arguments).for_each(|(all, mine)| all.extend(mine));
     }
     let width = |column: &Column| if let Measure::Quantiles(q) = &column.measure { q.at.len() } else { 1 };
