@@ -147,13 +147,13 @@ fn a_declared_key_counts_or_is_refused_with_column_type_and_example() {
         assert_eq!(count(expr, key.clone()), Ok((shown, n)), "{key} of {expr}");
     }
     for (expr, key, words) in [
-        ("tiny", Key::Int(300), ["300", "Int8", "-128 to 127"]),
-        ("narrow", Key::Float(0.123_456_789), ["0.123456789", "Float32", "0.5"]),
-        ("big", Key::Float(9_007_199_254_740_992.0), ["9007199254740992", "Int64", "as text"]),
-        ("flag", Key::Int(1), ["1", "Boolean", "true or false"]),
-        ("day", text("1970-1-1"), ["1970-1-1", "Date32", "2024-02-29"]),
-        ("price", text("0.295"), ["0.295", "Decimal128(20, 2)", "12.50"]),
-        ("word", Key::Int(7), ["7", "Utf8", "north"]),
+        ("tiny", Key::Int(300), ["300", "whole number", "-128 to 127"]),
+        ("narrow", Key::Float(0.123_456_789), ["0.123456789", "REAL", "0.5"]),
+        ("big", Key::Float(9_007_199_254_740_992.0), ["9007199254740992", "whole number", "as text"]),
+        ("flag", Key::Int(1), ["1", "BOOLEAN", "true or false"]),
+        ("day", text("1970-1-1"), ["1970-1-1", "DATE", "2024-02-29"]),
+        ("price", text("0.295"), ["0.295", "DECIMAL(20, 2)", "12.50"]),
+        ("word", Key::Int(7), ["7", "text", "north"]),
     ] {
         let refused = count(expr, key.clone()).unwrap_err();
         assert!(words.iter().all(|word| refused.contains(word)) && refused.contains("program.keys[0]"), "{refused}");

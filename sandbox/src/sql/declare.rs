@@ -3,7 +3,7 @@
 use datafusion::{arrow::datatypes::DataType, logical_expr::ExprSchemable as _};
 use tidegate_protocol::{Refusal, job::Key, limits};
 
-use super::{keys, refuse, said::engine, select::Select};
+use super::{keys, kinds, refuse, said::engine, select::Select};
 
 /// Types of the keys called `names`, the first columns of `select`.
 ///
@@ -16,7 +16,7 @@ pub(super) fn types(names: &[String], select: &Select) -> Result<Vec<DataType>, 
         .map(|(name, expr)| {
             let kind = expr.get_type(&*select.schema).map_err(|e| engine(&e))?;
             if !keys::may_be_key(&kind) {
-                return Err(refuse(format!("cannot group by {name} of type {kind}"))
+                return Err(refuse(format!("cannot group by {name}: it is of type {}", kinds::kind(&kind)))
                     .fix("Group by integers, text, booleans, floats, dates, timestamps or decimals; CAST others"));
             }
             Ok(kind)
@@ -45,7 +45,7 @@ pub(super) fn declare(declared: &[Vec<Key>], names: &[String], types: &[DataType
                 }
                 let typed = keys::exact(key, kind).and_then(|array| keys::value(&array, 0).ok());
                 typed.ok_or_else(|| {
-                    let what = format!("{key} is no value of {name}, which is of type {kind}");
+                    let what = format!("{key} is no value of {name}, which is of type {}", kinds::kind(kind));
                     bad(row, what).fix(keys::example(kind))
                 })
             };

@@ -9,6 +9,7 @@ use tidegate_protocol::{Refusal, limits};
 
 use super::{
     expr::{Bounded, bounds, is_null, total},
+    kinds::of_time,
     refuse,
     rows::{PartOf, Rows},
     written::written,
@@ -221,6 +222,11 @@ fn measure(
             let layers = if most.is_some_and(|most| most <= limits::FINE_GROUPS) { 3 } else { 2 };
             one()
                 .map(|(e, (lo, hi))| (Measure::Quantiles(Quantiles { lo, hi, bins: BRANCHES.pow(layers), at: vec![p] }), vec![e]))
+        }
+        ("min" | "max", _) if rows.is_time(params.args.first()) => {
+            let shown = params.args.first().map_or_else(|| "x".to_owned(), written);
+            Err(refuse(format!("{name} shows one person's value"))
+                .fix(of_time(&shown, if name == "min" { "0.05" } else { "0.95" })))
         }
         ("min" | "max", _) => Err(refuse(format!("{name} shows one person's value"))
             .fix("Use APPROX_PERCENTILE_CONT(x, 0.01) or (x, 0.99), or a histogram by GROUP BY over ranges")),

@@ -9,7 +9,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, job::Key};
 
-use super::{exact::has_zone, keys, measures::unalias, refuse, said::engine, written::written};
+use super::{exact::has_zone, keys, kinds, measures::unalias, refuse, said::engine, written::written};
 
 /// Looks at every comparison of a plan.
 ///
@@ -29,7 +29,7 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<(), Refusal> {
         };
         if let LogicalPlan::Join(join) = node {
             for (a, b) in &join.on {
-                look(pair(a, b, &schema))?;
+                look(pair(a, b, &schema, &format!("{A} = {B}")))?;
             }
         }
         node.apply_expressions(|expr| expr.apply(|e| look(one(e, &schema))))
@@ -42,29 +42,34 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
     match expr {
         Expr::BinaryExpr(BinaryExpr {
             left,
-            op: Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom,
+            op: op @ (Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom),
             right,
-        }) => pair(left, right, schema),
+        }) => pair(left, right, schema, &format!("{A} {op} {B}")),
         Expr::Between(between) => {
-            pair(&between.expr, &between.low, schema)?;
-            pair(&between.expr, &between.high, schema)
+            let not = if between.negated { "NOT " } else { "" };
+            let shape = format!("{A} {not}BETWEEN {B} AND {B}");
+            pair(&between.expr, &between.low, schema, &shape)?;
+            pair(&between.expr, &between.high, schema, &shape)
         }
-        Expr::InList(list) => list.list.iter().try_for_each(|item| pair(&list.expr, item, schema)),
+        Expr::InList(list) => {
+            let shape = format!("{A} {}IN ({B})", if list.negated { "NOT " } else { "" });
+            list.list.iter().try_for_each(|item| pair(&list.expr, item, schema, &shape))
+        }
         Expr::Case(case) => {
             let operand = case.expr.iter();
             operand
                 .flat_map(|e| case.when_then_expr.iter().map(move |(when, _)| (e, when)))
-                .try_for_each(|(e, w)| pair(e, w, schema))
+                .try_for_each(|(e, w)| pair(e, w, schema, &format!("CASE {A} WHEN {B} THEN …")))
         }
         Expr::ScalarFunction(call) if call.name() == "nullif" => match call.args.as_slice() {
-            [a, b] => pair(a, b, schema),
+            [a, b] => pair(a, b, schema, &format!("nullif({A}, {B})")),
             _ => Ok(()),
         },
         // DATE '…', which is no other cast.
         Expr::Cast(cast) => match text(&cast.expr) {
             Some(text) if cast.field.data_type().is_temporal() && read(text, cast.field.data_type(), false).is_none() => {
                 let kind = cast.field.data_type();
-                Err(refuse(format!("'{text}' is no {}", named(kind))).fix(format!("Write {}", example(kind))))
+                Err(refuse(format!("'{text}' is no {}", kinds::kind(kind))).fix(format!("Write {}", example(kind).0)))
             }
             Some(text) if matches!(cast.field.data_type(), DataType::Timestamp(_, None)) && has_zone(text) => {
                 Err(refuse(format!("'{text}' says its zone, and a TIMESTAMP has none")).fix(format!(
@@ -77,19 +82,25 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
     }
 }
 
-/// Two expressions that are compared.
-fn pair(a: &Expr, b: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
+/// Places of two expressions in a comparison's text.
+const A: &str = "\u{1}";
+const B: &str = "\u{2}";
+
+/// Two expressions that are compared, as in `shape`.
+fn pair(a: &Expr, b: &Expr, schema: &DFSchema, shape: &str) -> Result<(), Refusal> {
     let (Ok(x), Ok(y)) = (a.get_type(schema), b.get_type(schema)) else { return Ok(()) };
     let (x, y) = (plain(x), plain(y));
     if x.is_null() || y.is_null() {
         return Ok(());
     }
-    for (column, kind, other, of) in [(a, &x, b, &y), (b, &y, a, &x)] {
+    for (column, kind, other, of, [mine, theirs]) in [(a, &x, b, &y, [A, B]), (b, &y, a, &x, [B, A])] {
         let name = written(unalias(column));
-        let says = format!("{name} is a {}", named(kind));
+        let with = |value: &str| shape.replace(mine, &name).replace(theirs, value);
+        let (literal, note) = example(kind);
+        let says = format!("{name} is a {}", kinds::kind(kind));
         if let (Some(text), false) = (text(other), is_text(kind)) {
             if read(text, kind, true).is_none() {
-                return Err(refuse(format!("{says}, and '{text}' is none")).fix(format!("Write {name} = {}", example(kind))));
+                return Err(refuse(format!("{says}, and '{text}' is none")).fix(format!("Write {}{note}", with(literal))));
             }
             if matches!(kind, DataType::Timestamp(_, None)) && has_zone(text) {
                 return Err(refuse(format!("{says} without a zone, and '{text}' says its own")).fix("Leave the zone out"));
@@ -98,17 +109,24 @@ fn pair(a: &Expr, b: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
         }
         if is_text(kind) && text(column).is_none() && !is_text(of) {
             let fix = match unalias(other) {
-                Expr::Literal(value, _) if of.is_numeric() => format!("Write it in quotes, as in {name} = '{value}'"),
+                Expr::Literal(value, _) if of.is_numeric() => {
+                    format!("Write it in quotes, as in {}", with(&format!("'{value}'")))
+                }
                 _ if of.is_temporal() => {
                     format!("CAST({name} AS DATE) reads texts such as 2024-01-31, and is NULL for others")
                 }
                 _ => format!("CAST({name} AS DOUBLE) reads texts that are numbers, and is NULL for others"),
             };
-            return Err(refuse(format!("{name} is text, and is compared with a {}", named(of))).fix(fix));
+            return Err(refuse(format!("{name} is text, and is compared with a {}", kinds::kind(of))).fix(fix));
         }
         if kind.is_temporal() && of.is_numeric() {
             return Err(refuse(format!("{says}, and {} is a number", written(unalias(other))))
-                .fix(format!("Write {name} = {}, or compare date_part('year', {name})", example(kind))));
+                .fix(format!("Write {}, or compare date_part('year', {name})", with(literal))));
+        }
+        if *kind == DataType::Boolean && of.is_numeric() {
+            let no = matches!(unalias(other), Expr::Literal(value, _) if value.to_string() == "0");
+            let fix = if no { format!("Write NOT {name}, or {name} = false") } else { format!("Write {name}, or {name} = true") };
+            return Err(refuse(format!("{says}, and {} is a number", written(unalias(other)))).fix(fix));
         }
     }
     Ok(())
@@ -174,29 +192,15 @@ fn read(text: &str, kind: &DataType, whole: bool) -> Option<()> {
     (!value.is_null()).then_some(())
 }
 
-/// A type as SQL has it.
-fn named(kind: &DataType) -> String {
+/// A literal of a type, and what is said of it.
+fn example(kind: &DataType) -> (&'static str, &'static str) {
     match kind {
-        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
-        DataType::Timestamp(..) => "TIMESTAMP".to_owned(),
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
-        DataType::Float32 => "REAL".to_owned(),
-        DataType::Float64 => "DOUBLE".to_owned(),
-        kind if kind.is_integer() => "whole number".to_owned(),
-        kind => format!("{kind}"),
-    }
-}
-
-/// A literal of a type.
-fn example(kind: &DataType) -> &'static str {
-    match kind {
-        DataType::Date32 | DataType::Date64 => "DATE '2024-01-31'",
-        DataType::Timestamp(..) => "TIMESTAMP '2024-01-31 10:30:00'",
-        DataType::Boolean => "true",
-        kind if kind.is_integer() => "50, without quotes",
-        kind if kind.is_numeric() => "12.5, without quotes",
-        DataType::Interval(_) => "INTERVAL '30 days'",
-        _ => "a literal of that type",
+        DataType::Date32 | DataType::Date64 => ("DATE '2024-01-31'", ""),
+        DataType::Timestamp(..) => ("TIMESTAMP '2024-01-31 10:30:00'", ""),
+        DataType::Boolean => ("true", ""),
+        kind if kind.is_integer() => ("50", ", without quotes"),
+        kind if kind.is_numeric() => ("12.5", ", without quotes"),
+        DataType::Interval(_) => ("INTERVAL '30 days'", ""),
+        _ => ("a literal of that type", ""),
     }
 }

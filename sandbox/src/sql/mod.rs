@@ -16,6 +16,7 @@ mod fold;
 mod functions;
 mod input;
 mod keys;
+mod kinds;
 mod matching;
 mod measures;
 mod mismatch;

@@ -23,7 +23,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::{planner::TABLE, refuse};
+use super::{kinds, planner::TABLE, refuse};
 
 /// The name of the function that looks up; no text can call it.
 pub(super) const LOOKUP: &str = "public table";
@@ -94,7 +94,7 @@ impl Tables {
                     return Err(bad(name, format!("a text in {} is longer than {} bytes", field.name(), limits::TEXT_CHARS)));
                 }
             } else if !(kind.is_numeric() || kind.is_temporal() || matches!(kind, DataType::Boolean | DataType::Null)) {
-                return Err(bad(name, format!("column {} of type {kind} is not supported", field.name())));
+                return Err(bad(name, format!("column {} of type {} is not supported", field.name(), kinds::kind(kind))));
             }
             Ok((field.name().clone(), column, true))
         };
@@ -144,7 +144,7 @@ impl Tables {
     pub(super) fn join(&self, name: &str, on: &[(usize, DataType, Expr)]) -> Result<(Vec<Expr>, Expr), Refusal> {
         let table = self.0.iter().find(|t| t.name == name).ok_or_else(|| bad(name, "is not there"))?;
         if let Some((_, kind, _)) = on.iter().find(|(_, kind, _)| kind.is_floating()) {
-            return Err(bad(name, format!("a join by {kind}")).fix("Join by integers, texts or dates"));
+            return Err(bad(name, format!("a join by {}", kinds::kind(kind))).fix("Join by integers, texts or dates"));
         }
         let keys = on.iter().map(|(i, kind, _)| cast(table.rows.column(*i), kind).map_err(|e| bad(name, e)));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;

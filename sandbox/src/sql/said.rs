@@ -5,13 +5,16 @@
 use std::collections::BTreeSet;
 
 use datafusion::{
-    common::{Column, SchemaError},
+    common::{Column, SchemaError, utils::datafusion_strsim::levenshtein},
     error::DataFusionError,
     sql::sqlparser::parser::ParserError,
 };
 use tidegate_protocol::Refusal;
 
-use super::refuse;
+use super::{
+    kinds::{in_words, of_time},
+    refuse,
+};
 
 /// Most characters of the engine's own words that are passed on.
 const CHARS: usize = 300;
@@ -63,17 +66,18 @@ pub(crate) fn engine_words(text: &str) -> Refusal {
 fn schema(e: &SchemaError, shown: Shown<'_>) -> Refusal {
     match e {
         SchemaError::FieldNotFound { field, valid_fields } => {
-            let refusal = refuse(format!("there is no column {}", name(field)));
-            let found = |column: &&Column| column.name.eq_ignore_ascii_case(&field.name) && column.name != field.name;
-            match valid_fields.iter().find(found).filter(|_| shown.columns) {
-                Some(column) => {
-                    refusal.fix(format!("Write \"{}\": names have upper-case letters in double quotes alone", column.name))
+            let refusal = refuse(format!("there is no column {} that the policy lets queries read", name(field)));
+            let Some(columns) = listed(valid_fields).filter(|_| shown.columns) else {
+                return refusal.fix("See the dataset's columns: `tidegate list`");
+            };
+            refusal.fix(match nearest(field, valid_fields) {
+                Some(column) if column.name.eq_ignore_ascii_case(&field.name) => {
+                    let name = name(column);
+                    format!("Write {name}: names have upper-case letters in double quotes alone. There are: {columns}")
                 }
-                None => match listed(valid_fields).filter(|_| shown.columns) {
-                    Some(columns) => refusal.fix(format!("There are: {columns}")),
-                    None => refusal.fix("See the dataset's columns: `tidegate list`"),
-                },
-            }
+                Some(column) => format!("Perhaps it is {}. There are: {columns}", name(column)),
+                None => format!("There are: {columns}"),
+            })
         }
         SchemaError::AmbiguousReference { field } => refuse(format!("column {} is in several tables", field.name))
             .fix(format!("Name the table too, as in a.{}", field.name)),
@@ -83,9 +87,16 @@ fn schema(e: &SchemaError, shown: Shown<'_>) -> Refusal {
     }
 }
 
-/// A column as a buyer writes it.
+/// A column as a buyer writes it, in double quotes where it needs them.
 fn name(column: &Column) -> String {
-    column.flat_name().replace("dataset.", "")
+    column.quoted_flat_name().replace("dataset.", "")
+}
+
+/// The column whose name is most like one that there is none of; `None` where none is.
+fn nearest<'c>(field: &Column, columns: &'c [Column]) -> Option<&'c Column> {
+    let asked = field.name.to_lowercase();
+    let far = |column: &&Column| levenshtein(&column.name.to_lowercase(), &asked);
+    columns.iter().min_by_key(far).filter(|column| far(column) <= asked.chars().count().min(9) / 3)
 }
 
 /// The names of columns, each once.
@@ -106,21 +117,21 @@ fn first(message: &str) -> String {
     let ends =
         ["\n", ". Did you mean", "Valid fields are", "No function matches", "This issue was likely", ". Consider aliasing"];
     let short = ends.iter().fold(message, |short, end| short.split(end).next().unwrap_or_default());
-    let names = [
-        ("dataset.", ""),
-        ("LargeUtf8", "text"),
-        ("Utf8View", "text"),
-        ("Utf8", "text"),
-        ("Int64", "BIGINT"),
-        ("Float64", "DOUBLE"),
-    ];
-    let short = names.iter().fold(short.to_owned(), |short, (engine, own)| short.replace(engine, own));
+    let kinds =
+        ["Error during planning: ", "Schema error: ", "type_coercion", "caused by", "DataFusion error: ", "Arrow error: "];
+    let short = kinds.iter().fold(short.replace("dataset.", ""), |short, kind| short.replace(kind, ""));
+    let short = in_words(&short);
     short.trim().trim_end_matches(['.', ',', ':']).chars().take(CHARS).collect()
 }
 
 /// What stands in `text` between two words.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     text.split_once(before)?.1.split_once(after).map(|(within, _)| within)
+}
+
+/// Whether types, in words, begin with that of a date or time.
+fn is_time(kinds: &str) -> bool {
+    kinds.starts_with("DATE") || kinds.starts_with("TIMESTAMP")
 }
 
 /// The engine's message in a refusal's words.
@@ -140,13 +151,15 @@ fn words(message: &str, shown: Shown<'_>) -> Refusal {
     }
     if let Some((call, kind)) = text.split_once("but received ").filter(|(call, _)| call.contains("Function '")) {
         let kind = kind.split([' ', '.', ',']).next().unwrap_or_default();
-        return refuse(format!("{} does not take values of type {kind}", quoted(call))).fix(CONVERT);
+        let fix = if is_time(kind) { of_time("x", "0.5") } else { CONVERT.to_owned() };
+        return refuse(format!("{} does not take values of type {kind}", quoted(call))).fix(fix);
     }
     if let Some(given) = between(&text, "coercion from ", " to the signature") {
         let arguments = "Give it the arguments that it takes; docs/sql.md lists the functions under \"Total functions\"";
-        return refuse(format!("{} does not take ({given})", quoted(&text))).fix(arguments);
+        let fix = if is_time(given) { of_time("x", "0.5") } else { arguments.to_owned() };
+        return refuse(format!("{} does not take ({given})", quoted(&text))).fix(fix);
     }
-    if ["Date", "Timestamp", "Duration", "Interval"].into_iter().any(casts) {
+    if ["DATE", "TIMESTAMP", "Duration", "INTERVAL"].into_iter().any(casts) {
         return refuse("arithmetic over dates and times is not supported")
             .fix("Compare dates with literals, as in day >= DATE '2024-01-31', or take numbers of them: date_part('year', day)");
     }

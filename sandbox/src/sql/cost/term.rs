@@ -13,7 +13,7 @@ use super::{
     flow::Texts,
     weights::{self, COLUMN},
 };
-use crate::sql::{refuse, written::written};
+use crate::sql::{kinds, refuse, written::written};
 
 /// An expression's worst case, of which `'e` are the parts.
 #[derive(Debug, Clone, Copy)]
@@ -100,8 +100,12 @@ impl<'a> Over<'a> {
             Expr::Column(column) => {
                 let kind = self.kind(expr)?;
                 if kind.is_nested() || matches!(kind, DataType::RunEndEncoded(..)) {
-                    return Err(refuse(format!("column {} of type {kind} is not supported: it is of any length", column.name))
-                        .fix("Publish what is asked for as columns of their own"));
+                    return Err(refuse(format!(
+                        "column {} of type {} is not supported: it is of any length",
+                        column.name,
+                        kinds::kind(&kind)
+                    ))
+                    .fix("Publish what is asked for as columns of their own"));
                 }
                 let bytes = if weights::is_text(&kind) {
                     self.texts.get(&column.name).copied().unwrap_or(4 * limits::TEXT_CHARS as u64)

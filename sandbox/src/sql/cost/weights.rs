@@ -11,7 +11,7 @@ use super::term::Term;
 use crate::sql::{
     clamp::CLAMP,
     exact::{CLOCK, INSTANT, ORDER, is_cut},
-    matching,
+    kinds, matching,
     own::{CALENDAR, LENGTH, NEAREST, REMAINDER, ROOT, SETTLED, SHORT},
     public::Lookup,
     refuse,
@@ -45,7 +45,7 @@ pub(super) fn read(kind: &DataType, text: Option<u64>) -> u64 {
 /// Operations of a cast, and bytes of the longest text that it may give.
 pub(super) fn cast(from: &DataType, to: &DataType, bytes: u64) -> Result<(u64, u64), Refusal> {
     if from.is_nested() || to.is_nested() {
-        return Err(refuse(format!("a cast from {from} to {to} is not supported")));
+        return Err(refuse(format!("a cast from {} to {} is not supported", kinds::kind(from), kinds::kind(to))));
     }
     Ok(match (is_text(from), is_text(to)) {
         (true, true) => (10 + bytes, bytes),

@@ -8,7 +8,7 @@ use datafusion::{
         Column, DFSchema,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Aggregate, Distinct, Expr, LogicalPlan},
+    logical_expr::{Aggregate, Distinct, Expr, ExprSchemable as _, LogicalPlan},
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
@@ -166,6 +166,11 @@ impl<'a> PartOf<'a> {
     /// An expression for each field.
     pub(super) fn columns(self) -> &'a [Expr] {
         &self.part.columns
+    }
+
+    /// Whether an expression is a date or time.
+    pub(super) fn is_time(self, expr: Option<&Expr>) -> bool {
+        expr.and_then(|e| e.get_type(self.schema).ok()).is_some_and(|kind| kind.is_temporal())
     }
 
     fn all(self, exprs: &[Expr]) -> Result<Vec<Expr>, Refusal> {

@@ -15,6 +15,7 @@ use crate::sql::{
     exact::number,
     expr::total,
     input::{Input, Source},
+    kinds,
     measures::unalias,
     planner::Planned,
     refuse,
@@ -201,8 +202,12 @@ fn agree(a: &mut Select, b: &mut Select, keys: usize) -> Result<(), Refusal> {
         } else if x.is_numeric() && y.is_numeric() {
             DataType::Float64
         } else if x.is_temporal() || y.is_temporal() {
-            return Err(refuse(format!("a join on a column of type {x} and one of type {y} is not supported"))
-                .fix("Join on columns of one type, as CAST(x AS DATE) makes them"));
+            return Err(refuse(format!(
+                "a join on a column of type {} and one of type {} is not supported",
+                kinds::kind(&x),
+                kinds::kind(&y)
+            ))
+            .fix("Join on columns of one type, as CAST(x AS DATE) makes them"));
         } else {
             x
         };
