@@ -163,6 +163,10 @@ fn place(number: Expr) -> Expr {
 
 /// Why a call is not admitted: of a function that is on the list, with which numbers of arguments it is.
 fn unlisted(name: &str, given: usize) -> Refusal {
+    if matches!(name, "current_date" | "current_time" | "current_timestamp" | "now" | "today") {
+        return refuse(format!("{name} is not supported: the same job asks the same question on every day"))
+            .fix("Write the day or time, as in DATE '2024-01-31' or TIMESTAMP '2024-01-31 10:30:00'");
+    }
     let counted = NUMBERS.iter().chain(&TEXTS).chain(&GROWING).chain(&NAMED_FIRST).find(|(known, _)| *known == name);
     let Some((_, counts)) = counted else {
         return refuse(format!("function {name} is not supported"))

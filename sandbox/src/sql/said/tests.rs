@@ -66,6 +66,8 @@ fn refusals_are_in_the_projects_words() {
         ("SELECT COUNT(*) FROM dataset WHERE day NOT IN ('x')", "day is a DATE", "Write day NOT IN (DATE '2024-01-31')"),
         ("SELECT COUNT(*) FROM dataset WHERE spend < 'x'", "spend is a DOUBLE", "Write spend < 12.5, without quotes"),
         ("SELECT COUNT(*) FROM dataset WHERE city < 5", "city is text", "Write it in quotes, as in city < '5'"),
+        ("SELECT COUNT(*) FROM dataset WHERE day < CURRENT_DATE", "current_date is not supported", "DATE '2024-01-31'"),
+        ("SELECT COUNT(*) FROM dataset WHERE seen > now()", "now is not supported", "TIMESTAMP '2024-01-31"),
         ("SELECT MIN(day) FROM dataset", "min shows one person's value", "date_part('epoch', day) / 86400"),
         ("SELECT MAX(seen) AS m FROM dataset", "max shows one person's value", "date_trunc('month', seen)"),
         ("SELECT AVG(day) FROM dataset", "avg does not take", "date_trunc('month', x)"),
