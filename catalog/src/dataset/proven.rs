@@ -33,12 +33,26 @@ struct Found {
     hash: ContentHash,
     at: Instant,
     took: Duration,
+    /// When it was last read for another reason than that a job made it suspect. Which jobs do follows from rows, and whether the next one waits for it to be read
+    /// must not.
+    regular: Instant,
 }
 
 impl Found {
     fn is_old(&self) -> bool {
-        self.took <= CHEAP && self.at.elapsed() > self.took * SHARE
+        self.took <= CHEAP && self.regular.elapsed() > self.took * SHARE
     }
+}
+
+/// Which files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Those that it is time for.
+    Due,
+    /// All.
+    All,
+    /// All, because a job made them suspect.
+    Suspected,
 }
 
 impl Proven {
@@ -47,7 +61,7 @@ impl Proven {
     /// # Errors
     /// [`DataError::Changed`] naming the file.
     pub fn check(&self, dataset: &Dataset) -> Result<(), DataError> {
-        self.each(dataset, false)
+        self.each(dataset, Look::Due)
     }
 
     /// As [`Proven::check`], by content whatever it takes.
@@ -55,7 +69,7 @@ impl Proven {
     /// # Errors
     /// [`DataError::Changed`] naming the file.
     pub fn check_content(&self, dataset: &Dataset) -> Result<(), DataError> {
-        self.each(dataset, true)
+        self.each(dataset, Look::All)
     }
 
     /// As [`Proven::check`], by content of what was not read since `since`.
@@ -64,7 +78,7 @@ impl Proven {
     /// [`DataError::Changed`] naming the file.
     pub fn check_since(&self, dataset: &Dataset, since: Instant) -> Result<(), DataError> {
         let _held = self.suspected.lock().unwrap_or_else(PoisonError::into_inner);
-        self.each(dataset, !self.is_read(dataset, since))
+        self.each(dataset, if self.is_read(dataset, since) { Look::Due } else { Look::Suspected })
     }
 
     /// How long to wait before [`Proven::check_since`]: zero where it reads nothing, else so long that reading suspected files takes one part in [`SHARE`] of the
@@ -81,19 +95,19 @@ impl Proven {
         dataset.record.compute.iter().all(|path| self.found(path).is_some_and(|found| found.at >= since))
     }
 
-    fn each(&self, dataset: &Dataset, content: bool) -> Result<(), DataError> {
+    fn each(&self, dataset: &Dataset, look: Look) -> Result<(), DataError> {
         let record = &dataset.record;
         for (i, (path, file)) in record.compute.iter().zip(record.content.computed()).enumerate() {
             let changed = || DataError::Changed { file: path.display().to_string(), version: dataset.manifest.id().to_string() };
             let now = Stamp::of(path)?;
             let known = self.found(path).filter(|found| found.stamp == now);
-            let look = match known {
-                _ if content => true,
+            let read = match known {
+                _ if look != Look::Due => true,
                 Some(found) if found.hash != file.hash => return Err(changed()),
                 Some(found) => found.is_old(),
                 None => now.bytes <= SMALL || record.stamps.get(i) != Some(&now),
             };
-            if look && self.read(path, now)? != file.hash {
+            if read && self.read(path, now, known.filter(|_| look == Look::Suspected))? != file.hash {
                 return Err(changed());
             }
         }
@@ -104,10 +118,11 @@ impl Proven {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied()
     }
 
-    fn read(&self, path: &Path, stamp: Stamp) -> Result<ContentHash, DataError> {
+    /// Reads a file; `suspected`, as it was found before, where that is for a job's sake.
+    fn read(&self, path: &Path, stamp: Stamp, suspected: Option<Found>) -> Result<ContentHash, DataError> {
         let at = Instant::now();
         let hash = describe(path, |_| {})?.hash;
-        let found = Found { stamp, hash, at, took: at.elapsed() };
+        let found = Found { stamp, hash, at, took: at.elapsed(), regular: suspected.map_or(at, |before| before.regular) };
         self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), found);
         Ok(hash)
     }
@@ -215,8 +230,11 @@ mod tests {
         let read = reads();
         proven.check_since(&dataset, first).unwrap();
         assert_eq!(reads(), read, "not read again");
+        let regular = || proven.found.lock().unwrap()[&path].regular;
+        let before = regular();
         proven.check_since(&dataset, Instant::now()).unwrap();
         assert!(reads() > read);
+        assert_eq!(regular(), before, "what the next job waits for does not change");
         proven.found.lock().unwrap().get_mut(&path).unwrap().took = Duration::from_secs(60);
         assert_eq!(proven.rest(&dataset, first), Duration::ZERO, "what need not be read");
         let rest = proven.rest(&dataset, Instant::now());

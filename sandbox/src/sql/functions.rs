@@ -16,7 +16,7 @@ use super::{
     clamp::CLAMP,
     expr::float,
     matching::{MATCHES, Pattern},
-    own::{ROOT, calendar, length, root, short},
+    own::{FAR, ROOT, calendar, length, root, short, start},
     public::Lookup,
     refuse,
 };
@@ -118,8 +118,9 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
         };
         let position = |(i, e)| match (i < texts, name.as_str()) {
             (true, _) => e,
-            // A part has no length below zero, and the first part is number one: both would raise.
-            (_, "substr") if i == 2 && bound(std::slice::from_ref(&e), 0).is_none_or(|n| n < 0.0) => length(place(e)),
+            // A part has no length below zero, its end is a number too, and the first part is number one: others would raise.
+            (_, "substr") if i == 1 && !is_within(&e, -FAR..=FAR) => start(place(e)),
+            (_, "substr") if i == 2 && !is_within(&e, 0..=FAR) => length(place(e)),
             (_, "split_part") => nullif().call(vec![place(e), lit(0i64)]),
             _ => place(e),
         };
@@ -244,6 +245,11 @@ fn grows_little(from: &Expr, to: &Expr) -> bool {
 }
 
 /// Argument `i` as a literal number.
+/// Whether a number is a literal in a range.
+fn is_within(number: &Expr, range: std::ops::RangeInclusive<i64>) -> bool {
+    bound(std::slice::from_ref(number), 0).is_some_and(|n| *range.start() as f64 <= n && n <= *range.end() as f64)
+}
+
 pub(super) fn bound(args: &[Expr], i: usize) -> Option<f64> {
     let mut expr = args.get(i)?;
     let mut sign = 1.0;

@@ -25,8 +25,12 @@ pub(super) const SHORT: &str = "shortened";
 pub(super) const REMAINDER: &str = "remainder";
 /// The root; NULL below zero.
 pub(super) const ROOT: &str = "sqrt";
-/// A number of characters; NULL below zero.
+/// A number of characters, at most [`FAR`]; NULL below zero.
 pub(super) const LENGTH: &str = "length of a part";
+/// The number of a part's first character, within ±[`FAR`].
+pub(super) const START: &str = "start of a part";
+/// No text is so long: beyond, one position is as good as another, and sums of two of them are numbers.
+pub(super) const FAR: i64 = 1 << 40;
 /// Dates that calendars have; NULL for others. What is no date as it is.
 pub(super) const CALENDAR: &str = "within calendar";
 
@@ -184,12 +188,21 @@ pub(super) fn nearest(number: Expr) -> Expr {
     own(NEAREST, 1, Some(DataType::Float64), compute).call(vec![number])
 }
 
+/// [`START`].
+pub(super) fn start(number: Expr) -> Expr {
+    let compute: Compute = |args| {
+        let numbers = cast(&args[0], &DataType::Int64)?;
+        Ok(Arc::new(numbers.as_primitive::<Int64Type>().unary::<_, Int64Type>(|n| n.clamp(-FAR, FAR))))
+    };
+    own(START, 1, Some(DataType::Int64), compute).call(vec![number])
+}
+
 /// [`LENGTH`].
 pub(super) fn length(number: Expr) -> Expr {
     let compute: Compute = |args| {
         let numbers = cast(&args[0], &DataType::Int64)?;
         let numbers = numbers.as_primitive::<Int64Type>();
-        let made: Int64Array = numbers.unary_opt::<_, Int64Type>(|n| (n >= 0).then_some(n));
+        let made: Int64Array = numbers.unary_opt::<_, Int64Type>(|n| (n >= 0).then_some(n.min(FAR)));
         Ok(Arc::new(made))
     };
     own(LENGTH, 1, Some(DataType::Int64), compute).call(vec![number])

@@ -9,7 +9,7 @@ use datafusion::{
 use super::{
     exact::{CLOCK, INSTANT},
     matching,
-    own::{CALENDAR, LENGTH, NEAREST, REMAINDER, SETTLED, SHORT},
+    own::{CALENDAR, LENGTH, NEAREST, REMAINDER, SETTLED, SHORT, START},
     public::Lookup,
 };
 
@@ -96,7 +96,7 @@ fn function(call: &ScalarFunction) -> String {
         return format!("a public table's column by {}", list(&call.args));
     }
     match (call.name(), call.args.as_slice()) {
-        (SHORT | CALENDAR | LENGTH | NEAREST | SETTLED | CLOCK, [inner]) | (INSTANT, [_, inner]) => sql(inner),
+        (SHORT | START | CALENDAR | LENGTH | NEAREST | SETTLED | CLOCK, [inner]) | (INSTANT, [_, inner]) => sql(inner),
         (REMAINDER, [a, b]) => format!("{} % {}", operand(a), operand(b)),
         (name, args) => format!("{name}({})", list(args)),
     }

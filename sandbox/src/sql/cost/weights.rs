@@ -12,7 +12,7 @@ use crate::sql::{
     clamp::CLAMP,
     exact::{CLOCK, INSTANT, ORDER, is_cut},
     kinds, matching,
-    own::{CALENDAR, LENGTH, NEAREST, REMAINDER, ROOT, SETTLED, SHORT},
+    own::{CALENDAR, LENGTH, NEAREST, REMAINDER, ROOT, SETTLED, SHORT, START},
     public::Lookup,
     refuse,
     said::engine,
@@ -88,7 +88,7 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
         SETTLED | NEAREST => number(6),
         ORDER => number(120),
         name if is_cut(name) => number(100),
-        ROOT | LENGTH => number(12),
+        ROOT | LENGTH | START => number(12),
         // Quotients below the least normal number take a processor longest.
         REMAINDER => number(40),
         CLAMP => number(20),
