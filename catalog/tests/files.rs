@@ -143,6 +143,45 @@ fn categories_are_the_texts_that_they_stand_for() {
     assert_eq!((count("north"), count("south")), (25, 25));
 }
 
+/// Rows without a person are counted for the owner, whether the files are copied or read as they lie.
+#[test]
+fn rows_without_a_unit_are_told_to_the_owner() {
+    let columns = "columns = { x = { lo = 0, hi = 9 } }";
+    let said = |profile: &Profile, words: &str| profile.notes.iter().any(|note| note.contains(words));
+    let (profile, _) = read(&[("a.csv", "person,x\n1,5\n,6\n2,7\n,8\n")], columns).unwrap();
+    assert!(said(&profile, "2 of 4 rows have no unit (column person is empty"), "{:?}", profile.notes);
+    assert_eq!(profile.dropped, [2]);
+    let (profile, _) = read(&[("a.csv", "person,x\n1,5\n2,7\n")], columns).unwrap();
+    assert!(!said(&profile, "no unit"), "{:?}", profile.notes);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.parquet");
+    let units: arrow::array::StringArray = [None, Some(""), Some("a"), Some("b")].into_iter().collect();
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("person", std::sync::Arc::new(units) as arrow::array::ArrayRef, true),
+        ("x", std::sync::Arc::new(arrow::array::Int64Array::from(vec![1; 4])), true),
+    ])
+    .unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(std::fs::File::create(&file).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let (profile, _) = laid_out(&[file], &policy(columns)).unwrap();
+    assert_eq!(profile.layout, tidegate_protocol::manifest::Layout::AsPublished);
+    assert!(
+        said(&profile, "1 of 4 rows have no unit") && said(&profile, "1 of 4 rows have an empty text"),
+        "{:?}",
+        profile.notes
+    );
+    let tables = "tables = { a = { x = { lo = 0, hi = 9 } }, b = { x = { lo = 0, hi = 9 } } }";
+    let given = ["a", "b"].map(|table| {
+        let path = dir.path().join(format!("{table}.csv"));
+        std::fs::write(&path, format!("person,x\n1,5\n{}", if table == "b" { ",6\n" } else { "" })).unwrap();
+        PathBuf::from(format!("{table}={}", path.display()))
+    });
+    let (profile, _) = laid_out(&given, &policy(tables)).unwrap();
+    assert!(said(&profile, "table b: 1 of 2 rows have no unit") && !said(&profile, "table a: "), "{:?}", profile.notes);
+    assert_eq!(profile.dropped, [0, 1]);
+}
+
 fn written(dir: &Path, files: &[(&str, &str)]) -> PathBuf {
     for (name, text) in files {
         std::fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();

@@ -43,6 +43,29 @@ fn what_bounds_leave_out_is_said_to_the_owner() {
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("laid-out")), "{left:?}");
 }
 
+/// How many rows have no person is exact, and so in nothing that leaves the owner's machine.
+#[test]
+fn rows_without_a_person_are_told_to_the_owner_alone() {
+    let world = World::new();
+    let rows: String = (0..100).map(|p| format!("{p},50,north\n")).collect();
+    std::fs::write(world.path("lossy.csv"), format!("person,spend,city\n{rows}{}", ",50,north\n".repeat(7))).unwrap();
+    let published: Value = serde_json::from_str(&world.publish("lossy.csv", &["--name", "lossy"])).unwrap();
+    let notes = published["read"].as_array().unwrap();
+    assert!(notes.iter().any(|note| note.as_str().unwrap().contains("7 of 107 rows have no unit")), "{notes:?}");
+    let (file, policy) = (world.text("lossy.csv"), world.text("policy.toml"));
+    for args in [&["survey", &file, "--policy", &policy][..], &["survey", "lossy"]] {
+        let said = world.ok("owner", args);
+        assert!(said.contains("7 more rows have no unit"), "{said}");
+        let json = world.ok("owner", &[args, &["--json"]].concat());
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), published["survey"]);
+    }
+    // What is signed and shown has nothing of it.
+    let kept = tidegate_catalog::dataset::load_all(&world.path("owner/datasets")).unwrap().pop().unwrap();
+    assert_eq!(kept.record.dropped, [7]);
+    let signed = serde_json::to_string(&(kept.manifest.body(), kept.policy.body())).unwrap();
+    assert!(!["dropped", "without_unit", "no unit"].iter().any(|word| signed.contains(word)), "{signed}");
+}
+
 #[test]
 fn what_bounds_leave_out_is_said_to_the_buyer_who_can_ask_for_more() {
     let world = World::new();

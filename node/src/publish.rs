@@ -232,6 +232,7 @@ pub async fn publish(
         compute: profile.compute,
         mock,
         people: Some(profile.people),
+        dropped: profile.dropped,
         content,
     };
     store.record(

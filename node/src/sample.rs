@@ -27,6 +27,10 @@ pub async fn sample(
 /// Files as jobs read them, for as long as they are needed.
 pub(crate) struct LaidOut {
     pub(crate) files: Vec<PathBuf>,
+    /// Number of rows of each table that they lack, as they have no unit.
+    pub(crate) dropped: Vec<u64>,
+    /// What was assumed of the files that they were made of, in words for their owner.
+    pub(crate) notes: Vec<String>,
     copy: PathBuf,
 }
 
@@ -41,10 +45,11 @@ impl LaidOut {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|e| NodeError::File(e.to_string()))?;
         let copy = home.path().join(format!("laid-out.{}.parquet", hex::encode(random)));
-        let mut laid = Self { files: vec![], copy: copy.clone() };
+        let mut laid = Self { files: vec![], dropped: vec![], notes: vec![], copy: copy.clone() };
         let policy = policy.clone();
         let profile = tokio::task::spawn_blocking(move || dataset::profile(&tables, &policy, None, &copy, &mut |_, _| {}));
-        laid.files = profile.await.map_err(|e| NodeError::File(e.to_string()))??.compute;
+        let profile = profile.await.map_err(|e| NodeError::File(e.to_string()))??;
+        (laid.files, laid.dropped, laid.notes) = (profile.compute, profile.dropped, profile.notes);
         Ok(laid)
     }
 }

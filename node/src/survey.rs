@@ -15,19 +15,26 @@ pub type Counting = Box<dyn FnMut(u64) + Send>;
 /// # Errors
 /// [`NodeError::Data`] where a file cannot be read.
 pub async fn survey(dataset: &Dataset, counting: Counting) -> Result<Vec<Survey>, NodeError> {
-    of(dataset.record.compute.clone(), dataset.policy.body().clone(), counting).await
+    let record = &dataset.record;
+    of(record.compute.clone(), dataset.policy.body().clone(), record.dropped.clone(), counting).await
 }
 
-/// Of files that could be published under `policy`.
+/// Of files that could be published under `policy`, and what was assumed of them, in words.
 ///
 /// # Errors
 /// [`NodeError::Data`] where they could not.
-pub async fn survey_files(home: &Home, policy: &Policy, files: &[PathBuf], counting: Counting) -> Result<Vec<Survey>, NodeError> {
-    let laid = LaidOut::new(home, policy, files).await?;
-    of(laid.files.clone(), policy.clone(), counting).await
+pub async fn survey_files(
+    home: &Home,
+    policy: &Policy,
+    files: &[PathBuf],
+    counting: Counting,
+) -> Result<(Vec<Survey>, Vec<String>), NodeError> {
+    let mut laid = LaidOut::new(home, policy, files).await?;
+    let notes = std::mem::take(&mut laid.notes);
+    Ok((of(laid.files.clone(), policy.clone(), laid.dropped.clone(), counting).await?, notes))
 }
 
-async fn of(files: Vec<PathBuf>, policy: Policy, mut counting: Counting) -> Result<Vec<Survey>, NodeError> {
-    let work = tokio::task::spawn_blocking(move || dataset::survey(&files, &policy, &mut counting));
+async fn of(files: Vec<PathBuf>, policy: Policy, dropped: Vec<u64>, mut counting: Counting) -> Result<Vec<Survey>, NodeError> {
+    let work = tokio::task::spawn_blocking(move || dataset::survey(&files, &policy, &dropped, &mut counting));
     Ok(work.await.map_err(|e| NodeError::File(e.to_string()))??)
 }

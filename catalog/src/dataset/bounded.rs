@@ -105,7 +105,7 @@ pub(super) fn named(unit: &dyn Array, before: u64) -> Result<(), String> {
 }
 
 /// How many bytes each value takes, where they are of different lengths.
-fn lengths(column: &dyn Array) -> Option<Box<dyn Iterator<Item = usize> + '_>> {
+pub(super) fn lengths(column: &dyn Array) -> Option<Box<dyn Iterator<Item = usize> + '_>> {
     fn between<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> Box<dyn Iterator<Item = usize> + '_> {
         Box::new(offsets.windows(2).map(|ends| (ends[1] - ends[0]).as_usize()))
     }

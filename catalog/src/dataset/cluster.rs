@@ -29,6 +29,7 @@ use tidegate_protocol::{manifest::ROW_TABLE, policy::Policy};
 use super::{
     DataError, TableFiles, bounded, broken,
     layout::unit_column,
+    lost::Count,
     read::guarded,
     table::{self, Table},
 };
@@ -54,32 +55,31 @@ struct Means {
     threads: usize,
 }
 
-/// Writes one Parquet file with the visible columns of rows that have a unit, ordered by unit, rows of a unit in file order.
+/// Writes one Parquet file with the visible columns of rows that have a unit, ordered by unit, rows of a unit in file order. All rows are counted in `count`.
 pub(super) fn cluster(
     tables: &[TableFiles],
     learnt: Vec<Table>,
     kept: &SchemaRef,
     policy: &Policy,
+    count: &Count,
     target: &Path,
     each: Each<'_>,
 ) -> Result<(), DataError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let means = Means { memory: 512 << 20, merge_memory: 16 << 20, threads };
-    cluster_within(&means, tables, learnt, kept, policy, target, each)
+    let rows = Rows { tables: Arc::new(learnt), policy: policy.clone(), schema: numbered(kept), count: count.clone() };
+    cluster_within(&means, tables, rows, kept, target, each)
 }
 
 fn cluster_within(
     means: &Means,
     tables: &[TableFiles],
-    learnt: Vec<Table>,
+    rows: Rows,
     kept: &SchemaRef,
-    policy: &Policy,
     target: &Path,
     each: Each<'_>,
 ) -> Result<(), DataError> {
-    let fields = kept.fields().iter().map(|f| f.as_ref().clone());
-    let numbered = Arc::new(Schema::new(fields.chain([Field::new(ROW, DataType::UInt64, false)]).collect::<Vec<_>>()));
-    let rows = Rows { tables: Arc::new(learnt), policy: policy.clone(), schema: numbered.clone() };
+    let (numbered, unit) = (rows.schema.clone(), rows.policy.unit.column.clone());
     let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![source(tables)?])).build();
     let folder = target.parent().unwrap_or(Path::new("."));
     let temporary = target.with_extension("tmp");
@@ -93,7 +93,7 @@ fn cluster_within(
         let config = SessionConfig::new().with_target_partitions(threads).with_sort_spill_reservation_bytes(merge_memory);
         let context = SessionContext::new_with_config_rt(config, environment);
         context.register_table("rows", Arc::new(StreamingTable::try_new(numbered, vec![Arc::new(rows)])?))?;
-        let order = vec![ident(policy.unit.column.as_str()).sort(true, false), ident(ROW).sort(true, false)];
+        let order = vec![ident(unit.as_str()).sort(true, false), ident(ROW).sort(true, false)];
         let mut sorted = context.table("rows").await?.sort(order)?.execute_stream().await?;
         let mut file = crate::files::create(&temporary)?;
         let mut writer = ArrowWriter::try_new(&mut file, Arc::new(Schema::new(kept.fields().clone())), Some(properties))?;
@@ -141,12 +141,20 @@ fn source(tables: &[TableFiles]) -> Result<KeyValue, DataError> {
     Ok(KeyValue::new(SOURCE.to_owned(), hasher.finalize().to_hex().to_string()))
 }
 
+/// Columns of the copy, and the row's number.
+fn numbered(kept: &SchemaRef) -> SchemaRef {
+    let fields = kept.fields().iter().map(|f| f.as_ref().clone());
+    Arc::new(Schema::new(fields.chain([Field::new(ROW, DataType::UInt64, false)]).collect::<Vec<_>>()))
+}
+
 /// The published files' rows that have a unit, numbered, as DataFusion reads them.
 #[derive(Debug)]
 struct Rows {
     tables: Arc<Vec<Table>>,
     policy: Policy,
     schema: SchemaRef,
+    /// Counts all rows, with a unit or without.
+    count: Count,
 }
 
 impl PartitionStream for Rows {
@@ -162,6 +170,7 @@ impl PartitionStream for Rows {
             reader: None,
             policy: self.policy.clone(),
             schema: self.schema.clone(),
+            count: self.count.clone(),
             next: 0,
             of_file: 0,
         };
@@ -178,6 +187,7 @@ struct Batches {
     reader: Option<(PathBuf, Option<usize>, table::Rows)>,
     policy: Policy,
     schema: SchemaRef,
+    count: Count,
     next: u64,
     /// Number of rows read from the current file.
     of_file: u64,
@@ -187,6 +197,7 @@ impl Batches {
     fn number(&mut self, file: &Path, table: Option<usize>, batch: &RecordBatch) -> Result<RecordBatch, DataError> {
         let unit = unit_column(batch, &self.policy)?;
         bounded::named(&unit, self.of_file).map_err(|e| broken(file, e))?;
+        self.count.see(table, &unit);
         let kept = is_not_null(unit.as_ref()).and_then(|with_unit| filter_record_batch(batch, &with_unit));
         let kept = kept.map_err(|e| broken(file, e))?;
         let rows = kept.num_rows();
@@ -279,11 +290,15 @@ mod tests {
 
     fn sorts(means: &Means, files: &[PathBuf], policy: &Policy, target: &Path, rows: u64) {
         let mut seen = 0;
-        cluster_within(means, &files_of(files), learnt(files, policy), &kept(), policy, target, &mut |_, rows| {
+        let count = Count::new(policy);
+        let (tables, policy) = (Arc::new(learnt(files, policy)), policy.clone());
+        let of_files = Rows { tables, policy, schema: numbered(&kept()), count: count.clone() };
+        cluster_within(means, &files_of(files), of_files, &kept(), target, &mut |_, rows| {
             seen = rows;
             Ok(())
         })
         .unwrap();
+        assert_eq!(count.without_unit(), [rows / 10]);
         let (mut count, mut last) = (0, (i64::MIN, i64::MIN));
         for batch in open(target).unwrap() {
             let batch = batch.unwrap();
@@ -309,7 +324,8 @@ mod tests {
             std::fs::write(&file, format!("Person,n,hidden\n{rows}")).unwrap();
             let target = dir.path().join(name);
             let learnt = learnt(std::slice::from_ref(&file), &policy);
-            cluster(&files_of(std::slice::from_ref(&file)), learnt, &kept(), &policy, &target, &mut |_, _| Ok(())).unwrap();
+            let (files, count) = (files_of(std::slice::from_ref(&file)), Count::new(&policy));
+            cluster(&files, learnt, &kept(), &policy, &count, &target, &mut |_, _| Ok(())).unwrap();
             (blake3::hash(&std::fs::read(&target).unwrap()), open(&target).unwrap().map(Result::unwrap).collect::<Vec<_>>())
         };
         let (first, again, other) = (copy("x", "first.parquet"), copy("x", "again.parquet"), copy("y", "other.parquet"));
@@ -341,7 +357,8 @@ mod tests {
         std::fs::write(&files[1], "Person,n,hidden\n1,2,x\n1,2\n").unwrap();
         let target = dir.path().join("broken.parquet");
         let means = Means { memory: 3 << 20, merge_memory: 1 << 20, threads: 1 };
-        assert!(cluster_within(&means, &files_of(&files), learnt, &kept(), &policy, &target, &mut |_, _| Ok(())).is_err());
+        let rows = Rows { tables: Arc::new(learnt), count: Count::new(&policy), policy, schema: numbered(&kept()) };
+        assert!(cluster_within(&means, &files_of(&files), rows, &kept(), &target, &mut |_, _| Ok(())).is_err());
         assert!(!target.exists() && !target.with_extension("tmp").exists());
     }
 }

@@ -21,6 +21,7 @@ use tidegate_protocol::{
 use super::{
     DataError, People, TableFiles, bounded, broken,
     cluster::cluster,
+    lost::Count,
     read::guarded,
     table::{self, Table},
     types::common,
@@ -37,6 +38,8 @@ pub struct Profile {
     pub compute: Vec<PathBuf>,
     /// Whose rows they are, for the owner alone.
     pub people: People,
+    /// Number of rows of each table that the copy lacks, as they have no unit: for the owner alone. None where jobs read the files as they lie.
+    pub dropped: Vec<u64>,
     /// What the files were taken for, and what was assumed of them, in words for their owner.
     pub notes: Vec<String>,
 }
@@ -53,7 +56,7 @@ pub enum Phase {
 /// Reads the tables' files, checks them against `policy`, and where they are not Parquet of one table ordered by unit, with pages and texts no larger than
 /// jobs read and columns of the types that the dataset has, writes one that is into `derived`. Rows that stand for others (`like`) have those's types.
 ///
-/// Rows without a unit are kept in the published files and never counted. `progress` is told the rows done in each phase.
+/// Rows without a unit are kept in the published files and never counted: how many there are is told to the owner. `progress` is told the rows done in each phase.
 ///
 /// # Errors
 /// [`DataError`].
@@ -76,16 +79,21 @@ pub fn profile(
         .iter()
         .map(|f| ColumnType { name: f.name().clone(), arrow: f.data_type().to_string() })
         .collect::<Vec<_>>();
+    let count = Count::new(policy);
     // Of several tables there is always a copy.
     if let ([only], true) = (learnt.as_slice(), policy.tables.is_empty())
-        && let Some(order) = as_published(only, &visible, policy, progress)?
+        && let Some(order) = as_published(only, &visible, policy, &count, progress)?
     {
         within_bound(order.units, policy)?;
-        return Ok(Profile { schema, layout: Layout::AsPublished, compute: files, people: order.people, notes });
+        notes.extend(count.words(policy));
+        let (people, layout) = (order.people, Layout::AsPublished);
+        return Ok(Profile { schema, layout, compute: files, people, dropped: vec![], notes });
     }
+    // What was read until the order was found wrong is read again.
+    let count = Count::new(policy);
     // Units are counted as they are written, in order: before, one may have been seen twice.
     let mut order = OrderCheck::default();
-    cluster(tables, learnt, &visible, policy, derived, &mut |batch, rows| {
+    cluster(tables, learnt, &visible, policy, &count, derived, &mut |batch, rows| {
         progress(Phase::Ordering, rows);
         rows_within_bound(rows, policy)?;
         order.see(&unit_column(batch, policy)?).map_err(|e| broken(derived, e))
@@ -93,7 +101,9 @@ pub fn profile(
     within_bound(order.units, policy).inspect_err(|_| {
         let _ = std::fs::remove_file(derived);
     })?;
-    Ok(Profile { schema, layout: Layout::Clustered, compute: vec![derived.to_owned()], people: order.people, notes })
+    notes.extend(count.words(policy));
+    let (compute, dropped) = (vec![derived.to_owned()], count.without_unit());
+    Ok(Profile { schema, layout: Layout::Clustered, compute, people: order.people, dropped, notes })
 }
 
 /// The order of a table's units, where jobs can read its files as they lie.
@@ -101,6 +111,7 @@ fn as_published(
     table: &Table,
     visible: &SchemaRef,
     policy: &Policy,
+    count: &Count,
     progress: &mut dyn FnMut(Phase, u64),
 ) -> Result<Option<OrderCheck>, DataError> {
     if table.len() > limits::OPENED || !table.is_as_published() {
@@ -118,6 +129,7 @@ fn as_published(
             let unit = unit_column(&batch, policy)?;
             bounded::named(&unit, of_file).map_err(|e| broken(file, e))?;
             order.see(&unit).map_err(|e| broken(file, e))?;
+            count.see(None, &unit);
             of_file += batch.num_rows() as u64;
             rows += batch.num_rows() as u64;
             rows_within_bound(rows, policy)?;

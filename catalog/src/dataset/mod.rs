@@ -9,6 +9,7 @@ mod bounded;
 mod cluster;
 mod hash;
 mod layout;
+mod lost;
 mod paths;
 mod people;
 pub mod pieces;

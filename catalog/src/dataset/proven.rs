@@ -179,6 +179,7 @@ mod tests {
             stamps: vec![Stamp::of(path).unwrap()],
             mock: None,
             people: None,
+            dropped: vec![],
         };
         Dataset { manifest, policy, record }
     }

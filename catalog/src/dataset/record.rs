@@ -72,6 +72,9 @@ pub struct DatasetRecord {
     /// Whose rows they are, as far as is needed to notice the same people in other files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people: Option<People>,
+    /// Number of rows of each table that `compute` lacks, as they have no unit: for the owner alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<u64>,
 }
 
 /// A published version, opened: its documents are checked.

@@ -29,6 +29,8 @@ pub struct Survey {
     pub units: u64,
     /// Number of rows that have a unit.
     pub rows: u64,
+    /// Number of rows without one, which count for nobody.
+    pub without_unit: u64,
     /// Rows a unit, against `unit.max_rows`.
     pub max_rows: Bound,
     /// Groups a unit is in, against `unit.max_groups`: of each column that one could group by.
@@ -70,13 +72,21 @@ pub struct Setting {
     pub noise: f64,
 }
 
-/// Reads `files`, which are ordered by unit, and says what `policy` lets count, for each of its tables. `progress` is told the rows done.
+/// Reads `files`, which are ordered by unit, and says what `policy` lets count, for each of its tables. `dropped` are each table's rows without a unit that
+/// they lack. `progress` is told the rows done.
 ///
 /// # Errors
 /// [`DataError`].
-pub fn survey(files: &[PathBuf], policy: &Policy, progress: &mut dyn FnMut(u64)) -> Result<Vec<Survey>, DataError> {
+pub fn survey(
+    files: &[PathBuf],
+    policy: &Policy,
+    dropped: &[u64],
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<Survey>, DataError> {
     let state = RandomState::with_seed(0);
-    let mut tables: Vec<Table> = (0..policy.tables.len().max(1)).map(|_| Table::default()).collect();
+    let mut tables: Vec<Table> = (0..policy.tables.len().max(1))
+        .map(|at| Table { without_unit: dropped.get(at).copied().unwrap_or_default(), ..Table::default() })
+        .collect();
     let mut rows = 0;
     for file in files {
         for batch in open(file)? {
@@ -95,6 +105,7 @@ pub fn survey(files: &[PathBuf], policy: &Policy, progress: &mut dyn FnMut(u64))
                 let at = tables_of_rows.map_or(0, |column| usize::try_from(column.value(row)).unwrap_or_default());
                 let Some(table) = tables.get_mut(at) else { continue };
                 if unit.is_null(row) {
+                    table.without_unit += 1;
                     continue;
                 }
                 table.turn_to(*unit_hash);
@@ -129,6 +140,7 @@ fn can_be_key(kind: &DataType) -> bool {
 #[derive(Default)]
 struct Table {
     unit: Option<u64>,
+    without_unit: u64,
     /// Rows of the unit at hand.
     of_unit: u64,
     rows: Spread,
@@ -182,6 +194,7 @@ impl Table {
             table: table.cloned(),
             units: self.rows.units(),
             rows: self.rows.rows(),
+            without_unit: self.without_unit,
             max_rows: self.rows.bound(most_rows, chosen, |more| more),
             max_groups: grouped
                 .map(|(column, key)| Grouped {
@@ -276,10 +289,11 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let policy = PolicyFile::parse(POLICY).unwrap().check(|e, _| Some(e)).unwrap();
         let mut done = 0;
-        let all = survey(&[file], &policy, &mut |rows| done = rows).unwrap();
+        let all = survey(&[file], &policy, &[3], &mut |rows| done = rows).unwrap();
         assert_eq!((done, all.len()), (581, 1));
         let survey = &all[0];
         assert_eq!((survey.units, survey.rows, survey.max_rows.units_over), (100, 580, 10));
+        assert_eq!(survey.without_unit, 3 + 1, "those that the copy lacks, and those that are there");
         assert!((survey.max_rows.rows_counted - (180.0 + 50.0) / 580.0).abs() < 1e-9);
         let other = Setting { allows: 40, rows_counted: 1.0, noise: 8.0 };
         assert_eq!(survey.max_rows.others, [other]);

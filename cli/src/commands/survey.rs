@@ -30,15 +30,17 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let bar = ProgressBar::new_spinner();
     let shown_on = bar.clone();
     let counting = Box::new(move |rows| shown_on.set_message(format!("counting: {rows} rows")));
-    let surveys = match (&args.policy, args.what.as_slice()) {
+    let (surveys, notes) = match (&args.policy, args.what.as_slice()) {
         (Some(policy), files) => survey_files(home, &file::policy(policy)?, files, counting).await?,
-        (None, [name]) => survey(&find(home, &name.to_string_lossy())?, counting).await?,
+        (None, [name]) => (survey(&find(home, &name.to_string_lossy())?, counting).await?, vec![]),
         _ => anyhow::bail!("--policy: give the policy of files that are not published"),
     };
     bar.finish_and_clear();
     if args.json {
+        notes.iter().for_each(|note| eprintln!("read {}", show::plain(note)));
         println!("{}", serde_json::to_string(&surveys)?);
     } else {
+        notes.iter().for_each(|note| println!("read {}", show::plain(note)));
         shown(&surveys);
     }
     Ok(())
@@ -50,6 +52,9 @@ pub(crate) fn shown(surveys: &[Survey]) {
     for survey in surveys {
         let of = survey.table.as_ref().map(|table| format!("{}: ", show::plain(table))).unwrap_or_default();
         println!("  {of}{} rows of {} units", survey.rows, survey.units);
+        if survey.without_unit > 0 {
+            println!("  {of}{} more rows have no unit and count for nobody", survey.without_unit);
+        }
         let bound = &survey.max_rows;
         println!("  unit.max_rows = {}: {}", bound.allows, of_bound(bound, survey, "rows"));
         others("unit.max_rows", bound);

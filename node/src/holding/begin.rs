@@ -120,6 +120,7 @@ pub async fn begin(home: &Home, buyer: &Buyer, ask: Ask<'_>, report: publish::Re
         compute,
         mock,
         people: None,
+        dropped: vec![],
     };
     log(home, manifest, policy, &record.content)?;
     dataset::save(&home.datasets(), manifest.id(), &record)?;
