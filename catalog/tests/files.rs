@@ -190,7 +190,7 @@ fn written(dir: &Path, files: &[(&str, &str)]) -> PathBuf {
     dir.to_owned()
 }
 
-fn read(files: &[(&str, &str)], more: &str) -> Result<(Profile, String), String> {
+pub(crate) fn read(files: &[(&str, &str)], more: &str) -> Result<(Profile, String), String> {
     let dir = tempfile::tempdir().unwrap();
     let folder = written(dir.path(), files);
     let (profile, rows) = laid_out(&[folder], &policy(more))?;

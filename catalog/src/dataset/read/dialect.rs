@@ -134,9 +134,41 @@ impl Dialect {
         Ok(reader)
     }
 
-    /// The line of the file that a reader's line is.
-    pub(crate) fn line(&self, of: Option<&csv::Position>) -> u64 {
-        of.map_or(0, csv::Position::line) + u64::from(self.skip)
+    /// The line of the file in which the record begins that a reader came to at this byte. The reader's own count is of where the record before ended: a line
+    /// too early after line breaks of two characters, empty lines and comments. Reads the file to there.
+    pub(crate) fn line(&self, path: &Path, byte: u64) -> Result<u64, DataError> {
+        let mut bytes = BufReader::new(self.bytes(path)?);
+        let (mut line, mut left, mut text) = (1 + u64::from(self.skip), byte, Vec::new());
+        while left > 0 {
+            text.clear();
+            let read = (&mut bytes).take(left).read_until(b'\n', &mut text).map_err(|e| broken(path, e))? as u64;
+            if read == 0 {
+                break;
+            }
+            left -= read;
+            line += u64::from(text.ends_with(b"\n"));
+        }
+        loop {
+            text.clear();
+            bytes.read_until(b'\n', &mut text).map_err(|e| broken(path, e))?;
+            let is_comment = self.comment.is_some_and(|mark| text.first() == Some(&mark));
+            let is_empty = text.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+            if text.is_empty() || !(is_comment || is_empty) {
+                return Ok(line);
+            }
+            line += 1;
+        }
+    }
+
+    /// What is wrong with the file's lines.
+    pub(crate) fn broken(&self, path: &Path, e: csv::Error) -> DataError {
+        match e.kind() {
+            csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => match self.line(path, pos.byte()) {
+                Ok(line) => broken(path, format!("line {line} has {len} values, and the header has {expected_len}")),
+                Err(e) => e,
+            },
+            _ => broken(path, e),
+        }
     }
 }
 

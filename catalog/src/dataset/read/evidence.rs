@@ -1,13 +1,17 @@
 //! What the values of a text column have in common, over all files: from which follows how it is read, in words for its owner.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use arrow::datatypes::{DataType, TimeUnit};
 use tidegate_protocol::{policy::ReadRules, shown::plain};
 
-use super::value::{
-    ALL, BIG, BOOL, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MISSING, NUMBER, POINT, POINT_WHOLE, TIME, fraction_digits,
-    is_padded, look,
+use super::{
+    dialect::Dialect,
+    marks::InFile,
+    value::{
+        ALL, BIG, BOOL, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MISSING, NUMBER, POINT, POINT_WHOLE, TIME, fraction_digits,
+        is_padded, look,
+    },
 };
 
 /// How a text column is read.
@@ -24,15 +28,39 @@ pub(crate) struct Taken {
 /// A value that is not what the others are, and where it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Odd {
-    file: String,
-    line: u64,
+    at: Place,
     value: String,
 }
 
 impl Odd {
-    fn words(&self) -> String {
-        format!("{:?} in line {} of {}", plain(&self.value), self.line, self.file)
+    pub(crate) fn new(value: &str, at: &Place) -> Self {
+        Self { at: at.clone(), value: value.chars().take(SHOWN).collect() }
     }
+
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        (self.at.byte, &self.at.path) == (other.at.byte, &other.at.path)
+    }
+
+    /// The value, and where it is.
+    pub(crate) fn words(&self) -> String {
+        let file = self.at.path.file_name().unwrap_or_default().to_string_lossy();
+        let line =
+            self.at.dialect.line(&self.at.path, self.at.byte).map_or_else(|_| "a line".to_owned(), |at| format!("line {at}"));
+        format!("{:?} in {line} of {}", plain(&self.value), plain(&file))
+    }
+}
+
+/// Where a record begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) path: Arc<PathBuf>,
+    pub(crate) dialect: Arc<Dialect>,
+    /// Bytes before it.
+    pub(crate) byte: u64,
 }
 
 /// What was seen of a column.
@@ -48,6 +76,8 @@ pub(crate) struct Evidence {
     padded: Option<Odd>,
     fraction: usize,
     first: Option<Odd>,
+    /// A number that is another one by a decimal comma than by a decimal point.
+    ambiguous: Option<Odd>,
 }
 
 impl Default for Evidence {
@@ -61,6 +91,7 @@ impl Default for Evidence {
             padded: None,
             fraction: 0,
             first: None,
+            ambiguous: None,
         }
     }
 }
@@ -83,7 +114,7 @@ pub(super) fn is_missing_word(value: &str) -> bool {
 
 impl Evidence {
     /// Sees a value, without the spaces around it.
-    pub(crate) fn see(&mut self, value: &str, rules: &ReadRules, at: (&Path, u64)) {
+    pub(crate) fn see(&mut self, value: &str, rules: &ReadRules, at: &Place) {
         if is_missing(value, rules) {
             return;
         }
@@ -94,11 +125,7 @@ impl Evidence {
             }
             return;
         }
-        let odd = || Odd {
-            file: plain(&at.0.file_name().unwrap_or_default().to_string_lossy()).into_owned(),
-            line: at.1,
-            value: value.chars().take(SHOWN).collect(),
-        };
+        let odd = || Odd::new(value, at);
         self.values += 1;
         if self.first.is_none() {
             self.first = Some(odd());
@@ -115,21 +142,82 @@ impl Evidence {
         if self.can & INT != 0 && self.padded.is_none() && is_padded(value) {
             self.padded = Some(odd());
         }
+        if self.ambiguous.is_none() && kinds & POINT != 0 && kinds & COMMA != 0 && value.contains([',', '.']) {
+            self.ambiguous = Some(odd());
+        }
         self.can &= kinds;
         if self.can & TIME != 0 {
             self.fraction = self.fraction.max(fraction_digits(value));
         }
     }
 
-    /// Whether the numbers can be such with a decimal comma alone.
-    pub(crate) fn needs_comma(&self) -> bool {
-        self.values > 0 && self.can & COMMA != 0 && self.can & POINT == 0
+    /// Adds what was seen of the column in another file.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.can &= other.can;
+        self.values += other.values;
+        self.not_numbers += other.not_numbers;
+        self.fraction = self.fraction.max(other.fraction);
+        for (word, count) in &other.missing {
+            *self.missing.entry(word.clone()).or_default() += count;
+        }
+        for (own, others) in [
+            (&mut self.first_not_number, &other.first_not_number),
+            (&mut self.padded, &other.padded),
+            (&mut self.first, &other.first),
+            (&mut self.ambiguous, &other.ambiguous),
+        ] {
+            if own.is_none() {
+                own.clone_from(others);
+            }
+        }
     }
 
-    /// How the column is to be read. `comma` says whether other columns have decimal commas; `number` whether the policy has bounds for it. What was assumed
-    /// goes to `say`.
-    pub(crate) fn taken(&self, name: &str, rules: &ReadRules, comma: bool, number: bool, say: &mut dyn FnMut(String)) -> Taken {
-        let as_is = |kind| Taken { kind, comma: false, bare: true };
+    /// Number of values that are no numbers, up to some, and the first.
+    pub(crate) fn not_numbers(&self) -> Option<(u64, &Odd)> {
+        self.first_not_number.as_ref().map(|first| (self.not_numbers, first))
+    }
+
+    pub(crate) fn values(&self) -> u64 {
+        self.values
+    }
+
+    /// The mark before fractions, where the values are numbers by that one alone.
+    pub(super) fn mark(&self) -> Option<char> {
+        match (self.values, self.has(COMMA), self.has(POINT)) {
+            (1.., true, false) => Some(','),
+            (1.., false, true) => Some('.'),
+            _ => None,
+        }
+    }
+
+    /// A number that is another one by the other mark.
+    pub(super) fn ambiguous(&self) -> Option<&Odd> {
+        self.ambiguous.as_ref().filter(|_| self.has(COMMA) && self.has(POINT))
+    }
+
+    /// Whether the values are numbers as programs write them.
+    pub(super) fn is_bare(&self) -> bool {
+        self.has(FLOAT)
+    }
+
+    pub(super) fn has(&self, kind: Kinds) -> bool {
+        self.can & kind != 0
+    }
+
+    /// How the column is to be read in each of the `files`, of which this is what was seen together. `number` says whether the policy has bounds for it. What
+    /// was assumed goes to `say`.
+    ///
+    /// # Errors
+    /// Numbers that are others by a decimal comma than by a decimal point, where nothing says which is meant.
+    pub(crate) fn taken(
+        &self,
+        name: &str,
+        rules: &ReadRules,
+        files: &[InFile<'_>],
+        number: bool,
+        say: &mut dyn FnMut(String),
+    ) -> Result<Vec<Taken>, String> {
+        let as_is = |kind: DataType| Ok(files.iter().map(|_| Taken { kind: kind.clone(), comma: false, bare: true }).collect());
         let name = plain(name);
         if rules.is_text(&name) {
             return as_is(DataType::Utf8);
@@ -138,21 +226,20 @@ impl Evidence {
             self.say_missing(&name, say);
             return as_is(DataType::Null);
         }
-        let has = |kind: Kinds| self.can & kind != 0;
         let padded = self.padded.as_ref().filter(|_| !number);
-        let taken = if let (Some(odd), true) = (padded, has(INT | BIG)) {
+        let taken = if let (Some(odd), true) = (padded, self.has(INT | BIG)) {
             say(format!("column {name} is text: its numbers have zeros before them ({}), and would lose them", odd.words()));
             return as_is(DataType::Utf8);
-        } else if has(INT) {
+        } else if self.has(INT) {
             as_is(DataType::Int64)
-        } else if has(BIG) {
+        } else if self.has(BIG) {
             say(format!("column {name} has whole numbers beyond 64 bits: they are decimals of 38 digits"));
             as_is(DataType::Decimal128(38, 0))
-        } else if has(BOOL) {
+        } else if self.has(BOOL) {
             as_is(DataType::Boolean)
-        } else if has(DATE) {
+        } else if self.has(DATE) {
             as_is(DataType::Date32)
-        } else if has(TIME) {
+        } else if self.has(TIME) {
             as_is(DataType::Timestamp(
                 match self.fraction {
                     0 => TimeUnit::Second,
@@ -162,10 +249,8 @@ impl Evidence {
                 },
                 None,
             ))
-        } else if has(FLOAT) && !(rules.decimal == Some(',') && has(COMMA)) {
-            as_is(DataType::Float64)
-        } else if has(POINT | COMMA) {
-            self.formatted(&name, rules, comma, say)
+        } else if files.iter().all(|file| file.evidence.has(POINT | COMMA)) {
+            self.formatted(&name, rules, files, say)
         } else {
             self.say_nearly(&name, say);
             return as_is(DataType::Utf8);
@@ -174,26 +259,37 @@ impl Evidence {
         taken
     }
 
-    /// Numbers that are not written as programs do.
-    fn formatted(&self, name: &str, rules: &ReadRules, others: bool, say: &mut dyn FnMut(String)) -> Taken {
-        let has = |kind: Kinds| self.can & kind != 0;
-        let comma = match rules.decimal {
-            Some(mark) => mark == ',' && has(COMMA),
-            None => has(COMMA) && (!has(POINT) || others),
-        };
-        let whole = has(if comma { COMMA_WHOLE } else { POINT_WHOLE });
+    /// Numbers that are perhaps not written as programs do.
+    fn formatted(
+        &self,
+        name: &str,
+        rules: &ReadRules,
+        files: &[InFile<'_>],
+        say: &mut dyn FnMut(String),
+    ) -> Result<Vec<Taken>, String> {
+        let marks = files.iter().map(|file| file.mark(rules)).collect::<Result<Vec<_>, _>>()?;
+        let all = || files.iter().zip(&marks);
+        let is_whole =
+            |(file, mark): (&InFile<'_>, &char)| file.evidence.has(if *mark == ',' { COMMA_WHOLE } else { POINT_WHOLE });
+        let as_programs = |(file, mark): &(&InFile<'_>, &char)| **mark == '.' && file.evidence.has(FLOAT);
+        let whole = all().all(is_whole) && !all().all(|file| as_programs(&file));
         let kind = if whole { DataType::Int64 } else { DataType::Float64 };
-        let mark = if comma { "comma" } else { "point" };
-        let first = self.first.as_ref().map(Odd::words).unwrap_or_default();
-        say(format!(
-            "column {name} has numbers with a decimal {mark}, thousands apart, or a currency or % beside them, which are left away (the first: {first}){}",
-            if rules.decimal.is_none() && has(COMMA) && has(POINT) {
-                ". Where the other mark is meant, write decimal below [read]"
-            } else {
-                ""
-            }
-        ));
-        Taken { kind, comma, bare: false }
+        for (mark, word) in [(',', "comma"), ('.', "point")] {
+            let mut of_mark = all()
+                .filter(|file| *file.1 == mark && !as_programs(file) && !file.0.evidence.has(INT))
+                .map(|(file, _)| file.evidence);
+            let Some(first) = of_mark.next() else { continue };
+            let guessed =
+                rules.decimal.is_none() && (first.ambiguous().is_some() || of_mark.any(|file| file.ambiguous().is_some()));
+            say(format!(
+                "column {name} has numbers with a decimal {word}, thousands apart, or a currency or % beside them, which are left away (the first: {}){}",
+                first.first.as_ref().map(Odd::words).unwrap_or_default(),
+                if guessed { ". Where the other mark is meant, write decimal below [read]" } else { "" }
+            ));
+        }
+        Ok(all()
+            .map(|file| Taken { kind: kind.clone(), comma: *file.1 == ',', bare: as_programs(&file) || file.0.evidence.has(INT) })
+            .collect())
     }
 
     fn say_missing(&self, name: &str, say: &mut dyn FnMut(String)) {

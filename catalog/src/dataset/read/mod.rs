@@ -18,6 +18,7 @@ mod format;
 mod guard;
 mod ipc;
 mod json;
+mod marks;
 mod parquet;
 mod text;
 mod value;
@@ -26,7 +27,8 @@ pub(super) use self::{
     evidence::{Evidence, Taken},
     format::{Format, format, is_beside},
     guard::guarded,
-    text::TextFile,
+    marks::{InFile, Marks},
+    text::{Learnt, TextFile},
 };
 
 /// Rows of a batch.
@@ -148,14 +150,9 @@ pub(super) fn open_written(path: &Path, format: Format, wanted: Option<&[String]
     })
 }
 
-/// What is known of all text files of a table: its columns' evidence, and each file.
-pub(super) fn learn_text(
-    path: &Path,
-    rules: &ReadRules,
-    wanted: &[String],
-    evidence: &mut [Evidence],
-) -> Result<TextFile, DataError> {
-    guarded(path, || text::learn(path, rules, wanted, evidence))
+/// What a text file says of itself, and of the columns `wanted`.
+pub(super) fn learn_text(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result<Learnt, DataError> {
+    guarded(path, || text::learn(path, rules, wanted))
 }
 
 /// Opens a text file.
@@ -192,11 +189,14 @@ pub fn open(path: &Path) -> Result<Reader, DataError> {
         Format::Json => open_json(path, learn_json(&[path], None)?),
         Format::Text => {
             let header = guarded(path, || dialect::Dialect::of(path, &rules, &[]))?.header;
-            let mut evidence = vec![Evidence::default(); header.len()];
-            let file = learn_text(path, &rules, &header, &mut evidence)?;
-            let comma = evidence.iter().any(Evidence::needs_comma);
-            let taken = |(name, of): (&String, &Evidence)| (name.clone(), of.taken(name, &rules, comma, false, &mut |_| {}));
-            let wanted: Vec<_> = header.iter().zip(&evidence).map(taken).collect();
+            let Learnt { file, evidence, marks, .. } = learn_text(path, &rules, &header)?;
+            let mut wanted = Vec::new();
+            for (name, evidence) in header.iter().zip(&evidence) {
+                let here = [InFile { evidence, own: marks, all: marks, delimiter: file.dialect.delimiter }];
+                let taken = evidence.taken(name, &rules, &here, false, &mut |_| {});
+                let taken = taken.map_err(|problem| DataError::Column { column: name.clone(), problem })?;
+                wanted.extend(taken.into_iter().map(|taken| (name.clone(), taken)));
+            }
             open_text(path, &file, &rules, &wanted)
         }
         written => open_written(path, written, None),

@@ -10,15 +10,13 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
 use encoding_rs::WINDOWS_1252;
-use tidegate_protocol::{
-    policy::{Encoding, ReadRules},
-    shown::plain,
-};
+use tidegate_protocol::policy::{Encoding, ReadRules};
 
 use super::{
     BATCH,
     dialect::Dialect,
-    evidence::{Evidence, Taken, is_missing, is_missing_word},
+    evidence::{Evidence, Odd, Place, Taken, is_missing, is_missing_word},
+    marks::{Beside, Marks},
     value::{clean, time},
 };
 use crate::dataset::{DataError, broken};
@@ -26,21 +24,39 @@ use crate::dataset::{DataError, broken};
 /// A text file, and what is known of it.
 #[derive(Debug, Clone)]
 pub(crate) struct TextFile {
-    pub(crate) dialect: Dialect,
+    pub(crate) dialect: Arc<Dialect>,
     /// Whether its characters are those of Windows-1252.
     pub(crate) western: bool,
 }
 
-/// Reads a text file once and adds to what is known of the columns `wanted`.
-pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String], evidence: &mut [Evidence]) -> Result<TextFile, DataError> {
-    let dialect = Dialect::of(path, rules, wanted)?;
+/// What a text file says of itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Learnt {
+    pub(crate) file: TextFile,
+    /// What was seen of each wanted column.
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) marks: Marks,
+    /// The last value of the first wanted column.
+    pub(crate) last: Option<Odd>,
+}
+
+/// Reads a text file once, and says what is known of the columns `wanted`.
+pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result<Learnt, DataError> {
+    let dialect = Arc::new(Dialect::of(path, rules, wanted)?);
     let places: Vec<_> = wanted.iter().map(|name| dialect.header.iter().position(|n| n == name)).collect();
+    let mut evidence = vec![Evidence::default(); wanted.len()];
+    let mut beside: Vec<_> = (0..dialect.header.len())
+        .filter(|place| !places.contains(&Some(*place)))
+        .map(|place| (place, Beside::default()))
+        .collect();
     let mut records = dialect.records(path)?;
     let mut western = rules.encoding == Some(Encoding::Latin1);
     let mut record = csv::ByteRecord::new();
-    while records.read_byte_record(&mut record).map_err(|e| broken(path, e))? {
-        let line = dialect.line(record.position());
-        for (place, evidence) in places.iter().zip(&mut *evidence) {
+    let mut at = Place { path: Arc::new(path.to_owned()), dialect: dialect.clone(), byte: 0 };
+    let mut last: Option<(u64, String)> = None;
+    while records.read_byte_record(&mut record).map_err(|e| dialect.broken(path, e))? {
+        at.byte = record.position().map_or(0, csv::Position::byte);
+        for (column, (place, evidence)) in places.iter().zip(&mut evidence).enumerate() {
             let Some(bytes) = place.and_then(|place| record.get(place)) else { continue };
             let value = match std::str::from_utf8(bytes) {
                 Ok(value) => value.into(),
@@ -49,16 +65,31 @@ pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String], evidence:
                     WINDOWS_1252.decode_without_bom_handling(bytes).0
                 }
                 Err(_) => {
+                    let line = dialect.line(path, at.byte)?;
                     return Err(broken(
                         path,
                         format!("line {line} is not UTF-8. Write encoding = \"latin1\" below [read] where it is that"),
                     ));
                 }
             };
-            evidence.see(value.trim(), rules, (path, line));
+            let value = value.trim();
+            evidence.see(value, rules, &at);
+            if column == 0 && !is_missing(value, rules) {
+                let (byte, text) = last.get_or_insert_default();
+                *byte = at.byte;
+                text.clear();
+                text.push_str(value);
+            }
+        }
+        for (place, column) in &mut beside {
+            column.see(record.get(*place).unwrap_or_default(), rules);
         }
     }
-    Ok(TextFile { dialect, western })
+    let mut marks = Marks::default();
+    evidence.iter().for_each(|column| marks.see(column.mark()));
+    beside.iter().for_each(|(_, column)| marks.see(column.mark()));
+    let last = last.map(|(byte, value)| Odd::new(&value, &Place { byte, ..at }));
+    Ok(Learnt { file: TextFile { dialect, western }, evidence, marks, last })
 }
 
 /// A column as it is read: its place in the file's lines, where they have it, and how its values are taken.
@@ -103,8 +134,12 @@ impl Rows {
 
     fn batch(&mut self) -> Result<Option<RecordBatch>, DataError> {
         let mut texts: Vec<Vec<Option<String>>> = vec![Vec::with_capacity(BATCH); self.columns.len()];
-        let (mut rows, first) = (0, self.file.dialect.line(Some(self.records.position())));
-        while rows < BATCH && self.records.read_byte_record(&mut self.record).map_err(|e| broken(&self.path, e))? {
+        let mut begins = Vec::with_capacity(BATCH);
+        let dialect = &self.file.dialect;
+        while begins.len() < BATCH
+            && self.records.read_byte_record(&mut self.record).map_err(|e| dialect.broken(&self.path, e))?
+        {
+            begins.push(self.record.position().map_or(0, csv::Position::byte));
             for (column, texts) in self.columns.iter().zip(&mut texts) {
                 let bytes = column.place.and_then(|place| self.record.get(place)).unwrap_or_default();
                 let value = if self.file.western && !bytes.is_ascii() {
@@ -120,20 +155,20 @@ impl Rows {
                 let kept = if column.taken.kind == DataType::Utf8 { &value } else { trimmed };
                 texts.push((!missing).then(|| kept.to_owned()));
             }
-            rows += 1;
         }
-        if rows == 0 {
+        if begins.is_empty() {
             return Ok(None);
         }
         let columns = self.columns.iter().zip(texts).map(|(column, texts)| {
-            typed(&column.taken, texts).map_err(|value| DataError::Column {
-                column: column.name.clone(),
-                problem: format!(
-                    "{:?}, in {} after line {first}, is no {} as the others are",
-                    plain(&value),
-                    self.path.display(),
-                    column.taken.kind
-                ),
+            typed(&column.taken, texts).map_err(|(row, value)| {
+                let at = Place {
+                    path: Arc::new(self.path.clone()),
+                    dialect: self.file.dialect.clone(),
+                    byte: begins.get(row).copied().unwrap_or_default(),
+                };
+                let words = Odd::new(&value, &at).words();
+                let problem = format!("{words} is no {} as the others are", column.taken.kind);
+                DataError::Column { column: column.name.clone(), problem }
             })
         });
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
@@ -149,10 +184,11 @@ impl Iterator for Rows {
     }
 }
 
-/// Texts as values of a type; the first that is none is the error.
-fn typed(taken: &Taken, texts: Vec<Option<String>>) -> Result<ArrayRef, String> {
-    fn each<T>(texts: Vec<Option<String>>, read: impl Fn(&str) -> Option<T>) -> Result<Vec<Option<T>>, String> {
-        texts.into_iter().map(|text| text.map(|text| read(&text).ok_or(text)).transpose()).collect()
+/// Texts as values of a type; the first that is none is the error, with its row.
+fn typed(taken: &Taken, texts: Vec<Option<String>>) -> Result<ArrayRef, (usize, String)> {
+    fn each<T>(texts: Vec<Option<String>>, read: impl Fn(&str) -> Option<T>) -> Result<Vec<Option<T>>, (usize, String)> {
+        let read = |(row, text): (usize, Option<String>)| text.map(|text| read(&text).ok_or((row, text))).transpose();
+        texts.into_iter().enumerate().map(read).collect()
     }
     let number = |text: &str| if taken.bare { Some(text.to_owned()) } else { clean(text, if taken.comma { ',' } else { '.' }) };
     let at = |unit: i64, text: &str| {
@@ -166,7 +202,7 @@ fn typed(taken: &Taken, texts: Vec<Option<String>>) -> Result<ArrayRef, String> 
         DataType::Float64 => Arc::new(Float64Array::from(each(texts, |text| number(text)?.parse::<f64>().ok())?)),
         DataType::Decimal128(38, 0) => {
             let decimals = Decimal128Array::from(each(texts, |text| text.parse::<i128>().ok())?);
-            Arc::new(decimals.with_precision_and_scale(38, 0).map_err(|e| e.to_string())?)
+            Arc::new(decimals.with_precision_and_scale(38, 0).map_err(|e| (0, e.to_string()))?)
         }
         DataType::Date32 => {
             Arc::new(Date32Array::from(each(texts, |text| i32::try_from(time(text)?.0.div_euclid(24 * 3600)).ok())?))

@@ -121,6 +121,10 @@ pub(super) fn clean(value: &str, decimal: char) -> Option<String> {
         None => return (decimal == '.' && is_float(rest)).then(|| format!("{sign}{rest}")),
         Some(at) => {
             let mark = whole[at..].chars().next()?;
+            // No thousands begin with a zero: 0.125 has a fraction.
+            if whole.starts_with('0') {
+                return None;
+            }
             for (i, group) in whole.split(mark).enumerate() {
                 let fits = if i == 0 { (1..=3).contains(&group.len()) } else { group.len() == 3 };
                 if !fits || !is_digits(group) {
@@ -187,6 +191,8 @@ mod tests {
             ("50%", Some("50"), Some("50")),
             ("1,23,456", None, None),
             ("1,2.3", None, None),
+            ("0.125", Some("0.125"), None),
+            ("0,125", None, Some("0.125")),
             ("1,2345", None, Some("1.2345")),
             ("unknown", None, None),
             ("", None, None),

@@ -3,6 +3,7 @@
 
 mod rows;
 mod said;
+mod texts;
 
 pub(super) use rows::Rows;
 
@@ -21,7 +22,7 @@ use tidegate_protocol::{
 use super::{
     DataError, TableFiles, broken,
     paths::partitions,
-    read::{self, Evidence, Format, Taken, TextFile, plain},
+    read::{self, Evidence, Format, Learnt, Taken, TextFile, plain},
     types::{common, common_unit, readable, unit},
 };
 
@@ -34,6 +35,8 @@ struct Source {
     path: PathBuf,
     format: Format,
     text: Option<TextFile>,
+    /// How its text is taken.
+    taken: Vec<(String, Taken)>,
     /// Types of the wanted columns that it has.
     has: BTreeMap<String, DataType>,
     /// Values of columns that its folders say.
@@ -49,8 +52,6 @@ pub(super) struct Table {
     sources: Vec<Source>,
     /// The unit's column and those of the policy, by their names in the files.
     wanted: Vec<String>,
-    /// How text is taken.
-    taken: Vec<(String, Taken)>,
     json: Option<SchemaRef>,
     /// The columns as all files together have them, in the order of `wanted`.
     pub(super) schema: SchemaRef,
@@ -92,22 +93,17 @@ impl Table {
             name: files.table.clone(),
             sources: vec![],
             wanted,
-            taken: vec![],
             json: None,
             schema: Arc::new(Schema::empty()),
             unit,
             policy: policy.clone(),
         };
-        let mut evidence = vec![Evidence::default(); table.wanted.len()];
+        let mut learnt = Vec::new();
         for (path, name) in files.files.iter().zip(&files.names) {
-            let source = table.source(path, name, &mut evidence)?;
+            let source = table.source(path, name, &mut learnt)?;
             table.sources.push(source);
         }
-        let comma = evidence.iter().any(Evidence::needs_comma);
-        for (name, evidence) in table.wanted.iter().zip(&evidence) {
-            let number = rules.get(name.as_str()).is_some_and(|rule| rule.bounds().is_some());
-            table.taken.push((name.clone(), evidence.taken(name, &policy.read, comma, number, say)));
-        }
+        let evidence = table.take_text(&learnt, &rules, say)?;
         table.learn_json()?;
         table.say_formats(files, say);
         table.fill_types();
@@ -116,17 +112,19 @@ impl Table {
         Ok(table)
     }
 
-    fn source(&self, path: &Path, name: &str, evidence: &mut [Evidence]) -> Result<Source, DataError> {
+    fn source(&self, path: &Path, name: &str, learnt: &mut Vec<Learnt>) -> Result<Source, DataError> {
         let format = read::format(path)?;
         let mut says = partitions(name);
         says.retain(|column, _| self.wanted.contains(column));
-        let mut source = Source { path: path.to_owned(), format, text: None, has: BTreeMap::new(), says, plain: false };
+        let mut source =
+            Source { path: path.to_owned(), format, text: None, taken: vec![], has: BTreeMap::new(), says, plain: false };
         match format {
             Format::Empty | Format::Json => {}
             Format::Text => {
-                let file = read::learn_text(path, &self.policy.read, &self.wanted, evidence)?;
-                self.once(path, file.dialect.header.iter().map(String::as_str))?;
-                source.text = Some(file);
+                let of_file = read::learn_text(path, &self.policy.read, &self.wanted)?;
+                self.once(path, of_file.file.dialect.header.iter().map(String::as_str))?;
+                source.text = Some(of_file.file.clone());
+                learnt.push(of_file);
             }
             Format::Parquet | Format::ArrowFile | Format::ArrowStream => {
                 let written = read::written(path, format)?;
@@ -185,7 +183,7 @@ impl Table {
             match (&source.text, source.format, &self.json) {
                 (Some(text), ..) => {
                     let has = |(name, _): &&(String, Taken)| text.dialect.header.contains(name);
-                    let typed = self.taken.iter().filter(has).map(|(name, taken)| (name.clone(), taken.kind.clone()));
+                    let typed = source.taken.iter().filter(has).map(|(name, taken)| (name.clone(), taken.kind.clone()));
                     source.has = typed.collect();
                 }
                 (None, Format::Json, Some(json)) => {

@@ -22,7 +22,7 @@ impl Table {
         let reader = match (&source.text, source.format, &self.json) {
             (Some(text), ..) => {
                 let has = |(name, _): &&(String, Taken)| source.has.contains_key(name);
-                let taken: Vec<_> = self.taken.iter().filter(has).cloned().collect();
+                let taken: Vec<_> = source.taken.iter().filter(has).cloned().collect();
                 Some(read::open_text(&source.path, text, &self.policy.read, &taken)?)
             }
             (None, Format::Json, Some(json)) => Some(read::open_json(&source.path, json.clone())?),
