@@ -15,6 +15,7 @@ mod rules;
 mod sealed;
 mod standing;
 mod store;
+mod texts;
 mod vectors;
 mod versions;
 mod witness;

@@ -44,11 +44,7 @@ fn a_number_that_may_be_a_thousand_times_another_is_refused() {
         (&[("a.csv", "person\tx\n1\t1,100\n")], &["\"1,100\""]),
         (&[("a.csv", "person;x;y;z\n1;1,100;1,5;1.5\n")], &["\"1,100\"", "other columns"]),
         (
-            &[
-                ("a.csv", "person;x;y\n1;1,5;1,5\n"),
-                ("b.csv", "person;x;y\n2;1.5;1.5\n"),
-                ("c.csv", "person;x\n3;1,100\n"),
-            ],
+            &[("a.csv", "person;x;y\n1;1,5;1,5\n"), ("b.csv", "person;x;y\n2;1.5;1.5\n"), ("c.csv", "person;x\n3;1,100\n")],
             &["\"1,100\" in line 2 of c.csv", "other files"],
         ),
     ] {
@@ -75,4 +71,25 @@ fn the_line_of_a_value_is_that_of_the_file() {
     assert!(said.contains("in line 6 of a.csv"), "{said}");
     let said = read(&[("a.csv", "person,x\r\n1,5\r\n2,6,7\r\n")], COLUMNS).map(|(_, found)| found).unwrap_err();
     assert!(said.contains("a.csv: line 3 has 3 values, and the header has 2"), "{said}");
+}
+
+/// A last line that sums up the others is no person, and its owner is told so.
+#[test]
+fn a_last_row_that_looks_like_a_total_is_told_to_the_owner() {
+    let words = "looks like a total";
+    for (files, where_it_is) in [
+        (&[("a.csv", "person,x\nann,5\nbob,6\nTOTAL:,11\n")][..], "\"TOTAL:\" in line 4 of a.csv"),
+        (&[("a.csv", "person;x\n1;5\n2;6\nGesamt;11\n;\n")], "\"Gesamt\" in line 4"),
+        (&[("a.csv", "person,x\n1,5\n2,6\neverybody,11\n")], "\"everybody\" in line 4"),
+        (&[("a.csv", "person,x\n1,5\nthe lot,5\n"), ("b.csv", "person,x\n2,5\nthe lot,5\n")], "1 more files"),
+    ] {
+        let (profile, _) = read(files, COLUMNS).unwrap();
+        assert!(said(&profile, words) && said(&profile, where_it_is), "{files:?}: {:?}", profile.notes);
+    }
+    for text in
+        ["person,x\nann,5\nbob,6\n", "person,x\n1,5\n2,6\n", "person,x\n1,5\nann,5\n2,6\nbob,6\n", "person,x\ntotal,5\nbob,6\n"]
+    {
+        let (profile, _) = read(&[("a.csv", text)], COLUMNS).unwrap();
+        assert!(!said(&profile, words), "{text}: {:?}", profile.notes);
+    }
 }

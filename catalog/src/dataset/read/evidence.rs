@@ -41,10 +41,6 @@ impl Odd {
         &self.value
     }
 
-    pub(crate) fn is_at(&self, other: &Self) -> bool {
-        (self.at.byte, &self.at.path) == (other.at.byte, &other.at.path)
-    }
-
     /// The value, and where it is.
     pub(crate) fn words(&self) -> String {
         let file = self.at.path.file_name().unwrap_or_default().to_string_lossy();

@@ -29,6 +29,7 @@ pub(super) use self::{
     guard::guarded,
     marks::{InFile, Marks},
     text::{Learnt, TextFile},
+    value::is_number,
 };
 
 /// Rows of a batch.

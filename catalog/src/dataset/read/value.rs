@@ -54,6 +54,11 @@ pub(super) fn look(value: &str, candidates: Kinds) -> Kinds {
     kinds & candidates
 }
 
+/// Whether a value is a number, however it is written.
+pub(in crate::dataset) fn is_number(value: &str) -> bool {
+    number(value, NUMBER) != 0
+}
+
 fn number(value: &str, candidates: Kinds) -> Kinds {
     let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
     if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -7,10 +7,56 @@ use tidegate_protocol::{policy::ColumnRule, shown::plain as shown};
 use super::Table;
 use crate::dataset::{
     DataError,
-    read::{Evidence, InFile, Learnt, Marks},
+    read::{Evidence, InFile, Learnt, Marks, is_number},
 };
 
+/// What stands at the end of a table of numbers in place of a name, in the languages of those who write them.
+const TOTALS: [&str; 20] = [
+    "total",
+    "totals",
+    "grand total",
+    "subtotal",
+    "sub-total",
+    "sum",
+    "sums",
+    "all",
+    "summe",
+    "gesamt",
+    "gesamtsumme",
+    "insgesamt",
+    "zwischensumme",
+    "somme",
+    "total général",
+    "suma",
+    "totale",
+    "totaal",
+    "summa",
+    "итого",
+];
+
+fn is_total(value: &str) -> bool {
+    let word = value.trim_end_matches(|c: char| c == ':' || c == '.' || c == '=' || c.is_whitespace()).to_lowercase();
+    TOTALS.contains(&word.as_str())
+}
+
 impl Table {
+    /// Says where the last row of a file looks as if it were the sum of the others, and no unit's. It is taken for one all the same.
+    fn say_totals(&self, learnt: &[Learnt], units: &Evidence, say: &mut dyn FnMut(String)) {
+        let lasts = || learnt.iter().filter_map(|file| file.last.as_ref());
+        let words = lasts().filter(|last| !is_number(last.value())).count() as u64;
+        // Where all that are no numbers stand last, they are none of the others' kind.
+        let odd = units.not_numbers().is_some_and(|(count, _)| count == words && count < units.values());
+        let found: Vec<_> = lasts().filter(|last| is_total(last.value()) || odd && !is_number(last.value())).collect();
+        if let Some(first) = found.first() {
+            say(format!(
+                "column {}: the last row looks like a total, and no unit's ({}{}). It counts as one unit more: take it out of the file, or name it as nulls below [read]",
+                shown(&self.unit),
+                first.words(),
+                if found.len() > 1 { format!("; {} more files", found.len() - 1) } else { String::new() }
+            ));
+        }
+    }
+
     /// Finds out how the text files' columns are read, each over all of them, and returns what was seen of each column.
     pub(super) fn take_text(
         &mut self,
@@ -29,6 +75,9 @@ impl Table {
             let of_files = together.taken(name, &self.policy.read, &files, number, say);
             let of_files = of_files.map_err(|problem| self.wrong(name, problem))?;
             taken.iter_mut().zip(of_files).for_each(|(taken, of_file)| taken.push((name.clone(), of_file)));
+            if *name == self.unit {
+                self.say_totals(learnt, &together, say);
+            }
             seen.push(together);
         }
         self.sources
