@@ -93,3 +93,30 @@ fn a_last_row_that_looks_like_a_total_is_told_to_the_owner() {
         assert!(!said(&profile, words), "{text}: {:?}", profile.notes);
     }
 }
+
+/// Dates that are no ISO dates are texts until their owner says how they are written, and the owner is told so.
+#[test]
+fn dates_are_read_as_their_owner_says() {
+    let columns = "columns = { x = {} }";
+    for (text, more, right, words) in [
+        (
+            "person,x\n1,31/12/2024\n2,1/2/2024\n",
+            "",
+            "Utf8: 31/12/2024 1/2/2024",
+            "(\"31/12/2024\" in line 2 of a.csv) and is read as text. Where they are dates, write dates = \"%d/%m/%Y\" below",
+        ),
+        ("person,x\n1,01/02/2024\n", "", "Utf8: 01/02/2024", "dates = \"%d/%m/%Y\" or dates = \"%m/%d/%Y\""),
+        ("person,x\n1,31.12.2024\n", "", "Utf8: 31.12.2024", "%d.%m.%Y"),
+        ("person,x\n1,31/12/2024\n2,1/2/2024\n3,NA\n", "%d/%m/%Y", "Date32: 2024-12-31 2024-02-01 NULL", "taken as missing"),
+        ("person,x\n1,1/2/2024\n2,2024-03-04\n", "%m/%d/%Y", "Date32: 2024-01-02 2024-03-04", "text, a comma"),
+        ("person,x\n1,1.2.2024 10:30\n", "%d.%m.%Y", "Timestamp(s): 2024-02-01T10:30:00", "text, a comma"),
+        ("person,x\n1,31/12/2024\n", "%m/%d/%Y", "Utf8: 31/12/2024", "dates = \"%d/%m/%Y\""),
+    ] {
+        let more = if more.is_empty() { String::new() } else { format!("read = {{ dates = '{more}' }}\n        ") };
+        let (profile, found) = read(&[("a.csv", text)], &format!("{more}{columns}")).unwrap();
+        assert_eq!(found, right, "{text}");
+        assert!(said(&profile, words), "{text}: {words}: {:?}", profile.notes);
+    }
+    let (profile, _) = read(&[("a.csv", "person,x\n1,31/12/2024\n2,soon\n")], columns).unwrap();
+    assert!(!said(&profile, "dates"), "{:?}", profile.notes);
+}

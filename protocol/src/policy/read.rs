@@ -27,6 +27,9 @@ pub struct ReadRules {
     /// What stands before a number's fraction: `.` or `,`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<char>,
+    /// How days are written, where not as `2024-12-31`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dates: Option<Dates>,
     /// How the characters are written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
@@ -39,6 +42,58 @@ pub struct ReadRules {
     /// Columns that are text, whatever their values look like.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub text: BTreeSet<String>,
+}
+
+/// How days are written: `%d`, `%m` and `%Y` as `strftime` has them; day and month with one digit or two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dates {
+    /// `31/12/2024`
+    #[serde(rename = "%d/%m/%Y")]
+    DayMonthSlash,
+    /// `12/31/2024`
+    #[serde(rename = "%m/%d/%Y")]
+    MonthDaySlash,
+    /// `31.12.2024`
+    #[serde(rename = "%d.%m.%Y")]
+    DayMonthPoint,
+    /// `31-12-2024`
+    #[serde(rename = "%d-%m-%Y")]
+    DayMonthDash,
+    /// `12-31-2024`
+    #[serde(rename = "%m-%d-%Y")]
+    MonthDayDash,
+    /// `2024/12/31`
+    #[serde(rename = "%Y/%m/%d")]
+    YearSlash,
+    /// `2024.12.31`
+    #[serde(rename = "%Y.%m.%d")]
+    YearPoint,
+}
+
+impl Dates {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::DayMonthSlash,
+        Self::MonthDaySlash,
+        Self::DayMonthPoint,
+        Self::DayMonthDash,
+        Self::MonthDayDash,
+        Self::YearSlash,
+        Self::YearPoint,
+    ];
+
+    /// As it is written in a policy.
+    pub fn pattern(self) -> &'static str {
+        match self {
+            Self::DayMonthSlash => "%d/%m/%Y",
+            Self::MonthDaySlash => "%m/%d/%Y",
+            Self::DayMonthPoint => "%d.%m.%Y",
+            Self::DayMonthDash => "%d-%m-%Y",
+            Self::MonthDayDash => "%m-%d-%Y",
+            Self::YearSlash => "%Y/%m/%d",
+            Self::YearPoint => "%Y.%m.%d",
+        }
+    }
 }
 
 /// How the characters of a text file are written.
@@ -96,9 +151,14 @@ mod tests {
     #[test]
     fn what_would_mean_two_things_is_refused() {
         let read = |text: &str| toml::from_str::<ReadRules>(text).unwrap().check();
-        for good in
-            ["", "delimiter = ';'", "delimiter = \"\\t\"\ndecimal = ','\nskip = 2", "encoding = 'latin1'", "quote = \"'\""]
-        {
+        for good in [
+            "",
+            "delimiter = ';'",
+            "delimiter = \"\\t\"\ndecimal = ','\nskip = 2",
+            "encoding = 'latin1'",
+            "quote = \"'\"",
+            "dates = '%d/%m/%Y'",
+        ] {
             assert!(read(good).is_ok(), "{good}");
         }
         assert_eq!(read("encoding = 'windows-1252'").unwrap().encoding, Some(Encoding::Latin1));
@@ -112,6 +172,10 @@ mod tests {
             assert_eq!(read(bad).unwrap_err().field, field, "{bad}");
         }
         assert!(toml::from_str::<ReadRules>("delimiter = 'ab'").is_err());
+        assert!(toml::from_str::<ReadRules>("dates = '%d/%m/%y'").unwrap_err().message().contains("%d/%m/%Y"));
+        for dates in Dates::ALL {
+            assert_eq!(serde_json::to_string(&dates).unwrap(), format!("{:?}", dates.pattern()));
+        }
         assert!(toml::from_str::<ReadRules>("seperator = ';'").is_err());
     }
 }

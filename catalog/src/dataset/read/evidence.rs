@@ -3,14 +3,17 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use arrow::datatypes::{DataType, TimeUnit};
-use tidegate_protocol::{policy::ReadRules, shown::plain};
+use tidegate_protocol::{
+    policy::{Dates, ReadRules},
+    shown::plain,
+};
 
 use super::{
     dialect::Dialect,
     marks::InFile,
     value::{
-        ALL, BIG, BOOL, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MISSING, NUMBER, POINT, POINT_WHOLE, TIME, fraction_digits,
-        is_padded, look,
+        ALL, BIG, BOOL, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MISSING, NUMBER, POINT, POINT_WHOLE, TIME, as_iso, dated,
+        fraction_digits, is_padded, look,
     },
 };
 
@@ -74,6 +77,8 @@ pub(crate) struct Evidence {
     first: Option<Odd>,
     /// A number that is another one by a decimal comma than by a decimal point.
     ambiguous: Option<Odd>,
+    /// Ways in which all values may be dates, as [`dated`] has them.
+    dated: u8,
 }
 
 impl Default for Evidence {
@@ -88,6 +93,7 @@ impl Default for Evidence {
             fraction: 0,
             first: None,
             ambiguous: None,
+            dated: u8::MAX,
         }
     }
 }
@@ -128,7 +134,10 @@ impl Evidence {
         }
         // Of texts so many are looked at, to say how many are no numbers.
         let counts = self.not_numbers <= COUNTED;
-        let kinds = look(value, if counts { self.can | FLOAT | POINT | COMMA } else { self.can });
+        let kinds = look(value, if counts { self.can | FLOAT | POINT | COMMA } else { self.can }, rules.dates);
+        if self.dated != 0 {
+            self.dated = dated(value, self.dated);
+        }
         if counts && kinds & NUMBER == 0 {
             self.not_numbers += 1;
             if self.first_not_number.is_none() {
@@ -143,13 +152,14 @@ impl Evidence {
         }
         self.can &= kinds;
         if self.can & TIME != 0 {
-            self.fraction = self.fraction.max(fraction_digits(value));
+            self.fraction = self.fraction.max(fraction_digits(&as_iso(value, rules.dates)));
         }
     }
 
     /// Adds what was seen of the column in another file.
     pub(crate) fn join(&mut self, other: &Self) {
         self.can &= other.can;
+        self.dated &= other.dated;
         self.values += other.values;
         self.not_numbers += other.not_numbers;
         self.fraction = self.fraction.max(other.fraction);
@@ -296,6 +306,15 @@ impl Evidence {
     }
 
     fn say_nearly(&self, name: &str, say: &mut dyn FnMut(String)) {
+        let ways = Dates::ALL.iter().enumerate().filter(|(at, _)| self.dated & 1 << at != 0);
+        let ways: Vec<_> = ways.map(|(_, way)| format!("dates = \"{}\"", way.pattern())).collect();
+        if let (Some(first), false) = (&self.first, ways.is_empty()) {
+            say(format!(
+                "column {name} looks like dates ({}) and is read as text. Where they are dates, write {} below [read] in the policy",
+                first.words(),
+                ways.join(" or ")
+            ));
+        }
         if let Some(nearly) = self.nearly_numeric().filter(|_| self.not_numbers <= COUNTED && self.not_numbers * 2 < self.values)
         {
             say(format!("column {name} is text: {nearly}"));

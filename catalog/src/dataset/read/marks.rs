@@ -62,7 +62,7 @@ impl Beside {
         let value = value.trim();
         if !is_missing(value, rules) && !is_missing_word(value) {
             self.seen = true;
-            self.can &= look(value, self.can);
+            self.can &= look(value, self.can, None);
         }
     }
 

@@ -10,14 +10,14 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
 use encoding_rs::WINDOWS_1252;
-use tidegate_protocol::policy::{Encoding, ReadRules};
+use tidegate_protocol::policy::{Dates, Encoding, ReadRules};
 
 use super::{
     BATCH,
     dialect::Dialect,
     evidence::{Evidence, Odd, Place, Taken, is_missing, is_missing_word},
     marks::{Beside, Marks},
-    value::{clean, time},
+    value::{as_iso, clean, time},
 };
 use crate::dataset::{DataError, broken};
 
@@ -160,7 +160,7 @@ impl Rows {
             return Ok(None);
         }
         let columns = self.columns.iter().zip(texts).map(|(column, texts)| {
-            typed(&column.taken, texts).map_err(|(row, value)| {
+            typed(&column.taken, self.rules.dates, texts).map_err(|(row, value)| {
                 let at = Place {
                     path: Arc::new(self.path.clone()),
                     dialect: self.file.dialect.clone(),
@@ -185,14 +185,14 @@ impl Iterator for Rows {
 }
 
 /// Texts as values of a type; the first that is none is the error, with its row.
-fn typed(taken: &Taken, texts: Vec<Option<String>>) -> Result<ArrayRef, (usize, String)> {
+fn typed(taken: &Taken, dates: Option<Dates>, texts: Vec<Option<String>>) -> Result<ArrayRef, (usize, String)> {
     fn each<T>(texts: Vec<Option<String>>, read: impl Fn(&str) -> Option<T>) -> Result<Vec<Option<T>>, (usize, String)> {
         let read = |(row, text): (usize, Option<String>)| text.map(|text| read(&text).ok_or((row, text))).transpose();
         texts.into_iter().enumerate().map(read).collect()
     }
     let number = |text: &str| if taken.bare { Some(text.to_owned()) } else { clean(text, if taken.comma { ',' } else { '.' }) };
     let at = |unit: i64, text: &str| {
-        let (seconds, nanoseconds) = time(text)?;
+        let (seconds, nanoseconds) = time(&as_iso(text, dates))?;
         seconds.checked_mul(unit)?.checked_add(i64::from(nanoseconds) / (1_000_000_000 / unit))
     };
     Ok(match &taken.kind {
@@ -204,9 +204,9 @@ fn typed(taken: &Taken, texts: Vec<Option<String>>) -> Result<ArrayRef, (usize, 
             let decimals = Decimal128Array::from(each(texts, |text| text.parse::<i128>().ok())?);
             Arc::new(decimals.with_precision_and_scale(38, 0).map_err(|e| (0, e.to_string()))?)
         }
-        DataType::Date32 => {
-            Arc::new(Date32Array::from(each(texts, |text| i32::try_from(time(text)?.0.div_euclid(24 * 3600)).ok())?))
-        }
+        DataType::Date32 => Arc::new(Date32Array::from(each(texts, |text| {
+            i32::try_from(time(&as_iso(text, dates))?.0.div_euclid(24 * 3600)).ok()
+        })?)),
         DataType::Timestamp(TimeUnit::Second, _) => Arc::new(TimestampSecondArray::from(each(texts, |text| at(1, text))?)),
         DataType::Timestamp(TimeUnit::Millisecond, _) => {
             Arc::new(TimestampMillisecondArray::from(each(texts, |text| at(1000, text))?))

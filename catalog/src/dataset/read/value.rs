@@ -1,6 +1,9 @@
 //! What a value in a text file may be: a number in one of the ways that people write them, a date, a time, true or false.
 
+use std::borrow::Cow;
+
 use arrow::{array::timezone::Tz, compute::kernels::cast_utils::string_to_datetime};
+use tidegate_protocol::policy::Dates;
 
 /// Kinds that a value can be read as, a bit each.
 pub(super) type Kinds = u16;
@@ -37,7 +40,7 @@ pub(super) const MISSING: [&str; 18] =
 const MARKS: [&str; 11] = ["$", "€", "£", "¥", "₹", "%", "USD", "EUR", "GBP", "CHF", "JPY"];
 
 /// What a value can be, of what the values before it could be: 0 for a text that is nothing else.
-pub(super) fn look(value: &str, candidates: Kinds) -> Kinds {
+pub(super) fn look(value: &str, candidates: Kinds, dates: Option<Dates>) -> Kinds {
     let mut kinds = 0;
     if candidates & NUMBER != 0 {
         kinds |= number(value, candidates);
@@ -45,6 +48,8 @@ pub(super) fn look(value: &str, candidates: Kinds) -> Kinds {
     if candidates & BOOL != 0 && (value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")) {
         kinds |= BOOL;
     }
+    let value = if candidates & (DATE | TIME) == 0 { Cow::Borrowed(value) } else { as_iso(value, dates) };
+    let value = value.as_ref();
     if candidates & DATE != 0 && value.len() == 10 && is_dated(value) && time(value).is_some() {
         // A day is the beginning of it, where others say a time.
         kinds |= DATE | TIME;
@@ -150,6 +155,39 @@ fn is_dated(value: &str) -> bool {
     matches!(value.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _, ..])
 }
 
+/// A date, and the time after it, with the day as `2021-05-01`, where it is written in this way; else as it is.
+pub(super) fn as_iso(value: &str, dates: Option<Dates>) -> Cow<'_, str> {
+    dates.and_then(|dates| iso(value, dates)).map_or(Cow::Borrowed(value), Cow::Owned)
+}
+
+fn iso(value: &str, dates: Dates) -> Option<String> {
+    let (day, time) = value.split_at(value.find([' ', 'T']).unwrap_or(value.len()));
+    let is_mark = |c: char| matches!(c, '/' | '.' | '-');
+    let (pattern, mark) = (dates.pattern(), dates.pattern().chars().find(|c| is_mark(*c))?);
+    let (mut year, mut month, mut of_month) = (0, 0, 0);
+    let mut parts = day.split(mark);
+    for part in pattern.split(mark) {
+        let digits = parts.next().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        let (into, length) = match part {
+            "%Y" => (&mut year, 4..=4),
+            "%m" => (&mut month, 1..=2),
+            _ => (&mut of_month, 1..=2),
+        };
+        *into = digits.parse::<u32>().ok().filter(|_| length.contains(&digits.len()))?;
+    }
+    let iso = parts.next().is_none().then(|| format!("{year:04}-{month:02}-{of_month:02}"))?;
+    self::time(&iso).map(|_| format!("{iso}{time}"))
+}
+
+/// Ways that a value may be a date in, a bit for each of [`Dates::ALL`], of those that the values before it are dates in.
+pub(super) fn dated(value: &str, candidates: u8) -> u8 {
+    if !value.starts_with(|c: char| c.is_ascii_digit()) {
+        return 0;
+    }
+    let ways = Dates::ALL.iter().enumerate().filter(|(at, way)| candidates & 1 << at != 0 && iso(value, **way).is_some());
+    ways.fold(0, |all, (at, _)| all | 1 << at)
+}
+
 /// Length of `2021-05-01 10:30`.
 const MINUTE: usize = 16;
 
@@ -229,8 +267,21 @@ mod tests {
             ("yes", 0),
             ("NaN", 0),
         ] {
-            assert_eq!(look(text, ALL), kinds, "{text}");
+            assert_eq!(look(text, ALL, None), kinds, "{text}");
         }
+        for (text, dates, kinds) in [
+            ("31/12/2024", Dates::DayMonthSlash, DATE | TIME),
+            ("1/2/2024 10:30", Dates::DayMonthSlash, TIME),
+            ("31/12/2024", Dates::MonthDaySlash, 0),
+            ("31/02/2024", Dates::DayMonthSlash, 0),
+            ("31/12/24", Dates::DayMonthSlash, 0),
+            ("2024-12-31", Dates::DayMonthDash, DATE | TIME),
+            ("31.12.2024", Dates::DayMonthPoint, DATE | TIME),
+        ] {
+            assert_eq!(look(text, ALL, Some(dates)), kinds, "{text} {dates:?}");
+        }
+        assert_eq!(time(&as_iso("1/2/2024", Some(Dates::DayMonthSlash))), time("2024-02-01"));
+        assert_eq!(time(&as_iso("1/2/2024", Some(Dates::MonthDaySlash))), time("2024-01-02"));
         assert!(is_padded("007") && !is_padded("0") && !is_padded("0.5"));
     }
 }
