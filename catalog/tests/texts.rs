@@ -120,3 +120,11 @@ fn dates_are_read_as_their_owner_says() {
     let (profile, _) = read(&[("a.csv", "person,x\n1,31/12/2024\n2,soon\n")], columns).unwrap();
     assert!(!said(&profile, "dates"), "{:?}", profile.notes);
 }
+
+/// Of several files the one that is meant is named.
+#[test]
+fn the_file_that_is_wrong_is_named() {
+    let odd = "{\"person\": 2, \"x\": [1]}\n{\"person\": 2, \"x\": {\"y\": 1}}\n";
+    let said = read(&[("a.json", "{\"person\": 1, \"x\": 5}\n"), ("b.json", odd)], COLUMNS).map(|(_, found)| found).unwrap_err();
+    assert!(said.contains("b.json") && !said.contains("a.json"), "{said}");
+}

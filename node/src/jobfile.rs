@@ -142,8 +142,13 @@ fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Vec<Key>>>, D::
             Err(D::Error::custom("a key is an array of booleans, numbers, texts and dates, one for each GROUP BY expression"))
         }
     };
-    let rows = Vec::<Vec<toml::Value>>::deserialize(from)?;
-    rows.into_iter().map(|row| row.into_iter().map(one).collect()).collect::<Result<_, _>>().map(Some)
+    let of_row = |row| match row {
+        toml::Value::Array(row) => row.into_iter().map(one).collect(),
+        other => Err(D::Error::custom(format!(
+            "`keys` has {other}, and each of the keys is an array: [{other}] for one GROUP BY expression"
+        ))),
+    };
+    Vec::<toml::Value>::deserialize(from)?.into_iter().map(of_row).collect::<Result<_, _>>().map(Some)
 }
 
 /// Fields that belong to no section.
@@ -363,4 +368,21 @@ impl JobFile {
 
 pub(crate) fn wrong(what: &str) -> NodeError {
     NodeError::File(format!("job file: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_no_arrays_are_refused_by_name() {
+        let said = |text: &str| {
+            toml::from_str::<SqlFile>(&format!("query = 'q'\n{text}")).map(|sql| sql.keys).map_err(|e| e.to_string())
+        };
+        assert_eq!(said("keys = [['a'], [1]]").unwrap().unwrap().len(), 2);
+        for text in ["keys = ['a']", "keys = [['a'], 7]"] {
+            let said = said(text).unwrap_err();
+            assert!(said.contains("`keys` has") && said.contains("is an array"), "{said}");
+        }
+    }
 }

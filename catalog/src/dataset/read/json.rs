@@ -35,7 +35,15 @@ pub(crate) fn learn(paths: &[&Path], wanted: Option<&[String]>) -> Result<Schema
         return Err(e);
     }
     let first = paths.first().copied().unwrap_or(Path::new(""));
-    Ok(Arc::new(schema.map_err(|e| broken(first, e))?))
+    Ok(Arc::new(schema.map_err(|e| match paths {
+        [_] => broken(first, e),
+        // Which of them it is that is no such file for itself; or how many are none together.
+        _ => {
+            paths.iter().find_map(|path| learn(&[path], wanted).err()).unwrap_or_else(|| {
+                broken(first, format!("of this and {} more files of JSON: {e}", paths.len().saturating_sub(1)))
+            })
+        }
+    })?))
 }
 
 enum Values<'a, R: BufRead> {
