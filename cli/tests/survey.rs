@@ -66,6 +66,34 @@ fn rows_without_a_person_are_told_to_the_owner_alone() {
     assert!(!["dropped", "without_unit", "no unit"].iter().any(|word| signed.contains(word)), "{signed}");
 }
 
+/// Values beyond the bounds count as the bounds: how many do is told to the owner, and which bounds would hold them.
+#[test]
+fn values_beyond_the_bounds_are_told_to_the_owner() {
+    let world = World::new();
+    let policy = std::fs::read_to_string(world.path("policy.toml")).unwrap();
+    let spend = policy.lines().find(|line| line.starts_with("spend")).unwrap();
+    std::fs::write(world.path("policy.toml"), policy.replace(spend, "spend = { lo = 10, hi = 100 }")).unwrap();
+    let spent = |p: u32| match p {
+        0..5 => 1,
+        5..90 => 60,
+        _ => p * 10,
+    };
+    let rows: String = (0..100).map(|p| format!("{p},{},north\n", spent(p))).collect();
+    std::fs::write(world.path("visits.csv"), format!("person,spend,city\n{rows}")).unwrap();
+    let published: Value = serde_json::from_str(&world.publish("visits.csv", &["--name", "visits"])).unwrap();
+    let bounds = &published["survey"][0]["bounds"][0];
+    assert_eq!((&bounds["below"], &bounds["above"]), (&0.05.into(), &0.1.into()), "{bounds}");
+    assert_eq!(bounds["most"], serde_json::json!([1.0, 990.0]));
+    let said = world.ok("owner", &["survey", "visits"]);
+    for words in [
+        "spend: 5 % of the values are below lo = 10 and count as 10",
+        "spend: 10 % of the values are above hi = 100 and count as 100",
+        "lo = 1, hi = 990 would hold 99 % of them",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
 #[test]
 fn what_bounds_leave_out_is_said_to_the_buyer_who_can_ask_for_more() {
     let world = World::new();

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+mod beyond;
 mod bounded;
 mod cluster;
 mod hash;
@@ -20,6 +21,7 @@ mod survey;
 mod table;
 mod types;
 
+pub use beyond::Bounded;
 pub use hash::hash;
 pub use layout::{OrderCheck, Phase, Profile, profile, schema};
 pub use paths::{TableFiles, tables};

@@ -13,7 +13,7 @@ use datafusion::common::hash_utils::{RandomState, create_hashes};
 use serde::Serialize;
 use tidegate_protocol::{manifest::ROW_TABLE, policy::Policy};
 
-use super::{DataError, broken, layout::unit_column, open};
+use super::{Bounded, DataError, beyond, broken, layout::unit_column, open};
 
 /// A column of more values than this is none to group by.
 const MOST_GROUPS: usize = 1000;
@@ -35,6 +35,8 @@ pub struct Survey {
     pub max_rows: Bound,
     /// Groups a unit is in, against `unit.max_groups`: of each column that one could group by.
     pub max_groups: Vec<Grouped>,
+    /// Values against their bounds: of each column that has some.
+    pub bounds: Vec<Bounded>,
 }
 
 /// A column to group by.
@@ -87,6 +89,8 @@ pub fn survey(
     let mut tables: Vec<Table> = (0..policy.tables.len().max(1))
         .map(|at| Table { without_unit: dropped.get(at).copied().unwrap_or_default(), ..Table::default() })
         .collect();
+    let bounded = policy.columns.iter().filter_map(|(name, rule)| Some((name.clone(), beyond::Values::of(rule.bounds()?))));
+    let mut bounded: Vec<_> = bounded.collect();
     let mut rows = 0;
     for file in files {
         for batch in open(file)? {
@@ -114,12 +118,24 @@ pub fn survey(
                     table.keys.entry(name.clone()).or_default().see(hashes[row]);
                 }
             }
+            for (name, values) in &mut bounded {
+                let Some(numbers) = batch.column_by_name(name).and_then(|column| beyond::numbers(column)) else { continue };
+                let of_units = numbers.iter().enumerate().filter(|(row, _)| unit.is_valid(*row));
+                of_units.filter_map(|(_, value)| value).for_each(|value| values.see(value));
+            }
             rows += batch.num_rows() as u64;
             progress(rows);
         }
     }
     let named = tables.into_iter().enumerate().map(|(at, table)| table.ended(policy, policy.tables.get(at)));
-    Ok(named.collect())
+    let mut surveys: Vec<_> = named.collect();
+    for (name, values) in bounded {
+        let own = |survey: &&mut Survey| survey.table.as_ref().is_none_or(|table| is_of(&name, table));
+        if let Some(survey) = surveys.iter_mut().find(own) {
+            survey.bounds.push(values.ended(name));
+        }
+    }
+    Ok(surveys)
 }
 
 /// The columns that one could group by, with their names in the policy.
@@ -127,6 +143,11 @@ fn keys(batch: &RecordBatch, policy: &Policy) -> Vec<(String, std::sync::Arc<dyn
     let named = policy.columns.keys().filter(|name| **name != policy.unit.column);
     let held = named.filter_map(|name| Some((name.clone(), batch.column_by_name(name)?.clone())));
     held.filter(|(_, column)| can_be_key(column.data_type())).collect()
+}
+
+/// Whether a column is one of a table, by its name in the policy.
+fn is_of(name: &str, table: &str) -> bool {
+    name.split_once('.').is_some_and(|(of, _)| of == table)
 }
 
 fn can_be_key(kind: &DataType) -> bool {
@@ -187,7 +208,7 @@ impl Table {
     fn ended(mut self, policy: &Policy, table: Option<&String>) -> Survey {
         self.close();
         let (most_rows, most_groups) = (u64::from(policy.unit.max_rows), u64::from(policy.unit.max_groups));
-        let own = |name: &String| table.is_none_or(|table| name.split_once('.').is_some_and(|(of, _)| of == table));
+        let own = |name: &String| table.is_none_or(|table| is_of(name, table));
         let grouped = self.keys.into_iter().filter(|(name, key)| own(name) && (2..=MOST_GROUPS).contains(&key.all.len()));
         let chosen = |allows: u64, groups: u64| (allows as f64 / groups as f64).min(1.0);
         Survey {
@@ -203,6 +224,7 @@ impl Table {
                     column,
                 })
                 .collect(),
+            bounds: vec![],
         }
     }
 }
@@ -297,6 +319,8 @@ mod tests {
         assert!((survey.max_rows.rows_counted - (180.0 + 50.0) / 580.0).abs() < 1e-9);
         let other = Setting { allows: 40, rows_counted: 1.0, noise: 8.0 };
         assert_eq!(survey.max_rows.others, [other]);
+        let [spend] = survey.bounds.as_slice() else { panic!("{:?}", survey.bounds) };
+        assert_eq!((spend.column.as_str(), spend.values, spend.below, spend.above, spend.most), ("spend", 580, 0.0, 0.0, None));
         // Every row is a note of its own, but there are fewer than a thousand; of kinds there is one among rows that have a unit.
         let columns: Vec<_> = survey.max_groups.iter().map(|g| (g.column.as_str(), g.groups)).collect();
         assert_eq!(columns, [("city", 4), ("note", 580)]);

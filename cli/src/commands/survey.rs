@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
-use tidegate_catalog::dataset::{Bound, Survey};
+use tidegate_catalog::dataset::{Bound, Bounded, Survey};
 use tidegate_node::{
     home::Home,
     publish::find,
@@ -71,7 +71,25 @@ pub(crate) fn shown(surveys: &[Survey]) {
                 others("unit.max_groups", bound);
             }
         }
+        survey.bounds.iter().for_each(beyond);
     }
+}
+
+/// What lies beyond a column's bounds, where something does.
+fn beyond(column: &Bounded) {
+    let name = show::plain(&column.column);
+    let sides = [(column.below, "below", "lo", column.lo), (column.above, "above", "hi", column.hi)];
+    for (share, side, field, bound) in sides.into_iter().filter(|(share, ..)| *share > 0.0) {
+        println!("  {name}: {} of the values are {side} {field} = {bound} and count as {bound}", percent_up(share));
+    }
+    if let Some((lo, hi)) = column.most {
+        println!("    lo = {lo}, hi = {hi} would hold 99 % of them");
+    }
+}
+
+/// A share, rounded up: what is not none does not read so.
+fn percent_up(share: f64) -> String {
+    format!("{} %", (share * 1000.0).ceil() / 10.0)
 }
 
 fn of_bound(bound: &Bound, survey: &Survey, of: &str) -> String {
