@@ -244,12 +244,12 @@ fn grows_little(from: &Expr, to: &Expr) -> bool {
     matches!((text(from), text(to)), (Some(from), Some(to)) if from > 0 && to <= GROWTH * from)
 }
 
-/// Argument `i` as a literal number.
 /// Whether a number is a literal in a range.
 fn is_within(number: &Expr, range: std::ops::RangeInclusive<i64>) -> bool {
     bound(std::slice::from_ref(number), 0).is_some_and(|n| *range.start() as f64 <= n && n <= *range.end() as f64)
 }
 
+/// Argument `i` as a literal number.
 pub(super) fn bound(args: &[Expr], i: usize) -> Option<f64> {
     let mut expr = args.get(i)?;
     let mut sign = 1.0;

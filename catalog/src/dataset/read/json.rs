@@ -15,9 +15,10 @@ use arrow::{
 use super::{BATCH, format::unpacked};
 use crate::dataset::{DataError, broken};
 
-/// The columns of all of the files' objects, or of them those that are `wanted`.
-pub(crate) fn learn(paths: &[&Path], wanted: Option<&[String]>) -> Result<SchemaRef, DataError> {
-    let mut failed = None;
+/// The columns of all of the files' objects, or of them those that are `wanted`. Objects name the `unit` all by texts or all by numbers: beside texts a number would keep
+/// its spelling, and 1 and 1.0 would be two units.
+pub(crate) fn learn(paths: &[&Path], wanted: Option<&[String]>, unit: Option<&str>) -> Result<SchemaRef, DataError> {
+    let (mut failed, mut by_text, mut by_number) = (None, false, false);
     let values = paths.iter().flat_map(|path| match objects(path) {
         Ok(text) => Values::Of(ValueIter::new(text, None), path),
         Err(e) => Values::Broken(Some(e)),
@@ -28,6 +29,9 @@ pub(crate) fn learn(paths: &[&Path], wanted: Option<&[String]>) -> Result<Schema
         if let (Some(wanted), Some(fields)) = (wanted, value.as_object_mut()) {
             fields.retain(|name, _| wanted.contains(name));
         }
+        let named = unit.and_then(|unit| value.get(unit));
+        by_text |= named.is_some_and(serde_json::Value::is_string);
+        by_number |= named.is_some_and(serde_json::Value::is_number);
         Ok::<_, ArrowError>(value)
     });
     let schema = infer_json_schema_from_iterator(values);
@@ -35,11 +39,17 @@ pub(crate) fn learn(paths: &[&Path], wanted: Option<&[String]>) -> Result<Schema
         return Err(e);
     }
     let first = paths.first().copied().unwrap_or(Path::new(""));
+    if let (Some(unit), true, true) = (unit, by_text, by_number) {
+        return Err(broken(
+            first,
+            format!("column {unit} names units by texts here and by numbers there: write all of them one way"),
+        ));
+    }
     Ok(Arc::new(schema.map_err(|e| match paths {
         [_] => broken(first, e),
         // Which of them it is that is no such file for itself; or how many are none together.
         _ => {
-            paths.iter().find_map(|path| learn(&[path], wanted).err()).unwrap_or_else(|| {
+            paths.iter().find_map(|path| learn(&[path], wanted, unit).err()).unwrap_or_else(|| {
                 broken(first, format!("of this and {} more files of JSON: {e}", paths.len().saturating_sub(1)))
             })
         }

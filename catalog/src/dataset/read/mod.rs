@@ -168,9 +168,9 @@ pub(super) fn open_text(
 }
 
 /// The columns of JSON files' objects, or of them those that are `wanted`.
-pub(super) fn learn_json(paths: &[&Path], wanted: Option<&[String]>) -> Result<SchemaRef, DataError> {
+pub(super) fn learn_json(paths: &[&Path], wanted: Option<&[String]>, unit: Option<&str>) -> Result<SchemaRef, DataError> {
     let first = paths.first().copied().unwrap_or(Path::new(""));
-    guarded(first, || json::learn(paths, wanted))
+    guarded(first, || json::learn(paths, wanted, unit))
 }
 
 /// Opens a file of JSON objects.
@@ -187,7 +187,7 @@ pub fn open(path: &Path) -> Result<Reader, DataError> {
     let rules = ReadRules::default();
     match format(path)? {
         Format::Empty => Err(broken(path, "is empty")),
-        Format::Json => open_json(path, learn_json(&[path], None)?),
+        Format::Json => open_json(path, learn_json(&[path], None, None)?),
         Format::Text => {
             let header = guarded(path, || dialect::Dialect::of(path, &rules, &[]))?.header;
             let Learnt { file, evidence, marks, .. } = learn_text(path, &rules, &header)?;

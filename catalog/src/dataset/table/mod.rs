@@ -159,7 +159,7 @@ impl Table {
     fn learn_json(&mut self) -> Result<(), DataError> {
         let paths: Vec<&Path> = self.sources.iter().filter(|s| s.format == Format::Json).map(|s| s.path.as_path()).collect();
         if !paths.is_empty() {
-            self.json = Some(read::learn_json(&paths, Some(&self.wanted))?);
+            self.json = Some(read::learn_json(&paths, Some(&self.wanted), Some(&self.unit))?);
         }
         Ok(())
     }

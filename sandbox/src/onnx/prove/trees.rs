@@ -141,8 +141,7 @@ fn leaves(call: &Call<'_>, of: &str, most: u64) -> Result<u64, String> {
     if ids.iter().any(|id| !u64::try_from(*id).is_ok_and(|id| id < most)) {
         return Err(format!("a leaf is for a score that is not there, of {most}"));
     }
-    let there: HashSet<_> =
-        numbers(call, "nodes_treeids")?.into_iter().zip(numbers(call, "nodes_nodeids")?).collect();
+    let there: HashSet<_> = numbers(call, "nodes_treeids")?.into_iter().zip(numbers(call, "nodes_nodeids")?).collect();
     let (mut held, mut seen) = (HashMap::<_, u64>::new(), HashSet::with_capacity(ids.len()));
     for ((tree, node), id) in trees.iter().zip(&nodes).zip(&ids) {
         if !there.contains(&(*tree, *node)) {
