@@ -46,7 +46,7 @@ outputs = [{{ name = "mean risk", lo = 0, hi = 1, reducer = "mean", default = 0 
             text = model.replace('reduce = "max"', f'reduce = "max"\non = "{on}"') if kind == "model" else component.replace("infer", f'on = "{on}"\ninfer')
             (home / "job.toml").write_text(text)
             start = time.perf_counter()
-            said = json.loads(tidegate("buyer", "run", home / "job.toml", "--to", address.read_text(), "--grant", home / "grant", "--json"))
+            said = json.loads(tidegate("buyer", "run", home / "job.toml", "--to", address.read_text(), "--grant", home / "grant", "--json", "--again"))
             inference = said["receipt"]["statement"]["predicate"]["facts"]["inference"]
             print(f"{kind} on {on}: {time.perf_counter() - start:.2f} s, {json.dumps(inference)}")
             seen[kind, on] = (inference, said["result"]["rows"])

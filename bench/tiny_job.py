@@ -33,7 +33,7 @@ with tempfile.TemporaryDirectory() as folder:
         time.sleep(0.05)
     try:
         floor = timed("list", "--to", address.read_text())
-        job = timed("run", home / "job.toml", "--to", address.read_text(), "--grant", home / "grant", "--json")
+        job = timed("run", home / "job.toml", "--to", address.read_text(), "--grant", home / "grant", "--json", "--again")
     finally:
         node.send_signal(signal.SIGINT)
         node.wait()

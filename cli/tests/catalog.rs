@@ -74,7 +74,7 @@ fn listings_are_told_caught_up_with_and_kept_to_their_owners() {
     let thief = world.serve_by("thief", &["--with", &friend.address]);
     searched(&world, "friend", "towns", |found| found.len() == 2);
     world.ok("buyer", &["catalog", "sync", "--from", &friend.address]);
-    world.ok("buyer", &["run", &job, "--grant", &grant]);
+    world.ok("buyer", &["run", &job, "--grant", &grant, "--again"]);
     let said = world.fails("buyer", &["catalog", "show", "towns"]);
     assert!(said.contains("several owners have a dataset"), "{said}");
     let said = world.fails("buyer", &world.run_args(&job, &thief.address, &grant));

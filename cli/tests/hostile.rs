@@ -82,7 +82,7 @@ fn everything(world: &World, address: &str) -> String {
         &["list", "--to", address],
         &["list", "--to", address, "--json"],
         &["run", &job, "--to", address, "--grant", &grant],
-        &["run", &job, "--to", address, "--grant", &grant, "--json"],
+        &["run", &job, "--to", address, "--grant", &grant, "--json", "--again"],
         &["rehearse", &job, "--to", address, "--grant", &grant],
         &["fetch", "towns", "--to", address, "--grant", &grant, "--out", &out],
         &["ping", address],

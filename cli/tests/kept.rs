@@ -37,7 +37,7 @@ fn slow(slot: &str) -> World {
 
 fn args<'a>(world: &'a World, address: &'a str, more: &[&'a str]) -> Vec<String> {
     let (job, grant) = (world.text("slow-job.toml"), world.text("slow-grant"));
-    let args = ["run", &job, "--to", address, "--grant", &grant, "--json"];
+    let args = ["run", &job, "--to", address, "--grant", &grant, "--json", "--again"];
     args.iter().chain(more).map(|word| (*word).to_owned()).collect()
 }
 
@@ -247,15 +247,27 @@ fn who_asks_the_same_again_is_told_what_it_costs() {
     let free = std::fs::read_to_string(&count).unwrap().replace("towns", "again");
     std::fs::write(world.path("free.toml"), free).unwrap();
     let free = world.text("free.toml");
+    let words = |job: &str, grant: &str, more: &[&str]| {
+        let words = ["run", job, "--to", &node.address, "--grant", grant, "--json"];
+        words.iter().chain(more).map(|word| (*word).to_owned()).collect::<Vec<_>>()
+    };
     let said = |job: &str, grant: &str, more: &[&str]| {
-        let output = world.try_run("buyer", &[&world.run_args(job, &node.address, grant)[..], more].concat());
+        let output = world.command("buyer").args(words(job, grant, more)).output().unwrap();
         assert!(output.status.success(), "{}", text(&output));
         String::from_utf8(output.stderr).unwrap()
     };
     assert!(!said(&count, &grant, &[]).contains("very same"));
-    let again = said(&count, &grant, &[]);
-    assert!(again.contains("charged again") && again.contains("tidegate results show"), "{again}");
+    // No terminal is there to ask: what was paid for is not paid for again, and what is kept is named.
+    let spent = world.spent();
+    let refused = world.command("buyer").args(words(&count, &grant, &[])).output().unwrap();
+    let id = listed(&world)[0]["request"].as_str().unwrap().to_owned();
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{}", text(&refused));
+    for part in ["charged again", "--again", &format!("tidegate results show {id}")] {
+        assert!(text(&refused).contains(part), "{part}: {}", text(&refused));
+    }
+    assert_eq!((world.spent(), listed(&world).len()), (spent, 1), "nothing was sent");
     assert!(!said(&count, &grant, &["--again"]).contains("very same"));
+    assert_eq!(world.spent(), 2 * spent);
     assert!(!said(&free, &pass, &[]).contains("very same"));
     assert!(said(&free, &pass, &[]).contains("for nothing"));
 }

@@ -45,7 +45,8 @@ pub(crate) struct Args {
     /// Write over what --out has already.
     #[arg(long)]
     force: bool,
-    /// Ask also what was asked before, without a question: it is charged again, unless the owner answers it again for nothing.
+    /// Ask also what was asked before, which is charged again unless the owner answers it again for nothing. Without this, a terminal is asked first, and
+    /// a script is refused.
     #[arg(long)]
     again: bool,
     /// How long to ask again where the node is busy, or gone after the job was sent.
@@ -183,33 +184,34 @@ fn leave(
     })
 }
 
-/// Says what it costs to ask the very same again, and offers what is kept; whether to go on. Who is at no terminal goes on.
+/// Says what it costs to ask the very same again, and offers what is kept; whether to go on.
+///
+/// # Errors
+/// One where it would be charged again and there is no terminal to say yes at.
 async fn asked_before(buyer: &Buyer, to: &Address, file: &JobFile, grant: &str) -> anyhow::Result<bool> {
     let asking = buyer.prepare(to, file, grant, None, None).await?;
     let Some(kept) = buyer.asked_before(&asking)? else { return Ok(true) };
     let (id, policy) = (&kept.id, asking.offer.in_force()?);
-    let when = jobs_time(kept.job.body().created);
-    match (kept.is_answered(), policy.answer_again) {
+    let (when, price) = (jobs_time(kept.job.body().created), show::price(asking.job.body().cost, policy.delta_femto));
+    let said = match (kept.is_answered(), policy.answer_again) {
         (true, true) => {
             eprintln!("the very same was asked at {when}: the owner answers it again for nothing, with what was released then");
             return Ok(true);
         }
-        (true, false) => eprintln!(
-            "the very same was asked at {when}: asking again is charged again ({}). What was released then is kept: `tidegate results show {id}`",
-            show::price(asking.job.body().cost, policy.delta_femto)
+        (true, false) => format!(
+            "the very same was asked at {when}: asking again is charged again ({price}). What was released then is kept: `tidegate results show {id}`"
         ),
-        (false, _) => eprintln!(
-            "the very same was sent at {when}, and not answered: it may be paid for. Get that answer with `tidegate results fetch {id}`; asking anew is charged again ({})",
-            show::price(asking.job.body().cost, policy.delta_femto)
+        (false, _) => format!(
+            "the very same was sent at {when}, and not answered: it may be paid for. Get that answer with `tidegate results fetch {id}`; asking anew is charged again ({price})"
         ),
-    }
+    };
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Ok(true);
+        anyhow::bail!("{said}. Nothing was sent: --again sends it all the same");
     }
-    eprintln!("ask all the same? [y/N]");
-    let mut said = String::new();
-    std::io::stdin().read_line(&mut said)?;
-    Ok(said.trim().eq_ignore_ascii_case("y"))
+    eprintln!("{said}\nask all the same? [y/N]");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim().eq_ignore_ascii_case("y"))
 }
 
 /// Seconds since 1970 for people.

@@ -192,8 +192,9 @@ impl World {
         self.job("count.toml", "rho = 0.1\n[sql]\nquery = \"SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset\"\n")
     }
 
+    /// Words that ask a job, whether or not it was asked before.
     pub(crate) fn run_args<'a>(&'a self, job: &'a str, address: &'a str, grant: &'a str) -> Vec<&'a str> {
-        vec!["run", job, "--to", address, "--grant", grant, "--json"]
+        vec!["run", job, "--to", address, "--grant", grant, "--json", "--again"]
     }
 
     pub(crate) fn audit(&self, address: &str) -> serde_json::Value {
