@@ -1,6 +1,7 @@
 //! The binary as people use it: parties as real processes, in one test program, since each program would carry all of the product.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod asked;
 mod catalog;
 mod check;
 mod code;

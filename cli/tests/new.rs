@@ -26,7 +26,31 @@ fn a_job_is_begun_in_each_language() {
         assert!(said.starts_with("accept"), "{said}");
         assert!(world.fails("buyer", &["new", "job", &folder, "--lang", language]).contains("not there yet"));
     }
-    assert!(world.fails("buyer", &["new", "job", &world.text("x"), "--lang", "cobol"]).contains("rust, c, python, js"));
+    assert!(world.fails("buyer", &["new", "job", &world.text("x"), "--lang", "cobol"]).contains("rust, c, python, js, sql"));
+}
+
+#[test]
+fn a_query_is_begun_without_anything_to_build() {
+    let world = World::new();
+    let said = world.ok("buyer", &["new", "job", &world.text("query"), "--lang", "sql"]);
+    assert!(!said.contains("build") && said.contains("the query into job.toml"), "{said}");
+    let read = |file: &str| std::fs::read_to_string(world.path("query").join(file)).unwrap();
+    assert!(read("README.md").contains("tidegate run --sql"));
+    assert_eq!(std::fs::read_dir(world.path("query")).unwrap().count(), 2);
+    let job = world.path("query/job.toml");
+    let check = |text: String| {
+        std::fs::write(&job, text).unwrap();
+        world.ok("owner", &["check", &job.display().to_string()])
+    };
+    let text = read("job.toml").replace("DATASET", "towns");
+    assert!(check(text.clone()).starts_with("accept"));
+    // What it has as comments is understood too.
+    let more = text
+        .replace("# keys", "keys")
+        .replace("COUNT(*) AS people FROM dataset", "city, COUNT(*) AS n FROM dataset GROUP BY city");
+    let (declared, undeclared) =
+        (check(more), check(text.replace("COUNT(*) AS people FROM dataset", "city, COUNT(*) AS n FROM dataset GROUP BY city")));
+    assert!(!declared.contains("a group appears") && undeclared.contains("a group appears"), "{declared}{undeclared}");
 }
 
 /// A core module that some compiler left is made a component; what it lacks is said.

@@ -13,11 +13,13 @@ pub enum Language {
     Python,
     /// JavaScript.
     Js,
+    /// SQL: a query, and no program.
+    Sql,
 }
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Rust, Self::C, Self::Python, Self::Js];
+    pub const ALL: [Self; 5] = [Self::Rust, Self::C, Self::Python, Self::Js, Self::Sql];
 
     /// How it is called on the command line.
     pub fn name(self) -> &'static str {
@@ -26,18 +28,20 @@ impl Language {
             Self::C => "c",
             Self::Python => "python",
             Self::Js => "js",
+            Self::Sql => "sql",
         }
     }
 
-    /// Where its build leaves the program.
+    /// Where its build leaves the program; nowhere where there is none to build.
     fn module(self) -> &'static str {
         match self {
             Self::Rust => "target/wasm32-unknown-unknown/release/job.wasm",
             Self::C | Self::Python | Self::Js => "job.wasm",
+            Self::Sql => "",
         }
     }
 
-    /// The lines that build it.
+    /// The lines that build it; none of a query.
     pub fn build(self) -> &'static [&'static str] {
         match self {
             Self::Rust => &["rustup target add wasm32-unknown-unknown", "cargo build --release --target wasm32-unknown-unknown"],
@@ -49,14 +53,22 @@ impl Language {
                 &["pip install componentize-py==0.25.1", "componentize-py -d wit -w job componentize --stub-wasi app -o job.wasm"]
             }
             Self::Js => &["npm install @bytecodealliance/componentize-js", "node build.mjs"],
+            Self::Sql => &[],
         }
     }
 
     /// The files: their paths in the job's folder, and what they hold.
     pub fn files(self) -> Vec<(&'static str, String)> {
+        if self == Self::Sql {
+            let files = [
+                ("job.toml", include_str!("../templates/sql/job.toml")),
+                ("README.md", include_str!("../templates/sql/README.md")),
+            ];
+            return files.map(|(path, text)| (path, text.to_owned())).into();
+        }
         // How it is called, and the most rows that a call is expected to see.
         let (split, most) = match self {
-            Self::Rust | Self::C => {
+            Self::Rust | Self::C | Self::Sql => {
                 ("# split = { blocks = 50 }       # or blocks of people: for programs that need many of them", "10")
             }
             // An interpreter's instance is some milliseconds of work.
@@ -89,6 +101,7 @@ impl Language {
             Self::Js => {
                 &[("app.js", include_str!("../templates/js/app.js")), ("build.mjs", include_str!("../templates/js/build.mjs"))]
             }
+            Self::Sql => &[],
         };
         files.extend(sources.iter().map(|(path, text)| (*path, (*text).to_owned())));
         files

@@ -180,8 +180,24 @@ impl JobFile {
     /// # Errors
     /// [`NodeError::File`] with the line and field; [`NodeError::Refused`] for a public table that is not fit.
     pub fn read(path: &Path) -> Result<Self, NodeError> {
-        let text = std::fs::read_to_string(path).map_err(|e| file_error(path, e))?;
-        let mut file: Self = toml::from_str(&text).map_err(|e| match misplaced(&text) {
+        Self::parse(&std::fs::read_to_string(path).map_err(|e| file_error(path, e))?, path)
+    }
+
+    /// A job file of a query alone, as one that was written has it; `epsilon` and `rho` are prices as there.
+    ///
+    /// # Errors
+    /// As [`JobFile::read`].
+    pub fn of_sql(dataset: &str, query: &str, epsilon: Option<f64>, rho: Option<f64>) -> Result<Self, NodeError> {
+        let sql = toml::Table::from_iter([("query".to_owned(), query.into())]);
+        let head = [("dataset", Some(dataset.into())), ("epsilon", epsilon.map(Into::into)), ("rho", rho.map(Into::into))];
+        let head = head.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let table = head.chain([("sql".to_owned(), toml::Value::Table(sql))]).collect::<toml::Table>();
+        Self::parse(&table.to_string(), Path::new("--sql"))
+    }
+
+    /// Reads the text of a job file: `path` is what errors call it, and beside what its own paths are.
+    fn parse(text: &str, path: &Path) -> Result<Self, NodeError> {
+        let mut file: Self = toml::from_str(text).map_err(|e| match misplaced(text) {
             Some(hint) => file_error(path, format!("{e}{hint}")),
             None => file_error(path, e),
         })?;

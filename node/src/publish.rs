@@ -382,6 +382,7 @@ pub fn find(home: &Home, name: &str) -> Result<dataset::Dataset, NodeError> {
     if let Some(named) = all.iter().rev().find(|d| d.manifest.body().name == name) {
         return Ok(named.clone());
     }
+    let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
     ids::only(all, |d| d.manifest.id(), name)?
-        .ok_or_else(|| NodeError::File(format!("no dataset {name:?} here. Published: {}", known.join(", "))))
+        .ok_or_else(|| NodeError::File(format!("no dataset {name:?} here. Published: {known}")))
 }

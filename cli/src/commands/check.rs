@@ -4,17 +4,23 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use tidegate_catalog::dataset;
-use tidegate_node::{NodeError, check, expected, home::Home, jobfile::JobFile, publish::find};
+use tidegate_node::{NodeError, buyer::Buyer, check, expected, home::Home, publish::find};
 use tidegate_protocol::{manifest::Manifest, policy::Policy};
 
-use crate::{file, show};
+use crate::{file, place::Place, question::Question, show};
 
 /// What to check, against what.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The job file.
-    job: PathBuf,
-    /// Lines that `tidegate list --json` printed; without it, the datasets published here.
+    #[command(flatten)]
+    asked: Question,
+    /// Check against what this peer offers: its address, or its name in the address book.
+    #[arg(long, conflicts_with_all = ["offers", "rows", "policy"])]
+    to: Option<Place>,
+    /// A grant, where the owner does not show everybody what there is.
+    #[arg(long, requires = "to")]
+    grant: Option<PathBuf>,
+    /// Lines that `tidegate list --json` printed; without it and --to, the datasets published here.
     #[arg(long, conflicts_with_all = ["rows", "policy"])]
     offers: Option<PathBuf>,
     /// A file with the dataset's columns: only its schema is read. Where the policy has tables, TABLE=FILE, once for each.
@@ -36,9 +42,18 @@ struct Offer {
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
-    let file = JobFile::read(&args.job)?;
-    let (policy, schema) = match (&args.offers, args.rows.as_slice(), &args.policy) {
-        (Some(offers), ..) => {
+    let grant = file::optional_grant(args.grant.as_deref())?;
+    let file = args.asked.file(home, args.to.as_ref(), &grant).await?;
+    let (policy, schema) = match (&args.to, &args.offers, args.rows.as_slice(), &args.policy) {
+        (Some(to), ..) => {
+            let to = &to.at(home)?;
+            let buyer = Buyer::bind(home, to).await?.showing(grant);
+            let offer = buyer.offer(to, &file.dataset).await;
+            buyer.close().await;
+            let offer = offer?;
+            (offer.in_force()?.into_owned(), check::schema(offer.manifest.body())?)
+        }
+        (_, Some(offers), ..) => {
             let text = file::text("--offers", offers)?;
             let parsed = text.lines().map(serde_json::from_str::<Offer>).collect::<Result<Vec<_>, _>>();
             let wrong = || format!("--offers {}: give what `tidegate list --json` printed", offers.display());
@@ -49,13 +64,15 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             let schema = check::schema(&offer.manifest)?;
             (offer.policy, schema)
         }
-        (None, [_, ..], Some(policy)) => {
+        (_, None, [_, ..], Some(policy)) => {
             let policy = file::policy(policy)?;
             let schema = dataset::schema(&dataset::tables(&args.rows, &policy)?, &policy)?;
             (policy, schema)
         }
         _ => {
-            let dataset = find(home, &file.dataset)?;
+            let elsewhere = "to check against what a peer offers give --to PEER, or --offers FILE with what `tidegate list --to PEER --json` printed; \
+                             against files and a policy of one's own, --rows FILE --policy FILE";
+            let dataset = find(home, &file.dataset).map_err(|e| anyhow::anyhow!("{e}; {elsewhere}"))?;
             (dataset.policy.body().clone(), check::schema(dataset.manifest.body())?)
         }
     };

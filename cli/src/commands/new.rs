@@ -8,7 +8,7 @@ use tidegate_guest::template::Language;
 /// What to begin.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// A job with a program of one's own: sources, job file, how to build it.
+    /// A job: its file, and what says what comes next; where it has a program of one's own, sources and how to build it.
     Job(Job),
 }
 
@@ -17,7 +17,7 @@ pub(crate) enum Args {
 pub(crate) struct Job {
     /// Its folder, which is made.
     folder: PathBuf,
-    /// The language.
+    /// The language: of a query sql, of a program another.
     #[arg(long, value_parser = language)]
     lang: Language,
 }
@@ -36,6 +36,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             .map_or(Ok(()), std::fs::create_dir_all)
             .and_then(|()| std::fs::write(&path, text))
             .with_context(|| path.display().to_string())?;
+    }
+    if lang.build().is_empty() {
+        println!("{} is there: write the dataset and the query into job.toml; README.md says what comes next", folder.display());
+        return Ok(());
     }
     println!("{} is there. To build it:\n  cd {}", folder.display(), folder.display());
     lang.build().iter().for_each(|line| println!("  {line}"));

@@ -18,14 +18,15 @@ use tidegate_protocol::{Envelope, PeerId};
 use crate::{
     file,
     place::{self, Place, Places},
+    question::Question,
     show,
 };
 
 /// What to run, where.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The job file.
-    job: PathBuf,
+    #[command(flatten)]
+    asked: Question,
     /// The owner's address, or its name in the address book, or that of a node that holds the dataset for it; if not given, where the owner's listing in the
     /// catalogue says that it is, or where that is not there, who holds it.
     #[arg(long)]
@@ -61,8 +62,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let file = JobFile::read(&args.job)?;
     let grant = file::optional_grant(args.grant.as_deref())?;
+    let file = args.asked.file(home, args.to.as_ref(), &grant).await?;
     can_leave(&args, &file, None)?;
     let places = place::of_jobs(home, args.to.as_ref(), &file.dataset, &grant)?;
     let buyer = Buyer::bind_to(home, &places.all).await?.showing(grant.as_str()).patient(*args.wait);
@@ -143,18 +144,13 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     left
 }
 
-/// The name of what a job file leaves.
-fn stem(args: &Args) -> String {
-    args.job.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
 /// Checks that a result has a place to go to before it is paid for. What is asked again may be there already.
 fn can_leave(args: &Args, file: &JobFile, owner: Option<&PeerId>) -> anyhow::Result<()> {
     let Some(out) = args.out.as_deref() else { return Ok(()) };
     let checked = if table::is_table(out) && file.training.is_none() {
         results::can_write(out, args.force)
     } else {
-        let name = if file.training.is_some() { round(&stem(args), 0) } else { stem(args) };
+        let name = if file.training.is_some() { round(&args.asked.stem(), 0) } else { args.asked.stem() };
         results::can_save(owner, out, &name, args.force || args.request.is_some())
     };
     checked.map_err(|e| file::of("--out", &e))
@@ -168,7 +164,7 @@ fn leave(
     word: Option<&Envelope>,
 ) -> anyhow::Result<()> {
     let Some(out) = &args.out else { return Ok(()) };
-    let name = stem(args);
+    let name = args.asked.stem();
     let written = if table::is_table(out) {
         table::write(&verified.result, answer, out).map_err(Into::into)
     } else {
@@ -265,7 +261,7 @@ async fn train(
         });
     }
     let (mut at, mut left, mut unsaved) = (None, None, None);
-    let stem = stem(args);
+    let stem = args.asked.stem();
     let trained = buyer
         .train(to, file, grant, &run, |round, offer, verified, _| {
             waiting.set_message(format!("round {} of {rounds} is done, receipt {}", round + 1, verified.index));

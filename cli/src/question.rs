@@ -1,0 +1,75 @@
+//! What is asked: a job file, or a query on the command line that stands for one.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tidegate_node::{
+    buyer::{Buyer, Offer},
+    home::Home,
+    jobfile::JobFile,
+};
+
+use crate::{place::Place, show};
+
+/// A job file, or a query and its price in the place of one.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Question {
+    /// The job file.
+    #[arg(required_unless_present = "sql", conflicts_with = "sql")]
+    job: Option<PathBuf>,
+    /// A query, in the place of a job file: `--sql "SELECT COUNT(*) FROM dataset" --epsilon 0.5`.
+    #[arg(long)]
+    sql: Option<String>,
+    /// The dataset's name or id; if not given, the only one that is offered at --to.
+    #[arg(long, requires = "sql", conflicts_with = "job")]
+    dataset: Option<String>,
+    /// The query's price as ε, at the policy's δ.
+    #[arg(long, requires = "sql", conflicts_with = "job")]
+    epsilon: Option<f64>,
+    /// The query's price as ρ.
+    #[arg(long, requires = "sql", conflicts_with = "job")]
+    rho: Option<f64>,
+}
+
+impl Question {
+    /// The job file, whether or not it was ever written. `to` and `grant` are whom to ask which dataset there is, where none is named.
+    ///
+    /// # Errors
+    /// Those of a job file; one where it is not said which dataset is meant.
+    pub(crate) async fn file(&self, home: &Home, to: Option<&Place>, grant: &str) -> anyhow::Result<JobFile> {
+        if let Some(job) = &self.job {
+            return Ok(JobFile::read(job)?);
+        }
+        let query = self.sql.as_deref().context("give a job file, or --sql QUERY")?;
+        let dataset = match (&self.dataset, to) {
+            (Some(dataset), _) => dataset.clone(),
+            (None, Some(to)) => only(home, to, grant).await?,
+            (None, None) => anyhow::bail!("--sql: name the dataset with --dataset, or with --to the peer that offers it"),
+        };
+        Ok(JobFile::of_sql(&dataset, query, self.epsilon, self.rho)?)
+    }
+
+    /// The name of what it leaves.
+    pub(crate) fn stem(&self) -> String {
+        match &self.job {
+            Some(job) => job.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            None => "query".to_owned(),
+        }
+    }
+}
+
+/// The name of the only dataset that a peer offers.
+async fn only(home: &Home, to: &Place, grant: &str) -> anyhow::Result<String> {
+    let to = to.at(home)?;
+    let buyer = Buyer::bind(home, &to).await?.showing(grant);
+    let offers = buyer.offers(&to).await;
+    buyer.close().await;
+    let mut names: Vec<_> = offers?.into_iter().filter(Offer::answers).map(|offer| offer.manifest.body().name.clone()).collect();
+    names.sort();
+    names.dedup();
+    match names.as_slice() {
+        [] => anyhow::bail!("--to {}: nothing is offered there, or nothing without a grant (--grant)", to.peer.short()),
+        [name] => Ok(name.clone()),
+        names => anyhow::bail!("--sql: say of which dataset, with --dataset: there are {}", show::plain(&names.join(", "))),
+    }
+}

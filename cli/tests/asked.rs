@@ -1,0 +1,54 @@
+//! A query on the command line stands for a job file, and what is offered can be checked against where it is offered.
+
+use crate::common::World;
+use serde_json::Value;
+
+const SQL: &str = "SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset";
+
+fn json(said: &str) -> Value {
+    serde_json::from_str(said).unwrap()
+}
+
+#[test]
+fn a_query_on_the_command_line_is_the_job_that_its_file_is() {
+    let world = World::new();
+    let node = world.serve(None);
+    world.ok("buyer", &["peers", "add", "clinic", &node.address]);
+    let (count, grant, out) = (world.count_job(), world.text("grant"), world.text("results"));
+    let written = json(&world.ok("buyer", &["check", &count, "--to", "clinic", "--json"]));
+    let said = json(&world.ok("buyer", &["check", "--sql", SQL, "--rho", "0.1", "--to", "clinic", "--json"]));
+    assert_eq!(written, said);
+    assert_eq!((said["verdict"].as_str(), said["cost"]["rho_micro"].as_u64()), (Some("accept"), Some(100_000)));
+    let query = ["run", "--sql", SQL, "--to", "clinic", "--grant", &grant];
+    let run = json(&world.ok("buyer", &[&query[..], &["--rho", "0.1", "--out", &out, "--json"]].concat()));
+    assert_eq!(run["result"]["rows"][0]["cells"].as_array().unwrap().len(), 2, "{run}");
+    assert!(world.path("results/receipts/query.dsse.json").exists());
+    assert_eq!(world.spent(), 100_000);
+    // It is the very same as the file's, and was asked.
+    assert!(world.fails("buyer", &["run", &count, "--to", "clinic", "--grant", &grant]).contains("the very same was asked"));
+    let answer = world.ok("buyer", &[&query[..], &["--epsilon", "0.5", "--dataset", "towns"]].concat());
+    assert!(answer.contains("95 % interval"), "{answer}");
+    // The rules of a job file are those of what stands for one.
+    assert!(world.fails("buyer", &query).contains("give either epsilon or rho"));
+    let both = world.fails("buyer", &[&query[..], &["--epsilon", "1", "--rho", "1"]].concat());
+    assert!(both.contains("give either epsilon or rho"), "{both}");
+    assert!(world.fails("buyer", &["run", &count, "--sql", SQL, "--to", "clinic"]).contains("cannot be used with"));
+    assert!(world.fails("buyer", &["run", &count, "--rho", "1", "--to", "clinic"]).contains("cannot be used with"));
+    assert!(world.fails("buyer", &["run", "--sql", SQL, "--rho", "1"]).contains("--dataset"));
+    drop(node);
+    // Of several datasets it is said which.
+    world.publish("data.csv", &["--name", "more"]);
+    let node = world.serve(None);
+    let several = world.fails("buyer", &["check", "--sql", SQL, "--rho", "0.1", "--to", &node.address]);
+    assert!(several.contains("--dataset: there are more, towns"), "{several}");
+    world.ok("buyer", &["check", "--sql", SQL, "--rho", "0.1", "--to", &node.address, "--dataset", "more"]);
+}
+
+#[test]
+fn a_check_against_nothing_says_what_to_check_against() {
+    let world = World::new();
+    let said = world.fails("buyer", &["check", &world.count_job()]);
+    for part in ["no dataset \"towns\" here", "--to PEER", "--offers FILE", "--rows FILE --policy FILE"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
