@@ -1,7 +1,7 @@
-//! What an auditor checks in a verified log, offline: each entry by itself ([`entry`], [`alone`]), jobs and charges ([`jobs`]), what noise costs ([`price`]), who was allowed ([`rights`]).
+//! The audit of a verified log, offline: each entry by itself ([`entry`], [`alone`]), jobs and charges ([`jobs`]), the price of the noise ([`price`]), rights ([`rights`]).
 //!
-//! Memory grows with what is open or in force (jobs without an outcome, grants, datasets, populations and their buyers), not with the log. What was seen
-//! so far can be kept ([`Audit`] is written and read as JSON) and the next audit goes on from there.
+//! Memory grows with the jobs without an outcome, the grants in force, the datasets, and the populations with their buyers, not with the log. An [`Audit`] is
+//! written and read as JSON, and goes on at a later time from the entry at which it stopped.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,13 +28,13 @@ pub use entry::open_entry;
 
 use entry::Opened;
 
-/// Findings that are told one by one; those beyond are counted.
+/// The most findings that a report lists; further findings are only counted.
 const TOLD: usize = 1000;
 
-/// The rule that is broken and what was seen.
+/// A broken rule, and what was seen of it.
 pub type Broken = (&'static str, String);
 
-/// One thing that is wrong.
+/// A broken rule at one entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// Index of the offending entry.
@@ -57,9 +57,9 @@ pub struct Report {
     pub retirements: u64,
     /// Jobs that were charged.
     pub intents: u64,
-    /// Of those, jobs whose result was released.
+    /// Charged jobs whose result was released.
     pub outcomes: u64,
-    /// Of those, jobs that the owner closed without a result.
+    /// Charged jobs that the owner closed without a result.
     pub spent_not_released: u64,
     /// Jobs that were turned away.
     pub refusals: u64,
@@ -78,10 +78,10 @@ pub struct Report {
     pub countersigned: u64,
     /// Replays by auditors.
     pub replays: u64,
-    /// Parts of a budget that were handed over, by the leases' ids: by this log's owner, or to it.
+    /// Leases that this log's owner gave or took, by their ids.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub leases: BTreeMap<ContentHash, leases::Seen>,
-    /// Of those that were given, the ones that ran out and have not come back: they count as spent.
+    /// Leases that the owner gave, that ran out and that did not come back: their budget counts as spent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost_leases: Vec<ContentHash>,
     /// Charged jobs without an outcome: running, or lost.
@@ -94,12 +94,12 @@ pub struct Report {
     /// The first and the last time that an entry states, RFC 3339: slots of jobs, and when copies and replays were allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<(String, String)>,
-    /// What is held against the log of a leaseholder.
+    /// What this log states of a leaseholder's jobs, to compare with the leaseholder's own log.
     #[serde(skip)]
     pub stated: leases::Stated,
-    /// What is wrong; empty when all holds.
+    /// Broken rules, the first of them; empty when all rules hold.
     pub findings: Vec<Finding>,
-    /// More that is wrong.
+    /// The number of broken rules beyond those listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub further_findings: u64,
 }
@@ -120,11 +120,11 @@ struct Intent {
 pub struct Audit {
     owner: PeerId,
     report: Report,
-    /// By log index.
+    /// Charged jobs without an outcome, by log index.
     intents: BTreeMap<u64, Intent>,
     /// The last link of each population's chain.
     last: BTreeMap<ContentHash, LedgerLink>,
-    /// By population and buyer.
+    /// What each buyer spent, by population and buyer.
     by_buyer: BTreeMap<String, Cost>,
     rights: rights::Rights,
     versions: versions::Versions,
@@ -143,7 +143,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Of a log of which nothing was read yet.
+    /// Begins the audit of `owner`'s log, of which no entry was read yet.
     pub fn new(owner: PeerId) -> Self {
         Self {
             owner,
@@ -161,22 +161,22 @@ impl Audit {
         }
     }
 
-    /// Tells it whom the log's commitments name: what they signed is checked from here on.
+    /// Names the parties behind the log's commitments: their signatures are checked from here on.
     pub fn open_names(&mut self, opened: BTreeMap<Party, PeerId>) {
         self.opened = opened;
     }
 
-    /// Whose log it is.
+    /// The owner of the log.
     pub fn owner(&self) -> PeerId {
         self.owner
     }
 
-    /// Entries that were looked at.
+    /// The number of entries that were checked.
     pub fn entries(&self) -> u64 {
         self.report.entries
     }
 
-    /// Looks at the entries from `index` on, in order: their signatures on as many threads as there are processors, the rest one after another.
+    /// Checks the entries from `index` on, in order: signatures on as many threads as there are processors, other rules one entry after another.
     pub fn bundle(&mut self, index: u64, entries: &[Vec<u8>]) {
         for (index, opened) in (index..).zip(entry::open_all(entries, &self.owner)) {
             self.report.entries += 1;
@@ -194,7 +194,7 @@ impl Audit {
         }
     }
 
-    /// What was seen until now, the time being `now`.
+    /// Reports what was seen until now, the time being `now`.
     pub fn report(&self, now: SystemTime) -> Report {
         let mut audit = self.clone();
         audit.report.open = self.intents.keys().copied().collect();
@@ -217,7 +217,7 @@ impl Audit {
         alone.and(self.after_others(index, statement, subject, receipt))
     }
 
-    /// Widens the period that is covered by the times that an entry states.
+    /// Widens the covered period by the times that an entry states.
     fn happened(&mut self, what: &Predicate) {
         let (first, last) = match what {
             Predicate::Intent(facts) => (&facts.slot_start, &facts.slot_start),
@@ -241,7 +241,7 @@ impl Audit {
         }
     }
 
-    /// The rules of an entry after those before it, which it adds to.
+    /// Checks an entry against what earlier entries state, and adds to that what this one states.
     fn after_others(
         &mut self,
         index: u64,

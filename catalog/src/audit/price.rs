@@ -1,4 +1,4 @@
-//! What the noise that a receipt states costs, worked out anew from its bounds: no code of the gate's is here.
+//! The price of the noise that a receipt states, computed from the receipt's bounds without any code of the gate.
 //!
 //! Discrete Gaussian noise of scale σ on sums that one unit moves by Δ costs ρ = Δ²/(2σ²) (Bun and Steinke 2016, Proposition 1.6), discrete Laplace noise of
 //! scale b costs ε = Δ/b (Dwork and Roth 2014, Theorem 3.6); a unit is in κ groups at most, and prices add up. How far noise of a scale strays follows from the
@@ -15,16 +15,16 @@ use super::Broken;
 /// Prices are charged in millionths, and rounding in the last places of a float is nobody's fault.
 const SLACK: f64 = 1e-9;
 
-/// A deviation of so few steps is none: what floats make of masses near their smallest differs.
+/// Deviations of fewer steps count as zero: floats near their smallest value are too coarse to compare.
 const NOTHING: f64 = 1e-150;
 
 /// Bounds lie on a grid of 2^20 steps over the larger one: half a step may be lost at each end.
 const GRID: f64 = 2e-6;
 
-/// The noise costs no more than was charged, sums move as far as bounds say, and groups of a few units do not appear more often than δ says.
+/// Checks that the noise costs no more than the charge, that sums move no less than their bounds say, and that δ covers groups of few units that appear.
 ///
 /// # Errors
-/// The rule that is broken.
+/// The rule that is broken, and what was seen of it.
 pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
     let (laplace, paid) = match (mechanism.noise.as_str(), cost.rho_micro.rho(), cost.epsilon_micro.epsilon()) {
         ("discrete-gaussian", rho, 0.0) => (false, rho),
@@ -80,7 +80,7 @@ pub fn check(mechanism: &Mechanism, cost: Cost) -> Result<(), Broken> {
     threshold(mechanism, cost.delta_femto.delta(), laplace)
 }
 
-/// The standard deviation of noise that comes in whole numbers. Of a discrete Gaussian of a scale of 2 or more it is the scale, to the last place of a float.
+/// The standard deviation of noise in whole numbers: of a discrete Gaussian with a scale of 2 or more it equals the scale, to the last place of a float.
 fn strays(scale: f64, laplace: bool) -> f64 {
     if laplace {
         // The variance is 2α/(1 − α)², α = e^(−1/b).
@@ -94,7 +94,7 @@ fn strays(scale: f64, laplace: bool) -> f64 {
     (squares / all).sqrt()
 }
 
-/// How far a unit moves the sums of a column at least, where its bounds say so; 0 of a sum of which they do not.
+/// The least distance by which one unit can move each sum of a column, by the column's bounds; 0 for a sum that the bounds say nothing about.
 fn least(column: &ColumnNote, mechanism: &Mechanism, laplace: bool) -> Vec<f64> {
     let (lo, hi) = (column.lo, column.hi);
     let (half, largest) = ((hi - lo) / 2.0, lo.abs().max(hi.abs()));
@@ -124,7 +124,7 @@ fn least(column: &ColumnNote, mechanism: &Mechanism, laplace: bool) -> Vec<f64> 
     least
 }
 
-/// A group appears because of one unit with probability δ/κ at most: from the fewest units that can appear to the threshold is the noise's way.
+/// Checks that one unit makes a group appear with probability δ/κ at most: the noise must carry the fewest units that may appear up to the threshold.
 fn threshold(mechanism: &Mechanism, delta: f64, laplace: bool) -> Result<(), Broken> {
     let (Some(tau), Some(least), Some(scale)) = (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise) else {
         return match (mechanism.threshold, mechanism.least_units, mechanism.threshold_noise) {

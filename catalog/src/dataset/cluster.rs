@@ -34,23 +34,23 @@ use super::{
     table::{self, Table},
 };
 
-/// Most sorts beside one another: each has its part of the memory.
+/// The most sorts at a time, each with its share of the memory.
 const MOST_THREADS: usize = 4;
-/// What of the published files is written into the copy's metadata: BLAKE3 in its mode for keys (BLAKE3 paper, section 2.3), so that no hash that the manifest
-/// names says it. Who cannot write the published files, as where a hidden column is random, can try no guess against the copy's hash either.
+/// The metadata key of a hash of the published files, by BLAKE3's key derivation (BLAKE3 paper, section 2.3), which no hash in the manifest reveals. A reader who
+/// cannot reproduce the published files, because a hidden column is random, cannot test a guess against the copy's hash either.
 const SOURCE: &str = "tidegate.source";
 const CONTEXT: &str = "tidegate 2026-11-27 the published files that an ordered copy is of";
-/// The row's number in the published files: keeps a unit's rows in file order.
+/// The column with a row's number in the published files, which keeps a unit's rows in file order.
 const ROW: &str = "\u{0}row";
 
-/// Is shown each batch that was written, and how many rows there are by then.
+/// A function that receives each written batch, and the number of rows written so far.
 type Each<'a> = &'a mut dyn FnMut(&RecordBatch, u64) -> Result<(), DataError>;
 
-/// What a sort may use.
+/// The memory that all sorts may use.
 struct Means {
-    /// Bytes of all threads together; what is more goes to files beside the copy.
+    /// Bytes of all threads together; rows beyond are spilled to files beside the copy.
     memory: usize,
-    /// Of them, what each thread keeps back for merging what was spilled.
+    /// Bytes that each thread reserves for merging spilled rows.
     merge_memory: usize,
     threads: usize,
 }
@@ -120,7 +120,7 @@ fn cluster_within(
     })
 }
 
-/// What went wrong, in its own words where it was a file's rows.
+/// The error behind an engine's error: where a file's rows are at fault, the words of the reader of that file.
 fn said(target: &Path, e: DataFusionError) -> DataError {
     match e {
         DataFusionError::External(own) => match own.downcast::<DataError>() {
@@ -180,10 +180,10 @@ impl PartitionStream for Rows {
 }
 
 struct Batches {
-    /// Table and number of each.
+    /// Each file's table, and its number.
     files: std::vec::IntoIter<(usize, usize)>,
     tables: Arc<Vec<Table>>,
-    /// The file that is read, and the table's place in the policy, where there are several.
+    /// The file being read, and its table's place in the policy where there are several tables.
     reader: Option<(PathBuf, Option<usize>, table::Rows)>,
     policy: Policy,
     schema: SchemaRef,
@@ -216,7 +216,7 @@ impl Batches {
         Ok((of.path(file).to_owned(), place, of.open(file)?))
     }
 
-    /// A column of the copy, of bounded size: of several tables, the rows' own, NULL in the others', and which table it is.
+    /// Makes one column of the copy, of bounded size; where there are several tables, NULL in rows of other tables, or the number of the row's table.
     fn column(&self, field: &Field, table: Option<usize>, batch: &RecordBatch) -> Result<ArrayRef, DataError> {
         let name = field.name().as_str();
         let own = match table {

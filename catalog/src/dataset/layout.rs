@@ -1,4 +1,4 @@
-//! What publication learns of the files: types and order, no values.
+//! The types of the published files' columns and the order of their rows, which publication finds without releasing any value.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,7 +27,7 @@ use super::{
     types::common,
 };
 
-/// What publication learnt of the files: types and layout, no values.
+/// The types and the layout of the published files, without any value of theirs.
 #[derive(Debug)]
 pub struct Profile {
     /// The unit column and the policy's columns.
@@ -36,15 +36,15 @@ pub struct Profile {
     pub layout: Layout,
     /// The Parquet files that jobs read, ordered by unit.
     pub compute: Vec<PathBuf>,
-    /// Whose rows they are, for the owner alone.
+    /// The people whose rows the files hold, for the owner alone.
     pub people: People,
     /// Number of rows of each table that the copy lacks, as they have no unit: for the owner alone. None where jobs read the files as they lie.
     pub dropped: Vec<u64>,
-    /// What the files were taken for, and what was assumed of them, in words for their owner.
+    /// Notes for the owner: which formats the files were read as, and what was assumed of them.
     pub notes: Vec<String>,
 }
 
-/// What [`profile`] is at.
+/// The phase that [`profile`] is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Reading the rows and their order.
@@ -53,8 +53,8 @@ pub enum Phase {
     Ordering,
 }
 
-/// Reads the tables' files, checks them against `policy`, and where they are not Parquet of one table ordered by unit, with pages and texts no larger than
-/// jobs read and columns of the types that the dataset has, writes one that is into `derived`. Rows that stand for others (`like`) have those's types.
+/// Reads the tables' files, checks them against `policy`, and writes an ordered Parquet copy into `derived` where jobs cannot read the files as they lie. Jobs
+/// read Parquet of one table ordered by unit, with the dataset's column types and bounded pages and texts. Mock rows take the types of the real columns (`like`).
 ///
 /// Rows without a unit are kept in the published files and never counted: how many there are is told to the owner. `progress` is told the rows done in each phase.
 ///
@@ -143,7 +143,10 @@ fn as_published(
     Ok(Some(order))
 }
 
-/// Gives rows that stand for others (mock rows) those's types.
+/// Converts the columns of mock rows to the types of the real columns, `like`.
+///
+/// # Errors
+/// [`DataError::Column`] naming a column whose values do not fit the real type.
 fn be_like(tables: &mut [Table], policy: &Policy, like: &[ColumnType]) -> Result<(), DataError> {
     for table in tables {
         for field in table.schema.clone().fields() {
@@ -163,7 +166,7 @@ fn be_like(tables: &mut [Table], policy: &Policy, like: &[ColumnType]) -> Result
     Ok(())
 }
 
-/// The public bound must hold: the share of fuel and of blocks that a unit gets is made from it.
+/// Checks that the policy's public bound on units holds: a unit's share of fuel and of blocks follows from that bound.
 fn within_bound(units: u64, policy: &Policy) -> Result<(), DataError> {
     if units == 0 {
         return Err(DataError::Column { column: policy.unit.column.clone(), problem: "no row has a unit".into() });
@@ -175,7 +178,7 @@ fn within_bound(units: u64, policy: &Policy) -> Result<(), DataError> {
     Ok(())
 }
 
-/// As [`within_bound`], of rows: what a query may take is made from it.
+/// Checks that the policy's public bound on rows holds, as [`within_bound`] does for units: a query's worst case follows from that bound.
 fn rows_within_bound(rows: u64, policy: &Policy) -> Result<(), DataError> {
     match policy.sql.rows {
         Some(most) if rows > most => {
@@ -186,8 +189,8 @@ fn rows_within_bound(rows: u64, policy: &Policy) -> Result<(), DataError> {
     }
 }
 
-/// The columns that jobs read: the unit's, of several tables which one a row is of, and the policy's in its order. Reads what the files say of themselves, and
-/// all of those that say nothing.
+/// The columns that jobs read: the unit's, the table of a row where there are several, and the policy's in its order. Types come from the files' own schemas;
+/// files without one are read whole.
 ///
 /// # Errors
 /// [`DataError::Column`] for what the policy names and the files do not have, or not so.
@@ -225,7 +228,7 @@ pub(super) fn unit_column(batch: &RecordBatch, policy: &Policy) -> Result<Arc<dy
         .ok_or_else(|| DataError::Column { column: policy.unit.column.clone(), problem: "is missing".into() })
 }
 
-/// Sees a stream of unit columns and says whether equal units are neighbours in ascending order. NULL units are passed over.
+/// Checks over a stream of unit columns that units ascend and that equal units are neighbours; NULL units are skipped.
 #[derive(Default)]
 pub struct OrderCheck {
     converter: Option<RowConverter>,

@@ -1,4 +1,4 @@
-//! What an owner names on the command line as files: folders in folders, what lies beside data, and names under which files are published.
+//! The files behind the paths that an owner names on the command line, and the names under which these files are published.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,39 +9,39 @@ use tidegate_protocol::{limits, policy::Policy};
 
 use super::{DataError, broken, read::is_beside};
 
-/// One table's files.
+/// The files of one table.
 #[derive(Debug, Clone, Default)]
 pub struct TableFiles {
-    /// Its name, where the dataset has several.
+    /// The table's name, where the dataset has several tables.
     pub table: Option<String>,
-    /// At least one.
+    /// The paths of the files; at least one.
     pub files: Vec<PathBuf>,
-    /// What each is called in the manifest: its path below what was named, `/` between folders. No two are alike.
+    /// The name of each file in the manifest: its path below the folder that the owner named, with `/` between folders. All names differ.
     pub names: Vec<String>,
-    /// Files that lie in the folders and are none of the data.
+    /// Files in the named folders that hold no data.
     pub left_out: Vec<PathBuf>,
 }
 
-/// How deep folders may lie in one another.
+/// The most folders that may be nested.
 const DEEP: usize = 16;
 
-/// What file managers and Spark leave beside data: names that begin with a dot or an underscore.
+/// Whether a file was left beside the data by file managers or Spark: its name begins with a dot or an underscore.
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".") || name.as_encoded_bytes().starts_with(b"_"))
 }
 
-/// A folder that says a column's value of all rows in it, as Hive and Spark have them: `year=2021`.
+/// The column and the value in a folder's name, as Hive and Spark write them: `year=2021`.
 fn partition(name: &str) -> Option<(&str, &str)> {
     name.split_once('=').filter(|(column, value)| !column.is_empty() && !value.is_empty() && !column.contains('.'))
 }
 
-/// The columns that a file's name says by the folders in it.
+/// The columns, and their values, that the folders in a file's name state.
 pub(crate) fn partitions(name: &str) -> BTreeMap<String, String> {
     let folders = name.rsplit_once('/').map_or("", |(folders, _)| folders);
     folders.split('/').filter_map(partition).map(|(column, value)| (unescaped(column), unescaped(value))).collect()
 }
 
-/// A name without its percent signs: Hive writes characters so that no file system takes.
+/// Decodes percent signs in a name: Hive encodes characters in this way that file systems do not allow.
 fn unescaped(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((byte, after)) = rest.split_first() {
@@ -117,7 +117,7 @@ impl TableFiles {
         Ok(())
     }
 
-    /// Whether no name is another's, or that of a folder in another.
+    /// Whether all names differ, and none is the name of a folder in another.
     fn are_apart(&self) -> bool {
         let names: BTreeSet<&str> = self.names.iter().map(String::as_str).collect();
         let folders = |name: &&str| name.match_indices('/').any(|(at, _)| names.contains(&name[..at]));
