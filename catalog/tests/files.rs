@@ -241,7 +241,11 @@ fn what_cannot_be_one_column_is_named_with_both_types() {
             bounded,
             &["`x`", "Int64 in a.csv", "Utf8 in b.json"],
         ),
-        (&[("a.json", "{\"person\": 1.0, \"x\": 1}\n{\"person\": \"2\", \"x\": 1}")], bounded, &["a.json", "person", "by texts here"]),
+        (
+            &[("a.json", "{\"person\": 1.0, \"x\": 1}\n{\"person\": \"2\", \"x\": 1}")],
+            bounded,
+            &["a.json", "person", "by texts here"],
+        ),
         (&[("a.json", "[{\"person\": 1, \"x\": [1, 2]}]")], "columns = { x = {} }", &["`x`", "List"]),
         (&[("a.xlsx", "PK\u{3}\u{4}rest")], bounded, &["a.xlsx", "Excel"]),
         (&[("a.parquet", "nothing of the kind")], bounded, &["a.parquet"]),

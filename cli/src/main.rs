@@ -94,7 +94,7 @@ enum Command {
     Results(commands::results::Args),
     /// Say whether a job would be admitted, at what price: from schema and policy alone.
     Check(commands::check::Args),
-    /// Begin something: a job, with a query or a program of one's own.
+    /// Begin something: a job, with a query or a program of one's own; a policy.
     #[command(subcommand)]
     New(commands::new::Args),
     /// Look at a WebAssembly component without running it: imports, exports, whether an owner could admit it.

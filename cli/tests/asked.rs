@@ -37,7 +37,8 @@ fn a_query_on_the_command_line_is_the_job_that_its_file_is() {
     assert!(world.fails("buyer", &["run", "--sql", SQL, "--rho", "1"]).contains("--dataset"));
     drop(node);
     // Of several datasets it is said which.
-    world.publish("data.csv", &["--name", "more"]);
+    std::fs::write(world.path("more.csv"), "person,spend,city\na,1,north\nb,2,south\n").unwrap();
+    world.publish("more.csv", &["--name", "more"]);
     let node = world.serve(None);
     let several = world.fails("buyer", &["check", "--sql", SQL, "--rho", "0.1", "--to", &node.address]);
     assert!(several.contains("--dataset: there are more, towns"), "{several}");

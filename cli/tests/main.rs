@@ -51,3 +51,4 @@ mod training;
 mod versions;
 mod whole;
 mod witnesses;
+mod words;

@@ -53,6 +53,30 @@ fn a_query_is_begun_without_anything_to_build() {
     assert!(!declared.contains("a group appears") && undeclared.contains("a group appears"), "{declared}{undeclared}");
 }
 
+#[test]
+fn a_policy_is_begun_and_all_that_it_offers_is_understood() {
+    let world = World::new();
+    let (file, data) = (world.text("begun.toml"), world.text("begun.csv"));
+    std::fs::write(&data, "person,spend,city\na,1,north\nb,2,south\n").unwrap();
+    world.ok("owner", &["new", "policy", &file]);
+    assert!(world.fails("owner", &["new", "policy", &file]).contains("not there yet"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("\"UNIT\"", "\"person\"").replace("NUMBER =", "spend =").replace("TEXT =", "city =");
+    std::fs::write(&file, &text).unwrap();
+    world.ok("owner", &["publish", &data, "--name", "begun", "--unit", "person", "--policy", &file]);
+    let optional = |line: &str| match line.strip_prefix('#') {
+        Some(field) if !field.starts_with(' ') => field.to_owned(),
+        _ => line.to_owned(),
+    };
+    let all = text.lines().map(optional).collect::<Vec<_>>().join("\n");
+    let all = tidegate_protocol::policy::PolicyFile::parse(&all).unwrap();
+    assert!(all.reviewed.is_some() && all.witnesses.is_some() && all.sql.rows.is_some() && all.models.threads.is_some());
+    // An error names it.
+    std::fs::write(&file, text.replace("min_units", "least_units")).unwrap();
+    let said = world.fails("owner", &["publish", &data, "--name", "wrong", "--unit", "person", "--policy", &file]);
+    assert!(said.contains("least_units") && said.contains("tidegate new policy"), "{said}");
+}
+
 /// A core module that some compiler left is made a component; what it lacks is said.
 #[test]
 fn a_core_module_is_made_a_component() {

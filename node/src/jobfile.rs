@@ -13,7 +13,7 @@ use tidegate_gate::{Keys, Noise};
 use tidegate_guest::component;
 use tidegate_protocol::{
     ContentHash, Cost, Job, MicroRho, Refusal,
-    cost::{FemtoDelta, MicroEpsilon},
+    cost::{FemtoDelta, MicroEpsilon, out_of_range},
     device::On,
     job::{Data, Key, Mode, Output, Program, RowReduce, Split},
     policy::Policy,
@@ -365,14 +365,18 @@ impl JobFile {
                 _ => Err(wrong("an exact result has no price: leave epsilon, rho and noise away")),
             };
         }
+        let within = |field: &str, value: f64| match (0.0..=MicroRho::MOST).contains(&value) {
+            true => Ok(value),
+            false => Err(wrong(&format!("{field} {}", out_of_range(value, MicroRho::MOST)))),
+        };
         let rounds = f64::from(self.training.as_ref().map_or(1, |training| training.rounds.max(1)));
         let rho = match (self.noise, self.rho, self.epsilon) {
             (Noise::Laplace, None, Some(epsilon)) => {
-                let epsilon = MicroEpsilon::floor(epsilon / rounds).ok_or_else(|| wrong("epsilon: must be positive"))?;
+                let epsilon = MicroEpsilon::floor(within("epsilon", epsilon)? / rounds).unwrap_or_default();
                 return Ok(Cost::pure(epsilon, delta));
             }
             (Noise::Laplace, ..) => return Err(wrong("Laplace noise is paid in epsilon: give it, and leave rho away")),
-            (Noise::Gaussian, Some(rho), None) => rho,
+            (Noise::Gaussian, Some(rho), None) => within("rho", rho)?,
             (Noise::Gaussian, None, Some(epsilon)) => {
                 tidegate_gate::rho_of(epsilon, policy.delta_femto.delta()).map_err(|e| wrong(&format!("epsilon: {e}")))?
             }

@@ -72,7 +72,10 @@ async fn releases(
     let rows = File::open(first).map_err(|e| file_error(first, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
     let planned = check::plan(home, file, policy, schema).await?;
-    let (sums, _) = Workers::default().rehearse(&planned.work, files).await.map_err(|e| file_error(first, e))?;
+    let (sums, _) = Workers::default()
+        .rehearse(&planned.work, files)
+        .await
+        .map_err(|e| NodeError::File(format!("the job does not run here: {e}")))?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
     for _ in 0..runs {
         let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32]));

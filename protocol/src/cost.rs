@@ -17,11 +17,22 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct MicroRho(pub u64);
 
+/// Says what is wrong with a price or budget that is `value` and may be `most`: for after its field's name.
+pub fn out_of_range(value: f64, most: f64) -> String {
+    match value > most {
+        true => format!("is {value}, and the largest is {most}"),
+        false => format!("is {value}, and must be a positive number"),
+    }
+}
+
 impl MicroRho {
+    /// The largest ρ that can be written; of ε too.
+    pub const MOST: f64 = 1e9;
+
     /// The smallest whole number of millionths that is no less than `rho`; `None` if negative, not finite or too large.
     pub fn ceil(rho: f64) -> Option<Self> {
         let micro = (rho * 1e6).ceil();
-        (rho >= 0.0 && micro <= 1e15).then_some(Self(micro as u64))
+        (0.0..=Self::MOST).contains(&rho).then_some(Self(micro as u64))
     }
 
     /// ρ as a number.
@@ -50,7 +61,7 @@ impl MicroEpsilon {
     /// The largest whole number of millionths that is no more than `epsilon`: of a cap. `None` as [`MicroEpsilon::ceil`].
     pub fn floor(epsilon: f64) -> Option<Self> {
         let micro = (epsilon * 1e6).floor();
-        (epsilon >= 0.0 && micro <= 1e15).then_some(Self(micro as u64))
+        (0.0..=MicroRho::MOST).contains(&epsilon).then_some(Self(micro as u64))
     }
 
     /// ε as a number.

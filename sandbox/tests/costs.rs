@@ -4,7 +4,7 @@ use std::{fs::File, sync::Arc};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray},
-    datatypes::SchemaRef,
+    datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use parquet::{
     arrow::ArrowWriter,
@@ -115,6 +115,27 @@ fn costly_forms_are_refused_by_public_numbers() {
             "{}: {message}",
             condition.chars().take(90).collect::<String>()
         );
+    }
+}
+
+/// The column that says which table a row is of is nobody's words: what is named as costly is a part that the query has, or the reading of rows.
+#[test]
+fn the_costliest_part_is_one_that_the_query_has() {
+    let (head, _) = POLICY.split_once("[columns]").unwrap();
+    let tables = "[tables.patients]\nage = { lo = 0, hi = 100 }\n[tables.visits]\ncost = { lo = 0, hi = 100 }\n";
+    let head = head.replace("max_units = 3000", "max_units = 100000000").replace("1e-6", "1e-9");
+    let policy = policy(&format!("{head}{tables}"));
+    let kinds = [DataType::Int64, DataType::Int8, DataType::Float64, DataType::Float64];
+    let names = ["person", ".table", "patients.age", "visits.cost"];
+    let schema =
+        Arc::new(Schema::new(names.into_iter().zip(kinds).map(|(name, kind)| Field::new(name, kind, true)).collect::<Vec<_>>()));
+    for (query, part) in [
+        ("SELECT COUNT(*) AS n FROM visits", "reading and grouping the rows"),
+        ("SELECT COUNT(*) AS n FROM visits WHERE cost > 3", "the costliest part is visits.cost > 3"),
+        ("SELECT COUNT(*) AS n FROM patients p JOIN visits v ON p.person = v.person WHERE v.cost > 3", "the costliest part is"),
+    ] {
+        let said = sql::admit_query(&sql::Asked::new(query), &schema, &policy).unwrap_err().to_string();
+        assert!(said.contains(part) && !said.contains(".table"), "{query}: {said}");
     }
 }
 

@@ -15,7 +15,7 @@ use tidegate_node::{
 };
 use tidegate_protocol::{
     ContentHash, Job, MicroRho, PeerId,
-    cost::MicroEpsilon,
+    cost::{MicroEpsilon, out_of_range},
     grant::{self, Action, Issued, Narrowing, Scope, Terms},
     receipt::Predicate,
 };
@@ -118,11 +118,11 @@ struct ShowArgs {
 }
 
 fn rho(rho: f64) -> anyhow::Result<MicroRho> {
-    MicroRho::ceil(rho).ok_or_else(|| anyhow::anyhow!("--rho {rho} must be a positive number"))
+    MicroRho::ceil(rho).ok_or_else(|| anyhow::anyhow!("--rho {}", out_of_range(rho, MicroRho::MOST)))
 }
 
 fn epsilon(epsilon: f64) -> anyhow::Result<MicroEpsilon> {
-    MicroEpsilon::floor(epsilon).ok_or_else(|| anyhow::anyhow!("--epsilon {epsilon} must be a positive number"))
+    MicroEpsilon::floor(epsilon).ok_or_else(|| anyhow::anyhow!("--epsilon {}", out_of_range(epsilon, MicroRho::MOST)))
 }
 
 fn until(time: humantime::Duration) -> anyhow::Result<String> {

@@ -1,6 +1,10 @@
 //! `tidegate new`
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use tidegate_guest::template::Language;
@@ -10,7 +14,15 @@ use tidegate_guest::template::Language;
 pub(crate) enum Args {
     /// A job: its file, and what says what comes next; where it has a program of one's own, sources and how to build it.
     Job(Job),
+    /// An owner's policy: every field, and what it is for.
+    Policy {
+        /// The file, which is made.
+        file: PathBuf,
+    },
 }
+
+/// A policy to begin with.
+const POLICY: &str = include_str!("../../templates/policy.toml");
 
 /// A new job.
 #[derive(Debug, clap::Args)]
@@ -28,7 +40,24 @@ fn language(text: &str) -> Result<Language, String> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let Args::Job(Job { folder, lang }) = args;
+    match args {
+        Args::Job(args) => job(args),
+        Args::Policy { file } => policy(file),
+    }
+}
+
+fn policy(file: &Path) -> anyhow::Result<()> {
+    let made = File::create_new(file).and_then(|mut made| made.write_all(POLICY.as_bytes()));
+    made.with_context(|| format!("{}: give a file that is not there yet", file.display()))?;
+    println!(
+        "{} is there: write the dataset's columns and their public bounds into it. What they let count: `tidegate survey DATA --policy {}`",
+        file.display(),
+        file.display()
+    );
+    Ok(())
+}
+
+fn job(Job { folder, lang }: &Job) -> anyhow::Result<()> {
     std::fs::create_dir(folder).with_context(|| format!("{}: give a folder that is not there yet", folder.display()))?;
     for (path, text) in lang.files() {
         let path = folder.join(path);

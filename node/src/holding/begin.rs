@@ -6,7 +6,7 @@ use tidegate_catalog::dataset::{self, DatasetRecord, Stamp};
 use tidegate_exchange::Address;
 use tidegate_protocol::{
     Cost, MicroRho, Signed,
-    cost::{FemtoDelta, MicroEpsilon},
+    cost::{FemtoDelta, MicroEpsilon, out_of_range},
     frame::Request,
     grant::{self, Action},
     manifest::{Content, FileKey, Layout, Manifest},
@@ -45,7 +45,7 @@ pub struct Ask<'a> {
 /// What one lease is to have: so much ρ, and of what else the policy counts the same share.
 fn want(policy: &Policy, rho: f64) -> Result<Cost, NodeError> {
     let rho_micro = MicroRho::ceil(rho).filter(|rho| rho.0 > 0);
-    let rho_micro = rho_micro.ok_or_else(|| NodeError::File(format!("--rho {rho} must be a positive number")))?;
+    let rho_micro = rho_micro.ok_or_else(|| NodeError::File(format!("--rho {}", out_of_range(rho, MicroRho::MOST))))?;
     let budget = policy.budget;
     let share = (rho_micro.0 as f64 / budget.rho_micro.0.max(1) as f64).min(1.0);
     let part = |of: u64| (of as f64 * share) as u64;

@@ -162,6 +162,11 @@ fn alive(idle: &mut Vec<Started>) -> Option<Started> {
     std::iter::from_fn(|| idle.pop()).find_map(|mut one| one.child.try_wait().is_ok_and(|s| s.is_none()).then_some(one))
 }
 
+/// Says what is not on this machine, and how to get it.
+fn lacking(what: &str, how_to: &str) -> WorkerFailed {
+    not_started(format!("this machine has no {what}. {how_to}; `tidegate doctor` says whether it is found"))
+}
+
 impl Pool {
     fn worker(&self) -> Result<Started, WorkerFailed> {
         Started::start(&self.program()?, |command| command.arg("worker"))
@@ -171,13 +176,13 @@ impl Pool {
         if let Place::Cuda { index, .. } = place {
             return self.gpu_runner(index);
         }
-        let library = library::find().ok_or_else(|| not_started("ONNX Runtime is not here"))?;
+        let library = library::find().ok_or_else(|| lacking("ONNX Runtime", library::HOW_TO))?;
         Started::start(&self.program()?, |command| command.arg("runner").arg(&library).env(library::QUIET.0, library::QUIET.1))
     }
 
     /// One that sees this GPU and no other.
     fn gpu_runner(&self, index: u32) -> Result<Started, WorkerFailed> {
-        let library = library::find_cuda().ok_or_else(|| not_started("ONNX Runtime for GPUs is not here"))?;
+        let library = library::find_cuda().ok_or_else(|| lacking("ONNX Runtime for GPUs", library::HOW_TO_CUDA))?;
         let gpu = device::gpus().into_iter().find(|gpu| gpu.index == index);
         let gpu = gpu.ok_or_else(|| not_started(format!("there is no GPU {index}")))?;
         let name = gpu.uuid.unwrap_or_else(|| index.to_string());

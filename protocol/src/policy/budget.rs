@@ -5,8 +5,13 @@ use serde::Deserialize;
 use super::{BadPolicy, bad};
 use crate::{
     Cost, MicroRho,
-    cost::{FemtoDelta, MicroEpsilon},
+    cost::{FemtoDelta, MicroEpsilon, out_of_range},
 };
+
+/// The largest ρ of a budget.
+const MOST_RHO: f64 = 1e6;
+/// The largest ε of a budget.
+const MOST_EPSILON: f64 = 1e3;
 
 /// `[budget]` of the file.
 #[derive(Debug, Clone, Deserialize)]
@@ -52,6 +57,17 @@ impl BudgetFile {
             .ok_or_else(|| bad("budget.delta", "is out of range", "Write a number such as 1e-6"))?;
         // Half of δ turns ρ into ε, the other half may go to key thresholds: together the owner's (ε, δ) holds.
         let delta_femto = FemtoDelta(delta_femto.0 / 2);
+        for (field, value, most) in [
+            ("budget.rho", self.rho, MOST_RHO),
+            ("budget.epsilon", self.epsilon, MOST_EPSILON),
+            ("budget.per_buyer_rho", self.per_buyer_rho, MOST_RHO),
+            ("budget.per_buyer_epsilon", self.per_buyer_epsilon, MOST_EPSILON),
+        ] {
+            if let Some(value) = value.filter(|value| !(*value > 0.0 && *value <= most)) {
+                let fix = "Write a rho, of which 0.1 to 10 is usual, or an epsilon, of which 0.5 to 10 is";
+                return Err(bad(field, out_of_range(value, most), fix));
+            }
+        }
         let (purse, buyers_purse) = self.purses()?;
         let total = rho("budget", self.rho, less("budget.epsilon", self.epsilon, purse)?, delta_femto.delta(), rho_of)?
             .ok_or_else(|| bad("budget.rho", "is missing", "Write rho = …, or epsilon = …"))?;
@@ -68,7 +84,7 @@ impl BudgetFile {
     /// What Laplace noise may spend in all, and of that one buyer.
     fn purses(&self) -> Result<(MicroEpsilon, MicroEpsilon), BadPolicy> {
         let number = |field: &str, epsilon: Option<f64>| {
-            let small = epsilon.filter(|e| *e > 0.0 && *e <= 1e3).and_then(MicroEpsilon::floor);
+            let small = epsilon.filter(|e| *e > 0.0 && *e <= MOST_EPSILON).and_then(MicroEpsilon::floor);
             small.ok_or_else(|| {
                 bad(
                     field,
@@ -114,9 +130,9 @@ fn rho(
         (Some(rho), None) => Some(rho),
         (None, Some(epsilon)) => rho_of(epsilon, delta),
     };
-    let positive = value.filter(|v| v.is_finite() && *v > 0.0 && *v <= 1e6);
+    let usable = value.filter(|v| *v > 0.0 && *v <= MOST_RHO);
     // The cap is rounded down: a budget never grows by rounding.
-    positive
+    usable
         .map(|v| Some(MicroRho((v * 1e6).floor() as u64)))
-        .ok_or_else(|| bad(field, "is not a positive number", "Write a positive rho (0.1 to 10 is usual) or epsilon"))
+        .ok_or_else(|| bad(field, "comes to no ρ at this δ", "Write a rho (0.1 to 10 is usual), or a larger epsilon"))
 }

@@ -128,8 +128,13 @@ impl PolicyFile {
     /// # Errors
     /// [`BadPolicy`] with the line and field that the TOML reader names.
     pub fn parse(text: &str) -> Result<Self, BadPolicy> {
-        toml::from_str(text)
-            .map_err(|e| bad("(file)", e.to_string().trim().to_owned(), "See policy.toml in the README for every field"))
+        toml::from_str(text).map_err(|e| {
+            bad(
+                "(file)",
+                e.to_string().trim().to_owned(),
+                "`tidegate new policy FILE` writes one to begin with, which says what each field is for",
+            )
+        })
     }
 
     /// Checks every rule and makes the signed form. `rho_of` turns (ε, δ) into ρ.

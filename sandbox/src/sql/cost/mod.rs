@@ -74,8 +74,12 @@ pub(super) fn of_program(select: &Select, policy: &Policy) -> Result<Reach, Refu
 
 /// Why something is refused, with its costliest expression.
 fn too_costly(problem: String, heavy: Option<&Heavy>) -> Refusal {
-    let part = heavy.map_or_else(String::new, |heavy| format!("; the costliest part is {heavy}"));
-    refuse(format!("{problem}{part}")).fix(
+    let Some(heavy) = heavy else {
+        return refuse(format!("{problem}; reading and grouping the rows takes that by itself")).fix(
+            "Name fewer columns and group by fewer. Or ask the owner for a longer `jobs.slot`, `chars` of the text columns, `sql.rows` or more of `sql.mops`",
+        );
+    };
+    refuse(format!("{problem}; the costliest part is {heavy}")).fix(
         "Make that part cheaper: left(x, 32) of a text before anything else, fewer and simpler patterns. Or ask the owner for a longer `jobs.slot`, \
          `chars` of the text columns, `sql.rows` or more of `sql.mops`",
     )

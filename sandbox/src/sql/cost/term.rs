@@ -7,7 +7,7 @@ use datafusion::{
     common::{DFSchema, ScalarValue},
     logical_expr::{BinaryExpr, Expr, Operator},
 };
-use tidegate_protocol::{Refusal, limits};
+use tidegate_protocol::{Refusal, limits, manifest::ROW_TABLE};
 
 use super::{
     flow::Texts,
@@ -47,6 +47,11 @@ impl fmt::Display for Heavy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, with {} operations a row", self.shown, self.work)
     }
+}
+
+/// Whether a query's text has an expression: which of several tables a row is of is asked by a column that no text names.
+fn is_written(expr: &Expr) -> bool {
+    !expr.column_refs().iter().any(|column| column.name == ROW_TABLE)
 }
 
 /// The costlier of two.
@@ -142,7 +147,7 @@ impl<'a> Over<'a> {
         }
         let terms = parts.iter().map(|part| self.term(part)).collect::<Result<Vec<_>, _>>()?;
         let (mine, bytes) = self.own(expr, &parts, &terms)?;
-        let mut all = Term { work: mine, bytes, once: 0, patterns: 0, heavy: Some((mine, expr)) };
+        let mut all = Term { work: mine, bytes, once: 0, patterns: 0, heavy: is_written(expr).then_some((mine, expr)) };
         if let Expr::ScalarFunction(call) = expr
             && let Some(pattern) = crate::sql::matching::pattern(&call.func)
         {
