@@ -3,7 +3,12 @@
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_gate::{Noise, Split};
-use tidegate_node::{answer::Answer, buyer::Verified, expected, table};
+use tidegate_node::{
+    answer::Answer,
+    buyer::Verified,
+    expected, table,
+    telling::{TOO_FEW, Telling},
+};
 use tidegate_protocol::{
     Cost,
     cost::FemtoDelta,
@@ -181,48 +186,58 @@ fn bare(value: &serde_json::Number) -> String {
     }
 }
 
-fn cell(cell: &Cell) -> String {
+/// A number with its interval, or where it says nothing the words for that.
+fn cell(cell: &Cell, says_nothing: bool) -> String {
     let half = (cell.high - cell.low) / 2.0;
     let [value, low, high] = [cell.value, cell.low, cell.high].map(|v| number(v, half));
+    let value = if says_nothing { TOO_FEW } else { &value };
     format!("{value}  [{low}, {high}]")
 }
 
 /// A result, each cell with the 95 % interval of its noise.
-pub(crate) fn table(result: &ResultDoc) -> Table {
+fn table(result: &ResultDoc, telling: &Telling) -> Table {
+    let cells = |cells: &[Cell]| -> Vec<String> {
+        cells.iter().enumerate().map(|(place, one)| cell(one, telling.is_too_few(place, one))).collect()
+    };
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED);
     table.set_header(result.keys.iter().chain(&result.columns).map(|name| plain(name)));
     for row in &result.rows {
-        table.add_row(row.key.iter().map(key).chain(row.cells.iter().map(cell)));
+        table.add_row(row.key.iter().map(key).chain(cells(&row.cells)));
     }
-    if let Some(cells) = &result.remainder {
+    if let Some(others) = &result.remainder {
         let mut names = result.keys.iter().map(|_| String::new()).collect::<Vec<_>>();
         if let Some(first) = names.first_mut() {
             *first = "(all others)".into();
         }
-        table.add_row(names.into_iter().chain(cells.iter().map(cell)));
+        table.add_row(names.into_iter().chain(cells(others)));
     }
     table
 }
 
 /// What was released and, first, what the query made of it.
-pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
+pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>) {
     if let Some(answer) = answer {
         let mut shown = Table::new();
         shown.load_preset(UTF8_FULL_CONDENSED);
         shown.set_header(answer.columns().iter().map(|name| plain(name)));
         for (place, row) in answer.rows().iter().enumerate() {
-            shown.add_row(row.iter().enumerate().map(|(column, value)| match (answer.cell(column, place), value) {
-                (Some(released), _) => cell(released),
-                (None, serde_json::Value::Null) => "NULL".to_owned(),
-                (None, serde_json::Value::String(text)) => plain(text),
-                (None, serde_json::Value::Number(n)) => bare(n),
-                (None, other) => other.to_string(),
+            shown.add_row(row.iter().enumerate().map(|(column, value)| {
+                let note = answer.note(telling, column, place);
+                match (answer.cell(column, place), value, note) {
+                    (Some(released), ..) => cell(released, note.is_some()),
+                    (None, serde_json::Value::Null, _) => "NULL".to_owned(),
+                    (None, serde_json::Value::String(text), _) => plain(text),
+                    (None, serde_json::Value::Number(_), Some(TOO_FEW)) => TOO_FEW.to_owned(),
+                    (None, serde_json::Value::Number(n), Some(note)) => format!("{}  ({note})", bare(n)),
+                    (None, serde_json::Value::Number(n), None) => bare(n),
+                    (None, other, _) => other.to_string(),
+                }
             }));
         }
         println!("{shown}\ncomputed here from what was released:");
     }
-    println!("{}", table(result));
+    println!("{}", table(result, telling));
     if result.left_out > 0 {
         println!(
             "{} more groups passed, those with the fewest people, and had no room in a reply, or in the slot: filter, or group by less",
@@ -236,7 +251,7 @@ pub(crate) fn outcome(result: &ResultDoc, answer: Option<&Answer>) {
 
 /// A result that was verified, with what it cost and what is left.
 pub(crate) fn verified(verified: &Verified, answer: Option<&Answer>, at: FemtoDelta) {
-    outcome(&verified.result, answer);
+    outcome(&verified.result, &verified.telling(), answer);
     if let Predicate::Outcome { facts, .. } = &verified.receipt.predicate {
         counted(&facts.mechanism);
     }
@@ -255,7 +270,7 @@ mod tests {
     /// As many digits as the noise leaves a meaning to.
     #[test]
     fn numbers_have_the_digits_that_their_noise_leaves() {
-        let shown = |value: f64, half: f64| cell(&Cell { value, low: value - half, high: value + half });
+        let shown = |value: f64, half: f64| cell(&Cell { value, low: value - half, high: value + half }, false);
         assert_eq!(shown(842.0, 0.4), "842  [841.6, 842.4]");
         assert_eq!(shown(26_176.0, 35.0), "26176  [26141, 26211]");
         assert_eq!(shown(0.012_34, 0.000_8), "0.01234  [0.01154, 0.01314]");

@@ -26,6 +26,7 @@ mod laplace;
 mod leases;
 mod machine;
 mod manifests;
+mod marks;
 mod mirrors;
 mod named_files;
 mod neighbours;

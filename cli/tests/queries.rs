@@ -56,12 +56,12 @@ fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
     .unwrap();
     assert!((noise / (200.0 / (2.0f64 * 0.25).sqrt()) - 1.0).abs() < 1e-6, "{noise}");
     let csv = std::fs::read_to_string(&out).unwrap();
-    assert!(csv.starts_with("town,mean,n,n_low,n_high\n") && csv.lines().count() == 2, "{csv}");
+    assert!(csv.starts_with("town,mean,mean_note,n,n_low,n_high\n") && csv.lines().count() == 2, "{csv}");
     // Where a value is the released one, its interval is there too, wherever it is looked for.
     let first = released["rows"].as_array().unwrap().iter().find(|r| r["key"][0].as_str().unwrap().to_uppercase() == row[0]);
     let cell = &first.unwrap()["cells"][column("n")];
     assert_eq!(answer["intervals"][0], serde_json::json!([null, null, [cell["low"], cell["high"]]]));
-    let line: Vec<f64> = csv.lines().nth(1).unwrap().split(',').skip(2).map(|n| n.parse().unwrap()).collect();
+    let line: Vec<f64> = csv.lines().nth(1).unwrap().split(',').skip(3).map(|n| n.parse().unwrap()).collect();
     assert_eq!(serde_json::json!(line), serde_json::json!([cell["value"], cell["low"], cell["high"]]));
     // The account shows both charges, who made them, and what each may still spend.
     world.ok("buyer", &world.run_args(&world.count_job(), &node.address, &grant));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, RecordBatchOptions},
+    array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, RecordBatchOptions, StringArray},
     compute::cast,
     datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, UInt64Type},
     error::ArrowError,
@@ -18,7 +18,11 @@ use tidegate_protocol::{
 };
 use tidegate_sandbox::sql::Answered;
 
-use crate::{NodeError, jobfile::JobFile};
+use crate::{
+    NodeError,
+    jobfile::JobFile,
+    telling::{NO_INTERVAL, TOO_FEW, Telling},
+};
 
 /// A table computed from a result.
 #[derive(Debug)]
@@ -26,6 +30,12 @@ pub struct Answer {
     table: RecordBatch,
     /// Of each column that is a released one as it is, its cells.
     cells: Vec<Option<Vec<Cell>>>,
+    /// Of each such column, which of the result's it is.
+    places: Vec<Option<usize>>,
+    /// Of each column that is computed from released ones, for each row the cells that it divides by.
+    divisors: Vec<Option<Vec<Vec<Cell>>>>,
+    /// Whether there are such cells.
+    divides: Vec<bool>,
 }
 
 impl Answer {
@@ -36,27 +46,38 @@ impl Answer {
     pub async fn of(file: &JobFile, policy: &Policy, schema: &SchemaRef, result: &ResultDoc) -> Result<Option<Self>, NodeError> {
         let Some(Ok(query)) = file.query(policy, schema) else { return Ok(None) };
         let Some(view) = query.view else { return Ok(None) };
-        let Answered { table, rows, cells } = view.answer(result).await.map_err(|e| NodeError::Unverified(e.to_string()))?;
+        let Answered { table, rows, cells: places, computed } =
+            view.answer(result).await.map_err(|e| NodeError::Unverified(e.to_string()))?;
         let cell = |row: &usize, place| result.rows.get(*row)?.cells.get(place).copied();
         let column = |place: usize| rows.iter().map(|row| cell(row, place)).collect::<Option<Vec<Cell>>>();
-        let cells = cells.into_iter().map(|place| column(place?)).collect();
-        Ok(Some(Self { table, cells }))
+        let cells = places.iter().map(|place| column((*place)?)).collect();
+        let over =
+            |places: Vec<usize>| rows.iter().map(|row| places.iter().filter_map(|place| cell(row, *place)).collect()).collect();
+        let divides = computed.iter().map(|over| over.as_ref().is_some_and(|over| !over.is_empty())).collect();
+        let divisors = computed.into_iter().map(|over_places| over_places.map(over)).collect();
+        Ok(Some(Self { table, cells, places, divisors, divides }))
     }
 
-    /// As Arrow has it: its columns, and after each that is a released one the ends of its interval.
+    /// As Arrow has it: its columns, after each that is a released one the ends of its interval, and after each that may be of too few rows a note.
     ///
     /// # Errors
     /// Where Arrow does not put them together.
-    pub fn batch(&self) -> Result<RecordBatch, ArrowError> {
+    pub fn batch(&self, telling: &Telling) -> Result<RecordBatch, ArrowError> {
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
-        for ((field, column), cells) in self.table.schema().fields().iter().zip(self.table.columns()).zip(&self.cells) {
+        for (at, (field, column)) in self.table.schema().fields().iter().zip(self.table.columns()).enumerate() {
             fields.push(field.clone());
             columns.push(column.clone());
-            let Some(cells) = cells else { continue };
-            let of = |end: fn(&Cell) -> f64| cells.iter().map(end).collect::<Vec<_>>();
-            for (end, values) in [("low", of(|cell| cell.low)), ("high", of(|cell| cell.high))] {
-                fields.push(Arc::new(Field::new(format!("{}_{end}", field.name()), DataType::Float64, true)));
-                columns.push(Arc::new(Float64Array::from(values)) as ArrayRef);
+            if let Some(cells) = self.cells.get(at).and_then(Option::as_ref) {
+                let of = |end: fn(&Cell) -> f64| cells.iter().map(end).collect::<Vec<_>>();
+                for (end, values) in [("low", of(|cell| cell.low)), ("high", of(|cell| cell.high))] {
+                    fields.push(Arc::new(Field::new(format!("{}_{end}", field.name()), DataType::Float64, true)));
+                    columns.push(Arc::new(Float64Array::from(values)) as ArrayRef);
+                }
+            }
+            if self.can_be_untold(telling, at) {
+                let note = |row| self.is_too_few(telling, at, row).then_some(TOO_FEW);
+                fields.push(Arc::new(Field::new(format!("{}_note", field.name()), DataType::Utf8, true)));
+                columns.push(Arc::new((0..self.table.num_rows()).map(note).collect::<StringArray>()));
             }
         }
         let options = RecordBatchOptions::new().with_row_count(Some(self.table.num_rows()));
@@ -76,6 +97,35 @@ impl Answer {
     /// The released cell that a value is, where it is one as it is.
     pub fn cell(&self, column: usize, row: usize) -> Option<&Cell> {
         self.cells.get(column)?.as_ref()?.get(row)
+    }
+
+    /// Whether a column's values can be of too few rows.
+    fn can_be_untold(&self, telling: &Telling, column: usize) -> bool {
+        self.places.get(column).copied().flatten().is_some_and(|place| telling.can_be_untold(place))
+            || self.divides.get(column).is_some_and(|divides| *divides)
+    }
+
+    /// Whether a value says nothing: a released one of too few rows, or one that is divided by a number that is not told from zero.
+    fn is_too_few(&self, telling: &Telling, column: usize, row: usize) -> bool {
+        if let (Some(cell), Some(place)) = (self.cell(column, row), self.places.get(column).copied().flatten()) {
+            return telling.is_too_few(place, cell);
+        }
+        let divisors = self.divisors.get(column).and_then(|rows| rows.as_ref()?.get(row));
+        divisors.is_some_and(|cells| cells.iter().any(|cell| cell.low <= 0.0 && cell.high >= 0.0))
+    }
+
+    /// The word for a value, where there is one: it says nothing, or has no interval since it was computed from released ones.
+    pub fn note(&self, telling: &Telling, column: usize, row: usize) -> Option<&'static str> {
+        if self.is_too_few(telling, column, row) {
+            return Some(TOO_FEW);
+        }
+        self.divisors.get(column).is_some_and(Option::is_some).then_some(NO_INTERVAL)
+    }
+
+    /// Rows of such words.
+    pub fn notes(&self, telling: &Telling) -> Vec<Vec<Option<&'static str>>> {
+        let row = |row| (0..self.table.num_columns()).map(|column| self.note(telling, column, row)).collect();
+        (0..self.table.num_rows()).map(row).collect()
     }
 
     /// Rows of intervals: of each value that is a released one its ends, of others null.

@@ -53,6 +53,7 @@ pub mod sample;
 mod spool;
 pub mod survey;
 pub mod table;
+pub mod telling;
 pub mod training;
 mod verified;
 pub mod witness;

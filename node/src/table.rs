@@ -13,13 +13,18 @@ use tidegate_protocol::{
     result::{Cell, ResultDoc},
 };
 
-use crate::{NodeError, answer::Answer, file_error};
+use crate::{
+    NodeError,
+    answer::Answer,
+    file_error,
+    telling::{TOO_FEW, Telling},
+};
 
 /// One number of a cell.
 type Part = fn(&Cell) -> f64;
 
-/// Keys as text, and for each column its value with the ends of the noise's 95 % interval.
-fn batch(result: &ResultDoc) -> Result<RecordBatch, arrow::error::ArrowError> {
+/// Keys as text, for each column its value with the ends of the noise's 95 % interval, and where it may be of too few rows a note.
+fn batch(result: &ResultDoc, telling: &Telling) -> Result<RecordBatch, arrow::error::ArrowError> {
     let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = (vec![], vec![]);
     for (i, name) in result.keys.iter().enumerate() {
         let text = |key: &Key| match key {
@@ -38,6 +43,11 @@ fn batch(result: &ResultDoc) -> Result<RecordBatch, arrow::error::ArrowError> {
             fields.push(Field::new(format!("{name}{suffix}"), DataType::Float64, true));
             columns.push(Arc::new(result.rows.iter().map(|r| r.cells.get(i).map(part)).collect::<Float64Array>()));
         }
+        if telling.can_be_untold(i) {
+            let note = |cell: &Cell| telling.is_too_few(i, cell).then_some(TOO_FEW);
+            fields.push(Field::new(format!("{name}_note"), DataType::Utf8, true));
+            columns.push(Arc::new(result.rows.iter().map(|r| r.cells.get(i).and_then(note)).collect::<StringArray>()));
+        }
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
@@ -51,21 +61,21 @@ pub fn is_table(path: &Path) -> bool {
 ///
 /// # Errors
 /// [`NodeError::File`].
-pub fn write(result: &ResultDoc, answer: Option<&Answer>, path: &Path) -> Result<(), NodeError> {
+pub fn write(result: &ResultDoc, telling: &Telling, answer: Option<&Answer>, path: &Path) -> Result<(), NodeError> {
     if path.extension().is_some_and(|e| e == "json") {
         let bytes = match answer {
-            Some(answer) => serde_json::to_vec_pretty(&json(answer)),
+            Some(answer) => serde_json::to_vec_pretty(&json(answer, telling)),
             None => serde_json::to_vec_pretty(result),
         };
         return std::fs::write(path, bytes.map_err(|e| file_error(path, e))?).map_err(|e| file_error(path, e));
     }
-    let batch = answer.map_or_else(|| batch(result), Answer::batch);
+    let batch = answer.map_or_else(|| batch(result, telling), |answer| answer.batch(telling));
     write_batches(&[batch.map_err(|e| file_error(path, e))?], path)
 }
 
-/// An answer as JSON: names of columns, rows of values, and rows of intervals, null where a value is no released one.
-pub fn json(answer: &Answer) -> serde_json::Value {
-    serde_json::json!({ "columns": answer.columns(), "rows": answer.rows(), "intervals": answer.intervals() })
+/// An answer as JSON: names of columns, rows of values, rows of intervals, null where a value is no released one, and rows of words for values that have one.
+pub fn json(answer: &Answer, telling: &Telling) -> serde_json::Value {
+    serde_json::json!({ "columns": answer.columns(), "rows": answer.rows(), "intervals": answer.intervals(), "notes": answer.notes(telling) })
 }
 
 /// A line of CSV: NULL is nothing, and an empty text is `""`.

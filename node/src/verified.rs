@@ -15,6 +15,7 @@ use crate::{
     NodeError,
     offers::{Offer, answers_for},
     provider::witnesses::quorum,
+    telling::Telling,
 };
 
 /// A result that was verified: signature, inclusion, and that receipt, result and job belong together.
@@ -32,6 +33,16 @@ pub struct Verified {
     pub index: u64,
     /// What is left for this buyer.
     pub remaining: Cost,
+}
+
+impl Verified {
+    /// Which of its numbers say nothing, by the bounds that the receipt states.
+    pub fn telling(&self) -> Telling {
+        match &self.receipt.predicate {
+            Predicate::Outcome { facts, .. } => Telling::of(&facts.mechanism, &self.result),
+            _ => Telling::default(),
+        }
+    }
 }
 
 /// Checks that a delivery is what `owner` (of the log: whoever answered) owes for `job` under the policy of this `offer`: receipt signed and in the log, cosigned by as many as the policy says, result as

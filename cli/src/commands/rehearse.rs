@@ -8,6 +8,8 @@ use tidegate_node::{
     home::Home,
     jobfile::JobFile,
     rehearse::{Fuel, rehearse, rehearse_own},
+    table,
+    telling::Telling,
 };
 
 use crate::{file, place::Place, show};
@@ -58,14 +60,15 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
         _ => anyhow::bail!("give --to PEER, or --mock FILE and --policy FILE"),
     };
+    let telling = Telling::of(&shown.mechanism, &shown.result);
     if args.json {
         println!(
             "{}",
-            serde_json::json!({ "answer": shown.answer.as_ref().map(tidegate_node::table::json), "result": shown.result, "mechanism": shown.mechanism, "noise": expected::noise(&shown.mechanism), "notes": expected::notes(&shown.mechanism), "split": shown.split, "trained": shown.trained, "lines": shown.said.lines, "fuel": shown.said.fuel })
+            serde_json::json!({ "answer": shown.answer.as_ref().map(|answer| table::json(answer, &telling)), "result": shown.result, "notes": telling.notes(&shown.result), "mechanism": shown.mechanism, "noise": expected::noise(&shown.mechanism), "notes": expected::notes(&shown.mechanism), "split": shown.split, "trained": shown.trained, "lines": shown.said.lines, "fuel": shown.said.fuel })
         );
         return Ok(());
     }
-    show::outcome(&shown.result, shown.answer.as_ref());
+    show::outcome(&shown.result, &telling, shown.answer.as_ref());
     if let (Some(training), Some((weights, rounds))) = (&file.training, &shown.trained) {
         let weights = weights.iter().map(|w| format!("{w:.4}")).collect::<Vec<_>>().join(", ");
         println!("weights after {rounds} of {} rounds: {weights}; above is the last of them, below each", training.rounds);

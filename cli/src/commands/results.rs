@@ -111,12 +111,13 @@ fn answered(kept: &Kept) -> anyhow::Result<(PeerId, Verified)> {
 }
 
 async fn one(kept: &Kept, verified: &Verified, json: bool) -> anyhow::Result<()> {
-    let answer = kept.answer(verified).await;
+    let (answer, telling) = (kept.answer(verified).await, verified.telling());
     if json {
         let receipt = serde_json::json!({ "index": verified.index, "statement": verified.receipt });
         println!(
             "{}",
-            serde_json::json!({ "request": kept.id, "answer": answer.as_ref().map(tidegate_node::table::json), "result": verified.result,
+            serde_json::json!({ "request": kept.id, "answer": answer.as_ref().map(|answer| table::json(answer, &telling)),
+                "result": verified.result, "notes": telling.notes(&verified.result),
                 "receipt": receipt, "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some() })
         );
         return Ok(());
@@ -130,7 +131,7 @@ async fn export(kept: &Kept, out: &std::path::Path, force: bool, json: bool) -> 
     let (owner, verified) = answered(kept)?;
     if table::is_table(out) {
         can_write(out, force).map_err(|e| file::of("--out", &e))?;
-        table::write(&verified.result, kept.answer(&verified).await.as_ref(), out)?;
+        table::write(&verified.result, &verified.telling(), kept.answer(&verified).await.as_ref(), out)?;
     } else {
         can_save(Some(&owner), out, &kept.id, force).map_err(|e| file::of("--out", &e))?;
         save(&verified, &owner, out, &kept.id, force)?;

@@ -128,10 +128,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let left = leave(&args, &to, (&verified, answer.as_ref()), countersigned.as_ref().map(|(_, word)| word));
     let at = offer.policy.body().delta_femto;
     if args.json {
+        let telling = verified.telling();
         let receipt = serde_json::json!({ "index": verified.index, "statement": verified.receipt });
         println!(
             "{}",
-            serde_json::json!({ "answer": answer.as_ref().map(tidegate_node::table::json), "result": verified.result, "receipt": receipt,
+            serde_json::json!({ "answer": answer.as_ref().map(|answer| table::json(answer, &telling)), "result": verified.result,
+                "notes": telling.notes(&verified.result), "receipt": receipt,
                 "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some(),
                 "countersigned": countersigned.as_ref().map(|(index, _)| index) })
         );
@@ -166,7 +168,7 @@ fn leave(
     let Some(out) = &args.out else { return Ok(()) };
     let name = args.asked.stem();
     let written = if table::is_table(out) {
-        table::write(&verified.result, answer, out).map_err(Into::into)
+        table::write(&verified.result, &verified.telling(), answer, out).map_err(Into::into)
     } else {
         let saved = results::save(verified, &to.peer, out, &name, args.force).map_err(anyhow::Error::from);
         saved.and_then(|()| match word {

@@ -1,7 +1,7 @@
 //! What a query does with released numbers: HAVING, ORDER BY, LIMIT, arithmetic. Post-processing, free, and the buyer's own: what leaves the owner is the
 //! gate's table alone, and the rest of the query is computed from it by whoever holds it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, AsArray as _, Float64Array, RecordBatch, UInt64Array},
@@ -9,10 +9,13 @@ use arrow::{
     datatypes::{DataType, Field, Schema, UInt64Type},
 };
 use datafusion::{
-    common::{Column, DFSchema},
+    common::{
+        Column, DFSchema,
+        tree_node::{TreeNode as _, TreeNodeRecursion},
+    },
     datasource::{MemTable, provider_as_source},
     error::{DataFusionError, Result},
-    logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder},
+    logical_expr::{BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator},
 };
 use tidegate_protocol::{job::Key, result::ResultDoc};
 
@@ -31,6 +34,8 @@ pub struct Answered {
     pub rows: Vec<usize>,
     /// For each of its columns, which of the result's it shows as it is.
     pub cells: Vec<Option<usize>>,
+    /// For each of its columns that is computed from the result's: which of them it divides by, each alone; `None` of keys, and of what is shown as it is.
+    pub computed: Vec<Option<Vec<usize>>>,
 }
 
 /// The part of a query that lies above its aggregate.
@@ -98,7 +103,43 @@ impl View {
         let before = result.keys.len();
         let cell = |place| self.places.get(shown(&self.plan, self.above, place)?.checked_sub(before)?).copied();
         let cells = (0..table.num_columns()).map(cell).collect();
-        Ok(Answered { table, rows, cells })
+        let computed = |place| {
+            let (bases, over) = self.made_of(&self.plan, self.above, place, before);
+            (shown(&self.plan, self.above, place).is_none() && !bases.is_empty()).then(|| over.into_iter().collect())
+        };
+        let computed = (0..table.num_columns()).map(computed).collect();
+        Ok(Answered { table, rows, cells, computed })
+    }
+
+    /// Which of the result's columns the output column at `place` is made of, and which it divides by, where a divisor has one of them alone.
+    fn made_of(&self, plan: &LogicalPlan, above: usize, place: usize, keys: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
+        if above == 0 {
+            let released = place.checked_sub(keys).and_then(|place| self.places.get(place));
+            return (released.copied().into_iter().collect(), BTreeSet::new());
+        }
+        let [input] = plan.inputs()[..] else { return Default::default() };
+        let LogicalPlan::Projection(projection) = plan else { return self.made_of(input, above - 1, place, keys) };
+        let Some(expr) = projection.expr.get(place) else { return Default::default() };
+        let of = |expr: &Expr| {
+            let places = expr.column_refs().into_iter().filter_map(|column| input.schema().index_of_column(column).ok());
+            places.map(|place| self.made_of(input, above - 1, place, keys)).fold(
+                (BTreeSet::new(), BTreeSet::new()),
+                |(mut bases, mut over), more| {
+                    bases.extend(more.0);
+                    over.extend(more.1);
+                    (bases, over)
+                },
+            )
+        };
+        let (bases, mut over) = of(expr);
+        let _ = expr.apply(|part| {
+            if let Expr::BinaryExpr(BinaryExpr { op: Operator::Divide, right, .. }) = part {
+                let divisor = of(right).0;
+                over.extend(divisor.first().filter(|_| divisor.len() == 1));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        (bases, over)
     }
 
     /// `plan` with `above` nodes kept and the aggregate below them replaced by the released table.
