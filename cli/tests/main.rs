@@ -32,6 +32,7 @@ mod named_files;
 mod neighbours;
 mod new;
 mod node_tests;
+mod pipes;
 mod programs;
 mod publish;
 mod quarantine;

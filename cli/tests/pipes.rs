@@ -1,0 +1,65 @@
+//! Nobody reads on: a command whose output is closed ends in silence, and in good order.
+
+use std::{io::Read as _, os::unix::process::ExitStatusExt as _, process::Stdio};
+
+use crate::common::World;
+
+/// A command's exit status (or 128 and its signal), and what it said on the other stream, where the end that reads `stdout` or `stderr` is shut before it writes.
+fn shut(world: &World, who: &str, words: &[&str], out: bool) -> (i32, String) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = world.command(who);
+    command.args(words).env("RUST_BACKTRACE", "0");
+    match out {
+        true => command.stdout(writer).stderr(Stdio::piped()),
+        // With much to say there.
+        false => command.stderr(writer).stdout(Stdio::piped()).env("TIDEGATE_LOG", "debug"),
+    };
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let mut said = String::new();
+    match (child.stdout.take(), child.stderr.take()) {
+        (Some(mut other), _) => other.read_to_string(&mut said).unwrap(),
+        (_, Some(mut other)) => other.read_to_string(&mut said).unwrap(),
+        _ => 0,
+    };
+    let status = child.wait().unwrap();
+    (status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()), said)
+}
+
+#[test]
+fn no_command_panics_where_nobody_reads_what_it_says() {
+    let world = World::new();
+    let node = world.serve(None);
+    let (job, grant, out) = (world.count_job(), world.text("grant"), world.text("kept"));
+    world.ok("buyer", &["run", &job, "--to", &node.address, "--grant", &grant, "--out", &out]);
+    let (data, policy) = (world.text("data.csv"), world.text("policy.toml"));
+    let commands: [(&str, &[&str]); 19] = [
+        ("buyer", &["--help"]),
+        ("buyer", &["run", "--help"]),
+        ("buyer", &["--version"]),
+        ("buyer", &["list", "--to", &node.address]),
+        ("buyer", &["list", "--to", &node.address, "--json"]),
+        ("buyer", &["results", "list"]),
+        ("buyer", &["results", "list", "--json"]),
+        ("buyer", &["audit", &out]),
+        ("buyer", &["audit", "--peer", &node.address, "--json"]),
+        ("buyer", &["check", &job, "--rows", &data, "--policy", &policy]),
+        ("buyer", &["rehearse", &job, "--mock", &data, "--policy", &policy]),
+        ("buyer", &["run", &job, "--to", &node.address, "--grant", &grant, "--again"]),
+        ("buyer", &["doctor"]),
+        ("owner", &["log", "fsck"]),
+        ("owner", &["receipts", "list"]),
+        ("owner", &["budget"]),
+        ("owner", &["grants"]),
+        ("owner", &["survey", &data, "--policy", &policy]),
+        ("owner", &["nothing of the kind"]),
+    ];
+    for (who, words) in commands {
+        for out in [true, false] {
+            let (code, said) = shut(&world, who, words, out);
+            assert!(!said.contains("panicked") && matches!(code, 0 | 1 | 2 | 141), "{words:?}, {out}: {code}: {said}");
+        }
+    }
+    assert_eq!(shut(&world, "buyer", &["results", "list"], true), (141, String::new()), "as if by SIGPIPE");
+}
