@@ -98,6 +98,17 @@ fn without_descriptors_jobs_are_turned_away_and_not_charged() {
     assert!(!output.status.success() && said.contains("need") && said.contains("LimitNOFILE"), "{said}");
 }
 
+/// A job can be planned and then lack what its run needs, which is taken before the charge: with fewer descriptors than a run holds, and enough for the ledger.
+#[test]
+fn a_planned_job_whose_run_lacks_descriptors_is_not_charged() {
+    let world = world();
+    let node = world.serve(Some("descriptors-left:12"));
+    let charged = spent(&world);
+    let said = ask(&world, &node.address).unwrap_err();
+    assert!(said.contains("lacks what this job needs"), "{said}");
+    assert_eq!(spent(&world), charged);
+}
+
 /// The file that jobs on `rich` read.
 fn computed(world: &World) -> std::path::PathBuf {
     let folder = world.path("owner/datasets");

@@ -20,6 +20,19 @@ pub(crate) fn value(name: &str) -> Option<String> {
     std::env::var("TIDEGATE_FAULT").ok()?.strip_prefix(name)?.strip_prefix(':').map(str::to_owned)
 }
 
+/// Leaves this process only so many descriptors more as `TIDEGATE_FAULT` says after `descriptors-left:`.
+#[cfg(feature = "faults")]
+pub(crate) fn starve() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Some(left) = value("descriptors-left").and_then(|left| left.parse::<u64>().ok()) else { return };
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count) as u64;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(open + left), maximum: getrlimit(Resource::Nofile).maximum });
+}
+
+/// Nothing.
+#[cfg(not(feature = "faults"))]
+pub(crate) fn starve() {}
+
 /// Nothing.
 #[cfg(not(feature = "faults"))]
 pub(crate) fn value(_name: &str) -> Option<String> {

@@ -170,6 +170,7 @@ impl Provider {
             self.authorize(dataset, peer, token, &Ask { reducers, ..ask })?;
         }
         let runner = admitted.work.job.program.infers().then_some(admitted.work.place);
+        fault::starve();
         let ready = self.workers.ready(&dataset.record().compute, runner).map_err(|e| {
             tracing::error!("job {id} is turned away, and nothing is charged: {e}");
             Refusal::new(Code::Unavailable, "the owner's node lacks what this job needs just now: nothing was charged")
