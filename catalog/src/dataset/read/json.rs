@@ -154,7 +154,7 @@ mod tests {
         let rows = |text: &str| {
             let path = dir.path().join("a.json");
             std::fs::write(&path, text).unwrap();
-            let schema = learn(&[&path], None)?;
+            let schema = learn(&[&path], None, None)?;
             let batches = open(&path, &schema)?.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&path, e))?;
             Ok::<_, DataError>(arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())
         };
