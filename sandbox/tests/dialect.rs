@@ -41,8 +41,8 @@ async fn casts_to_whole_numbers_round() {
             ("CAST('2.7' AS INT) IS NULL", 8.0),
             // Nothing is beyond the ends of numbers: a row is no error, and is not evaluated alone.
             ("substr('abcdef', -9223372036854775807 - seven, 3) = ''", 8.0),
-            ("substr('abcdef', big * -4000) = 'abcdef'", 8.0),
-            ("substr('abcdef', 2, big * 4000) = 'bcdef'", 8.0),
+            ("substr('abcdef', big * -1000) = 'abcdef'", 8.0),
+            ("substr('abcdef', 2, big * 1000) = 'bcdef'", 8.0),
         ],
     )
     .await;
