@@ -34,13 +34,18 @@ fn averages_of_too_few_and_computed_numbers_are_marked_in_words() {
         assert_eq!(answer["notes"][at], notes, "{row}");
         let place = shown["result"]["columns"].as_array().unwrap().iter().position(|name| name == "a").unwrap();
         let released = shown["result"]["rows"].as_array().unwrap().iter().position(|one| one["key"][0] == row[0]).unwrap();
-        assert_eq!(shown["notes"][released][place], few(whole, Value::Null), "{row}");
+        assert_eq!(shown["cell_notes"][released][place], few(whole, Value::Null), "{row}");
         let line = text.lines().find(|line| line.starts_with(&format!("{},", row[0].as_str().unwrap()))).unwrap();
         assert_eq!(line.matches("too few to say").count(), usize::from(whole) + usize::from(zero), "{line}");
         if row[0] == "north" {
             assert!(!whole && !zero, "sixty rows are told from noise: {row}");
         }
     }
+    let rehearse = ["rehearse", &job, "--mock", &world.text("data.csv"), "--policy", &world.text("policy.toml"), "--json"];
+    let rehearsed: Value = serde_json::from_str(&world.ok("buyer", &rehearse)).unwrap();
+    let rows = |of: &Value| of.as_array().map(Vec::len);
+    assert_eq!(rows(&rehearsed["cell_notes"]), rows(&rehearsed["result"]["rows"]));
+    assert!(rehearsed["notes"][0].as_str().unwrap().contains("SUM(x) / COUNT(*)"), "{rehearsed}");
     // Each of twenty empty groups is told from zero with a chance of a fortieth.
     assert!(marked.iter().all(|marked| *marked > 0), "{marked:?}");
 }

@@ -69,6 +69,22 @@ fn a_policy_is_begun_and_all_that_it_offers_is_understood() {
         _ => line.to_owned(),
     };
     let all = text.lines().map(optional).collect::<Vec<_>>().join("\n");
+    let mut lacking = Vec::new();
+    // Each field that a section has is named: a field that there is none of is refused with those that there are.
+    for section in ["unit", "budget", "jobs", "sql", "models", "access", "receipts", "versions", "read", "reviewed", "witnesses"]
+    {
+        let wrong = all.replacen(&format!("[{section}]"), &format!("[{section}]\nunheard_of = 1"), 1);
+        let said = tidegate_protocol::policy::PolicyFile::parse(&wrong).unwrap_err().to_string();
+        let fields = said.split_once("expected ").map_or("", |(_, fields)| fields.lines().next().unwrap_or_default());
+        let fields: Vec<_> = fields.split('`').skip(1).step_by(2).filter(|field| !field.contains(' ')).collect();
+        assert!(!fields.is_empty(), "{said}");
+        let named = |field: &&str| {
+            let is = |line: &str| line.trim_start_matches('#').split_once('=').is_some_and(|(name, _)| name.trim() == *field);
+            text.lines().any(is) || text.contains(&format!("or {field}"))
+        };
+        lacking.extend(fields.into_iter().filter(|field| !named(field)).map(|field| format!("{section}.{field}")));
+    }
+    assert!(lacking.is_empty(), "{lacking:?}");
     let all = tidegate_protocol::policy::PolicyFile::parse(&all).unwrap();
     assert!(all.reviewed.is_some() && all.witnesses.is_some() && all.sql.rows.is_some() && all.models.threads.is_some());
     // An error names it.

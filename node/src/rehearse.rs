@@ -11,7 +11,13 @@ use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result:
 pub use tidegate_sandbox::{Fuel, Rehearsal};
 
 use crate::{
-    NodeError, answer::Answer, check, file_error, home::Home, jobfile::JobFile, sample::LaidOut, training::Weights,
+    NodeError,
+    answer::Answer,
+    check, file_error,
+    home::Home,
+    jobfile::JobFile,
+    sample::{LaidOut, not_run},
+    training::Weights,
     worker::Workers,
 };
 
@@ -73,10 +79,7 @@ async fn round(home: &Home, file: &JobFile, policy: &Policy, mock: &[PathBuf]) -
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(mock, e))?;
     let planned = check::plan(home, file, policy, schema).await?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
-    let (sums, said) = Workers::default()
-        .rehearse(&planned.work, files)
-        .await
-        .map_err(|e| NodeError::File(format!("the job does not run here: {e}")))?;
+    let (sums, said) = Workers::default().rehearse(&planned.work, files).await.map_err(not_run)?;
     let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32])).map_err(gate)?;
     let answer = Answer::of(file, policy, &planned.work.schema, released.document()).await?;
     Ok(Rehearsed {

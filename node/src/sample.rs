@@ -6,7 +6,12 @@ use tidegate_catalog::dataset::{self, TableFiles};
 use tidegate_gate::Split;
 use tidegate_protocol::{ContentHash, policy::Policy, receipt::Mechanism, result::ResultDoc};
 
-use crate::{NodeError, check, file_error, home::Home, jobfile::JobFile, worker::Workers};
+use crate::{
+    NodeError, check, file_error,
+    home::Home,
+    jobfile::JobFile,
+    worker::{WorkerFailed, Workers},
+};
 
 /// Runs `file` once over `data` (any format and order that can be published) and releases its sums `runs` times, each with fresh noise.
 ///
@@ -72,14 +77,16 @@ async fn releases(
     let rows = File::open(first).map_err(|e| file_error(first, e))?;
     let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
     let planned = check::plan(home, file, policy, schema).await?;
-    let (sums, _) = Workers::default()
-        .rehearse(&planned.work, files)
-        .await
-        .map_err(|e| NodeError::File(format!("the job does not run here: {e}")))?;
+    let (sums, _) = Workers::default().rehearse(&planned.work, files).await.map_err(not_run)?;
     let gate = |e: tidegate_gate::GateError| NodeError::File(e.to_string());
     for _ in 0..runs {
         let released = planned.terms.release(&planned.plan, &planned.checked.declared, &sums, ContentHash([0; 32]));
         each(released.map_err(gate)?.document());
     }
     Ok((planned.mechanism(), planned.split()))
+}
+
+/// A job that no worker here runs.
+pub(crate) fn not_run(e: WorkerFailed) -> NodeError {
+    NodeError::File(format!("the job does not run here: {e}"))
 }

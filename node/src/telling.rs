@@ -24,14 +24,8 @@ impl Telling {
     /// Of a result with this noise.
     pub fn of(mechanism: &Mechanism, result: &ResultDoc) -> Self {
         let hides = mechanism.noise != "none" && mechanism.blocks.is_none();
-        let is_of = |column: &str, note: &ColumnNote| {
-            column.strip_prefix(&note.name).is_some_and(|rest| rest.is_empty() || rest.starts_with(" p"))
-        };
-        let note = |column: &String| {
-            let exact = mechanism.columns.iter().find(|note| note.name == *column);
-            exact.or_else(|| mechanism.columns.iter().find(|note| is_of(column, note)))
-        };
-        Self { ranges: result.columns.iter().map(|column| note(column).filter(|_| hides).and_then(range)).collect() }
+        let noted = noted(&mechanism.columns, &result.columns);
+        Self { ranges: noted.into_iter().map(|note| note.filter(|_| hides).and_then(range)).collect() }
     }
 
     /// Whether a column's numbers can be of too few rows.
@@ -53,6 +47,19 @@ impl Telling {
     }
 }
 
+/// What the receipt says of each of a result's columns. Columns of one measure stand together, the first under its name or a longer one; percentiles after it may
+/// have names of their own.
+fn noted<'n>(notes: &'n [ColumnNote], columns: &[String]) -> Vec<Option<&'n ColumnNote>> {
+    let mut last: Option<&ColumnNote> = None;
+    let mut of = |column: &String| {
+        let longer = |note: &&ColumnNote| column.strip_prefix(&note.name).is_some_and(|rest| rest.starts_with(' '));
+        let named = notes.iter().find(|note| note.name == *column).or_else(|| notes.iter().find(longer));
+        last = named.or_else(|| last.filter(|note| note.reducer == "quantiles"));
+        last
+    };
+    columns.iter().map(&mut of).collect()
+}
+
 /// All that an average or the like of clipped values can be.
 fn range(column: &ColumnNote) -> Option<(f64, f64)> {
     let half = (column.hi - column.lo) / 2.0;
@@ -70,9 +77,8 @@ fn range(column: &ColumnNote) -> Option<(f64, f64)> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_anywhere_within_its_bounds_says_nothing() {
-        let note = |reducer: &str, lo, hi| ColumnNote {
+    fn note(reducer: &str, lo: f64, hi: f64) -> ColumnNote {
+        ColumnNote {
             deviation: vec![],
             hi,
             lo,
@@ -81,7 +87,20 @@ mod tests {
             noise_scale: vec![],
             reducer: reducer.into(),
             steps: vec![],
-        };
+        }
+    }
+
+    #[test]
+    fn percentiles_of_any_name_have_their_bounds() {
+        let named = |name: &str, reducer| ColumnNote { name: name.into(), ..note(reducer, 0.0, 1.0) };
+        let notes = [named("n", "count"), named("low", "quantiles"), named("m", "mean"), named("a b", "quantiles")];
+        let columns = ["n", "low", "high", "m", "x", "a b p25", "a b p75"].map(String::from);
+        let found: Vec<_> = noted(&notes, &columns).into_iter().map(|note| note.map(|note| note.name.as_str())).collect();
+        assert_eq!(found, [Some("n"), Some("low"), Some("low"), Some("m"), None, Some("a b"), Some("a b")]);
+    }
+
+    #[test]
+    fn what_is_anywhere_within_its_bounds_says_nothing() {
         let says = |reducer: &str, (lo, hi): (f64, f64), (low, high): (f64, f64)| {
             let telling = Telling { ranges: vec![range(&note(reducer, lo, hi))] };
             !telling.is_too_few(0, &Cell { value: low, low, high })

@@ -11,8 +11,9 @@ use serde::Serialize;
 
 /// Other bounds are suggested beyond which one in so many of the values lies.
 const ONE_IN: u64 = 100;
-/// Bits of a number that tell it from others where most of the values lie: its sign, its exponent, and so many of its digits that 2^-12 of it is lost at most.
-const DIGITS: u32 = 64 - 12 - 12;
+/// Low bits of a float that are dropped when values are counted together: the sign, the exponent and 12 bits of the fraction stay, so an error is at most 2^-12
+/// of the value.
+const DROPPED: u32 = 64 - 12 - 12;
 
 /// What a column's bounds do to its values.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,17 +24,17 @@ pub struct Bounded {
     pub lo: f64,
     /// The policy's upper bound.
     pub hi: f64,
-    /// Number of its values: neither NULL nor NaN, in rows that have a unit.
+    /// Number of the column's values that are neither NULL nor NaN, in rows that have a unit.
     pub values: u64,
-    /// Share of them below `lo`, which count as `lo`.
+    /// Share of the values below `lo`, which count as `lo`.
     pub below: f64,
-    /// Share of them above `hi`, which count as `hi`.
+    /// Share of the values above `hi`, which count as `hi`.
     pub above: f64,
-    /// Bounds that would hold 99 % of them, where these do not: each no more than 2^-12 of itself too wide.
+    /// Bounds that would hold 99 % of the values, where the policy's do not; each is too wide by at most 2^-12 of itself.
     pub most: Option<(f64, f64)>,
 }
 
-/// Values that are about alike.
+/// Values that differ in their dropped bits alone.
 #[derive(Debug, Clone, Copy)]
 struct Alike {
     count: u64,
@@ -49,11 +50,11 @@ pub(super) struct Values {
     count: u64,
     below: u64,
     above: u64,
-    /// By their first bits, in the order of numbers.
+    /// The counts by the bits that stay, in the order of numbers.
     alike: BTreeMap<u64, Alike>,
 }
 
-/// Bits that are in the order of the numbers that they stand for.
+/// Maps a float to bits whose order is the order of the floats.
 fn ordered(value: f64) -> u64 {
     let bits = value.to_bits();
     if value.is_sign_negative() { !bits } else { bits | 1 << 63 }
@@ -64,7 +65,7 @@ impl Values {
         Self { lo, hi, count: 0, below: 0, above: 0, alike: BTreeMap::new() }
     }
 
-    /// Sees a value of a row that has a unit.
+    /// Counts one value of a row that has a unit.
     pub(super) fn see(&mut self, value: f64) {
         if value.is_nan() {
             return;
@@ -72,7 +73,7 @@ impl Values {
         self.count += 1;
         self.below += u64::from(value < self.lo);
         self.above += u64::from(value > self.hi);
-        let alike = self.alike.entry(ordered(value) >> DIGITS).or_insert(Alike { count: 0, least: value, greatest: value });
+        let alike = self.alike.entry(ordered(value) >> DROPPED).or_insert(Alike { count: 0, least: value, greatest: value });
         alike.count += 1;
         alike.least = alike.least.min(value);
         alike.greatest = alike.greatest.max(value);

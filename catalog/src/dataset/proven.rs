@@ -184,13 +184,19 @@ mod tests {
         Dataset { manifest, policy, record }
     }
 
-    /// A bit that a disk lost leaves size, times and number of the file as they were: it is found by the content, and not forgotten.
-    #[test]
-    fn a_lost_bit_is_found_though_the_file_system_says_nothing() {
+    /// A file that was published, in a folder of its own.
+    fn published() -> (tempfile::TempDir, PathBuf, Dataset) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rows");
         std::fs::write(&path, vec![7; 4096]).unwrap();
         let dataset = dataset(&path);
+        (dir, path, dataset)
+    }
+
+    /// A bit that a disk lost leaves size, times and number of the file as they were: it is found by the content, and not forgotten.
+    #[test]
+    fn a_lost_bit_is_found_though_the_file_system_says_nothing() {
+        let (_dir, path, dataset) = published();
         let proven = Proven::default();
         proven.check(&dataset).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
@@ -219,10 +225,7 @@ mod tests {
     /// However many jobs make a file suspect, it is read once after the last of them, and then not before it has rested.
     #[test]
     fn suspected_files_are_read_once_and_then_rest() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("rows");
-        std::fs::write(&path, vec![7; 4096]).unwrap();
-        let dataset = dataset(&path);
+        let (_dir, path, dataset) = published();
         let proven = Proven::default();
         assert_eq!(proven.rest(&dataset, Instant::now()), Duration::ZERO, "what was never read");
         let reads = || proven.found.lock().unwrap()[&path].at;
@@ -245,10 +248,7 @@ mod tests {
     /// Whoever sets a file's time back to what it was changes its other times.
     #[test]
     fn a_file_that_was_written_is_read_though_its_time_was_set_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("rows");
-        std::fs::write(&path, vec![7; 4096]).unwrap();
-        let dataset = dataset(&path);
+        let (_dir, path, dataset) = published();
         let proven = Proven::default();
         proven.check(&dataset).unwrap();
         proven.found.lock().unwrap().get_mut(&path).unwrap().took = Duration::from_secs(1);

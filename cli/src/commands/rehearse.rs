@@ -64,7 +64,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if args.json {
         println!(
             "{}",
-            serde_json::json!({ "answer": shown.answer.as_ref().map(|answer| table::json(answer, &telling)), "result": shown.result, "notes": telling.notes(&shown.result), "mechanism": shown.mechanism, "noise": expected::noise(&shown.mechanism), "notes": expected::notes(&shown.mechanism), "split": shown.split, "trained": shown.trained, "lines": shown.said.lines, "fuel": shown.said.fuel })
+            serde_json::json!({ "answer": shown.answer.as_ref().map(|answer| table::json(answer, &telling)), "result": shown.result, "cell_notes": telling.notes(&shown.result), "mechanism": shown.mechanism, "noise": expected::noise(&shown.mechanism), "notes": expected::notes(&shown.mechanism), "split": shown.split, "trained": shown.trained, "lines": shown.said.lines, "fuel": shown.said.fuel })
         );
         return Ok(());
     }

@@ -117,7 +117,7 @@ async fn one(kept: &Kept, verified: &Verified, json: bool) -> anyhow::Result<()>
         println!(
             "{}",
             serde_json::json!({ "request": kept.id, "answer": answer.as_ref().map(|answer| table::json(answer, &telling)),
-                "result": verified.result, "notes": telling.notes(&verified.result),
+                "result": verified.result, "cell_notes": telling.notes(&verified.result),
                 "receipt": receipt, "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some() })
         );
         return Ok(());

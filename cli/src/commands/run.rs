@@ -133,7 +133,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         println!(
             "{}",
             serde_json::json!({ "answer": answer.as_ref().map(|answer| table::json(answer, &telling)), "result": verified.result,
-                "notes": telling.notes(&verified.result), "receipt": receipt,
+                "cell_notes": telling.notes(&verified.result), "receipt": receipt,
                 "remaining": verified.remaining, "earlier": verified.delivery.earlier.is_some(),
                 "countersigned": countersigned.as_ref().map(|(index, _)| index) })
         );
