@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{job::Key, policy::ReviewRules};
 
-use crate::{GateError, Kind, Kinds, Plan, reduce::Reduce as _};
+use crate::{GateError, Kind, Kinds, Plan, part, reduce::Reduce as _};
 
 /// Sums of one group.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -123,22 +123,16 @@ impl Plan {
     /// Lays a column's values on its grid: into each of its fields ([`Plan::fields`]) one integer a row. A row that is not `valid`, or has NaN, adds
     /// nothing: it is 0 in a sum and −1 as a bin.
     ///
-    /// Whatever a reducer's arithmetic made of a row, its integers lie in the part's [`row`](crate::Part::row): they are clamped here.
+    /// Whatever a reducer's arithmetic made of a row, its integers lie in the part's [`row`](crate::Part::row): they are clamped where they are laid (`part::Laid`).
     ///
     /// `values` has as many slices as the column's measure takes values ([`Measure::values`](crate::Measure::values)). Grid steps have at most 21 bits.
     pub fn lay(&self, column: usize, rows: usize, values: &[&[f64]], valid: Option<&[bool]>, fields: &mut [Vec<i32>]) {
-        fields.iter_mut().for_each(Vec::clear);
         let parts = &self.parts[self.parts_of(column)];
-        self.shape.columns[column].measure.lay(rows, values, parts, fields);
-        let mut fields = fields.iter_mut();
-        for part in parts {
-            let (lo, hi) = part.row;
-            for field in fields.by_ref().take(part.fields()) {
-                field.iter_mut().for_each(|value| *value = (*value).max(lo).min(hi));
-                let Some(valid) = valid else { continue };
-                let missing = if part.kind == Kind::Bins { -1 } else { 0 };
-                field.iter_mut().zip(valid).filter(|(_, valid)| !**valid).for_each(|(value, _)| *value = missing);
-            }
+        let of_each = parts.iter().flat_map(|part| std::iter::repeat_n(part, part.fields()));
+        let mut fields: Vec<_> = of_each.zip(fields).map(|(part, laid)| part::Laid::new(part, laid)).collect();
+        self.shape.columns[column].measure.lay(rows, values, parts, &mut fields);
+        if let Some(valid) = valid {
+            fields.iter_mut().for_each(|field| field.leave_out(valid));
         }
     }
 

@@ -1,8 +1,8 @@
 //! The integers that are summed: their grid, clip range and sensitivity.
 //!
-//! Bounds are floats; what is clipped and summed are integers. A part says between which integers one row may add ([`Part::row`]), and
-//! [`Plan::lay`](crate::Plan::lay) clamps to them whatever a reducer's arithmetic made of a row. Clip range and sensitivity follow from the same two
-//! integers, in [`Part::sum`] alone, so no rounding of a float lies between a bound and the noise that covers it.
+//! Bounds are floats; what is clipped and summed are integers. A part says between which integers one row may add ([`Part::row`]), and [`Laid`] clamps to
+//! them whatever a reducer's arithmetic made of a row. Clip range and sensitivity follow from the same two integers, in [`Part::sum`] alone, so no rounding
+//! of a float lies between a bound and the noise that covers it.
 
 /// Steps of the grid over the larger bound: 2^20, so a value's rounding is below a millionth of its bound.
 const GRID_BITS: i32 = 20;
@@ -175,29 +175,71 @@ fn step(largest: f64) -> f64 {
     2f64.powi(exponent + i32::from(bits & MANTISSA != 0) - GRID_BITS)
 }
 
-/// Rounds to the nearest step, halves to even. `step` is a power of two, so its inverse and the product are exact.
+/// Rounds to the nearest step, halves to even. `step` is a power of two, so its inverse and the product are exact. Good while |value / step| < 2^31.
 pub(crate) fn quantise(value: f64, step: f64) -> i64 {
-    i64::from(steps(value, step))
+    i64::from((value * (1.0 / step) + ONES).to_bits() as i32)
 }
 
-/// [`quantise`] in the few instructions that a loop over rows affords: in the sum with 1.5 · 2^52 the last bit is worth one, so the sum is
-/// rounded to it, and its low bits are the number. Good while |value / step| < 2^31; values within their bounds are below 2^24, squares of them included.
-#[inline]
-pub(crate) fn steps(value: f64, step: f64) -> i32 {
-    const ONES: f64 = 6_755_399_441_055_744.0;
-    (value * (1.0 / step) + ONES).to_bits() as i32
-}
+/// 1.5 · 2^52: in a sum with it the last bit is worth one, so the sum is rounded to it, halves to even, and its low bits are the number.
+const ONES: f64 = 6_755_399_441_055_744.0;
 
-/// Each value clipped to [lo, hi], then `of` it in grid steps; 0 for NaN.
+/// The integers of one field of a part, one a row. Nothing gets in but through its methods, and they clamp to [`Part::row`].
 ///
-/// The loop is over slices of known length and numbers of its own, so that it vectorises.
-#[inline]
-pub(crate) fn lay_lane(values: &[f64], lo: f64, hi: f64, step: f64, of: impl Fn(f64) -> f64 + Copy, into: &mut Vec<i32>) {
-    let from = into.len();
-    into.resize(from + values.len(), 0);
-    for (laid, &v) in into[from..].iter_mut().zip(values) {
-        let steps = steps(of(clip(v, lo, hi)), step);
-        *laid = if v.is_nan() { 0 } else { steps };
+/// Their loops are over slices of known length and numbers of their own, so that they vectorise.
+pub(crate) struct Laid<'a> {
+    row: (i32, i32),
+    step: f64,
+    /// Stands for a row that adds nothing.
+    missing: i32,
+    into: &'a mut Vec<i32>,
+}
+
+impl<'a> Laid<'a> {
+    /// A field of `part`, emptied.
+    pub(crate) fn new(part: &Part, into: &'a mut Vec<i32>) -> Self {
+        into.clear();
+        Self { row: part.row, step: part.step, missing: if part.kind == Kind::Bins { -1 } else { 0 }, into }
+    }
+
+    /// Adds rows by their values, in the column's unit: each in grid steps, 0 for NaN.
+    #[inline]
+    pub(crate) fn values(&mut self, values: impl ExactSizeIterator<Item = f64>) {
+        let inverse = 1.0 / self.step;
+        // Integers of 32 bits, and their sums with ONES, are exact: clamped before or after its bits are taken, a number is the same. Beyond 32 bits, where
+        // bits no longer are the number, it is clamped all the same.
+        let (lo, hi) = (ONES + f64::from(self.row.0), ONES + f64::from(self.row.1));
+        let missing = self.missing;
+        for (laid, v) in self.more(values.len()).iter_mut().zip(values) {
+            let steps = clip(v * inverse + ONES, lo, hi).to_bits() as i32;
+            *laid = if v.is_nan() { missing } else { steps };
+        }
+    }
+
+    /// Adds rows by their numbers.
+    pub(crate) fn numbers(&mut self, numbers: impl ExactSizeIterator<Item = i32>) {
+        let (lo, hi) = self.row;
+        self.more(numbers.len()).iter_mut().zip(numbers).for_each(|(laid, number)| *laid = number.max(lo).min(hi));
+    }
+
+    /// Adds 1 for each row whose values are all numbers.
+    pub(crate) fn present(&mut self, rows: usize, values: &[&[f64]]) {
+        match values {
+            [] => self.numbers(std::iter::repeat_n(1, rows)),
+            [values] => self.numbers(values.iter().map(|v| i32::from(!v.is_nan()))),
+            values => self.numbers((0..rows).map(|row| i32::from(values.iter().all(|v| !v[row].is_nan())))),
+        }
+    }
+
+    /// Makes rows add nothing where they are not valid.
+    pub(crate) fn leave_out(&mut self, valid: &[bool]) {
+        let missing = self.missing;
+        self.into.iter_mut().zip(valid).for_each(|(laid, valid)| *laid = if *valid { *laid } else { missing });
+    }
+
+    fn more(&mut self, rows: usize) -> &mut [i32] {
+        let from = self.into.len();
+        self.into.resize(from + rows, self.missing);
+        &mut self.into[from..]
     }
 }
 

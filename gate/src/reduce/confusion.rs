@@ -10,7 +10,7 @@ use super::Reduce;
 use crate::{
     interval::{Counted, share},
     noised::Noised,
-    part::{Frame, Part},
+    part::{Frame, Laid, Part},
 };
 
 /// Counts of (actual, predicted), each a class from 0; others are taken for the nearest.
@@ -31,7 +31,7 @@ impl Reduce for Confusion {
         }
         Ok(vec![Part::bins(cells, frame)])
     }
-    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
+    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
         let class = |v: f64| v.round().clamp(0.0, f64::from(self.classes - 1)) as i32;
         let of = |(actual, predicted): (&f64, &f64)| {
             if actual.is_nan() || predicted.is_nan() {
@@ -39,7 +39,7 @@ impl Reduce for Confusion {
             }
             class(*actual) * self.classes as i32 + class(*predicted)
         };
-        fields[0].extend(values[0].iter().zip(values[1]).map(of));
+        fields[0].numbers(values[0].iter().zip(values[1]).map(of));
     }
     fn names(&self, column: &str) -> Vec<String> {
         let classes = || 0..self.classes;

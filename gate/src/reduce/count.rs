@@ -11,7 +11,7 @@ use tidegate_protocol::result::Cell;
 use super::Reduce;
 use crate::{
     noised::Noised,
-    part::{Frame, Kind, Part},
+    part::{Frame, Kind, Laid, Part},
 };
 
 pub(super) struct Units;
@@ -28,8 +28,8 @@ impl Reduce for Units {
     fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
         Ok(vec![Part { kind: Kind::Once, ..counter(frame, 1)? }])
     }
-    fn lay(&self, rows: usize, _: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
-        fields[0].resize(rows, 1);
+    fn lay(&self, rows: usize, _: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
+        fields[0].present(rows, &[]);
     }
     fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
         noised[0].cells()
@@ -46,8 +46,8 @@ impl Reduce for Count {
     fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
         Ok(vec![counter(frame, frame.rows)?])
     }
-    fn lay(&self, rows: usize, _: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
-        fields[0].resize(rows, 1);
+    fn lay(&self, rows: usize, _: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
+        fields[0].present(rows, &[]);
     }
     fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
         noised[0].cells()

@@ -10,11 +10,11 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
 
-use super::{Reduce, centre, lay_present};
+use super::{Reduce, centre};
 use crate::{
     interval::{cell, extremes, is_told, of_sample},
     noised::Noised,
-    part::{Frame, Part, clip, grid, steps},
+    part::{Frame, Laid, Part, clip, grid},
 };
 
 /// Covariance of two values clipped to their bounds, or their correlation.
@@ -57,25 +57,22 @@ impl Reduce for Covariance {
         }
         Ok(parts)
     }
-    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
-        let ((mx, h), (my, k)) = (centre(self.x.0, self.x.1), centre(self.y.0, self.y.1));
-        let mut lane = |i: usize, of: &dyn Fn(f64, f64) -> f64| {
-            let step = parts[i].step;
-            fields[i].extend(values[0].iter().zip(values[1]).map(|(x, y)| {
-                if x.is_nan() || y.is_nan() {
-                    return 0;
-                }
-                steps(of(clip(*x, self.x.0, self.x.1) - mx, clip(*y, self.y.0, self.y.1) - my), step)
-            }));
-        };
-        lane(0, &|a, _| a);
-        lane(1, &|_, b| b);
-        lane(2, &|a, b| a * b);
+    fn lay(&self, rows: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
+        let Self { x, y, .. } = *self;
+        let ((mx, h), (my, k)) = (centre(x.0, x.1), centre(y.0, y.1));
+        // Where either is NaN both are.
+        let pairs = values[0].iter().zip(values[1]).map(|(a, b)| {
+            let (a, b) = (clip(*a, x.0, x.1) - mx, clip(*b, y.0, y.1) - my);
+            if a.is_nan() || b.is_nan() { (f64::NAN, f64::NAN) } else { (a, b) }
+        });
+        fields[0].values(pairs.clone().map(|(a, _)| a));
+        fields[1].values(pairs.clone().map(|(_, b)| b));
+        fields[2].values(pairs.clone().map(|(a, b)| a * b));
         if self.correlation {
-            lane(3, &|a, _| a * a - h * h / 2.0);
-            lane(4, &|_, b| b * b - k * k / 2.0);
+            fields[3].values(pairs.clone().map(|(a, _)| a * a - h * h / 2.0));
+            fields[4].values(pairs.map(|(_, b)| b * b - k * k / 2.0));
         }
-        fields[if self.correlation { 5.. } else { 3.. }].iter_mut().for_each(|count| lay_present(rows, values, count));
+        fields[if self.correlation { 5.. } else { 3.. }].iter_mut().for_each(|count| count.present(rows, values));
     }
     fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
         let (h, k) = (centre(self.x.0, self.x.1).1, centre(self.y.0, self.y.1).1);

@@ -8,7 +8,7 @@ use tidegate_protocol::{limits, result::Cell};
 use super::{Reduce, bin};
 use crate::{
     noised::Noised,
-    part::{Frame, Part, grid},
+    part::{Frame, Laid, Part, grid},
 };
 
 /// Counts in equal bins over [lo, hi].
@@ -33,9 +33,9 @@ impl Reduce for Histogram {
         check(self.lo, self.hi, self.bins)?;
         Ok(vec![Part::bins(self.bins as usize, frame)])
     }
-    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
+    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
         let of = |v: &f64| if v.is_nan() { -1 } else { bin(*v, self.lo, self.hi, self.bins) };
-        fields[0].extend(values[0].iter().map(of));
+        fields[0].numbers(values[0].iter().map(of));
     }
     fn names(&self, column: &str) -> Vec<String> {
         let width = (self.hi - self.lo) / f64::from(self.bins);

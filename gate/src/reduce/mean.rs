@@ -12,11 +12,11 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
 
-use super::{Reduce, centre, lay_present};
+use super::{Reduce, centre};
 use crate::{
     interval::{mapped, quotient},
     noised::Noised,
-    part::{Frame, Part, grid, lay_lane},
+    part::{Frame, Laid, Part, clip, grid},
 };
 
 /// Mean of a value clipped to [lo, hi].
@@ -37,10 +37,10 @@ impl Reduce for Mean {
         }
         Ok(vec![sum.share(0.5), Part::counter(frame.rows).share(0.5)])
     }
-    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
-        let middle = centre(self.lo, self.hi).0;
-        lay_lane(values[0], self.lo, self.hi, parts[0].step, move |v| v - middle, &mut fields[0]);
-        fields[1..].iter_mut().for_each(|count| lay_present(rows, values, count));
+    fn lay(&self, rows: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
+        let (lo, hi, middle) = (self.lo, self.hi, centre(self.lo, self.hi).0);
+        fields[0].values(values[0].iter().map(|v| clip(*v, lo, hi) - middle));
+        fields[1..].iter_mut().for_each(|count| count.present(rows, values));
     }
     fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
         let (middle, half) = centre(self.lo, self.hi);

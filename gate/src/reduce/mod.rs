@@ -34,7 +34,7 @@ pub use self::{
 };
 use crate::{
     noised::Noised,
-    part::{Frame, Part},
+    part::{Frame, Laid, Part},
 };
 
 /// What is measured in one result column.
@@ -78,7 +78,7 @@ pub(crate) trait Reduce {
 
     /// Lays rows on the grid: into each of the parts' fields one integer a row. `values` has [`Reduce::arity`] slices of `rows` values. NaN adds nothing:
     /// 0 in a sum, −1 as a bin.
-    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]);
+    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Laid<'_>]);
 
     /// The exact integers that are noised: the lanes, or sums of them.
     fn expand(&self, lanes: &[i128]) -> Vec<i128> {
@@ -134,7 +134,7 @@ impl Reduce for Measure {
     fn parts(&self, frame: Frame) -> Result<Vec<Part>, String> {
         self.reducer().parts(frame)
     }
-    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
+    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Laid<'_>]) {
         self.reducer().lay(rows, values, parts, fields);
     }
     fn expand(&self, lanes: &[i128]) -> Vec<i128> {
@@ -149,16 +149,6 @@ impl Reduce for Measure {
     fn note(&self, frame: Frame) -> (&'static str, f64, f64) {
         self.reducer().note(frame)
     }
-}
-
-/// 1 for each row in which all values are numbers.
-fn lay_present(rows: usize, values: &[&[f64]], into: &mut Vec<i32>) {
-    if let [values] = values {
-        let from = into.len();
-        into.resize(from + values.len(), 0);
-        return into[from..].iter_mut().zip(*values).for_each(|(there, v)| *there = i32::from(!v.is_nan()));
-    }
-    into.extend((0..rows).map(|row| i32::from(values.iter().all(|v| !v[row].is_nan()))));
 }
 
 /// Where `v` lies among `bins` equal bins over [lo, hi]; values beyond lie in the outer ones.

@@ -12,7 +12,7 @@ use tidegate_protocol::result::Cell;
 use super::{Reduce, bin, histogram};
 use crate::{
     noised::Noised,
-    part::{Frame, Part},
+    part::{Frame, Laid, Part},
 };
 
 /// Children of a node.
@@ -59,9 +59,9 @@ impl Reduce for Quantiles {
         let part = Part::bins(self.bins as usize, frame);
         Ok(vec![Part { times: part.times * self.layers(), ..part }])
     }
-    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
+    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
         let of = |v: &f64| if v.is_nan() { -1 } else { bin(*v, self.lo, self.hi, self.bins) };
-        fields[0].extend(values[0].iter().map(of));
+        fields[0].numbers(values[0].iter().map(of));
     }
     /// The tree, root first, layer by layer.
     fn expand(&self, lanes: &[i128]) -> Vec<i128> {

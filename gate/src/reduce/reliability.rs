@@ -9,7 +9,7 @@ use super::{Reduce, histogram, scores};
 use crate::{
     interval::{Counted, share},
     noised::Noised,
-    part::{Frame, Part},
+    part::{Frame, Laid, Part},
 };
 
 /// A score in [lo, hi] against a label, by bins of the score.
@@ -31,7 +31,7 @@ impl Reduce for Reliability {
         histogram::check(self.lo, self.hi, 2 * self.bins)?;
         Ok(vec![Part::bins(2 * self.bins as usize, frame)])
     }
-    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
+    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
         scores::lay(self.lo, self.hi, self.bins, values, fields);
     }
     fn names(&self, column: &str) -> Vec<String> {

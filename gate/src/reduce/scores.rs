@@ -12,7 +12,7 @@ use super::{Reduce, bin, histogram};
 use crate::{
     interval::{Counted, cell, inverted, share},
     noised::Noised,
-    part::{Frame, Part},
+    part::{Frame, Laid, Part},
 };
 
 /// A score in [lo, hi] against a label.
@@ -65,14 +65,14 @@ fn auc(counts: &Noised) -> Cell {
 }
 
 /// A row's bin among those of positives, or those of others.
-pub(super) fn lay(lo: f64, hi: f64, bins: u32, values: &[&[f64]], fields: &mut [Vec<i32>]) {
+pub(super) fn lay(lo: f64, hi: f64, bins: u32, values: &[&[f64]], fields: &mut [Laid<'_>]) {
     let of = |(score, label): (&f64, &f64)| {
         if score.is_nan() || label.is_nan() {
             return -1;
         }
         bin(*score, lo, hi, bins) + if *label >= 0.5 { 0 } else { bins as i32 }
     };
-    fields[0].extend(values[0].iter().zip(values[1]).map(of));
+    fields[0].numbers(values[0].iter().zip(values[1]).map(of));
 }
 
 impl Reduce for Scores {
@@ -86,7 +86,7 @@ impl Reduce for Scores {
         }
         Ok(vec![Part::bins(2 * self.bins as usize, frame)])
     }
-    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Vec<i32>]) {
+    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
         lay(self.lo, self.hi, self.bins, values, fields);
     }
     fn names(&self, column: &str) -> Vec<String> {

@@ -9,7 +9,7 @@ use tidegate_protocol::result::Cell;
 use super::Reduce;
 use crate::{
     noised::Noised,
-    part::{Frame, Part, grid, lay_lane, quantise},
+    part::{Frame, Laid, Part, clip, grid, quantise},
 };
 
 /// Sum of a value clipped to [lo, hi].
@@ -26,8 +26,9 @@ impl Reduce for Sum {
         let step = grid(self.lo, self.hi)?;
         Ok(vec![Part::sum(step, quantise(self.lo, step), quantise(self.hi, step), frame)?])
     }
-    fn lay(&self, _: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
-        lay_lane(values[0], self.lo, self.hi, parts[0].step, |v| v, &mut fields[0]);
+    fn lay(&self, _: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
+        let Self { lo, hi } = *self;
+        fields[0].values(values[0].iter().map(|v| clip(*v, lo, hi)));
     }
     fn cells(&self, noised: &[Noised], _: Option<u32>) -> Vec<Cell> {
         noised[0].cells()

@@ -10,11 +10,11 @@
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
 
-use super::{Reduce, centre, lay_present};
+use super::{Reduce, centre};
 use crate::{
     interval::{cell, extremes, is_told, mapped, of_sample},
     noised::Noised,
-    part::{Frame, Part, grid, lay_lane},
+    part::{Frame, Laid, Part, clip, grid},
 };
 
 /// Variance of a value clipped to [lo, hi], or its root.
@@ -41,12 +41,12 @@ impl Reduce for Variance {
         }
         Ok(parts)
     }
-    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
-        let (middle, half) = centre(self.lo, self.hi);
-        lay_lane(values[0], self.lo, self.hi, parts[0].step, move |v| v - middle, &mut fields[0]);
-        let square = move |v: f64| (v - middle) * (v - middle) - half * half / 2.0;
-        lay_lane(values[0], self.lo, self.hi, parts[1].step, square, &mut fields[1]);
-        fields[2..].iter_mut().for_each(|count| lay_present(rows, values, count));
+    fn lay(&self, rows: usize, values: &[&[f64]], _: &[Part], fields: &mut [Laid<'_>]) {
+        let (lo, hi, (middle, half)) = (self.lo, self.hi, centre(self.lo, self.hi));
+        let centred = values[0].iter().map(|v| clip(*v, lo, hi) - middle);
+        fields[0].values(centred.clone());
+        fields[1].values(centred.map(|v| v * v - half * half / 2.0));
+        fields[2..].iter_mut().for_each(|count| count.present(rows, values));
     }
     fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell> {
         let half = centre(self.lo, self.hi).1;

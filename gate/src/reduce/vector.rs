@@ -11,7 +11,7 @@ use tidegate_protocol::{limits, result::Cell};
 use super::Reduce;
 use crate::{
     noised::Noised,
-    part::{Frame, Part, grid, quantise},
+    part::{Frame, Laid, Part, grid, quantise},
 };
 
 /// Sum of vectors clipped to a Euclidean length.
@@ -38,10 +38,10 @@ impl Reduce for Vector {
         // A lane goes from one end of the ball to the other at worst, and so does a vector: what holds of one number holds of the length.
         Ok(vec![Part { lanes: self.len as usize, ..Part::centred(self.norm, frame)? }])
     }
-    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Vec<i32>]) {
+    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Laid<'_>]) {
         for row in 0..rows {
             let vector = clipped(&values.iter().map(|v| v[row]).collect::<Vec<_>>(), self.norm, parts[0].step, parts[0].clip_hi);
-            fields.iter_mut().zip(vector).for_each(|(field, v)| field.push(v));
+            fields.iter_mut().zip(vector).for_each(|(field, v)| field.numbers(std::iter::once(v)));
         }
     }
     fn names(&self, column: &str) -> Vec<String> {
