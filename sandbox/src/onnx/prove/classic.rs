@@ -2,6 +2,7 @@
 
 use super::{
     call::{Call, Done},
+    memory,
     tensor::{Dim, Elem, Flow, Tensor, Work, show},
 };
 
@@ -129,5 +130,7 @@ pub(super) fn label_encoder(call: &Call<'_>) -> Result<Done, String> {
     if keys != Some(values) {
         return Err("its keys are not as many as its values, or of another type than its input".into());
     }
-    Done::one(Tensor::new(to, x.dims.clone(), x.flow), 4)
+    // A hash table, with 64 bytes a key or thereabouts: at a place of it, and from there at the key's, after one another.
+    let each = 128 + 2 * memory::wait(64 * values as u64);
+    Done::one(Tensor::new(to, x.dims.clone(), x.flow), each)
 }

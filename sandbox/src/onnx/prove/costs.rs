@@ -250,6 +250,26 @@ mod tests {
         }
     }
 
+    /// A row that names many places of a table in memory waits for each, and one that names one place does not: 50 to 86 ns were measured.
+    #[test]
+    fn places_in_tables_beyond_caches_count_as_waits() {
+        const WAIT: u128 = 2 * 86;
+        let gather = |entries: i64| {
+            let table = vec![0.0; entries as usize];
+            let graph = Graph::new().input("x", elem::F32, "rows,1").floats("t", &[entries], &table);
+            let graph =
+                graph.node("Cast", &["x"], &["i"], &[("to", Int(7))]).node("Gather", &["t", "i"], &["y"], &[("axis", Int(0))]);
+            work(graph.output("y", elem::F32), 1).unwrap()
+        };
+        assert!(gather(1 << 21) >= WAIT, "{}", gather(1 << 21));
+        assert!(gather(1 << 10) < WAIT, "a table in the caches: {}", gather(1 << 10));
+        let keys: Vec<f32> = (0..1 << 18).map(|i| i as f32).collect();
+        let table = [("keys_floats", Floats(&keys)), ("values_floats", Floats(&keys)), ("default_float", Float(1.0))];
+        let graph = Graph::new().input("x", elem::F32, "rows,1").node("ml:LabelEncoder", &["x"], &["y"], &table);
+        let encoder = work(graph.output("y", elem::F32), 1).unwrap();
+        assert!(encoder >= 2 * WAIT, "{encoder}");
+    }
+
     /// NaN is no key's equal in versions 2 and 3: a table of many is looked through to its end, 2 ns each, by a row that has NaN and by no other.
     #[test]
     fn a_label_encoder_has_no_two_keys_that_are_nan() {

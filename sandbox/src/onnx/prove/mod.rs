@@ -22,6 +22,7 @@ mod elementwise;
 mod known;
 mod layout;
 mod linear;
+mod memory;
 mod operators;
 mod pick;
 mod quantised;

@@ -3,6 +3,7 @@
 use super::{
     call::{Call, Clip, Done, axis},
     known::fits,
+    memory,
     spots::{self, Spot},
     tensor::{Dim, Elem, Flow, Int, Tensor, show},
 };
@@ -117,7 +118,11 @@ pub(super) fn gather(call: &Call<'_>) -> Result<Done, String> {
         Some(_) => return Err(format!("picks what is not there of axis {over} of {}", show(&table.dims))),
         None => Some(Clip { input: 1, lo: -length, hi: length - 1 }),
     };
-    Ok(Done { clip, ..Done::one(Tensor::new(table.elem, dims, flow), 1)? })
+    let mut done = Done { clip, ..Done::one(Tensor::new(table.elem, dims, flow), 1)? };
+    if at.ints.is_none() {
+        done.work.add(memory::find(at, table)?);
+    }
+    Ok(done)
 }
 
 /// The axis of rows of `at`, where each row's places are of its own part of `table`, which has rows along `over`.
@@ -179,7 +184,9 @@ pub(super) fn gather_elements(call: &Call<'_>) -> Result<Done, String> {
         _ => call.mixes(),
     };
     let clip = Some(Clip { input: 1, lo: -length, hi: length - 1 });
-    Ok(Done { clip, ..Done::one(Tensor::new(x.elem, at.dims.clone(), flow), 1)? })
+    let mut done = Done { clip, ..Done::one(Tensor::new(x.elem, at.dims.clone(), flow), 1)? };
+    done.work.add(memory::find(at, x)?);
+    Ok(done)
 }
 
 /// OneHot: a place becomes a list with one number in it; a place that is not there, one with none.
@@ -218,7 +225,9 @@ pub(super) fn columns(call: &Call<'_>) -> Result<Done, String> {
             _ => call.mixes(),
         };
         let clip = Some(Clip { input: 1, lo: 0, hi: i64::try_from(length).map_err(|_| "a table is too large")? - 1 });
-        return Ok(Done { clip, ..Done::one(Tensor::new(x.elem, dims, flow), 1)? });
+        let mut done = Done { clip, ..Done::one(Tensor::new(x.elem, dims, flow), 1)? };
+        done.work.add(memory::find(at, x)?);
+        return Ok(done);
     };
     let at = call.numbers(1)?.ok_or("its columns are missing")?;
     if at.is_empty() || at.iter().any(|n| !u64::try_from(*n).is_ok_and(|n| n < length)) {

@@ -5,11 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::{
     call::{Call, Done},
     classic::{classes, features, labelled, post_transform},
+    memory,
     tensor::{Dim, Elem, Tensor, Work},
 };
 
-/// What a step down a tree takes, as operations: it waits for memory.
+/// What a step down a tree takes, as operations, where caches hold the trees.
 const STEP: u64 = 64;
+/// Bytes that a node takes, or a weight of a leaf.
+const NODE: u64 = 64;
 /// What adding one of a leaf's weights to its score takes, or writing a score down, as operations: 5 to 9 ns were measured.
 const WEIGHT: u64 = 32;
 
@@ -125,7 +128,8 @@ fn forest(call: &Call<'_>, width: u64) -> Result<u64, String> {
         let deep = deepest.entry(trees[i]).or_default();
         *deep = (*deep).max(depths[i]);
     }
-    Ok(deepest.values().map(|d| STEP * u64::from(*d)).sum())
+    let step = STEP + memory::wait(NODE * count as u64);
+    Ok(deepest.values().map(|d| step * u64::from(*d)).sum())
 }
 
 /// Checks the weights of its leaves: they are of nodes that are there, for one of `most` scores, each once. Returns how many operations a row takes at most once it
