@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use tidegate_catalog::files::read_given_text;
 use tidegate_node::results;
 use tidegate_protocol::{
-    grant,
+    grant, limits,
     policy::{Policy, PolicyFile},
 };
 
@@ -33,6 +34,14 @@ pub(crate) fn bytes(option: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
 /// As [`bytes`]; of a file that is no UTF-8 too.
 pub(crate) fn text(option: &str, path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| named(option, path))
+}
+
+/// The text of a file that somebody else made: a regular one, no longer than a message between nodes.
+///
+/// # Errors
+/// Names the file.
+pub(crate) fn given(path: &Path) -> anyhow::Result<String> {
+    read_given_text(path, limits::FRAME_BYTES as u64).with_context(|| path.display().to_string())
 }
 
 /// The policy in the TOML file that `--policy` names.

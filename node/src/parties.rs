@@ -9,8 +9,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tidegate_catalog::files::read_given_text;
 use tidegate_protocol::{
-    PeerId, Sha256Digest,
+    PeerId, Sha256Digest, limits,
     policy::{Names, Policy},
     receipt::Party,
 };
@@ -118,7 +119,7 @@ pub fn list(home: &Home) -> Result<Vec<Opened>, NodeError> {
 /// # Errors
 /// [`NodeError::Unverified`] naming the line that does not open what it says.
 pub fn opened(path: &Path) -> Result<BTreeMap<Party, PeerId>, NodeError> {
-    let text = std::fs::read_to_string(path).map_err(|e| file_error(path, e))?;
+    let text = read_given_text(path, limits::FRAME_BYTES as u64).map_err(|e| file_error(path, e))?;
     let mut names = BTreeMap::new();
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |why: String| NodeError::Unverified(format!("{}: line {}: {why}", path.display(), i + 1));

@@ -139,7 +139,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Args::History(of) => history::history(home, &of).await?,
         Args::Diff { before, after } => history::diff(home, &before, &after).await?,
         Args::Import { file } => {
-            let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            let text = file::given(&file)?;
             let value: serde_json::Value = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
             let envelope = match serde_json::from_value::<Envelope>(value.clone()) {
                 Ok(envelope) => envelope,

@@ -30,10 +30,24 @@ const BESIDE_BYTES: u64 = limits::FRAME_BYTES as u64;
 /// Where each file of an archive has its bytes, and how many they are.
 type Places = BTreeMap<String, (u64, u64)>;
 
-/// The files of an archive, and what it has beside them. Headers alone are read, 512 bytes each: of those that would be read whole before their
-/// file is known (GNU's long names, pax records), whatever length they claim, none is taken.
+/// Bytes of a block of an archive: headers are one, files fill some.
+const BLOCK: u64 = 512;
+
+/// Most bytes behind an archive's last file that are looked at: packers fill up a record.
+const REST: u64 = 1 << 20;
+
+/// Whether these bytes of a file are all zero.
+fn is_empty(file: &File, from: u64, to: u64) -> io::Result<bool> {
+    let mut bytes = vec![0; to.saturating_sub(from) as usize];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok(bytes.iter().all(|byte| *byte == 0))
+}
+
+/// The files of an archive, and what it has beside them. Headers alone are read, 512 bytes each, and what fills up blocks: of headers that would be read whole
+/// before their file is known (GNU's long names, pax records), whatever length they claim, none is taken.
 fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
     let (mut files, mut again) = (Places::new(), Vec::new());
+    let (mut end, length) = (0, file.metadata()?.len());
     let mut archive = tar::Archive::new(file.try_clone()?);
     for entry in archive.entries_with_seek()?.raw(true) {
         let entry = entry?;
@@ -52,6 +66,11 @@ fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
         }
         let place = (entry.raw_file_position(), entry.size());
         let named = entry.path_bytes();
+        let last = place.0.saturating_add(place.1);
+        end = last.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
+        if end <= length && !is_empty(file, last, end)? {
+            again.push(format!("{}: what fills up its last block", String::from_utf8_lossy(&named)));
+        }
         let Ok(name) = std::str::from_utf8(&named) else {
             again.push(String::from_utf8_lossy(&named).into_owned());
             continue;
@@ -65,6 +84,9 @@ fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
         if files.len() + again.len() > FILES {
             return Err(io::Error::other("it holds too many files"));
         }
+    }
+    if length > end && (length - end > REST || !is_empty(file, end, length)?) {
+        again.push("what lies behind the archive's last file".into());
     }
     Ok((files, again))
 }
@@ -80,7 +102,7 @@ pub(super) enum Given {
         name: PathBuf,
         /// Where each file's bytes begin, and how many they are.
         files: Places,
-        /// Files whose name another had before, or that is no text: nobody sees them.
+        /// Files whose name another had before, or that is no text, and what belongs to no file: nobody sees them.
         again: Vec<String>,
     },
 }
@@ -101,13 +123,18 @@ impl Given {
         Ok(Self::Archive { file, name: path.to_owned(), files, again })
     }
 
-    /// Names of the files in a folder of it, in order; none where it is not there.
-    pub(super) fn list(&self, folder: &str) -> Vec<String> {
+    /// Names of the files in a folder of it, in order; none where it is not there. A name that is no text is not among them.
+    pub(super) fn list(&self, folder: &str) -> Result<Vec<String>, NodeError> {
         let mut names: Vec<String> = match self {
-            Self::Folder(root) => match std::fs::read_dir(root.join(folder)) {
-                Ok(entries) => entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect(),
-                Err(_) => vec![],
-            },
+            Self::Folder(root) => {
+                let path = root.join(folder);
+                let failed = |e| file_error(&path, e);
+                let entries = match std::fs::read_dir(&path) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+                    entries => entries.map_err(failed)?.collect::<io::Result<Vec<_>>>().map_err(failed)?,
+                };
+                entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+            }
             Self::Archive { files, .. } => {
                 let start = format!("{folder}/");
                 let within = files.range(start.clone()..).map_while(|(name, _)| name.strip_prefix(&start));
@@ -115,7 +142,7 @@ impl Given {
             }
         };
         names.sort();
-        names
+        Ok(names)
     }
 
     /// The names of everything in it that is no folder, in order.
@@ -172,15 +199,21 @@ impl Given {
     }
 }
 
-/// The names of everything in a folder, and in the folders in it, that is no folder itself. Links are not followed.
+/// The names of everything in a folder, and in the folders in it, that is no folder itself. Links are not followed. A folder that cannot be read is named too, and why.
 pub fn files_of(root: &Path) -> BTreeSet<String> {
-    let (mut names, mut folders) = (BTreeSet::new(), vec![String::new()]);
+    let (mut names, mut folders) = (BTreeSet::new(), vec![PathBuf::new()]);
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(root.join(&folder)).into_iter().flatten().flatten() {
-            let name = format!("{folder}{}", entry.file_name().to_string_lossy());
+        let shown = |name: &Path| name.to_string_lossy().into_owned();
+        let entries = std::fs::read_dir(root.join(&folder)).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.unwrap_or_else(|e| {
+            names.insert(format!("{}/ (a folder that cannot be read: {e})", shown(&folder)));
+            vec![]
+        });
+        for entry in entries {
+            let path = folder.join(entry.file_name());
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(format!("{name}/")),
-                _ => drop(names.insert(name)),
+                Ok(kind) if kind.is_dir() => folders.push(path),
+                _ => drop(names.insert(shown(&path))),
             }
         }
     }
@@ -292,6 +325,41 @@ mod tests {
         assert!(large.read("owner.vkey").unwrap_err().to_string().contains("too long"));
         let grown = peak() - before;
         assert!(grown < 64 << 10, "{grown} KiB");
+    }
+
+    /// What belongs to no file is named: bytes that fill up blocks, and those behind the end.
+    #[test]
+    fn nothing_hides_between_files_or_behind_them() {
+        let file = || header(EntryType::Regular, "owner.vkey", 3);
+        let named = |parts: &[Vec<u8>], length| given(parts, length).unwrap().all();
+        assert_eq!(named(&[file(), block(b"key"), vec![0; 10240]], None), ["owner.vkey"]);
+        let mut filled = block(b"key");
+        filled[500] = 7;
+        let names = named(&[file(), filled, vec![0; 1024]], None);
+        assert!(names.len() == 2 && names[1].contains("owner.vkey: what fills up"), "{names:?}");
+        for (behind, length) in [(block(b"evil"), None), (vec![0; 512], Some(6 << 30))] {
+            let names = named(&[file(), block(b"key"), vec![0; 1024], behind], length);
+            assert!(names.len() == 2 && names[1].contains("behind the archive"), "{names:?}");
+        }
+    }
+
+    /// Folders and files whose names are no text are walked too, and a folder that cannot be read is named.
+    #[test]
+    fn everything_in_a_folder_is_named() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let odd = dir.path().join(std::ffi::OsStr::from_bytes(b"extra\xff"));
+        std::fs::create_dir(&odd).unwrap();
+        std::fs::write(odd.join("hidden.bin"), b"x").unwrap();
+        std::fs::write(dir.path().join("receipts"), b"no folder").unwrap();
+        let names = files_of(dir.path());
+        assert_eq!(names.len(), 2);
+        assert!(names.iter().any(|name| name.ends_with("/hidden.bin")), "{names:?}");
+        assert!(Given::open(dir.path()).unwrap().list("receipts").is_err(), "it is no folder");
+        assert!(Given::open(dir.path()).unwrap().list("results").unwrap().is_empty());
+        let gone = files_of(&dir.path().join("gone"));
+        assert!(gone.iter().any(|name| name.contains("cannot be read")), "{gone:?}");
     }
 
     #[test]

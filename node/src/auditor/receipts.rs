@@ -27,7 +27,7 @@ pub(super) struct Held {
 /// [`NodeError::Unverified`] naming the first that does not hold, also where two of them were proven under different roots of one size.
 pub(super) fn check(given: &Given, owner: &PeerId) -> Result<Held, NodeError> {
     let mut held = Held::default();
-    for file in given.list("receipts").iter().filter(|file| file.ends_with(".dsse.json")) {
+    for file in given.list("receipts")?.iter().filter(|file| file.ends_with(".dsse.json")) {
         one(file, given, owner, &mut held)?;
     }
     Ok(held)

@@ -8,12 +8,14 @@ use std::{
 };
 
 use serde::Serialize;
-use tidegate_catalog::note;
+use tidegate_catalog::{files::read_given, note};
+use tidegate_exchange::NetError;
 use tidegate_gate::{Committing, GateError, Plan, Terms};
 use tidegate_protocol::{
     ContentHash, Job, PeerId, Sha256Digest, Signed,
     device::Place,
     frame::{Opening, Published},
+    limits,
     manifest::Manifest,
     policy::Policy,
     receipt::{JobFacts, Predicate, entry::Ending},
@@ -201,8 +203,15 @@ async fn fetch_program(home: &Home, buyer: &Buyer, owner: &Address, opening: &Op
     };
     let folder = tempfile::tempdir_in(home.path()).map_err(|e| file_error(home.path(), e))?;
     let target = folder.path().join("program");
-    buyer.fetch_blob(home.path(), owner, hash, &target, &mut |_| ControlFlow::Continue(())).await?;
-    fs::read(&target).map_err(|e| file_error(&target, e))
+    // The owner says which: no more comes than a job can have with it.
+    let most = limits::PROGRAM_BYTES as u64;
+    let mut came = |bytes| if bytes > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    match buyer.fetch_blob(home.path(), owner, hash, &target, &mut came).await {
+        Err(NodeError::Net(NetError::Stopped)) => {
+            Err(NodeError::Unverified(format!("what the owner sends as the job's program has more than {most} bytes")))
+        }
+        fetched => fetched.and_then(|()| read_given(&target, most).map_err(|e| file_error(&target, e))),
+    }
 }
 
 /// What a job is run again with.
