@@ -1,10 +1,11 @@
 //! Side-by-side measurements. Each prints a ratio against a floor of the same run; never compare the seconds of two machines.
 //!
-//! `tidegate-bench [sql|lineitem|cluster|wasm|rows|blocks|onnx|blobs|log|listings]…`, all where none is named. `TIDEGATE_BENCH_ROWS`, `TIDEGATE_BENCH_UNITS`, `TIDEGATE_BENCH_ENTRIES`, `TIDEGATE_BENCH_LISTINGS` and `TIDEGATE_BENCH_MIB` scale it down.
+//! `tidegate-bench [sql|lineitem|cluster|wasm|fuel|rows|blocks|onnx|blobs|log|listings]…`, all where none is named. `TIDEGATE_BENCH_ROWS`, `TIDEGATE_BENCH_UNITS`, `TIDEGATE_BENCH_ENTRIES`, `TIDEGATE_BENCH_LISTINGS` and `TIDEGATE_BENCH_MIB` scale it down.
 //! `tidegate-bench generate ROWS FILE` writes rows whose units lie anywhere, for `large.py`.
 
 mod blobs;
 mod cluster;
+mod fuel;
 mod lineitem;
 mod listings;
 mod log;
@@ -44,6 +45,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("wasm") {
         wasm::run(number("TIDEGATE_BENCH_UNITS", 1_000_000)?)?;
+    }
+    if wanted("fuel") {
+        fuel::run()?;
     }
     if wanted("rows") {
         native::rows(number("TIDEGATE_BENCH_ROWS", 10_000_000)?)?;

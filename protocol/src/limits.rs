@@ -245,8 +245,8 @@ pub const CLOCK_SKEW_SECONDS: i64 = 300;
 /// How old a job may be when it is first submitted, in seconds. A later replay of its id still returns its stored result.
 pub const JOB_AGE_SECONDS: i64 = 24 * 3600;
 
-/// Fuel that any machine that serves burns in a millisecond. The fuel of one call is bounded so that all calls of a job fit the slot at this
-/// rate: were it the clock that ended a job, one person's slow call could turn everybody's contribution into the default.
+/// Fuel that any machine that serves burns in a millisecond, whatever burns it: `sandbox/src/wasm/prices.rs` has what instructions take. The fuel of one call is
+/// bounded so that all calls of a job fit the slot at this rate: were it the clock that ended a job, one person's slow call could turn everybody's contribution into the default.
 pub const FUEL_PER_MS: u64 = 200_000;
 
 /// Weights of a result's columns. Their ratio bounds how little of a job's price one of them gets: noise is made for any price, but a price near nothing buys

@@ -121,11 +121,11 @@ fn an_unproven_function_starts_anew_for_each_person() {
 fn fuel_is_a_persons_own() {
     let t = table(
         &(0..100)
-            .flat_map(|p| (0..if p == 50 { 4000 } else { 3 }).map(move |_| (Some(p), Some(p as f64), 1, "")))
+            .flat_map(|p| (0..if p == 50 { 2500 } else { 3 }).map(move |_| (Some(p), Some(p as f64), 1, "")))
             .collect::<Vec<Row>>(),
     );
     let fuel = policy().fuel_per_call(policy().unit.max_units);
-    let long = "(drop (f64.sqrt (local.get 0)))".repeat(fuel as usize / 3 / 1000);
+    let long = "(drop (f64.sqrt (local.get 0)))".repeat(fuel as usize / 13 / 1000);
     for (text, failed) in [
         (r#"(module (func (export "row") (param f64 f64) (result f64 f64)
             (if (f64.eq (local.get 0) (f64.const 7)) (then (loop (br 0)))) (f64.const 1) (f64.const 0)))"#.to_owned(), 1),
@@ -154,7 +154,7 @@ fn what_does_not_fit_is_refused_before_it_runs() {
         (row("(param f64 f64) (result f64)", "(f64.const 0)"), "gives 1 numbers, the job declares 2"),
         (row("(param f64 i32) (result f64 f64)", "(f64.const 0) (f64.const 0)"), "f64 alone"),
         ("(module)".into(), "no function row"),
-        (row("(param f64 f64) (result f64 f64)", &format!("{long} (f64.const 0) (f64.const 0)")), "instructions"),
+        (row("(param f64 f64) (result f64 f64)", &format!("{long} (f64.const 0) (f64.const 0)")), "of fuel"),
     ] {
         let said = run_text(&t, &text, &outputs, &mut Rehearsal::default()).unwrap_err().to_string();
         assert!(said.contains(why), "{why}: {said}");

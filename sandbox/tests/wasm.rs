@@ -34,7 +34,10 @@ fn run_bytes(bytes: Vec<u8>, split: Split, rehearsal: Option<&mut Rehearsal>) ->
         split,
         outputs: vec![output("mean", 4096.0), output("heavy", 1.0)],
     });
-    let admitted = admit(&job, &policy(), &t.schema, Some(bytes.into()))?;
+    let mut policy = policy();
+    // Fuel enough to come to the end of the stack.
+    policy.limits.slot_ms *= 4;
+    let admitted = admit(&job, &policy, &t.schema, Some(bytes.into()))?;
     Ok(run(&admitted, &[t.file.try_clone().unwrap()], &[7; 32], Help { rehearsal, ..Help::default() }).unwrap())
 }
 

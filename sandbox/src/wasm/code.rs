@@ -5,13 +5,15 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
 use tidegate_protocol::{Code as RefusalCode, Refusal, limits};
-use wasmparser::{Parser, Payload};
+use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::{Engine, Module, component::Component};
 
 use super::{
     component::{compile, link, refuse},
     engine::{engine, uncounted},
+    prices::Memory,
     stateless::{Proof, RowFunction, prove},
 };
 
@@ -21,6 +23,14 @@ use super::{
 #[derive(Clone)]
 pub struct Code(Arc<Vec<u8>>);
 
+/// What was found of a program before it was compiled.
+#[derive(Serialize, Deserialize)]
+struct Found {
+    /// The row function that it is.
+    function: Option<RowFunction>,
+    memory: Memory,
+}
+
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Code({} bytes)", self.0.len())
@@ -28,31 +38,33 @@ impl std::fmt::Debug for Code {
 }
 
 impl Code {
-    /// Compiles a component and checks that it is of the world, for instances of `memory` bytes.
+    /// Compiles a component and checks that it is of the world, for instances of so many `bytes` of memory.
     ///
     /// # Errors
     /// A [`Refusal`] naming what is wrong with it.
-    pub fn compile(component: &[u8], memory: usize) -> Result<Self, Refusal> {
+    pub fn compile(component: &[u8], bytes: usize) -> Result<Self, Refusal> {
+        let memory = Memory::of(component, bytes);
         let (function, code) = if is_core(component) {
-            let function = row_function(component)?;
-            let module = compile_rows(&engine_for(&function, memory)?, component)?;
+            let function = row_function(component, memory)?;
+            let module = compile_rows(&engine_for(&function, bytes, memory)?, component)?;
             (Some(function), module.serialize().map_err(unavailable)?)
         } else {
-            let engine = engine(memory).map_err(unavailable)?;
+            let engine = engine(bytes, memory).map_err(unavailable)?;
             let compiled = compile(&engine, component)?;
             link(&engine, &compiled)?;
             (None, compiled.serialize().map_err(unavailable)?)
         };
         // What was found of it goes before it.
-        let found = serde_json::to_vec(&function).map_err(|e| Refusal::new(RefusalCode::Unavailable, e.to_string()))?;
+        let found =
+            serde_json::to_vec(&Found { function, memory }).map_err(|e| Refusal::new(RefusalCode::Unavailable, e.to_string()))?;
         let mut bytes = (found.len() as u32).to_le_bytes().to_vec();
         bytes.extend(found);
         bytes.extend(code);
         Ok(Self(Arc::new(bytes)))
     }
 
-    /// What was found of it, if it is a row function, and the code.
-    fn parts(&self) -> Result<(Option<RowFunction>, &[u8]), Refusal> {
+    /// What was found of it, and the code.
+    fn parts(&self) -> Result<(Found, &[u8]), Refusal> {
         let parts = || {
             let (length, rest) = self.0.split_first_chunk::<4>()?;
             let (found, code) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
@@ -63,7 +75,12 @@ impl Code {
 
     /// The row function that it is.
     pub(super) fn function(&self) -> Result<Option<RowFunction>, Refusal> {
-        Ok(self.parts()?.0)
+        Ok(self.parts()?.0.function)
+    }
+
+    /// Where what it holds lies.
+    pub(super) fn memory(&self) -> Result<Memory, Refusal> {
+        Ok(self.parts()?.0.memory)
     }
 
     /// Takes up a row function's.
@@ -110,12 +127,12 @@ impl Code {
     ///
     /// # Errors
     /// [`RefusalCode::Unavailable`] where there is no engine on this machine.
-    pub fn kind(memory: usize) -> Result<u64, Refusal> {
-        let engine = engine(memory).map_err(unavailable)?;
+    pub fn kind(bytes: usize) -> Result<u64, Refusal> {
         let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        uncounted().map_err(unavailable)?.precompile_compatibility_hash().hash(&mut hasher);
-        memory.hash(&mut hasher);
+        for engine in Memory::ALL.map(|memory| engine(bytes, memory)).into_iter().chain([uncounted()]) {
+            engine.map_err(unavailable)?.precompile_compatibility_hash().hash(&mut hasher);
+        }
+        bytes.hash(&mut hasher);
         Ok(hasher.finish())
     }
 }
@@ -129,18 +146,18 @@ pub(super) fn is_core(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// A [`Refusal`] saying why it has none.
-pub(super) fn row_function(module: &[u8]) -> Result<RowFunction, Refusal> {
+pub(super) fn row_function(module: &[u8], memory: Memory) -> Result<RowFunction, Refusal> {
     functions(module)?;
-    prove(module).map_err(|why| {
+    prove(module, memory).map_err(|why| {
         refuse(format!("not a row function: {why}")).fix("For anything else make it a component of world tidegate:job")
     })
 }
 
 /// Where it may run.
-pub(super) fn engine_for(function: &RowFunction, memory: usize) -> Result<Engine, Refusal> {
+pub(super) fn engine_for(function: &RowFunction, bytes: usize, memory: Memory) -> Result<Engine, Refusal> {
     match function.proof {
         Proof::Bounded(_) => uncounted(),
-        Proof::Stateless | Proof::Unproven(_) => engine(memory),
+        Proof::Stateless | Proof::Unproven(_) => engine(bytes, memory),
     }
     .map_err(unavailable)
 }
@@ -159,8 +176,18 @@ fn unavailable(e: wasmtime::Error) -> Refusal {
 /// A [`Refusal`] for more than an owner compiles, or for what is no WebAssembly.
 pub(super) fn functions(component: &[u8]) -> Result<usize, Refusal> {
     let mut functions = 0usize;
+    let mut open = vec![];
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(|e| refuse(format!("the component does not compile: {e}")))? {
+            Payload::Version { encoding, .. } => {
+                open.push(encoding);
+                // Texts that components within a component hand to each other are copied by code that wasmtime makes, at next to no fuel.
+                if encoding == Encoding::Module && open.len() > 2 {
+                    return Err(refuse("has components with code within it")
+                        .fix("Link its parts to one module before it is made a component"));
+                }
+            }
+            Payload::End(_) => drop(open.pop()),
             Payload::CodeSectionStart { count, .. } => functions = functions.saturating_add(count as usize),
             Payload::CodeSectionEntry(body) if body.range().len() > limits::FUNCTION_BYTES => {
                 let message =
@@ -190,14 +217,24 @@ mod tests {
         let code = Code::compile(&tidegate_fixtures::guest("heavy").unwrap(), MEMORY).unwrap();
         let mut sealed = code.seal(&[1; 32]);
         let again = Code::unseal(&sealed, &[1; 32]).unwrap();
-        assert!(again.load(&engine(MEMORY).unwrap()).is_ok());
+        assert!(again.load(&engine(MEMORY, Memory::Near).unwrap()).is_ok());
         assert!(Code::unseal(&sealed, &[2; 32]).is_none());
         assert!(Code::unseal(&sealed[..10], &[1; 32]).is_none());
         *sealed.last_mut().unwrap() ^= 1;
         assert!(Code::unseal(&sealed, &[1; 32]).is_none());
+        assert!(again.load(&engine(MEMORY, Memory::Far).unwrap()).is_err(), "it would count another fuel");
         let other = wasmtime::Engine::default();
         assert!(again.load(&other).is_err(), "an engine without fuel would run it without fuel");
         assert_eq!(Code::kind(MEMORY).unwrap(), Code::kind(MEMORY).unwrap());
+    }
+
+    /// What components within a component hand to each other would be copied at next to no fuel. Those without code, which name types, are fine.
+    #[test]
+    fn components_with_code_within_a_component_are_refused() {
+        let component = |text: &str| functions(&wat::parse_str(text).unwrap());
+        assert!(component("(component (core module (func)) (component) (core module (func)))").is_ok());
+        let refusal = component("(component (component (core module (func))))").unwrap_err().to_string();
+        assert!(refusal.contains("within it"), "{refusal}");
     }
 
     #[test]

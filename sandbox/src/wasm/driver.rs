@@ -1,8 +1,8 @@
 //! A module of ours that calls a row function for many rows: from columns in its memory to columns in its memory.
 
 use wasm_encoder::{
-    BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection, Instruction, MemArg,
-    MemorySection, MemoryType, Module, TypeSection, ValType,
+    BlockType, CodeSection, ConstExpr, EntityType, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
+    GlobalType, ImportSection, Instruction, MemArg, MemorySection, MemoryType, Module, TypeSection, ValType,
 };
 
 /// Most rows of a call.
@@ -13,6 +13,8 @@ pub(super) const COLUMN_BYTES: usize = ROWS * size_of::<f64>();
 pub(super) const MODULE: &str = "guest";
 pub(super) const RUN: &str = "run";
 pub(super) const MEMORY: &str = "memory";
+/// Where the row lies that it is at, in bytes of a column: after a trap, the one that trapped.
+pub(super) const AT: &str = "at";
 
 /// For a function of `takes` numbers to `gives` numbers.
 pub(super) fn driver(row: &str, takes: usize, gives: usize) -> Vec<u8> {
@@ -27,7 +29,9 @@ pub(super) fn driver(row: &str, takes: usize, gives: usize) -> Vec<u8> {
     let mut memories = MemorySection::new();
     memories.memory(MemoryType { minimum: pages, maximum: Some(pages), memory64: false, shared: false, page_size_log2: None });
     let mut exports = ExportSection::new();
-    exports.export(RUN, ExportKind::Func, 1).export(MEMORY, ExportKind::Memory, 0);
+    let mut globals = GlobalSection::new();
+    globals.global(GlobalType { val_type: ValType::I32, mutable: true, shared: false }, &ConstExpr::i32_const(0));
+    exports.export(RUN, ExportKind::Func, 1).export(MEMORY, ExportKind::Memory, 0).export(AT, ExportKind::Global, 0);
 
     // Locals 0 and 1 are the rows from which and up to which, then their places in a column, in bytes; from 2 on what is given.
     let mut run = Function::new([(gives as u32, ValType::F64)]);
@@ -47,6 +51,8 @@ pub(super) fn driver(row: &str, takes: usize, gives: usize) -> Vec<u8> {
     emit(Instruction::LocalGet(1));
     emit(Instruction::I32GeU);
     emit(Instruction::BrIf(1));
+    emit(Instruction::LocalGet(0));
+    emit(Instruction::GlobalSet(0));
     for column in 0..takes {
         emit(Instruction::LocalGet(0));
         emit(Instruction::F64Load(at(column)));
@@ -71,6 +77,13 @@ pub(super) fn driver(row: &str, takes: usize, gives: usize) -> Vec<u8> {
     let mut code = CodeSection::new();
     code.function(&run);
     let mut module = Module::new();
-    module.section(&types).section(&imports).section(&functions).section(&memories).section(&exports).section(&code);
+    module
+        .section(&types)
+        .section(&imports)
+        .section(&functions)
+        .section(&memories)
+        .section(&globals)
+        .section(&exports)
+        .section(&code);
     module.finish()
 }

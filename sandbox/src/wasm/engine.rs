@@ -2,6 +2,8 @@
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::prices::{Memory, prices};
+
 /// Stack of a guest in bytes.
 const STACK: usize = 512 << 10;
 /// Core instances, memories and tables of one guest. A component that was wrapped has an instance or two of its own.
@@ -36,9 +38,12 @@ pub(super) fn uncounted() -> wasmtime::Result<Engine> {
     Engine::new(&deterministic())
 }
 
-/// A deterministic engine: same component, same rows, same numbers on every machine. Its instances have slots of `memory` bytes that are set aside once,
-/// and their memories begin as copies on write.
-pub(super) fn engine(memory: usize) -> wasmtime::Result<Engine> {
+/// A deterministic engine: same component, same rows, same numbers on every machine. Its instances have slots of `bytes` of memory that are set aside once,
+/// and their memories begin as copies on write. What an instruction costs depends on where `memory` lies.
+///
+/// # Errors
+/// Those of wasmtime, where this machine cannot set so much aside.
+pub fn engine(bytes: usize, memory: Memory) -> wasmtime::Result<Engine> {
     let ways = MOST_WAYS as u32;
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(ways)
@@ -46,7 +51,7 @@ pub(super) fn engine(memory: usize) -> wasmtime::Result<Engine> {
         .max_core_instances_per_component(INSTANCES)
         .total_memories(ways * MEMORIES)
         .max_memories_per_component(MEMORIES)
-        .max_memory_size(memory)
+        .max_memory_size(bytes)
         .total_tables(ways * TABLES)
         .max_tables_per_component(TABLES)
         .max_tables_per_module(TABLES)
@@ -59,6 +64,6 @@ pub(super) fn engine(memory: usize) -> wasmtime::Result<Engine> {
         .linear_memory_keep_resident(KEPT)
         .table_keep_resident(KEPT);
     let mut config = deterministic();
-    config.consume_fuel(true).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config.consume_fuel(true).operator_cost(prices(memory)).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }

@@ -20,6 +20,7 @@ use super::{
         charge,
     },
     nn,
+    prices::Memory,
 };
 use crate::{
     Attachment, Rehearsal, Sent,
@@ -29,7 +30,7 @@ use crate::{
 
 /// What a job asks of its module.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub(super) struct Asked {
     pub(super) params: Vec<u8>,
     pub(super) split: Split,
     pub(super) outputs: Vec<Output>,
@@ -44,7 +45,7 @@ impl Asked {
     ///
     /// # Errors
     /// A [`Refusal`] for parameters that cannot be read, or another kind of program.
-    pub fn of(program: &Program) -> Result<Self, Refusal> {
+    pub(super) fn of(program: &Program) -> Result<Self, Refusal> {
         let Program::Wasm { params_base64, split, outputs, infer, .. } = program else {
             return Err(refuse("is not WebAssembly"));
         };
@@ -110,7 +111,7 @@ impl Limits {
         // A contribution of another length is none, and need not be copied.
         store.set_hostcall_fuel(self.handed + self.numbers * size_of::<f64>());
         if counted {
-            charge(&mut store);
+            charge(&mut store, self.fuel);
             store.set_fuel(self.fuel)?;
         }
         Ok(store)
@@ -128,8 +129,15 @@ impl Guest {
     ///
     /// # Errors
     /// A [`Refusal`] naming the import or the fault.
-    pub fn admit(attachment: &Attachment, select: Select, asked: Asked, policy: &Policy, place: Place) -> Result<Self, Refusal> {
-        let engine = engine(policy.limits.memory_bytes as usize).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
+    pub(super) fn admit(
+        (attachment, memory): (&Attachment, Memory),
+        select: Select,
+        asked: Asked,
+        policy: &Policy,
+        place: Place,
+    ) -> Result<Self, Refusal> {
+        let engine =
+            engine(policy.limits.memory_bytes as usize, memory).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
         let component = match attachment.program() {
             Sent::Bytes(bytes) => compile(&engine, bytes)?,
             Sent::Code(code) => code.load(&engine)?,

@@ -46,7 +46,7 @@ pub(super) struct Call {
     chance: Option<blake3::OutputReader>,
     /// Fuel for what the host did, not yet taken.
     owed: u64,
-    /// What was left when the host was called.
+    /// What was left when the host was called last, or at the beginning.
     left: u64,
     /// Pages of all its memories.
     pages: usize,
@@ -57,7 +57,17 @@ pub(super) struct Call {
 impl Call {
     /// `shown`: what it says is kept.
     pub(super) fn new(limits: StoreLimits, handed: Handed, shown: bool) -> Self {
-        Self { limits, handed, lines: shown.then(Vec::new), line: vec![], chance: None, owed: 0, left: 0, pages: 0, nn: None }
+        Self {
+            limits,
+            handed,
+            lines: shown.then(Vec::new),
+            line: vec![],
+            chance: None,
+            owed: 0,
+            left: u64::MAX,
+            pages: 0,
+            nn: None,
+        }
     }
 
     /// With a model.
@@ -108,6 +118,11 @@ impl Call {
         self.owed = self.owed.saturating_add(bytes as u64);
     }
 
+    /// Whoever the store is for has it without paying.
+    pub(super) fn give(&mut self) {
+        self.left = u64::MAX;
+    }
+
     /// The host is about to do what costs so much: nothing for who cannot pay.
     pub(super) fn pay(&mut self, fuel: u64) -> wasmtime::Result<()> {
         self.owed = self.owed.saturating_add(fuel);
@@ -116,7 +131,8 @@ impl Call {
 }
 
 /// Has `store` pay for what the host does: whenever the guest goes on, what is owed is taken from its fuel.
-pub(super) fn charge(store: &mut Store<Call>) {
+pub(super) fn charge(store: &mut Store<Call>, fuel: u64) {
+    store.data_mut().left = fuel;
     store.call_hook(|mut store: StoreContextMut<'_, Call>, hook| {
         let flat = match hook {
             CallHook::CallingWasm => 0,
@@ -145,7 +161,8 @@ impl ResourceLimiter for Call {
             let grown = desired.saturating_sub(current).div_ceil(PAGE);
             let paid = grown.saturating_sub(FREE_PAGES.saturating_sub(self.pages));
             self.pages += grown;
-            self.owed += paid as u64 * PAGE_FUEL;
+            // At once: it may not come to the host again.
+            self.pay(paid as u64 * PAGE_FUEL)?;
         }
         Ok(granted)
     }

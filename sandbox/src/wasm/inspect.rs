@@ -8,6 +8,7 @@ use super::{
     code::{compile_rows, engine_for, functions, is_core, row_function},
     component::{compile, link},
     engine::engine,
+    prices::Memory,
     stateless::RowFunction,
 };
 
@@ -45,15 +46,16 @@ pub fn inspect(bytes: &[u8], memory: usize) -> Inspection {
     seen
 }
 
-fn look(bytes: &[u8], memory: usize, seen: &mut Inspection) -> Result<(), Refusal> {
+fn look(bytes: &[u8], limit: usize, seen: &mut Inspection) -> Result<(), Refusal> {
+    let memory = Memory::of(bytes, limit);
     if is_core(bytes) {
-        let function = row_function(bytes)?;
-        let module = compile_rows(&engine_for(&function, memory)?, bytes)?;
+        let function = row_function(bytes, memory)?;
+        let module = compile_rows(&engine_for(&function, limit, memory)?, bytes)?;
         seen.exports = module.exports().map(|export| export.name().to_owned()).collect();
         seen.row = Some(function);
         return Ok(());
     }
-    let engine = engine(memory).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
+    let engine = engine(limit, memory).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
     let component = compile(&engine, bytes)?;
     let kind = component.component_type();
     seen.imports = kind.imports(&engine).map(|(name, _)| name.to_owned()).collect();

@@ -13,6 +13,7 @@ use super::{
     component::refuse,
     driver::driver,
     guest::{Asked, Guest, Limits},
+    prices::Memory,
     rows::Rows,
     run::ways,
     stateless::{Proof, ROW},
@@ -49,13 +50,18 @@ impl Program {
         place: Place,
     ) -> Result<Self, Refusal> {
         let asked = Asked::of(program)?;
+        let bytes = policy.limits.memory_bytes as usize;
+        let memory = match attachment.program() {
+            Sent::Bytes(program) => Memory::of(program, bytes),
+            Sent::Code(code) => code.memory()?,
+        };
         let function = match attachment.program() {
-            Sent::Bytes(bytes) if is_core(bytes) => Some(row_function(bytes)?),
+            Sent::Bytes(program) if is_core(program) => Some(row_function(program, memory)?),
             Sent::Bytes(_) => None,
             Sent::Code(code) => code.function()?,
         };
         let Some(function) = function else {
-            return Ok(Self::Component(Guest::admit(attachment, select, asked, policy, place)?));
+            return Ok(Self::Component(Guest::admit((attachment, memory), select, asked, policy, place)?));
         };
         let Asked { params, split, outputs, .. } = asked;
         if split != Split::Unit {
@@ -68,9 +74,9 @@ impl Program {
         if !attachment.data().is_empty() {
             return Err(refuse("a row function has no data").at("program.data").fix("Make it a component"));
         }
-        let engine = engine_for(&function, policy.limits.memory_bytes as usize)?;
+        let engine = engine_for(&function, bytes, memory)?;
         let module = match attachment.program() {
-            Sent::Bytes(bytes) => compile_rows(&engine, bytes)?,
+            Sent::Bytes(program) => compile_rows(&engine, program)?,
             Sent::Code(code) => code.load_rows(&engine)?,
         };
         let driver = match function.proof {

@@ -12,13 +12,14 @@ use arrow::{
 };
 use tidegate_gate::{GroupSums, Plan};
 use tidegate_protocol::{Refusal, job::Output};
-use wasmtime::{Engine, Func, Instance, Linker, Memory, Module, Store, TypedFunc, Val};
+use wasmtime::{Engine, Func, Global, Instance, Linker, Memory, Module, Store, TypedFunc, Val};
 
 use super::{
     component::refuse,
     driver,
     guest::Limits,
     host::{Call, Handed},
+    shares::{Share, execute},
     stateless::{Proof, ROW, RowFunction},
 };
 use crate::{
@@ -58,8 +59,7 @@ impl Rows {
         }
         match proof {
             Proof::Bounded(most) if *most > self.limits.fuel => {
-                let message =
-                    format!("{ROW} may execute {most} instructions, a person's rows have fuel for {}", self.limits.fuel);
+                let message = format!("{ROW} may take {most} of fuel, a person's rows have {}", self.limits.fuel);
                 Err(refuse(message).fix("Make it shorter, or ask the owner for more fuel"))
             }
             _ => Ok(()),
@@ -91,14 +91,27 @@ impl Rows {
     }
 }
 
-/// The driver's loop over the rows from one up to another.
-type Loop = (TypedFunc<(i32, i32), ()>, Memory);
+/// The driver.
+struct Loop {
+    /// Over the rows from one up to another.
+    run: TypedFunc<(i32, i32), ()>,
+    /// What it works in.
+    memory: Memory,
+    /// The row that it is at.
+    at: Global,
+}
+
+impl Loop {
+    /// The row that trapped, in the call before.
+    fn trapped(&self, store: &mut Store<Call>) -> usize {
+        self.at.get(store).i32().unwrap_or(0) as usize / size_of::<f64>()
+    }
+}
 
 /// A running instance.
 struct Running {
     store: Store<Call>,
     row: Func,
-    /// The driver's loop and the memory it works in.
     many: Option<Loop>,
     /// Fuel that the loop takes for no rows: a person whose rows lie in several batches pays for their rows alone, or it would matter how they lie.
     overhead: u64,
@@ -163,18 +176,18 @@ impl<'a> Caller<'a> {
                 // All of one person's who has the default already.
                 continue;
             }
-            let how = self.lay(from..to)?;
-            for (i, rows) in chunk.runs.rows.iter().enumerate().skip(first) {
-                if rows.start >= to {
-                    break;
-                }
-                self.meet(chunk.runs.unit(i))?;
-                let mine = rows.start.max(from)..rows.end.min(to);
+            let people = chunk.runs.rows[first..].iter().take_while(|rows| rows.start < to);
+            let mut people: Vec<Share> =
+                people.map(|rows| Share::of(rows.start.max(from) - from..rows.end.min(to) - from)).collect();
+            let how = self.lay(from..to, goes_on, &mut people)?;
+            for (i, Share { rows, done }) in people.into_iter().enumerate() {
+                self.meet(chunk.runs.unit(first + i))?;
                 match how {
                     _ if self.fails => {}
-                    How::Done => self.add(mine.start - from..mine.end - from),
-                    How::Laid => self.call(mine.start - from..mine.end - from)?,
-                    How::Single => mine.for_each(|row| self.call_one(row)),
+                    How::Done if done => self.add(rows),
+                    How::Done => self.fails = true,
+                    How::Laid => self.call(rows)?,
+                    How::Single => rows.for_each(|row| self.call_one(from + row)),
                 }
             }
         }
@@ -229,8 +242,9 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Lays these rows before the driver; where the function has a bound they are done at once, unless one of them traps.
-    fn lay(&mut self, rows: Range<usize>) -> Result<How, RunError> {
+    /// Lays these rows before the driver; where the function has a bound they are done at once. The first of the `people` that they are of may be the open one,
+    /// who goes on.
+    fn lay(&mut self, rows: Range<usize>, goes_on: bool, people: &mut [Share]) -> Result<How, RunError> {
         if self.rows.driver.is_none() {
             return Ok(How::Single);
         }
@@ -242,24 +256,35 @@ impl<'a> Caller<'a> {
                 Err(_) => return Ok(How::Single),
             },
         };
-        let Some((run, memory)) = &running.many else { return Ok(How::Single) };
-        let bytes = memory.data_mut(&mut running.store);
+        let Some(many) = &running.many else { return Ok(How::Single) };
+        let bytes = many.memory.data_mut(&mut running.store);
         for (place, column) in bytes.chunks_exact_mut(driver::COLUMN_BYTES).zip(&self.taken) {
             let places = place.as_chunks_mut::<8>().0;
             places.iter_mut().zip(&column[rows.clone()]).for_each(|(place, number)| *place = number.to_le_bytes());
         }
-        if !matches!(self.rows.function.proof, Proof::Bounded(_)) || run.call(&mut running.store, (0, rows.len() as i32)).is_err()
-        {
-            return Ok(How::Laid);
+        let Proof::Bounded(most) = self.rows.function.proof else { return Ok(How::Laid) };
+        let tank = self.rows.limits.fuel;
+        for (i, person) in people.iter_mut().enumerate() {
+            let fuel = match i {
+                0 if goes_on && self.fails => 0,
+                0 if goes_on => self.fuel,
+                _ => tank,
+            };
+            person.done = most.saturating_mul(person.rows.len() as u64) <= fuel;
         }
+        let store = &mut running.store;
+        execute(people, |rows| {
+            let run = many.run.call(&mut *store, (rows.start as i32, rows.end as i32));
+            run.map_err(|_| many.trapped(&mut *store))
+        });
         self.read(0..rows.len());
         Ok(How::Done)
     }
 
     /// Reads what was given for these rows.
     fn read(&mut self, rows: Range<usize>) {
-        let Some(Running { store, many: Some((_, memory)), .. }) = &self.running else { return };
-        let columns = memory.data(store).chunks_exact(driver::COLUMN_BYTES).skip(self.taken.len());
+        let Some(Running { store, many: Some(many), .. }) = &self.running else { return };
+        let columns = many.memory.data(store).chunks_exact(driver::COLUMN_BYTES).skip(self.taken.len());
         for (given, column) in self.given.iter_mut().zip(columns) {
             given.resize(driver::ROWS, 0.0);
             let places = &column.as_chunks::<8>().0[rows.clone()];
@@ -270,11 +295,11 @@ impl<'a> Caller<'a> {
     /// Calls the function for these rows of the open person, which are laid before the driver.
     fn call(&mut self, rows: Range<usize>) -> Result<(), RunError> {
         let counted = self.rows.function.proof == Proof::Stateless;
-        let Some(Running { store, many: Some((run, _)), overhead, .. }) = &mut self.running else { return Ok(()) };
+        let Some(Running { store, many: Some(many), overhead, .. }) = &mut self.running else { return Ok(()) };
         if counted {
             store.set_fuel(self.fuel.saturating_add(*overhead)).map_err(engine_error)?;
         }
-        self.fails = run.call(&mut *store, (rows.start as i32, rows.end as i32)).is_err();
+        self.fails = many.run.call(&mut *store, (rows.start as i32, rows.end as i32)).is_err();
         if counted {
             self.fuel = store.get_fuel().map_err(engine_error)?;
         }
@@ -308,7 +333,7 @@ impl<'a> Caller<'a> {
 /// How rows are called.
 #[derive(Debug, Clone, Copy)]
 enum How {
-    /// They were, all at once.
+    /// They were, those of all people at once who pay for them.
     Done,
     /// A person's at a time, by the driver.
     Laid,
@@ -320,6 +345,10 @@ impl Rows {
     fn start(&self) -> wasmtime::Result<Running> {
         let bounded = matches!(self.function.proof, Proof::Bounded(_));
         let mut store = self.limits.store(&self.engine, Call::new(self.limits.of_store(), Handed::default(), false), !bounded)?;
+        if self.function.proof == Proof::Stateless {
+            // It is for all people.
+            store.data_mut().give();
+        }
         let instance = Instance::new(&mut store, &self.module, &[])?;
         let row = instance.get_func(&mut store, ROW).ok_or_else(|| wasmtime::format_err!("no {ROW}"))?;
         let (mut many, mut overhead) = (None, 0);
@@ -328,9 +357,10 @@ impl Rows {
             linker.define(&store, driver::MODULE, ROW, row)?;
             let driver = linker.instantiate(&mut store, driver)?;
             let memory = driver.get_memory(&mut store, driver::MEMORY).ok_or_else(|| wasmtime::format_err!("no memory"))?;
-            many = Some((driver.get_typed_func::<(i32, i32), ()>(&mut store, driver::RUN)?, memory));
+            let at = driver.get_global(&mut store, driver::AT).ok_or_else(|| wasmtime::format_err!("no global"))?;
+            many = Some(Loop { run: driver.get_typed_func::<(i32, i32), ()>(&mut store, driver::RUN)?, memory, at });
         }
-        if let (Some((run, _)), false) = (&many, bounded) {
+        if let (Some(Loop { run, .. }), false) = (&many, bounded) {
             let before = u64::MAX >> 1;
             store.set_fuel(before)?;
             // The first call pays for the instances' memory, once for all people.

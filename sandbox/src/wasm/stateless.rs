@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use wasmparser::{ExternalKind, FuncType, Operator, Parser, Payload, ValType, Validator, WasmFeatures};
 
+use super::prices::{Memory, price_of};
+
 /// The export that is called.
 pub(super) const ROW: &str = "row";
 /// Most numbers that a row function takes, and that it gives: columns of both fit the least memory that a policy can give.
@@ -17,7 +19,7 @@ pub(super) const NUMBERS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// No state is kept, and a call executes at most so many instructions: there is no loop, no recursion and no call through a table.
+    /// No state is kept, and a call takes at most so much fuel: there is no loop, no recursion and no call through a table.
     Bounded(u64),
     /// No state is kept.
     Stateless,
@@ -77,14 +79,15 @@ const WRITE: [&str; 19] = [
 /// One function's part of the proof.
 #[derive(Default)]
 struct Body {
-    instructions: u64,
+    /// What its instructions take together.
+    fuel: u64,
     calls: Vec<u32>,
     /// It may execute its instructions more than once, or call what is not known.
     loops: bool,
 }
 
 /// Looks at a core module. `Err` says why it has no row function.
-pub(super) fn prove(module: &[u8]) -> Result<RowFunction, String> {
+pub(super) fn prove(module: &[u8], memory: Memory) -> Result<RowFunction, String> {
     let features = WasmFeatures::WASM3
         - WasmFeatures::RELAXED_SIMD
         - WasmFeatures::THREADS
@@ -128,6 +131,7 @@ pub(super) fn prove(module: &[u8]) -> Result<RowFunction, String> {
                 let mut seen = Body::default();
                 for op in body.get_operators_reader().map_err(|e| e.to_string())? {
                     let op = op.map_err(|e| e.to_string())?;
+                    seen.fuel = seen.fuel.saturating_add(price_of(&op, memory));
                     why = why.or(look(&op, &mut seen));
                 }
                 bodies.push(seen);
@@ -160,7 +164,6 @@ pub fn has_row(module: &[u8]) -> bool {
 
 /// Why this instruction may keep state; nothing where it keeps none.
 fn look(op: &Operator<'_>, seen: &mut Body) -> Option<&'static str> {
-    seen.instructions += 1;
     match op {
         Operator::Call { function_index } => seen.calls.push(*function_index),
         Operator::CallIndirect { .. } | Operator::Loop { .. } => seen.loops = true,
@@ -170,7 +173,7 @@ fn look(op: &Operator<'_>, seen: &mut Body) -> Option<&'static str> {
     if !FAMILIES.contains(&family) || WRITE.contains(&name) { Some(name) } else { None }
 }
 
-/// The most instructions that a call of `function` executes; nothing where there may be no such number.
+/// The most fuel that a call of `function` takes; nothing where there may be no such number.
 fn bound(bodies: &[Body], function: u32) -> Option<u64> {
     let mut known = vec![None; bodies.len()];
     let (mut open, mut stack) = (BTreeSet::new(), vec![(function, false)]);
@@ -180,8 +183,7 @@ fn bound(bodies: &[Body], function: u32) -> Option<u64> {
         if done {
             open.remove(&f);
             let cost = |callee: &u32| known.get(*callee as usize).copied().flatten();
-            known[f as usize] =
-                Some(body.calls.iter().try_fold(body.instructions, |sum, callee| sum.checked_add(cost(callee)?))?);
+            known[f as usize] = Some(body.calls.iter().try_fold(body.fuel, |sum, callee| sum.checked_add(cost(callee)?))?);
         } else if known[f as usize].is_none() {
             if body.loops || !open.insert(f) {
                 return None;

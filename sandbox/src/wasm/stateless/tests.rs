@@ -1,26 +1,29 @@
 use super::*;
 
 fn proof(text: &str) -> Proof {
-    prove(&wat::parse_str(text).unwrap()).unwrap().proof
+    prove(&wat::parse_str(text).unwrap(), Memory::Near).unwrap().proof
 }
 
 fn row(fields: &str, body: &str) -> Proof {
     proof(&format!(r#"(module {fields} (func $row (export "row") (param f64) (result f64) {body}))"#))
 }
 
-/// What keeps nothing is proven, and how much it may execute.
+/// What keeps nothing is proven, and how much fuel it may take.
 #[test]
 fn pure_functions_are_proven() {
-    assert_eq!(row("", "(f64.sqrt (local.get 0))"), Proof::Bounded(3));
+    assert_eq!(row("", "(f64.sqrt (local.get 0))"), Proof::Bounded(12 + 1));
     let twice = "(func $f (param f64) (result f64) (f64.mul (local.get 0) (local.get 0)))";
-    assert_eq!(row(twice, "(f64.add (call $f (local.get 0)) (call $f (local.get 0)))"), Proof::Bounded(6 + 4 + 4));
+    assert_eq!(
+        row(twice, "(f64.add (call $f (local.get 0)) (call $f (local.get 0)))"),
+        Proof::Bounded(8 + 2 * (16 + 1) + 2 * (8 + 2))
+    );
     let table = "(memory 1) (data (i32.const 0) \"\\00\\00\\00\\00\\00\\00\\f0\\3f\")";
-    assert_eq!(row(table, "(f64.add (local.get 0) (f64.load (i32.const 0)))"), Proof::Bounded(5));
-    assert_eq!(row("(global f64 (f64.const 2)) (global (mut i32) (i32.const 0))", "(global.get 0)"), Proof::Bounded(2));
+    assert_eq!(row(table, "(f64.add (local.get 0) (f64.load (i32.const 0)))"), Proof::Bounded(8 + 1 + 4 + 1));
+    assert_eq!(row("(global f64 (f64.const 2)) (global (mut i32) (i32.const 0))", "(global.get 0)"), Proof::Bounded(1));
     let sum = "(local i32) (loop (local.set 1 (i32.add (local.get 1) (i32.const 1))) (br_if 0 (i32.lt_s (local.get 1) (i32.const 9)))) (local.get 0)";
     assert_eq!(row("", sum), Proof::Stateless);
     let lanes = "(f64x2.extract_lane 0 (f64x2.add (f64x2.splat (local.get 0)) (v128.const f64x2 1 2)))";
-    assert_eq!(row("", lanes), Proof::Bounded(6));
+    assert_eq!(row("", lanes), Proof::Bounded(1 + 8 + 2 + 1));
 }
 
 /// Functions that call themselves, or through a table, have no bound; a bound that cannot be counted is none.
@@ -114,8 +117,8 @@ fn what_is_no_row_function_is_refused() {
         (r#"(module (global (export "row") i32 (i32.const 0)))"#, "no function row"),
         (r#"(module (memory 1 1 shared) (func (export "row") (param f64) (result f64) (f64.const 0)))"#, "shared"),
     ] {
-        let said = prove(&wat::parse_str(text).unwrap()).unwrap_err();
+        let said = prove(&wat::parse_str(text).unwrap(), Memory::Near).unwrap_err();
         assert!(said.contains(why), "{text}: {said}");
     }
-    assert!(prove(b"\0asm\x01\0\0\0\xff").is_err());
+    assert!(prove(b"\0asm\x01\0\0\0\xff", Memory::Near).is_err());
 }

@@ -1,0 +1,196 @@
+//! What an instruction takes of a call's fuel, at worst. A unit of fuel is [`FUEL_PER_MS`](tidegate_protocol::limits::FUEL_PER_MS) of a machine that serves,
+//! five nanoseconds.
+//!
+//! Most instructions take a tenth of one. Those that cost more are those whose time follows from what they are given: a load waits for memory where no cache
+//! holds the place, a jump for code that no cache holds, and processors leave floats next to zero to microcode. Were they cheaper, one person's rows could make
+//! a call take many times what its fuel is worth, and a job that is made to just fit its slot would say whether they are there. `tidegate-bench fuel` times
+//! programs that do nothing else.
+
+use wasmparser::{ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, Encoding, Instance, Operator, Parser, Payload};
+use wasmtime::{OperatorCost, VariableOperatorCost};
+
+/// Where what a guest holds lies, by how much it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Memory {
+    /// In a processor's caches.
+    Near,
+    /// In memory, where the processor knows most addresses.
+    Far,
+    /// Wherever there is room: each address is looked for too.
+    Farther,
+}
+
+/// Most bytes that lie near.
+const NEAR_BYTES: u64 = 4 << 20;
+/// Most bytes that lie no farther than far.
+const FAR_BYTES: u64 = 64 << 20;
+const PAGE: u64 = 64 << 10;
+
+impl Memory {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Near, Self::Far, Self::Farther];
+
+    /// Of a program's memories, which have at most `limit` bytes each: what they declare may be less. What cannot be read is found when it is compiled.
+    pub(super) fn of(program: &[u8], limit: usize) -> Self {
+        match held(program, limit as u64).unwrap_or(u64::MAX) {
+            ..=NEAR_BYTES => Self::Near,
+            ..=FAR_BYTES => Self::Far,
+            _ => Self::Farther,
+        }
+    }
+}
+
+/// Most bytes that a program's memories may have, all together: those of each instance of its modules.
+fn held(program: &[u8], limit: u64) -> Option<u64> {
+    let (mut of_modules, mut instances) = (vec![], vec![]);
+    for payload in Parser::new(0).parse_all(program) {
+        match payload.ok()? {
+            Payload::Version { encoding: Encoding::Module, .. } => of_modules.push(0u64),
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let most = memory.ok()?.maximum.and_then(|pages| pages.checked_mul(PAGE)).unwrap_or(u64::MAX).min(limit);
+                    let sum = of_modules.last_mut()?;
+                    *sum = sum.saturating_add(most);
+                }
+            }
+            Payload::InstanceSection(section) => {
+                for instance in section {
+                    if let Instance::Instantiate { module_index, .. } = instance.ok()? {
+                        instances.push(module_index as usize);
+                    }
+                }
+            }
+            // Modules by other ways are not among those that were read.
+            Payload::ComponentAliasSection(section) => {
+                for alias in section {
+                    let kind = match alias.ok()? {
+                        ComponentAlias::InstanceExport { kind, .. } => kind,
+                        ComponentAlias::Outer { kind: ComponentOuterAliasKind::CoreModule, .. } => return None,
+                        _ => continue,
+                    };
+                    if kind == ComponentExternalKind::Module {
+                        return None;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if of_modules.len() == 1 && instances.is_empty() {
+        // A core module, or a component that makes nothing of its own.
+        return of_modules.first().copied();
+    }
+    instances.into_iter().try_fold(0u64, |sum, module| Some(sum.saturating_add(*of_modules.get(module)?)))
+}
+
+/// By an instruction's name.
+fn price(name: &str, memory: Memory) -> u8 {
+    let float = ["F32", "F64"].iter().any(|kind| name.starts_with(kind));
+    let ends = |with: &[&str]| with.iter().any(|end| name.ends_with(end));
+    match name {
+        // They are no code, or a part of what ends with them.
+        "Nop" | "Drop" | "Block" | "Loop" | "Unreachable" | "Return" | "Else" | "End" => 0,
+        "Call" | "CallIndirect" | "ReturnCall" | "ReturnCallIndirect" | "BrTable" => 16,
+        // They are calls of the engine, whatever their operands.
+        "RefFunc" | "ElemDrop" | "DataDrop" => 16,
+        _ if (name.starts_with("Memory") || name.starts_with("Table")) && !name.ends_with("Size") => 16,
+        "Br" | "BrIf" | "If" => 2,
+        _ if name.contains("Load") => match memory {
+            Memory::Near => 4,
+            Memory::Far => 32,
+            Memory::Farther => 64,
+        },
+        _ if name.contains("Store") => match memory {
+            Memory::Near => 2,
+            Memory::Far | Memory::Farther => 4,
+        },
+        _ if float && ends(&["Div", "Sqrt"]) => 12,
+        _ if float && (ends(&["Add", "Sub", "Mul"]) || name.contains("Demote") || name.contains("Promote")) => 8,
+        _ if ends(&["DivS", "DivU", "RemS", "RemU"]) => 4,
+        _ => 1,
+    }
+}
+
+macro_rules! prices {
+    ($(@$family:ident $op:ident $({ $($arg:ident: $kind:ty),* })? => $visit:ident ($($about:tt)*))*) => {
+        /// All of them.
+        pub(super) fn prices(memory: Memory) -> OperatorCost {
+            OperatorCost {
+                $($op: price(stringify!($op), memory),)*
+                variable: VariableOperatorCost { memory_grow_per_page: u8::MAX, ..VariableOperatorCost::new() },
+            }
+        }
+
+        /// One instruction's.
+        pub(super) fn price_of(op: &Operator<'_>, memory: Memory) -> u64 {
+            match op {
+                $(Operator::$op { .. } => price(stringify!($op), memory).into(),)*
+                _ => u8::MAX.into(),
+            }
+        }
+    };
+}
+wasmparser::for_each_operator!(prices);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(text: &str, limit: usize) -> Memory {
+        Memory::of(&wat::parse_str(text).unwrap(), limit)
+    }
+
+    /// All memories of a component's instances count together; without a maximum they may be as large as the policy lets them.
+    #[test]
+    fn what_a_program_may_hold_is_what_it_declares_or_what_the_policy_lets_it() {
+        const MIB: usize = 1 << 20;
+        assert_eq!(memory("(module (memory 1 64))", 64 * MIB), Memory::Near);
+        assert_eq!(memory("(module (memory 1 65))", 64 * MIB), Memory::Far);
+        assert_eq!(memory("(module (memory 1))", 64 * MIB), Memory::Far);
+        assert_eq!(memory("(module (memory 1))", 65 * MIB), Memory::Farther);
+        assert_eq!(memory("(module (memory 1))", 4 * MIB), Memory::Near);
+        assert_eq!(memory("(module)", 64 * MIB), Memory::Near);
+        let two = "(component (core module $a (memory 1 40)) (core module $b (memory 1 40)) (core instance (instantiate $a)) (core instance (instantiate $b)))";
+        assert_eq!(memory(two, 64 * MIB), Memory::Far);
+        let twice =
+            "(component (core module $a (memory 1 40)) (core instance (instantiate $a)) (core instance (instantiate $a)))";
+        assert_eq!(memory(twice, 64 * MIB), Memory::Far);
+        assert_eq!(memory(&twice.replace("40", "30"), 64 * MIB), Memory::Near);
+        let unlimited =
+            "(component (core module $a (memory 1)) (core instance (instantiate $a)) (core instance (instantiate $a)))";
+        assert_eq!(memory(unlimited, 40 * MIB), Memory::Farther, "each may have as much as the policy lets it");
+        assert_eq!(Memory::of(b"\0asm nothing", 64 * MIB), Memory::Farther, "what cannot be read may be anything");
+    }
+
+    /// What waits for memory, for code or for microcode costs more than what does not: of each family, in all widths.
+    #[test]
+    fn instructions_that_may_wait_cost_more() {
+        let far = prices(Memory::Far);
+        for cost in [far.I32Load, far.I64Load8U, far.F64Load, far.V128Load, far.V128Load32Zero, far.V128Load8Lane] {
+            assert!(cost >= 32, "{cost}");
+        }
+        for cost in [far.F32Add, far.F64Mul, far.F64Sub, far.F32x4Mul, far.F64x2Add, far.F32DemoteF64, far.F64x2PromoteLowF32x4] {
+            assert!(cost >= 8, "{cost}");
+        }
+        for cost in [far.F64Div, far.F32Sqrt, far.F64x2Div, far.F32x4Sqrt, far.CallIndirect, far.BrTable, far.Call] {
+            assert!(cost >= 12, "{cost}");
+        }
+        assert!(far.I64RemS >= 4 && far.I32DivU >= 4 && far.BrIf >= 2);
+        for cost in [
+            far.RefFunc,
+            far.MemoryGrow,
+            far.MemoryFill,
+            far.MemoryCopy,
+            far.MemoryInit,
+            far.TableGet,
+            far.TableGrow,
+            far.ElemDrop,
+        ] {
+            assert!(cost >= 16, "{cost}");
+        }
+        assert_eq!([far.I32Add, far.LocalGet, far.I64Mul, far.F64Abs, far.End], [1, 1, 1, 1, 0]);
+        let near = prices(Memory::Near);
+        assert!(near.I32Load >= 4 && far.I32Load < prices(Memory::Farther).I32Load);
+    }
+}
