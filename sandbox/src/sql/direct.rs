@@ -25,18 +25,19 @@ impl Direct {
     pub(super) fn find(&mut self, keys: &[ArrayRef], numbers: &mut Vec<usize>) -> bool {
         let Some(values) = self.values(keys) else { return false };
         let known = match values {
-            Values::Long(values) => self.look_up(values.iter().copied(), numbers),
-            Values::Short(values) => self.look_up(values.iter().map(|v| i64::from(*v)), numbers),
+            Values::Long(values) => self.look_up(values, numbers),
+            Values::Short(values) => self.look_up(values, numbers),
         };
         self.missed = if known { self.missed.saturating_sub(1) } else { self.missed + 1 };
         known
     }
 
-    fn look_up(&self, keys: impl ExactSizeIterator<Item = i64>, numbers: &mut Vec<usize>) -> bool {
+    fn look_up<K: Copy + Into<i64>>(&self, keys: &[K], numbers: &mut Vec<usize>) -> bool {
         let (first, places) = (self.first, self.numbers.as_slice());
         let mut known = true;
         numbers.resize(keys.len(), 0);
-        for (number, key) in numbers.iter_mut().zip(keys) {
+        for (number, &key) in numbers.iter_mut().zip(keys) {
+            let key: i64 = key.into();
             let found = places.get(key.wrapping_sub(first) as usize).copied().unwrap_or(NONE);
             known &= found != NONE;
             *number = found as usize;

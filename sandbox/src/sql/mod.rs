@@ -14,6 +14,7 @@ mod expr;
 mod flow;
 mod fold;
 mod functions;
+mod groups;
 mod input;
 mod keys;
 mod kinds;

@@ -1,18 +1,18 @@
-//! Group keys as dense numbers, by DataFusion's own group table.
+//! Group keys as dense numbers: declared ones first, and those that are found by faster ways.
 
 use arrow::{
     array::{ArrayRef, UInt64Array},
     compute::take,
-    datatypes::{Field, Schema},
-    row::{RowConverter, SortField},
-};
-use datafusion::physical_plan::aggregates::{
-    group_values::{GroupValues, new_group_values},
-    order::GroupOrdering,
+    row::RowConverter,
 };
 use tidegate_protocol::job::Key;
 
-use super::{direct::Direct, keys, short::Short};
+use super::{
+    direct::Direct,
+    groups::{Groups, converter},
+    keys,
+    short::Short,
+};
 use crate::RunError;
 
 /// Keys beside the declared ones that the table may hold before it is emptied of them.
@@ -20,7 +20,7 @@ const STRAYS: usize = 1 << 16;
 
 /// Numbers for keys: the first is 0, and equal keys have equal numbers.
 pub(super) struct Table {
-    pub(super) values: Box<dyn GroupValues>,
+    pub(super) groups: Groups,
     /// What it knows of, where that is faster.
     direct: Direct,
     short: Short,
@@ -34,14 +34,12 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(columns: &[ArrayRef], declared: Option<&[Vec<Key>]>) -> Result<Self, RunError> {
-        let field = |(i, c): (usize, &ArrayRef)| Field::new(i.to_string(), c.data_type().clone(), true);
-        let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
         let mut table = Self {
-            values: new_group_values(schema.into(), &GroupOrdering::None)?,
+            groups: Groups::new(columns)?,
             direct: Direct::default(),
             short: Short::default(),
             numbers: Vec::new(),
-            encode: RowConverter::new(columns.iter().map(|c| SortField::new(c.data_type().clone())).collect())?,
+            encode: converter(columns.iter().map(|column| column.data_type()))?,
             declared: declared.map(|keys| keys::declared(keys, columns)).transpose()?,
             counted: usize::MAX,
         };
@@ -52,7 +50,7 @@ impl Table {
     /// Numbers these keys, row by row.
     pub(super) fn number(&mut self, columns: &[ArrayRef]) -> Result<(), RunError> {
         if !self.direct.find(columns, &mut self.numbers) && !self.short.find(columns, &mut self.numbers) {
-            self.values.intern(columns, &mut self.numbers)?;
+            self.groups.number(columns, &mut self.numbers)?;
             self.direct.learn(columns, &self.numbers);
             self.short.learn(&self.numbers);
         }
@@ -63,12 +61,12 @@ impl Table {
     fn begin(&mut self) -> Result<(), RunError> {
         (self.direct, self.short) = (Direct::default(), Short::default());
         if let Some(declared) = &self.declared {
-            self.values.clear_shrink(0);
-            self.values.intern(declared, &mut self.numbers)?;
+            self.groups.clear();
+            self.groups.number(declared, &mut self.numbers)?;
             if self.numbers.iter().enumerate().any(|(place, number)| place != *number) {
                 return Err(RunError::Engine("two declared keys are one".into()));
             }
-            self.counted = self.values.len();
+            self.counted = self.groups.len();
         }
         Ok(())
     }
@@ -81,6 +79,6 @@ impl Table {
 
     /// Forgets the keys that were not declared, once they are many.
     pub(super) fn tidy(&mut self) -> Result<(), RunError> {
-        if self.values.len() > self.counted.saturating_add(STRAYS) { self.begin() } else { Ok(()) }
+        if self.groups.len() > self.counted.saturating_add(STRAYS) { self.begin() } else { Ok(()) }
     }
 }

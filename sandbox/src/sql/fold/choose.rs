@@ -2,7 +2,7 @@
 
 use arrow::array::{ArrayRef, UInt64Array};
 
-use super::{Fold, NOWHERE, Rank, Seen};
+use super::{Fold, Rank, Seen};
 use crate::{RunError, sql::table::Table, units::UnitRef};
 
 /// Fewer groups than this are looked through one by one.
@@ -86,24 +86,26 @@ impl Fold<'_> {
             None => encoded.insert(table.encode.convert_columns(keys)?),
         };
         let rank_of = |row: usize| rank(self.prf, unit, encoded.row(row).data());
-        for seen in self.seen.iter_mut().filter(|seen| seen.rank.is_none()) {
-            seen.rank = Some(rank_of(seen.row));
+        if self.ranked.is_empty() {
+            let ranks = self.seen.iter().map(|seen| seen.rank.unwrap_or_else(|| rank_of(seen.row)));
+            self.ranked = ranks.zip(0..).collect();
         }
-        let mine = Some(rank_of(row));
-        let worst = (0..self.seen.len()).max_by_key(|&slot| self.seen[slot].rank);
-        let Some(worst) = worst.filter(|&slot| self.seen[slot].rank > mine) else {
+        let mine = rank_of(row);
+        let Some((_, worst)) = self.ranked.peek().copied().filter(|(rank, _)| *rank > mine) else {
             self.lose(number);
             return Ok(None);
         };
+        self.ranked.pop();
+        self.ranked.push((mine, worst));
+        let worst = worst as usize;
         self.lose(self.open[worst]);
         if self.open.len() > FEW {
             self.places_of.remove(&self.open[worst]);
             self.places_of.insert(number, worst as u32);
         }
-        // Rows of this run that were placed there are not the new group's.
-        self.places.iter_mut().filter(|place| **place == worst as u32).for_each(|place| *place = NOWHERE);
+        self.moved_to.insert(worst as u32, self.places.len());
         self.open[worst] = number;
-        self.seen[worst] = Seen { row, rank: mine };
+        self.seen[worst] = Seen { row, rank: Some(mine) };
         self.tallies[worst * self.width..][..self.width].fill(0);
         self.picks[worst * self.bins.len()..][..self.bins.len()].iter_mut().for_each(Vec::clear);
         Ok(Some(worst))

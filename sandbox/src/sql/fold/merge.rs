@@ -1,7 +1,6 @@
 //! From the folds of several threads, or what they wrote down, to the sums of all groups.
 
 use arrow::array::{Array as _, ArrayRef};
-use datafusion::logical_expr::EmitTo;
 use tidegate_gate::{Field, GroupSums, Kinds};
 
 use super::{Fold, LANES, UNITS};
@@ -30,7 +29,7 @@ impl Fold<'_> {
         self.finish();
         other.finish();
         let keys = match &mut other.table {
-            Some(table) => table.values.emit(EmitTo::All)?,
+            Some(table) => table.groups.take()?,
             // No keys: one group each. Or it saw no row, and has no group.
             None => vec![],
         };
@@ -53,7 +52,7 @@ impl Fold<'_> {
                 Some(table) => table,
                 none => none.insert(Table::new(&keys, self.declared)?),
             };
-            table.values.intern(&keys, &mut numbers)?;
+            table.groups.number(&keys, &mut numbers)?;
         }
         let stride = self.stride;
         let groups = numbers.iter().map(|n| n + 1).max().unwrap_or(0).max(self.groups());
@@ -87,7 +86,7 @@ impl Fold<'_> {
         self.finish();
         let count = self.groups();
         let keys = match &mut self.table {
-            Some(table) if self.declared.is_none() => table.values.emit(EmitTo::First(count))?,
+            Some(table) if self.declared.is_none() => table.groups.first(count)?,
             _ => vec![],
         };
         let some = (HANDED_BYTES / (16 * self.plan.lanes() + 64)).max(1);

@@ -1,8 +1,8 @@
 //! One thread's fold: rows of a unit → at most κ groups, chosen by a keyed PRF → clipped integers → sums.
 //!
-//! Keys become dense numbers by DataFusion's own group table, a batch at a time; everything after that is integers.
+//! Keys become dense numbers, a batch at a time; everything after that is integers.
 
-use std::collections::HashMap;
+use std::collections::{BinaryHeap, HashMap};
 
 use arrow::array::ArrayRef;
 use tidegate_gate::{Codes, Field, Kinds, Plan};
@@ -66,6 +66,10 @@ pub(super) struct Fold<'a> {
     /// The place of each row of the run that is added, among the open groups; [`NOWHERE`] for rows that do not count.
     places: Vec<u32>,
     seen: Vec<Seen>,
+    /// The ranks of the open unit's groups and their places, greatest first, once others contest them.
+    ranked: BinaryHeap<(Rank, u32)>,
+    /// Places that went to another group in the run that is added, and from which of its rows on.
+    moved_to: HashMap<u32, usize>,
     tallies: Vec<i64>,
     /// Which bins the rows of each open group are in, a field each: at most `max_rows` of them.
     picks: Vec<Vec<u32>>,
@@ -125,6 +129,8 @@ impl<'a> Fold<'a> {
             lost: Vec::new(),
             places: Vec::new(),
             seen: Vec::new(),
+            ranked: BinaryHeap::new(),
+            moved_to: HashMap::new(),
             tallies: Vec::new(),
             picks: Vec::new(),
             kinds: reviewed.then(|| (plan.codes(), Vec::new())),
@@ -163,7 +169,7 @@ impl<'a> Fold<'a> {
         let mut groups = 1;
         if let Some(table) = &mut table {
             table.number(keys)?;
-            groups = table.values.len().min(table.counted);
+            groups = table.groups.len().min(table.counted);
         }
         self.sums.resize(groups.max(self.groups()) * self.stride, 0);
         self.moved.resize(self.groups() * self.width, 0);
@@ -224,6 +230,15 @@ impl<'a> Fold<'a> {
             };
             self.places.push(place.map_or(NOWHERE, |place| place as u32));
         }
+        // Rows that came before another group took their place are not that group's.
+        if !self.moved_to.is_empty() {
+            for (i, place) in self.places.iter_mut().enumerate() {
+                if self.moved_to.get(place).is_some_and(|from| i < *from) {
+                    *place = NOWHERE;
+                }
+            }
+            self.moved_to.clear();
+        }
         // Lane by lane: each is read from end to end.
         for (i, lane) in lanes.sums.iter().enumerate() {
             for (place, value) in self.places.iter().zip(&lane[rows.clone()]) {
@@ -257,7 +272,7 @@ impl<'a> Fold<'a> {
         macro_rules! with_lanes {
             ($($width:literal)*) => {
                 match lanes.sums.len() {
-                    $($width => self.add_short_of::<$width>(units, groups, numbers, lanes),)*
+                    $($width => self.add_short_of::<{ LANES + $width }>(units, groups, numbers, lanes),)*
                     _ => 0,
                 }
             };
@@ -265,7 +280,9 @@ impl<'a> Fold<'a> {
         with_lanes!(0 1 2 3 4 5 6 7 8)
     }
 
-    fn add_short_of<const W: usize>(
+    /// Of groups of so many numbers, bins apart. Not inlined: all of a processor's registers are for its loop.
+    #[inline(never)]
+    fn add_short_of<const NUMBERS: usize>(
         &mut self,
         units: &[std::ops::Range<usize>],
         groups: usize,
@@ -273,35 +290,35 @@ impl<'a> Fold<'a> {
         laid: &Laid<'_>,
     ) -> usize {
         let Some(end) = units.last().map(|rows| rows.end) else { return 0 };
-        let lanes: [&[i32]; W] = std::array::from_fn(|lane| &laid.sums[lane][..end]);
-        let binned = !self.bins.is_empty();
-        let once: [bool; W] = std::array::from_fn(|lane| self.once[lane]);
+        let lane = |place: usize| place.checked_sub(LANES).map_or(&[][..], |lane| &laid.sums[lane][..end]);
+        let lanes: [&[i32]; NUMBERS] = std::array::from_fn(lane);
+        let once: [bool; NUMBERS] = std::array::from_fn(|place| place >= LANES && self.once[place - LANES]);
         let numbers = numbers.map(|numbers| &numbers[..end]);
+        let (sums, stride, bins) = (self.sums.as_mut_slice(), self.stride, self.bins.as_slice());
+        let mut serial = self.serial;
         for rows in units {
-            self.serial += 1;
+            serial += 1;
             for row in rows.start..rows.end.min(end) {
                 let number = numbers.map_or(0, |numbers| numbers[row]);
                 if number >= groups {
                     continue; // a key that was not declared
                 }
-                let at = number * self.stride;
-                let Some(group) = self.sums[at..].first_chunk_mut::<{ LANES }>() else { continue };
-                let fresh = i64::from(group[SERIAL] != self.serial);
-                group[SERIAL] = self.serial;
+                let at = number * stride;
+                let Some(group) = sums.get_mut(at..).and_then(<[i64]>::first_chunk_mut::<NUMBERS>) else { continue };
+                let fresh = i64::from(group[SERIAL] != serial);
+                group[SERIAL] = serial;
                 group[UNITS] += fresh;
-                let sums = &mut self.sums[at + LANES..][..W];
-                for lane in 0..W {
-                    sums[lane] += if once[lane] { fresh } else { i64::from(lanes[lane][row]) };
+                for place in LANES..NUMBERS {
+                    group[place] += if once[place] { fresh } else { i64::from(lanes[place][row]) };
                 }
-                if binned {
-                    for (first, lane) in self.bins.iter().zip(&laid.bins) {
-                        if lane[row] >= 0 {
-                            self.sums[at + first + lane[row] as usize] += 1;
-                        }
+                for (first, lane) in bins.iter().zip(&laid.bins) {
+                    if lane[row] >= 0 {
+                        sums[at + first + lane[row] as usize] += 1;
                     }
                 }
             }
         }
+        self.serial = serial;
         // A row adds no more than a unit's clip. Where that is so wide that a batch has more rows than closes are left, the next unit moves the sums on.
         self.closes_left = self.closes_left.saturating_sub(end as u64 - units[0].start as u64);
         units.len()
@@ -336,6 +353,7 @@ impl<'a> Fold<'a> {
         self.open.clear();
         self.places_of.clear();
         self.seen.clear();
+        self.ranked.clear();
         self.lost.clear();
     }
 }

@@ -19,14 +19,14 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
     ipc::{reader::StreamReader, writer::StreamWriter},
 };
-use datafusion::{
-    common::hash_utils::{RandomState, create_hashes},
-    logical_expr::EmitTo,
-};
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
 
 use super::{Fold, LANES, UNITS};
-use crate::{RunError, sql::table::Table};
+use crate::{
+    RunError,
+    sql::{groups::converter, table::Table},
+};
 
 /// How many parts there are.
 const PARTS: usize = 64;
@@ -75,7 +75,7 @@ impl Spill {
 /// The parts of one grouping set.
 pub(in crate::sql) struct Parts<'a> {
     spill: &'a Spill,
-    hash: RandomState,
+    hash: SipHasher13,
     segments: Mutex<Vec<Segment>>,
 }
 
@@ -95,8 +95,7 @@ impl<'a> Parts<'a> {
     /// None yet. `prf` makes the hash one that no buyer can aim at.
     pub(in crate::sql) fn new(spill: &'a Spill, prf: &[u8; 32]) -> Self {
         let seed = blake3::derive_key("tidegate parts of spilled groups", prf);
-        let seed = u64::from_le_bytes(std::array::from_fn(|i| seed[i]));
-        Self { spill, hash: RandomState::with_seed(seed), segments: Mutex::default() }
+        Self { spill, hash: SipHasher13::new_with_key(&std::array::from_fn(|i| seed[i])), segments: Mutex::default() }
     }
 
     /// Where groups were written.
@@ -115,9 +114,8 @@ impl<'a> Parts<'a> {
     }
 
     fn hashes(&self, keys: &[ArrayRef]) -> Result<Vec<u64>, RunError> {
-        let mut hashes = vec![0; keys.first().map_or(0, |k| k.len())];
-        create_hashes(keys, &self.hash, &mut hashes)?;
-        Ok(hashes)
+        let encoded = converter(keys.iter().map(|key| key.data_type()))?.convert_columns(keys)?;
+        Ok(encoded.iter().map(|key| self.hash.hash(key.data())).collect())
     }
 
     /// Writes groups down, each part's together.
@@ -201,7 +199,7 @@ impl Fold<'_> {
     pub(super) fn make_room(&mut self) -> Result<(), RunError> {
         let Some((_, room)) = self.spill else { return Ok(()) };
         let Some(table) = &self.table else { return Ok(()) };
-        let bytes = table.values.size() + 8 * self.sums.capacity() + 16 * self.moved.capacity();
+        let bytes = table.groups.size() + 8 * self.sums.capacity() + 16 * self.moved.capacity();
         if bytes <= room { Ok(()) } else { self.write_down() }
     }
 
@@ -209,8 +207,8 @@ impl Fold<'_> {
     pub(in crate::sql) fn write_down(&mut self) -> Result<(), RunError> {
         let (Some((parts, _)), Some(mut table)) = (self.spill, self.table.take()) else { return Ok(()) };
         self.move_on();
-        let count = table.values.len();
-        let keys = table.values.emit(EmitTo::All)?;
+        let count = table.groups.len();
+        let keys = table.groups.take()?;
         let some: Vec<u64> =
             (0..self.groups().min(count)).filter(|i| self.sums[i * self.stride + UNITS] > 0).map(|i| i as u64).collect();
         let sums = self.written(&some)?;
@@ -224,12 +222,12 @@ impl Fold<'_> {
         let open = pick(self.open.iter().chain(&self.lost).map(|n| u64::from(*n)).collect())?;
         let mut fresh = Table::new(&keys, self.declared)?;
         if open.first().is_some_and(|o| !o.is_empty()) {
-            fresh.values.intern(&open, &mut fresh.numbers)?;
+            fresh.groups.number(&open, &mut fresh.numbers)?;
             let numbers: Vec<u32> = fresh.numbers.iter().map(|n| *n as u32).collect();
             (self.open, self.lost) = (numbers[..held].to_vec(), numbers[held..].to_vec());
             self.index();
-            self.sums.resize(fresh.values.len() * self.stride, 0);
-            self.moved.resize(fresh.values.len() * self.width, 0);
+            self.sums.resize(fresh.groups.len() * self.stride, 0);
+            self.moved.resize(fresh.groups.len() * self.width, 0);
         }
         self.table = Some(fresh);
         Ok(())
@@ -269,5 +267,32 @@ impl Fold<'_> {
             moved.extend(wide.as_chunks().0.iter().map(|b| i128::from_le_bytes(*b)));
         }
         self.add_groups(keys, &sums, &moved, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Decimal128Array;
+
+    use super::*;
+
+    /// Decimals that a hash by multiplication has in one place whatever its seed, since its factor is a public constant, lie in all parts.
+    #[test]
+    fn keys_that_were_chosen_lie_in_all_parts() {
+        const FACTOR: i128 = 0xc0ac_29b7_c97c_50dd;
+        let keys: ArrayRef = Arc::new((0..4096).map(|i| FACTOR << 64 | i).collect::<Decimal128Array>());
+        let spill = Spill::new(tempfile::tempfile().unwrap(), 1 << 20);
+        let parts = |prf| {
+            let hashes = Parts::new(&spill, &[prf; 32]).hashes(std::slice::from_ref(&keys)).unwrap();
+            hashes.into_iter().map(part_of).collect::<Vec<_>>()
+        };
+        let (one, other) = (parts(1), parts(2));
+        for part in 0..PARTS {
+            let here = one.iter().filter(|of| **of == part).count();
+            assert!((16..=160).contains(&here), "{here} of 4096 keys are in part {part}");
+        }
+        assert_ne!(one, other, "where keys lie follows from the secret");
     }
 }
