@@ -9,6 +9,10 @@ use arrow::{
 const SPAN: usize = 1 << 18;
 /// A place without a number.
 const NONE: u32 = u32::MAX;
+/// Stands for the number of a key that is not here.
+pub(super) const UNKNOWN: usize = NONE as usize;
+/// Of a batch's keys one in so many may be unknown: those alone are then looked for in the group table.
+const FEW: usize = 4;
 
 /// Where known keys are.
 #[derive(Default)]
@@ -21,28 +25,31 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// The numbers of a batch's keys, where all are known.
-    pub(super) fn find(&mut self, keys: &[ArrayRef], numbers: &mut Vec<usize>) -> bool {
-        let Some(values) = self.values(keys) else { return false };
-        let known = match values {
+    /// The numbers of a batch's keys, [`UNKNOWN`] for those that are not here; how many of these there are. `None` where too many are.
+    pub(super) fn find(&mut self, keys: &[ArrayRef], numbers: &mut Vec<usize>) -> Option<usize> {
+        let unknown = match self.values(keys)? {
             Values::Long(values) => self.look_up(values, numbers),
             Values::Short(values) => self.look_up(values, numbers),
         };
-        self.missed = if known { self.missed.saturating_sub(1) } else { self.missed + 1 };
-        known
+        if unknown > numbers.len() / FEW {
+            self.missed += 1;
+            return None;
+        }
+        self.missed = self.missed.saturating_sub(1);
+        Some(unknown)
     }
 
-    fn look_up<K: Copy + Into<i64>>(&self, keys: &[K], numbers: &mut Vec<usize>) -> bool {
+    fn look_up<K: Copy + Into<i64>>(&self, keys: &[K], numbers: &mut Vec<usize>) -> usize {
         let (first, places) = (self.first, self.numbers.as_slice());
-        let mut known = true;
+        let mut unknown = 0;
         numbers.resize(keys.len(), 0);
         for (number, &key) in numbers.iter_mut().zip(keys) {
             let key: i64 = key.into();
             let found = places.get(key.wrapping_sub(first) as usize).copied().unwrap_or(NONE);
-            known &= found != NONE;
+            unknown += usize::from(found == NONE);
             *number = found as usize;
         }
-        known
+        unknown
     }
 
     /// Remembers the numbers that the group table gave to a batch's keys.
@@ -114,23 +121,25 @@ mod tests {
     #[test]
     fn known_keys_are_found_and_no_others() {
         let (mut direct, mut numbers) = (Direct::default(), vec![]);
-        assert!(!direct.find(&keys(&[5]), &mut numbers));
+        assert_eq!(direct.find(&keys(&[5]), &mut numbers), None);
         direct.learn(&keys(&[5, 9, 7]), &[0, 1, 2]);
-        assert!(direct.find(&keys(&[7, 7, 5, 9]), &mut numbers));
+        assert_eq!(direct.find(&keys(&[7, 7, 5, 9]), &mut numbers), Some(0));
         assert_eq!(numbers, [2, 2, 0, 1]);
         for unknown in [6, 8, 4, 10, -1, i64::MIN, i64::MAX] {
-            assert!(!direct.find(&keys(&[5, unknown]), &mut numbers), "{unknown}");
+            assert_eq!(direct.find(&keys(&[5, unknown]), &mut numbers), None, "{unknown}");
+            assert_eq!(direct.find(&keys(&[5, unknown, 9, 7]), &mut numbers), Some(1), "{unknown}");
+            assert_eq!(numbers, [0, UNKNOWN, 1, 2]);
         }
         // Before the first, and after the last.
         direct.learn(&keys(&[-3, 20]), &[3, 4]);
-        assert!(direct.find(&keys(&[9, -3, 20, 5]), &mut numbers));
+        assert_eq!(direct.find(&keys(&[9, -3, 20, 5]), &mut numbers), Some(0));
         assert_eq!(numbers, [1, 3, 4, 0]);
         let short: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(vec![20, -3]))];
-        assert!(direct.find(&short, &mut numbers));
+        assert_eq!(direct.find(&short, &mut numbers), Some(0));
         assert_eq!(numbers, [4, 3]);
-        assert!(!direct.find(&[keys(&[5]), keys(&[5])].concat(), &mut numbers), "two columns");
+        assert_eq!(direct.find(&[keys(&[5]), keys(&[5])].concat(), &mut numbers), None, "two columns");
         let null: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![Some(5), None]))];
-        assert!(!direct.find(&null, &mut numbers));
+        assert_eq!(direct.find(&null, &mut numbers), None);
     }
 
     #[test]
@@ -138,14 +147,14 @@ mod tests {
         for far in [[0, SPAN as i64], [i64::MIN, i64::MAX], [-1, i64::MAX]] {
             let (mut direct, mut numbers) = (Direct::default(), vec![]);
             direct.learn(&keys(&far), &[0, 1]);
-            assert!(!direct.find(&keys(&far), &mut numbers), "{far:?}");
+            assert_eq!(direct.find(&keys(&far), &mut numbers), None, "{far:?}");
             direct.learn(&keys(&[1]), &[0]);
-            assert!(!direct.find(&keys(&[1]), &mut numbers), "never again");
+            assert_eq!(direct.find(&keys(&[1]), &mut numbers), None, "never again");
         }
         let (mut direct, mut numbers) = (Direct::default(), vec![]);
         direct.learn(&keys(&[i64::MIN, i64::MIN + 5]), &[0, 1]);
-        assert!(direct.find(&keys(&[i64::MIN + 5]), &mut numbers) && numbers == [1]);
+        assert!(direct.find(&keys(&[i64::MIN + 5]), &mut numbers) == Some(0) && numbers == [1]);
         direct.learn(&keys(&[i64::MAX]), &[2]);
-        assert!(!direct.find(&keys(&[i64::MIN]), &mut numbers));
+        assert_eq!(direct.find(&keys(&[i64::MIN]), &mut numbers), None);
     }
 }

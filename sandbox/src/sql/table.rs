@@ -8,7 +8,7 @@ use arrow::{
 use tidegate_protocol::job::Key;
 
 use super::{
-    direct::Direct,
+    direct::{Direct, UNKNOWN},
     groups::{Groups, converter},
     keys,
     short::Short,
@@ -49,11 +49,28 @@ impl Table {
 
     /// Numbers these keys, row by row.
     pub(super) fn number(&mut self, columns: &[ArrayRef]) -> Result<(), RunError> {
-        if !self.direct.find(columns, &mut self.numbers) && !self.short.find(columns, &mut self.numbers) {
+        match self.direct.find(columns, &mut self.numbers) {
+            Some(0) => return Ok(()),
+            Some(_) => return self.number_some(columns),
+            None => {}
+        }
+        if !self.short.find(columns, &mut self.numbers) {
             self.groups.number(columns, &mut self.numbers)?;
             self.direct.learn(columns, &self.numbers);
             self.short.learn(&self.numbers);
         }
+        Ok(())
+    }
+
+    /// Numbers the keys that have none yet.
+    fn number_some(&mut self, columns: &[ArrayRef]) -> Result<(), RunError> {
+        let rows = (0u64..).zip(&self.numbers).filter(|(_, number)| **number == UNKNOWN).map(|(row, _)| row);
+        let rows = rows.collect::<UInt64Array>();
+        let some = columns.iter().map(|column| Ok(take(column, &rows, None)?)).collect::<Result<Vec<_>, RunError>>()?;
+        let mut numbers = vec![];
+        self.groups.number(&some, &mut numbers)?;
+        self.direct.learn(&some, &numbers);
+        rows.values().iter().zip(numbers).for_each(|(row, number)| self.numbers[*row as usize] = number);
         Ok(())
     }
 
