@@ -3,16 +3,24 @@
 //! Two numbers of one group, a count and the same count under a condition, tell by their difference of those who are in one of them alone; several tell of
 //! whoever can be told apart by all of them. So units are put together by what of their contributions is nought, one, a bound of the column or the same as in
 //! another column ([`Code`]): units of one [`Kind`] look alike to every sum and difference of columns but for values of their own, and of those the rules for
-//! dominance take care. A kind of fewer than k units is then added to the nearest that has k: its units count as if they were of that one. What leaves is the
-//! table of people of whom each kind has k or more members, or none, and nobody can tell whether a kind with 1 to k − 1 is there at all: had its units been of
-//! the other from the start, the table would be the same. No number changes by k units or more: the group is kept back instead.
+//! dominance take care.
+//!
+//! A kind of fewer than k units counts as the nearest that has k ([`Codes::join_small`]). What leaves is the table of people of whom each kind has k or more
+//! members, or none.
+//!
+//! # What is decided, and from what
+//! Whether a group is shown follows from its kinds of k units or more, as they are without the others, and from public numbers: how many kinds there can be
+//! ([`Codes::possible`]) is bounded before anything runs. Were small kinds asked, alone or added up, who knows k − 1 of their units would see by what is kept
+//! back whether there is one more. So nothing bounds how many units small kinds have together, and a number is off by as many as its columns tell apart.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GroupSums, Kind as PartKind, Largest, Measure, Plan, Sum};
+use crate::{GateError, GroupSums, Kind as PartKind, Largest, Measure, Plan, Sum};
 
-/// A group with more kinds of units than this is kept back.
-const MOST: usize = 256;
+/// Most kinds of units that a result's columns may be able to tell apart.
+const MOST: u64 = 4096;
 
 /// What a unit adds to a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,9 +56,15 @@ pub struct Kind {
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Kinds {
     /// By their codes.
-    pub(crate) list: Vec<Kind>,
-    /// There were more than can be told apart: none is listed.
-    pub(crate) many: bool,
+    list: Vec<Kind>,
+}
+
+/// A group's kinds of k units or more, at least one of them.
+pub(crate) struct Joined {
+    /// As they are: what is decided is decided from these alone.
+    pub(crate) large: Vec<Kind>,
+    /// With the units of smaller kinds, which count as theirs: what is shown. Their largest are those of `large`, as no unit that joined adds more.
+    pub(crate) all: Vec<Kind>,
 }
 
 /// What tells kinds apart, of each lane: in steps of its grid.
@@ -79,6 +93,14 @@ impl LaneCodes {
             Code::As(_) | Code::Own => None,
         }
     }
+
+    /// How many values have a code of their own, and how many have not.
+    fn values(&self) -> (u64, u64) {
+        let inside = |value: &i64| (self.clip.0..=self.clip.1).contains(value);
+        let constants: BTreeSet<i64> = [Some(0), self.one, self.low, self.high].into_iter().flatten().filter(inside).collect();
+        let all = u64::try_from(self.clip.1 - self.clip.0 + 1).unwrap_or(0);
+        (constants.len() as u64, all.saturating_sub(constants.len() as u64))
+    }
 }
 
 impl Plan {
@@ -95,6 +117,23 @@ impl Plan {
             }
         }
         Codes { lanes }
+    }
+
+    /// Checks that the columns of an exact result do not tell more kinds of units apart than can be kept.
+    pub(crate) fn check_kinds(&self) -> Result<(), GateError> {
+        let codes = self.codes();
+        for (i, column) in self.shape.columns.iter().enumerate() {
+            let lanes = self.parts[self.parts_of(i)].last().map_or(0, |part| part.range().end);
+            let kinds = codes.possible(lanes);
+            if kinds > MOST {
+                let problem = format!(
+                    "with this column an exact result tells {kinds} kinds of units apart, by what is nought, one, a bound or alike in its columns; {MOST} at most: \
+                     ask for fewer columns, GROUP BY a condition in the place of counts under it, or count units (COUNT(DISTINCT …)) in the place of rows"
+                );
+                return Err(GateError::Shape { column: column.name.clone(), problem });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -113,58 +152,106 @@ impl Codes {
         (codes, added)
     }
 
-    /// The lanes of `kind` as they are once its units add what `codes` say. Where those say `Own`, what they add stays.
-    fn recoded(&self, kind: &Kind, codes: &[Code]) -> Kind {
-        let mut out = Kind { codes: codes.to_vec(), ..kind.clone() };
-        for (i, (code, lane)) in codes.iter().zip(&self.lanes).enumerate() {
-            match (*code, lane.value(*code)) {
-                (Code::As(j), _) => {
-                    (out.lanes[i], out.largest[i]) = (out.lanes[usize::from(j)], out.largest[usize::from(j)]);
+    /// How many kinds of units the first `lanes` lanes can tell apart at most, by public numbers alone.
+    pub(crate) fn possible(&self, lanes: usize) -> u64 {
+        let lanes = &self.lanes[..lanes];
+        let steps: BTreeSet<u64> = lanes.iter().map(|lane| lane.step.to_bits()).collect();
+        let of_step = |step: u64| {
+            let lanes: Vec<&LaneCodes> = lanes.iter().filter(|lane| lane.step.to_bits() == step).collect();
+            let (lo, hi) = lanes.iter().fold((0, 0), |(lo, hi), lane| (lane.clip.0.min(lo), lane.clip.1.max(hi)));
+            let one = u64::from(lanes.iter().all(|lane| lane.one.is_some_and(|one| one <= hi)));
+            // Nought is no lane's own value, nor is one.
+            let most = u64::try_from(hi - lo).unwrap_or(0).saturating_sub(one);
+            // By how many values of their own the lanes before have: these the next may have too.
+            let mut ways = vec![1u64];
+            for lane in lanes {
+                let (constants, own) = lane.values();
+                let mut next = vec![0u64; ways.len() + 1];
+                for (values, ways) in ways.into_iter().enumerate() {
+                    let alike = if own > 0 { values as u64 } else { 0 };
+                    next[values] = next[values].saturating_add(ways.saturating_mul(constants + alike));
+                    if own > 0 && (values as u64) < most {
+                        next[values + 1] = next[values + 1].saturating_add(ways);
+                    }
                 }
-                (_, Some(value)) => {
-                    out.lanes[i] = i128::from(value) * i128::from(kind.units);
-                    out.largest[i] = Largest::of_equal(value, kind.units);
-                }
-                _ => {}
+                ways = next;
             }
-        }
-        out
+            ways.into_iter().fold(0, u64::saturating_add)
+        };
+        steps.into_iter().map(of_step).fold(1, u64::saturating_mul)
     }
 
-    /// Adds every kind of fewer than `k` units to the nearest of the others, and says how many units' contributions to each lane were changed by it. `None`
-    /// where there is no other.
-    ///
-    /// Which that is follows from what kinds there are of `k` units or more: where a small kind's units are of that one instead, all comes out the same.
-    pub(crate) fn join_small(&self, kinds: &Kinds, k: i64) -> Option<(Vec<Kind>, Vec<i64>)> {
-        let (large, small): (Vec<&Kind>, Vec<&Kind>) = kinds.list.iter().partition(|kind| kind.units >= k);
-        let mut joined: Vec<Kind> = large.iter().map(|kind| (*kind).clone()).collect();
-        let mut changed = vec![0; self.lanes.len()];
-        for small in small {
-            let becomes = |large: &Kind| {
-                let to = self.recoded(small, &large.codes);
-                let lanes = small.lanes.iter().zip(&to.lanes).zip(small.largest.iter().zip(&to.largest));
-                let changes: Vec<bool> = lanes.map(|((a, b), (c, d))| a != b || c != d).collect();
-                (to, changes)
-            };
+    /// The first of the kinds `to` where units of the kind `from` would add something else to the fewest lanes, were they of that one.
+    fn nearest(&self, from: &[Code], to: &[Kind]) -> Option<usize> {
+        let alike = |i: usize, j: usize| match (self.lanes[i].value(from[i]), self.lanes[j].value(from[j])) {
+            (Some(x), Some(y)) => x == y,
+            (None, None) => root(from, i) == root(from, j),
+            _ => false,
+        };
+        let stays = |i: usize, code: Code| match code {
+            Code::Own => true,
+            Code::As(j) => alike(i, usize::from(j)),
+            constant => constant == from[i] || self.lanes[i].value(from[i]) == self.lanes[i].value(constant),
+        };
+        let mut best: Option<(usize, usize)> = None;
+        for (at, kind) in to.iter().enumerate() {
             // Not the larger: how many a kind has beyond k plays no part.
-            let distance = |large: &Kind| becomes(large).1.iter().filter(|changes| **changes).count();
-            let nearest = (0..large.len()).min_by_key(|i| (distance(large[*i]), *i))?;
-            let (to, changes) = becomes(large[nearest]);
-            joined[nearest].absorb(&to);
-            changed.iter_mut().zip(changes).filter(|(_, changes)| *changes).for_each(|(all, _)| *all += small.units);
+            let least = best.map_or(usize::MAX, |(least, _)| least);
+            let changes = kind.codes.iter().enumerate().filter(|(i, code)| !stays(*i, **code)).take(least).count();
+            if changes < least {
+                best = Some((changes, at));
+            }
         }
-        (!joined.is_empty()).then_some((joined, changed))
+        best.map(|(_, at)| at)
+    }
+
+    /// The lanes of `small` once its units count as units of `large`: what has one value there has it, and what has values of their own is within the largest
+    /// but `most` − 1 of those.
+    fn recoded(&self, small: &Kind, large: &Kind, most: usize) -> Vec<i128> {
+        let mut lanes = small.lanes.clone();
+        for (i, code) in large.codes.iter().enumerate() {
+            lanes[i] = match (*code, self.lanes[i].value(*code)) {
+                (Code::As(j), _) => lanes[usize::from(j)],
+                (_, Some(value)) => i128::from(value) * i128::from(small.units),
+                _ => {
+                    let (mine, limit) = (small.largest[i].top[0], large.largest[i].top[most - 1]);
+                    if mine > limit { lanes[i] * i128::from(limit) / i128::from(mine) } else { lanes[i] }
+                }
+            };
+        }
+        lanes
+    }
+
+    /// Has every kind of fewer than `k` units count as the nearest of the others. `None` where there is no other.
+    ///
+    /// Which that is follows from its codes and from what kinds there are of `k` units or more: where a small kind's units are of that one instead, all comes
+    /// out the same. None of its units adds more to a lane than the largest of that kind but `most` − 1: what `most` units do not dominate without them, they
+    /// do not with them.
+    pub(crate) fn join_small(&self, kinds: &Kinds, k: i64, most: usize) -> Option<Joined> {
+        let (large, small): (Vec<Kind>, Vec<Kind>) = kinds.list.iter().cloned().partition(|kind| kind.units >= k);
+        let mut all = large.clone();
+        for small in &small {
+            let nearest = self.nearest(&small.codes, &large)?;
+            let lanes = self.recoded(small, &large[nearest], most);
+            all[nearest].units += small.units;
+            all[nearest].lanes.iter_mut().zip(lanes).for_each(|(all, more)| *all += more);
+        }
+        (!large.is_empty()).then_some(Joined { large, all })
     }
 
     /// Whether all units of a kind add the same to both lanes, and something.
     pub(crate) fn tied(&self, kind: &Kind, a: usize, b: usize) -> bool {
-        let root = |lane: usize| if let Code::As(j) = kind.codes[lane] { usize::from(j) } else { lane };
         match (self.lanes[a].value(kind.codes[a]), self.lanes[b].value(kind.codes[b])) {
             (Some(x), Some(y)) => x != 0 && x as f64 * self.lanes[a].step == y as f64 * self.lanes[b].step,
-            (None, None) => root(a) == root(b),
+            (None, None) => root(&kind.codes, a) == root(&kind.codes, b),
             _ => false,
         }
     }
+}
+
+/// The lane whose value a lane has that has no constant.
+fn root(codes: &[Code], lane: usize) -> usize {
+    if let Code::As(j) = codes[lane] { usize::from(j) } else { lane }
 }
 
 impl Kind {
@@ -185,22 +272,13 @@ impl Kinds {
 
     /// Adds those of other units.
     pub fn merge(&mut self, other: &Self) {
-        if other.many {
-            *self = other.clone();
-        }
         other.list.iter().for_each(|kind| self.take(kind));
     }
 
     fn take(&mut self, kind: &Kind) {
-        if self.many {
-            return;
-        }
         match self.list.binary_search_by(|known| known.codes.cmp(&kind.codes)) {
             Ok(at) => self.list[at].absorb(kind),
             Err(at) => self.list.insert(at, kind.clone()),
-        }
-        if self.list.len() > MOST {
-            *self = Self { list: vec![], many: true };
         }
     }
 
@@ -210,15 +288,12 @@ impl Kinds {
         let lanes = group.lanes.len();
         let fits = |kind: &Kind| [kind.codes.len(), kind.lanes.len(), kind.largest.len()] == [lanes; 3];
         let all = || (0..lanes).all(|lane| sum(lane) == group.lanes[lane]);
-        self.many || self.list.iter().all(fits) && all() && self.list.iter().map(|kind| kind.units).sum::<i64>() == group.units
+        self.list.iter().all(fits) && all() && self.list.iter().map(|kind| kind.units).sum::<i64>() == group.units
     }
 
     /// Writes them to a hash, no two alike.
     pub(crate) fn write(&self, put: &mut dyn FnMut(&[u8])) {
         put(&(self.list.len() as u64).to_le_bytes());
-        if self.many {
-            put(b"many");
-        }
         for kind in &self.list {
             put(&(kind.codes.len() as u64).to_le_bytes());
             for code in &kind.codes {
@@ -239,6 +314,40 @@ impl Kinds {
                 largest.top.iter().for_each(|one| put(&one.to_le_bytes()));
                 put(&largest.sum.to_le_bytes());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every tally there can be is, counted.
+    #[test]
+    fn there_are_as_many_kinds_as_public_numbers_say() {
+        let lane = |step: f64, clip: (i64, i64), low: i64, high: i64| {
+            let one = (step <= 1.0).then(|| (1.0 / step) as i64);
+            LaneCodes { step, clip, one, low: Some(low), high: Some(high) }
+        };
+        let unit = LaneCodes { step: 1.0, clip: (0, 1), one: Some(1), low: None, high: None };
+        let rows = LaneCodes { clip: (0, 4), ..unit };
+        for lanes in [
+            vec![unit; 6],
+            vec![rows, unit, rows, rows],
+            vec![LaneCodes { clip: (0, 2), ..unit }; 5],
+            vec![lane(0.5, (0, 9), 0, 7), unit, lane(0.5, (0, 9), 0, 7), lane(0.5, (0, 9), 0, 7)],
+            vec![lane(1.0, (-4, 4), -3, 3), lane(1.0, (-4, 4), -3, 3), unit],
+            vec![lane(4.0, (0, 5), 2, 5), rows],
+        ] {
+            let codes = Codes { lanes: lanes.clone() };
+            let mut tallies = vec![vec![]];
+            for lane in &lanes {
+                let more =
+                    |tally: &Vec<i64>| (lane.clip.0..=lane.clip.1).map(|v| [&tally[..], &[v]].concat()).collect::<Vec<_>>();
+                tallies = tallies.iter().flat_map(more).collect();
+            }
+            let kinds: BTreeSet<Vec<Code>> = tallies.iter().map(|tally| codes.of(tally).0).collect();
+            assert_eq!(codes.possible(lanes.len()), kinds.len() as u64, "{lanes:?}");
         }
     }
 }

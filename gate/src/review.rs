@@ -4,10 +4,12 @@
 //! No differential privacy: the rules are those of statistics offices (Hundepool et al. 2012, *Statistical Disclosure Control*, chapter 4).
 //!
 //! # What is promised of one table
-//! - A group of fewer than `min_units` units is not shown, and what else is shown is the same whether it has one unit, several, or none.
+//! - A group of fewer than `min_units` units is not shown, nor is one that has no kind of as many, and what else is shown is the same whether it has one unit,
+//!   several, or none.
 //! - No column, no difference of columns and no combination of several is about fewer than `min_units` units of a group: of each kind of its units, by what is
-//!   nought, one, a bound or the same in two columns, there are as many, or they count as if they were of another ([`crate::kinds`]). So a condition that fewer
-//!   meet shows 0, as one that nobody meets does; one that all but a few meet shows what no condition does. No number is off by `min_units` units or more.
+//!   nought, one, a bound or the same in two columns, there are as many, or they count as if they were of the nearest that has ([`crate::kinds`]). So a
+//!   condition that fewer meet shows 0, as one that nobody meets does; one that all but a few meet shows what no condition does.
+//! - Which groups are shown follows from kinds of `min_units` units or more alone, and from public numbers: a unit whose kind has fewer makes no difference to it.
 //! - No sum of a column, and no difference of two columns where they are not the same, is dominated by a few units.
 //! - Who knows the margins of named groups, over one key and over several, does not learn what is kept back by any combination of them ([`crate::margins`]).
 //! - There is one grouping, and each row counts in one group of it: what has subtotals, or makes several rows of one, is refused when it is planned. Groups of
@@ -15,6 +17,9 @@
 //! - A number that may differ from that of an earlier table, in a group of the same key, by fewer than `min_units` units is that number ([`crate::beside`]).
 //!
 //! # What is not
+//! - That a unit whose kind is small makes no difference to a number: it counts, as one of the nearest kind. A count moves by one, and a sum by no more than the
+//!   small kind's units may add, each within what several of the nearest kind add.
+//! - That a number is off by few units: all that are of small kinds may count as others, up to `min_units` − 1 of each kind that columns can tell apart.
 //! - Bounds of what is kept back, which follow from margins and from that no size is negative.
 //! - Tables of the same people by other keys may differ by one person: the node shows the owner what has left already, and answers another table where the owner
 //!   has named those.
@@ -40,11 +45,11 @@ use crate::{
 };
 
 impl Plan {
-    /// Checks that every column has an exact form, counts and sums (others follow from them), and that groups of several keys are declared: of others nobody
-    /// knows which cells their margins have.
+    /// Checks that every column has an exact form, counts and sums (others follow from them), that they do not tell too many kinds of units apart, and that
+    /// groups of several keys are declared: of others nobody knows which cells their margins have.
     ///
     /// # Errors
-    /// [`GateError::Shape`] naming the first column that has none, or no column.
+    /// [`GateError::Shape`] naming the first column that has none or makes too many, or no column.
     pub fn check_reviewable(&self) -> Result<(), GateError> {
         if matches!(self.shape.keys, Keys::Undeclared { .. }) && self.shape.key_names.len() > 1 {
             let problem = "an exact result by several keys has its groups declared".into();
@@ -52,7 +57,7 @@ impl Plan {
         }
         let sums = |m: &Measure| matches!(m, Measure::Units | Measure::Count | Measure::Sum(_));
         match self.shape.columns.iter().find(|c| !sums(&c.measure)) {
-            None => Ok(()),
+            None => self.check_kinds(),
             Some(column) => Err(GateError::Shape {
                 column: column.name.clone(),
                 problem: "an exact result has counts and sums alone; write a mean as SUM(x) / COUNT(x)".into(),
@@ -169,15 +174,12 @@ impl Look {
             return Err(GateError::Misfit("the kinds of a group's units are not known".into()));
         }
         let mut look = Self { fate: Fate::Small, lanes: None, numbers: vec![], seen: Seen::New };
-        if group.units < k {
-            return Ok(look);
-        }
-        let joined = if group.kinds.many { None } else { codes.join_small(&group.kinds, k) };
-        look.numbers = Number::all(plan, joined.as_ref().map_or(&group.kinds.list, |(kinds, _)| kinds));
+        // Not by how many units there are in all: of small kinds nothing is asked.
+        let Some(joined) = codes.join_small(&group.kinds, k, counted(rules)) else { return Ok(look) };
+        look.numbers = Number::all(plan, &joined.all);
         look.seen = beside::seen(before, &group.key, &look.numbers, k);
-        look.lanes = joined
-            .filter(|joined| may_be_shown(plan, codes, rules, joined))
-            .map(|(kinds, _)| (0..plan.lanes()).map(|lane| kinds.iter().map(|kind| kind.lanes[lane]).sum()).collect());
+        let sum = |lane: usize| joined.all.iter().map(|kind| kind.lanes[lane]).sum();
+        look.lanes = may_be_shown(plan, codes, rules, &joined.large).then(|| (0..plan.lanes()).map(sum).collect());
         look.fate = match (&look.seen, &mut look.lanes) {
             (Seen::Narrow, _) => Fate::Small,
             (Seen::Hides, _) | (_, None) => Fate::Hidden,
@@ -195,12 +197,14 @@ impl Look {
     }
 }
 
-/// Whether no rule keeps a group back, without what few of its units tell. Of every kind of its units there are `min_units` or none ([`Codes::join_small`]), and so
-/// few of them were changed for that; no sum, and no difference of two, is dominated by a few units ((n, k) and p%).
-fn may_be_shown(plan: &Plan, codes: &Codes, rules: &ReviewRules, (kinds, changed): &(Vec<Kind>, Vec<i64>)) -> bool {
-    if changed.iter().any(|units| *units >= i64::from(rules.min_units)) {
-        return false;
-    }
+/// How many of the largest contributions the rules for dominance look at.
+fn counted(rules: &ReviewRules) -> usize {
+    (rules.dominance.units as usize).max(2)
+}
+
+/// Whether no rule keeps a group back that has these kinds of `min_units` units or more: no sum, and no difference of two, is dominated by a few units ((n, k) and
+/// p%). What joins them ([`Codes::join_small`]) makes none dominated that is not.
+fn may_be_shown(plan: &Plan, codes: &Codes, rules: &ReviewRules, kinds: &[Kind]) -> bool {
     let largest = |lane: usize, of: &dyn Fn(&Kind) -> bool| {
         let mut all = Largest::default();
         kinds.iter().filter(|kind| of(kind)).for_each(|kind| all.merge(&kind.largest[lane]));
