@@ -11,6 +11,14 @@ use super::{Case, Neighbours, Outcome, Rows, SIDES, Town, jobs::sql, judge, judg
 const RULES: &str =
     "[reviewed]\njobs = 99\nmin_units = 10\ndominance = { units = 2, percent = 85 }\np_percent = 10\nround_to = 5\n";
 
+/// How many people there are under eight bits of an income, which make 256 kinds of people of ten and more, and with diag 'rare', which one more has.
+fn kinds(counted: &str) -> String {
+    let bits = (0..8)
+        .map(|bit| format!("COUNT({counted}) FILTER (WHERE floor((income - 20000.5) / {}) % 2 = 1) AS b{bit}, ", 13 << bit));
+    let bits: String = bits.collect();
+    format!("SELECT COUNT({counted}) AS n, {bits}COUNT({counted}) FILTER (WHERE diag = 'rare') AS r FROM dataset")
+}
+
 /// Nobody else has diag 'rare'; eight others are in club 'few'.
 fn all() -> Vec<Case> {
     let exact = |name: &str, answers: bool, query: &str| {
@@ -69,6 +77,19 @@ fn all() -> Vec<Case> {
             "conditions-in-a-group",
             "SELECT flag, COUNT(*) FILTER (WHERE diag = 'rare') AS r, COUNT(*) FILTER (WHERE club = 'few') AS c FROM dataset GROUP BY flag",
             "[[true], [false]]",
+        ),
+        exact("a-kind-more-than-256", true, &kinds("DISTINCT person")),
+        exact("a-kind-more-than-256-of-rows", false, &kinds("*")),
+        exact(
+            "one-beside-nine-who-are-known",
+            true,
+            "SELECT COUNT(*) AS n, COUNT(*) FILTER (WHERE income BETWEEN 21300 AND 21405 OR diag = 'rare') AS a, \
+             COUNT(*) FILTER (WHERE income BETWEEN 21300 AND 21405) AS b FROM dataset",
+        ),
+        exact(
+            "a-sum-that-one-of-a-small-kind-dominates",
+            true,
+            "SELECT COUNT(*) FILTER (WHERE diag = 'rare') AS r, SUM(CASE WHEN diag = 'rare' THEN income WHEN age = 20 THEN 2 END) AS s FROM dataset",
         ),
         exact("subtotals", false, "SELECT diag, COUNT(*) AS n FROM dataset GROUP BY ROLLUP (diag)"),
         exact("a-mean", false, "SELECT AVG(age) AS a FROM dataset WHERE diag = 'rare'"),
