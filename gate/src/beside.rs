@@ -21,7 +21,8 @@
 //!
 //! # What is not promised
 //! Tables that are grouped by other keys are not measured against each other, nor are sums of several groups: the owner reads those together. Three tables may tell
-//! by two differences of k units or more what fewer make.
+//! by two differences of k units or more what fewer make. Numbers are compared with the units of small kinds that count in them: of
+//! who is between two tables, whatever their kinds, one more than k − 1 is seen, by what leaves and by what is kept back.
 
 use std::collections::HashMap;
 

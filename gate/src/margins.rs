@@ -33,7 +33,7 @@ const MOST_CUBES: usize = 1 << 28;
 /// What becomes of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It has fewer units than may be shown, or none.
+    /// It has no kind of as many units as may be shown, or no units.
     Small,
     /// A rule keeps it back, though its units are many enough.
     Hidden,
