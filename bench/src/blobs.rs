@@ -12,6 +12,7 @@ use tidegate_exchange::{Address, Handler, Router, bind, blobs, local_address, se
 use tidegate_protocol::{
     Code, ContentHash, Identity, PeerId, Refusal,
     frame::{Reply, Request},
+    grant::Authority,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -134,8 +135,7 @@ async fn many(folder: &Path, client: &tidegate_exchange::Endpoint) -> anyhow::Re
         std::fs::write(&path, (number as u64).to_le_bytes().repeat(2048))?;
         files.push((served.import(&path, &mut |_| {}).await?.0, 16 << 10));
     }
-    let hour = std::time::Duration::from_secs(3600);
-    served.access().allow(peer().id(), files.iter().map(|(hash, _)| *hash), hour, &["grant".into()]);
+    served.access().allow(peer().id(), files.iter().map(|(hash, _)| *hash), &granted());
     let endpoint = bind(&owner, (Ipv4Addr::LOCALHOST, 0).into()).await?;
     let address = local_address(&endpoint, &owner, &Default::default());
     let _router = serve(endpoint, Arc::new(Silent), &served);
@@ -165,6 +165,11 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds[seconds.len() / 2]
 }
 
+/// What lets [`peer`] copy files, for good.
+fn granted() -> Authority {
+    Authority { ids: vec!["grant".into()], holder: peer().id(), scope: None, ends: None }
+}
+
 fn peer() -> Identity {
     Identity::from_seed([2; 32])
 }
@@ -179,7 +184,7 @@ async fn source(folder: &Path, seed: u8, path: &Path) -> anyhow::Result<Source> 
     let owner = Identity::from_seed([seed; 32]);
     let served = blobs::Served::open(&folder.join(format!("blobs {seed}"))).await?;
     let (hash, _) = served.import(path, &mut |_| {}).await?;
-    served.access().allow(peer().id(), [hash], std::time::Duration::from_secs(3600), &[]);
+    served.access().allow(peer().id(), [hash], &granted());
     let endpoint = bind(&owner, (Ipv4Addr::LOCALHOST, 0).into()).await?;
     let address = local_address(&endpoint, &owner, &Default::default());
     let router = serve(endpoint, Arc::new(Silent), &served);

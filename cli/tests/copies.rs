@@ -1,5 +1,14 @@
 //! Copies of datasets: of a later version only what is new, and on a full disk nothing that looks like a file.
 
+use std::{net::Ipv4Addr, time::Duration};
+
+use tidegate_exchange::{NetError, ask, bind, blobs};
+use tidegate_node::home::Home;
+use tidegate_protocol::{
+    ContentHash,
+    frame::{Reply, Request},
+};
+
 use crate::common::{self, World};
 
 struct Long {
@@ -65,6 +74,55 @@ fn of_a_later_version_only_what_is_new_comes() {
     // A file that has nothing in common with it is replaced.
     std::fs::write(world.path("out/long.csv"), "another file").unwrap();
     assert_eq!(long.fetch(&node.address).0, bytes);
+}
+
+/// Has `who` ask for permission, and take a file bit by bit, for a minute if nobody stops it: the file's hash is for `which` to say. How that ended.
+pub(crate) fn slowly(
+    world: &World,
+    who: &str,
+    to: &str,
+    permission: &Request,
+    which: impl FnOnce(Reply) -> ContentHash,
+) -> Result<u64, NetError> {
+    let (identity, to) = (Home::at(world.path(who)).identity().unwrap(), to.trim().parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let hash = which(ask(&endpoint, &to, permission, &[]).await.unwrap());
+        let (cache, target) = (world.path(&format!("cache of {who}")), world.path(&format!("slow copy of {who}")));
+        let mut wait = |_| {
+            tokio::task::block_in_place(|| std::thread::sleep(Duration::from_secs(1)));
+            std::ops::ControlFlow::Continue(())
+        };
+        let came = blobs::fetch(&endpoint, &cache, &to, hash, &target, &mut wait).await;
+        assert_eq!(came.is_ok(), target.exists());
+        endpoint.close().await;
+        came
+    })
+}
+
+/// Its end cuts a copy that is under way, though it was begun long before what was allowed may be begun no more; and the log is fine.
+#[test]
+fn a_copy_that_is_under_way_ends_with_its_grant() {
+    let long = Long::new();
+    let (world, grant) = (&long.world, long.world.text("short"));
+    let node = world.serve(None);
+    let buyer = world.ok("buyer", &["id"]).trim().to_owned();
+    let granting = ["grant", "long", "--to", &buyer, "--action", "replicate", "--expires", "8s", "--out", &grant];
+    world.ok("owner", &granting);
+    let permission = Request::Replicate { dataset: long.first.parse().unwrap(), grant: std::fs::read_to_string(&grant).unwrap() };
+    let file = ContentHash::of(&std::fs::read(world.path("long.csv")).unwrap());
+    let cut = slowly(world, "buyer", &node.address, &permission, |reply| {
+        assert!(matches!(reply, Reply::Replicating), "{reply:?}");
+        file
+    });
+    assert!(matches!(cut, Err(NetError::Peer(_))), "{cut:?}");
+    let said = world.fails("buyer", &["fetch", "long", "--to", &node.address, "--grant", &grant, "--out", &world.text("out")]);
+    assert!(said.contains("good until"), "{said}");
+    // By another grant it comes.
+    long.fetch(&node.address);
+    let report = world.audit(&node.address);
+    assert_eq!((report["findings"].as_array().map(Vec::len), report["fetches"].as_u64() >= Some(2)), (Some(0), true), "{report}");
 }
 
 /// The folder in which files wait to be whole is on a disk that is too small; then the one in which they are to be.

@@ -2,7 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::common::{self, World, until};
+use tidegate_exchange::NetError;
+use tidegate_protocol::{
+    Sealed, Signed,
+    frame::{Reply, Request},
+};
+
+use crate::{
+    common::{self, World, until},
+    copies::slowly,
+};
 
 /// Something that is in the rows, and nowhere else.
 const SECRET: &str = "a-city-that-nobody-may-see";
@@ -11,11 +20,17 @@ struct Held {
     world: World,
     /// Keys of the parties.
     keys: std::collections::BTreeMap<&'static str, String>,
+    /// What is in each row.
+    secret: String,
 }
 
 impl Held {
     /// An owner of `held`, sealed; two mirrors and a buyer with grants.
     fn new() -> Self {
+        Self::of(SECRET.to_owned())
+    }
+
+    fn of(secret: String) -> Self {
         let world = World::new();
         let mut keys = std::collections::BTreeMap::new();
         for who in ["owner", "buyer", "colleague", "north", "south"] {
@@ -26,7 +41,7 @@ impl Held {
             .replace("max_units = 100", "max_units = 50000")
             .replace("replicate = \"nobody\"", "replicate = \"granted\"\nmirror = \"granted\"");
         std::fs::write(world.path("held.toml"), policy).unwrap();
-        let held = Self { world, keys };
+        let held = Self { world, keys, secret };
         held.write("one.csv", 0..40_000);
         held.write("two.csv", 40_000..40_020);
         held.publish(&[]);
@@ -39,7 +54,7 @@ impl Held {
 
     fn write(&self, name: &str, people: std::ops::Range<u32>) {
         std::fs::create_dir_all(self.world.path("files")).unwrap();
-        let rows: String = people.map(|person| format!("{person},{},{SECRET}\n", person % 50)).collect();
+        let rows: String = people.map(|person| format!("{person},{},{}\n", person % 50, self.secret)).collect();
         std::fs::write(self.world.path("files").join(name), format!("person,spend,city\n{rows}")).unwrap();
     }
 
@@ -57,8 +72,12 @@ impl Held {
     }
 
     fn grant(&self, who: &str, action: &str) {
+        self.grant_for("90d", who, action);
+    }
+
+    fn grant_for(&self, time: &str, who: &str, action: &str) {
         let out = self.world.text(&format!("{who}.grant"));
-        self.world.ok("owner", &["grant", "held", "--to", &self.keys[who], "--action", action, "--out", &out]);
+        self.world.ok("owner", &["grant", "held", "--to", &self.keys[who], "--action", action, "--expires", time, "--out", &out]);
     }
 
     fn keep(&self, who: &str, owner: &str) -> String {
@@ -207,6 +226,45 @@ fn what_is_revoked_or_may_have_been_is_not_served() {
     until("the end of the list", || {
         held.fetch("colleague", "colleague.grant", &from).is_err_and(|said| said.contains("not fresh"))
     });
+}
+
+/// What a mirror is sending is cut when the grant ends of whoever it is sent to, and when the mirror's own does.
+#[test]
+fn what_a_mirror_sends_ends_with_either_grant() {
+    let held = Held::of(SECRET.repeat(8));
+    let world = &held.world;
+    held.seal(&[]);
+    let owner = world.serve(None);
+    held.keep("south", &owner.address);
+    // Long enough to have it.
+    held.grant_for("20s", "north", "mirror");
+    held.grant_for("20s", "colleague", "replicate");
+    held.keep("north", &owner.address);
+    let [north, south] = ["north", "south"].map(|who| world.mirror(who, &[]));
+    let slow = |who: &str, from: &str| {
+        let place: serde_json::Value =
+            serde_json::from_str(&world.ok(who, &["grant", "show", &world.text(&format!("{who}.grant")), "--json"])).unwrap();
+        let population = place["population"].as_str().unwrap().parse().unwrap();
+        let grant = std::fs::read_to_string(world.text(&format!("{who}.grant"))).unwrap();
+        let permission = Request::Sealed { population, grant, known: None };
+        slowly(world, who, from, &permission, |reply| {
+            let Reply::Sealed(envelope) = reply else { panic!("{reply:?}") };
+            let sealed = Signed::<Sealed>::open(*envelope).unwrap();
+            sealed.body().files.iter().max_by_key(|file| file.bytes).unwrap().hash
+        })
+    };
+    std::thread::scope(|scope| {
+        let (own, others) = (scope.spawn(|| slow("buyer", &north.address)), scope.spawn(|| slow("colleague", &south.address)));
+        for cut in [own.join().unwrap(), others.join().unwrap()] {
+            assert!(matches!(cut, Err(NetError::Peer(_))), "{cut:?}");
+        }
+    });
+    let said = held.fetch("buyer", "buyer.grant", &[&north.address]).unwrap_err();
+    assert!(said.contains("nothing of this population"), "{said}");
+    let said = held.fetch("colleague", "colleague.grant", &[&south.address]).unwrap_err();
+    assert!(said.contains("good until"), "{said}");
+    held.fetch("buyer", "buyer.grant", &[&south.address]).unwrap();
+    assert_eq!(world.audit(&owner.address)["findings"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::Files;
+use common::{Files, granted};
 use iroh::{Endpoint, EndpointAddr, EndpointId, TransportAddr, endpoint::Connection, protocol::Router};
 use tidegate_exchange::{Address, ask, bind, blobs, local_address, serve};
 use tidegate_protocol::{
@@ -139,7 +139,7 @@ async fn two_hundred_fetch_at_the_same_time_and_others_are_answered() {
             tokio::spawn(async move {
                 let endpoint = loopback(1000 + i).await;
                 let peer = PeerId::from_bytes(*endpoint.id().as_bytes()).unwrap();
-                access.allow(peer, [hash], Duration::from_secs(600), &["grant".into()]);
+                access.allow(peer, [hash], &granted(&["grant"], None));
                 let target = dir.join(format!("copy {i}"));
                 let mut go = |_| ControlFlow::Continue(());
                 blobs::fetch(&endpoint, &dir.join(format!("cache {i}")), &address, hash, &target, &mut go).await.unwrap();

@@ -11,15 +11,12 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    time::Duration,
 };
 
-use common::Files;
+use common::{Files, granted};
 use iroh::Endpoint;
 use tidegate_exchange::{Address, NetError, Router, bind, blobs, local_address, serve};
 use tidegate_protocol::{ContentHash, Identity};
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 fn grantee() -> Identity {
     Identity::from_seed([3; 32])
@@ -51,7 +48,7 @@ async fn sharing(folder: &Path, numbers: u32) -> (Owner, Vec<u8>, ContentHash) {
     std::fs::write(&path, &bytes).unwrap();
     let owner = owner(folder).await;
     owner.served.add(&path, hash).await.unwrap();
-    owner.served.access().allow(grantee().id(), [hash], HOUR, &["grant".into()]);
+    owner.served.access().allow(grantee().id(), [hash], &granted(&["grant"], None));
     (owner, bytes, hash)
 }
 
@@ -165,7 +162,7 @@ async fn many_small_files_come_together_each_whole_or_not_at_all() {
         assert_eq!(hash, ContentHash::of(&bytes));
         files.push((hash, size, to.join(number.to_string())));
     }
-    owner.served.access().allow(grantee().id(), files.iter().map(|file| file.0), HOUR, &["grant".into()]);
+    owner.served.access().allow(grantee().id(), files.iter().map(|file| file.0), &granted(&["grant"], None));
     let endpoint = loopback(&grantee()).await;
     let mut told = vec![];
     let mut tell = |number| {

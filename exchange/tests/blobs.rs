@@ -3,9 +3,15 @@
 
 mod common;
 
-use std::{net::Ipv4Addr, ops::ControlFlow, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    ops::ControlFlow,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
-use common::Files;
+use common::{Files, granted};
 use iroh::{Endpoint, protocol::Router};
 use iroh_blobs::{
     Hash,
@@ -13,7 +19,7 @@ use iroh_blobs::{
     store::mem::MemStore,
 };
 use tidegate_exchange::{Address, NetError, bind, blobs, local_address, serve};
-use tidegate_protocol::{ContentHash, Identity};
+use tidegate_protocol::{ContentHash, Identity, grant::Authority};
 
 struct Owner {
     address: Address,
@@ -34,11 +40,14 @@ async fn owner(folder: &Path) -> Owner {
     Owner { address, served, _router }
 }
 
-const LONG: Duration = Duration::from_secs(3600);
+/// A grant that a holder narrowed.
+fn by() -> Authority {
+    granted(&["owner", "block"], None)
+}
 
-/// The revocation ids of a grant.
-fn by() -> Vec<String> {
-    vec!["owner".into(), "block".into()]
+/// So long from now.
+fn after(time: Duration) -> Option<SystemTime> {
+    Some(SystemTime::now() + time)
 }
 
 /// Writes `bytes` to a file, serves it, and says its hash.
@@ -109,7 +118,7 @@ async fn a_grantee_gets_exactly_the_allowed_blob_and_loses_it_when_revoked() {
     // A granted blob whose bytes are the hash of one that is not: as a hash sequence it would open the other.
     let trojan = add(&owner, dir.path(), "trojan", &secret.0).await;
     let grantee = Identity::from_seed([3; 32]);
-    owner.served.access().allow(grantee.id(), [trojan], LONG, &by());
+    owner.served.access().allow(grantee.id(), [trojan], &by());
     let got = everything(&grantee, &owner.address, trojan).await;
     assert!(got.contains(&"get blob") && got.contains(&"get many"), "{got:?}");
     assert!(!got.contains(&"get as hash sequence") && !got.contains(&"observe"), "{got:?}");
@@ -118,8 +127,14 @@ async fn a_grantee_gets_exactly_the_allowed_blob_and_loses_it_when_revoked() {
     assert_eq!(everything(&Identity::from_seed([4; 32]), &owner.address, trojan).await, Vec::<&str>::new());
     owner.served.access().revoke("block");
     assert_eq!(everything(&grantee, &owner.address, trojan).await, Vec::<&str>::new());
-    owner.served.access().allow(grantee.id(), [trojan], Duration::ZERO, &by());
-    assert_eq!(everything(&grantee, &owner.address, trojan).await, Vec::<&str>::new(), "what was allowed runs out");
+    // Allowed until the grant ends, however long what is allowed may be begun.
+    let end = after(Duration::from_secs(3));
+    owner.served.access().allow(grantee.id(), [trojan], &granted(&["owner", "block"], end));
+    assert!(everything(&grantee, &owner.address, trojan).await.contains(&"get blob"));
+    while end > Some(SystemTime::now()) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(everything(&grantee, &owner.address, trojan).await, Vec::<&str>::new(), "the grant has ended");
 }
 
 #[tokio::test]
@@ -133,13 +148,13 @@ async fn a_transfer_is_cut_where_its_grant_is_revoked_in_the_middle_and_others_g
         let (cache, address) = (dir.path().join(format!("cache {seed}")), owner.address.clone());
         async move {
             let grantee = Identity::from_seed([seed; 32]);
-            let by = [format!("grant {seed}"), "narrowed".into()];
-            access.allow(grantee.id(), [hash], LONG, &by);
+            let by = |ends| granted(&[&format!("grant {seed}"), "narrowed"], ends);
+            access.allow(grantee.id(), [hash], &by(None));
             let mut revoke = |got| {
                 if let Some(id) = revoked.filter(|_| got > 1_000_000) {
                     // The time in which it could begin is over, and is forgotten.
-                    access.allow(grantee.id(), [hash], Duration::ZERO, &by);
-                    access.allow(Identity::from_seed([99; 32]).id(), [hash], LONG, &[]);
+                    access.allow(grantee.id(), [hash], &by(Some(SystemTime::UNIX_EPOCH)));
+                    access.allow(Identity::from_seed([99; 32]).id(), [hash], &granted(&[], None));
                     access.revoke(id);
                 }
                 ControlFlow::Continue(())
@@ -159,6 +174,51 @@ async fn a_transfer_is_cut_where_its_grant_is_revoked_in_the_middle_and_others_g
     assert!(again.is_ok() && there, "{again:?}");
 }
 
+/// What had come when nothing came any more, of an answer of which a piece is read now and then until `pause` is over, and the rest at once; and when.
+async fn slowly(peer: &Identity, to: &Address, hash: ContentHash, pause: Duration) -> (usize, Instant) {
+    let endpoint = loopback(peer).await;
+    let id = iroh::EndpointId::from_bytes(to.peer.as_bytes()).unwrap();
+    let addr = iroh::EndpointAddr { id, addrs: to.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
+    let connection = endpoint.connect(addr, iroh_blobs::ALPN).await.unwrap();
+    let (mut ask, mut answer) = connection.open_bi().await.unwrap();
+    let request = GetRequest::blob(Hash::from_bytes(hash.0));
+    ask.write_all(&postcard::to_extend(&request, vec![GET]).unwrap()).await.unwrap();
+    ask.finish().unwrap();
+    let (begun, mut came, mut piece) = (Instant::now(), 0, vec![0; 8192]);
+    while let Ok(Some(n)) = answer.read(&mut piece).await {
+        came += n;
+        if begun.elapsed() < pause {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    (came, Instant::now())
+}
+
+/// One that takes what is sent it bit by bit is in the middle of it when the grant ends: no more is sent then, of a large file or of a small one. Who has a
+/// grant without an end goes on, or with a later one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_is_cut_where_its_grant_ends_in_the_middle_and_others_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let owner = owner(dir.path()).await;
+    let long = Duration::from_secs(4);
+    for (name, numbers) in [("large", 16_000_000_u32), ("small", 225_000)] {
+        let bytes: Vec<u8> = (0..numbers).flat_map(u32::to_le_bytes).collect();
+        let hash = add(&owner, dir.path(), name, &bytes).await;
+        let (end, begun) = (after(Duration::from_secs(2)), Instant::now());
+        let grantee = |seed: u8| Identity::from_seed([seed; 32]);
+        for (seed, ends) in [(3, end), (4, None), (5, after(Duration::from_secs(60)))] {
+            owner.served.access().allow(grantee(seed).id(), [hash], &granted(&[&format!("grant {seed}")], ends));
+        }
+        let [three, four, five] = [3, 4, 5].map(grantee);
+        let read = |who| slowly(who, &owner.address, hash, long);
+        let ((cut, at), (whole, _), (also, _)) = tokio::join!(read(&three), read(&four), read(&five));
+        assert!(cut > 0 && cut < bytes.len(), "{name}: {cut} of {} came", bytes.len());
+        assert!(at - begun < Duration::from_secs(3), "{name}: cut after {:?}", at - begun);
+        assert!(whole > bytes.len() && also > bytes.len(), "{name}: {whole} and {also} of {} came", bytes.len());
+        assert_eq!(slowly(&three, &owner.address, hash, Duration::ZERO).await.0, 0, "{name}: begun after the end");
+    }
+}
+
 #[tokio::test]
 async fn nobody_can_push() {
     let dir = tempfile::tempdir().unwrap();
@@ -166,7 +226,7 @@ async fn nobody_can_push() {
     let pusher = Identity::from_seed([5; 32]);
     let bytes = vec![1; 20_000];
     let hash = ContentHash::of(&bytes);
-    owner.served.access().allow(pusher.id(), [hash], LONG, &by());
+    owner.served.access().allow(pusher.id(), [hash], &by());
     let endpoint = loopback(&pusher).await;
     let id = iroh::EndpointId::from_bytes(owner.address.peer.as_bytes()).unwrap();
     let addr = iroh::EndpointAddr { id, addrs: owner.address.sockets.iter().map(|s| iroh::TransportAddr::Ip(*s)).collect() };
@@ -196,7 +256,7 @@ async fn fetch_verifies_and_writes_the_file() {
     let mut go = |_| ControlFlow::Continue(());
     assert!(blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.is_err());
     assert!(!target.exists(), "nothing half-written");
-    owner.served.access().allow(grantee.id(), [hash], LONG, &by());
+    owner.served.access().allow(grantee.id(), [hash], &by());
     // Stopped in the middle, then resumed: what had come is not sent again.
     let mut stop = |bytes| if bytes > 400_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let stopped = blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut stop).await;
@@ -241,7 +301,7 @@ async fn of_many_none_comes_unless_all_are_allowed() {
     }
     let other = Hash::from_bytes(add(&owner, dir.path(), "other", b"one person's row").await.0);
     let grantee = Identity::from_seed([3; 32]);
-    owner.served.access().allow(grantee.id(), mine.iter().map(|hash| ContentHash(*hash.as_bytes())), LONG, &by());
+    owner.served.access().allow(grantee.id(), mine.iter().map(|hash| ContentHash(*hash.as_bytes())), &by());
     let ask = async |hashes: Vec<Hash>, ranges| {
         let endpoint = &owner.address;
         answer(&grantee, endpoint, GET_MANY, &GetManyRequest { hashes, ranges }).await.len()
@@ -276,7 +336,7 @@ async fn a_file_is_imported_by_reference_and_not_served_once_changed() {
     let kept: u64 = walk(&dir.path().join("blobs")).iter().map(|p| std::fs::metadata(p).unwrap().len()).sum();
     assert!(kept < bytes.len() as u64 / 2, "{kept} bytes are kept beside a file of {}", bytes.len());
     let grantee = Identity::from_seed([3; 32]);
-    owner.served.access().allow(grantee.id(), [hash], LONG, &by());
+    owner.served.access().allow(grantee.id(), [hash], &by());
     let (mut changed, secret) = (bytes.clone(), b"another person's row");
     changed[4_000_000..4_000_000 + secret.len()].copy_from_slice(secret);
     std::fs::write(&path, &changed).unwrap();
@@ -298,7 +358,7 @@ async fn a_damaged_tree_is_made_anew() {
     let bytes: Vec<u8> = (0..500_000u32).flat_map(u32::to_le_bytes).collect();
     let hash = add(&owner, dir.path(), "data", &bytes).await;
     let grantee = Identity::from_seed([3; 32]);
-    owner.served.access().allow(grantee.id(), [hash], LONG, &by());
+    owner.served.access().allow(grantee.id(), [hash], &by());
     let tree = dir.path().join("blobs").join(format!("{hash}.tree"));
     let right = std::fs::read(&tree).unwrap();
     std::fs::write(&tree, vec![0; right.len()]).unwrap();

@@ -19,7 +19,7 @@ use axum::{
     http::StatusCode,
     routing::get,
 };
-use common::Files;
+use common::{Files, granted};
 use tidegate_exchange::{Address, Endpoint, Reach, Router, ask, bind_reaching, blobs, local_address, serve};
 use tidegate_protocol::{
     ContentHash, Identity,
@@ -42,7 +42,7 @@ async fn owner_at(folder: &Path, listen: SocketAddr, reach: &Reach) -> (Address,
     let path = folder.join("data");
     std::fs::write(&path, vec![7; 4 << 20]).unwrap();
     let (hash, _) = served.import(&path, &mut |_| {}).await.unwrap();
-    served.access().allow(grantee().id(), [hash], Duration::from_secs(3600), &["grant".into()]);
+    served.access().allow(grantee().id(), [hash], &granted(&["grant"], None));
     if reach.relay.is_some() {
         endpoint.online().await;
     }

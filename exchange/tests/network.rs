@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use common::Files;
+use common::{Files, granted};
 use iroh::protocol::Router;
 use tidegate_exchange::{Address, bind, blobs, local_address, serve};
 use tidegate_protocol::{ContentHash, Identity};
@@ -137,6 +137,7 @@ impl Wire {
 struct World {
     dir: tempfile::TempDir,
     address: Address,
+    access: blobs::Access,
     _router: Router,
     hash: ContentHash,
     bytes: Vec<u8>,
@@ -160,9 +161,9 @@ async fn world_of(seed: u8, size: u32) -> World {
     let path = dir.path().join("data");
     std::fs::write(&path, &bytes).unwrap();
     let (hash, _) = served.import(&path, &mut |_| {}).await.unwrap();
-    served.access().allow(grantee().id(), [hash], Duration::from_secs(3600), &["grant".into()]);
+    served.access().allow(grantee().id(), [hash], &granted(&["grant"], None));
     let _router = serve(endpoint, Arc::new(Files), &served);
-    World { dir, address, _router, hash, bytes }
+    World { dir, address, access: served.access().clone(), _router, hash, bytes }
 }
 
 impl World {
@@ -194,6 +195,22 @@ async fn through(size: u32, weather: Weather) {
     assert!(came >= u64::from(size) && world.is_whole());
     let carried = wire.bytes.load(Ordering::Relaxed);
     assert!(carried >= u64::from(size), "{carried} bytes went through the wire of {size}: there is another way");
+}
+
+/// All of it was handed to the network when the grant ends, and most has not left yet: it does not leave any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_slow_wire_ends_with_its_grant() {
+    if !has_ipv6() {
+        return;
+    }
+    let world = world(1 << 20).await;
+    let wire = Wire::to(world.address.sockets[0], Weather { rate: Some(100_000), ..Default::default() }).await;
+    let end = std::time::SystemTime::now() + Duration::from_secs(2);
+    world.access.allow(grantee().id(), [world.hash], &granted(&["grant"], Some(end)));
+    let cut = world.fetch(&wire, |_| {}).await;
+    assert!(matches!(cut, Err(tidegate_exchange::NetError::Peer(_))) && !world.is_whole(), "{cut:?}");
+    let carried = wire.bytes.load(Ordering::Relaxed);
+    assert!(carried > 50_000 && carried < 800_000, "{carried}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

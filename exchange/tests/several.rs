@@ -3,13 +3,11 @@
 
 mod common;
 
-use std::{net::Ipv4Addr, ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, ops::ControlFlow, path::PathBuf, sync::Arc};
 
-use common::Files;
+use common::{Files, granted};
 use tidegate_exchange::{Address, NetError, Router, bind, blobs, local_address, serve};
 use tidegate_protocol::{ContentHash, Identity};
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 struct Source {
     address: Address,
@@ -42,7 +40,7 @@ impl World {
         let served = blobs::Served::open(&folder.join("blobs")).await.unwrap();
         served.add(&path, self.hash).await.unwrap();
         if may {
-            served.access().allow(grantee().id(), [self.hash], HOUR, &["grant".into()]);
+            served.access().allow(grantee().id(), [self.hash], &granted(&["grant"], None));
         }
         let endpoint = bind(&identity, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
         let address = local_address(&endpoint, &identity, &Default::default());

@@ -236,6 +236,9 @@ pub const REFUSALS_PER_HOUR: u32 = 200;
 /// Entries after a receipt within which its buyer may countersign it: an auditor who goes through the log remembers the receipts of so many.
 pub const COUNTERSIGN_WITHIN: u64 = 4096;
 
+/// How long whoever was allowed files may begin to fetch one of them, by a grant that does not end before: what is begun later is asked for again.
+pub const COPY_TIME: std::time::Duration = std::time::Duration::from_secs(3600);
+
 /// How often in an hour one peer may begin to copy a dataset or fetch a part of a file: each is an entry of the log.
 pub const FETCHES_PER_HOUR: u32 = 4000;
 

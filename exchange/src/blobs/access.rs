@@ -1,13 +1,14 @@
-//! Who may fetch what, until when and by which grant; and the connections of those who do, which are cut when that grant is revoked.
+//! Who may fetch what, until when and by which grant; and the connections of those who do, which are cut when that grant is revoked. What is under way when
+//! a grant ends is cut where it is sent.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use iroh::endpoint::Connection;
-use tidegate_protocol::{ContentHash, PeerId, limits};
+use tidegate_protocol::{ContentHash, PeerId, grant::Authority, limits};
 
 /// What a peer whose grant was revoked in the middle of a transfer is told: QUIC's application error code.
 const REVOKED: u32 = 1;
@@ -41,12 +42,30 @@ struct Open {
 /// A file that a peer may fetch.
 #[derive(Debug, Clone)]
 pub(super) struct Allowed {
+    /// When it may be begun no more.
     until: Instant,
+    /// When the grant ends that allows it, and what was begun with it.
+    ends: Option<SystemTime>,
     /// Revocation ids of the grant that allows it; nothing of what anybody may have, about which nobody is asked.
     by: Option<Arc<[String]>>,
 }
 
 impl Allowed {
+    /// By a grant, or of what anybody may have.
+    fn by(authority: Option<&Authority>) -> Self {
+        let until = Instant::now() + limits::COPY_TIME;
+        Self { until, ends: authority.and_then(|by| by.ends), by: authority.map(|by| by.ids.as_slice().into()) }
+    }
+
+    /// Whether it may be begun. A grant ends by the clock on the wall: that may be set, and goes on while a machine sleeps.
+    fn lasts(&self, now: Instant) -> bool {
+        self.until > now && self.ends.is_none_or(|ends| ends > SystemTime::now())
+    }
+
+    pub(super) fn ends(&self) -> Option<SystemTime> {
+        self.ends
+    }
+
     pub(super) fn is_free(&self) -> bool {
         self.by.is_none()
     }
@@ -75,6 +94,19 @@ impl Drop for Opened {
 /// How often it is looked for what has run out.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether a grant has ended.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Comes back when a grant has ended; never where it has no end.
+pub(super) async fn ended(ends: Option<SystemTime>) {
+    let Some(ends) = ends else { return std::future::pending().await };
+    while let Ok(left) = ends.duration_since(SystemTime::now())
+        && !left.is_zero()
+    {
+        tokio::time::sleep(left.min(LOOK)).await;
+    }
+}
+
 impl State {
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|swept| now < swept + SWEEP) {
@@ -82,7 +114,7 @@ impl State {
         }
         self.swept = Some(now);
         self.peers.retain(|_, hashes| {
-            hashes.retain(|_, allowed| allowed.until > now);
+            hashes.retain(|_, allowed| allowed.lasts(now));
             !hashes.is_empty()
         });
         let peers = &self.peers;
@@ -102,22 +134,21 @@ impl Access {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets `peer` begin to fetch `hashes` for so long, by a grant whose blocks have these revocation ids. A transfer that has begun goes on, until
-    /// [`Access::revoke`].
-    pub fn allow(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration, by: &[String]) {
-        self.add(peer, hashes, time, Some(by.into()));
+    /// Lets `peer` begin to fetch `hashes` for [`limits::COPY_TIME`], and no longer than the grant lasts that gives this. A transfer that has begun goes on
+    /// until that ends, or [`Access::revoke`].
+    pub fn allow(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, by: &Authority) {
+        self.add(peer, hashes, &Allowed::by(Some(by)));
     }
 
     /// As [`Access::allow`], of what anybody may have: [`Handler::fetching`](crate::Handler::fetching) is not asked.
-    pub fn allow_freely(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration) {
-        self.add(peer, hashes, time, None);
+    pub fn allow_freely(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>) {
+        self.add(peer, hashes, &Allowed::by(None));
     }
 
-    fn add(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, time: Duration, by: Option<Arc<[String]>>) {
+    fn add(&self, peer: PeerId, hashes: impl IntoIterator<Item = ContentHash>, allowed: &Allowed) {
         let now = Instant::now();
         let mut state = self.state();
         state.sweep(now);
-        let allowed = Allowed { until: now + time, by };
         state.forget_as_stranger(&peer);
         let hashes = hashes.into_iter().map(|hash| (hash, allowed.clone()));
         let of_peer = state.peers.entry(peer).or_default();
@@ -177,14 +208,14 @@ impl Access {
     pub(super) fn by_grant(&self, peer: &PeerId) -> bool {
         let (state, now) = (self.state(), Instant::now());
         let mut all = state.peers.get(peer).into_iter().flat_map(HashMap::values);
-        all.any(|allowed| !allowed.is_free() && allowed.until > now)
+        all.any(|allowed| !allowed.is_free() && allowed.lasts(now))
     }
 
     /// Whether `peer` may begin to fetch `hash` now; by which grant is remembered for as long as it has a connection.
     pub(super) fn begins(&self, peer: &PeerId, hash: &ContentHash) -> Option<Allowed> {
         let mut state = self.state();
         let allowed = state.peers.get(peer).and_then(|hashes| hashes.get(hash)).cloned();
-        let allowed = allowed.filter(|allowed| allowed.until > Instant::now())?;
+        let allowed = allowed.filter(|allowed| allowed.lasts(Instant::now()))?;
         // One that has none any more is sent nothing.
         let open = state.open.get_mut(peer)?;
         open.by.extend(allowed.by.iter().flat_map(|ids| ids.iter().cloned()));
@@ -195,7 +226,7 @@ impl Access {
     pub(super) fn opened(&self, peer: PeerId, connection: Connection) -> Option<Opened> {
         let mut state = self.state();
         let now = Instant::now();
-        let may = state.peers.get(&peer).is_some_and(|hashes| hashes.values().any(|allowed| allowed.until > now));
+        let may = state.peers.get(&peer).is_some_and(|hashes| hashes.values().any(|allowed| allowed.lasts(now)));
         if !may || state.open.get(&peer).is_some_and(|open| open.connections.len() >= limits::CONNECTIONS_PER_PEER) {
             connection.close(REFUSED.into(), b"permission");
             return None;
@@ -205,5 +236,26 @@ impl Access {
         state.open.entry(peer).or_default().connections.insert(number, connection);
         drop(state);
         Some(Opened { access: self.clone(), peer, number })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_protocol::Identity;
+
+    use super::*;
+
+    /// It does not matter for how long what is allowed may be begun.
+    #[test]
+    fn nothing_is_allowed_that_a_grant_does_not_allow_any_more() {
+        let (access, now) = (Access::default(), SystemTime::now());
+        for (seed, ends, may) in [(1, None, true), (2, Some(now + limits::COPY_TIME), true), (3, Some(now), false)] {
+            let peer = Identity::from_seed([seed; 32]).id();
+            access.allow(peer, [ContentHash::of(b"file")], &Authority { ids: vec![], holder: peer, scope: None, ends });
+            assert_eq!(access.by_grant(&peer), may, "{ends:?}");
+        }
+        access.state().swept = None;
+        access.allow_freely(Identity::from_seed([4; 32]).id(), []);
+        assert!(!access.state().peers.contains_key(&Identity::from_seed([3; 32]).id()), "it is kept in vain");
     }
 }

@@ -1,6 +1,9 @@
 //! Every request that iroh-blobs knows, decided before a byte is sent.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bao_tree::io::EncodeError;
 use iroh::{
@@ -12,7 +15,9 @@ use tidegate_protocol::{ContentHash, PeerId};
 use tokio::sync::Semaphore;
 
 use super::{
-    Access, Asked, chain,
+    Access, Asked,
+    access::ended,
+    chain,
     kept::Files,
     send::{Unsent, send},
     wire,
@@ -55,10 +60,18 @@ impl ProtocolHandler for Governed {
         {
             let (governed, place) = (self.clone(), place.clone());
             tokio::spawn(async move {
-                let _turn = turn;
-                if let Err(code) = governed.answer(peer, &place, &mut from, &mut to).await {
-                    drop((from.stop(code), to.reset(code)));
-                }
+                let answered = governed.answer(peer, &place, &mut from, &mut to).await;
+                drop((turn, place));
+                let code = match answered {
+                    Err(code) => code,
+                    Ok(None) => return,
+                    // What was handed to the network may wait there, where that is slow.
+                    Ok(ends) => tokio::select! {
+                        _ = to.stopped() => return,
+                        () = ended(ends) => ERR_PERMISSION,
+                    },
+                };
+                drop((from.stop(code), to.reset(code)));
             });
         }
         Ok(())
@@ -66,15 +79,22 @@ impl ProtocolHandler for Governed {
 }
 
 impl Governed {
-    /// Sends what is asked for, or says by which code it is not sent.
-    async fn answer(&self, peer: PeerId, place: &Place, from: &mut RecvStream, to: &mut SendStream) -> Result<(), VarInt> {
+    /// Sends what is asked for, and says when the grant ends that allows it; or by which code it is not sent, or no further.
+    async fn answer(
+        &self,
+        peer: PeerId,
+        place: &Place,
+        from: &mut RecvStream,
+        to: &mut SendStream,
+    ) -> Result<Option<SystemTime>, VarInt> {
         let mut taken = self.host.coming.of(peer);
         let wanted = tokio::time::timeout(ASKING, asked(from, &mut taken)).await.ok().flatten().ok_or(ERR_PERMISSION)?;
         drop(taken);
         place.stirs();
-        let (mut parts, mut governed) = (vec![], vec![]);
+        let (mut parts, mut governed, mut ends) = (vec![], vec![], None);
         for (hash, chunks) in wanted {
             let allowed = self.access.begins(&peer, &hash).ok_or(ERR_PERMISSION)?;
+            ends = ends.into_iter().chain(allowed.ends()).min();
             if !allowed.is_free() {
                 governed.push((hash, wire::byte_ranges(&chunks)));
             }
@@ -89,7 +109,12 @@ impl Governed {
         // What is read ahead for those who have shown no grant lies in memory for few of them at a time, and not for long.
         let stranger = !self.host.knows(&peer);
         let _turn = if stranger { Some(self.host.fetch().await.ok_or(ERR_LIMIT)?) } else { None };
-        match send(parts, to, stranger.then_some(STALL)).await {
+        let sent = tokio::select! {
+            biased;
+            () = ended(ends) => return Err(ERR_PERMISSION),
+            sent = send(parts, to, stranger.then_some(STALL)) => sent,
+        };
+        match sent {
             Ok(()) => drop(to.finish()),
             Err(Unsent::Peer(e)) => tracing::debug!("a file was not sent whole: {e}"),
             Err(Unsent::Stalled) => return Err(ERR_LIMIT),
@@ -106,7 +131,7 @@ impl Governed {
                 return Err(ERR_INTERNAL);
             }
         }
-        Ok(())
+        Ok(ends)
     }
 }
 

@@ -1,13 +1,20 @@
 //! A node that shows nothing, and sends what was allowed.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::SystemTime};
 
 use tidegate_exchange::{Handler, blobs};
 use tidegate_protocol::{
-    ContentHash, PeerId, Refusal,
+    ContentHash, Identity, PeerId, Refusal,
     frame::{Reply, Request},
+    grant::Authority,
 };
 use tokio_util::sync::CancellationToken;
+
+/// What a grant gives whose blocks have these revocation ids, until it ends.
+pub(crate) fn granted(ids: &[&str], ends: Option<SystemTime>) -> Authority {
+    let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+    Authority { ids, holder: Identity::from_seed([2; 32]).id(), scope: None, ends }
+}
 
 #[derive(Debug)]
 pub(crate) struct Files;

@@ -29,8 +29,6 @@ use crate::{NodeError, buyer::Buyer, home::Home};
 
 /// How often owners are asked for what is new, and this party's folder for what it holds.
 const LOOK: Duration = Duration::from_secs(30);
-/// How long a peer that was allowed files may begin to fetch one.
-const COPY_TIME: Duration = Duration::from_secs(3600);
 
 /// A mirror as its party runs it.
 #[derive(Debug, Clone)]
@@ -185,7 +183,7 @@ impl MirrorNode {
             good.map(|()| authority).map_err(refused)
         };
         // Whoever may not hold it any more serves it no more.
-        may(&Presented::read(&one.place.grant), self.me, Action::Mirror).map_err(|why| match why.code {
+        let own = may(&Presented::read(&one.place.grant), self.me, Action::Mirror).map_err(|why| match why.code {
             Code::Unavailable => why,
             _ => none(),
         })?;
@@ -195,7 +193,9 @@ impl MirrorNode {
             _ => Err(why),
         })?;
         if known != Some(sealed.id()) {
-            self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), COPY_TIME, &authority.ids);
+            // What whoever asks may have ends with what this mirror may serve.
+            let both = authority.and(&own);
+            self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), &both);
             // A list that came meanwhile did not find it yet.
             self.kept().get(&population).inspect(|one| self.enforce(one));
         }

@@ -19,7 +19,7 @@ use tidegate_protocol::{
     },
 };
 
-use super::{COPY_TIME, Provider, not_logged, rights::Shown, unavailable};
+use super::{Provider, not_logged, rights::Shown, unavailable};
 use crate::{NodeError, home::Home, spool};
 
 /// How long a node that starts waits for a command that has the ledger open just now.
@@ -82,27 +82,26 @@ impl Provider {
                 .at("dataset")
                 .fix("Ask the owner"));
         }
-        let Authority { ids: grant_ids, holder, .. } =
-            self.authorize(dataset, peer, token, &Ask::of(Action::Replicate, SystemTime::now()))?;
-        if !self.fetched.take(holder) {
+        let authority = self.authorize(dataset, peer, token, &Ask::of(Action::Replicate, SystemTime::now()))?;
+        if !self.fetched.take(authority.holder) {
             return Err(Refusal::new(Code::Busy, "too many copies within an hour").fix("Ask again later"));
         }
         let manifest = dataset.manifest().body();
-        let (id, population) = (dataset.id(), manifest.population);
+        let (id, population, party) = (dataset.id(), manifest.population, self.party(dataset, peer)?);
         let copy = Predicate::Copy {
-            peer: self.party(dataset, peer)?,
-            holder: self.holder(dataset, peer, holder)?,
+            peer: party,
+            holder: self.holder(dataset, peer, authority.holder)?,
             sealed: false,
             key: false,
             manifest: id,
             population,
-            grant_ids: grant_ids.clone(),
+            grant_ids: authority.ids.clone(),
             time: now(),
         };
         self.log("dataset manifest".into(), dataset.manifest().envelope().payload_sha256(), copy).await?;
         // What jobs read has no more in it than the files.
-        self.served.access().allow(peer, dataset.record().content.all().map(|f| f.hash), COPY_TIME, &grant_ids);
-        self.still_good(dataset, &grant_ids)?;
+        self.let_fetch((peer, party), dataset.record().content.all().map(|f| f.hash), &authority);
+        self.still_good(dataset, &authority.ids)?;
         self.still_in_force(dataset)?;
         Ok(Reply::Replicating)
     }
@@ -137,13 +136,17 @@ impl Provider {
         cut.await.map_err(unavailable)?.map(Reply::Pieces).map_err(unavailable)
     }
 
+    /// Lets a peer, which the log names so, begin to fetch files, for no longer than what it showed allows.
+    pub(super) fn let_fetch(&self, (peer, party): (PeerId, Party), files: impl IntoIterator<Item = ContentHash>, by: &Authority) {
+        let files: Vec<_> = files.into_iter().collect();
+        let offered = files.iter().map(|file| ((peer, *file), party));
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner).extend(offered);
+        self.served.access().allow(peer, files, by);
+    }
+
     /// How the log names a peer that is sent a part of a file: as where it was allowed that.
-    fn party_of_fetch(&self, peer: PeerId, file: ContentHash) -> Result<Party, Refusal> {
-        if let Some(party) = self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(&(peer, file)) {
-            return Ok(*party);
-        }
-        let policy = self.versions.with_file(&file).next().ok_or_else(|| unavailable("a file of no dataset"))?;
-        self.parties.name(policy, peer).map_err(unavailable)
+    fn party_of_fetch(&self, peer: PeerId, file: ContentHash) -> Option<Party> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(&(peer, file)).copied()
     }
 
     /// How the log, which everybody may read, names a part of a file: as it is where everybody may see the manifest, which has its hash, and else by a secret
@@ -164,7 +167,7 @@ impl Provider {
                 tracing::warn!("{peer} fetches more often than the log can bear, and is turned away for the rest of the hour");
                 return false;
             }
-            let Ok(party) = self.party_of_fetch(peer, file) else { return false };
+            let Some(party) = self.party_of_fetch(peer, file) else { return false };
             let (file, ranges) = self.named_in_log(file, ranges);
             let subject = Sha256Digest::of(file.to_string().as_bytes());
             let fetch = Predicate::Fetch { peer: party, file, ranges, time: now() };

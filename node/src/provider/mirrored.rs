@@ -1,19 +1,16 @@
 //! What this owner tells its mirrors, and those who copy from them: the encrypted files, and which grants are revoked.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use tidegate_exchange::{Address, gossip::Swarm};
 use tidegate_protocol::{
     Code, ContentHash, PeerId, Refusal,
     frame::Reply,
-    grant::{Action, Ask, Authority},
+    grant::{Action, Ask},
     receipt::Predicate,
 };
 
-use super::{COPY_TIME, Provider, accesses::now, unavailable};
+use super::{Provider, accesses::now, unavailable};
 use crate::{NodeError, mirror::seal};
 
 impl Provider {
@@ -30,12 +27,12 @@ impl Provider {
         // What was encrypted may be a version that answers nothing any more.
         let dataset = self.in_force(&sealed.body().manifest)?;
         let may = |action| self.authorize(dataset, peer, token, &Ask::of(action, SystemTime::now()));
-        let Authority { ids: grant_ids, holder, .. } = may(Action::Mirror).or_else(|_| may(Action::Replicate))?;
+        let authority = may(Action::Mirror).or_else(|_| may(Action::Replicate))?;
         let reply = Reply::Sealed(Box::new(sealed.envelope().clone()));
         if known == Some(sealed.id()) {
             return Ok(reply);
         }
-        if !self.fetched.take(holder) {
+        if !self.fetched.take(authority.holder) {
             return Err(Refusal::new(Code::Busy, "too many copies within an hour").fix("Ask again later"));
         }
         for file in sealed.body().all() {
@@ -45,21 +42,17 @@ impl Provider {
         let party = self.party(dataset, peer)?;
         let copy = Predicate::Copy {
             peer: party,
-            holder: self.holder(dataset, peer, holder)?,
+            holder: self.holder(dataset, peer, authority.holder)?,
             sealed: true,
             key: false,
             manifest: sealed.body().manifest,
             population,
-            grant_ids: grant_ids.clone(),
+            grant_ids: authority.ids.clone(),
             time: now(),
         };
         self.log("encrypted dataset".into(), sealed.envelope().payload_sha256(), copy).await?;
-        {
-            let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
-            offered.extend(sealed.body().all().map(|file| ((peer, file.hash), party)));
-        }
-        self.served.access().allow(peer, sealed.body().all().map(|file| file.hash), COPY_TIME, &grant_ids);
-        self.still_good(dataset, &grant_ids)?;
+        self.let_fetch((peer, party), sealed.body().all().map(|file| file.hash), &authority);
+        self.still_good(dataset, &authority.ids)?;
         self.still_in_force(dataset)?;
         Ok(reply)
     }

@@ -71,9 +71,6 @@ pub(crate) mod witnesses;
 pub use slots::Wishes;
 pub use witnesses::{Known, remembered};
 
-/// How long a peer that was allowed files may begin to fetch one.
-const COPY_TIME: Duration = Duration::from_secs(3600);
-
 /// An owner's node.
 pub struct Provider {
     home: Home,
@@ -93,7 +90,7 @@ pub struct Provider {
     drain: drain::Drain,
     refused: hourly::Hourly,
     fetched: hourly::Hourly,
-    /// What came with jobs and is offered to auditors, and how the log names them.
+    /// Which files were offered to whom, and how the log names that party there.
     offered: Mutex<HashMap<(PeerId, ContentHash), Party>>,
     witnesses: witnesses::Witnesses,
     /// Held while a file is cut into pieces: one at a time.
@@ -274,7 +271,7 @@ impl Provider {
                 .fix("Rehearse on rows of your own, with --mock FILE --policy FILE")
         };
         let mock = dataset.manifest().body().mock.as_ref().ok_or_else(none)?;
-        self.served.access().allow_freely(peer, [mock.hash], COPY_TIME);
+        self.served.access().allow_freely(peer, [mock.hash]);
         self.still_in_force(dataset)?;
         Ok(Reply::Replicating)
     }

@@ -2,7 +2,7 @@
 //!
 //! Whoever has the salt of a commitment can try which sums it is of: to open it is to say what the exact sums were.
 
-use std::{fs, path::Path, sync::PoisonError, time::SystemTime};
+use std::{fs, path::Path, time::SystemTime};
 
 use tidegate_protocol::{
     Code, ContentHash, Job, PeerId, Refusal, Sha256Digest, Signed,
@@ -13,7 +13,7 @@ use tidegate_protocol::{
     receipt::{Party, Predicate, Statement, entry::Ending},
 };
 
-use super::{COPY_TIME, Provider, accesses::now, unavailable};
+use super::{Provider, accesses::now, unavailable};
 use crate::salts;
 
 /// Most bytes of programs that are kept. What was used longest ago goes first.
@@ -45,12 +45,11 @@ impl Provider {
             return Err(none("is no receipt of a result").fix("See `tidegate audit` and `tidegate receipts` for what is"));
         };
         let (dataset, version) = self.replayed(&facts)?;
-        let Authority { ids: grant_ids, holder, .. } =
-            self.authorize(dataset, auditor, grant, &Ask::of(Action::Replay, SystemTime::now()))?;
+        let authority = self.authorize(dataset, auditor, grant, &Ask::of(Action::Replay, SystemTime::now()))?;
         if facts.inference.as_ref().is_some_and(|inference| inference.provider != "cpu") {
             return Err(none("is of a job whose model ran on a GPU, where sums are not the same twice"));
         }
-        if !self.fetched.take(holder) {
+        if !self.fetched.take(authority.holder) {
             return Err(Refusal::new(Code::Busy, "too many replays within an hour").fix("Ask again later"));
         }
         let (store, job, buyer) = (self.store.clone(), facts.job, facts.buyer);
@@ -62,16 +61,16 @@ impl Provider {
         let party = self.party(dataset, auditor)?;
         let replay = Predicate::Replay {
             auditor: party,
-            holder: self.holder(dataset, auditor, holder)?,
+            holder: self.holder(dataset, auditor, authority.holder)?,
             population,
             job,
             outcome: entry,
-            grant_ids: grant_ids.clone(),
+            grant_ids: authority.ids.clone(),
             time: now(),
         };
         self.log(format!("receipt {entry}"), Sha256Digest::of(&bytes), replay).await?;
-        let attachment = self.offer_program((auditor, &grant_ids), party, &program).await;
-        self.still_good(dataset, &grant_ids)?;
+        let attachment = self.offer_program((auditor, party), &program, &authority).await;
+        self.still_good(dataset, &authority.ids)?;
         let (salt, prf) = (Sha256Digest(self.salt(dataset.policy(), &job)?), Sha256Digest(self.prf(&job)));
         let buyer_salt = record.buyer().and_then(|buyer| self.parties.salt(&facts.buyer, &buyer));
         let file_key = dataset.record().file_key.clone();
@@ -79,15 +78,14 @@ impl Provider {
     }
 
     /// Lets `auditor` fetch what came with a job, where it is kept.
-    async fn offer_program(&self, (auditor, ids): (PeerId, &[String]), party: Party, program: &Program) -> Option<ContentHash> {
+    async fn offer_program(&self, auditor: (PeerId, Party), program: &Program, by: &Authority) -> Option<ContentHash> {
         let path = self.home.kept_programs().join(kept_as(program)?);
         if !path.exists() {
             return None;
         }
         match self.served.import(&path, &mut |_| {}).await {
             Ok((hash, _)) => {
-                self.offered.lock().unwrap_or_else(PoisonError::into_inner).insert((auditor, hash), party);
-                self.served.access().allow(auditor, [hash], COPY_TIME, ids);
+                self.let_fetch(auditor, [hash], by);
                 Some(hash)
             }
             Err(e) => {

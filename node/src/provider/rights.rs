@@ -45,7 +45,7 @@ impl Provider {
         };
         match standing {
             Standing::Good(scope) => match scope.covers(ask) {
-                Ok(()) => Ok(authority),
+                Ok(()) => Ok(authority.until(scope.until())),
                 Err(why) => refused(why.to_string()),
             },
             Standing::Revoked => refused("the owner has revoked this grant".into()),

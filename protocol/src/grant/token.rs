@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use base64::{
@@ -143,6 +143,25 @@ pub struct Authority {
     pub holder: PeerId,
     /// What the owner granted, as the owner's block says it; earlier tokens do not.
     pub scope: Option<Box<Scope>>,
+    /// When it ends: the earliest end that any of its blocks says. Nothing of what it gives may outlast that.
+    pub ends: Option<SystemTime>,
+}
+
+impl Authority {
+    /// The same, which ends no later than this.
+    #[must_use]
+    pub fn until(mut self, end: Option<SystemTime>) -> Self {
+        self.ends = self.ends.into_iter().chain(end).min();
+        self
+    }
+
+    /// What is given by this and by another alike, as by a mirror's own grant beside that of whoever asks it: it ends with either, and either's revocation
+    /// ids are its own.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.ids.extend(other.ids.iter().cloned());
+        self.until(other.ends)
+    }
 }
 
 /// A token that says what issuing and narrowing have a token say, and nothing else; whether its owner signed it is found out once it is of use.
@@ -252,7 +271,14 @@ impl Token {
     }
 
     fn authority(&self) -> Authority {
-        Authority { ids: self.ids.clone(), holder: self.granted.holder, scope: self.granted.scope.clone() }
+        let scope = self.granted.scope.clone();
+        let second = |second: u64| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(second));
+        let ends = self.demands.iter().filter_map(|demand| match demand {
+            Demand::Before(before) => second(*before),
+            _ => None,
+        });
+        let ends = ends.chain(scope.as_ref().and_then(|scope| scope.until())).min();
+        Authority { ids: self.ids.clone(), holder: self.granted.holder, scope, ends }
     }
 
     /// Decides whether the token, signed by `grant_key` (hexadecimal), lets `peer` (as the connection proves) do this with `population`. Whether one of

@@ -59,3 +59,41 @@ fn a_grant_covers_its_holder_action_population_ceiling_and_time_and_nothing_else
     assert!(issue(&owner, &Terms { scope: Scope { actions: vec![], ..scope.clone() }, ..terms.clone() }).is_err());
     assert!(issue(&owner, &Terms { scope: Scope { per_hour: Some(0), ..scope }, ..terms }).is_err());
 }
+
+/// Whatever is given by a token ends with the block that ends first, whoever wrote it.
+#[test]
+fn what_a_token_gives_ends_with_its_earliest_end() {
+    let (owner, holder, colleague) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]), Identity::from_seed([3; 32]));
+    let (population, now) = (ContentHash::of(b"p"), SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+    let after = |seconds| now + Duration::from_secs(seconds);
+    let text = |seconds| jiff::Timestamp::try_from(after(seconds)).unwrap().to_string();
+    let scope = Scope {
+        actions: vec![Action::Replicate],
+        rho_ceiling: MicroRho(0),
+        epsilon_ceiling: MicroEpsilon(0),
+        expires: text(60),
+        programs: BTreeSet::new(),
+        reducers: BTreeSet::new(),
+        per_hour: None,
+    };
+    let granted = issue(&owner, &Terms { holder: holder.id(), population, scope, files_key: None }).unwrap().token;
+    let left = |to, seconds: Option<u64>| Narrowing { to, expires: seconds.map(text), ..Narrowing::default() };
+    let less = super::super::narrow(&granted, &left(None, Some(30)), &holder).unwrap().token;
+    let given = super::super::narrow(&granted, &left(Some(colleague.id()), None), &holder).unwrap().token;
+    let least = super::super::narrow(&given, &left(None, Some(10)), &colleague).unwrap().token;
+    let longer = super::super::narrow(&least, &left(None, Some(50)), &colleague).unwrap().token;
+    let key = public_key(&owner).unwrap();
+    for (token, peer, seconds) in
+        [(granted, &holder, 60), (less, &holder, 30), (given, &colleague, 60), (least, &colleague, 10), (longer, &colleague, 10)]
+    {
+        let read = Token::read(&token).unwrap();
+        let authority = read.authorize(&key, peer.id(), population, &Ask::of(Action::Replicate, now)).unwrap();
+        assert_eq!(authority.ends, Some(after(seconds)));
+        assert_eq!(read.is_held(&key, peer.id(), population, now).unwrap(), authority);
+        assert!(read.authorize(&key, peer.id(), population, &Ask::of(Action::Replicate, after(seconds))).is_err());
+        assert_eq!((authority.clone().until(None).ends, authority.clone().until(Some(now)).ends), (authority.ends, Some(now)));
+        let other = Authority { ids: vec!["other".into()], ends: Some(after(20)), ..authority.clone() };
+        let both = authority.clone().and(&other);
+        assert_eq!((both.ends, both.ids), (authority.ends.min(other.ends), [authority.ids, other.ids].concat()));
+    }
+}
