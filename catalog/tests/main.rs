@@ -5,6 +5,7 @@ mod common;
 mod crash;
 mod damage;
 mod faults;
+mod fetches;
 mod files;
 mod heard;
 mod leases;

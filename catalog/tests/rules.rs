@@ -21,7 +21,7 @@ fn signed_by(identity: &Identity, statement: Statement) -> Vec<u8> {
     Signed::sign(statement, identity).unwrap().envelope().to_canonical().unwrap()
 }
 
-fn facts(request: u32, after: Option<&JobFacts>) -> JobFacts {
+pub(crate) fn facts(request: u32, after: Option<&JobFacts>) -> JobFacts {
     let mut facts = ask(request, 10).facts;
     if let Some(after) = after {
         (facts.ledger.sequence, facts.ledger.previous) = (after.ledger.sequence + 1, after.ledger.digest().unwrap());
@@ -40,7 +40,7 @@ fn outcome(facts: &JobFacts, intent: u64) -> Predicate {
 }
 
 /// A log of a dataset, a grant, a job that is done and one that runs.
-fn good() -> Vec<Predicate> {
+pub(crate) fn good() -> Vec<Predicate> {
     let first = facts(1, None);
     let second = facts(2, Some(&first));
     vec![
@@ -67,7 +67,7 @@ fn findings(entries: &[Vec<u8>]) -> Vec<(u64, String)> {
     found
 }
 
-fn of(predicates: Vec<Predicate>) -> Vec<(u64, String)> {
+pub(crate) fn of(predicates: Vec<Predicate>) -> Vec<(u64, String)> {
     findings(&predicates.into_iter().map(sign).collect::<Vec<_>>())
 }
 
@@ -86,7 +86,7 @@ fn job(change: impl FnOnce(&mut JobFacts)) -> Vec<(u64, String)> {
     })
 }
 
-fn is(found: Vec<(u64, String)>, entry: u64, rule: &str) {
+pub(crate) fn is(found: Vec<(u64, String)>, entry: u64, rule: &str) {
     assert_eq!(found, [(entry, rule.to_owned())]);
 }
 

@@ -105,10 +105,21 @@ fn what_is_no_job_is_held_against_the_rules_too() {
     assert_eq!(not_recorded(&store, copy(ids("bb"), &at)), "grant-issued");
     assert_eq!(not_recorded(&store, copy(ids(GRANT), "2028-01-01T00:00:00Z")), "grant-expired");
     store.record("it", SUBJECT, copy(ids(GRANT), &at)).unwrap();
-    assert_eq!(
-        not_recorded(&store, Predicate::Fetch { peer, file: manifest(), ranges: vec![(0, None)], time: String::new() }),
-        "time"
-    );
+    let fetch = |peer: &Identity, time: &str| Predicate::Fetch {
+        peer: peer.id().into(),
+        file: manifest(),
+        ranges: vec![(0, None)],
+        time: time.into(),
+    };
+    assert_eq!(not_recorded(&store, fetch(&buyer, "")), "time");
+    // It was let copy an hour, and its grant ends in between.
+    store.record("it", SUBJECT, fetch(&buyer, "2026-01-01T01:00:59Z")).unwrap();
+    assert_eq!(not_recorded(&store, fetch(&buyer, "2026-01-01T01:02:00Z")), "fetch-granted");
+    assert_eq!(not_recorded(&store, fetch(&stranger, &at)), "fetch-granted");
+    store.record("it", SUBJECT, copy(ids(GRANT), "2026-12-31T23:30:00Z")).unwrap();
+    store.record("it", SUBJECT, fetch(&buyer, "2026-12-31T23:59:59Z")).unwrap();
+    assert_eq!(not_recorded(&store, fetch(&buyer, "2027-01-01T00:01:00Z")), "grant-expired");
+    store.record("it", SUBJECT, copy(ids(GRANT), &at)).unwrap();
     let mut never = granted(Scope { expires: "never".into(), ..scope() });
     if let Predicate::Grant { grant, .. } = &mut never {
         *grant = "dd".into();
@@ -179,7 +190,7 @@ fn what_is_no_job_is_held_against_the_rules_too() {
     assert_eq!(not_recorded(&store, taken), "lease-holder");
 
     store.record("revocation", SUBJECT, Predicate::Revocation { grant: GRANT.into() }).unwrap();
-    for predicate in [copy(ids(GRANT), &at), replay(0, ids(GRANT))] {
+    for predicate in [copy(ids(GRANT), &at), replay(0, ids(GRANT)), fetch(&buyer, &at)] {
         assert_eq!(not_recorded(&store, predicate), "grant-revoked");
     }
     assert_eq!(audited(store.log_folder()).unwrap().findings, []);

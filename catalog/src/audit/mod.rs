@@ -1,12 +1,9 @@
-//! The audit of a verified log, offline: each entry by itself ([`entry`], [`alone`]), jobs and charges ([`jobs`]), the price of the noise ([`price`]), rights ([`rights`]).
+//! The audit of a verified log, offline: each entry by itself ([`entry`], [`alone`]), jobs and charges ([`jobs`]), the price of the noise ([`price`]), rights ([`rights`]), parts of files ([`fetches`]).
 //!
 //! Memory grows with the jobs without an outcome, the grants in force, the datasets, and the populations with their buyers, not with the log. An [`Audit`] is
 //! written and read as JSON, and goes on at a later time from the entry at which it stopped.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
@@ -18,6 +15,7 @@ use tidegate_protocol::{
 pub mod alone;
 mod answered;
 pub mod entry;
+pub(crate) mod fetches;
 mod jobs;
 pub mod leases;
 pub mod price;
@@ -135,8 +133,8 @@ pub struct Audit {
     /// Leases, given and taken.
     #[serde(default)]
     leases: leases::Leases,
-    /// Who may copy what: peer and population.
-    copying: BTreeSet<(Party, ContentHash)>,
+    /// What each party may begin to fetch files by.
+    copies: BTreeMap<Party, fetches::Copies>,
     /// Whose names were opened to this auditor.
     #[serde(skip)]
     opened: BTreeMap<Party, PeerId>,
@@ -156,7 +154,7 @@ impl Audit {
             approved: BTreeMap::new(),
             answered: answered::Answered::default(),
             leases: leases::Leases::default(),
-            copying: BTreeSet::new(),
+            copies: BTreeMap::new(),
             opened: BTreeMap::new(),
         }
     }
@@ -250,6 +248,9 @@ impl Audit {
         receipt: Option<Sha256Digest>,
     ) -> Result<(), Broken> {
         self.happened(&statement.predicate);
+        if let Some((party, ids, Ok(at))) = fetches::copied(&statement.predicate) {
+            self.copies.entry(party).or_default().add(ids, at);
+        }
         match statement.predicate {
             Predicate::Publication { .. } => {
                 self.report.publications += 1;
@@ -288,20 +289,13 @@ impl Audit {
                     (false, true) => &[Action::Hold],
                     (true, true) => return Err(alone::copy_of_both()),
                 };
-                // The key of files lets nobody fetch them.
-                if !key {
-                    self.copying.insert((peer, population));
-                }
                 let copied = self.rights.copy(holder.unwrap_or(peer), (manifest, population), what, &grant_ids, &time);
                 copied.and(self.versions.copied(&population, &manifest))
             }
-            Predicate::Fetch { peer, .. } => {
+            Predicate::Fetch { peer, time, .. } => {
                 self.report.fetches += 1;
-                if self.copying.iter().any(|(copying, _)| *copying == peer) {
-                    Ok(())
-                } else {
-                    Err(("fetch-granted", format!("{peer} was sent a file and never allowed to copy")))
-                }
+                let (at, none) = (jobs::time(&time)?, fetches::Copies::default());
+                self.copies.get(&peer).unwrap_or(&none).let_begin(&peer, at, |ids| self.rights.in_force(ids, at))
             }
             Predicate::Countersignature { buyer, job, outcome, signature } => {
                 self.report.countersigned += 1;
@@ -309,8 +303,6 @@ impl Audit {
             }
             Predicate::Replay { auditor, holder, population, outcome, grant_ids, time, .. } => {
                 self.report.replays += 1;
-                // What came with the job is sent as a file.
-                self.copying.insert((auditor, population));
                 if outcome >= index {
                     return Err(("replay-of-receipt", format!("is of entry {outcome}, which comes after it")));
                 }

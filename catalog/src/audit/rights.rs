@@ -14,7 +14,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    Broken,
+    Broken, fetches,
     jobs::time,
     leases::{GrantSeen, Stated, VersionSeen},
 };
@@ -222,13 +222,24 @@ impl Rights {
         self.allows(peer, population, &Ask::of(Action::Replay, time(at)?), ids)
     }
 
+    /// A grant with these revocation ids, as far as the log knows it, is in force at a time.
+    pub(super) fn in_force(&self, ids: &[String], at: SystemTime) -> Result<(), Broken> {
+        self.not_revoked(ids)?;
+        ids.first().and_then(|id| self.grants.get(id)).map_or(Ok(()), |grant| fetches::in_time(&grant.scope, at))
+    }
+
+    fn not_revoked(&self, ids: &[String]) -> Result<(), Broken> {
+        match ids.iter().find(|id| self.revoked.contains(*id)) {
+            Some(id) => Err(("grant-revoked", format!("its grant {}… had been revoked", id.get(..10).unwrap_or_default()))),
+            None => Ok(()),
+        }
+    }
+
     fn allows(&self, holder: Party, population: ContentHash, ask: &Ask, ids: &[String]) -> Result<(), Broken> {
         let Some(grant) = ids.first().and_then(|id| self.grants.get(id)) else {
             return Err(("grant-issued", "the log has no such grant before it".into()));
         };
-        if let Some(id) = ids.iter().find(|id| self.revoked.contains(*id)) {
-            return Err(("grant-revoked", format!("its grant {}… had been revoked", id.get(..10).unwrap_or_default())));
-        }
+        self.not_revoked(ids)?;
         if grant.holder != holder || grant.population != population {
             return Err(("grant-covers", format!("the grant does not let {holder} {} this population", ask.action.word())));
         }

@@ -6,7 +6,7 @@ use tidegate_protocol::{
     receipt::{Predicate, Statement, entry::Turned},
 };
 
-use super::{Store, StoreError, grants, standing::Says, stored::Entry, tables::Tables, taken, versions};
+use super::{Store, StoreError, fetches, grants, standing::Says, stored::Entry, tables::Tables, taken, versions};
 use crate::audit::alone;
 
 /// Entries of which there is one at most, by what they say.
@@ -63,6 +63,7 @@ impl Store {
             };
             versions::remember(tables, &statement.predicate)?;
             grants::remember(tables, &statement.predicate)?;
+            fetches::remember(tables, &statement.predicate)?;
             taken::hold(tables, &statement.predicate)?;
             if let Some(key) = key {
                 tables.once.insert(key.as_str(), index)?;

@@ -44,8 +44,18 @@ pub(super) fn remember(tables: &mut Tables<'_>, predicate: &Predicate) -> Result
 }
 
 /// Whether a block's revocation id was revoked.
-pub(super) fn is_revoked(tables: &Tables<'_>, id: &str) -> Result<bool, StoreError> {
+fn is_revoked(tables: &Tables<'_>, id: &str) -> Result<bool, StoreError> {
     Ok(tables.revoked.get(id)?.is_some())
+}
+
+/// Refuses a grant of which a block was revoked.
+pub(super) fn not_revoked(tables: &Tables<'_>, ids: &[String]) -> Result<(), StoreError> {
+    for id in ids {
+        if is_revoked(tables, id)? {
+            return Err(("grant-revoked", format!("its grant {}… had been revoked", id.get(..10).unwrap_or(id))).into());
+        }
+    }
+    Ok(())
 }
 
 /// Counts a job that is charged.

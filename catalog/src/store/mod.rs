@@ -22,6 +22,7 @@ mod append;
 mod commit;
 mod error;
 mod export;
+mod fetches;
 mod find;
 mod grants;
 mod hashes;
@@ -201,6 +202,7 @@ impl Store {
         tx.open_table(grants::GRANTS)?;
         tx.open_table(grants::REVOKED)?;
         tx.open_table(grants::USES)?;
+        tx.open_table(fetches::COPIES)?;
         tx.open_table(append::ONCE)?;
         tx.open_table(leases::LEASES)?;
         tx.open_table(taken::TAKEN)?;

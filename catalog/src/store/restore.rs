@@ -13,7 +13,7 @@ use tidegate_protocol::{
 use super::{
     Store, StoreError,
     append::{append, once},
-    database, grants, jobs, leases, read_cost, spent_key,
+    database, fetches, grants, jobs, leases, read_cost, spent_key,
     standing::Says,
     stored::Entry,
     tables::Tables,
@@ -100,6 +100,7 @@ fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Res
             charge(tables, facts)?;
         }
         grants::remember(tables, &statement.predicate)?;
+        fetches::remember(tables, &statement.predicate)?;
         // What the log has is so, whatever an audit says of it.
         if versions::may_say(tables, &statement.predicate)?.is_ok() {
             versions::remember(tables, &statement.predicate)?;

@@ -10,7 +10,7 @@ use tidegate_protocol::{
     receipt::{JobFacts, Predicate},
 };
 
-use super::{StoreError, decode, grants, tables::Tables};
+use super::{StoreError, decode, fetches, grants, tables::Tables};
 use crate::audit::Broken;
 
 /// What is to be appended.
@@ -66,6 +66,7 @@ fn of_no_job(tables: &Tables<'_>, predicate: &Predicate) -> Result<(), StoreErro
             }
             allows(tables, &[Ask::of(Action::Replay, time(at)?)], grant_ids)
         }
+        Predicate::Fetch { peer, time: at, .. } => fetches::check(tables, peer, time(at)?),
         Predicate::Lease { lease, grant_ids, .. } => {
             let ask = Ask { cost: lease.amount, ..Ask::of(Action::Hold, time(&lease.given)?) };
             allows(tables, &[ask], grant_ids)
@@ -85,7 +86,6 @@ fn of_no_job(tables: &Tables<'_>, predicate: &Predicate) -> Result<(), StoreErro
         | Predicate::Retirement { .. }
         | Predicate::Revocation { .. }
         | Predicate::Approval { .. }
-        | Predicate::Fetch { .. }
         | Predicate::LeaseTaken { .. }
         | Predicate::LeaseEnd { .. } => Ok(()),
     }
@@ -102,11 +102,7 @@ fn allows(tables: &Tables<'_>, asks: &[Ask], ids: &[String]) -> Result<(), Store
         return broken(("grant-issued", "the log has no such grant before it".into()));
     };
     let scope: Scope = decode(granted.value())?;
-    for id in ids {
-        if grants::is_revoked(tables, id)? {
-            return broken(("grant-revoked", format!("its grant {}… had been revoked", id.get(..10).unwrap_or(id))));
-        }
-    }
+    grants::not_revoked(tables, ids)?;
     let mut tried = asks.iter().map(|ask| scope.covers(ask));
     let first = tried.next().unwrap_or(Ok(()));
     match first {

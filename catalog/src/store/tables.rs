@@ -8,6 +8,7 @@ use tlog_tiles::record_hash;
 use super::{
     ENTRIES, HASHES, LAST, LINKS, META, SPENT, StoreError,
     append::ONCE,
+    fetches::COPIES,
     find::ASKED,
     grants::{GRANTS, REVOKED, USES},
     hashes::TableHashes,
@@ -36,6 +37,7 @@ pub(super) struct Tables<'tx> {
     pub(super) grants: Written<'tx, &'static str>,
     pub(super) revoked: Table<'tx, &'static str, ()>,
     pub(super) uses: Table<'tx, (&'static str, u64), i64>,
+    pub(super) copies: Written<'tx, &'static str>,
     pub(super) once: Table<'tx, &'static str, u64>,
     pub(super) leases: Written<'tx, (&'static str, u64)>,
     pub(super) taken: Written<'tx, &'static str>,
@@ -67,6 +69,7 @@ impl<'tx> Tables<'tx> {
             grants: tx.open_table(GRANTS)?,
             revoked: tx.open_table(REVOKED)?,
             uses: tx.open_table(USES)?,
+            copies: tx.open_table(COPIES)?,
             once: tx.open_table(ONCE)?,
             leases: tx.open_table(LEASES)?,
             taken: tx.open_table(TAKEN)?,

@@ -15,7 +15,7 @@ use super::Heads;
 use crate::{NodeError, file_error, home::Home};
 
 /// Version of this file's form: another one is read from the start.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// As far as a log was verified.
 pub(super) struct Memory {
