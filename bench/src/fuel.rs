@@ -10,7 +10,7 @@ const NEAR: usize = 4 << 20;
 const FAR: usize = 64 << 20;
 const FARTHER: usize = 256 << 20;
 
-/// A program that runs `body` over and over; `fields` are the module's own.
+/// A program's loop body, with the fields that its module needs.
 struct Case {
     name: String,
     memory: Memory,
@@ -216,7 +216,7 @@ fn walk(memory: &mut [u8]) {
     }
 }
 
-/// Nanoseconds that a unit of fuel takes, the most of several runs' least.
+/// Measures a case: nanoseconds a unit of fuel, of the shortest of several runs.
 fn nanoseconds(case: &Case) -> anyhow::Result<f64> {
     let wrong = |e: wasmtime::Error| anyhow::anyhow!("{}: {e:#}", case.name);
     let engine = engine(FARTHER, case.memory).map_err(wrong)?;

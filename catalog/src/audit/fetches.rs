@@ -15,12 +15,12 @@ use tidegate_protocol::{
 
 use super::{Broken, jobs::time};
 
-/// How far the clock by which a log states times may be set between two of them.
+/// Most seconds that an owner's clock may be set back or forth between two entries.
 const SET: Duration = Duration::from_secs(60);
-/// Of how many grants, and narrowings of them, it is remembered of one party that it was let copy something: the last ones.
+/// Most copies that are remembered of a party, one for each grant or narrowing; the oldest go first.
 const GRANTS: usize = 64;
 
-/// When a party was let copy something by a grant: once, or again while it could begin by what it had been let before.
+/// A party's permission to copy by one grant: from its first copy to its last, where each came while the one before was still good.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Copied {
     grant_ids: Vec<String>,
@@ -39,7 +39,7 @@ impl Copied {
 pub(crate) struct Copies(VecDeque<Copied>);
 
 impl Copies {
-    /// Takes in that the party was let copy something. What it can begin nothing by any more is forgotten.
+    /// Notes a copy or replay of the party, and forgets permissions that have ended.
     pub(crate) fn add(&mut self, grant_ids: &[String], at: SystemTime) {
         self.0.retain(|copied| at <= copied.last + limits::COPY_TIME + SET);
         let again = self.0.iter().position(|copied| copied.grant_ids == grant_ids && copied.lets_begin(at));
