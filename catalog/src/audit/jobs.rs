@@ -26,7 +26,11 @@ pub(super) fn is_in_time(facts: &JobFacts, now: SystemTime) -> Result<(), Broken
 }
 
 pub(super) fn time(text: &str) -> Result<SystemTime, Broken> {
-    text.parse::<jiff::Timestamp>().map(SystemTime::from).map_err(|_| ("time", format!("{text:?} is no RFC 3339 time")))
+    let time = text.parse::<jiff::Timestamp>().map(SystemTime::from);
+    // An auditor's memory has no earlier ones.
+    time.ok()
+        .filter(|time| *time >= SystemTime::UNIX_EPOCH)
+        .ok_or_else(|| ("time", format!("{text:?} is no RFC 3339 time from 1970 on")))
 }
 
 impl Audit {

@@ -127,7 +127,10 @@ pub(super) fn all() -> Vec<Case> {
         cases.push(program(format!("row-{name}-for-one"), &ROW.replace("ACTION", action), "0.01", UNITS));
     }
     // All others' rows are long, and were executed again where one trapped.
-    let long = ROW.replace("(f64.const 1) (f64.const 1)))", &format!("{} (f64.const 1) (f64.const 1)))", "(drop (f64.sqrt (local.get 0)))".repeat(2000)));
+    let long = ROW.replace(
+        "(f64.const 1) (f64.const 1)))",
+        &format!("{} (f64.const 1) (f64.const 1)))", "(drop (f64.sqrt (local.get 0)))".repeat(2000)),
+    );
     cases.push(program("row-traps-among-long-ones".into(), &long.replace("ACTION", "(unreachable)"), "0.01", UNITS));
     for name in ["leak", "shout", "trap"] {
         cases.push(sent(format!("guest-{name}"), tidegate_fixtures::guest(name).unwrap(), "0.01", UNITS));

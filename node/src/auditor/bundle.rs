@@ -51,9 +51,15 @@ fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
     let mut archive = tar::Archive::new(file.try_clone()?);
     for entry in archive.entries_with_seek()?.raw(true) {
         let entry = entry?;
+        let last = entry.raw_file_position().saturating_add(entry.size());
+        end = last.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
         match entry.header().entry_type() {
             EntryType::Regular => {}
-            EntryType::Directory => continue,
+            EntryType::Directory if entry.size() == 0 => continue,
+            EntryType::Directory => {
+                again.push(format!("{}: what a folder's entry holds", String::from_utf8_lossy(&entry.path_bytes())));
+                continue;
+            }
             EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader => {
                 return Err(io::Error::other(
                     "it has long names or pax records, which no bundle needs: pack it with `tar --format=ustar`",
@@ -66,9 +72,7 @@ fn places(file: &File) -> io::Result<(Places, Vec<String>)> {
         }
         let place = (entry.raw_file_position(), entry.size());
         let named = entry.path_bytes();
-        let last = place.0.saturating_add(place.1);
-        end = last.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
-        if end <= length && !is_empty(file, last, end)? {
+        if last <= length && !is_empty(file, last, end.min(length))? {
             again.push(format!("{}: what fills up its last block", String::from_utf8_lossy(&named)));
         }
         let Ok(name) = std::str::from_utf8(&named) else {
@@ -333,6 +337,10 @@ mod tests {
         let file = || header(EntryType::Regular, "owner.vkey", 3);
         let named = |parts: &[Vec<u8>], length| given(parts, length).unwrap().all();
         assert_eq!(named(&[file(), block(b"key"), vec![0; 10240]], None), ["owner.vkey"]);
+        let folder = |size| header(EntryType::Directory, "log", size);
+        assert_eq!(named(&[file(), block(b"key"), folder(0), vec![0; 1024]], None), ["owner.vkey"]);
+        let names = named(&[file(), block(b"key"), folder(512), block(b"evil"), vec![0; 1024]], None);
+        assert!(names.len() == 2 && names[1].contains("a folder's entry"), "{names:?}");
         let mut filled = block(b"key");
         filled[500] = 7;
         let names = named(&[file(), filled, vec![0; 1024]], None);

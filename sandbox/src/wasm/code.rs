@@ -1,6 +1,7 @@
 //! A component compiled once: its code as it is kept, and taken up again.
 
 use std::{
+    borrow::Cow,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
@@ -11,9 +12,11 @@ use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::{Engine, Module, component::Component};
 
 use super::{
+    checked::checked,
     component::{compile, link, refuse},
     engine::{engine, uncounted},
     prices::Memory,
+    startup::startup,
     stateless::{Proof, RowFunction, prove},
 };
 
@@ -29,6 +32,8 @@ struct Found {
     /// The row function that it is.
     function: Option<RowFunction>,
     memory: Memory,
+    /// Fuel that its instances take to be made.
+    startup: u64,
 }
 
 impl std::fmt::Debug for Code {
@@ -46,17 +51,18 @@ impl Code {
         let memory = Memory::of(component, bytes);
         let (function, code) = if is_core(component) {
             let function = row_function(component, memory)?;
-            let module = compile_rows(&engine_for(&function, bytes, memory)?, component)?;
+            let module =
+                compile_rows(&engine_for(&function, bytes, memory)?, component, Some(memory).filter(|_| function.is_counted()))?;
             (Some(function), module.serialize().map_err(unavailable)?)
         } else {
             let engine = engine(bytes, memory).map_err(unavailable)?;
-            let compiled = compile(&engine, component)?;
+            let compiled = compile(&engine, component, memory)?;
             link(&engine, &compiled)?;
             (None, compiled.serialize().map_err(unavailable)?)
         };
         // What was found of it goes before it.
-        let found =
-            serde_json::to_vec(&Found { function, memory }).map_err(|e| Refusal::new(RefusalCode::Unavailable, e.to_string()))?;
+        let found = serde_json::to_vec(&Found { function, memory, startup: startup(component)? })
+            .map_err(|e| Refusal::new(RefusalCode::Unavailable, e.to_string()))?;
         let mut bytes = (found.len() as u32).to_le_bytes().to_vec();
         bytes.extend(found);
         bytes.extend(code);
@@ -76,6 +82,11 @@ impl Code {
     /// The row function that it is.
     pub(super) fn function(&self) -> Result<Option<RowFunction>, Refusal> {
         Ok(self.parts()?.0.function)
+    }
+
+    /// Fuel that its instances take to be made.
+    pub(super) fn startup(&self) -> Result<u64, Refusal> {
+        Ok(self.parts()?.0.startup)
     }
 
     /// Where what it holds lies.
@@ -162,8 +173,10 @@ pub(super) fn engine_for(function: &RowFunction, bytes: usize, memory: Memory) -
     .map_err(unavailable)
 }
 
-pub(super) fn compile_rows(engine: &Engine, module: &[u8]) -> Result<Module, Refusal> {
-    Module::from_binary(engine, module).map_err(|e| refuse(format!("the module does not compile: {e:#}")))
+/// Compiles a row function, or the driver: with checks of its fuel, where that is counted, and by where its memory lies.
+pub(super) fn compile_rows(engine: &Engine, module: &[u8], counted: Option<Memory>) -> Result<Module, Refusal> {
+    let module = counted.map_or_else(|| Ok(module.into()), |memory| checked(module, memory).map(Cow::Owned))?;
+    Module::from_binary(engine, &module).map_err(|e| refuse(format!("the module does not compile: {e:#}")))
 }
 
 fn unavailable(e: wasmtime::Error) -> Refusal {
@@ -186,6 +199,10 @@ pub(super) fn functions(component: &[u8]) -> Result<usize, Refusal> {
                     return Err(refuse("has components with code within it")
                         .fix("Link its parts to one module before it is made a component"));
                 }
+            }
+            Payload::InstanceSection(_) | Payload::ComponentCanonicalSection(_) if open.len() > 1 => {
+                return Err(refuse("has components with code within it")
+                    .fix("Link its parts to one module before it is made a component"));
             }
             Payload::End(_) => drop(open.pop()),
             Payload::CodeSectionStart { count, .. } => functions = functions.saturating_add(count as usize),
@@ -233,8 +250,13 @@ mod tests {
     fn components_with_code_within_a_component_are_refused() {
         let component = |text: &str| functions(&wat::parse_str(text).unwrap());
         assert!(component("(component (core module (func)) (component) (core module (func)))").is_ok());
-        let refusal = component("(component (component (core module (func))))").unwrap_err().to_string();
-        assert!(refusal.contains("within it"), "{refusal}");
+        // Also where the code is another's: a module from without, or one that is handed in.
+        let outer = "(component $root (core module $m (func (export \"f\"))) (component (alias outer $root $m (core module $n)) (core instance (instantiate $n))))";
+        let handed = "(component (component (import \"m\" (core module $t)) (core instance (instantiate $t))))";
+        for text in ["(component (component (core module (func))))", outer, handed] {
+            let refusal = component(text).unwrap_err().to_string();
+            assert!(refusal.contains("within it"), "{text}: {refusal}");
+        }
     }
 
     #[test]

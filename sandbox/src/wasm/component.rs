@@ -7,12 +7,15 @@ use wasmtime::{
 };
 
 use super::{
+    checked::checked,
     code::functions,
     host::{
         Call,
         bindings::{Job, JobPre},
     },
-    nn, wasi,
+    nn,
+    prices::Memory,
+    wasi,
 };
 
 /// What a component may import beside [`wasi`] and [`nn`].
@@ -23,12 +26,12 @@ pub(super) fn refuse(message: impl std::fmt::Display) -> Refusal {
 }
 
 /// Compiles `bytes`. The text form and precompiled code would be read by other parsers: only a binary component is taken.
-pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Refusal> {
+pub(super) fn compile(engine: &Engine, bytes: &[u8], memory: Memory) -> Result<Component, Refusal> {
     if bytes.get(..8) != Some(&[0, b'a', b's', b'm', 0x0d, 0, 1, 0]) {
         return Err(refuse("not a WebAssembly component").fix("Build it with a guest SDK"));
     }
     functions(bytes)?;
-    Component::from_binary(engine, bytes).map_err(|e| refuse(format!("the component does not compile: {e:#}")))
+    Component::from_binary(engine, &checked(bytes, memory)?).map_err(|e| refuse(format!("the component does not compile: {e:#}")))
 }
 
 /// Checks that it is of the world, and imports nothing beyond it.

@@ -21,6 +21,7 @@ use super::{
     },
     nn,
     prices::Memory,
+    startup::startup,
 };
 use crate::{
     Attachment, Rehearsal, Sent,
@@ -93,6 +94,18 @@ impl Limits {
         Self { fuel, memory, numbers: outputs.iter().map(Output::numbers).sum(), handed: HANDED }
     }
 
+    /// Less what its instance takes to be made, for each call.
+    ///
+    /// # Errors
+    /// A [`Refusal`] where less than half is left.
+    pub(super) fn with_startup(self, startup: u64) -> Result<Self, Refusal> {
+        if startup > self.fuel / 2 {
+            let message = format!("takes {startup} of fuel before it begins, a call has {}", self.fuel);
+            return Err(refuse(message).fix("Leave out tables and globals that it does not use, or ask the owner for more fuel"));
+        }
+        Ok(Self { fuel: self.fuel - startup, ..self })
+    }
+
     pub(super) fn of_store(&self) -> StoreLimits {
         StoreLimitsBuilder::new()
             .memory_size(self.memory)
@@ -139,7 +152,7 @@ impl Guest {
         let engine =
             engine(policy.limits.memory_bytes as usize, memory).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
         let component = match attachment.program() {
-            Sent::Bytes(bytes) => compile(&engine, bytes)?,
+            Sent::Bytes(bytes) => compile(&engine, bytes, memory)?,
             Sent::Code(code) => code.load(&engine)?,
         };
         let pre = link(&engine, &component)?;
@@ -148,7 +161,11 @@ impl Guest {
         }
         let Asked { params, split, outputs, infer, seed } = asked;
         let handed = Handed { params: Arc::new(params), data: attachment.data().clone(), seed: seed.0 };
-        let mut limits = Limits::of(policy, split, &outputs);
+        let startup = match attachment.program() {
+            Sent::Bytes(bytes) => startup(bytes)?,
+            Sent::Code(code) => code.startup()?,
+        };
+        let mut limits = Limits::of(policy, split, &outputs).with_startup(startup)?;
         let model = infer.map(|output| Beside::admit(attachment.data(), &output, policy, calls(policy, split), place));
         let model = model.transpose()?.map(Arc::new);
         if model.is_some() {

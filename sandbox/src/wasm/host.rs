@@ -48,6 +48,8 @@ pub(super) struct Call {
     owed: u64,
     /// What was left when the host was called last, or at the beginning.
     left: u64,
+    /// What there was at the beginning.
+    tank: u64,
     /// Pages of all its memories.
     pages: usize,
     /// Its model, where it has one.
@@ -65,6 +67,7 @@ impl Call {
             chance: None,
             owed: 0,
             left: u64::MAX,
+            tank: u64::MAX,
             pages: 0,
             nn: None,
         }
@@ -120,7 +123,7 @@ impl Call {
 
     /// Whoever the store is for has it without paying.
     pub(super) fn give(&mut self) {
-        self.left = u64::MAX;
+        (self.left, self.tank) = (u64::MAX, u64::MAX);
     }
 
     /// The host is about to do what costs so much: nothing for who cannot pay.
@@ -132,7 +135,7 @@ impl Call {
 
 /// Has `store` pay for what the host does: whenever the guest goes on, what is owed is taken from its fuel.
 pub(super) fn charge(store: &mut Store<Call>, fuel: u64) {
-    store.data_mut().left = fuel;
+    (store.data_mut().left, store.data_mut().tank) = (fuel, fuel);
     store.call_hook(|mut store: StoreContextMut<'_, Call>, hook| {
         let flat = match hook {
             CallHook::CallingWasm => 0,
@@ -163,6 +166,9 @@ impl ResourceLimiter for Call {
             self.pages += grown;
             // At once: it may not come to the host again.
             self.pay(paid as u64 * PAGE_FUEL)?;
+            if self.owed > self.tank / 2 {
+                return Err(Trap::OutOfFuel.into());
+            }
         }
         Ok(granted)
     }

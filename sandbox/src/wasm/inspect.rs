@@ -50,13 +50,13 @@ fn look(bytes: &[u8], limit: usize, seen: &mut Inspection) -> Result<(), Refusal
     let memory = Memory::of(bytes, limit);
     if is_core(bytes) {
         let function = row_function(bytes, memory)?;
-        let module = compile_rows(&engine_for(&function, limit, memory)?, bytes)?;
+        let module = compile_rows(&engine_for(&function, limit, memory)?, bytes, Some(memory).filter(|_| function.is_counted()))?;
         seen.exports = module.exports().map(|export| export.name().to_owned()).collect();
         seen.row = Some(function);
         return Ok(());
     }
     let engine = engine(limit, memory).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
-    let component = compile(&engine, bytes)?;
+    let component = compile(&engine, bytes, memory)?;
     let kind = component.component_type();
     seen.imports = kind.imports(&engine).map(|(name, _)| name.to_owned()).collect();
     // Runtimes export modules of their own, which nobody calls.

@@ -3,6 +3,7 @@
 //! Deterministic: fuel instead of time, no clock, entropy, files or network, canonical NaN. A trap, an empty tank or a wrong shape
 //! yields the public default vector, never a missing one.
 
+mod checked;
 mod code;
 mod component;
 mod driver;
@@ -16,6 +17,7 @@ mod program;
 mod rows;
 mod run;
 mod shares;
+mod startup;
 mod stateless;
 mod values;
 mod wasi;

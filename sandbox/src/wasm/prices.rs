@@ -6,7 +6,10 @@
 //! a call take many times what its fuel is worth, and a job that is made to just fit its slot would say whether they are there. `tidegate-bench fuel` times
 //! programs that do nothing else.
 
-use wasmparser::{ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, Encoding, Instance, Operator, Parser, Payload};
+use wasmparser::{
+    ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentTypeRef, Encoding, Instance, Operator, Parser,
+    Payload,
+};
 use wasmtime::{OperatorCost, VariableOperatorCost};
 
 /// Where what a guest holds lies, by how much it may be.
@@ -62,6 +65,13 @@ fn held(program: &[u8], limit: u64) -> Option<u64> {
                 }
             }
             // Modules by other ways are not among those that were read.
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    if let ComponentTypeRef::Module(_) = import.ok()?.ty {
+                        return None;
+                    }
+                }
+            }
             Payload::ComponentAliasSection(section) => {
                 for alias in section {
                     let kind = match alias.ok()? {

@@ -16,6 +16,7 @@ use super::{
     prices::Memory,
     rows::Rows,
     run::ways,
+    startup::startup,
     stateless::{Proof, ROW},
 };
 use crate::{Attachment, Extent, Help, RunError, Sent, onnx::Beside, sql::Select};
@@ -76,14 +77,24 @@ impl Program {
         }
         let engine = engine_for(&function, bytes, memory)?;
         let module = match attachment.program() {
-            Sent::Bytes(program) => compile_rows(&engine, program)?,
+            Sent::Bytes(program) => compile_rows(&engine, program, Some(memory).filter(|_| function.is_counted()))?,
             Sent::Code(code) => code.load_rows(&engine)?,
         };
         let driver = match function.proof {
-            Proof::Bounded(_) | Proof::Stateless => Some(compile_rows(&engine, &driver(ROW, function.takes, function.gives))?),
+            Proof::Bounded(_) | Proof::Stateless => {
+                Some(compile_rows(&engine, &driver(ROW, function.takes, function.gives), None)?)
+            }
             Proof::Unproven(_) => None,
         };
-        let limits = Limits::of(policy, split, &outputs);
+        let mut limits = Limits::of(policy, split, &outputs);
+        // Others have one instance for all people.
+        if let Proof::Unproven(_) = function.proof {
+            let startup = match attachment.program() {
+                Sent::Bytes(program) => startup(program)?,
+                Sent::Code(code) => code.startup()?,
+            };
+            limits = limits.with_startup(startup)?;
+        }
         let rows = Rows { engine, module, function, driver, select, outputs, limits };
         rows.check()?;
         Ok(Self::Rows(rows))

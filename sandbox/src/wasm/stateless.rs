@@ -38,6 +38,13 @@ pub struct RowFunction {
     pub proof: Proof,
 }
 
+impl RowFunction {
+    /// Whether what it executes is counted as it runs.
+    pub(super) fn is_counted(&self) -> bool {
+        !matches!(self.proof, Proof::Bounded(_))
+    }
+}
+
 macro_rules! families {
     ($(@$family:ident $op:ident $({ $($arg:ident: $kind:ty),* })? => $visit:ident ($($about:tt)*))*) => {
         /// An instruction's name, and the proposal that brought it.
