@@ -19,6 +19,8 @@ use super::{Broken, jobs::time};
 const SET: Duration = Duration::from_secs(60);
 /// Most copies that are remembered of a party, one for each grant or narrowing; the oldest go first.
 const GRANTS: usize = 64;
+/// Fewer parties that copy are not looked through for those who may begin nothing any more.
+pub(super) const PARTIES: usize = 1024;
 
 /// A party's permission to copy by one grant: from its first copy to its last, where each came while the one before was still good.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +53,11 @@ impl Copies {
         while self.0.len() > GRANTS {
             self.0.pop_front();
         }
+    }
+
+    /// Whether nothing can be begun by any of them after that time.
+    pub(crate) fn are_over(&self, at: SystemTime) -> bool {
+        self.0.iter().all(|copied| at > copied.last + limits::COPY_TIME + 2 * SET)
     }
 
     /// Whether `party` may be sent a part of a file: `in_force` says whether a grant with these revocation ids is.
@@ -141,5 +148,8 @@ mod tests {
         assert_eq!((copies.0.len(), begins(&copies, 3000, "999")), (GRANTS, Ok(())));
         copies.add(&ids("d"), at(10_000));
         assert_eq!(copies.0.len(), 1);
+        // A party is forgotten only once nothing could be begun, whichever way its clock was set.
+        assert!(!copies.are_over(at(10_000 + time + 60)) && !copies.are_over(at(10_000 + time + 120)));
+        assert!(copies.are_over(at(10_000 + time + 121)) && begins(&copies, 10_000 + time + 61, "d").is_err());
     }
 }

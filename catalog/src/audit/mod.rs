@@ -135,6 +135,8 @@ pub struct Audit {
     leases: leases::Leases,
     /// What each party may begin to fetch files by.
     copies: BTreeMap<Party, fetches::Copies>,
+    /// How many of these parties there were when those who may begin nothing were last forgotten.
+    copying_at_most: usize,
     /// Whose names were opened to this auditor.
     #[serde(skip)]
     opened: BTreeMap<Party, PeerId>,
@@ -155,6 +157,7 @@ impl Audit {
             answered: answered::Answered::default(),
             leases: leases::Leases::default(),
             copies: BTreeMap::new(),
+            copying_at_most: 0,
             opened: BTreeMap::new(),
         }
     }
@@ -250,6 +253,11 @@ impl Audit {
         self.happened(&statement.predicate);
         if let Some((party, ids, Ok(at))) = fetches::copied(&statement.predicate) {
             self.copies.entry(party).or_default().add(ids, at);
+            // Half of them at a time, so that looking through them is paid by those that came.
+            if self.copies.len() >= 2 * self.copying_at_most.max(fetches::PARTIES) {
+                self.copies.retain(|_, copies| !copies.are_over(at));
+                self.copying_at_most = self.copies.len();
+            }
         }
         match statement.predicate {
             Predicate::Publication { .. } => {

@@ -1,6 +1,7 @@
 //! Accesses that are no jobs, each logged before it happens: copies, parts of files, jobs that were turned away, and the owner's own words.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -33,6 +34,31 @@ pub(super) async fn open_store(home: &Home, identity: &Identity) -> Result<Store
             Err(StoreError::InUse) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(50)).await,
             opened => return Ok(opened?),
         }
+    }
+}
+
+/// Which files were offered to whom, and how the log names that party there, for as long as a fetch may begin.
+#[derive(Default)]
+pub(super) struct Offered {
+    files: HashMap<(PeerId, ContentHash), (Party, Instant)>,
+    /// How many there were when those that are over were last forgotten.
+    before: usize,
+}
+
+/// Fewer offers are not looked through for those that are over.
+const OFFERS: usize = 4096;
+
+impl Offered {
+    fn add(&mut self, files: impl Iterator<Item = ((PeerId, ContentHash), (Party, Instant))>, now: Instant) {
+        self.files.extend(files);
+        if self.files.len() >= 2 * self.before.max(OFFERS) {
+            self.files.retain(|_, (_, until)| *until > now);
+            self.before = self.files.len();
+        }
+    }
+
+    fn get(&self, peer: PeerId, file: ContentHash) -> Option<Party> {
+        self.files.get(&(peer, file)).map(|(party, _)| *party)
     }
 }
 
@@ -139,14 +165,15 @@ impl Provider {
     /// Lets a peer, which the log names so, begin to fetch files, for no longer than what it showed allows.
     pub(super) fn let_fetch(&self, (peer, party): (PeerId, Party), files: impl IntoIterator<Item = ContentHash>, by: &Authority) {
         let files: Vec<_> = files.into_iter().collect();
-        let offered = files.iter().map(|file| ((peer, *file), party));
-        self.offered.lock().unwrap_or_else(PoisonError::into_inner).extend(offered);
+        let now = Instant::now();
+        let offered = files.iter().map(|file| ((peer, *file), (party, now + limits::COPY_TIME)));
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner).add(offered, now);
         self.served.access().allow(peer, files, by);
     }
 
     /// How the log names a peer that is sent a part of a file: as where it was allowed that.
     fn party_of_fetch(&self, peer: PeerId, file: ContentHash) -> Option<Party> {
-        self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(&(peer, file)).copied()
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(peer, file)
     }
 
     /// How the log, which everybody may read, names a part of a file: as it is where everybody may see the manifest, which has its hash, and else by a secret
@@ -247,5 +274,26 @@ impl Provider {
             hashed.await.map_err(unavailable)?.map_err(unavailable)
         };
         self.build.get_or_try_init(hash).await.copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who asks for copies again and again, under other names, leaves nothing behind once they are over.
+    #[test]
+    fn offers_that_are_over_are_forgotten() {
+        let (mut offered, start) = (Offered::default(), Instant::now());
+        let peer = Identity::from_seed([2; 32]).id();
+        let party: Party = Identity::from_seed([1; 32]).id().into();
+        for hour in 0..50u32 {
+            let now = start + hour * limits::COPY_TIME;
+            for i in 0..OFFERS as u32 {
+                let file = ContentHash::of(&[hour.to_le_bytes(), i.to_le_bytes()].concat());
+                offered.add(std::iter::once(((peer, file), (party, now + limits::COPY_TIME))), now);
+            }
+            assert!(offered.files.len() <= 4 * OFFERS, "{}", offered.files.len());
+        }
     }
 }

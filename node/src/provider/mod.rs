@@ -3,7 +3,6 @@
 //! [`submit`] takes a job as far as its reservation, [`run`] from there to its durable receipt, [`clock`] says when anything of it may be seen.
 
 use std::{
-    collections::HashMap,
     future::Future,
     path::Path,
     pin::Pin,
@@ -91,7 +90,7 @@ pub struct Provider {
     refused: hourly::Hourly,
     fetched: hourly::Hourly,
     /// Which files were offered to whom, and how the log names that party there.
-    offered: Mutex<HashMap<(PeerId, ContentHash), Party>>,
+    offered: Mutex<accesses::Offered>,
     witnesses: witnesses::Witnesses,
     /// Held while a file is cut into pieces: one at a time.
     cutting: tokio::sync::Mutex<()>,
