@@ -36,10 +36,13 @@ impl Memory {
 
     /// Of a program's memories, which have at most `limit` bytes each: what they declare may be less. What cannot be read is found when it is compiled.
     pub(super) fn of(program: &[u8], limit: usize) -> Self {
-        match held(program, limit as u64).unwrap_or(u64::MAX) {
-            ..=NEAR_BYTES => Self::Near,
-            ..=FAR_BYTES => Self::Far,
-            _ => Self::Farther,
+        let held = held(program, limit as u64).unwrap_or(u64::MAX);
+        if held <= NEAR_BYTES {
+            Self::Near
+        } else if held <= FAR_BYTES {
+            Self::Far
+        } else {
+            Self::Farther
         }
     }
 }
