@@ -19,7 +19,7 @@ use super::{Broken, jobs::time};
 const SET: Duration = Duration::from_secs(60);
 /// Most copies that are remembered of a party, one for each grant or narrowing; the oldest go first.
 const GRANTS: usize = 64;
-/// Fewer parties that copy are not looked through for those who may begin nothing any more.
+/// Least number of parties at which an audit forgets those whose permissions have ended.
 pub(super) const PARTIES: usize = 1024;
 
 /// A party's permission to copy by one grant: from its first copy to its last, where each came while the one before was still good.
@@ -55,7 +55,7 @@ impl Copies {
         }
     }
 
-    /// Whether nothing can be begun by any of them after that time.
+    /// Returns whether all permissions have ended by that time, however the owner's clock was set.
     pub(crate) fn are_over(&self, at: SystemTime) -> bool {
         self.0.iter().all(|copied| at > copied.last + limits::COPY_TIME + 2 * SET)
     }

@@ -135,7 +135,7 @@ pub struct Audit {
     leases: leases::Leases,
     /// What each party may begin to fetch files by.
     copies: BTreeMap<Party, fetches::Copies>,
-    /// How many of these parties there were when those who may begin nothing were last forgotten.
+    /// Number of these parties after the last time that some were forgotten.
     copying_at_most: usize,
     /// Whose names were opened to this auditor.
     #[serde(skip)]

@@ -43,7 +43,7 @@ fn component(seen: &ComponentSeen) {
         println!("  a row function of {takes} numbers to {gives}");
         match proof {
             Proof::Bounded(most) => {
-                println!("  proven to keep no state, and to execute at most {most} instructions: called for many rows at once")
+                println!("  proven to keep no state, and to take at most {most} of fuel: called for many rows at once")
             }
             Proof::Stateless => println!("  proven to keep no state; it may loop: one instance for all people, fuel for each"),
             Proof::Unproven(why) => println!("  not proven to keep no state ({why}): a fresh instance for each person"),
