@@ -49,6 +49,12 @@ impl Question {
         Ok(JobFile::of_sql(&dataset, query, self.epsilon, self.rho)?)
     }
 
+    /// A query's, where the dataset is not named, is about this one.
+    pub(crate) fn about(self, dataset: &str) -> Self {
+        let dataset = self.sql.as_ref().map(|_| self.dataset.unwrap_or_else(|| dataset.to_owned()));
+        Self { dataset, ..self }
+    }
+
     /// The name of what it leaves.
     pub(crate) fn stem(&self) -> String {
         match &self.job {

@@ -45,6 +45,26 @@ fn a_query_on_the_command_line_is_the_job_that_its_file_is() {
     world.ok("buyer", &["check", "--sql", SQL, "--rho", "0.1", "--to", &node.address, "--dataset", "more"]);
 }
 
+/// On mock rows too: an owner's, and one's own, which have no name.
+#[test]
+fn a_query_on_the_command_line_is_rehearsed() {
+    let world = World::new();
+    std::fs::write(world.path("mocked.csv"), "person,spend,city\n901,1,north\n902,2,south\n").unwrap();
+    world.publish("mocked.csv", &["--name", "mocked", "--mock", &world.text("data.csv")]);
+    let node = world.serve(None);
+    let (data, policy) = (world.text("data.csv"), world.text("policy.toml"));
+    let query = ["rehearse", "--sql", SQL, "--rho", "0.5", "--json"];
+    let mine = json(&world.ok("buyer", &[&query[..], &["--mock", &data, "--policy", &policy]].concat()));
+    let theirs = json(&world.ok("buyer", &[&query[..], &["--to", &node.address, "--dataset", "mocked"]].concat()));
+    for rehearsed in [mine, theirs] {
+        assert_eq!(rehearsed["result"]["cost"]["rho_micro"], 500_000, "{rehearsed}");
+        assert_eq!(rehearsed["result"]["columns"], serde_json::json!(["n", "s"]), "{rehearsed}");
+    }
+    let unpaid = world.fails("buyer", &[&query[..3], &["--mock", &data, "--policy", &policy]].concat());
+    assert!(unpaid.contains("give either epsilon or rho"), "{unpaid}");
+    assert!(world.fails("buyer", &["rehearse", "--mock", &data, "--policy", &policy]).contains("--sql"));
+}
+
 #[test]
 fn a_check_against_nothing_says_what_to_check_against() {
     let world = World::new();

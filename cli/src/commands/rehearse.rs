@@ -6,13 +6,12 @@ use tidegate_node::{
     buyer::Buyer,
     expected,
     home::Home,
-    jobfile::JobFile,
     rehearse::{Fuel, rehearse, rehearse_own},
     table,
     telling::Telling,
 };
 
-use crate::{file, place::Place, show};
+use crate::{file, place::Place, question::Question, show};
 
 /// Most different lines of the program that are shown; `--json` has all.
 const MOST_LINES: usize = 40;
@@ -20,8 +19,8 @@ const MOST_LINES: usize = 40;
 /// What to rehearse, on which rows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The job file.
-    job: PathBuf,
+    #[command(flatten)]
+    question: Question,
     /// Fetch policy and mock rows from this owner, where the dataset was published with some (`tidegate publish --mock`).
     #[arg(long, conflicts_with_all = ["mock", "policy"], required_unless_present = "mock")]
     to: Option<Place>,
@@ -40,11 +39,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let file = JobFile::read(&args.job)?;
+    // Mock rows of one's own have no name.
+    let question = if args.to.is_some() { args.question } else { args.question.about("mock") };
+    let grant = file::optional_grant(args.grant.as_deref())?;
+    let file = question.file(home, args.to.as_ref(), grant.as_str()).await?;
     let (policy, shown) = match (&args.to, &args.policy) {
         (Some(to), _) => {
             let to = &to.at(home)?;
-            let grant = file::optional_grant(args.grant.as_deref())?;
             let buyer = Buyer::bind(home, to).await?.showing(grant.as_str());
             let offer = buyer.offer(to, &file.dataset).await?;
             let mock = buyer.mock(home.path(), to, &offer).await;
