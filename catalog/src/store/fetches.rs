@@ -2,14 +2,14 @@
 
 use std::time::SystemTime;
 
-use redb::{ReadableTable as _, TableDefinition};
+use redb::{ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 use tidegate_protocol::{
     grant::Scope,
     receipt::{Party, Predicate},
 };
 
 use super::{StoreError, decode, grants, tables::Tables};
-use crate::audit::fetches::{Copies, copied, in_time};
+use crate::audit::fetches::{Copies, PARTIES, copied, in_time};
 
 /// By party, JSON of its [`Copies`].
 pub(super) const COPIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("copies");
@@ -24,7 +24,26 @@ pub(super) fn remember(tables: &mut Tables<'_>, says: &Predicate) -> Result<(), 
     let party = party.to_string();
     let mut copies = get(tables, &party)?;
     copies.add(ids, at);
-    tables.copies.insert(party.as_str(), serde_json::to_vec(&copies)?.as_slice())?;
+    let known = tables.copies.insert(party.as_str(), serde_json::to_vec(&copies)?.as_slice())?.is_some();
+    // Once for so many that came, so that looking through them is paid by those.
+    if !known && tables.copies.len()? % PARTIES as u64 == 0 {
+        forget(tables, at)?;
+    }
+    Ok(())
+}
+
+/// Forgets parties all of whose permissions have ended by that time.
+fn forget(tables: &mut Tables<'_>, at: SystemTime) -> Result<(), StoreError> {
+    let mut over = Vec::new();
+    for found in tables.copies.iter()? {
+        let (party, copies) = found?;
+        if decode::<Copies>(copies.value())?.are_over(at) {
+            over.push(party.value().to_owned());
+        }
+    }
+    for party in over {
+        tables.copies.remove(party.as_str())?;
+    }
     Ok(())
 }
 
@@ -35,4 +54,39 @@ pub(super) fn check(tables: &Tables<'_>, party: &Party, at: SystemTime) -> Resul
         let granted = ids.first().map(|id| tables.grants.get(id.as_str())).transpose()?.flatten();
         granted.map_or(Ok(()), |granted| Ok(in_time(&decode::<Scope>(granted.value())?, at)?))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use redb::{Database, ReadableTableMetadata as _, backends::InMemoryBackend};
+    use tidegate_protocol::{ContentHash, Identity};
+
+    use super::*;
+
+    #[test]
+    fn parties_whose_permissions_have_ended_are_forgotten() {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let (tx, owner) = (database.begin_write().unwrap(), Identity::from_seed([0; 32]));
+        let mut tables = Tables::of(&tx, &owner).unwrap();
+        let copy = |party: usize, time: SystemTime| Predicate::Copy {
+            peer: Identity::from_seed(std::array::from_fn(|i| (party >> (i % 4 * 8)) as u8)).id().into(),
+            holder: None,
+            sealed: false,
+            key: false,
+            manifest: ContentHash::of(b"a"),
+            population: ContentHash::of(b"b"),
+            grant_ids: vec!["aa".into()],
+            time: jiff::Timestamp::try_from(time).unwrap().to_string(),
+        };
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let late = start + 2 * tidegate_protocol::limits::COPY_TIME;
+        for party in 1..PARTIES {
+            remember(&mut tables, &copy(party, if party % 2 == 0 { start } else { late })).unwrap();
+        }
+        assert_eq!(tables.copies.len().unwrap(), PARTIES as u64 - 1);
+        remember(&mut tables, &copy(PARTIES, late)).unwrap();
+        assert_eq!(tables.copies.len().unwrap(), PARTIES as u64 / 2 + 1);
+    }
 }
