@@ -21,7 +21,7 @@ use super::{
     },
     nn,
     prices::Memory,
-    startup::startup,
+    startup::startup_of,
 };
 use crate::{
     Attachment, Rehearsal, Sent,
@@ -161,11 +161,7 @@ impl Guest {
         }
         let Asked { params, split, outputs, infer, seed } = asked;
         let handed = Handed { params: Arc::new(params), data: attachment.data().clone(), seed: seed.0 };
-        let startup = match attachment.program() {
-            Sent::Bytes(bytes) => startup(bytes)?,
-            Sent::Code(code) => code.startup()?,
-        };
-        let mut limits = Limits::of(policy, split, &outputs).with_startup(startup)?;
+        let mut limits = Limits::of(policy, split, &outputs).with_startup(startup_of(attachment.program())?)?;
         let model = infer.map(|output| Beside::admit(attachment.data(), &output, policy, calls(policy, split), place));
         let model = model.transpose()?.map(Arc::new);
         if model.is_some() {

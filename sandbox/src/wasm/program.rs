@@ -16,7 +16,7 @@ use super::{
     prices::Memory,
     rows::Rows,
     run::ways,
-    startup::startup,
+    startup::startup_of,
     stateless::{Proof, ROW},
 };
 use crate::{Attachment, Extent, Help, RunError, Sent, onnx::Beside, sql::Select};
@@ -89,11 +89,7 @@ impl Program {
         let mut limits = Limits::of(policy, split, &outputs);
         // Others have one instance for all people.
         if let Proof::Unproven(_) = function.proof {
-            let startup = match attachment.program() {
-                Sent::Bytes(program) => startup(program)?,
-                Sent::Code(code) => code.startup()?,
-            };
-            limits = limits.with_startup(startup)?;
+            limits = limits.with_startup(startup_of(attachment.program())?)?;
         }
         let rows = Rows { engine, module, function, driver, select, outputs, limits };
         rows.check()?;

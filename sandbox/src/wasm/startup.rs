@@ -4,9 +4,21 @@ use tidegate_protocol::Refusal;
 use wasmparser::{DataKind, ElementItems, ElementKind, Encoding, Instance, Operator, Parser, Payload, TypeRef};
 
 use super::component::refuse;
+use crate::job::Sent;
 
 /// Fuel of an element that is looked up.
 const ELEMENT: u64 = 16;
+
+/// Fuel that all instances of a program take to be made, whether it came as bytes or as code, with which it is kept.
+///
+/// # Errors
+/// As those of [`startup`], or where the kept code is not whole.
+pub(super) fn startup_of(program: &Sent) -> Result<u64, Refusal> {
+    match program {
+        Sent::Bytes(bytes) => startup(bytes),
+        Sent::Code(code) => code.startup(),
+    }
+}
 
 /// Fuel that all instances of a program take to be made: of a component those that it makes of its modules, of a core module one.
 ///
