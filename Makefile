@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each does all its set-up.
-.PHONY: demo test lint ort python-guest deny bench interop fuzz-smoke privacy-audit
+.PHONY: demo test lint ort python-guest deny bench interop fuzz-smoke privacy-audit soak
 
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
@@ -72,3 +72,7 @@ fuzz-smoke:
 privacy-audit:
 	TIDEGATE_REFERENCE_CASES=1000000 $(CARGO) test --release --locked --workspace --test compare
 	TIDEGATE_AUDIT_RUNS=100000 $(CARGO) test --release --locked --workspace --test audit
+
+# The owner's node killed at any moment with jobs in flight, many times over.
+soak: ort
+	TIDEGATE_KILL_ROUNDS=200 $(CARGO) test --locked --workspace --test cli -- --nocapture killed::

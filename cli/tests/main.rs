@@ -22,6 +22,7 @@ mod interop;
 mod jobs;
 mod journey;
 mod kept;
+mod killed;
 mod laplace;
 mod leases;
 mod machine;
