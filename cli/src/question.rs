@@ -15,7 +15,7 @@ use crate::{place::Place, show};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Question {
     /// The job file.
-    #[arg(required_unless_present = "sql", conflicts_with = "sql")]
+    #[arg(conflicts_with = "sql")]
     job: Option<PathBuf>,
     /// A query, in the place of a job file: `--sql "SELECT COUNT(*) FROM dataset" --epsilon 0.5`.
     #[arg(long)]
