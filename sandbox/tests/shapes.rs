@@ -297,6 +297,20 @@ fn broken_public_tables_are_refused() {
     tables.add("others", &rows(3).schema(), &[rows(3)]).unwrap();
     let bytes = tables.write().unwrap();
     assert!(Tables::read(&bytes).is_ok());
+    // Few bytes that would be many: one text for a million rows.
+    let places = arrow::array::Int32Array::from(vec![0; 1 << 20]);
+    let long = Arc::new(StringArray::from(vec!["x".repeat(1024)]));
+    let column = Arc::new(arrow::array::DictionaryArray::new(places, long)) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("name", column)]).unwrap();
+    let named = std::collections::HashMap::from([("tidegate.table".to_owned(), "names".to_owned())]);
+    let schema = arrow::datatypes::Schema::new_with_metadata(batch.schema().fields().clone(), named);
+    let mut packed = Vec::new();
+    let mut writer = arrow::ipc::writer::StreamWriter::try_new(&mut packed, &schema).unwrap();
+    writer.write(&batch.with_schema(Arc::new(schema.clone())).unwrap()).unwrap();
+    writer.finish().unwrap();
+    drop(writer);
+    let refusal = Tables::read(&packed).unwrap_err();
+    assert!(refusal.to_string().contains("travel as plain columns"), "{refusal}");
     let mut refused = 0;
     std::panic::set_hook(Box::new(|_| {}));
     for i in 0..bytes.len() {

@@ -59,6 +59,7 @@ impl Tables {
             let mut reader = StreamReader::try_new(&mut from, None).map_err(broken)?;
             let schema = reader.schema();
             let name = schema.metadata().get(NAME).cloned().unwrap_or_default();
+            check_plain(&name, &schema)?;
             let batches = reader.by_ref().collect::<Result<Vec<_>, _>>().map_err(broken)?;
             tables.add(&name, &schema, &batches)?;
         }
@@ -184,10 +185,27 @@ fn check_lengths(bytes: &[u8]) -> Result<(), Refusal> {
             let (message, after) = rest.split_at_checked(length).ok_or_else(short)?;
             let message = root_as_message(message).map_err(|e| bad("", e))?;
             let body = usize::try_from(message.bodyLength()).map_err(|_| short())?;
+            if message.header_as_record_batch().is_some_and(|batch| batch.compression().is_some()) {
+                return Err(bad("", "is compressed: public tables travel as they are"));
+            }
             rest = after.split_at_checked(body).ok_or_else(short)?.1;
         }
     }
     Ok(())
+}
+
+/// Refuses columns that take more memory than what came: [`Tables::write`] has written each value at its place.
+fn check_plain(table: &str, schema: &Schema) -> Result<(), Refusal> {
+    let is_plain = |kind: &DataType| {
+        kind.is_numeric() || kind.is_temporal() || matches!(kind, DataType::Utf8 | DataType::Boolean | DataType::Null)
+    };
+    match schema.fields().iter().find(|field| !is_plain(field.data_type())) {
+        None => Ok(()),
+        Some(field) => {
+            let kind = kinds::kind(field.data_type());
+            Err(bad(table, format!("column {} came as {kind}: public tables travel as plain columns", field.name())))
+        }
+    }
 }
 
 fn bad(table: &str, problem: impl std::fmt::Display) -> Refusal {
