@@ -4,7 +4,12 @@ use std::{cell::RefCell, fs::File};
 use crate::{policy, table};
 use arrow::datatypes::SchemaRef;
 use tidegate_gate::{Plan, Sums, release};
-use tidegate_protocol::{ContentHash, Cost, MicroRho, cost::FemtoDelta, policy::Policy};
+use tidegate_protocol::{
+    ContentHash, Cost, MicroRho,
+    cost::FemtoDelta,
+    job::{Blocks, Split},
+    policy::Policy,
+};
 use tidegate_sandbox::sql;
 
 thread_local! {
@@ -19,7 +24,9 @@ pub fn run(bytes: &[u8]) {
             let (file, schema) = table();
             (policy(), file, schema)
         });
-        let _ = sql::admit_select(text, schema, policy);
+        for split in [Split::Unit, Split::Blocks(Blocks { number: 20, resample: 3 })] {
+            let _ = sql::admit_select(text, split, schema, policy);
+        }
         let Ok(query) = sql::admit_query(&sql::Asked::new(text), schema, policy) else { return };
         let Ok(plan) = Plan::new(query.shape.clone()) else { return };
         let file = [file.try_clone().unwrap()];

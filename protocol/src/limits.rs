@@ -140,6 +140,9 @@ pub const BINS: usize = 4096;
 /// rows of as many blocks as there are threads lie in memory, twice.
 pub const BLOCK_BYTES: usize = 64 << 20;
 
+/// Bytes of rows by block that lie in memory at a time. How many blocks that is follows from public numbers; the files are read again for the others.
+pub const BLOCKS_BYTES: usize = 512 << 20;
+
 /// Most blocks of sample-and-aggregate. Beyond this a block would hold less than a unit for every published size here.
 pub const BLOCKS: u32 = 1 << 20;
 

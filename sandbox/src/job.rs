@@ -232,13 +232,13 @@ pub fn admit_at(
             (query.shape.clone(), Engine::Sql(Box::new(query)))
         }
         Program::Wasm { select, outputs, split, .. } => {
-            let select = sql::admit_select(select, schema, policy)?;
+            let select = sql::admit_select(select, *split, schema, policy)?;
             let sent = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the component is missing"))?;
             let guest = wasm::Program::admit(&sent, select, &job.program, policy, place)?;
             (program_shape(outputs, *split), Engine::Wasm(Box::new(guest)))
         }
         Program::Onnx { select, outputs, split, .. } => {
-            let select = sql::admit_select(select, schema, policy)?;
+            let select = sql::admit_select(select, *split, schema, policy)?;
             let sent = attachment.ok_or_else(|| Refusal::new(Code::BadRequest, "the model is missing"))?;
             let model = onnx::Model::admit(sent.bytes(), select, &job.program, policy, place)?;
             (program_shape(outputs, *split), Engine::Onnx(Box::new(model)))

@@ -99,7 +99,7 @@ impl Model {
         let Some(blocks) = self.split.blocks() else { return Ok(()) };
         let mut number = files.blocks(blocks.number).start;
         let ways = std::thread::available_parallelism().map_or(1, usize::from);
-        each_block(files, &self.select, blocks, key, Room::of(limits::BLOCK_BYTES), ways, &mut |parts| {
+        each_block(files, &self.select, blocks, key, Room::of(&self.select, limits::BLOCK_BYTES), ways, &mut |parts| {
             number += 1;
             visit(number - 1, parts.as_deref().unwrap_or_default())
         })

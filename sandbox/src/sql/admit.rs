@@ -9,7 +9,12 @@ use datafusion::{
     logical_expr::{Aggregate, Expr, ExprSchemable as _, LogicalPlan, try_cast},
 };
 use tidegate_gate::{Keys, Plan, Shape, margins_fit};
-use tidegate_protocol::{Refusal, job::Key, limits, policy::Policy};
+use tidegate_protocol::{
+    Refusal,
+    job::{Key, Split},
+    limits,
+    policy::Policy,
+};
 
 use super::{
     Tables,
@@ -120,11 +125,11 @@ fn title(expr: &Expr) -> String {
     }
 }
 
-/// Admits `SELECT expressions FROM dataset [WHERE …]`, with row-wise subqueries.
+/// Admits `SELECT expressions FROM dataset [WHERE …]`, with row-wise subqueries, whose rows a program gets by `split`.
 ///
 /// # Errors
 /// A [`Refusal`] naming the construct.
-pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
+pub fn admit_select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
     let planned = plan(sql, &Tables::default(), schema, policy)?;
     let names = match &planned.plan {
         LogicalPlan::Projection(projection) => projection.expr.iter().map(title).collect(),
@@ -141,7 +146,7 @@ pub fn admit_select(sql: &str, schema: &SchemaRef, policy: &Policy) -> Result<Se
     let columns = columns.collect::<Result<Vec<Vec<_>>, Refusal>>()?;
     let mut select = Select::new(names, rows.filters().zip(columns).collect(), planned.schema, unit)?;
     units::prove(&select)?;
-    select.reach = cost::of_program(&select, policy)?;
+    select.reach = cost::of_program(&select, split, policy)?;
     Ok(select)
 }
 

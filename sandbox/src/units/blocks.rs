@@ -1,4 +1,5 @@
-//! Rows by block, in bounded memory: as many blocks at a time as there is room for, and the files are read again for the others.
+//! Rows by block, in bounded memory: as many blocks at a time as public numbers say that there is room for ([`Reach`](crate::sql::Select)), and the files are read again for
+//! the others.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -18,16 +19,16 @@ use crate::{Extent, RunError, prf::Prf, sql::Select};
 pub(crate) struct Room {
     /// Bytes of rows that are read before those that are kept are copied out of what was read.
     pub(crate) window: usize,
-    /// Bytes of rows that are kept, of all blocks.
-    pub(crate) all: usize,
+    /// How many blocks are kept at a time.
+    pub(crate) blocks: u32,
     /// Of one block: one with more could not be handed to a guest, whose memory is no larger.
     pub(crate) block: usize,
 }
 
 impl Room {
-    /// For guests of so many bytes of memory.
-    pub(crate) fn of(memory: usize) -> Self {
-        Self { window: 64 << 20, all: 512 << 20, block: memory.min(limits::BLOCK_BYTES) }
+    /// Of the rows of `select`, for guests of so many bytes of memory.
+    pub(crate) fn of(select: &Select, memory: usize) -> Self {
+        Self { window: 64 << 20, blocks: select.reach.blocks.unwrap_or(u32::MAX), block: memory.min(limits::BLOCK_BYTES) }
     }
 }
 
@@ -51,11 +52,12 @@ pub(crate) fn each_block(
     let Range { start: mut from, end: blocks } = files.blocks(blocks.number);
     while from < blocks {
         // Each thread has its share of the room.
-        let share = Room { window: room.window / ways, all: room.all / ways, ..room };
-        let begin = || Kept { room: share, blocks: from..blocks, ..Kept::default() };
+        let share = Room { window: room.window / ways, ..room };
+        // Public numbers say how many: were it the rows, one of them could have all read again.
+        let end = blocks.min(from.saturating_add(room.blocks.max(1)));
+        let begin = || Kept { room: share, blocks: from..end, ..Kept::default() };
         let (mut parts, nobody) = split_by(files, select, ways, &by, begin, Kept::add)?;
         settle_all(&mut parts)?;
-        let end = parts.iter().map(|kept| kept.blocks.end).min().unwrap_or(blocks);
         for block in from..end {
             let held: Vec<Held> = parts.iter_mut().filter_map(|kept| kept.held.remove(&block)).collect();
             let over = held.iter().any(|held| held.over) || held.iter().map(|held| held.bytes).sum::<usize>() > room.block;
@@ -92,7 +94,7 @@ fn settle_all(parts: &mut [Kept]) -> Result<(), RunError> {
 
 impl Default for Room {
     fn default() -> Self {
-        Self::of(usize::MAX)
+        Self { window: 0, blocks: 0, block: 0 }
     }
 }
 
@@ -100,7 +102,7 @@ impl Default for Room {
 #[derive(Default)]
 struct Kept {
     room: Room,
-    /// Whose rows are kept: fewer, where there is no room for all.
+    /// Whose rows are kept.
     blocks: Range<u32>,
     schema: Option<SchemaRef>,
     /// Rows since the last copy: parts of larger batches, which they keep in memory.
@@ -129,7 +131,10 @@ impl Kept {
         if self.read > self.room.window { self.settle() } else { Ok(()) }
     }
 
-    /// Copies what is kept, and lets go of the last blocks where it is too much.
+    /// Copies what is kept.
+    ///
+    /// # Errors
+    /// [`RunError::Engine`] for more than public numbers say that there can be.
     fn settle(&mut self) -> Result<(), RunError> {
         self.read = 0;
         let Some(schema) = &self.schema else { return Ok(()) };
@@ -151,11 +156,8 @@ impl Kept {
                 (held.parts, held.over) = (vec![], true);
             }
         }
-        while self.bytes > self.room.all && self.held.len() > 1 {
-            if let Some((block, held)) = self.held.pop_last() {
-                self.bytes -= held.bytes;
-                self.blocks.end = block;
-            }
+        if self.bytes > limits::BLOCKS_BYTES {
+            return Err(RunError::Engine("rows by block outgrew their memory".into()));
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ pub(crate) use self::{
     eval::{Of, Physical, Selected, prove},
     gather::{By, each_unit_as, split_by},
     memory::on_the_way,
-    plain::plain,
+    plain::{PLAIN_TEXT, plain, plain_width},
 };
 pub use self::{
     cuts::{Cuts, cuts},

@@ -10,6 +10,21 @@ use arrow::{
 
 use crate::RunError;
 
+/// Bytes of a text in a column made [`plain`] beside its characters.
+pub(crate) const PLAIN_TEXT: u64 = 5;
+/// The longest text that a time of any kind is written as.
+const TIME: u64 = 48;
+
+/// Most bytes of a value of a column made [`plain`]; `None` of texts and bytes, which are as long as they are.
+pub(crate) fn plain_width(kind: &DataType) -> Option<u64> {
+    match kind {
+        DataType::Boolean => Some(1),
+        kind if kind.is_numeric() => Some(9),
+        kind if kind.is_temporal() => Some(PLAIN_TEXT + TIME),
+        _ => None,
+    }
+}
+
 /// A column as guests take it: flags, whole numbers, floats, texts or bytes. What stands where a value is missing is always the same, so that nothing shows through.
 pub(crate) fn plain(array: &ArrayRef) -> Result<ArrayRef, RunError> {
     let kind = array.data_type();

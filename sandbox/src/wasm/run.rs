@@ -45,10 +45,10 @@ impl Guest {
             // What it says is shown in the order of the units.
             Some(shown) => {
                 let mut caller = Caller::new(self, desk.as_ref(), plan, Some(shown));
-                self.each(files, prf, Room::of(self.limits.memory), &mut |rows| caller.call(rows.as_deref()))?;
+                self.each(files, prf, Room::of(&self.select, self.limits.memory), &mut |rows| caller.call(rows.as_deref()))?;
                 caller.group
             }
-            None => self.run_over(ways(), desk.as_ref(), plan, files, prf, Room::of(self.limits.memory))?,
+            None => self.run_over(ways(), desk.as_ref(), plan, files, prf, Room::of(&self.select, self.limits.memory))?,
         };
         desk.map_or(Ok(()), |desk| desk.end())?;
         Ok(Sums { groups: vec![group] })

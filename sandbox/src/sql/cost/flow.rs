@@ -6,7 +6,7 @@ use std::{
 };
 
 use datafusion::{arrow::datatypes::DataType, logical_expr::Expr};
-use tidegate_protocol::{Refusal, limits, policy::Policy};
+use tidegate_protocol::{Refusal, job::Split, limits, policy::Policy};
 
 use super::{
     Counted, Heavy, heavier,
@@ -20,7 +20,7 @@ use crate::{
         refuse,
         select::Select,
     },
-    units::{reads, width},
+    units::{PLAIN_TEXT, plain_width, reads, width},
 };
 
 /// Most patterns of one query: each has automata in a worker's memory, on every thread.
@@ -114,10 +114,22 @@ impl<'a> Weighing<'a> {
         self.read(node, &leaves)
     }
 
-    /// A program's rows.
-    pub(super) fn program(&self, select: &Select) -> Result<Node, Refusal> {
-        let (row, _) = self.select(select, &self.columns())?;
-        self.read(Node::Leaf { row, makes: select.branches.len() as u64 }, &[select])
+    /// A program's rows, and the most bytes that it gets of a row of the dataset.
+    pub(super) fn program(&self, select: &Select, split: Split) -> Result<(Node, u64), Refusal> {
+        let (row, texts) = self.select(select, &self.columns())?;
+        let makes = select.branches.len() as u64;
+        let mut bytes = 0;
+        for (name, expr) in select.names.iter().zip(&select.branches[0].columns) {
+            let kind = weights::kind(expr, &select.schema)?;
+            let text = texts.get(name).copied().unwrap_or_default();
+            bytes += plain_width(&kind).unwrap_or(PLAIN_TEXT + text);
+        }
+        let bytes = makes.saturating_mul(bytes);
+        // Made plain, and handed on; those of a block are kept, once in each that the unit is in.
+        let copies = 2 + split.blocks().map_or(0, |blocks| u64::from(blocks.resample));
+        let copied = makes.saturating_mul(select.names.len() as u64 * COLUMN).saturating_add(bytes / 4);
+        let row = row.saturating_add(copies.saturating_mul(copied));
+        Ok((self.read(Node::Leaf { row, makes }, &[select])?, bytes))
     }
 
     /// The longest texts of the dataset's columns.

@@ -9,7 +9,9 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use tidegate_protocol::{
-    Refusal, limits,
+    Refusal,
+    job::Split,
+    limits,
     policy::{ColumnRule, Policy, PolicyFile},
 };
 
@@ -220,7 +222,7 @@ pub fn measure(rows: usize, runs: usize) -> Result<Vec<Measured>, Refusal> {
 fn over(expression: &'static str, kinds: &Batches, runs: usize, all: &mut Vec<Measured>) -> Result<(), Refusal> {
     let schema = kinds[0].1.schema();
     let policy = policy(&schema)?;
-    let select = admit_select(&format!("SELECT {expression} AS e FROM dataset"), &schema, &policy)?;
+    let select = admit_select(&format!("SELECT {expression} AS e FROM dataset"), Split::Unit, &schema, &policy)?;
     let physical = Physical::new(&select).map_err(refuse)?;
     let counted = worst(&select, &policy)?[0].work;
     for (values, batch) in kinds {

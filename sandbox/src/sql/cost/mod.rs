@@ -7,10 +7,11 @@
 //! An operation is what a machine does in about a nanosecond. Weights ([`weights`]) are the worst that was measured over ordinary, huge, tiny, denormal,
 //! infinite and missing numbers, and short, long, one-byte and four-byte texts (`measured`); `tidegate doctor` measures how many a machine does.
 
-use tidegate_protocol::{Refusal, policy::Policy};
+use tidegate_protocol::{Refusal, job::Split, policy::Policy};
 
 use self::{
     flow::Weighing,
+    reach::Kept,
     term::{Heavy, heavier},
 };
 use super::{input::Input, refuse, select::Select};
@@ -59,17 +60,18 @@ pub(super) fn of_query(input: &Input, counted: Counted, policy: &Policy) -> Resu
         ))
         .fix("Ask for fewer groups, columns or percentiles, or ask the owner for a longer slot"));
     }
-    reach::fit(&node, &weighing, policy, policy.query_work())
+    reach::fit(&node, &weighing, policy, policy.query_work(), None)
 }
 
-/// As [`of_query`], of the rows that a program gets.
+/// As [`of_query`], of the rows that a program gets: those of each unit, or of each block of some units.
 ///
 /// # Errors
-/// As [`of_query`].
-pub(super) fn of_program(select: &Select, policy: &Policy) -> Result<Reach, Refusal> {
+/// As [`of_query`]; a [`Refusal`] where rows by block do not fit in memory.
+pub(super) fn of_program(select: &Select, split: Split, policy: &Policy) -> Result<Reach, Refusal> {
     let weighing = Weighing::new(policy);
-    let node = weighing.program(select)?;
-    reach::fit(&node, &weighing, policy, policy.select_work())
+    let (node, bytes) = weighing.program(select, split)?;
+    let kept = split.blocks().map(|blocks| Kept { blocks, bytes: bytes.saturating_mul(blocks.resample.into()) });
+    reach::fit(&node, &weighing, policy, policy.select_work(), kept)
 }
 
 /// Why something is refused, with its costliest expression.

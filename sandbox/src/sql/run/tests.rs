@@ -6,7 +6,11 @@ use arrow::{
 };
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use tidegate_gate::{Plan, Sums};
-use tidegate_protocol::{job::Key, limits, policy::PolicyFile};
+use tidegate_protocol::{
+    job::{Key, Split},
+    limits,
+    policy::PolicyFile,
+};
 
 use super::*;
 use crate::sql::{Asked, admit_query};
@@ -233,7 +237,7 @@ fn wide_rows_come_in_small_batches() {
     let schema = crate::units::schema(&files[0]).unwrap();
     let rows = |columns: usize| {
         let columns = (0..columns).map(|i| format!("cell || '{i}'")).collect::<Vec<_>>().join(", ");
-        let select = crate::sql::admit_select(&format!("SELECT {columns} FROM dataset"), &schema, &policy).unwrap();
+        let select = crate::sql::admit_select(&format!("SELECT {columns} FROM dataset"), Split::Unit, &schema, &policy).unwrap();
         Scan::open(&files, &[&select], 0).unwrap().batch
     };
     assert_eq!((rows(1), rows(2)), (8192, 8192));

@@ -66,12 +66,12 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
         ("spin", Split::Blocks(Blocks::of(40))),
     ] {
         let mut seen = Vec::new();
-        let room = Room::of(4 << 20);
-        let (narrow, least) = (Room { window: 900, all: 9000, ..room }, Room { window: 0, all: 0, ..room });
+        let room = Room { window: 64 << 20, blocks: u32::MAX, block: 4 << 20 };
+        let (narrow, least) = (Room { window: 900, blocks: 4, ..room }, Room { window: 0, blocks: 1, ..room });
         for (group, ways, room) in [(100_000, 1, room), (100_000, 2, room), (50, 1, narrow), (333, 5, room), (333, 2, least)] {
             let file = [file(group)];
             let schema = crate::units::schema(&file[0]).unwrap();
-            let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
+            let select = admit_select("SELECT spend FROM dataset", split, &schema, &policy).unwrap();
             let output = |name: &str, hi| Output { name: name.into(), lo: 0.0, hi, reducer: Reducer::Sum, default: 0.0 };
             let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
             let bytes = tidegate_fixtures::guest(name).unwrap();
@@ -94,14 +94,14 @@ fn pieces_add_up_to_the_whole() {
     for split in [Split::Unit, Split::Blocks(Blocks { number: 30, resample: 4 })] {
         let files = [file(333)];
         let schema = crate::units::schema(&files[0]).unwrap();
-        let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
+        let select = admit_select("SELECT spend FROM dataset", split, &schema, &policy).unwrap();
         let output = |name: &str, hi| Output { name: name.into(), lo: 0.0, hi, reducer: Reducer::Sum, default: 0.0 };
         let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
         let bytes = tidegate_fixtures::guest("heavy").unwrap();
         let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
         let guest =
             Guest::admit((&Attachment::from(bytes), Memory::Far), select, asked(split, outputs), &policy, Place::Cpu).unwrap();
-        let room = Room::of(4 << 20);
+        let room = Room { window: 64 << 20, blocks: 7, block: 4 << 20 };
         let whole = guest.run_over(2, None, &plan, &files, &[7; 32], room).unwrap();
         let pieces: Vec<Piece> = match split {
             Split::Blocks(_) => [(0, 11), (11, 12), (12, 30)].map(|(from, to)| Piece::Blocks { from, to }).to_vec(),
@@ -130,13 +130,13 @@ fn a_block_beyond_a_guests_memory_has_the_default() {
     let output = |name: &str, hi| Output { name: name.into(), lo: 0.0, hi, reducer: Reducer::Sum, default: 0.0 };
     let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
     let bytes = tidegate_fixtures::guest("heavy").unwrap();
-    let select = admit_select("SELECT spend FROM dataset", &schema, &policy).unwrap();
     let split = Split::Blocks(Blocks::of(3));
+    let select = admit_select("SELECT spend FROM dataset", split, &schema, &policy).unwrap();
     let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
     let guest =
         Guest::admit((&Attachment::from(bytes), Memory::Far), select, asked(split, outputs), &policy, Place::Cpu).unwrap();
     let lanes = |block: usize| {
-        let sums = guest.run_over(2, None, &plan, &file, &[7; 32], Room { window: 100, block, ..Room::of(4 << 20) }).unwrap();
+        let sums = guest.run_over(2, None, &plan, &file, &[7; 32], Room { window: 100, blocks: 2, block }).unwrap();
         assert_eq!(sums.units, 3);
         sums.lanes
     };
