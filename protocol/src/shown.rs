@@ -22,6 +22,24 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     if is_plain(text) { text.into() } else { text.chars().map(|c| if repaints(c) { HIDDEN } else { c }).collect() }
 }
 
+/// Most characters of a line that are shown before what is pointed at, and from it on.
+const BESIDE: usize = 60;
+
+/// A line of a text, and under it a caret at a column; both are counted from 1, columns in characters. `None` where the text has no such place.
+pub fn pointed(text: &str, line: usize, column: usize) -> Option<String> {
+    let shown = text.split('\n').nth(line.checked_sub(1)?)?;
+    let chars: Vec<char> = shown.trim_end_matches('\r').chars().collect();
+    let at = column.checked_sub(1).filter(|at| *at <= chars.len())?;
+    let (from, to) = (at.saturating_sub(BESIDE), chars.len().min(at + BESIDE));
+    let cut = |there: bool| if there { "…" } else { "" };
+    // What would move what stands after it is one mark; so is a tab.
+    let line_of: String = chars[from..to].iter().map(|c| if *c == '\t' { ' ' } else { *c }).collect();
+    let number = line.to_string();
+    let (margin, before) = (" ".repeat(number.len()), cut(from > 0));
+    let caret = " ".repeat(before.chars().count() + at - from);
+    Some(format!("{number} | {before}{}{}\n{margin} | {caret}^", plain(&line_of), cut(to < chars.len())))
+}
+
 /// Whether every text in a JSON value, keys among them, may be shown as it is.
 pub(crate) fn is_plain_json(value: &serde_json::Value) -> bool {
     use serde_json::Value;
@@ -36,6 +54,22 @@ pub(crate) fn is_plain_json(value: &serde_json::Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_caret_stands_under_what_is_pointed_at() {
+        let query = "SELECT a,\r\n\tbé\u{1b}[2J, c\nFROM x";
+        assert_eq!(pointed(query, 1, 8).unwrap(), "1 | SELECT a,\n  |        ^");
+        assert_eq!(pointed(query, 2, 9).unwrap(), "2 |  bé\u{FFFD}[2J, c\n  |         ^");
+        assert_eq!(pointed(query, 3, 7).unwrap(), "3 | FROM x\n  |       ^");
+        let long = format!("{}X{}", "a".repeat(100), "b".repeat(100));
+        let shown = pointed(&long, 1, 101).unwrap();
+        let (line, caret) = shown.split_once('\n').unwrap();
+        assert_eq!(line.chars().position(|c| c == 'X'), caret.chars().position(|c| c == '^'), "{shown}");
+        assert!(line.chars().count() < 130 && line.contains('…'), "{shown}");
+        for (line, column) in [(0, 1), (1, 0), (4, 1), (1, 99)] {
+            assert_eq!(pointed(query, line, column), None);
+        }
+    }
 
     #[test]
     fn nothing_that_repaints_is_left_and_letters_of_all_scripts_are() {
