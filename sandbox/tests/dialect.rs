@@ -39,6 +39,10 @@ async fn casts_to_whole_numbers_round() {
             ("left('abcdef', seven / 2) = 'abc'", 8.0),
             ("substr('abcdef', seven / 2, seven / 4) = 'c'", 8.0),
             ("CAST('2.7' AS INT) IS NULL", 8.0),
+            // A number that is written is a decimal.
+            ("CAST(2.5 AS INT) = 3 AND CAST(-2.5 AS BIGINT) = -3 AND TRY_CAST(0.5 AS SMALLINT) = 1", 8.0),
+            ("2.5::INT = CAST(CAST(seven AS DECIMAL(5, 2)) - 4.5 AS DECIMAL(5, 2))::INT", 8.0),
+            ("CAST(CAST(2.5 AS DOUBLE) AS INT) = 2 AND CAST(300.5 AS TINYINT) IS NULL", 8.0),
             // Nothing is beyond the ends of numbers: a row is no error, and is not evaluated alone.
             ("substr('abcdef', -9223372036854775807 - seven, 3) = ''", 8.0),
             ("substr('abcdef', big * -1000) = 'abcdef'", 8.0),

@@ -20,6 +20,7 @@ mod released;
 mod rows;
 mod shapes;
 mod sql;
+mod times;
 mod unit_joins;
 mod values;
 mod wasi;

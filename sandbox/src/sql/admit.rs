@@ -23,7 +23,7 @@ use super::{
     expr::{Bounded, total},
     fold::Fold,
     input::{Input, Source},
-    measures, mismatch,
+    measures, mismatch, place,
     planner::plan,
     refuse,
     rows::{PartOf, Rows, unsupported},
@@ -130,6 +130,10 @@ fn title(expr: &Expr) -> String {
 /// # Errors
 /// A [`Refusal`] naming the construct.
 pub fn admit_select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
+    select(sql, split, schema, policy).map_err(|refusal| place::found(refusal, sql))
+}
+
+fn select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
     let planned = plan(sql, &Tables::default(), schema, policy)?;
     let names = match &planned.plan {
         LogicalPlan::Projection(projection) => projection.expr.iter().map(title).collect(),
@@ -219,6 +223,10 @@ fn check_memory(shape: &Shape, plan: &Plan) -> Result<(), Refusal> {
 /// # Errors
 /// A [`Refusal`] naming the construct.
 pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
+    query(asked, schema, policy).map_err(|refusal| place::found(refusal, asked.text))
+}
+
+fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
     let Asked { text, keys, tables } = *asked;
     let policy = &truths(schema, policy);
     let planned = plan(text, tables, schema, policy)?;

@@ -21,18 +21,20 @@ use self::{
 use super::{
     clamp::CLAMP,
     own::{NEAREST, REMAINDER, SETTLED, settled},
-    refuse,
+    refuse, times,
 };
 
+mod case;
 mod literal;
 mod order;
 mod trunc;
-mod whole;
+pub(super) mod whole;
 mod zone;
 
+pub(super) use literal::ticks;
 pub(super) use order::ORDER;
 pub(super) use trunc::is_cut;
-pub(super) use zone::{CLOCK, INSTANT, has_zone};
+pub(super) use zone::{CLOCK, INSTANT, UNZONED, clock, has_zone, instant};
 
 /// Functions whose value is NaN where an argument is, and the same number for both zeros or a zero.
 const PASSES: [&str; 27] = [
@@ -106,7 +108,7 @@ fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
             if negated { Expr::Not(Box::new(within)) } else { within }
         }
         Expr::InList(list) => among(list, schema)?,
-        Expr::Case(case) => branched(case, schema)?,
+        Expr::Case(case) => case::branched(case, schema)?,
         Expr::IsNull(e) => Expr::IsNull(boxed(e, schema)),
         Expr::IsNotNull(e) => Expr::IsNotNull(boxed(e, schema)),
         Expr::ScalarFunction(mut call) => {
@@ -117,6 +119,12 @@ fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
                 [Expr::Literal(part, _), time] if call.name() == "date_trunc" && is_cut_here(time, schema) => {
                     let part = part.try_as_str().flatten().map(str::to_lowercase).unwrap_or_default();
                     trunc::cut(&part, time.clone()).unwrap_or(Expr::ScalarFunction(call))
+                }
+                [Expr::Literal(part, _), span] if call.name() == "date_part" && is_span(span, schema) => {
+                    times::of_span(part.try_as_str().flatten().unwrap_or_default(), span.clone())?
+                }
+                [time] if times::of(&call.func) == Some(&times::What::Time) && !is_number_of(time, schema) => {
+                    converted(time.clone(), &DataType::Timestamp(TimeUnit::Microsecond, None), schema)
                 }
                 [a, b] if call.name() == "nullif" && differ(a, b, schema) => {
                     let same = compared(a.clone(), Operator::Eq, b.clone(), schema)?;
@@ -134,6 +142,14 @@ fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
 
 fn is_cut_here(time: &Expr, schema: &DFSchema) -> bool {
     time.get_type(schema).is_ok_and(|kind| trunc::cut_here(&kind))
+}
+
+fn is_number_of(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|kind| kind.is_numeric())
+}
+
+fn is_span(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Duration(_)))
 }
 
 fn differ(a: &Expr, b: &Expr, schema: &DFSchema) -> bool {
@@ -162,6 +178,9 @@ fn converted(expr: Expr, kind: &DataType, schema: &DFSchema) -> Expr {
     {
         return Expr::Literal(value, None);
     }
+    let of_none = matches!(kind, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64);
+    let texts = expr.get_type(schema).is_ok_and(|from| from.is_string());
+    let expr = if texts && of_none { zone::unzoned(expr) } else { expr };
     let from = expr.get_type(schema);
     let moved = from.ok().and_then(|from| whole::rounded(&expr, &from, &kind).or_else(|| zone::moved(&expr, &from, &kind)));
     let expr = moved.unwrap_or(expr);
@@ -179,6 +198,7 @@ fn strip<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
         |kind: &DataType| if kind.is_signed_integer() || kind.is_unsigned_integer() { kind.primitive_width() } else { None };
     let wider = match (&from, to) {
         (DataType::Date32 | DataType::Date64, DataType::Timestamp(_, None)) => true,
+        (DataType::Duration(_), DataType::Interval(_)) => true,
         (DataType::Timestamp(_, a), DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, b)) => a == b,
         (DataType::Decimal128(_, a), DataType::Decimal128(_, b)) => a <= b,
         (DataType::Decimal128(..), DataType::Float32 | DataType::Float64) => true,
@@ -233,7 +253,8 @@ fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<
         return Ok(plain(a, b));
     }
     let both = |of: fn(&DataType) -> bool| of(&x) && of(&y);
-    if !both(is_time) && !both(is_number) {
+    let lengths = both(|kind| matches!(kind, DataType::Duration(_) | DataType::Interval(_)));
+    if !both(is_time) && !both(is_number) && !lengths {
         return Ok(plain(&left, &right));
     }
     // A literal becomes a value of the other's type.
@@ -246,6 +267,10 @@ fn compared(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<
         {
             return Ok(beside(number(column.clone(), schema), op, placed));
         }
+    }
+    if lengths {
+        return Err(refuse("what lies between two times is compared with an interval that is no literal")
+            .fix("Write a - b > INTERVAL '3 days', or compare date_diff('hour', b, a) with numbers"));
     }
     // Zones are minded by casts.
     if both(is_time) && zone(&x) != zone(&y) {
@@ -345,50 +370,6 @@ fn among(list: InList, schema: &DFSchema) -> Result<Expr, Refusal> {
     let any = listed.into_iter().chain(never).chain(others).reduce(Expr::or);
     let any = any.unwrap_or(Expr::Literal(ScalarValue::Boolean(Some(false)), None));
     Ok(if list.negated { Expr::Not(Box::new(any)) } else { any })
-}
-
-/// CASE: what its operand is compared with, and branches that one type holds.
-fn branched(case: Case, schema: &DFSchema) -> Result<Expr, Refusal> {
-    let when = |(when, then): (Box<Expr>, Box<Expr>)| match &case.expr {
-        Some(operand) => Ok((Box::new(compared((**operand).clone(), Operator::Eq, *when, schema)?), then)),
-        None => Ok((when, then)),
-    };
-    let differs = |operand: &Expr| case.when_then_expr.iter().any(|(when, _)| differ(operand, when, schema));
-    let searched = case.expr.as_deref().is_some_and(differs);
-    let (expr, when_then_expr) = if searched {
-        (None, case.when_then_expr.into_iter().map(when).collect::<Result<Vec<_>, Refusal>>()?)
-    } else {
-        let of = |(when, then)| (if case.expr.is_some() { boxed(when, schema) } else { when }, then);
-        (case.expr.clone().map(|e| boxed(e, schema)), case.when_then_expr.into_iter().map(of).collect())
-    };
-    let mut made = Case { expr, when_then_expr, else_expr: case.else_expr };
-    let branches = made.when_then_expr.iter_mut().map(|(_, then)| &mut **then).chain(made.else_expr.as_deref_mut());
-    one_number(branches, schema);
-    let kinds = |made: &Case| {
-        let branches = made.when_then_expr.iter().map(|(_, then)| &**then).chain(made.else_expr.as_deref());
-        let mut kinds: Vec<DataType> = branches.filter_map(|e| e.get_type(schema).ok()).filter(|kind| !kind.is_null()).collect();
-        kinds.dedup();
-        kinds
-    };
-    let fine =
-        |kinds: &[DataType]| kinds.len() < 2 || !kinds.iter().any(|k| matches!(k, DataType::Timestamp(TimeUnit::Nanosecond, _)));
-    if fine(&kinds(&made)) {
-        return Ok(Expr::Case(made));
-    }
-    // A literal's nanoseconds are microseconds too.
-    let coarser = |e: Box<Expr>| match *e {
-        Expr::Literal(ScalarValue::TimestampNanosecond(Some(v), zone), m) if v % 1000 == 0 => {
-            Box::new(Expr::Literal(ScalarValue::TimestampMicrosecond(Some(v / 1000), zone), m))
-        }
-        other => Box::new(other),
-    };
-    made.when_then_expr = made.when_then_expr.into_iter().map(|(when, then)| (when, coarser(then))).collect();
-    made.else_expr = made.else_expr.map(coarser);
-    if fine(&kinds(&made)) {
-        return Ok(Expr::Case(made));
-    }
-    Err(refuse("times in nanoseconds and other times are not put in one column: nanoseconds end in 2262, and others have none")
-        .fix("Compare them instead, or take numbers of them: date_part('epoch', x)"))
 }
 
 fn is_comparison(op: Operator) -> bool {

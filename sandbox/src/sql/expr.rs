@@ -11,12 +11,13 @@ use tidegate_protocol::{Refusal, policy::ColumnRule};
 
 use super::{
     clamp::CLAMP,
+    exact::has_zone,
     functions,
     matching::Pattern,
+    measures::unalias,
     own::{CALENDAR, LENGTH, SETTLED, SHORT, remainder, short},
     public::Lookup,
-    refuse,
-    said::engine,
+    refuse, times,
 };
 
 /// What is public about the rows that expressions are over.
@@ -51,6 +52,9 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
         Expr::IsNotFalse(e) => Expr::IsNotFalse(each(e)?),
         Expr::Negative(e) => Expr::Negative(Box::new(float(*each(e)?))),
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
+            if let Some(whole) = whole_literal(&expr, field.data_type()) {
+                return Ok(whole);
+            }
             // A cast that fails gives NULL.
             let cast = Expr::TryCast(TryCast::new(each(expr)?, field.data_type().clone()));
             // What is the same for all rows is worked out once, as `DATE '2024-01-01'` is, but where a number would be another one.
@@ -124,7 +128,6 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
         And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom => Ok(make(left, right)),
         // Text that grew with every `||` would let one row outgrow the worker's memory: a crash that says the row is there.
         StringConcat => Ok(short(make(short(left), short(right)))),
-        Plus | Minus if is_interval(&left) || is_interval(&right) => moved(&left, op, &right),
         // Floating-point arithmetic neither overflows into an error nor wraps.
         Plus | Minus | Multiply => Ok(make(float(left), float(right))),
         Divide => {
@@ -142,29 +145,32 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {
     }
 }
 
-/// The value of an expression that is made of literals alone.
-fn constant(expr: &Expr) -> Option<ScalarValue> {
-    match expr {
-        Expr::Literal(value, _) => Some(value.clone()),
-        Expr::Cast(cast) => constant(&cast.expr)?.cast_to(cast.field.data_type()).ok(),
-        Expr::TryCast(cast) => constant(&cast.expr)?.cast_to(cast.field.data_type()).ok(),
-        Expr::Alias(alias) => constant(&alias.expr),
+/// A number that was written, cast to a whole one: as PostgreSQL, which takes it for a decimal, rounds it, the half away from zero.
+pub(super) fn whole_literal(expr: &Expr, to: &DataType) -> Option<Expr> {
+    match unalias(expr) {
+        Expr::Literal(ScalarValue::Float64(Some(v)), _) if to.is_integer() => {
+            let whole = ScalarValue::Float64(Some(v.round())).cast_to(to);
+            Some(Expr::Literal(whole.or_else(|_| ScalarValue::try_from(to)).ok()?, None))
+        }
         _ => None,
     }
 }
 
-fn is_interval(expr: &Expr) -> bool {
-    constant(expr).is_some_and(|value| matches!(value.data_type(), DataType::Interval(_) | DataType::Duration(_)))
-}
-
-/// A literal date, time or interval, and an interval added to or taken from it: a literal again. Of a row's own date that could leave the calendar.
-fn moved(left: &Expr, op: Operator, right: &Expr) -> Result<Expr, Refusal> {
-    let fix = "Write the interval beside a literal date, as in day >= DATE '2024-03-31' - INTERVAL '30 days'";
-    let (Some(left), Some(right)) = (constant(left), constant(right)) else {
-        return Err(refuse("an interval added to a column's dates is not supported").fix(fix));
-    };
-    let value = if op == Operator::Minus { left.sub(&right) } else { left.add(&right) };
-    value.map(|value| Expr::Literal(value, None)).map_err(|e| engine(&e).fix(fix))
+/// The value of an expression that is made of literals alone.
+pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
+            let (value, kind) = (constant(expr)?, field.data_type());
+            let of_none = matches!(kind, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64);
+            match value.try_as_str().flatten() {
+                Some(text) if of_none && has_zone(text) => ScalarValue::try_from(kind).ok(),
+                _ => value.cast_to(kind).ok(),
+            }
+        }
+        Expr::Alias(alias) => constant(&alias.expr),
+        _ => None,
+    }
 }
 
 /// Whether an expression is NULL whatever the row.
@@ -209,9 +215,10 @@ pub(super) fn bounds(expr: &Expr, columns: &BTreeMap<String, ColumnRule>) -> Opt
             }
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Divide, right }) => divided(of(left)?, of(right)?),
-        Expr::ScalarFunction(call) => match call.func.inner().downcast_ref::<Lookup>() {
-            Some(lookup) => lookup.bounds,
-            None => function(call.name(), &call.args, &of),
+        Expr::ScalarFunction(call) => match (call.func.inner().downcast_ref::<Lookup>(), times::of(&call.func)) {
+            (Some(lookup), _) => lookup.bounds,
+            (_, Some(what)) => times::bounds(what),
+            _ => function(call.name(), &call.args, &of),
         },
         Expr::Case(case) => {
             let branches = case.when_then_expr.iter().map(|(_, then)| &**then).chain(case.else_expr.as_deref());

@@ -6,7 +6,7 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::ScalarValue,
+    common::{ScalarValue, utils::datafusion_strsim::levenshtein},
     functions::{core::nullif, math::trunc},
     logical_expr::{BinaryExpr, Case, Expr, Operator, expr::ScalarFunction, lit, try_cast},
 };
@@ -17,8 +17,9 @@ use super::{
     expr::float,
     matching::{MATCHES, Pattern},
     own::{FAR, ROOT, calendar, length, root, short, start},
+    place,
     public::Lookup,
-    refuse,
+    refuse, times,
 };
 
 /// Arguments are taken as Float64: integer forms of abs and its like raise on the smallest value. With their numbers of arguments.
@@ -93,6 +94,9 @@ const NAMED_FIRST: [(&str, std::ops::RangeInclusive<usize>); 2] = [("date_part",
 /// `call` with its arguments, which are total, made total itself.
 pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, Refusal> {
     let name = call.name().to_owned();
+    if let Some(what) = times::of(&call.func) {
+        return times::total(what, &name, args);
+    }
     let on = |list: &[(&str, std::ops::RangeInclusive<usize>)]| {
         list.iter().any(|(n, count)| *n == name && count.contains(&args.len()))
     };
@@ -165,12 +169,14 @@ fn place(number: Expr) -> Expr {
 /// Why a call is not admitted: of a function that is on the list, with which numbers of arguments it is.
 fn unlisted(name: &str, given: usize) -> Refusal {
     if matches!(name, "current_date" | "current_time" | "current_timestamp" | "now" | "today") {
-        return refuse(format!("{name} is not supported: the same job asks the same question on every day"))
+        let refusal = refuse(format!("{name} is not supported: the same job asks the same question on every day"));
+        return place::of_name(refusal, name)
             .fix("Write the day or time, as in DATE '2024-01-31' or TIMESTAMP '2024-01-31 10:30:00'");
     }
     let counted = NUMBERS.iter().chain(&TEXTS).chain(&GROWING).chain(&NAMED_FIRST).find(|(known, _)| *known == name);
     let Some((_, counts)) = counted else {
-        return refuse(format!("function {name} is not supported"))
+        let refusal = refuse(format!("function {name} is there, and is not allowed in a query"));
+        return place::of_call(refusal, name)
             .fix("docs/sql.md lists the functions under \"Total functions\"; arithmetic, CASE, CAST and clamp go far");
     };
     let (least, most) = counts.clone().into_inner();
@@ -182,7 +188,33 @@ fn unlisted(name: &str, given: usize) -> Refusal {
         "greatest" | "least" => format!("Nest it, as in {name}(…, {name}(…))"),
         _ => "docs/sql.md lists the functions under \"Total functions\"".to_owned(),
     };
-    refuse(format!("function {name} takes {counts} argument{} here, and has {given}", if most == 1 { "" } else { "s" })).fix(fix)
+    let refusal =
+        refuse(format!("function {name} takes {counts} argument{} here, and has {given}", if most == 1 { "" } else { "s" }));
+    place::of_call(refusal, name).fix(fix)
+}
+
+/// The function that is allowed, and whose name is most like one that there is none of; `None` where none is.
+pub(super) fn like(name: &str) -> Option<String> {
+    const OTHERS: [&str; 13] = [
+        "avg",
+        "clamp",
+        "coalesce",
+        "corr",
+        "count",
+        "covar_pop",
+        "median",
+        "nullif",
+        "nvl",
+        "regexp_like",
+        "stddev",
+        "sum",
+        "var_pop",
+    ];
+    let asked = name.to_lowercase();
+    let lists = NUMBERS.iter().chain(&TEXTS).chain(&GROWING).chain(&NAMED_FIRST).map(|(name, _)| (*name).to_owned());
+    let all = lists.chain(OTHERS.map(str::to_owned)).chain(times::named().iter().map(|f| f.name().to_owned()));
+    let far = |known: &String| levenshtein(known, &asked);
+    all.min_by_key(far).filter(|known| far(known) <= asked.chars().count().min(9) / 3)
 }
 
 /// `round` or `trunc` to decimal places, a literal number of them: by the power of ten, in Float64 as all arithmetic.

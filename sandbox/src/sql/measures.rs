@@ -10,7 +10,7 @@ use tidegate_protocol::{Refusal, limits};
 use super::{
     expr::{Bounded, bounds, is_null, total},
     kinds::of_time,
-    refuse,
+    place, refuse,
     rows::{PartOf, Rows},
     written::written,
 };
@@ -170,6 +170,11 @@ fn measure(
     };
     let one = || {
         let expr = total(argument(0)?, source.unit)?;
+        if rows.is_length(params.args.first()) {
+            return Err(refuse(format!("{name} does not take a length of time, as {} is", written(&params.args[0]))).fix(
+                "Take a number of it: clamp(date_diff('hour', b, a), 0, 240), or clamp(date_part('epoch', a - b) / 3600, 0, 240)",
+            ));
+        }
         let range = range(&expr, source).ok_or_else(|| unbounded(name, &params.args[0]))?;
         Ok::<_, Refusal>((expr, range))
     };
@@ -225,18 +230,19 @@ fn measure(
         }
         ("min" | "max", _) if rows.is_time(params.args.first()) => {
             let shown = params.args.first().map_or_else(|| "x".to_owned(), written);
-            Err(refuse(format!("{name} shows one person's value"))
+            Err(place::of_call(refuse(format!("{name} shows one person's value")), name)
                 .fix(of_time(&shown, if name == "min" { "0.05" } else { "0.95" })))
         }
-        ("min" | "max", _) => Err(refuse(format!("{name} shows one person's value"))
+        ("min" | "max", _) => Err(place::of_call(refuse(format!("{name} shows one person's value")), name)
             .fix("Use APPROX_PERCENTILE_CONT(x, 0.01) or (x, 0.99), or a histogram by GROUP BY over ranges")),
         ("bool_and" | "bool_or" | "first_value" | "last_value" | "any_value" | "nth_value", _) => {
-            Err(refuse(format!("{name} shows one person's value")).fix("Use COUNT(*) FILTER (WHERE …)"))
+            let refusal = refuse(format!("{name} shows one person's value")).fix("Use COUNT(*) FILTER (WHERE …)");
+            Err(place::of_call(refusal, name))
         }
         ("approx_distinct", _) => Err(refuse("approx_distinct is not supported")
             .fix(format!("Use COUNT(DISTINCT {}); values of other columns can be counted by GROUP BY", source.unit))),
         ("grouping", _) => Err(refuse("GROUPING() is not supported").fix("Send one query for each grouping")),
-        (other, n) => Err(refuse(format!("aggregate {other} with {n} arguments is not supported"))
+        (other, n) => Err(place::of_call(refuse(format!("aggregate {other} with {n} arguments is not supported")), other)
             .fix("Use COUNT, COUNT(DISTINCT unit), SUM, AVG, VAR, STDDEV, COVAR, CORR, MEDIAN or APPROX_PERCENTILE_CONT")),
     }
 }

@@ -9,7 +9,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, job::Key};
 
-use super::{exact::has_zone, keys, kinds, measures::unalias, refuse, said::engine, written::written};
+use super::{exact::has_zone, keys, kinds, measures::unalias, place, refuse, said::engine, written::written};
 
 /// Looks at every comparison of a plan.
 ///
@@ -32,7 +32,7 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<(), Refusal> {
                 look(pair(a, b, &schema, &format!("{A} = {B}")))?;
             }
         }
-        node.apply_expressions(|expr| expr.apply(|e| look(one(e, &schema))))
+        node.apply_expressions(|expr| expr.apply(|e| look(one(e, &schema).map_err(|refusal| place::of_expr(refusal, e)))))
     });
     looked.map(|_| ()).map_err(|e| refused.unwrap_or_else(|| engine(&e)))
 }
@@ -71,15 +71,24 @@ fn one(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
                 let kind = cast.field.data_type();
                 Err(refuse(format!("'{text}' is no {}", kinds::kind(kind))).fix(format!("Write {}", example(kind).0)))
             }
-            Some(text) if matches!(cast.field.data_type(), DataType::Timestamp(_, None)) && has_zone(text) => {
-                Err(refuse(format!("'{text}' says its zone, and a TIMESTAMP has none")).fix(format!(
-                    "Write TIMESTAMPTZ '{text}', or leave the zone out: beside a column with a zone, it is read in the column's"
-                )))
-            }
+            Some(text) => no_zone(text, cast.field.data_type()),
             _ => Ok(()),
         },
+        // What is none is NULL here, and what loses its zone is not one.
+        Expr::TryCast(cast) => text(&cast.expr).map_or(Ok(()), |text| no_zone(text, cast.field.data_type())),
         _ => Ok(()),
     }
+}
+
+/// Refuses a text that says its zone as a time, or a date, of none.
+fn no_zone(text: &str, kind: &DataType) -> Result<(), Refusal> {
+    let of_none = matches!(kind, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64);
+    if !of_none || !has_zone(text) {
+        return Ok(());
+    }
+    Err(refuse(format!("'{text}' says its zone, and a {} has none", kinds::kind(kind))).fix(format!(
+        "Write TIMESTAMPTZ '{text}', or leave the zone out: beside a column with a zone, it is read in the column's"
+    )))
 }
 
 /// Places of two expressions in a comparison's text.

@@ -214,7 +214,7 @@ pub(super) fn calendar(time: Expr) -> Expr {
 }
 
 /// Of a date or time the years 1 to 9999, of one in nanoseconds 1678 to 2262, NULL for others: so it can be cut to the beginning of its year.
-fn within_calendar(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
+pub(super) fn within_calendar(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
     let ticks = match array.data_type() {
         DataType::Date32 => 1.0 / 86_400.0,
         DataType::Date64 | DataType::Timestamp(TimeUnit::Millisecond, _) => 1e3,

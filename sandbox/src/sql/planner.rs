@@ -24,6 +24,7 @@ use super::{
     mismatch, refuse,
     said::{Shown, engine, planning},
     text::parse,
+    times::{self, Arithmetic},
 };
 
 /// The owner's rows; of a dataset of one table, also the table's name.
@@ -56,10 +57,21 @@ pub(super) fn context() -> SessionContext {
     let mut config = SessionConfig::new().with_information_schema(false).with_target_partitions(1);
     // Without one, a TIMESTAMPTZ would have none.
     config.options_mut().execution.time_zone = Some("+00:00".to_owned());
-    let state =
-        SessionStateBuilder::new().with_config(config).with_default_features().with_table_functions(Default::default()).build();
+    config.options_mut().sql_parser.collect_spans = true;
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        // Before the engine's own.
+        .with_expr_planners(vec![Arc::new(Arithmetic)])
+        .with_default_features()
+        .with_table_functions(Default::default())
+        .build();
     let context = SessionContext::new_with_state(state);
     context.register_udf(clamp());
+    // Another name of a function that ours takes the place of.
+    context.deregister_udf("date_format");
+    for function in times::named() {
+        context.register_udf(function.clone());
+    }
     context
 }
 

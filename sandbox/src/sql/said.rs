@@ -12,8 +12,9 @@ use datafusion::{
 use tidegate_protocol::Refusal;
 
 use super::{
+    functions,
     kinds::{in_words, of_time},
-    refuse,
+    place, refuse,
 };
 
 /// Most characters of the engine's own words that are passed on.
@@ -37,14 +38,22 @@ pub(crate) fn engine(e: &DataFusionError) -> Refusal {
 
 /// As [`engine`], with what there is in place of what was named.
 pub(super) fn planning(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
+    place::at_span(said(e, shown), place::of_error(e))
+}
+
+fn said(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
     match e.find_root() {
         DataFusionError::Collection(all) if !all.is_empty() => planning(&all[0], shown),
         DataFusionError::SchemaError(e, _) => schema(e, shown),
+        DataFusionError::External(e) => e.downcast_ref().cloned().unwrap_or_else(|| words(&e.to_string(), shown)),
         DataFusionError::SQL(e, _) => {
             let (ParserError::TokenizerError(message) | ParserError::ParserError(message)) = &**e else {
                 return refuse("brackets and operators nest too deep").fix("Split the query");
             };
-            refuse(format!("is not read as SQL: {}", first(message))).fix("Write one SELECT, as docs/sql.md describes it")
+            let (message, place) = place::of_message(message);
+            let refusal = refuse(format!("is not read as SQL: {}", first(message)));
+            let (line, column) = place.unwrap_or_default();
+            place::at(refusal.fix("Write one SELECT, as docs/sql.md describes it"), line, column)
         }
         root => words(&root.message(), shown),
     }
@@ -67,6 +76,7 @@ fn schema(e: &SchemaError, shown: Shown<'_>) -> Refusal {
     match e {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let refusal = refuse(format!("there is no column {} that the policy lets queries read", name(field)));
+            let refusal = place::of_name(refusal, &field.name);
             let Some(columns) = listed(valid_fields).filter(|_| shown.columns) else {
                 return refusal.fix("See the dataset's columns: `tidegate list`");
             };
@@ -79,8 +89,10 @@ fn schema(e: &SchemaError, shown: Shown<'_>) -> Refusal {
                 None => format!("There are: {columns}"),
             })
         }
-        SchemaError::AmbiguousReference { field } => refuse(format!("column {} is in several tables", field.name))
-            .fix(format!("Name the table too, as in a.{}", field.name)),
+        SchemaError::AmbiguousReference { field } => {
+            let refusal = refuse(format!("column {} is in several tables", field.name));
+            place::of_name(refusal.fix(format!("Name the table too, as in a.{}", field.name)), &field.name)
+        }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
             refuse(format!("two columns are called {name}")).fix("Give one of them another name with AS")
         }
@@ -143,29 +155,33 @@ fn words(message: &str, shown: Shown<'_>) -> Refusal {
     if text.starts_with("table '") && text.ends_with("not found") {
         let table = quoted(&text);
         let table = table.strip_prefix("datafusion.").unwrap_or(table);
-        let refusal = refuse(format!("there is no table {}", table.strip_prefix("public.").unwrap_or(table)));
+        let table = table.strip_prefix("public.").unwrap_or(table);
+        let refusal = place::of_name(refuse(format!("there is no table {table}")), table.rsplit('.').next().unwrap_or(table));
         return refusal.fix(format!("There are: {}", shown.tables.join(", ")));
     }
     if text.starts_with("Invalid function '") {
-        return refuse(format!("there is no function {}", quoted(&text))).fix(FUNCTIONS);
+        let function = quoted(&text);
+        let like = functions::like(function).map_or_else(String::new, |like| format!("Perhaps it is {like}. "));
+        return place::of_call(refuse(format!("there is no function {function}")).fix(format!("{like}{FUNCTIONS}")), function);
     }
     if let Some((call, kind)) = text.split_once("but received ").filter(|(call, _)| call.contains("Function '")) {
         let kind = kind.split([' ', '.', ',']).next().unwrap_or_default();
         let fix = if is_time(kind) { of_time("x", "0.5") } else { CONVERT.to_owned() };
-        return refuse(format!("{} does not take values of type {kind}", quoted(call))).fix(fix);
+        return place::of_call(refuse(format!("{} does not take values of type {kind}", quoted(call))).fix(fix), quoted(call));
     }
     if let Some(given) = between(&text, "coercion from ", " to the signature") {
         let arguments = "Give it the arguments that it takes; docs/sql.md lists the functions under \"Total functions\"";
         let fix = if is_time(given) { of_time("x", "0.5") } else { arguments.to_owned() };
-        return refuse(format!("{} does not take ({given})", quoted(&text))).fix(fix);
+        return place::of_call(refuse(format!("{} does not take ({given})", quoted(&text))).fix(fix), quoted(&text));
     }
-    if ["DATE", "TIMESTAMP", "Duration", "INTERVAL"].into_iter().any(casts) {
-        return refuse("arithmetic over dates and times is not supported")
-            .fix("Compare dates with literals, as in day >= DATE '2024-01-31', or take numbers of them: date_part('year', day)");
+    if text.contains("temporal operation") || ["DATE", "TIMESTAMP", "Duration", "INTERVAL"].into_iter().any(casts) {
+        return refuse("arithmetic over dates and times that is no difference and no interval is not supported")
+            .fix("Take numbers of them: date_part('year', day), date_diff('day', a, b), date_part('epoch', a - b)");
     }
     if let Some(column) = between(&text, "column \"", "\" must appear in the GROUP BY") {
-        return refuse(format!("column {column} is neither grouped by nor aggregated"))
-            .fix("Add it to GROUP BY, or aggregate it");
+        let refusal = refuse(format!("column {column} is neither grouped by nor aggregated"));
+        let bare = column.rsplit('.').next().unwrap_or(column);
+        return place::of_name(refusal.fix("Add it to GROUP BY, or aggregate it"), bare);
     }
     if text.contains("require unique expression names") {
         return refuse("two columns of the result have the same name").fix("Give one of them another name with AS");

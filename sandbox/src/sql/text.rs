@@ -7,12 +7,15 @@ use datafusion::{
     execution::SessionState,
     sql::{
         parser::Statement as DfStatement,
-        sqlparser::ast::{Query, Select, Statement, TableFactor, Visit as _, Visitor},
+        sqlparser::ast::{
+            Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Select, Statement, TableFactor, Value,
+            ValueWithSpan, Visit as _, VisitMut, Visitor, VisitorMut,
+        },
     },
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::{refuse, said::engine};
+use super::{refuse, said::engine, times};
 
 /// Length, nesting and operator count: the parser and planner recurse, so hostile text could overflow their stack.
 fn check_size(sql: &str) -> Result<(), Refusal> {
@@ -45,12 +48,36 @@ fn check_size(sql: &str) -> Result<(), Refusal> {
 pub(super) fn parse(state: &SessionState, sql: &str) -> Result<DfStatement, Refusal> {
     check_size(sql)?;
     // The parser's message quotes the buyer's own text only; no schema is known to it.
-    let statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(|e| engine(&e))?;
+    let mut statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(|e| engine(&e))?;
+    if let DfStatement::Statement(inner) = &mut statement {
+        let _ = VisitMut::visit(&mut **inner, &mut Units);
+    }
     let DfStatement::Statement(inner) = &statement else { return Err(refuse("only SELECT is supported")) };
     let Statement::Query(query) = &**inner else { return Err(refuse("only SELECT is supported")) };
     match query.visit(&mut Clauses) {
         ControlFlow::Break(clause) => Err(refuse(format!("{clause} is not supported"))),
         ControlFlow::Continue(()) => Ok(statement),
+    }
+}
+
+/// Puts units of time in quotes that are a word alone, as other engines have them: `datediff(day, a, b)`.
+struct Units;
+
+impl VisitorMut for Units {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = expr
+            && ["date_diff", "datediff"].contains(&name.to_string().to_lowercase().as_str())
+            && list.args.len() == 3
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = list.args.first_mut()
+            && let Expr::Identifier(word) = first
+            && word.quote_style.is_none()
+            && times::is_unit(&word.value)
+        {
+            *first = Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(word.value.clone()), span: word.span });
+        }
+        ControlFlow::Continue(())
     }
 }
 

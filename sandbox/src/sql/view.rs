@@ -15,11 +15,11 @@ use datafusion::{
     },
     datasource::{MemTable, provider_as_source},
     error::{DataFusionError, Result},
-    logical_expr::{BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator},
+    logical_expr::{BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, expr_rewriter::NamePreserver},
 };
 use tidegate_protocol::{job::Key, result::ResultDoc};
 
-use super::{keys, measures::unalias, planner::context};
+use super::{exact::whole, keys, measures::unalias, planner::context};
 
 const RELEASED: &str = "released";
 /// The column that says which released row a row is: no other has this name.
@@ -79,6 +79,17 @@ fn shown(plan: &LogicalPlan, above: usize, place: usize) -> Option<usize> {
         _ => place,
     };
     shown(input, above - 1, place)
+}
+
+/// A node's expressions, in which a cast to a whole number rounds, as it does below the aggregate. Their names are what they were.
+fn rounded(plan: &LogicalPlan, inputs: &[LogicalPlan]) -> Result<Vec<Expr>> {
+    let [input] = inputs else { return Ok(plan.expressions()) };
+    let names = NamePreserver::new(plan);
+    let one = |expr: Expr| {
+        let name = names.save(&expr);
+        Ok(name.restore(whole::released(expr, input.schema())?.data))
+    };
+    plan.expressions().into_iter().map(one).collect()
 }
 
 impl View {
@@ -146,7 +157,7 @@ impl View {
     fn over(&self, plan: &LogicalPlan, above: usize, result: &ResultDoc) -> Result<LogicalPlan> {
         if above > 0 {
             let inputs = plan.inputs().into_iter().map(|i| self.over(i, above - 1, result)).collect::<Result<Vec<_>>>()?;
-            let mut exprs = plan.expressions();
+            let mut exprs = rounded(plan, &inputs)?;
             if let (LogicalPlan::Projection(_), [input]) = (plan, inputs.as_slice()) {
                 let row = input.schema().iter().find(|(_, field)| field.name() == ROW);
                 exprs.extend(row.map(|field| Expr::Column(Column::from(field))));

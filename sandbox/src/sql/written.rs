@@ -7,10 +7,11 @@ use datafusion::{
 };
 
 use super::{
-    exact::{CLOCK, INSTANT},
+    exact::{CLOCK, INSTANT, UNZONED},
     matching,
     own::{CALENDAR, LENGTH, NEAREST, REMAINDER, SETTLED, SHORT, START},
     public::Lookup,
+    times::{self, What},
 };
 
 /// Most characters of an expression in a refusal.
@@ -95,8 +96,18 @@ fn function(call: &ScalarFunction) -> String {
     if call.func.inner().downcast_ref::<Lookup>().is_some() {
         return format!("a public table's column by {}", list(&call.args));
     }
+    match (times::of(&call.func), call.args.as_slice()) {
+        (Some(What::Days | What::Span | What::Back), [a, b]) => return format!("{} - {}", operand(a), operand(b)),
+        (Some(What::On), [a, b]) => return format!("{} + {}", operand(a), operand(b)),
+        (Some(What::Times), [a, b]) => return format!("{} * {}", operand(a), operand(b)),
+        (Some(What::Written(template) | What::Read(template, _)), [x]) => {
+            return format!("{}({}, '{}')", call.name(), sql(x), template.text);
+        }
+        (Some(What::OfSpan(part)), [x]) => return format!("date_part('{}', {})", part.name(), sql(x)),
+        _ => {}
+    }
     match (call.name(), call.args.as_slice()) {
-        (SHORT | START | CALENDAR | LENGTH | NEAREST | SETTLED | CLOCK, [inner]) | (INSTANT, [_, inner]) => sql(inner),
+        (SHORT | START | CALENDAR | LENGTH | NEAREST | SETTLED | CLOCK | UNZONED, [inner]) | (INSTANT, [_, inner]) => sql(inner),
         (REMAINDER, [a, b]) => format!("{} % {}", operand(a), operand(b)),
         (name, args) => format!("{name}({})", list(args)),
     }
@@ -124,6 +135,7 @@ fn is_zero(expr: &Expr) -> bool {
 
 fn literal(value: &ScalarValue) -> String {
     match value.try_as_str() {
+        _ if matches!(value, ScalarValue::IntervalMonthDayNano(Some(_))) => format!("INTERVAL '{value}'"),
         Some(Some(text)) => format!("'{}'", text.replace('\'', "''")),
         _ => value.to_string(),
     }

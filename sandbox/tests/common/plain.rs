@@ -140,6 +140,9 @@ pub(crate) fn documented(query: &str) -> String {
     let double = |e: &dyn std::fmt::Display| format!("TRY_CAST(({e}) AS DOUBLE)");
     let _ = visit_expressions_mut(&mut statements, |expr| {
         let text = match expr {
+            // Not a number's.
+            Expr::BinaryOp { right, .. } if matches!(**right, Expr::Interval(_)) => return ControlFlow::<()>::Continue(()),
+            Expr::BinaryOp { right, .. } if right.to_string().starts_with("TIMESTAMP") => return ControlFlow::<()>::Continue(()),
             Expr::BinaryOp { left, op, right } => match op {
                 BinaryOperator::Modulo => format!("settled(left_over({}, {}))", double(left), double(right)),
                 BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply => {
@@ -179,6 +182,21 @@ pub(crate) fn documented(query: &str) -> String {
                 match name.as_str() {
                     name if NUMBERS.contains(&name) => {
                         format!("settled({name}({}))", args.iter().map(|a| double(a)).collect::<Vec<_>>().join(", "))
+                    }
+                    "year" | "month" | "day" | "hour" => format!("date_part('{name}', {})", args[0]),
+                    "dayofyear" => format!("date_part('doy', {})", args[0]),
+                    "date_diff" if args[0] == "'day'" => {
+                        format!("(TRY_CAST({} AS DATE) - TRY_CAST({} AS DATE))", args[2], args[1])
+                    }
+                    "date_diff" => {
+                        let months = |of: &str| format!("date_part('year', {of}) * 12 + date_part('month', {of})");
+                        format!("({} - ({}))", months(&args[2]), months(&args[1]))
+                    }
+                    // What lies between two times, in seconds.
+                    "date_part" if args[0] == "'epoch'" && args[1].contains(" - TIMESTAMP") => {
+                        let (time, other) = args[1].split_once(" - ").unwrap();
+                        let micros = |of: &str| format!("TRY_CAST(TRY_CAST({of} AS TIMESTAMP(6)) AS BIGINT)");
+                        format!("(({} - {}) / 1000000e0)", micros(time), micros(other))
                     }
                     "substr" | "left" | "right" => whole(1),
                     "split_part" => whole(2),

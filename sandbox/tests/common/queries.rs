@@ -73,7 +73,10 @@ fn number(c: &mut Choices<'_>, depth: usize) -> String {
         return c.of(c.names.numbers).to_owned();
     }
     let n = |c: &mut Choices<'_>| number(c, depth - 1);
-    match c.byte() % 24 {
+    match c.byte() % 27 {
+        24 => format!("date_diff('{}', {}, {})", c.of(&["day", "month"]), time(c, depth - 1), time(c, depth - 1)),
+        25 => format!("{}({})", c.of(&["year", "month", "day", "dayofyear", "hour"]), time(c, depth - 1)),
+        26 => format!("date_part('epoch', {} - TIMESTAMP '2024-02-29 00:00:00')", time(c, 0)),
         0..=3 => c.of(c.names.numbers).to_owned(),
         4..=8 => {
             let (a, op, b) = (n(c), c.of(&["+", "-", "*", "/", "%"]), n(c));
@@ -107,7 +110,8 @@ fn text(c: &mut Choices<'_>, depth: usize) -> String {
     if depth == 0 {
         return c.of(c.names.texts).to_owned();
     }
-    match c.byte() % 12 {
+    match c.byte() % 13 {
+        12 => format!("to_char({}, '{}')", time(c, depth - 1), c.of(&["%Y-%m", "%d %b %y", "%j", "%A"])),
         0..=2 => c.of(c.names.texts).to_owned(),
         3 => format!("{}({})", c.of(&["lower", "upper", "reverse", "initcap", "btrim", "repeat", "md5"]), text(c, depth - 1)),
         4 => format!("({} || {})", text(c, depth - 1), text(c, depth - 1)),
@@ -124,6 +128,10 @@ fn text(c: &mut Choices<'_>, depth: usize) -> String {
 fn time(c: &mut Choices<'_>, depth: usize) -> String {
     if depth == 0 || !c.byte().is_multiple_of(3) {
         return c.of(c.names.times).to_owned();
+    }
+    if c.byte().is_multiple_of(3) {
+        let (op, by) = (c.of(&["+", "-"]), c.of(&["1 month", "36 hours", "30 days", "1 year 2 days"]));
+        return format!("(at {op} INTERVAL '{by}')");
     }
     format!("date_trunc('{}', {})", c.of(&["year", "month", "week", "day", "second"]), time(c, depth - 1))
 }
@@ -221,6 +229,29 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
             let y = if join.len() > 10 { "spend" } else { "b.y" };
             let other = format!("(SELECT person, {own} AS y FROM dataset{} GROUP BY person)", filter(c));
             format!("(SELECT a.*, {y} AS y FROM dataset a {join} {other} b ON a.person = b.person) AS v")
+        }
+        6 => {
+            // Of all columns, so that no two rows are alike in it.
+            let first = c.of(&["day", "spend", "city"]).to_owned();
+            let others =
+                ["spend", "visits", "price", "city", "grade", "flag", "day", "at"].into_iter().filter(|name| *name != first);
+            let order = format!("{first}{}, {}", c.of(&["", " DESC", " DESC NULLS LAST"]), others.collect::<Vec<_>>().join(", "));
+            let y = number(c, 2);
+            match c.byte() % 2 {
+                0 => format!("(SELECT DISTINCT ON (person) *, {y} AS y FROM dataset{} ORDER BY person, {order}) AS v", filter(c)),
+                _ => {
+                    let rows = format!(
+                        "SELECT *, {y} AS y, ROW_NUMBER() OVER (PARTITION BY person ORDER BY {order}) AS rn FROM dataset{}",
+                        filter(c)
+                    );
+                    format!("(SELECT * FROM ({rows}) AS w WHERE rn = 1) AS v")
+                }
+            }
+        }
+        5 => {
+            let on = c.of(&["", " AND a.city = b.city", " AND a.visits < b.visits", " AND a.flag", " AND b.day = a.at"]);
+            let other = format!("(SELECT *, {} AS y FROM dataset{})", number(c, 2), filter(c));
+            format!("(SELECT a.*, b.y FROM dataset a, {other} b WHERE a.person = b.person{on}) AS v")
         }
         2 => {
             let key = c.of(&["city = town", "visits = code", "grade = town", "city = town AND visits = code"]);

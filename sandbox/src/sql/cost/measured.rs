@@ -109,7 +109,7 @@ const NUMBERS: [&str; 63] = [
 ];
 
 /// Over texts `s` and `t`.
-const TEXTS: [&str; 62] = [
+const TEXTS: [&str; 65] = [
     "ascii(s)",
     "btrim(s)",
     "btrim(s, 'ab')",
@@ -170,17 +170,31 @@ const TEXTS: [&str; 62] = [
     "CAST(s AS BIGINT)",
     "CAST(s AS DECIMAL(38, 10))",
     "CAST(s AS TIMESTAMP)",
+    "CAST(s AS DATE)",
+    "to_date(s, 'DD.MM.YYYY')",
+    "to_timestamp(s, 'Mon DD, YYYY HH12:MI:SS AM')",
     "CAST(s AS BOOLEAN)",
     "CAST(s AS INTERVAL) IS NULL",
 ];
 
 /// Over times `at`, `zoned` and `day`, and decimals `price`.
-const TIMES: [&str; 22] = [
+const TIMES: [&str; 33] = [
     "CAST(price AS DECIMAL(76, 10)) > 1",
     "date_part('year', at)",
     "date_part('week', at)",
     "date_part('epoch', zoned)",
     "date_part('doy', day)",
+    "year(at)",
+    "hour(zoned)",
+    "date_diff('month', day, at)",
+    "date_diff('hour', zoned, at)",
+    "day - DATE '2024-01-01'",
+    "at - zoned > INTERVAL '1 hour'",
+    "date_part('epoch', at - day)",
+    "at + INTERVAL '1 month 2 hours'",
+    "zoned - INTERVAL '1 day' * CAST(x AS BIGINT)",
+    "to_char(at, 'YYYY-MM-DD HH24:MI:SS')",
+    "to_char(zoned, '%A %d %B %Y')",
     "date_trunc('year', at)",
     "date_trunc('week', zoned)",
     "date_trunc('hour', zoned)",

@@ -13,7 +13,7 @@ use super::{
     flow::Texts,
     weights::{self, COLUMN},
 };
-use crate::sql::{kinds, refuse, written::written};
+use crate::sql::{kinds, refuse, times, written::written};
 
 /// An expression's worst case, of which `'e` are the parts.
 #[derive(Debug, Clone, Copy)]
@@ -200,7 +200,14 @@ impl<'a> Over<'a> {
                 }
                 _ => (8 + shortest / 4, 0),
             },
-            Expr::ScalarFunction(call) => weights::function(call, terms, COLUMN)?,
+            Expr::ScalarFunction(call) => match times::of(&call.func) {
+                Some(what) => {
+                    let zoned = |e: &&&Expr| self.kind(e).is_ok_and(|kind| matches!(kind, DataType::Timestamp(_, Some(_))));
+                    let zones = parts.iter().filter(zoned).count();
+                    times::cost(what, zones as u64, zones == 1 && parts.len() > 1)
+                }
+                None => weights::function(call, terms, COLUMN)?,
+            },
             _ => (3, 0),
         })
     }

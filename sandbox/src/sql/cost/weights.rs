@@ -10,7 +10,7 @@ use tidegate_protocol::{Refusal, limits};
 use super::term::Term;
 use crate::sql::{
     clamp::CLAMP,
-    exact::{CLOCK, INSTANT, ORDER, is_cut},
+    exact::{CLOCK, INSTANT, ORDER, UNZONED, is_cut},
     kinds, matching,
     own::{CALENDAR, LENGTH, NEAREST, REMAINDER, ROOT, SETTLED, SHORT, START},
     public::Lookup,
@@ -100,6 +100,8 @@ pub(super) fn function(call: &ScalarFunction, terms: &[Term<'_>], column: u64) -
         CLOCK => number(150),
         INSTANT => number(1000),
         CALENDAR => Ok((12, text)),
+        // No more of a text is looked at than a time has.
+        UNZONED => Ok((80 + text / 4, text)),
         SHORT => {
             let most = 4 * limits::TEXT_CHARS as u64;
             Ok((6 + if text > limits::TEXT_CHARS as u64 { text / 2 } else { 0 }, text.min(most)))

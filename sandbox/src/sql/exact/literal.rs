@@ -1,7 +1,7 @@
 //! Where a literal lies among the values of a column's type.
 
 use datafusion::{
-    arrow::datatypes::{DataType, TimeUnit},
+    arrow::datatypes::{DataType, IntervalUnit, TimeUnit},
     common::ScalarValue,
 };
 
@@ -22,6 +22,13 @@ pub(super) enum Placed {
 pub(super) fn placed(value: &ScalarValue, kind: &DataType) -> Option<Placed> {
     if *kind == value.data_type() {
         return Some(Placed::At(value.clone()));
+    }
+    if let DataType::Duration(unit) = kind {
+        let (tick, at) = (ticks(&DataType::Timestamp(*unit, None))?, span(value)?);
+        let range = (i64::MIN.into(), i64::MAX.into());
+        return within(at.div_euclid(tick), at.rem_euclid(tick) == 0, range, |v| {
+            ScalarValue::Int64(Some(i64::try_from(v).ok()?)).cast_to(kind).ok()
+        });
     }
     if let Some(tick) = ticks(kind) {
         let at = nanoseconds(value)?;
@@ -74,7 +81,7 @@ fn within(floor: i128, exact: bool, (least, most): (i128, i128), value: impl Fn(
 }
 
 /// Nanoseconds of a tick of times of a type.
-pub(super) fn ticks(kind: &DataType) -> Option<i128> {
+pub(in crate::sql) fn ticks(kind: &DataType) -> Option<i128> {
     Some(match kind {
         DataType::Date32 => 86_400_000_000_000,
         DataType::Timestamp(TimeUnit::Second, _) => 1_000_000_000,
@@ -97,6 +104,16 @@ fn nanoseconds(value: &ScalarValue) -> Option<i128> {
         _ => return None,
     };
     Some(i128::from(at) * ticks(&value.data_type())?)
+}
+
+/// Nanoseconds of an interval: of a day there are 24 hours in it, and of a month 30 days, as PostgreSQL compares them.
+fn span(value: &ScalarValue) -> Option<i128> {
+    match value.cast_to(&DataType::Interval(IntervalUnit::MonthDayNano)).ok()? {
+        ScalarValue::IntervalMonthDayNano(Some(v)) => {
+            Some((i128::from(v.months) * 30 + i128::from(v.days)) * 86_400_000_000_000 + i128::from(v.nanoseconds))
+        }
+        _ => None,
+    }
 }
 
 /// A number's digits: of a float the fewest that are read as it.

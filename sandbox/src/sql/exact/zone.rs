@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array as _, ArrayRef, AsArray, Int64Array, timezone::Tz},
-    compute::cast,
+    array::{Array as _, ArrayRef, AsArray, BooleanArray, Int64Array, StringArrayType, timezone::Tz},
+    compute::{cast, nullif},
     datatypes::{DataType, Int64Type, TimeUnit, TimestampSecondType},
     temporal_conversions::as_datetime_with_timezone,
 };
@@ -20,7 +20,12 @@ pub(in crate::sql) const CLOCK: &str = "what clocks show";
 /// When the clocks of a zone, that of the first argument's type, show a time.
 pub(in crate::sql) const INSTANT: &str = "when clocks show";
 
+/// A text without a zone.
+pub(in crate::sql) const UNZONED: &str = "text without a zone";
+
 const A_DAY: i64 = 86_400;
+/// Characters of a date.
+const DATE: usize = 10;
 
 /// A cast between times of which one alone has a zone; `None` for others. The result may have another unit than `to`.
 pub(super) fn moved(time: &Expr, from: &DataType, to: &DataType) -> Option<Expr> {
@@ -47,7 +52,7 @@ fn a_second(kind: &DataType) -> i64 {
 }
 
 /// [`CLOCK`]: beyond all calendars, and at the end of what a type holds, the time as it is.
-fn clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
+pub(in crate::sql) fn clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
     let DataType::Timestamp(unit, Some(zone)) = times.data_type() else { return Ok(times.clone()) };
     let zone: Tz = zone.parse()?;
     let second = a_second(times.data_type());
@@ -62,7 +67,7 @@ fn clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
 }
 
 /// [`INSTANT`]: of a time that clocks show twice the first, and one that they pass over by what they showed before, as PostgreSQL has it.
-fn instant(times: &ArrayRef, kind: &DataType) -> Result<ArrayRef, RunError> {
+pub(in crate::sql) fn instant(times: &ArrayRef, kind: &DataType) -> Result<ArrayRef, RunError> {
     let DataType::Timestamp(unit, Some(_)) = kind else { return Ok(times.clone()) };
     let local = cast(times, &DataType::Timestamp(*unit, None))?;
     let found = cast(&local, kind)?;
@@ -77,6 +82,31 @@ fn instant(times: &ArrayRef, kind: &DataType) -> Result<ArrayRef, RunError> {
     let pairs = found.as_primitive::<Int64Type>().iter().zip(before.as_primitive::<Int64Type>());
     let made: Int64Array = pairs.map(|(at, before)| at.or(before.map(|v| v.saturating_add(day)))).collect();
     Ok(cast(&(Arc::new(made) as ArrayRef), kind)?)
+}
+
+/// A text that says no zone; NULL in place of one that does: as a time of none it would be another.
+pub(super) fn unzoned(text: Expr) -> Expr {
+    let compute = |args: &[ArrayRef]| {
+        let none = match args[0].data_type() {
+            DataType::Utf8 => says(args[0].as_string::<i32>()),
+            DataType::LargeUtf8 => says(args[0].as_string::<i64>()),
+            DataType::Utf8View => says(args[0].as_string_view()),
+            _ => return Ok(args[0].clone()),
+        };
+        Ok(if none.true_count() == 0 { args[0].clone() } else { nullif(&args[0], &none)? })
+    };
+    own(UNZONED, 1, None, compute).call(vec![text])
+}
+
+/// Which texts have something of a zone where one stands: after the date.
+fn says<'a>(texts: impl StringArrayType<'a>) -> BooleanArray {
+    let zone = |text: &str| {
+        let after = text.trim().bytes().take(64).skip(DATE);
+        after
+            .enumerate()
+            .any(|(i, b)| matches!(b, b'+' | b'-') || b.is_ascii_alphabetic() && !(i == 0 && matches!(b, b'T' | b't')))
+    };
+    texts.iter().map(|text| Some(text.is_some_and(zone))).collect()
 }
 
 /// Whether a text, read as a time, says which zone it is in.

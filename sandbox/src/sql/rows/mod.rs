@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
         Column, DFSchema,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
@@ -171,6 +172,12 @@ impl<'a> PartOf<'a> {
     /// Whether an expression is a date or time.
     pub(super) fn is_time(self, expr: Option<&Expr>) -> bool {
         expr.and_then(|e| e.get_type(self.schema).ok()).is_some_and(|kind| kind.is_temporal())
+    }
+
+    /// Whether an expression is what lies between two times.
+    pub(super) fn is_length(self, expr: Option<&Expr>) -> bool {
+        expr.and_then(|e| e.get_type(self.schema).ok())
+            .is_some_and(|kind| matches!(kind, DataType::Duration(_) | DataType::Interval(_)))
     }
 
     fn all(self, exprs: &[Expr]) -> Result<Vec<Expr>, Refusal> {

@@ -1,0 +1,248 @@
+//! Dates and times: functions that queries name, and what `+` and `-` mean between them.
+//!
+//! They are functions of our own, so that no row can raise an error, and that a time of a zone is what the clocks of its zone show. The planner is told of the arithmetic before it makes types
+//! agree ([`arithmetic`]): its own would go by nanoseconds, which end in 2262.
+
+use std::sync::LazyLock;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::{
+    common::DataFusionError,
+    logical_expr::{Expr, ScalarUDF, Signature, Volatility, lit, try_cast},
+};
+use tidegate_protocol::Refusal;
+
+pub(super) use self::{arithmetic::Arithmetic, template::Template};
+use self::{between::Unit, function::TimeFunction};
+use super::refuse;
+
+mod arithmetic;
+mod between;
+mod calendar;
+mod function;
+mod moved;
+mod template;
+
+/// What a function does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum What {
+    /// `year(x)` and its like: a part, as date_part has it.
+    Part(&'static str),
+    /// `date_diff('day', a, b)`: how many beginnings of a unit lie between two times.
+    Between,
+    /// `to_char(x, format)`.
+    Text,
+    /// `to_date(x)`, `to_date(x, format)`.
+    Date,
+    /// `to_timestamp(x)`, `to_timestamp(x, format)`.
+    Time,
+    /// A time written by a format.
+    Written(Template),
+    /// A text read as a date, or as a time.
+    Read(Template, DataType),
+    /// `a - b` of dates: days.
+    Days,
+    /// `a - b` of times: a length of time.
+    Span,
+    /// A part of a length of time.
+    OfSpan(SpanPart),
+    /// `time + interval`, and of a date and a whole number.
+    On,
+    /// `time - interval`.
+    Back,
+    /// `interval * number`.
+    Times,
+}
+
+/// Parts of a length of time, as PostgreSQL has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum SpanPart {
+    Day,
+    Hour,
+    Minute,
+    Second,
+    Epoch,
+}
+
+impl SpanPart {
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Hour => "hour",
+            Self::Minute => "minute",
+            Self::Second => "second",
+            Self::Epoch => "epoch",
+        }
+    }
+}
+
+/// Functions that queries name, with other names that they go by, and the parts that are theirs.
+const PARTS: [(&str, &[&str]); 9] = [
+    ("year", &[]),
+    ("quarter", &[]),
+    ("month", &[]),
+    ("week", &["weekofyear"]),
+    ("day", &["dayofmonth"]),
+    ("dayofyear", &[]),
+    ("hour", &[]),
+    ("minute", &[]),
+    ("second", &[]),
+];
+
+fn make(what: What, name: &'static str, aliases: &[&str]) -> ScalarUDF {
+    let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+    let signature = Signature::variadic_any(Volatility::Immutable);
+    ScalarUDF::new_from_impl(TimeFunction { what, name, aliases, signature })
+}
+
+/// The functions that queries name.
+pub(super) fn named() -> &'static [ScalarUDF] {
+    static ALL: LazyLock<Vec<ScalarUDF>> = LazyLock::new(|| {
+        let others: [(What, &'static str, &[&str]); 4] = [
+            (What::Between, "date_diff", &["datediff"]),
+            (What::Text, "to_char", &["strftime"]),
+            (What::Date, "to_date", &[]),
+            (What::Time, "to_timestamp", &[]),
+        ];
+        let parts = PARTS.iter().map(|(name, aliases)| make(What::Part(name), name, aliases));
+        parts.chain(others.map(|(what, name, aliases)| make(what, name, aliases))).collect()
+    });
+    &ALL
+}
+
+/// Whether a word is a unit of time.
+pub(super) fn is_unit(word: &str) -> bool {
+    Unit::of(word).is_ok()
+}
+
+/// What a function of dates and times does; `None` of others.
+pub(super) fn of(function: &ScalarUDF) -> Option<&What> {
+    function.inner().downcast_ref::<TimeFunction>().map(|f| &f.what)
+}
+
+/// A type beside others, as the type of what is made.
+fn micro() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, None)
+}
+
+/// How a function is written.
+fn usage(what: &What) -> &'static str {
+    match what {
+        What::Between => "Write date_diff('day', earlier, later)",
+        What::Text => "Write to_char(day, 'YYYY-MM')",
+        What::Date => "Write to_date(x, 'DD.MM.YYYY')",
+        What::Time => "Write to_timestamp(x, 'YYYY-MM-DD HH24:MI')",
+        _ => "docs/sql.md lists the functions under \"Total functions\"",
+    }
+}
+
+fn needs_literal(name: &str) -> Refusal {
+    let fix = named().iter().find(|f| f.name() == name).and_then(of).map_or("", usage);
+    refuse(format!("{name} needs a literal {}", if name == "date_diff" { "unit" } else { "format" })).fix(fix)
+}
+
+/// A refusal as the engine passes it on.
+fn external(refusal: Refusal) -> DataFusionError {
+    DataFusionError::External(Box::new(refusal))
+}
+
+/// A call of a function that queries name, with its literals looked at and its arguments, which are total.
+///
+/// # Errors
+/// A [`Refusal`] for a literal that is missing, or none.
+pub(super) fn total(what: &What, name: &str, mut args: Vec<Expr>) -> Result<Expr, Refusal> {
+    let literal = |arg: Option<&Expr>| {
+        let text = arg.and_then(super::functions::text_literal).flatten();
+        text.ok_or_else(|| needs_literal(name))
+    };
+    match (what, args.len()) {
+        (What::Between, 2) => {
+            let (later, earlier) = (args.swap_remove(0), args.pop());
+            Ok(call(What::Between, "date_diff", std::iter::once(lit("day")).chain(earlier).chain([later]).collect()))
+        }
+        (What::Between, _) => {
+            args[0] = lit(Unit::of(&literal(args.first())?)?.name());
+            Ok(call(What::Between, "date_diff", args))
+        }
+        (What::Text, _) => {
+            let template = Template::new(&literal(args.get(1))?)?;
+            args.truncate(1);
+            Ok(call(What::Written(template), "to_char", args))
+        }
+        (What::Date | What::Time, 2) => {
+            let template = Template::new(&literal(args.get(1))?)?.reads()?;
+            let (name, kind) = if *what == What::Date { ("to_date", DataType::Date32) } else { ("to_timestamp", micro()) };
+            args.truncate(1);
+            Ok(call(What::Read(template, kind), name, args))
+        }
+        // As a cast reads it.
+        (What::Date, _) => Ok(try_cast(args.swap_remove(0), DataType::Date32)),
+        (What::On | What::Back | What::Times, _) => moved::total(what, name, args),
+        (what, _) => Ok(call(what.clone(), fixed(name), args)),
+    }
+}
+
+/// A name that is one of ours.
+fn fixed(name: &str) -> &'static str {
+    let arithmetic = [arithmetic::DAYS, arithmetic::SPAN];
+    let names = PARTS.iter().map(|(name, _)| *name).chain(["to_timestamp"]).chain(arithmetic);
+    names.into_iter().find(|known| *known == name).unwrap_or("date")
+}
+
+fn call(what: What, name: &'static str, args: Vec<Expr>) -> Expr {
+    make(what, name, &[]).call(args)
+}
+
+/// A part of a length of time.
+///
+/// # Errors
+/// A [`Refusal`] for what it has none of.
+pub(super) fn of_span(part: &str, span: Expr) -> Result<Expr, Refusal> {
+    let part = match part.to_lowercase().as_str() {
+        "day" => SpanPart::Day,
+        "hour" => SpanPart::Hour,
+        "minute" => SpanPart::Minute,
+        "second" => SpanPart::Second,
+        "epoch" => SpanPart::Epoch,
+        other => {
+            return Err(refuse(format!("what lies between two times has no {other}: how long it is depends on which it is"))
+                .fix(format!("Write date_diff('{other}', earlier, later)")));
+        }
+    };
+    Ok(call(What::OfSpan(part), "date_part", vec![span]))
+}
+
+/// Public bounds of a function's value, where they follow from what it is.
+pub(super) fn bounds(what: &What) -> Option<(f64, f64)> {
+    match what {
+        What::Part("month") => Some((1.0, 12.0)),
+        What::Part("quarter") => Some((1.0, 4.0)),
+        What::Part("week") => Some((1.0, 53.0)),
+        What::Part("day") => Some((1.0, 31.0)),
+        What::Part("dayofyear") => Some((1.0, 366.0)),
+        What::Part("hour") => Some((0.0, 23.0)),
+        What::Part("minute" | "second") => Some((0.0, 60.0)),
+        What::OfSpan(SpanPart::Hour) => Some((-23.0, 23.0)),
+        What::OfSpan(SpanPart::Minute | SpanPart::Second) => Some((-59.0, 59.0)),
+        _ => None,
+    }
+}
+
+/// Operations of a function's own, where `zones` of its arguments have one, and bytes of the longest text that it may give.
+pub(super) fn cost(what: &What, zones: u64, mixed: bool) -> (u64, u64) {
+    let clocks = 150 * zones + if mixed { 1000 } else { 0 };
+    match what {
+        What::Part(_) => (100, 0),
+        What::Written(template) => (100 + 130 * template.pieces() + template.bytes() + clocks, template.bytes()),
+        What::Read(template, _) => (120 + 200 * template.pieces(), 0),
+        What::Date | What::Time => (120 + clocks, 0),
+        What::Between => (300 + clocks, 0),
+        What::Days | What::Span => (200 + clocks, 0),
+        What::OfSpan(_) => (20, 0),
+        // What clocks showed before has to be found again.
+        What::On | What::Back => (250 + if zones > 0 { 1200 } else { 0 }, 0),
+        What::Times => (40, 0),
+        What::Text => (0, 0),
+    }
+}
