@@ -148,7 +148,7 @@ fn theirs(query: &str, tables: &[(&str, RecordBatch)]) -> Groups {
 }
 
 /// (FROM …, unit, key, value)
-const JOINS: [(&str, &str, &str, &str); 21] = [
+const JOINS: [(&str, &str, &str, &str); 32] = [
     ("patients p JOIN visits v ON p.person = v.person", "v.person", "town", "cost"),
     ("visits v JOIN patients p USING (person)", "person", "town", "cost"),
     ("patients p LEFT JOIN visits v ON p.person = v.person", "v.person", "ward", "cost"),
@@ -211,6 +211,57 @@ const JOINS: [(&str, &str, &str, &str); 21] = [
         "p.person",
         "k",
         "x",
+    ),
+    // Without JOIN: conditions of both sides, of one, and of several tables.
+    ("patients p, visits v WHERE p.person = v.person AND p.age > 20 AND cost > 500", "p.person", "town", "cost"),
+    ("patients p CROSS JOIN visits v WHERE v.person = p.person AND town = ward AND age > day", "p.person", "town", "cost"),
+    (
+        "patients p, visits v, patients q WHERE p.person = v.person AND q.person = v.person AND p.town = v.ward AND q.age > 30",
+        "p.person",
+        "q.town",
+        "cost",
+    ),
+    // Who has none.
+    ("patients p LEFT JOIN visits v ON p.person = v.person WHERE v.person IS NULL", "p.person", "town", "age"),
+    (
+        "patients p LEFT JOIN visits v ON p.person = v.person AND cost > 900 WHERE v.person IS NULL AND age > 10",
+        "p.person",
+        "town",
+        "age",
+    ),
+    ("patients p LEFT JOIN visits v ON p.person = v.person WHERE v.person IS NOT NULL", "p.person", "town", "cost"),
+    // The latest, and the first, row of each.
+    (
+        "(SELECT *, ROW_NUMBER() OVER (PARTITION BY person ORDER BY day DESC, cost DESC, ward) AS rn FROM visits) t WHERE rn = 1",
+        "person",
+        "ward",
+        "cost",
+    ),
+    (
+        "(SELECT *, ROW_NUMBER() OVER (PARTITION BY person ORDER BY day NULLS FIRST, cost, ward) AS rn FROM visits WHERE cost > 100) t \
+         WHERE rn <= 1 AND ward = 't1'",
+        "person",
+        "CASE WHEN cost > 300 THEN 'high' ELSE 'low' END",
+        "cost",
+    ),
+    (
+        "(SELECT DISTINCT ON (person) person, ward, cost * 2 / 2 AS c FROM visits ORDER BY person, day DESC, cost, ward) t",
+        "person",
+        "ward",
+        "c",
+    ),
+    (
+        "patients p LEFT JOIN (SELECT person, ward, day, ROW_NUMBER() OVER (PARTITION BY person ORDER BY day DESC NULLS LAST, cost, ward) AS rn \
+         FROM visits) v ON p.person = v.person AND v.rn = 1",
+        "p.person",
+        "ward",
+        "day",
+    ),
+    (
+        "patients p LEFT JOIN (SELECT DISTINCT ON (person) person, ward, cost FROM visits ORDER BY person, cost DESC, ward) v ON p.person = v.person",
+        "p.person",
+        "ward",
+        "cost",
     ),
 ];
 
@@ -276,9 +327,34 @@ fn joins_that_would_put_people_together_are_refused() {
         ("patients p JOIN visits v ON p.person = v.person OR p.town = v.ward", "not on the unit"),
         ("patients p JOIN visits v ON p.person IS NOT DISTINCT FROM v.person", "not on the unit"),
         ("patients p CROSS JOIN visits v", "not on the unit"),
-        ("patients p, visits v WHERE p.person = v.person", "not on the unit"),
+        ("patients p, visits v", "not on the unit"),
+        ("patients p, visits v WHERE p.town = v.ward", "not on the unit"),
+        ("patients p, visits v WHERE p.person = v.person OR p.age > 3", "not on the unit"),
+        ("patients p, visits v, patients q WHERE p.person = v.person AND v.ward = q.town", "not on the unit"),
         // Where a row is missing, its unit is NULL: no way to read whose it is.
-        ("patients p LEFT JOIN visits v ON p.person = v.person WHERE v.person IS NULL", "privacy unit"),
+        ("patients p LEFT JOIN visits v ON p.person = v.person WHERE v.person = 7", "privacy unit"),
+        ("patients p WHERE person IS NULL", "privacy unit"),
+        // Whoever's rows come first in an order of all of them, it is somebody's.
+        ("(SELECT *, ROW_NUMBER() OVER (ORDER BY cost) AS rn FROM visits) t WHERE rn = 1", "PARTITION BY person"),
+        (
+            "(SELECT *, ROW_NUMBER() OVER (PARTITION BY ward ORDER BY cost) AS rn FROM visits) t WHERE rn = 1",
+            "PARTITION BY person",
+        ),
+        ("(SELECT *, ROW_NUMBER() OVER (PARTITION BY person) AS rn FROM visits) t WHERE rn = 1", "PARTITION BY person"),
+        ("(SELECT *, RANK() OVER (PARTITION BY person ORDER BY cost) AS rn FROM visits) t WHERE rn = 1", "PARTITION BY person"),
+        ("(SELECT *, SUM(cost) OVER (PARTITION BY ward) AS rn FROM visits) t WHERE rn = 1", "a window over rows"),
+        ("(SELECT *, ROW_NUMBER() OVER (PARTITION BY person ORDER BY cost) AS rn FROM visits) t WHERE rn = 2", "WHERE rn = 1"),
+        (
+            "(SELECT *, ROW_NUMBER() OVER (PARTITION BY person ORDER BY cost) AS rn FROM visits) t WHERE rn = 1 OR cost > 3",
+            "WHERE rn = 1",
+        ),
+        ("(SELECT *, ROW_NUMBER() OVER (PARTITION BY person ORDER BY cost) AS rn FROM visits) t WHERE cost > 3", "WHERE rn = 1"),
+        (
+            "(SELECT rn + 1 AS x FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY person ORDER BY cost) AS rn FROM visits)) t WHERE x = 2",
+            "WHERE rn = 1",
+        ),
+        ("(SELECT DISTINCT ON (ward) * FROM visits ORDER BY ward, cost) t", "the unit alone"),
+        ("(SELECT DISTINCT ON (person) * FROM visits) t", "with an order"),
         ("(SELECT town FROM patients) p JOIN visits v ON p.town = v.ward", "not on the unit"),
         ("(SELECT MAX(person) AS person FROM patients GROUP BY town) p JOIN visits v ON p.person = v.person", "several units"),
         ("(SELECT day AS person, cost FROM visits) p JOIN visits v ON p.person = v.person", "not on the unit"),

@@ -17,7 +17,9 @@ use super::{
     measures::unalias,
     own::{CALENDAR, LENGTH, SETTLED, SHORT, remainder, short},
     public::Lookup,
-    refuse, times,
+    refuse,
+    rows::{NUMBER, numbered_otherwise},
+    times,
 };
 
 /// What is public about the rows that expressions are over.
@@ -41,9 +43,13 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
                 "`{unit}` is the privacy unit: it can be counted, as COUNT(DISTINCT {unit}), never read"
             )));
         }
+        Expr::Column(ref column) if column.name == NUMBER => return Err(numbered_otherwise(unit)),
         Expr::Column(_) | Expr::Literal(..) => expr,
         Expr::Alias(alias) => total(*alias.expr, unit)?,
         Expr::Not(e) => Expr::Not(each(e)?),
+        // Of an outer join: whether there is a row, not whose it is.
+        Expr::IsNull(e) if named_where(&e, unit).is_some() => found(*e, unit, false)?,
+        Expr::IsNotNull(e) if named_where(&e, unit).is_some() => found(*e, unit, true)?,
         Expr::IsNull(e) => Expr::IsNull(each(e)?),
         Expr::IsNotNull(e) => Expr::IsNotNull(each(e)?),
         Expr::IsTrue(e) => Expr::IsTrue(each(e)?),
@@ -116,6 +122,24 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
         }
         other => return Err(refuse(format!("{} is not supported in a row expression", other.variant_name()))),
     })
+}
+
+/// The condition where an expression is the unit, and NULL elsewhere.
+pub(super) fn named_where<'a>(expr: &'a Expr, unit: &str) -> Option<&'a Expr> {
+    match unalias(expr) {
+        Expr::Case(Case { expr: None, when_then_expr, else_expr: None }) => match when_then_expr.as_slice() {
+            [(there, then)] if matches!(unalias(then), Expr::Column(column) if column.name == unit) => Some(there),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether such an expression names the unit.
+fn found(expr: Expr, unit: &str, there: bool) -> Result<Expr, Refusal> {
+    let condition = named_where(&expr, unit).cloned().map(|condition| total(condition, unit)).transpose()?;
+    let condition = condition.unwrap_or(Expr::Literal(ScalarValue::Boolean(None), None));
+    Ok(if there { condition.is_true() } else { condition.is_not_true() })
 }
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Result<Expr, Refusal> {

@@ -8,9 +8,11 @@ use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions},
     datatypes::{Field, Schema, SchemaRef},
 };
+use datafusion::common::DFSchema;
 use tidegate_protocol::limits;
 
 use super::{
+    first::{First, Taking},
     input::{Input, Source},
     per_unit::{Done, Folding, PerUnit},
     select::Select,
@@ -33,6 +35,8 @@ pub(super) enum Flow<'a> {
     Leaf(usize),
     /// One row a unit.
     PerUnit { input: Box<Flow<'a>>, stage: &'a PerUnit, folding: Folding, over: Over },
+    /// Each unit's first row.
+    First { input: Box<Flow<'a>>, first: &'a First, taking: Box<Taking>, over: Over },
     /// Two inputs' rows, joined.
     Join { inputs: Box<[Flow<'a>; 2]>, joining: Box<Joining<'a>>, over: Over },
 }
@@ -65,6 +69,12 @@ impl<'a> Flow<'a> {
                 folding: stage.begin()?,
                 over: Over::new(&input.select, bytes)?,
             },
+            Source::First(first) => Self::First {
+                input: Box::new(Self::numbered(&first.input, bytes, next)?),
+                first,
+                taking: Box::new(first.begin()?),
+                over: Over::new(&input.select, bytes)?,
+            },
             Source::Join(join) => Self::Join {
                 inputs: Box::new([Self::numbered(&join.first, bytes, next)?, Self::numbered(&join.second, bytes, next)?]),
                 joining: Box::new(Joining::new(join)?),
@@ -88,10 +98,18 @@ impl<'a> Flow<'a> {
                 input.take(leaves, at, &mut |Chunk { runs, columns }| {
                     let columns = columns.iter().map(|a| shorten(a, limits::TEXT_CHARS)).collect::<Result<Vec<_>, _>>()?;
                     let done = folding.batch(&runs, &columns)?;
-                    units_done(stage, over, done, sink)
+                    units_done(&stage.schema, over, done, sink)
                 })?;
                 let done = folding.close(at)?;
-                units_done(stage, over, done, sink)
+                units_done(&stage.schema, over, done, sink)
+            }
+            Self::First { input, first, taking, over } => {
+                input.take(leaves, at, &mut |Chunk { runs, columns }| {
+                    let done = taking.batch(&runs, &columns)?;
+                    units_done(&first.schema, over, done, sink)
+                })?;
+                let done = taking.close(at);
+                units_done(&first.schema, over, done, sink)
             }
             Self::Join { inputs, joining, over } => {
                 let schema = joining.schema.clone();
@@ -112,19 +130,19 @@ impl<'a> Flow<'a> {
     fn joins(&self) -> bool {
         match self {
             Self::Leaf(_) => false,
-            Self::PerUnit { input, .. } => input.joins(),
+            Self::PerUnit { input, .. } | Self::First { input, .. } => input.joins(),
             Self::Join { .. } => true,
         }
     }
 }
 
 /// Hands on what `over` selects of units that are done.
-fn units_done(stage: &PerUnit, over: &Over, (units, columns): Done, sink: Sink<'_>) -> Result<(), RunError> {
+fn units_done(schema: &DFSchema, over: &Over, (units, columns): Done, sink: Sink<'_>) -> Result<(), RunError> {
     if units.is_empty() {
         return Ok(());
     }
     let field = |(f, c): (&Arc<Field>, &ArrayRef)| Field::new(f.name(), c.data_type().clone(), true);
-    let schema = Schema::new(stage.schema.fields().iter().zip(&columns).map(field).collect::<Vec<_>>());
+    let schema = Schema::new(schema.fields().iter().zip(&columns).map(field).collect::<Vec<_>>());
     let rows = (0..units.len()).map(|i| i..i + 1).collect();
     over.select(Arc::new(schema), Chunk { runs: Runs::of(units, rows), columns }, sink)
 }

@@ -11,7 +11,10 @@ use tidegate_protocol::{
     policy::{ColumnRule, Policy},
 };
 
-use super::{cost::Reach, expr::bounds, expr::is_null, per_unit::PerUnit, planner::Planned, select::Select, unit_join::UnitJoin};
+use super::{
+    cost::Reach, expr::bounds, expr::is_null, first::First, per_unit::PerUnit, planner::Planned, select::Select,
+    unit_join::UnitJoin,
+};
 use crate::units;
 
 /// Where rows come from. A unit's rows are together, units ascend.
@@ -23,6 +26,8 @@ pub(super) enum Source {
     PerUnit(Box<PerUnit>),
     /// Each unit's rows of two inputs, joined.
     Join(Box<UnitJoin>),
+    /// Each unit's first row in an order.
+    First(Box<First>),
 }
 
 /// A select over a source.
@@ -39,6 +44,7 @@ impl Source {
             Self::Rows => planned.schema.clone(),
             Self::PerUnit(stage) => stage.schema.clone(),
             Self::Join(join) => join.schema.clone(),
+            Self::First(first) => first.schema.clone(),
         }
     }
 
@@ -48,6 +54,7 @@ impl Source {
             Self::Rows => &policy.columns,
             Self::PerUnit(stage) => &stage.bounds,
             Self::Join(join) => &join.bounds,
+            Self::First(first) => &first.bounds,
         }
     }
 
@@ -55,7 +62,7 @@ impl Source {
     pub(super) fn one_a_unit(&self) -> bool {
         match self {
             Self::Rows => false,
-            Self::PerUnit(_) => true,
+            Self::PerUnit(_) | Self::First(_) => true,
             Self::Join(join) => join.one_a_unit(),
         }
     }
@@ -65,6 +72,7 @@ impl Source {
         match self {
             Self::Rows => 0,
             Self::PerUnit(stage) => stage.input.source.unit_joins(),
+            Self::First(first) => first.input.source.unit_joins(),
             Self::Join(join) => 1 + join.first.source.unit_joins() + join.second.source.unit_joins(),
         }
     }
@@ -84,10 +92,17 @@ impl Input {
 
     /// Leaves out of the source what the select does not read.
     pub(super) fn prune(&mut self) -> Result<(), Refusal> {
-        if let Source::Join(join) = &mut self.source {
-            let read: BTreeSet<String> = self.select.read().map(str::to_owned).collect();
-            join.keep(&read)?;
-            self.select.schema = join.schema.clone();
+        let read: BTreeSet<String> = self.select.read().map(str::to_owned).collect();
+        match &mut self.source {
+            Source::Join(join) => {
+                join.keep(&read)?;
+                self.select.schema = join.schema.clone();
+            }
+            Source::First(first) => {
+                first.keep(&read)?;
+                self.select.schema = first.schema.clone();
+            }
+            Source::Rows | Source::PerUnit(_) => {}
         }
         Ok(())
     }
@@ -97,6 +112,7 @@ impl Input {
         match &self.source {
             Source::Rows => vec![&self.select],
             Source::PerUnit(stage) => stage.input.leaves(),
+            Source::First(first) => first.input.leaves(),
             Source::Join(join) => [join.first.leaves(), join.second.leaves()].concat(),
         }
     }
@@ -104,7 +120,7 @@ impl Input {
     /// Whether UNION ALL makes several rows of one, other than of what is then put together to one row a unit.
     pub(super) fn repeats(&self) -> bool {
         let within = match &self.source {
-            Source::Rows | Source::PerUnit(_) => false,
+            Source::Rows | Source::PerUnit(_) | Source::First(_) => false,
             Source::Join(join) => join.first.repeats() || join.second.repeats(),
         };
         within || self.select.branches.len() > 1
@@ -115,6 +131,7 @@ impl Input {
         match &mut self.source {
             Source::Rows => self.select.reach = reach.clone(),
             Source::PerUnit(stage) => stage.input.look_at(reach),
+            Source::First(first) => first.input.look_at(reach),
             Source::Join(join) => {
                 join.first.look_at(reach);
                 join.second.look_at(reach);

@@ -11,6 +11,7 @@ mod declare;
 mod direct;
 mod exact;
 mod expr;
+mod first;
 mod flow;
 mod fold;
 mod functions;

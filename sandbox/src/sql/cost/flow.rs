@@ -166,6 +166,13 @@ impl<'a> Weighing<'a> {
                 let (row, made) = self.select(select, &texts)?;
                 (Node::PerUnit { rows: Box::new(rows), each, select: row + 500, makes }, made)
             }
+            Source::First(first) => {
+                let (rows, texts) = self.input(&first.input)?;
+                // Its order is encoded, and compared; it may be the row that waits.
+                let copied = texts.values().sum::<u64>() + COLUMN * first.input.select.names.len() as u64;
+                let (row, made) = self.select(select, &texts)?;
+                (Node::PerUnit { rows: Box::new(rows), each: 80 + 4 * copied, select: row + 500 + copied, makes }, made)
+            }
             Source::Join(join) => {
                 let ((first, a), (second, b)) = (self.input(&join.first)?, self.input(&join.second)?);
                 // A row is copied as it waits, and for each pair that it is in; its keys are encoded.

@@ -1,17 +1,19 @@
 //! Joins to public tables: the table's columns become functions of a row's key. Joins of the owner's tables are in [`super::unit_join`].
 
+use std::sync::Arc;
+
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{DFSchema, JoinType, NullEquality},
+    common::{DFSchema, DataFusionError, JoinType, NullEquality},
     logical_expr::{
-        BinaryExpr, Expr, ExprSchemable as _, Join, LogicalPlan, Operator,
-        utils::{find_valid_equijoin_key_pair, split_conjunction},
+        BinaryExpr, Expr, ExprSchemable as _, Filter, Join, LogicalPlan, Operator,
+        utils::{conjunction, find_valid_equijoin_key_pair, split_conjunction},
     },
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
 use super::{PartOf, Rows};
-use crate::sql::{measures::unalias, planner::Planned, refuse};
+use crate::sql::{measures::unalias, planner::Planned, refuse, said::engine};
 
 impl Rows {
     /// A join: to a public table, whose columns are functions of the rows', or on the unit.
@@ -69,6 +71,28 @@ impl Rows {
         }
         Ok(rows)
     }
+}
+
+/// A filter of a join without keys, as `FROM a, b WHERE …` is planned: its conditions are the join's, or those of one side of it. `None` for other filters.
+pub(super) fn comma(filter: &Filter) -> Result<Option<LogicalPlan>, Refusal> {
+    let LogicalPlan::Join(join) = &*filter.input else { return Ok(None) };
+    if join.join_type != JoinType::Inner || !join.on.is_empty() || join.filter.is_some() {
+        return Ok(None);
+    }
+    let mut sides = [(&join.left, vec![]), (&join.right, vec![])];
+    let mut both = Vec::new();
+    for condition in split_conjunction(&filter.predicate) {
+        let of = |side: &LogicalPlan| condition.column_refs().iter().all(|column| side.schema().has_column(column));
+        let side = sides.iter_mut().find(|(side, _)| of(side));
+        side.map_or(&mut both, |(_, conditions)| conditions).push(condition.clone());
+    }
+    let Some(condition) = conjunction(both) else { return Ok(None) };
+    let [left, right] = sides.map(|(side, conditions)| match conjunction(conditions) {
+        Some(condition) => Ok(Arc::new(LogicalPlan::Filter(Filter::try_new(condition, side.clone())?))),
+        None => Ok::<_, DataFusionError>(side.clone()),
+    });
+    let (left, right) = (left.map_err(|e| engine(&e))?, right.map_err(|e| engine(&e))?);
+    Ok(Some(LogicalPlan::Join(Join { left, right, filter: Some(condition), ..join.clone() })))
 }
 
 /// A worker must have room for the rows beside what the buyer brings.

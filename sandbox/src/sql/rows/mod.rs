@@ -15,8 +15,11 @@ use tidegate_protocol::{Refusal, limits, policy::Policy};
 
 use super::{input::Source, measures::unalias, per_unit, planner::Planned, refuse, said::engine};
 
+mod first;
 mod join;
 mod unit_join;
+
+pub(super) use first::{NUMBER, numbered_otherwise};
 
 /// Rows as the aggregate sees them.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(super) struct Rows {
     pub(super) source: Source,
     /// Rows of public tables that lie in memory by their keys.
     looked_up: usize,
+    /// By what rows have a number among their unit's.
+    numbers: Option<first::Order>,
 }
 
 #[derive(Debug)]
@@ -58,21 +63,22 @@ impl Rows {
                 }
                 let (filter, columns) = planned.rows_of(scan.table_name.table());
                 let parts = vec![Part { filter, columns }];
-                Ok(Self { parts, schema: scan.projected_schema.clone(), source: Source::Rows, looked_up: 0 })
+                Ok(Self { parts, schema: scan.projected_schema.clone(), source: Source::Rows, looked_up: 0, numbers: None })
             }
             LogicalPlan::SubqueryAlias(alias) => {
                 Ok(Self { schema: alias.schema.clone(), ..Self::fold(&alias.input, planned, policy)? })
             }
             LogicalPlan::Projection(projection) => {
-                let below = Self::fold(&projection.input, planned, policy)?;
-                let columns = below.parts().map(|part| part.all(&projection.expr)).collect::<Result<Vec<_>, _>>()?;
-                let filters = below.parts.into_iter().map(|part| part.filter);
-                let parts = filters.zip(columns).map(|(filter, columns)| Part { filter, columns }).collect();
-                let (source, looked_up) = (below.source, below.looked_up);
-                Ok(Self { parts, schema: projection.schema.clone(), source, looked_up })
+                Self::fold(&projection.input, planned, policy)?.projected(&projection.expr, projection.schema.clone())
             }
             LogicalPlan::Filter(filter) => {
+                if let Some(joined) = join::comma(filter)? {
+                    return Self::fold(&joined, planned, policy);
+                }
                 let mut below = Self::fold(&filter.input, planned, policy)?;
+                if let Some(order) = below.numbers.take() {
+                    return below.only_first(order, &filter.predicate, planned, policy);
+                }
                 below.keep(&filter.predicate)?;
                 Ok(below)
             }
@@ -91,7 +97,7 @@ impl Rows {
                     return Err(refuse(format!("UNION ALL of more than {} parts", limits::UNION_PARTS)));
                 }
                 join::check_looked_up(looked_up)?;
-                Ok(Self { parts, schema: union.schema.clone(), source: Source::Rows, looked_up })
+                Ok(Self { parts, schema: union.schema.clone(), source: Source::Rows, looked_up, numbers: None })
             }
             LogicalPlan::Join(join) => Self::joined(join, planned, policy),
             // The units that have rows: one row a unit.
@@ -100,6 +106,8 @@ impl Rows {
                 let units = Aggregate::try_new(input.clone(), unit, vec![]).map_err(|e| engine(&e))?;
                 Self::by_unit(&units, planned, policy)
             }
+            LogicalPlan::Distinct(Distinct::On(on)) => Self::distinct_on(on, planned, policy),
+            LogicalPlan::Window(window) => Self::numbered(window, planned, policy),
             LogicalPlan::Aggregate(aggregate) => Self::by_unit(aggregate, planned, policy),
             other => Err(unsupported(other)),
         }
@@ -139,7 +147,7 @@ impl Rows {
         let mut all = by_unit.unwrap_or_default();
         all.extend(columns);
         let parts = vec![Part { filter: None, columns: all }];
-        Ok(Self { parts, schema: aggregate.schema.clone(), source: Source::PerUnit(Box::new(stage)), looked_up })
+        Ok(Self { parts, schema: aggregate.schema.clone(), source: Source::PerUnit(Box::new(stage)), looked_up, numbers: None })
     }
 
     /// The parts, one by one.

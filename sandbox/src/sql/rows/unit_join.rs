@@ -3,7 +3,7 @@
 use datafusion::{
     arrow::datatypes::DataType,
     common::{DFSchema, JoinType},
-    logical_expr::{Case, Expr, ExprSchemable as _, Join, cast, try_cast, utils::conjunction, when},
+    logical_expr::{Expr, ExprSchemable as _, Join, cast, try_cast, utils::conjunction, when},
 };
 use tidegate_protocol::{Refusal, limits, policy::Policy};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::sql::{
     exact::number,
-    expr::total,
+    expr::{named_where, total},
     input::{Input, Source},
     kinds,
     measures::unalias,
@@ -38,7 +38,15 @@ impl Rows {
             JoinType::RightAnti => (Kind::Anti, false),
             other => return Err(refuse(format!("a {other} join is not supported"))),
         };
-        let (left, right) = (Self::fold(&join.left, planned, policy)?, Self::fold(&join.right, planned, policy)?);
+        let (mut left, mut right) = (Self::fold(&join.left, planned, policy)?, Self::fold(&join.right, planned, policy)?);
+        let (pairs, mut rest) = conditions(join)?;
+        // Of a side that has no row alone, what is said of it in ON holds of it before.
+        if kind == Kind::Inner || left_is_first && kind != Kind::Full {
+            right = right.first_where(&mut rest, planned, policy)?;
+        }
+        if kind == Kind::Inner || !left_is_first && kind != Kind::Full {
+            left = left.first_where(&mut rest, planned, policy)?;
+        }
         if left.source.unit_joins() > 0 && right.source.unit_joins() > 0 {
             return Err(refuse("a join of two joins is not supported").fix("Join tables one after the other: (a JOIN b) JOIN c"));
         }
@@ -47,7 +55,6 @@ impl Rows {
         }
         let looked_up = left.looked_up + right.looked_up;
         check_looked_up(looked_up)?;
-        let (pairs, rest) = conditions(join)?;
         let on_unit = |(mine, theirs): &Pair| Ok::<_, Refusal>(left.is_unit(mine, policy)? && right.is_unit(theirs, policy)?);
         let (mut keys, mut joined_by_unit) = (Vec::new(), false);
         for pair in pairs {
@@ -61,8 +68,10 @@ impl Rows {
         }
         let (of_left, of_right): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
         let prefixes = if left_is_first { ["first", "second"] } else { ["second", "first"] };
-        let mut left = Side::new(left, prefixes[0], &of_left, planned, policy)?;
-        let mut right = Side::new(right, prefixes[1], &of_right, planned, policy)?;
+        let resolved = |rows: &Self, keys: &[Expr]| keys.iter().map(|key| rows.resolve(key)).collect::<Result<Vec<_>, _>>();
+        let (mine, theirs) = (resolved(&left, &of_left)?, resolved(&right, &of_right)?);
+        let mut left = Side::new(left, prefixes[0], &mine, planned, policy)?;
+        let mut right = Side::new(right, prefixes[1], &theirs, planned, policy)?;
         agree(&mut left.select, &mut right.select, of_left.len())?;
         // Whether a row of the join may lack one of the left or right.
         let lacks = |is_first: bool| kind == Kind::Full || kind == Kind::Outer && !is_first;
@@ -97,11 +106,11 @@ impl Rows {
             _ => pair.columns,
         };
         let parts = vec![Part { filter: None, columns }];
-        Ok(Self { parts, schema: join.schema.clone(), source: Source::Join(Box::new(made)), looked_up })
+        Ok(Self { parts, schema: join.schema.clone(), source: Source::Join(Box::new(made)), looked_up, numbers: None })
     }
 
     /// Whether `expr` names the unit, in every part.
-    fn is_unit(&self, expr: &Expr, policy: &Policy) -> Result<bool, Refusal> {
+    pub(super) fn is_unit(&self, expr: &Expr, policy: &Policy) -> Result<bool, Refusal> {
         Ok(self.resolve(expr)?.iter().all(|e| is_unit(e, &policy.unit.column)))
     }
 }
@@ -111,28 +120,18 @@ fn unit_where(there: Expr, unit: &str) -> Result<Expr, Refusal> {
     when(there, Rows::column(unit.to_owned())).end().map_err(refuse)
 }
 
-/// Where [`unit_where`] names the unit.
-fn named_where<'a>(expr: &'a Expr, unit: &str) -> Option<&'a Expr> {
-    match unalias(expr) {
-        Expr::Case(Case { expr: None, when_then_expr, else_expr: None }) => match when_then_expr.as_slice() {
-            [(there, then)] if is_unit(then, unit) => Some(there),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// One input of a join.
-struct Side {
+/// One input of a join, or what first rows are taken of.
+pub(super) struct Side {
     /// Its columns, and then the keys.
-    select: Select,
-    source: Source,
+    pub(super) select: Select,
+    pub(super) source: Source,
     /// As rows of the join have them: the unit, or a column of the join.
-    columns: Vec<Expr>,
+    pub(super) columns: Vec<Expr>,
 }
 
 impl Side {
-    fn new(rows: Rows, prefix: &str, keys: &[Expr], planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
+    /// Of rows, with keys that are resolved in each part.
+    pub(super) fn new(rows: Rows, prefix: &str, keys: &[Vec<Expr>], planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let unit = &policy.unit.column;
         let (mut names, mut columns) = (Vec::new(), Vec::new());
         let mut of_parts: Vec<Vec<Expr>> = rows.parts().map(|_| vec![]).collect();
@@ -153,8 +152,8 @@ impl Side {
         }
         for (i, key) in keys.iter().enumerate() {
             names.push(format!("key {i}"));
-            for (all, part) in of_parts.iter_mut().zip(rows.parts()) {
-                all.push(number(total(part.resolve(key)?, unit)?, &rows.source.schema(planned)));
+            for (all, key) in of_parts.iter_mut().zip(key) {
+                all.push(number(total(key.clone(), unit)?, &rows.source.schema(planned)));
             }
         }
         let branches = rows.filters().zip(of_parts).collect();
@@ -221,7 +220,7 @@ fn agree(a: &mut Select, b: &mut Select, keys: usize) -> Result<(), Refusal> {
 }
 
 /// `columns` as the planner knows them: making an expression total may have changed its type.
-fn typed(columns: Vec<Expr>, planned: &DFSchema, made: &DFSchema) -> Vec<Expr> {
+pub(super) fn typed(columns: Vec<Expr>, planned: &DFSchema, made: &DFSchema) -> Vec<Expr> {
     let one = |(i, column): (usize, Expr)| {
         let wanted = planned.field(i).data_type();
         let named = match &column {
