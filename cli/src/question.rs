@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use tidegate_node::{
+    NodeError,
     buyer::{Buyer, Offer},
     home::Home,
     jobfile::JobFile,
+    pointing,
 };
 
 use crate::{place::Place, show};
@@ -61,6 +63,17 @@ impl Question {
             Some(job) => job.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             None => "query".to_owned(),
         }
+    }
+}
+
+/// An error over a job: of a refusal that names a place in its query, with that line and a caret.
+pub(crate) fn pointed(file: &JobFile, e: NodeError) -> anyhow::Error {
+    match &e {
+        NodeError::Refused(refusal) => match pointing::pointed(file, refusal) {
+            Some(shown) => anyhow::anyhow!("{e}\n{shown}"),
+            None => e.into(),
+        },
+        _ => e.into(),
     }
 }
 

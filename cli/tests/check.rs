@@ -38,6 +38,28 @@ fn a_check_gives_the_owners_verdict_and_the_jobs_own_noise() {
     assert_eq!(world.spent(), 100_000, "the one job that ran");
 }
 
+/// Whoever refuses a query, its line is shown with a caret under what is meant; the text is the buyer's own, and moves nothing on a terminal.
+#[test]
+fn a_refusal_shows_where_in_the_query_it_is() {
+    let world = World::new();
+    let node = world.serve(None);
+    let query = "SELECT COUNT(*) AS n\nFROM dataset\nWHERE city <> 'a\u{9b}b' AND spnd > 3";
+    let job = world.job("where.toml", &format!("rho = 0.1\n[sql]\nquery = {}\n", serde_json::json!(query)));
+    let (grant, data, policy) = (world.text("grant"), world.text("data.csv"), world.text("policy.toml"));
+    let line = "3 | WHERE city <> 'a\u{FFFD}b' AND spnd > 3\n";
+    let caret = "  |                         ^";
+    let checked = world.try_run("owner", &["check", &job]);
+    let rehearsed = world.fails("buyer", &["rehearse", &job, "--mock", &data, "--policy", &policy]);
+    let run = world.fails("buyer", &world.run_args(&job, &node.address, &grant));
+    for said in [common::text(&checked), rehearsed, run] {
+        let set_in = format!("{line}  {caret}");
+        assert!(said.contains("program.query:3:25") && said.contains("Perhaps it is spend"), "{said}");
+        assert!(said.contains(&format!("{line}{caret}")) || said.contains(&set_in), "{said}");
+        assert!(said.lines().all(tidegate_protocol::shown::is_plain), "{said:?}");
+    }
+    assert_eq!(world.spent(), 0);
+}
+
 /// Releases drawn again and again have the spread that the receipt would state, around the true count; nothing is charged for them.
 #[test]
 fn sampled_releases_have_the_stated_spread() {

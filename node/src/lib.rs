@@ -39,6 +39,7 @@ mod model;
 mod offers;
 pub mod pace;
 pub mod parties;
+pub mod pointing;
 pub mod provider;
 pub mod publish;
 pub mod quarantine;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use tidegate_catalog::dataset;
-use tidegate_node::{NodeError, buyer::Buyer, check, expected, home::Home, publish::find};
+use tidegate_node::{NodeError, buyer::Buyer, check, expected, home::Home, pointing, publish::find};
 use tidegate_protocol::{manifest::Manifest, policy::Policy};
 
 use crate::{file, place::Place, question::Question, show};
@@ -107,6 +107,9 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
                 );
             } else {
                 println!("reject: {refusal}");
+                if let Some(shown) = pointing::pointed(&file, &refusal) {
+                    println!("{shown}");
+                }
             }
             Ok(ExitCode::FAILURE)
         }

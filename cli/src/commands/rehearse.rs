@@ -11,7 +11,12 @@ use tidegate_node::{
     telling::Telling,
 };
 
-use crate::{file, place::Place, question::Question, show};
+use crate::{
+    file,
+    place::Place,
+    question::{Question, pointed},
+    show,
+};
 
 /// Most different lines of the program that are shown; `--json` has all.
 const MOST_LINES: usize = 40;
@@ -51,12 +56,12 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             let mock = buyer.mock(home.path(), to, &offer).await;
             buyer.close().await;
             let policy = offer.in_force()?.into_owned();
-            let shown = rehearse(home, &file, &policy, &mock?).await?;
+            let shown = rehearse(home, &file, &policy, &mock?).await.map_err(|e| pointed(&file, e))?;
             (policy, shown)
         }
         (None, Some(policy)) => {
             let policy = file::policy(policy)?;
-            let shown = rehearse_own(home, &file, &policy, &args.mock).await?;
+            let shown = rehearse_own(home, &file, &policy, &args.mock).await.map_err(|e| pointed(&file, e))?;
             (policy, shown)
         }
         _ => anyhow::bail!("give --to PEER, or --mock FILE and --policy FILE"),

@@ -18,7 +18,7 @@ use tidegate_protocol::{Envelope, PeerId};
 use crate::{
     file,
     place::{self, Place, Places},
-    question::Question,
+    question::{Question, pointed},
     show,
 };
 
@@ -118,7 +118,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         _ => None,
     };
     buyer.close().await;
-    let (offer, verified, answer) = outcome?;
+    let (offer, verified, answer) = outcome.map_err(|e| pointed(&file, e))?;
     // The result is there whatever becomes of this.
     let countersigned = countersigned.and_then(|word| {
         let failed =
