@@ -1,4 +1,4 @@
-//! A query's answer where it computes with released numbers: HAVING, ORDER BY, LIMIT, arithmetic. Computed here, on the machine of whoever asked; what left
+//! A query's answer where it computes with released numbers: HAVING, ORDER BY, LIMIT, arithmetic, windows. Computed here, on the machine of whoever asked; what left
 //! the owner, and what the receipt is for, is the released table.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tidegate_protocol::{
     policy::Policy,
     result::{Cell, ResultDoc},
 };
-use tidegate_sandbox::sql::Answered;
+use tidegate_sandbox::sql::{Answered, Origins};
 
 use crate::{
     NodeError,
@@ -28,14 +28,36 @@ use crate::{
 #[derive(Debug)]
 pub struct Answer {
     table: RecordBatch,
-    /// Of each column that is a released one as it is, its cells.
-    cells: Vec<Option<Vec<Cell>>>,
-    /// Of each such column, which of the result's it is.
-    places: Vec<Option<usize>>,
-    /// Of each column that is computed from released ones, for each row the cells that it divides by.
-    divisors: Vec<Option<Vec<Vec<Cell>>>>,
-    /// Whether there are such cells.
-    divides: Vec<bool>,
+    columns: Vec<Column>,
+}
+
+/// What is known of a column's values.
+#[derive(Debug)]
+struct Column {
+    /// Which of the result's columns it can show as they are.
+    places: Vec<usize>,
+    /// Of each row, the released cell that it shows as it is, and which of the result's columns that is of.
+    cells: Vec<Option<(usize, Cell)>>,
+    /// Of each row, whether it is computed from released ones.
+    computed: Vec<bool>,
+    /// Whether rows can divide by such cells.
+    divides: bool,
+    /// Of each row, the cells that it divides by.
+    divisors: Vec<Vec<Cell>>,
+}
+
+impl Column {
+    fn of(origins: Origins, result: &ResultDoc) -> Self {
+        let cell = |(row, place): (usize, usize)| result.rows.get(row)?.cells.get(place).map(|cell| (place, *cell));
+        let divisors = |places: Vec<_>| places.into_iter().filter_map(cell).map(|(_, cell)| cell).collect();
+        Self {
+            places: origins.places,
+            cells: origins.cells.into_iter().map(|place| place.and_then(cell)).collect(),
+            computed: origins.computed,
+            divides: origins.divides > 0,
+            divisors: origins.divisors.into_iter().map(divisors).collect(),
+        }
+    }
 }
 
 impl Answer {
@@ -46,16 +68,9 @@ impl Answer {
     pub async fn of(file: &JobFile, policy: &Policy, schema: &SchemaRef, result: &ResultDoc) -> Result<Option<Self>, NodeError> {
         let Some(Ok(query)) = file.query(policy, schema) else { return Ok(None) };
         let Some(view) = query.view else { return Ok(None) };
-        let Answered { table, rows, cells: places, computed } =
-            view.answer(result).await.map_err(|e| NodeError::Unverified(e.to_string()))?;
-        let cell = |row: &usize, place| result.rows.get(*row)?.cells.get(place).copied();
-        let column = |place: usize| rows.iter().map(|row| cell(row, place)).collect::<Option<Vec<Cell>>>();
-        let cells = places.iter().map(|place| column((*place)?)).collect();
-        let over =
-            |places: Vec<usize>| rows.iter().map(|row| places.iter().filter_map(|place| cell(row, *place)).collect()).collect();
-        let divides = computed.iter().map(|over| over.as_ref().is_some_and(|over| !over.is_empty())).collect();
-        let divisors = computed.into_iter().map(|over_places| over_places.map(over)).collect();
-        Ok(Some(Self { table, cells, places, divisors, divides }))
+        let Answered { table, columns } = view.answer(result).await.map_err(|e| NodeError::Unverified(e.to_string()))?;
+        let columns = columns.into_iter().map(|origins| Column::of(origins, result)).collect();
+        Ok(Some(Self { table, columns }))
     }
 
     /// As Arrow has it: its columns, after each that is a released one the ends of its interval, and after each that may be of too few rows a note.
@@ -67,8 +82,8 @@ impl Answer {
         for (at, (field, column)) in self.table.schema().fields().iter().zip(self.table.columns()).enumerate() {
             fields.push(field.clone());
             columns.push(column.clone());
-            if let Some(cells) = self.cells.get(at).and_then(Option::as_ref) {
-                let of = |end: fn(&Cell) -> f64| cells.iter().map(end).collect::<Vec<_>>();
+            if let Some(of) = self.columns.get(at).filter(|column| !column.places.is_empty()) {
+                let of = |end: fn(&Cell) -> f64| of.cells.iter().map(|cell| cell.map(|(_, cell)| end(&cell))).collect::<Vec<_>>();
                 for (end, values) in [("low", of(|cell| cell.low)), ("high", of(|cell| cell.high))] {
                     fields.push(Arc::new(Field::new(format!("{}_{end}", field.name()), DataType::Float64, true)));
                     columns.push(Arc::new(Float64Array::from(values)) as ArrayRef);
@@ -96,21 +111,26 @@ impl Answer {
 
     /// The released cell that a value is, where it is one as it is.
     pub fn cell(&self, column: usize, row: usize) -> Option<&Cell> {
-        self.cells.get(column)?.as_ref()?.get(row)
+        self.placed(column, row).map(|(_, cell)| cell)
+    }
+
+    /// As [`Answer::cell`], with which of the result's columns it is of.
+    fn placed(&self, column: usize, row: usize) -> Option<&(usize, Cell)> {
+        self.columns.get(column)?.cells.get(row)?.as_ref()
     }
 
     /// Whether a column's values can be of too few rows.
     fn can_be_untold(&self, telling: &Telling, column: usize) -> bool {
-        self.places.get(column).copied().flatten().is_some_and(|place| telling.can_be_untold(place))
-            || self.divides.get(column).is_some_and(|divides| *divides)
+        let can = |column: &Column| column.divides || column.places.iter().any(|place| telling.can_be_untold(*place));
+        self.columns.get(column).is_some_and(can)
     }
 
     /// Whether a value says nothing: a released one of too few rows, or one that is divided by a number that is not told from zero.
     fn is_too_few(&self, telling: &Telling, column: usize, row: usize) -> bool {
-        if let (Some(cell), Some(place)) = (self.cell(column, row), self.places.get(column).copied().flatten()) {
-            return telling.is_too_few(place, cell);
+        if self.placed(column, row).is_some_and(|(place, cell)| telling.is_too_few(*place, cell)) {
+            return true;
         }
-        let divisors = self.divisors.get(column).and_then(|rows| rows.as_ref()?.get(row));
+        let divisors = self.columns.get(column).and_then(|column| column.divisors.get(row));
         divisors.is_some_and(|cells| cells.iter().any(|cell| cell.low <= 0.0 && cell.high >= 0.0))
     }
 
@@ -119,7 +139,8 @@ impl Answer {
         if self.is_too_few(telling, column, row) {
             return Some(TOO_FEW);
         }
-        self.divisors.get(column).is_some_and(Option::is_some).then_some(NO_INTERVAL)
+        let computed = self.columns.get(column).and_then(|column| column.computed.get(row));
+        computed.is_some_and(|computed| *computed).then_some(NO_INTERVAL)
     }
 
     /// Rows of such words.
@@ -130,7 +151,7 @@ impl Answer {
 
     /// Rows of intervals: of each value that is a released one its ends, of others null.
     pub fn intervals(&self) -> Vec<Vec<Option<[f64; 2]>>> {
-        let row = |row| (0..self.cells.len()).map(|column| self.cell(column, row).map(|cell| [cell.low, cell.high])).collect();
+        let row = |row| (0..self.columns.len()).map(|column| self.cell(column, row).map(|cell| [cell.low, cell.high])).collect();
         (0..self.table.num_rows()).map(row).collect()
     }
 }

@@ -102,6 +102,9 @@ pub const JOIN_PAIRS: usize = 1 << 16;
 /// Most bytes of one unit's rows, or pairs of rows, in a join, each text counted at its longest. Each thread holds several.
 pub const JOIN_BYTES: usize = 16 << 20;
 
+/// Most places of one query that read its released numbers.
+pub const RELEASED_READS: usize = 32;
+
 /// Most parts of one UNION ALL: each row of the dataset is looked at for each of them.
 pub const UNION_PARTS: usize = 16;
 

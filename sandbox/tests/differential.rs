@@ -69,7 +69,7 @@ pub(crate) struct World {
     schema: SchemaRef,
     policy: Policy,
     tables: sql::Tables,
-    plain: datafusion::prelude::SessionContext,
+    pub(crate) plain: datafusion::prelude::SessionContext,
 }
 
 /// What a query says, column by column of its output: each row's values.

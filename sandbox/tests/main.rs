@@ -1,6 +1,7 @@
 //! Programs beside data, in one test program, since each program would carry all of the engines.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod above;
 mod audit;
 mod beside;
 mod bounded;

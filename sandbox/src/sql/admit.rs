@@ -5,8 +5,7 @@
 
 use datafusion::{
     arrow::datatypes::{DataType, SchemaRef},
-    common::tree_node::TreeNode as _,
-    logical_expr::{Aggregate, Expr, ExprSchemable as _, LogicalPlan, try_cast},
+    logical_expr::{Expr, ExprSchemable as _, LogicalPlan, try_cast},
 };
 use tidegate_gate::{Keys, Plan, Shape, margins_fit};
 use tidegate_protocol::{
@@ -18,13 +17,14 @@ use tidegate_protocol::{
 
 use super::{
     Tables,
+    above::{Cut, cut, is_released},
     cost::{self, Counted},
     declare::{declare, types},
     expr::{Bounded, total},
     fold::Fold,
     input::{Input, Source},
     measures, mismatch, place,
-    planner::plan,
+    planner::{self, subqueries_joined},
     refuse,
     rows::{PartOf, Rows, unsupported},
     select::Select,
@@ -134,13 +134,14 @@ pub fn admit_select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy
 }
 
 fn select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
-    let planned = plan(sql, &Tables::default(), schema, policy)?;
-    let names = match &planned.plan {
+    let planned = planner::plan(sql, &Tables::default(), schema, policy)?;
+    let plan = subqueries_joined(planned.plan.clone());
+    let names = match &plan {
         LogicalPlan::Projection(projection) => projection.expr.iter().map(title).collect(),
         LogicalPlan::Union(union) => union.schema.fields().iter().map(|f| f.name().clone()).collect(),
         other => return Err(unsupported(other)),
     };
-    let rows = Rows::fold(&planned.plan, &planned, policy)?;
+    let rows = Rows::fold(&plan, &planned, policy)?;
     if !matches!(rows.source, Source::Rows) {
         return Err(refuse("a program sees the tables' own rows")
             .fix("Select row expressions, of several tables by UNION ALL; the program itself can aggregate and join them"));
@@ -166,41 +167,19 @@ fn truths(schema: &SchemaRef, policy: &Policy) -> Policy {
     policy
 }
 
-/// The aggregate that is governed and how many nodes lie above it: all of which are computed from released numbers.
-fn governed(plan: &LogicalPlan) -> Result<(usize, &Aggregate), Refusal> {
-    let raw = || refuse("the query returns rows").fix("Only aggregates leave: use COUNT, SUM or AVG, with GROUP BY where wanted");
-    match plan {
-        LogicalPlan::Aggregate(aggregate) => Ok((0, aggregate)),
-        LogicalPlan::Projection(_)
-        | LogicalPlan::Filter(_)
-        | LogicalPlan::Sort(_)
-        | LogicalPlan::Limit(_)
-        | LogicalPlan::SubqueryAlias(_) => {
-            let [input] = plan.inputs()[..] else { return Err(raw()) };
-            let nested =
-                |e: &Expr| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_))));
-            if plan.expressions().iter().any(|e| nested(e).unwrap_or(true)) {
-                return Err(
-                    refuse("a subquery within an expression is not supported").fix("Ask for it as an aggregate of its own")
-                );
-            }
-            governed(input).map(|(above, aggregate)| (above + 1, aggregate))
-        }
-        LogicalPlan::TableScan(_) => Err(raw()),
-        other => Err(unsupported(other)),
+/// Of a query whose only node above the aggregate names its columns: which of them each SELECT item is.
+fn plain(above: &LogicalPlan) -> Option<Vec<usize>> {
+    let LogicalPlan::Projection(projection) = above else { return None };
+    if !is_released(&projection.input) {
+        return None;
     }
-}
-
-/// The SELECT items of a query whose only node above the aggregate names its columns: which of them each is.
-fn plain<'a>(plan: &'a LogicalPlan, above: usize, aggregate: &Aggregate) -> Option<Vec<(usize, &'a Expr)>> {
-    let LogicalPlan::Projection(projection) = plan else { return None };
-    let place = |item: &'a Expr| {
+    let place = |item| {
         let Expr::Column(column) = bare(item) else { return None };
-        Some((aggregate.schema.index_of_column(column).ok()?, item))
+        projection.input.schema().index_of_column(column).ok()
     };
-    let places: Vec<(usize, &Expr)> = if above == 1 { projection.expr.iter().map(place).collect() } else { None }?;
+    let places = projection.expr.iter().map(place).collect::<Option<Vec<_>>>()?;
     // Two names for one column: it is released once, and named twice from there.
-    let distinct: std::collections::BTreeSet<_> = places.iter().map(|(place, _)| place).collect();
+    let distinct: std::collections::BTreeSet<_> = places.iter().collect();
     (distinct.len() == places.len()).then_some(places)
 }
 
@@ -229,18 +208,18 @@ pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Re
 fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
     let Asked { text, keys, tables } = *asked;
     let policy = &truths(schema, policy);
-    let planned = plan(text, tables, schema, policy)?;
-    let (above, aggregate) = governed(&planned.plan)?;
-    let items = plain(&planned.plan, above, aggregate);
+    let planned = planner::plan(text, tables, schema, policy)?;
+    let Cut { above, aggregate } = cut(&planned, policy)?;
+    let items = plain(&above);
     let rows = Rows::fold(&aggregate.input, &planned, policy)?;
-    let (key_exprs, sets) = sets::of(aggregate)?;
+    let (key_exprs, sets) = sets::of(&aggregate)?;
     let unit = &policy.unit.column;
     let (bounds, source) = (rows.source.bounds(policy), rows.source.schema(&planned));
     // As the aggregate's schema has them: keys, then what tells grouping sets apart, then the calls.
     let grouping = sets.iter().map(|_| GROUPING.to_owned());
     let mut titles: Vec<String> =
         key_exprs.iter().map(title).chain(grouping).chain(aggregate.aggr_expr.iter().map(title)).collect();
-    let named = named(&planned.plan, above);
+    let named = named(&above);
     // The first name of each that is no other's.
     for (name, place) in &named {
         let name = name.replace("dataset.", "");
@@ -298,7 +277,7 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
         Some(keys) => (Keys::Declared(keys.len() as u32), Some(keys.len()), Some(keys)),
     };
     let max_groups = if let Keys::None = mode { kappa } else { sets.iter().map(|s| s.kappa).sum() };
-    let found = measures::collect(aggregate, &rows, &Bounded { unit, columns: bounds }, titles, most)?;
+    let found = measures::collect(&aggregate, &rows, &Bounded { unit, columns: bounds }, titles, most)?;
     names.extend((0..found.arguments.first().map_or(0, Vec::len)).map(|i| format!("argument {i}")));
     columns.iter_mut().zip(found.arguments).for_each(|(all, arguments)| all.extend(arguments));
     let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
@@ -309,8 +288,8 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
     };
     let aliases = named.into_iter().filter_map(alias).collect();
     // In another order than they are released in, or with more, they are a table of their own.
-    let as_released = items.is_some_and(|items| items.windows(2).all(|two| two[0].0 < two[1].0));
-    let view = (!as_released).then(|| View::new(planned.plan.clone(), above, found.places, types));
+    let as_released = items.is_some_and(|items| items.windows(2).all(|two| two[0] < two[1]));
+    let view = (!as_released).then(|| View::new(above, aggregate.schema.clone(), found.places, types));
     let select = Select::new(names, rows.filters().zip(columns).collect(), source, unit)?;
     let mut input = Input::new(select, rows.source)?;
     let counted = Counted {

@@ -1,9 +1,10 @@
 //! Governed SQL: text → checked syntax → DataFusion plan → allow-listed, total expressions → one pass over units.
 //!
 //! `SELECT … FROM dataset [WHERE …] [GROUP BY …]` with COUNT, COUNT(DISTINCT unit), SUM, AVG, VAR, STDDEV, COVAR, CORR, MEDIAN and percentiles; row-wise
-//! subqueries and CTEs below the aggregate, aggregation of each unit's own rows, and joins of the owner's tables on the unit; and HAVING, ORDER BY, LIMIT
-//! and arithmetic above it, computed from released numbers. Programs select rows: `SELECT expressions FROM dataset [WHERE …]`.
+//! subqueries and CTEs below the aggregate, aggregation of each unit's own rows, and joins of the owner's tables on the unit; and HAVING, ORDER BY, LIMIT,
+//! arithmetic and windows above it, computed from released numbers. Programs select rows: `SELECT expressions FROM dataset [WHERE …]`.
 
+mod above;
 mod admit;
 mod clamp;
 mod cost;
@@ -22,6 +23,7 @@ mod kinds;
 mod matching;
 mod measures;
 mod mismatch;
+mod origin;
 mod own;
 mod pattern;
 mod per_unit;
@@ -52,7 +54,7 @@ pub use public::Tables;
 pub use run::{Room, add_up, run_piece, run_query};
 pub(crate) use said::{engine, engine_words};
 pub use select::{Branch, Select};
-pub use view::{Answered, View};
+pub use view::{Answered, Origins, Place, View};
 
 fn refuse(what: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::Program, what.to_string()).at("program.query")

@@ -7,9 +7,12 @@ use datafusion::{
     common::{Column, DFSchema},
     datasource::empty::EmptyTable,
     error::DataFusionError,
-    execution::{SessionStateBuilder, context::SessionContext},
+    execution::{SessionState, SessionStateBuilder, context::SessionContext},
     logical_expr::{Expr, LogicalPlan, lit},
-    optimizer::{Optimizer, OptimizerContext, decorrelate_predicate_subquery::DecorrelatePredicateSubquery},
+    optimizer::{
+        Analyzer, Optimizer, OptimizerContext, analyzer::resolve_grouping_function::ResolveGroupingFunction,
+        decorrelate_predicate_subquery::DecorrelatePredicateSubquery,
+    },
     prelude::SessionConfig,
 };
 use tidegate_protocol::{
@@ -32,8 +35,11 @@ pub const TABLE: &str = "dataset";
 
 /// A planned SELECT.
 pub(super) struct Planned {
-    /// With types made to agree.
+    /// With types made to agree, and subqueries within expressions as they were written.
     pub(super) plan: LogicalPlan,
+    /// As it was written, but for GROUPING(…), which is no aggregate.
+    pub(super) raw: LogicalPlan,
+    state: SessionState,
     /// The dataset's columns that a buyer sees; of several tables, all of theirs, and which table a row is of.
     pub(super) schema: Arc<DFSchema>,
     owned: Vec<Owned>,
@@ -112,6 +118,11 @@ fn owned(schema: &SchemaRef, policy: &Policy) -> Vec<Owned> {
 }
 
 impl Planned {
+    /// A part of a plan, with types made to agree.
+    pub(super) fn agreed(&self, plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
+        self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {}).map_err(|e| engine(&e))
+    }
+
     /// Whether `table` is the owner's.
     pub(super) fn owns(&self, table: &str) -> bool {
         self.owned.iter().any(|owned| owned.name == table)
@@ -149,14 +160,15 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     let said = |e: DataFusionError| planning(&e, shown);
     let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
     mismatch::check(&raw)?;
-    let plan = state.analyzer().execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
-    let plan = subqueries_joined(plan);
+    let plan = state.analyzer().execute_and_check(raw.clone(), state.config_options(), |_, _| {}).map_err(said)?;
+    let grouping = Analyzer::with_rules(vec![Arc::new(ResolveGroupingFunction::new())]);
+    let raw = grouping.execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
     let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(|e| engine(&e))?;
-    Ok(Planned { plan, schema: Arc::new(schema), owned, tables: tables.clone() })
+    Ok(Planned { plan, raw, state, schema: Arc::new(schema), owned, tables: tables.clone() })
 }
 
 /// With IN and EXISTS as the semi-joins and anti-joins that they are; as it was, where they are none.
-fn subqueries_joined(plan: LogicalPlan) -> LogicalPlan {
+pub(super) fn subqueries_joined(plan: LogicalPlan) -> LogicalPlan {
     let rule = Optimizer::with_rules(vec![Arc::new(DecorrelatePredicateSubquery::new())]);
     let once = OptimizerContext::new().with_max_passes(1).with_skip_failing_rules(true);
     rule.optimize(plan.clone(), &once, |_, _| {}).unwrap_or(plan)

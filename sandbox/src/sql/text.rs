@@ -109,7 +109,6 @@ impl Visitor for Clauses {
             (select.prewhere.is_some(), "PREWHERE"),
             (!select.connect_by.is_empty(), "CONNECT BY"),
             (!select.cluster_by.is_empty() || !select.distribute_by.is_empty() || !select.sort_by.is_empty(), "CLUSTER BY"),
-            (!select.named_window.is_empty() || select.qualify.is_some(), "a window"),
             (select.value_table_mode.is_some(), "SELECT AS"),
         ];
         first(&found)

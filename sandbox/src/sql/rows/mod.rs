@@ -136,7 +136,7 @@ impl Rows {
             let keys = part.all(&aggregate.group_expr)?;
             if !matches!(keys.as_slice(), [Expr::Column(c)] if c.name == policy.unit.column) {
                 return Err(refuse("an aggregate over groups of several units is aggregated again").fix(format!(
-                    "A subquery may aggregate each unit's own rows: GROUP BY {} alone. Other aggregates can be computed with after the release",
+                    "A subquery may aggregate each unit's own rows: GROUP BY {} alone. What is aggregated by other keys is released, and can be aggregated then: not together with rows",
                     policy.unit.column
                 )));
             }
@@ -226,9 +226,18 @@ fn is_unit_alone(rows: &LogicalPlan, policy: &Policy) -> bool {
 /// Why a node is not row-wise, and what to do.
 pub(super) fn unsupported(plan: &LogicalPlan) -> Refusal {
     let (what, fix) = match plan {
-        LogicalPlan::Join(_) => ("a join of released numbers", "Join below the aggregate, to a public table, or send two jobs"),
-        LogicalPlan::Window(_) => ("a window", "A row's rank or neighbours are other people's rows. Aggregate by groups instead"),
-        LogicalPlan::Union(_) => ("UNION of released numbers", "Put rows together below the aggregate, or send two jobs"),
+        LogicalPlan::Join(_) => (
+            "a join of released numbers with rows, or with a public table,",
+            "Join rows and public tables below the aggregate; released numbers can be joined with themselves alone",
+        ),
+        LogicalPlan::Window(_) => (
+            "a window over rows",
+            "A row's rank or neighbours are other people's rows. Aggregate by groups first: windows over released groups are free",
+        ),
+        LogicalPlan::Union(_) => (
+            "UNION ALL of released numbers with rows",
+            "Put rows together below the aggregate, or read one aggregate in every part: WITH t AS (SELECT … GROUP BY …)",
+        ),
         LogicalPlan::Distinct(_) => ("DISTINCT over rows", "Use GROUP BY; of queries put together, UNION ALL"),
         LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => (
             "ORDER BY or LIMIT over rows",

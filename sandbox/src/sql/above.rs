@@ -1,0 +1,201 @@
+//! Where a query is cut in two: one aggregate over rows, which is what the gate releases, and what is above it, which has a scan of released numbers in the
+//! aggregate's place wherever it reads it.
+//!
+//! Nothing above the cut can read rows: every scan that is left there is of released numbers. A window, a join or a subquery is above the cut, and computed from
+//! those, or it is below and refused, or made a unit's own, by what folds rows ([`super::rows`]).
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::{DataType, Field, Schema},
+    catalog::TableProvider,
+    common::{
+        Column, DFSchema,
+        tree_node::{Transformed, TreeNode as _, TreeNodeRecursion},
+    },
+    datasource::{empty::EmptyTable, provider_as_source},
+    error::{DataFusionError, Result as Engine},
+    logical_expr::{
+        Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Subquery, Union,
+        expr::{Exists, InSubquery, SetComparison},
+    },
+};
+use tidegate_protocol::{Refusal, limits, policy::Policy};
+
+use super::{
+    planner::{Planned, subqueries_joined},
+    refuse,
+    rows::Rows,
+    rows::unsupported,
+    said::engine,
+};
+
+/// The name of the scan of released numbers: no text can name it.
+const RELEASED: &str = "released numbers";
+
+/// A query in two.
+pub(super) struct Cut {
+    /// What is computed from released numbers, with types made to agree with theirs.
+    pub(super) above: LogicalPlan,
+    /// What is released, with types made to agree.
+    pub(super) aggregate: Aggregate,
+}
+
+/// Cuts a plan.
+///
+/// # Errors
+/// A [`Refusal`] for rows above the aggregate, and for more aggregates than one.
+pub(super) fn cut(planned: &Planned, policy: &Policy) -> Result<Cut, Refusal> {
+    let mut nodes = 0;
+    let counted = planned.raw.apply_with_subqueries(|_| {
+        nodes += 1;
+        Ok(if nodes > limits::SQL_NODES { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    counted.map_err(|e| engine(&e))?;
+    if nodes > limits::SQL_NODES {
+        return Err(refuse("subqueries repeat one another too often").fix("Read fewer of them in one another"));
+    }
+    let mut knife = Knife { planned, policy, aggregate: None, reads: 0 };
+    let above = knife.lift(&planned.raw)?;
+    let aggregate = LogicalPlan::Aggregate(knife.aggregate.ok_or_else(rows_leave)?);
+    let LogicalPlan::Aggregate(aggregate) = subqueries_joined(planned.agreed(aggregate)?) else {
+        return Err(refuse("this form of aggregate is not supported").fix("Write SELECT … FROM dataset [WHERE …] [GROUP BY …]"));
+    };
+    Ok(Cut { above: planned.agreed(above)?, aggregate })
+}
+
+/// Whether a node is what stands in the aggregate's place: a column for each of its own.
+pub(super) fn is_released(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Projection(projection) = plan else { return false };
+    matches!(&*projection.input, LogicalPlan::TableScan(scan) if scan.table_name.table() == RELEASED)
+}
+
+/// What stands in the aggregate's place, with more columns after its own: those of a table in which a column is called by its place.
+pub(super) fn released(
+    aggregate: &DFSchema,
+    table: Arc<dyn TableProvider>,
+    more: impl Iterator<Item = String>,
+) -> Engine<LogicalPlan> {
+    let column = |name: String| Expr::Column(Column::new(Some(RELEASED), name));
+    let own = aggregate
+        .iter()
+        .enumerate()
+        .map(|(place, (qualifier, field))| column(place.to_string()).alias_qualified(qualifier.cloned(), field.name()));
+    let more = more.map(|name| column(name.clone()).alias(name));
+    LogicalPlanBuilder::scan(RELEASED, provider_as_source(table), None)?.project(own.chain(more))?.build()
+}
+
+fn rows_leave() -> Refusal {
+    refuse("the query returns rows").fix("Only aggregates leave: use COUNT, SUM or AVG, with GROUP BY where wanted")
+}
+
+struct Knife<'a> {
+    planned: &'a Planned,
+    policy: &'a Policy,
+    /// What is released, once it was found.
+    aggregate: Option<Aggregate>,
+    /// In how many places it is read.
+    reads: usize,
+}
+
+impl Knife<'_> {
+    /// `plan` with released numbers in the place of its aggregate.
+    fn lift(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
+        match plan {
+            LogicalPlan::Aggregate(aggregate) if !self.is_above(&aggregate.input) => return self.release(aggregate),
+            LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Aggregate(_) => {}
+            LogicalPlan::Window(_) | LogicalPlan::Union(_) | LogicalPlan::Join(_) if self.is_above(plan) => {}
+            LogicalPlan::Union(_) | LogicalPlan::Join(_) if !plan.inputs().into_iter().any(|input| self.is_above(input)) => {
+                return Err(rows_leave());
+            }
+            LogicalPlan::TableScan(_) => return Err(rows_leave()),
+            other => return Err(unsupported(other)),
+        }
+        let inputs = plan.inputs().into_iter().map(|input| self.lift(input)).collect::<Result<Vec<_>, _>>()?;
+        let exprs = plan.expressions().into_iter().map(|expr| self.lift_within(expr)).collect::<Result<Vec<_>, _>>()?;
+        let lifted = match plan {
+            LogicalPlan::Union(_) => {
+                Union::try_new_with_loose_types(inputs.into_iter().map(Arc::new).collect()).map(LogicalPlan::Union)
+            }
+            _ => plan.with_new_exprs(exprs, inputs),
+        };
+        lifted.map_err(|e| engine(&e))
+    }
+
+    /// An expression whose subqueries read released numbers.
+    fn lift_within(&mut self, expr: Expr) -> Result<Expr, Refusal> {
+        let mut refused = None;
+        let lifted = expr.transform_down(|expr| {
+            subqueries(expr, &mut |subquery| {
+                self.lift(&subquery.subquery).map_err(|refusal| {
+                    refused = Some(refusal);
+                    DataFusionError::Plan(String::new())
+                })
+            })
+        });
+        lifted.map(|lifted| lifted.data).map_err(|e| refused.unwrap_or_else(|| engine(&e)))
+    }
+
+    /// Released numbers in the place of `aggregate`, which is the one that others were, if there were any.
+    fn release(&mut self, aggregate: &Aggregate) -> Result<LogicalPlan, Refusal> {
+        self.reads += 1;
+        if self.reads > limits::RELEASED_READS {
+            return Err(refuse(format!("released numbers are read in more than {} places", limits::RELEASED_READS))
+                .fix("Compute from them in fewer subqueries"));
+        }
+        if self.aggregate.get_or_insert_with(|| aggregate.clone()) != aggregate {
+            return Err(refuse("the query has several aggregates over rows, and a job releases one").fix(
+                "Name one with WITH t AS (SELECT … GROUP BY …) and read t in every part. Of its groups SUM(COUNT(*)) OVER () is a total, and GROUP BY ROLLUP \
+                 releases one. Or send a job for each",
+            ));
+        }
+        let keys = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
+        // Whatever a call counts or adds, what is released of it has noise.
+        let kind =
+            |(place, field): (usize, &Arc<Field>)| if place < keys { field.data_type().clone() } else { DataType::Float64 };
+        let fields = aggregate.schema.fields().iter().enumerate();
+        let fields = fields.map(|field| Field::new(field.0.to_string(), kind(field), true));
+        let table = EmptyTable::new(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
+        released(&aggregate.schema, Arc::new(table), std::iter::empty()).map_err(|e| engine(&e))
+    }
+
+    /// Whether all that a plan reads is aggregated over several units.
+    fn is_above(&self, plan: &LogicalPlan) -> bool {
+        let inputs = plan.inputs();
+        let above = !inputs.is_empty() && inputs.into_iter().all(|input| self.is_above(input));
+        match plan {
+            LogicalPlan::Aggregate(aggregate) => above || !self.is_by_unit(aggregate),
+            _ => above,
+        }
+    }
+
+    /// Whether an aggregate's groups are one unit's each. What cannot be folded is taken for one that is, and refused where it is folded again.
+    fn is_by_unit(&self, aggregate: &Aggregate) -> bool {
+        let Ok(rows) = Rows::fold(&aggregate.input, self.planned, self.policy) else { return true };
+        let unit = |key: &Expr| key.column_refs().iter().any(|column| column.name == self.policy.unit.column);
+        aggregate.group_expr.iter().any(|key| rows.resolve(key).is_ok_and(|of_parts| of_parts.iter().any(unit)))
+    }
+}
+
+/// An expression of which, where it is a subquery, the plan is another.
+pub(super) fn subqueries(expr: Expr, plan: &mut dyn FnMut(&Subquery) -> Engine<LogicalPlan>) -> Engine<Transformed<Expr>> {
+    let mut changed = |subquery: Subquery| Ok::<_, DataFusionError>(subquery.with_plan(Arc::new(plan(&subquery)?)));
+    Ok(match expr {
+        Expr::ScalarSubquery(subquery) => Transformed::yes(Expr::ScalarSubquery(changed(subquery)?)),
+        Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery: changed(subquery)?, negated }))
+        }
+        Expr::Exists(Exists { subquery, negated }) => {
+            Transformed::yes(Expr::Exists(Exists { subquery: changed(subquery)?, negated }))
+        }
+        Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
+            Transformed::yes(Expr::SetComparison(SetComparison { expr, subquery: changed(subquery)?, op, quantifier }))
+        }
+        other => Transformed::no(other),
+    })
+}
