@@ -79,6 +79,61 @@ fn having_order_limit_and_arithmetic_are_computed_from_what_was_released() {
     assert!(said.contains("weights.sum") && said.contains("sum(spend)"), "{said}");
 }
 
+/// Shares, ranks and a total of a released table: computed where it was asked, from one aggregate that is paid for once, with the intervals of what is released.
+#[test]
+fn shares_and_totals_are_of_the_released_table_whose_receipt_holds() {
+    let world = World::new();
+    let node = world.serve(None);
+    let query = "WITH t AS (SELECT city, COUNT(*) AS n FROM dataset GROUP BY city) \
+        SELECT city, n, 100.0 * n / SUM(n) OVER () AS share, RANK() OVER (ORDER BY n DESC) AS place FROM t WHERE n > -1000 \
+        UNION ALL SELECT 'all', SUM(n), 100, (SELECT COUNT(*) FROM t) FROM t";
+    let body = format!("rho = 0.2\n[sql]\nquery = \"\"\"{query}\"\"\"\nkeys = [[\"north\"], [\"south\"], [\"none\"]]\n");
+    let (job, grant, out) = (world.job("shares.toml", &body), world.text("grant"), world.text("shares.csv"));
+    let mut args = world.run_args(&job, &node.address, &grant);
+    args.extend(["--out", &out]);
+    let said: serde_json::Value = serde_json::from_str(&world.ok("buyer", &args)).unwrap();
+    let (answer, released) = (&said["answer"], said["result"]["rows"].as_array().unwrap());
+    assert_eq!((&answer["columns"], released.len()), (&serde_json::json!(["city", "n", "share", "place"]), 3));
+    let rows = answer["rows"].as_array().unwrap();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{value} in {answer}"));
+    let counts: Vec<f64> = released.iter().map(|row| number(&row["cells"][0]["value"])).collect();
+    let total: f64 = counts.iter().sum();
+    assert_eq!(rows.len(), 4);
+    for (i, row) in rows[..3].iter().enumerate() {
+        let cell = &released.iter().find(|released| released["key"][0] == row[0]).unwrap()["cells"][0];
+        assert_eq!((&row[1], &answer["intervals"][i][1]), (&cell["value"], &serde_json::json!([cell["low"], cell["high"]])));
+        assert!((number(&row[2]) - 100.0 * number(&row[1]) / total).abs() < 1e-9, "{answer}");
+        assert_eq!(number(&row[3]), 1.0 + counts.iter().filter(|n| **n > number(&row[1])).count() as f64, "{answer}");
+        assert_eq!(answer["notes"][i], serde_json::json!([null, null, "no interval", "no interval"]), "{answer}");
+    }
+    assert_eq!((&rows[3][0], number(&rows[3][2]), number(&rows[3][3])), (&"all".into(), 100.0, 3.0));
+    assert!((number(&rows[3][1]) - total).abs() < 1e-9, "{answer}");
+    // A total has no interval, and 100 is no released number.
+    assert_eq!(answer["intervals"][3], serde_json::json!([null, null, null, null]));
+    assert_eq!(answer["notes"][3], serde_json::json!([null, "no interval", null, "no interval"]), "{answer}");
+    let csv = std::fs::read_to_string(&out).unwrap();
+    assert!(csv.starts_with("city,n,n_low,n_high,share,place\n") && csv.lines().any(|line| line.starts_with("all,")), "{csv}");
+    // Paid for once, and the log with its receipt holds.
+    assert_eq!(world.spent(), 200_000);
+    let report = world.audit(&node.address);
+    assert!(report["outcomes"] == 1 && report["findings"].as_array().unwrap().is_empty(), "{report}");
+    // What was kept says the same again.
+    let listed = world.ok("buyer", &["results", "list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+    let id = listed["request"].as_str().unwrap_or_else(|| panic!("{listed}"));
+    let kept: serde_json::Value = serde_json::from_str(&world.ok("buyer", &["results", "show", id, "--json"])).unwrap();
+    assert_eq!(kept["answer"], *answer);
+    // The same on mock rows, and a verdict before any.
+    let (mock, policy) = (world.text("data.csv"), world.text("policy.toml"));
+    let shown: serde_json::Value =
+        serde_json::from_str(&world.ok("buyer", &["rehearse", &job, "--mock", &mock, "--policy", &policy, "--json"])).unwrap();
+    assert_eq!((&shown["answer"]["columns"], &shown["answer"]["rows"][3][0]), (&answer["columns"], &"all".into()));
+    let several = body.replace("SUM(n), 100, (SELECT COUNT(*) FROM t) FROM t", "COUNT(*), 100, 0 FROM dataset");
+    let refused = world.fails("buyer", &world.run_args(&world.job("several.toml", &several), &node.address, &grant));
+    assert!(refused.contains("several aggregates") && refused.contains("a job for each"), "{refused}");
+    assert_eq!(world.spent(), 200_000);
+}
+
 /// Where the policy says so, a question that was asked before has the answer that was given, at no cost; at another price it is another question.
 #[test]
 fn a_question_that_was_asked_before_is_answered_again_for_nothing() {

@@ -25,8 +25,7 @@ use tidegate_protocol::{Refusal, limits, policy::Policy};
 use super::{
     planner::{Planned, subqueries_joined},
     refuse,
-    rows::Rows,
-    rows::unsupported,
+    rows::{Rows, unsupported},
     said::engine,
 };
 
@@ -61,7 +60,16 @@ pub(super) fn cut(planned: &Planned, policy: &Policy) -> Result<Cut, Refusal> {
     let LogicalPlan::Aggregate(aggregate) = subqueries_joined(planned.agreed(aggregate)?) else {
         return Err(refuse("this form of aggregate is not supported").fix("Write SELECT … FROM dataset [WHERE …] [GROUP BY …]"));
     };
-    Ok(Cut { above: planned.agreed(above)?, aggregate })
+    let above = planned.agreed(above)?;
+    // The net under it all.
+    let reads_rows = |plan: &LogicalPlan| matches!(plan, LogicalPlan::TableScan(scan) if scan.table_name.table() != RELEASED);
+    let mut rows = false;
+    let looked = above.apply_with_subqueries(|plan| {
+        rows |= reads_rows(plan);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    looked.map_err(|e| engine(&e))?;
+    if rows { Err(rows_leave()) } else { Ok(Cut { above, aggregate }) }
 }
 
 /// Whether a node is what stands in the aggregate's place: a column for each of its own.
