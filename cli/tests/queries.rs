@@ -134,6 +134,39 @@ fn shares_and_totals_are_of_the_released_table_whose_receipt_holds() {
     assert_eq!(world.spent(), 200_000);
 }
 
+/// The name under which the owner published is a table's name wherever a query is looked at: with a manifest it is the manifest's, and without one what the job says.
+#[test]
+fn a_dataset_may_be_called_by_its_name() {
+    let world = World::new();
+    let node = world.serve(None);
+    let grant = world.text("grant");
+    let body = "rho = 0.1\n[sql]\nquery = \"SELECT towns.city, COUNT(*) AS n, SUM(towns.spend) FROM towns GROUP BY city\"\nkeys = [[\"north\"]]\n";
+    let job = world.job("named.toml", body);
+    let (policy, data) = (world.text("policy.toml"), world.text("data.csv"));
+    for (who, args) in [
+        ("owner", vec!["check", &job]),
+        ("buyer", vec!["check", &job, "--to", &node.address, "--grant", &grant]),
+        ("buyer", vec!["check", &job, "--rows", &data, "--policy", &policy]),
+        ("buyer", vec!["rehearse", &job, "--mock", &data, "--policy", &policy]),
+    ] {
+        world.ok(who, &args);
+    }
+    let said: serde_json::Value = serde_json::from_str(&world.ok("buyer", &world.run_args(&job, &node.address, &grant))).unwrap();
+    assert_eq!(said["result"]["columns"], serde_json::json!(["n", "sum(spend)"]), "{said}");
+    // By its id it is the same dataset, with the same name.
+    let id = said["receipt"]["statement"]["predicate"]["facts"]["dataset"].as_str().unwrap().to_owned();
+    std::fs::write(world.path("by-id.toml"), format!("dataset = \"{id}\"\n{body}")).unwrap();
+    let again = world.ok("buyer", &world.run_args(&world.text("by-id.toml"), &node.address, &grant));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&again).unwrap()["result"]["columns"], said["result"]["columns"]);
+    std::fs::write(world.path("towns.csv"), "city,size\nnorth,3\n").unwrap();
+    let taken = world.job("taken.toml", &format!("{body}tables = {{ towns = \"towns.csv\" }}\n"));
+    let refused = world.fails("buyer", &world.run_args(&taken, &node.address, &grant));
+    assert!(refused.contains("program.tables.towns") && refused.contains("the name of the dataset"), "{refused}");
+    let other = world.job("other.toml", &body.replace("FROM towns", "FROM town"));
+    let refused = world.fails("buyer", &world.run_args(&other, &node.address, &grant));
+    assert!(refused.contains("there is no table town") && refused.contains("There are: dataset, towns"), "{refused}");
+}
+
 /// Where the policy says so, a question that was asked before has the answer that was given, at no cost; at another price it is another question.
 #[test]
 fn a_question_that_was_asked_before_is_answered_again_for_nothing() {

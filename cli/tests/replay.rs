@@ -4,13 +4,15 @@ use serde_json::Value;
 
 use crate::common::{self, POLICY, Serving, World, runtime_is_here};
 
-const QUERIES: [&str; 4] = [
+const QUERIES: [&str; 5] = [
     // Nobody declared the cities: κ, ℓ and τ choose.
     "SELECT city, COUNT(*) AS n, SUM(spend) AS s, COUNT(DISTINCT person) AS people FROM dataset GROUP BY city",
     "SELECT APPROX_PERCENTILE_CONT(spend, 0.5) AS middle FROM dataset WHERE spend > 3",
     "SELECT COUNT(*) AS n, AVG(spend) AS mean FROM dataset",
     // What is computed from released numbers is no part of what is summed.
     "WITH t AS (SELECT city, COUNT(*) AS n FROM dataset GROUP BY city) SELECT city, n / SUM(n) OVER () AS share FROM t UNION ALL SELECT 'all', SUM(n) FROM t",
+    // The name is the manifest's, there as here.
+    "SELECT COUNT(p.spend) AS n, AVG(people.spend) AS mean FROM people JOIN people p ON people.person = p.person",
 ];
 
 /// Rows in an order that the owner's node does not run them in, more of each person than count.

@@ -7,6 +7,8 @@ use tidegate_catalog::audit::price;
 use tidegate_gate::{Plan, Split, Terms};
 use tidegate_protocol::{Code, ContentHash, Refusal, device::Place, manifest::Manifest, policy::Policy, receipt::Mechanism};
 
+pub use tidegate_sandbox::sql::published;
+
 use crate::{
     NodeError,
     code::Codes,
@@ -68,7 +70,7 @@ pub(crate) fn holds(plan: &Plan, terms: &Terms) -> Result<(), Refusal> {
     price::check(&terms.mechanism(plan), terms.cost()).map_err(|(rule, detail)| broken(rule, &detail))
 }
 
-/// The columns a manifest names, as Arrow has them.
+/// The columns a manifest names, as Arrow has them, and the name that it gives the dataset.
 ///
 /// # Errors
 /// [`NodeError::Unverified`] naming a type that this version does not know.
@@ -79,5 +81,6 @@ pub fn schema(manifest: &Manifest) -> Result<SchemaRef, NodeError> {
         })?;
         Ok(Field::new(&column.name, kind, true))
     };
-    Ok(Arc::new(Schema::new(manifest.schema.iter().map(field).collect::<Result<Vec<_>, NodeError>>()?)))
+    let schema = Schema::new(manifest.schema.iter().map(field).collect::<Result<Vec<_>, NodeError>>()?);
+    Ok(published(&Arc::new(schema), &manifest.name))
 }

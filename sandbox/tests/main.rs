@@ -14,6 +14,7 @@ mod guests;
 mod hostile_models;
 mod keys;
 mod models;
+mod names;
 mod onnx;
 mod places;
 mod redteam;

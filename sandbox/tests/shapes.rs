@@ -271,7 +271,7 @@ fn union_all_puts_row_wise_parts_together() {
             "SELECT SUM(x) FROM (SELECT CAST(NULL AS DOUBLE) AS x FROM dataset UNION ALL SELECT NULL FROM dataset)",
             "no public bounds",
         ),
-        ("SELECT COUNT(*) FROM dataset UNION ALL SELECT COUNT(*) FROM dataset", "UNION"),
+        ("SELECT COUNT(*) FROM dataset UNION ALL SELECT COUNT(spend) FROM dataset", "several aggregates"),
         (&format!("SELECT COUNT(*) FROM ({})", ["SELECT person FROM dataset"; 17].join(" UNION ALL ")), "more than 16"),
     ] {
         let refused = admit(&sql(wrong, None), &policy(), &t.schema, None).unwrap_err();

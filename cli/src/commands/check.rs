@@ -67,7 +67,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
         (_, None, [_, ..], Some(policy)) => {
             let policy = file::policy(policy)?;
             let schema = dataset::schema(&dataset::tables(&args.rows, &policy)?, &policy)?;
-            (policy, schema)
+            // There is no manifest: what the job calls the dataset stands for its name.
+            (policy, check::published(&schema, &file.dataset))
         }
         _ => {
             let elsewhere = "to check against what a peer offers give --to PEER, or --offers FILE with what `tidegate list --to PEER --json` printed; \

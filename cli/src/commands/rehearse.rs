@@ -47,7 +47,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     // Mock rows of one's own have no name.
     let question = if args.to.is_some() { args.question } else { args.question.about("mock") };
     let grant = file::optional_grant(args.grant.as_deref())?;
-    let file = question.file(home, args.to.as_ref(), grant.as_str()).await?;
+    let mut file = question.file(home, args.to.as_ref(), grant.as_str()).await?;
     let (policy, shown) = match (&args.to, &args.policy) {
         (Some(to), _) => {
             let to = &to.at(home)?;
@@ -56,6 +56,8 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             let mock = buyer.mock(home.path(), to, &offer).await;
             buyer.close().await;
             let policy = offer.in_force()?.into_owned();
+            // By whatever of its names it was found.
+            file.dataset.clone_from(&offer.manifest.body().name);
             let shown = rehearse(home, &file, &policy, &mock?).await.map_err(|e| pointed(&file, e))?;
             (policy, shown)
         }

@@ -112,7 +112,8 @@ pub async fn replay(
     report("laying the rows out");
     let laid = LaidOut::of(home, own.body(), given.tables).await?;
     let workers = Workers::default();
-    let again = Again { home, workers: &workers, policy: &policy, files: &laid.files, facts: &facts };
+    let again =
+        Again { home, workers: &workers, policy: &policy, name: &manifest.body().name, files: &laid.files, facts: &facts };
     let (planned, mut other_here) = again.plan(job.body(), &program, opening.prf.0).await?;
     report("running the job");
     let salted = |sums: &Committing| sums.salted(&opening.salt.0, &facts.job);
@@ -219,6 +220,8 @@ struct Again<'a> {
     home: &'a Home,
     workers: &'a Workers,
     policy: &'a Policy,
+    /// The name that the dataset was published under.
+    name: &'a str,
     files: &'a [PathBuf],
     facts: &'a JobFacts,
 }
@@ -235,6 +238,7 @@ impl Again<'_> {
         let first = self.files.first().ok_or_else(|| NodeError::File("the dataset has no files".into()))?;
         let rows = File::open(first).map_err(|e| file_error(first, e))?;
         let schema = tidegate_sandbox::units::schema(&rows).map_err(|e| file_error(first, e))?;
+        let schema = tidegate_sandbox::sql::published(&schema, self.name);
         let attachment = Codes::at(self.home, self.workers).attachment(&job.program, program, self.policy).await?;
         let work = Work { job: job.clone(), policy: self.policy.clone(), schema, attachment, prf, place: Place::Cpu };
         let checked = self.workers.check(&work).await?;

@@ -29,7 +29,7 @@ use super::{
     versions::{InForce, refused},
 };
 use crate::{
-    check::holds,
+    check::{holds, published},
     code::Codes,
     fault, file_error,
     review::{self, Verdict},
@@ -273,6 +273,7 @@ impl Provider {
         let first = dataset.record().compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
         let schema = File::open(first).map_err(|e| file_error(first, e)).map_err(unavailable)?;
         let schema = tidegate_sandbox::units::schema(&schema).map_err(unavailable)?;
+        let schema = published(&schema, &dataset.manifest().body().name);
         let prf = self.prf(&job.id());
         let work = Work { job: job.body().clone(), policy: policy.clone(), schema, attachment, prf, place };
         let (work, checked) = models::check(&self.workers, work).await?;

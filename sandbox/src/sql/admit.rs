@@ -24,7 +24,7 @@ use super::{
     fold::Fold,
     input::{Input, Source},
     measures, mismatch, place,
-    planner::{self, subqueries_joined},
+    planner::{self, Planned, subqueries_joined},
     refuse,
     rows::{PartOf, Rows, unsupported},
     select::Select,
@@ -117,11 +117,11 @@ impl Query {
 }
 
 /// An expression's name in the result: a column's own name, without the table's.
-fn title(expr: &Expr) -> String {
+fn title(expr: &Expr, planned: &Planned) -> String {
     match expr {
         Expr::Column(column) => column.name.clone(),
         // COUNT(*) is planned as COUNT(1).
-        other => other.schema_name().to_string().replace("dataset.", "").replace("count(Int64(1))", "count(*)"),
+        other => planned.bare(&other.schema_name().to_string()).replace("count(Int64(1))", "count(*)"),
     }
 }
 
@@ -137,7 +137,7 @@ fn select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Resul
     let planned = planner::plan(sql, &Tables::default(), schema, policy)?;
     let plan = subqueries_joined(planned.plan.clone());
     let names = match &plan {
-        LogicalPlan::Projection(projection) => projection.expr.iter().map(title).collect(),
+        LogicalPlan::Projection(projection) => projection.expr.iter().map(|e| title(e, &planned)).collect(),
         LogicalPlan::Union(union) => union.schema.fields().iter().map(|f| f.name().clone()).collect(),
         other => return Err(unsupported(other)),
     };
@@ -216,13 +216,14 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
     let unit = &policy.unit.column;
     let (bounds, source) = (rows.source.bounds(policy), rows.source.schema(&planned));
     // As the aggregate's schema has them: keys, then what tells grouping sets apart, then the calls.
+    let named_by = |expr: &Expr| title(expr, &planned);
     let grouping = sets.iter().map(|_| GROUPING.to_owned());
     let mut titles: Vec<String> =
-        key_exprs.iter().map(title).chain(grouping).chain(aggregate.aggr_expr.iter().map(title)).collect();
+        key_exprs.iter().map(named_by).chain(grouping).chain(aggregate.aggr_expr.iter().map(named_by)).collect();
     let named = named(&above);
     // The first name of each that is no other's.
     for (name, place) in &named {
-        let name = name.replace("dataset.", "");
+        let name = planned.bare(name);
         if titles.contains(&name) || named.iter().any(|(first, of)| of == place && titles[*of] == *first) {
             continue;
         }
@@ -283,9 +284,8 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
     let shape = Shape { key_names: key_names.to_vec(), keys: mode, columns: found.columns, max_groups, max_rows, blocks: None };
     let plan = Plan::new(shape.clone()).map_err(refuse)?;
     check_memory(&shape, &plan)?;
-    let alias = |(name, place): (String, usize)| {
-        Some((name.replace("dataset.", ""), *found.of_calls.get(place.checked_sub(key_names.len())?)?))
-    };
+    let alias =
+        |(name, place): (String, usize)| Some((planned.bare(&name), *found.of_calls.get(place.checked_sub(key_names.len())?)?));
     let aliases = named.into_iter().filter_map(alias).collect();
     // In another order than they are released in, or with more, they are a table of their own.
     let as_released = items.is_some_and(|items| items.windows(2).all(|two| two[0] < two[1]));

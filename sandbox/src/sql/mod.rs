@@ -49,7 +49,7 @@ pub use admit::{Asked, Query, admit_query, admit_select};
 pub use cost::{Measured, Worst, measure, worst};
 pub use fold::{Spill, Written};
 pub use pattern::pattern;
-pub use planner::TABLE as SOURCE;
+pub use planner::{TABLE as SOURCE, published};
 pub use public::Tables;
 pub use run::{Room, add_up, run_piece, run_query};
 pub(crate) use said::{engine, engine_words};

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::datatypes::{DataType, Schema, SchemaRef},
-    common::{Column, DFSchema},
+    common::{Column, DFSchema, TableReference, tree_node::Transformed},
     datasource::empty::EmptyTable,
     error::DataFusionError,
     execution::{SessionState, SessionStateBuilder, context::SessionContext},
-    logical_expr::{Expr, LogicalPlan, lit},
+    logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, lit},
     optimizer::{
         Analyzer, Optimizer, OptimizerContext, analyzer::resolve_grouping_function::ResolveGroupingFunction,
         decorrelate_predicate_subquery::DecorrelatePredicateSubquery,
@@ -33,6 +33,14 @@ use super::{
 /// The owner's rows; of a dataset of one table, also the table's name.
 pub const TABLE: &str = "dataset";
 
+/// The schema metadata that says under which name the dataset was published.
+const PUBLISHED: &str = "tidegate.dataset";
+
+/// A dataset's schema, of one that was published under `name`: queries may call its only table so, beside [`TABLE`].
+pub fn published(schema: &SchemaRef, name: &str) -> SchemaRef {
+    Arc::new(schema.as_ref().clone().with_metadata([(PUBLISHED.to_owned(), name.to_owned())].into()))
+}
+
 /// A planned SELECT.
 pub(super) struct Planned {
     /// With types made to agree, and subqueries within expressions as they were written.
@@ -43,6 +51,8 @@ pub(super) struct Planned {
     /// The dataset's columns that a buyer sees; of several tables, all of theirs, and which table a row is of.
     pub(super) schema: Arc<DFSchema>,
     owned: Vec<Owned>,
+    /// What the owner's only table may be called too.
+    published: Option<String>,
     /// The public tables that came with the query.
     pub(super) tables: Tables,
 }
@@ -123,6 +133,11 @@ impl Planned {
         self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {}).map_err(|e| engine(&e))
     }
 
+    /// A text in which columns are called without the owner's only table.
+    pub(super) fn bare(&self, text: &str) -> String {
+        [Some(TABLE), self.published.as_deref()].into_iter().flatten().fold(text.to_owned(), |text, table| without(&text, table))
+    }
+
     /// Whether `table` is the owner's.
     pub(super) fn owns(&self, table: &str) -> bool {
         self.owned.iter().any(|owned| owned.name == table)
@@ -136,8 +151,39 @@ impl Planned {
     }
 }
 
+/// `text` without `table` and a dot before names.
+fn without(text: &str, table: &str) -> String {
+    let (mut rest, mut bare) = (text, String::with_capacity(text.len()));
+    let dotted = format!("{table}.");
+    while let Some(at) = rest.find(&dotted) {
+        let (before, after) = (&rest[..at], &rest[at + dotted.len()..]);
+        bare.push_str(before);
+        // The end of a longer name is none.
+        if before.ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+            bare.push_str(&dotted);
+        }
+        rest = after;
+    }
+    bare + rest
+}
+
+/// `plan` in which the owner's only table, where it is called by the name that it was published under, is [`TABLE`] under that name.
+fn as_published(plan: LogicalPlan, name: &str) -> Result<LogicalPlan, DataFusionError> {
+    let one = |plan: LogicalPlan| match plan {
+        LogicalPlan::TableScan(scan) if scan.table_name == TableReference::bare(name) => {
+            let scan = LogicalPlanBuilder::scan(TABLE, scan.source, None)?.build()?;
+            let named = SubqueryAlias::try_new(Arc::new(scan), TableReference::bare(name))?;
+            Ok(Transformed::yes(LogicalPlan::SubqueryAlias(named)))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    // What is put in is looked at no more.
+    Ok(plan.transform_up_with_subqueries(one)?.data)
+}
+
 /// Plans `sql` over the visible columns of `schema`, and public tables.
 pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Policy) -> Result<Planned, Refusal> {
+    let published = schema.metadata().get(PUBLISHED).filter(|name| policy.tables.is_empty() && *name != TABLE).cloned();
     let schema = visible(schema, policy)?;
     let context = context();
     let owned = owned(&schema, policy);
@@ -145,26 +191,36 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
         context.register_table(table.name.as_str(), Arc::new(EmptyTable::new(table.schema.clone()))).map_err(|e| engine(&e))?;
     }
     for (name, schema) in tables.schemas() {
-        if policy.tables.iter().any(|table| table == name) {
-            return Err(refuse("is the name of a table of the dataset")
-                .at(format!("program.tables.{name}"))
-                .fix("Give it another"));
+        if policy.tables.iter().any(|table| table == name) || published.as_deref() == Some(name) {
+            let what =
+                if policy.tables.is_empty() { "is the name of the dataset" } else { "is the name of a table of the dataset" };
+            return Err(refuse(what).at(format!("program.tables.{name}")).fix("Give it another"));
         }
         context.register_table(name, Arc::new(EmptyTable::new(schema))).map_err(|e| engine(&e))?;
     }
+    if let (Some(name), [table]) = (&published, owned.as_slice()) {
+        let empty = Arc::new(EmptyTable::new(table.schema.clone()));
+        context.register_table(TableReference::bare(name.as_str()), empty).map_err(|e| engine(&e))?;
+    }
     let state = context.state();
     let statement = parse(&state, sql)?;
-    let names: Vec<_> = owned.iter().map(|table| table.name.as_str()).chain(tables.schemas().map(|(name, _)| name)).collect();
+    // As a buyer writes it.
+    let quoted = published.as_deref().map(|name| Column::new_unqualified(name).quoted_flat_name());
+    let names = owned.iter().map(|table| table.name.as_str()).chain(quoted.as_deref());
+    let names: Vec<_> = names.chain(tables.schemas().map(|(name, _)| name)).collect();
     // Whoever sends a job shows a grant, which lets its holder see the listing too, where anybody may.
     let shown = Shown { tables: &names, columns: policy.list != Access::Nobody };
     let said = |e: DataFusionError| planning(&e, shown);
-    let raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
+    let mut raw = block_on(state.statement_to_plan(statement)).map_err(said)?;
+    if let Some(name) = &published {
+        raw = as_published(raw, name).map_err(said)?;
+    }
     mismatch::check(&raw)?;
     let plan = state.analyzer().execute_and_check(raw.clone(), state.config_options(), |_, _| {}).map_err(said)?;
     let grouping = Analyzer::with_rules(vec![Arc::new(ResolveGroupingFunction::new())]);
     let raw = grouping.execute_and_check(raw, state.config_options(), |_, _| {}).map_err(said)?;
     let schema = DFSchema::try_from_qualified_schema(TABLE, &schema).map_err(|e| engine(&e))?;
-    Ok(Planned { plan, raw, state, schema: Arc::new(schema), owned, tables: tables.clone() })
+    Ok(Planned { plan, raw, state, schema: Arc::new(schema), owned, published, tables: tables.clone() })
 }
 
 /// With IN and EXISTS as the semi-joins and anti-joins that they are; as it was, where they are none.

@@ -1,0 +1,65 @@
+//! The name that a dataset was published under is its only table's, beside `dataset`: a query says the same by either.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query, admit_select, published};
+
+use crate::common::{policy, table};
+
+/// What a query by name comes to, in all that is released of it.
+fn released(query: &Query) -> String {
+    format!("{:?} {:?} {}", query.shape, query.declared, query.keys)
+}
+
+#[test]
+fn either_name_says_the_same() {
+    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
+    for (name, written) in
+        [("visits", "visits"), ("Visits 2024", "\"Visits 2024\""), ("a.b", "\"a.b\""), ("spend", "spend"), ("d", "d")]
+    {
+        let schema = published(&t.schema, name);
+        for query in [
+            "SELECT city, COUNT(*) AS n, SUM(spend) FROM § GROUP BY city",
+            "SELECT §.city, SUM(§.spend * 2) FROM § WHERE §.visits > 1 GROUP BY §.city",
+            "SELECT AVG(x.spend) FROM § AS x WHERE x.visits > 1",
+            "SELECT SUM(clamp(n, 0, 9)) FROM (SELECT person, COUNT(*) AS n FROM § GROUP BY person)",
+            "SELECT COUNT(y.spend) FROM § JOIN § y ON §.person = y.person",
+            "WITH t AS (SELECT city, COUNT(*) AS n FROM § GROUP BY city) SELECT city, n / SUM(n) OVER () AS share FROM t WHERE n > (SELECT AVG(n) FROM t)",
+            "SELECT COUNT(*) FROM (SELECT spend FROM § UNION ALL SELECT spend FROM §)",
+            "SELECT COUNT(*) FROM § x WHERE person IN (SELECT person FROM § WHERE spend > 3)",
+            // A query's own tables hide the owner's.
+            "WITH § AS (SELECT clamp(spend, 0, 7) AS spend FROM §) SELECT SUM(§.spend) FROM §",
+        ] {
+            let ask = |table: &str| {
+                let asked = query.replace('§', table);
+                let query = admit_query(&Asked::new(&asked), &schema, &policy());
+                query.map_or_else(|e| panic!("{asked}: {e}"), |query| released(&query))
+            };
+            assert_eq!(ask(written), ask("dataset"), "{query} of {name}");
+        }
+        admit_select(&format!("SELECT spend FROM {written}"), &schema, &policy()).unwrap();
+        // Where nobody says a name, there is none.
+        let refused = admit_query(&Asked::new(&format!("SELECT COUNT(*) FROM {written}")), &t.schema, &policy()).unwrap_err();
+        assert!(refused.message.contains("there is no table"), "{refused}");
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused_by_name() {
+    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
+    let schema = published(&t.schema, "visits");
+    let column: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+    let batch = RecordBatch::try_from_iter([("code", column)]).unwrap();
+    let mut tables = Tables::default();
+    tables.add("visits", &batch.schema(), &[batch]).unwrap();
+    let asked = Asked { tables: &tables, ..Asked::new("SELECT COUNT(*) FROM dataset") };
+    let refused = admit_query(&asked, &schema, &policy()).unwrap_err().to_string();
+    assert!(refused.contains("program.tables.visits") && refused.contains("is the name of the dataset"), "{refused}");
+    // The list of tables has it, as it is written.
+    let odd = published(&t.schema, "Visits 2024");
+    let refused = admit_query(&Asked::new("SELECT COUNT(*) FROM visit"), &odd, &policy()).unwrap_err().to_string();
+    assert!(refused.contains("There are: dataset, \"Visits 2024\""), "{refused}");
+    // `dataset` is `dataset`.
+    admit_query(&Asked::new("SELECT COUNT(*) FROM dataset"), &published(&t.schema, "dataset"), &policy()).unwrap();
+}
