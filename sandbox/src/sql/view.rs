@@ -135,7 +135,8 @@ impl View {
         let traced = tracer.trace(&self.plan)?;
         let frame = context().execute_logical_plan(rounded(traced.plan)?).await?;
         let schema = frame.schema().inner().clone();
-        let batches = frame.collect().await?;
+        // In the order of the parts that were put together, not in the one that they end in.
+        let batches = frame.collect_partitioned().await?.concat();
         let schema = batches.first().map_or(schema, RecordBatch::schema);
         let all = concat_batches(&schema, &batches)?;
         let hidden = |name: &String| Ok::<_, DataFusionError>(all.column(schema.index_of(name)?).clone());
