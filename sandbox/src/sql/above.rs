@@ -10,13 +10,13 @@ use datafusion::{
     arrow::datatypes::{DataType, Field, Schema},
     catalog::TableProvider,
     common::{
-        Column, DFSchema,
+        Column, DFSchema, TableReference,
         tree_node::{Transformed, TreeNode as _, TreeNodeRecursion},
     },
     datasource::{empty::EmptyTable, provider_as_source},
     error::{DataFusionError, Result as Engine},
     logical_expr::{
-        Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Subquery, Union,
+        Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Subquery, Union, cast,
         expr::{Exists, InSubquery, SetComparison},
     },
 };
@@ -130,6 +130,7 @@ impl Knife<'_> {
             LogicalPlan::Union(_) => {
                 Union::try_new_with_loose_types(inputs.into_iter().map(Arc::new).collect()).map(LogicalPlan::Union)
             }
+            LogicalPlan::Window(_) => plan.with_new_exprs(exprs, inputs).and_then(signed),
             _ => plan.with_new_exprs(exprs, inputs),
         };
         lifted.map_err(|e| engine(&e))
@@ -188,6 +189,22 @@ impl Knife<'_> {
         let unit = |key: &Expr| key.column_refs().iter().any(|column| column.name == self.policy.unit.column);
         aggregate.group_expr.iter().any(|key| rows.resolve(key).is_ok_and(|of_parts| of_parts.iter().any(unit)))
     }
+}
+
+/// A window whose ranks and numbers of rows are signed, as counts and literals are: put together with those, unsigned ones would become decimals.
+fn signed(window: LogicalPlan) -> Engine<LogicalPlan> {
+    let before = window.inputs().first().map_or(0, |input| input.schema().fields().len());
+    let column = |(place, (qualifier, field)): (usize, (Option<&TableReference>, &Arc<Field>))| {
+        let column = Expr::Column(Column::from((qualifier, field)));
+        match field.data_type() {
+            DataType::UInt64 if place >= before => {
+                cast(column, DataType::Int64).alias_qualified(qualifier.cloned(), field.name())
+            }
+            _ => column,
+        }
+    };
+    let columns: Vec<Expr> = window.schema().iter().enumerate().map(column).collect();
+    LogicalPlanBuilder::from(window).project(columns)?.build()
 }
 
 /// An expression of which, where it is a subquery, the plan is another.
