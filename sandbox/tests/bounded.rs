@@ -63,12 +63,17 @@ fn columns_of_any_length_are_refused() {
         let fields = fields.into_iter().map(|f| if f.name() == "note" { f.with_data_type(kind.clone()) } else { f });
         let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         for of in ["note", "note IS NULL", "CASE WHEN age > 3 THEN note END"] {
-            let refused = sql::admit_select(&format!("SELECT age, {of} AS n FROM dataset"), &schema, &policy);
+            let refused = sql::admit_select(
+                &format!("SELECT age, {of} AS n FROM dataset"),
+                tidegate_protocol::job::Split::Unit,
+                &schema,
+                &policy,
+            );
             let refused = refused.map(|_| ()).unwrap_err().to_string();
             assert!(refused.contains("of any length") || refused.contains("not supported"), "{kind}: {refused}");
         }
         // Beside it, others are.
-        sql::admit_select("SELECT age, income FROM dataset", &schema, &policy).unwrap();
+        sql::admit_select("SELECT age, income FROM dataset", tidegate_protocol::job::Split::Unit, &schema, &policy).unwrap();
     }
 }
 

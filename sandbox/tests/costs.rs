@@ -252,7 +252,14 @@ fn no_text_outgrows_its_bound_and_no_part_costs_more_than_the_whole() {
     let file = world.file();
     let generous =
         Policy { sql: tidegate_protocol::policy::QueryRules { work_per_ms: 1 << 40, rows: None }, ..world.policy.clone() };
-    let admitted = |expr: &str| sql::admit_select(&format!("SELECT {expr} AS e FROM dataset"), &world.schema, &generous);
+    let admitted = |expr: &str| {
+        sql::admit_select(
+            &format!("SELECT {expr} AS e FROM dataset"),
+            tidegate_protocol::job::Split::Unit,
+            &world.schema,
+            &generous,
+        )
+    };
     let mut checked = 0;
     for seed in 0..120u32 {
         let mut bytes = [0; 128];

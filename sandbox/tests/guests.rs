@@ -72,7 +72,7 @@ fn run_with(component: Vec<u8>, select: &str, params: &str, data: &[u8], split: 
 /// Each person's rows, column by column; None where a value is missing.
 fn each_person(select: &str, mut visit: impl FnMut(&RecordBatch, Vec<Vec<Option<f64>>>)) {
     let schema = units::schema(&people()).unwrap();
-    let select = admit_select(select, &schema, &policy()).unwrap();
+    let select = admit_select(select, Split::Unit, &schema, &policy()).unwrap();
     units::each_unit(&[people()], &select, |_, batch| {
         let numbers = batch.columns().iter().filter_map(|column| {
             let column = cast(column, &DataType::Float64).ok()?;

@@ -38,7 +38,7 @@ fn either_name_says_the_same() {
             };
             assert_eq!(ask(written), ask("dataset"), "{query} of {name}");
         }
-        admit_select(&format!("SELECT spend FROM {written}"), &schema, &policy()).unwrap();
+        admit_select(&format!("SELECT spend FROM {written}"), tidegate_protocol::job::Split::Unit, &schema, &policy()).unwrap();
         // Where nobody says a name, there is none.
         let refused = admit_query(&Asked::new(&format!("SELECT COUNT(*) FROM {written}")), &t.schema, &policy()).unwrap_err();
         assert!(refused.message.contains("there is no table"), "{refused}");

@@ -385,7 +385,8 @@ fn joins_that_would_put_people_together_are_refused() {
     }
     // A program sees the rows of a table, or of several put together.
     let schema = units::schema(&file).unwrap();
-    let select = |sql: &str| sql::admit_select(sql, &schema, &policy()).map_err(|e| e.to_string());
+    let select =
+        |sql: &str| sql::admit_select(sql, tidegate_protocol::job::Split::Unit, &schema, &policy()).map_err(|e| e.to_string());
     assert_eq!(select("SELECT cost, day FROM visits WHERE ward = 't1'").unwrap().names, ["cost", "day"]);
     assert_eq!(select("SELECT age, NULL FROM patients UNION ALL SELECT NULL, cost FROM visits").unwrap().branches.len(), 2);
     assert!(select("SELECT age FROM patients JOIN visits USING (person)").unwrap_err().contains("UNION ALL"));

@@ -189,7 +189,13 @@ fn a_unit_of_any_number_of_rows_is_handed_over_in_bounded_memory() {
     let most = tidegate_protocol::limits::UNIT_BYTES / (8 + 100 * 4 * tidegate_protocol::limits::TEXT_CHARS);
     assert!(most < 100, "the case is one");
     let mut seen = Vec::new();
-    let select = tidegate_sandbox::sql::admit_select(&format!("SELECT visits, {wide} FROM dataset"), &t.schema, &fast).unwrap();
+    let select = tidegate_sandbox::sql::admit_select(
+        &format!("SELECT visits, {wide} FROM dataset"),
+        tidegate_protocol::job::Split::Unit,
+        &t.schema,
+        &fast,
+    )
+    .unwrap();
     let file = [t.file.try_clone().unwrap()];
     tidegate_sandbox::units::each_unit(&file, &select, |_, batch| {
         seen.push(batch.num_rows());
