@@ -60,6 +60,8 @@ fn formats() -> Vec<(&'static str, Vec<u8>)> {
     };
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut packed, text(',').as_bytes()).unwrap();
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    std::io::Write::write_all(&mut bzip2, text(',').as_bytes()).unwrap();
     let json: String = (0..200).map(|i| format!("{{\"person\":{i},\"x\":{i},\"t\":\"a\",\"k\":\"b\"}}\n")).collect();
     let wide = text(';').encode_utf16().flat_map(u16::to_le_bytes).collect();
     vec![
@@ -71,6 +73,7 @@ fn formats() -> Vec<(&'static str, Vec<u8>)> {
         ("stream.arrow", stream(None)),
         ("zstd-stream.arrow", stream(Some(CompressionType::ZSTD))),
         ("packed.csv.gz", packed.finish().unwrap()),
+        ("packed.csv.bz2", bzip2.finish().unwrap()),
         ("zstd.csv.zst", zstd::encode_all(text(',').as_bytes(), 1).unwrap()),
         ("wide.csv", wide),
         ("rows.jsonl", json.into_bytes()),
@@ -133,4 +136,38 @@ fn any_bytes_in_and_an_error_or_rows_out() {
         assert!(failed > 10, "{name}: {failed}");
         std::fs::remove_file(&path).unwrap();
     }
+}
+
+/// A file that unpacks to one value without an end takes no more memory than a value may.
+#[test]
+fn a_value_without_an_end_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bomb.csv.zst");
+    let mut bytes = zstd::encode_all(&b"person,x,t,k\n1,1,a,"[..], 1).unwrap();
+    let more = zstd::encode_all(&vec![b'1'; 16 << 20][..], 1).unwrap();
+    (0..5).for_each(|_| bytes.extend_from_slice(&more));
+    std::fs::write(&path, bytes).unwrap();
+    for whole in [false, true] {
+        let said = is_read(&path, whole).unwrap_err();
+        assert!(said.contains("bomb.csv.zst") && said.contains("64 MiB"), "{said}");
+    }
+}
+
+/// Pages that carry a checksum are held against it.
+#[test]
+fn a_page_that_is_not_what_its_checksum_says_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    // Written without packing, of which damage would be found anyway.
+    let good = std::fs::read(crate::files::fixture("written/pyarrow-checksums.parquet")).unwrap();
+    let at = good.windows(7).position(|bytes| bytes == b"say \"hi").unwrap();
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        crate::files::laid_out(std::slice::from_ref(&path), &policy("columns = { t = {} }")).map(|_| ())
+    };
+    assert!(read(&good).is_ok());
+    let mut bad = good.clone();
+    bad[at] ^= 1;
+    let said = read(&bad).unwrap_err();
+    assert!(said.contains("a.parquet") && said.contains("CRC"), "{said}");
 }

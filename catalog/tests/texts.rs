@@ -109,6 +109,12 @@ fn dates_are_read_as_their_owner_says() {
         ("person,x\n1,31.12.2024\n", "", "Utf8: 31.12.2024", "%d.%m.%Y"),
         ("person,x\n1,31/12/2024\n2,1/2/2024\n3,NA\n", "%d/%m/%Y", "Date32: 2024-12-31 2024-02-01 NULL", "taken as missing"),
         ("person,x\n1,1/2/2024\n2,2024-03-04\n", "%m/%d/%Y", "Date32: 2024-01-02 2024-03-04", "text, a comma"),
+        (
+            "person,x\n1,2024-02-01 10:30\n2,2024-02-01\n",
+            "",
+            "Timestamp(s): 2024-02-01T10:30:00 2024-02-01T00:00:00",
+            "text, a comma",
+        ),
         ("person,x\n1,1.2.2024 10:30\n", "%d.%m.%Y", "Timestamp(s): 2024-02-01T10:30:00", "text, a comma"),
         ("person,x\n1,31/12/2024\n", "%m/%d/%Y", "Utf8: 31/12/2024", "dates = \"%d/%m/%Y\""),
     ] {

@@ -1,14 +1,21 @@
 //! How a text file is written: its characters, what stands between two values, and its header.
 
 use std::{
-    io::{BufRead as _, BufReader, Read},
+    io::{BufRead as _, BufReader, Cursor, Read},
     path::Path,
 };
 
 use encoding_rs::{Decoder, UTF_16BE, UTF_16LE, WINDOWS_1252};
-use tidegate_protocol::policy::{Encoding, ReadRules};
+use tidegate_protocol::{
+    policy::{Encoding, ReadRules},
+    shown::plain,
+};
 
-use super::format::unpacked;
+use super::{
+    packed::unpacked,
+    records::Records,
+    sheet::{self, ZIP},
+};
 use crate::dataset::{DataError, broken};
 
 /// Bytes that are looked at to find out what stands between values.
@@ -29,6 +36,8 @@ pub(crate) struct Dialect {
     wide: Option<Wide>,
     /// By what the file is packed.
     pub(crate) packed: Option<&'static str>,
+    /// The sheet of a workbook that its lines are made of, and how many sheets there are.
+    pub(crate) sheet: Option<(String, usize)>,
     /// The names of its columns.
     pub(crate) header: Vec<String>,
 }
@@ -43,6 +52,20 @@ impl Dialect {
     pub(crate) fn delimiter_word(&self) -> String {
         let known = DELIMITERS.iter().find(|(byte, _)| *byte == self.delimiter);
         known.map_or_else(|| format!("{:?}", char::from(self.delimiter)), |(_, word)| (*word).to_owned())
+    }
+
+    /// Which sheet of a workbook it is, in words.
+    pub(crate) fn sheet_words(&self) -> String {
+        match &self.sheet {
+            Some((name, 1)) => format!("a workbook, its sheet {:?}", plain(name)),
+            Some((name, all)) => format!("a workbook, of its {all} sheets {:?}, by its header", plain(name)),
+            None => String::new(),
+        }
+    }
+
+    /// Where a record is, in words.
+    pub(crate) fn row_word(&self) -> &'static str {
+        if self.sheet.is_some() { "row" } else { "line" }
     }
 
     /// Whether the file's characters take two bytes each.
@@ -64,8 +87,12 @@ impl Dialect {
             comment,
             wide: wide(&begin, rules.encoding),
             packed,
+            sheet: None,
             header: vec![],
         };
+        if begin.starts_with(ZIP) {
+            return found.of_sheet(path, wanted);
+        }
         let sample = head(&mut found.bytes(path)?, SAMPLE).map_err(|e| broken(path, e))?;
         let whole = sample.len() < SAMPLE;
         let candidates: Vec<u8> = match rules.delimiter {
@@ -84,6 +111,25 @@ impl Dialect {
         }
         found.delimiter = best.map_or(b',', |(_, delimiter)| delimiter);
         Ok(found)
+    }
+
+    /// The sheet of a workbook by which the header has most of the columns `wanted`.
+    fn of_sheet(mut self, path: &Path, wanted: &[String]) -> Result<Self, DataError> {
+        sheet::check(path)?;
+        (self.delimiter, self.quote, self.wide, self.packed) = (b',', b'"', None, None);
+        let names = sheet::names(path)?;
+        let mut best: Option<usize> = None;
+        for name in &names {
+            let sample = sheet::lines(path, name, self.skip, self.skip.saturating_add(LINES as u32))?;
+            let (header, ..) = self.lines(&sample, b',', true);
+            let header: Vec<_> = header.iter().map(|name| sheet::cell(name).0.to_owned()).collect();
+            let has = wanted.iter().filter(|name| header.contains(name)).count();
+            if best.is_none_or(|before| has > before) {
+                best = Some(has);
+                (self.sheet, self.header) = (Some((name.clone(), names.len())), header);
+            }
+        }
+        if best.is_none() { Err(broken(path, "has no sheet of rows that is not hidden")) } else { Ok(self) }
     }
 
     /// The names in the first line, whether the next ones have as many values, and how many.
@@ -108,6 +154,9 @@ impl Dialect {
 
     /// The file's bytes: unpacked, from the header on, in an encoding whose ASCII is ASCII.
     fn bytes(&self, path: &Path) -> Result<Box<dyn Read + Send>, DataError> {
+        if let Some((name, _)) = &self.sheet {
+            return Ok(Box::new(Cursor::new(sheet::lines(path, name, self.skip, u32::MAX)?)));
+        }
         let bytes = unpacked(path)?.bytes;
         let bytes: Box<dyn Read + Send> = match self.wide {
             Some(Wide { little }) => {
@@ -128,17 +177,17 @@ impl Dialect {
     }
 
     /// The file's lines after the header.
-    pub(crate) fn records(&self, path: &Path) -> Result<csv::Reader<Box<dyn Read + Send>>, DataError> {
-        let mut reader = self.csv(self.delimiter).from_reader(self.bytes(path)?);
-        reader.read_byte_record(&mut csv::ByteRecord::new()).map_err(|e| broken(path, e))?;
-        Ok(reader)
+    pub(crate) fn records(&self, path: &Path) -> Result<Records, DataError> {
+        let mut records = Records::new(&self.csv(self.delimiter), self.bytes(path)?);
+        records.read(&mut csv::ByteRecord::new()).map_err(|e| broken(path, e))?;
+        Ok(records)
     }
 
-    /// The line of the file in which the record begins that a reader came to at this byte. The reader's own count is of where the record before ended: a line
+    /// The line of the file, or the row of the sheet, in which the record begins that a reader came to at this byte. The reader's own count is of where the record before ended: a line
     /// too early after line breaks of two characters, empty lines and comments. Reads the file to there.
     pub(crate) fn line(&self, path: &Path, byte: u64) -> Result<u64, DataError> {
         let mut bytes = BufReader::new(self.bytes(path)?);
-        let (mut line, mut left, mut text) = (1 + u64::from(self.skip), byte, Vec::new());
+        let (mut line, mut left, mut text, mut quoted) = (1 + u64::from(self.skip), byte, Vec::new(), false);
         while left > 0 {
             text.clear();
             let read = (&mut bytes).take(left).read_until(b'\n', &mut text).map_err(|e| broken(path, e))? as u64;
@@ -146,7 +195,9 @@ impl Dialect {
                 break;
             }
             left -= read;
-            line += u64::from(text.ends_with(b"\n"));
+            // A sheet's row is one also where a value has line breaks.
+            quoted ^= self.sheet.is_some() && text.iter().filter(|byte| **byte == self.quote).count() % 2 == 1;
+            line += u64::from(text.ends_with(b"\n") && !quoted);
         }
         loop {
             text.clear();
@@ -164,7 +215,9 @@ impl Dialect {
     pub(crate) fn broken(&self, path: &Path, e: csv::Error) -> DataError {
         match e.kind() {
             csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => match self.line(path, pos.byte()) {
-                Ok(line) => broken(path, format!("line {line} has {len} values, and the header has {expected_len}")),
+                Ok(line) => {
+                    broken(path, format!("{} {line} has {len} values, and the header has {expected_len}", self.row_word()))
+                }
                 Err(e) => e,
             },
             _ => broken(path, e),

@@ -47,8 +47,9 @@ impl Odd {
     /// The value, and where it is.
     pub(crate) fn words(&self) -> String {
         let file = self.at.path.file_name().unwrap_or_default().to_string_lossy();
+        let word = self.at.dialect.row_word();
         let line =
-            self.at.dialect.line(&self.at.path, self.at.byte).map_or_else(|_| "a line".to_owned(), |at| format!("line {at}"));
+            self.at.dialect.line(&self.at.path, self.at.byte).map_or_else(|_| format!("a {word}"), |at| format!("{word} {at}"));
         format!("{:?} in {line} of {}", plain(&self.value), plain(&file))
     }
 }
@@ -115,8 +116,8 @@ pub(super) fn is_missing_word(value: &str) -> bool {
 }
 
 impl Evidence {
-    /// Sees a value, without the spaces around it.
-    pub(crate) fn see(&mut self, value: &str, rules: &ReadRules, at: &Place) {
+    /// Sees a value, without the spaces around it; `pointed` says whether it is a number with a point whatever it looks like.
+    pub(crate) fn see(&mut self, value: &str, pointed: bool, rules: &ReadRules, at: &Place) {
         if is_missing(value, rules) {
             return;
         }
@@ -134,7 +135,10 @@ impl Evidence {
         }
         // Of texts so many are looked at, to say how many are no numbers.
         let counts = self.not_numbers <= COUNTED;
-        let kinds = look(value, if counts { self.can | FLOAT | POINT | COMMA } else { self.can }, rules.dates);
+        let mut kinds = look(value, if counts { self.can | FLOAT | POINT | COMMA } else { self.can }, rules.dates);
+        if pointed {
+            kinds &= !(COMMA | COMMA_WHOLE);
+        }
         if self.dated != 0 {
             self.dated = dated(value, self.dated);
         }

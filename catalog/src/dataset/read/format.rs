@@ -1,10 +1,12 @@
 //! What a file is: by its first bytes, and by its name where these say nothing.
 
-use std::{
-    io::{BufReader, Read},
-    path::Path,
-};
+use std::path::Path;
 
+use super::{
+    guard::guarded,
+    packed::{begin, unpacked},
+    sheet::{self, ZIP},
+};
 use crate::dataset::{DataError, broken};
 
 /// How rows lie in a file.
@@ -42,58 +44,29 @@ impl Format {
 const TEXT: [&str; 6] = ["csv", "tsv", "tab", "psv", "txt", "dat"];
 const JSON: [&str; 3] = ["json", "ndjson", "jsonl"];
 /// Endings of files that nobody leaves beside data without meaning them as data.
-const OTHERS: [&str; 19] = [
-    "parquet", "parq", "pq", "arrow", "arrows", "ipc", "feather", "orc", "avro", "xlsx", "xls", "ods", "gz", "zst", "bz2", "xz",
-    "zip", "sas7bdat", "dta",
+const OTHERS: [&str; 21] = [
+    "parquet", "parq", "pq", "arrow", "arrows", "ipc", "feather", "orc", "avro", "xlsx", "xlsm", "xlsb", "xls", "ods", "gz",
+    "zst", "bz2", "xz", "zip", "sas7bdat", "dta",
 ];
 
 /// What no reader here reads: how it begins, and what to do.
 const REFUSED: [(&[u8], &str); 9] = [
     (b"PARE", "is encrypted Parquet: write it without encryption"),
     (b"FEA1", "is Feather of version 1: write version 2 (Arrow IPC)"),
-    (b"PK\x03\x04", "is a ZIP archive, as Excel's workbooks are: save the sheet as CSV, or unpack the archive"),
-    (b"\xd0\xcf\x11\xe0", "is a workbook of an old Excel: save the sheet as CSV"),
+    (b"PK\x05\x06", "is a ZIP archive with nothing in it"),
+    (b"\xd0\xcf\x11\xe0", "is a workbook of an old Excel, or one with a password: save the sheet as CSV"),
     (b"ORC", "is ORC: write Parquet"),
     (b"Obj\x01", "is Avro: write Parquet"),
     (b"SQLite format 3\0", "is a SQLite database: write its table as Parquet or CSV"),
-    (b"BZh", "is packed by bzip2: unpack it, or pack it by gzip or zstd"),
-    (b"\xfd7zXZ\0", "is packed by xz: unpack it, or pack it by gzip or zstd"),
+    (b"\x1f\x9d", "is packed by compress: unpack it, or pack it by gzip or zstd"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it"),
 ];
-
-/// A file's bytes, unpacked where they are packed.
-pub(crate) struct Unpacked {
-    pub(crate) bytes: Box<dyn Read + Send>,
-    /// By what they were packed.
-    pub(crate) by: Option<&'static str>,
-}
-
-/// Opens a file that may be packed by gzip or zstd.
-pub(crate) fn unpacked(path: &Path) -> Result<Unpacked, DataError> {
-    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
-    let head = begin(&file, 4).map_err(|e| broken(path, e))?;
-    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
-    let bytes = BufReader::with_capacity(1 << 16, file);
-    Ok(match head.as_slice() {
-        [0x1f, 0x8b, ..] => Unpacked { bytes: Box::new(flate2::bufread::MultiGzDecoder::new(bytes)), by: Some("gzip") },
-        [0x28, 0xb5, 0x2f, 0xfd] => {
-            let bytes = zstd::stream::read::Decoder::with_buffer(bytes).map_err(|e| broken(path, e))?;
-            Unpacked { bytes: Box::new(bytes), by: Some("zstd") }
-        }
-        _ => Unpacked { bytes: Box::new(bytes), by: None },
-    })
-}
-
-fn begin(from: impl Read, bytes: u64) -> std::io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    from.take(bytes).read_to_end(&mut head)?;
-    Ok(head)
-}
 
 /// A name's ending in small letters; of a packed file the one before.
 fn ending(path: &Path) -> String {
     let of = |path: &Path| path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     match of(path).as_str() {
-        "gz" | "gzip" | "zst" | "zstd" => path.file_stem().map(|stem| of(Path::new(stem))).unwrap_or_default(),
+        "gz" | "gzip" | "zst" | "zstd" | "bz2" | "xz" => path.file_stem().map(|stem| of(Path::new(stem))).unwrap_or_default(),
         own => own.to_owned(),
     }
 }
@@ -125,6 +98,15 @@ pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
     }
     if let Some((_, problem)) = REFUSED.iter().find(|(magic, _)| head.starts_with(magic)) {
         return Err(broken(path, problem));
+    }
+    if head.starts_with(ZIP) {
+        return match guarded(path, || sheet::kind(path))? {
+            sheet::Zip::Workbook => Ok(Format::Text),
+            sheet::Zip::Binary => {
+                Err(broken(path, "is a workbook in Excel's binary form: save it as .xlsx, or the sheet as CSV"))
+            }
+            sheet::Zip::Other => Err(broken(path, "is a ZIP archive, and no workbook of Excel's: unpack it")),
+        };
     }
     match head.as_slice() {
         [b'P', b'A', b'R', b'1', ..] => return Ok(Format::Parquet),

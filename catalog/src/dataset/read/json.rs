@@ -12,7 +12,11 @@ use arrow::{
     json::{ReaderBuilder, reader::ValueIter, reader::infer_json_schema_from_iterator},
 };
 
-use super::{BATCH, format::unpacked};
+use super::{
+    BATCH,
+    packed::unpacked,
+    records::{RECORD, endless},
+};
 use crate::dataset::{DataError, broken};
 
 /// The columns of all of the files' objects, or of them those that are `wanted`. Objects name the `unit` all by texts or all by numbers: beside texts a number would keep
@@ -89,6 +93,7 @@ fn objects(path: &Path) -> Result<BufReader<Lines>, DataError> {
         escaped: false,
         array: false,
         begun: false,
+        length: 0,
     }))
 }
 
@@ -100,6 +105,8 @@ struct Lines {
     escaped: bool,
     array: bool,
     begun: bool,
+    /// Bytes of the object that it is in.
+    length: u64,
 }
 
 impl Lines {
@@ -139,8 +146,9 @@ impl Read for Lines {
         }
         for byte in into.iter_mut().take(read) {
             *byte = self.step(*byte);
+            self.length = if *byte == b'\n' { 0 } else { self.length + 1 };
         }
-        Ok(read)
+        if self.length > RECORD { Err(endless("")) } else { Ok(read) }
     }
 }
 

@@ -5,8 +5,9 @@ use tidegate_protocol::policy::ReadRules;
 use super::{
     dialect::decoded,
     evidence::{Evidence, Odd, is_missing, is_missing_word},
+    sheet::cell,
     text::Learnt,
-    value::{COMMA, Kinds, NUMBER, POINT, look},
+    value::{COMMA, COMMA_WHOLE, Kinds, NUMBER, POINT, look},
 };
 
 /// The marks that the columns of a file have which can be read by one of them alone.
@@ -54,15 +55,16 @@ impl Default for Beside {
 }
 
 impl Beside {
-    pub(super) fn see(&mut self, bytes: &[u8], rules: &ReadRules) {
+    pub(super) fn see(&mut self, bytes: &[u8], is_sheet: bool, rules: &ReadRules) {
         if self.can & (POINT | COMMA) == 0 {
             return;
         }
         let value = decoded(bytes);
+        let (value, pointed) = if is_sheet { cell(&value) } else { (&*value, false) };
         let value = value.trim();
         if !is_missing(value, rules) && !is_missing_word(value) {
             self.seen = true;
-            self.can &= look(value, self.can, None);
+            self.can &= look(value, self.can, None) & if pointed { !(COMMA | COMMA_WHOLE) } else { Kinds::MAX };
         }
     }
 

@@ -19,7 +19,10 @@ mod guard;
 mod ipc;
 mod json;
 mod marks;
+mod packed;
 mod parquet;
+mod records;
+mod sheet;
 mod text;
 mod value;
 

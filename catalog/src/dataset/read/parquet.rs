@@ -1,19 +1,23 @@
 //! Parquet as it was written, of the columns that are asked for.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, path::Path, sync::Arc};
 
-use arrow::ipc::root_as_message;
+use arrow::{
+    array::AsArray as _,
+    datatypes::{DataType, Schema, TimeUnit, TimestampMicrosecondType},
+    ipc::root_as_message,
+};
 use base64::Engine as _;
 use parquet::{
     arrow::{
         ARROW_SCHEMA_META_KEY, ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
     },
-    basic::Compression,
+    basic::{Compression, Type},
     file::reader::{FileReader as _, SerializedFileReader},
 };
 
-use super::{guard::guarded, ipc};
+use super::{BATCH, guard::guarded, ipc};
 use crate::dataset::{DataError, broken};
 
 /// A file's footer.
@@ -38,9 +42,45 @@ pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
         let usual = |c| matches!(c, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_));
         group.columns().iter().all(|column| usual(column.compression()))
     };
-    let plain = understood && metadata.metadata().row_groups().iter().all(packed);
+    let old = old_times(&metadata);
+    let plain = understood && old.is_empty() && metadata.metadata().row_groups().iter().all(packed);
+    let metadata = guarded(path, || with_times(path, metadata, &old, !understood))?;
     let odd = if understood { vec![] } else { guarded(path, || Ok(odd(path))).unwrap_or_default() };
     Ok(Footer { metadata, odd, plain })
+}
+
+/// Places of the columns that have times of 96 bits, as Spark and Impala write them.
+fn old_times(metadata: &ArrowReaderMetadata) -> Vec<usize> {
+    let roots = metadata.metadata().file_metadata().schema_descr().root_schema().get_fields();
+    let is_old = |root: &parquet::schema::types::TypePtr| root.is_primitive() && root.get_physical_type() == Type::INT96;
+    roots.iter().enumerate().filter(|(_, root)| is_old(root)).map(|(i, _)| i).collect()
+}
+
+/// Times of 96 bits are read as nanoseconds, of which 64 bits hold those of 1677 to 2262 alone: where a column has others, its times are microseconds.
+fn with_times(path: &Path, metadata: ArrowReaderMetadata, old: &[usize], told: bool) -> Result<ArrowReaderMetadata, DataError> {
+    let coarser = |metadata: ArrowReaderMetadata, places: &[usize]| {
+        let fields = metadata.schema().fields().iter().enumerate().map(|(i, field)| match places.contains(&i) {
+            true => Arc::new(field.as_ref().clone().with_data_type(DataType::Timestamp(TimeUnit::Microsecond, None))),
+            false => field.clone(),
+        });
+        let schema = Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata.schema().metadata().clone()));
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(told).with_schema(schema);
+        ArrowReaderMetadata::try_new(metadata.metadata().clone(), options).map_err(|e| broken(path, e))
+    };
+    if old.is_empty() {
+        return Ok(metadata);
+    }
+    let all = Footer { metadata: coarser(metadata.clone(), old)?, odd: vec![], plain: false };
+    let mut beyond = vec![false; old.len()];
+    for batch in open(path, &all, old, BATCH)? {
+        let batch = batch.map_err(|e| broken(path, e))?;
+        for (beyond, column) in beyond.iter_mut().zip(batch.columns()) {
+            let times = column.as_primitive_opt::<TimestampMicrosecondType>();
+            *beyond |= times.is_some_and(|times| times.iter().flatten().any(|at| at.checked_mul(1000).is_none()));
+        }
+    }
+    let beyond: Vec<_> = old.iter().zip(beyond).filter(|(_, beyond)| *beyond).map(|(place, _)| *place).collect();
+    if beyond.is_empty() { Ok(metadata) } else { coarser(metadata, &beyond) }
 }
 
 fn odd(path: &Path) -> Vec<(String, String)> {

@@ -1,6 +1,6 @@
 //! Text with delimiters: what its columns are, and its rows as batches.
 
-use std::{io::Read, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use arrow::{
     array::{
@@ -17,6 +17,8 @@ use super::{
     dialect::Dialect,
     evidence::{Evidence, Odd, Place, Taken, is_missing, is_missing_word},
     marks::{Beside, Marks},
+    records::Records,
+    sheet::cell,
     value::{as_iso, clean, time},
 };
 use crate::dataset::{DataError, broken};
@@ -50,11 +52,12 @@ pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result
         .map(|place| (place, Beside::default()))
         .collect();
     let mut records = dialect.records(path)?;
-    let mut western = rules.encoding == Some(Encoding::Latin1);
+    let is_sheet = dialect.sheet.is_some();
+    let mut western = !is_sheet && rules.encoding == Some(Encoding::Latin1);
     let mut record = csv::ByteRecord::new();
     let mut at = Place { path: Arc::new(path.to_owned()), dialect: dialect.clone(), byte: 0 };
     let mut last: Option<(u64, String)> = None;
-    while records.read_byte_record(&mut record).map_err(|e| dialect.broken(path, e))? {
+    while records.read(&mut record).map_err(|e| dialect.broken(path, e))? {
         at.byte = record.position().map_or(0, csv::Position::byte);
         for (column, (place, evidence)) in places.iter().zip(&mut evidence).enumerate() {
             let Some(bytes) = place.and_then(|place| record.get(place)) else { continue };
@@ -72,8 +75,9 @@ pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result
                     ));
                 }
             };
+            let (value, pointed) = if is_sheet { cell(&value) } else { (&*value, false) };
             let value = value.trim();
-            evidence.see(value, rules, &at);
+            evidence.see(value, pointed, rules, &at);
             if column == 0 && !is_missing(value, rules) {
                 let (byte, text) = last.get_or_insert_default();
                 *byte = at.byte;
@@ -82,7 +86,7 @@ pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result
             }
         }
         for (place, column) in &mut beside {
-            column.see(record.get(*place).unwrap_or_default(), rules);
+            column.see(record.get(*place).unwrap_or_default(), is_sheet, rules);
         }
     }
     let mut marks = Marks::default();
@@ -104,7 +108,7 @@ struct Column {
 pub(crate) struct Rows {
     path: std::path::PathBuf,
     file: TextFile,
-    records: csv::Reader<Box<dyn Read + Send>>,
+    records: Records,
     columns: Vec<Column>,
     rules: ReadRules,
     pub(crate) schema: SchemaRef,
@@ -136,9 +140,7 @@ impl Rows {
         let mut texts: Vec<Vec<Option<String>>> = vec![Vec::with_capacity(BATCH); self.columns.len()];
         let mut begins = Vec::with_capacity(BATCH);
         let dialect = &self.file.dialect;
-        while begins.len() < BATCH
-            && self.records.read_byte_record(&mut self.record).map_err(|e| dialect.broken(&self.path, e))?
-        {
+        while begins.len() < BATCH && self.records.read(&mut self.record).map_err(|e| dialect.broken(&self.path, e))? {
             begins.push(self.record.position().map_or(0, csv::Position::byte));
             for (column, texts) in self.columns.iter().zip(&mut texts) {
                 let bytes = column.place.and_then(|place| self.record.get(place)).unwrap_or_default();
@@ -147,12 +149,13 @@ impl Rows {
                 } else {
                     String::from_utf8_lossy(bytes)
                 };
+                let value = if dialect.sheet.is_some() { cell(&value).0 } else { &value };
                 let trimmed = value.trim();
                 let missing = is_missing(trimmed, &self.rules)
                     || column.taken.kind != DataType::Utf8 && is_missing_word(trimmed)
                     || column.taken.kind == DataType::Null;
                 // Spaces around a number are nothing, and around a text may be part of it.
-                let kept = if column.taken.kind == DataType::Utf8 { &value } else { trimmed };
+                let kept = if column.taken.kind == DataType::Utf8 { value } else { trimmed };
                 texts.push((!missing).then(|| kept.to_owned()));
             }
         }

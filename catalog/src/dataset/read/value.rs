@@ -50,7 +50,7 @@ pub(super) fn look(value: &str, candidates: Kinds, dates: Option<Dates>) -> Kind
     }
     let value = if candidates & (DATE | TIME) == 0 { Cow::Borrowed(value) } else { as_iso(value, dates) };
     let value = value.as_ref();
-    if candidates & DATE != 0 && value.len() == 10 && is_dated(value) && time(value).is_some() {
+    if candidates & (DATE | TIME) != 0 && value.len() == 10 && is_dated(value) && time(value).is_some() {
         // A day is the beginning of it, where others say a time.
         kinds |= DATE | TIME;
     } else if candidates & TIME != 0 && value.len() >= 16 && is_dated(value) && time(value).is_some() {
@@ -279,6 +279,11 @@ mod tests {
             ("31.12.2024", Dates::DayMonthPoint, DATE | TIME),
         ] {
             assert_eq!(look(text, ALL, Some(dates)), kinds, "{text} {dates:?}");
+        }
+        // Whichever comes first.
+        let values = ["7", "-7", "1.5", "1,5", "1,234", "1.234", "$5", "1e3", "true", "2021-05-01", "2021-05-01 10:30", "word"];
+        for (a, b) in values.iter().flat_map(|a| values.iter().map(move |b| (a, b))) {
+            assert_eq!(look(a, look(b, ALL, None), None), look(a, ALL, None) & look(b, ALL, None), "{a} after {b}");
         }
         assert_eq!(time(&as_iso("1/2/2024", Some(Dates::DayMonthSlash))), time("2024-02-01"));
         assert_eq!(time(&as_iso("1/2/2024", Some(Dates::MonthDaySlash))), time("2024-01-02"));

@@ -14,6 +14,7 @@ impl Table {
         for source in &self.sources {
             let words = match (&source.text, source.format) {
                 (_, Format::Empty) => "left out: it is empty".to_owned(),
+                (Some(text), _) if text.dialect.sheet.is_some() => text.dialect.sheet_words(),
                 (Some(text), _) => format!(
                     "text, {} between values{}{}",
                     text.dialect.delimiter_word(),

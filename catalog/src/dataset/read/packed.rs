@@ -1,0 +1,83 @@
+//! Bytes that may be packed, as they are without that; and no more of them than somebody meant.
+
+use std::{
+    io::{BufReader, Error, Read},
+    path::Path,
+};
+
+use crate::dataset::{DataError, broken};
+
+/// A packed file unpacks to at most so many times its bytes, or to [`ALWAYS`] where that is more: what unpacks to more is made to fill disks.
+const TIMES: u64 = 200;
+/// So many bytes any packed file may unpack to.
+pub(super) const ALWAYS: u64 = 1 << 30;
+/// Most memory that unpacking xz takes, in KiB: its strongest setting takes 65 MiB.
+const XZ_MEMORY: u32 = 256 << 10;
+
+/// A file's bytes, unpacked where they are packed.
+pub(crate) struct Unpacked {
+    pub(crate) bytes: Box<dyn Read + Send>,
+    /// By what they were packed.
+    pub(crate) by: Option<&'static str>,
+}
+
+/// Opens a file that may be packed by gzip, zstd, bzip2 or xz.
+pub(crate) fn unpacked(path: &Path) -> Result<Unpacked, DataError> {
+    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let size = file.metadata().map_err(|e| broken(path, e))?.len();
+    let head = begin(&file, 6).map_err(|e| broken(path, e))?;
+    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let bytes = BufReader::with_capacity(1 << 16, file);
+    let (bytes, by): (Box<dyn Read + Send>, _) = match head.as_slice() {
+        [0x1f, 0x8b, ..] => (Box::new(flate2::bufread::MultiGzDecoder::new(bytes)), "gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            (Box::new(zstd::stream::read::Decoder::with_buffer(bytes).map_err(|e| broken(path, e))?), "zstd")
+        }
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => (Box::new(bzip2::bufread::MultiBzDecoder::new(bytes)), "bzip2"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => (Box::new(lzma_rust2::XzReader::new_mem_limit(bytes, true, XZ_MEMORY)), "xz"),
+        _ => return Ok(Unpacked { bytes: Box::new(bytes), by: None }),
+    };
+    Ok(Unpacked { bytes: Box::new(Bounded { from: bytes, left: size.saturating_mul(TIMES).max(ALWAYS) }), by: Some(by) })
+}
+
+/// The first bytes, or all where there are fewer.
+pub(super) fn begin(from: impl Read, bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    from.take(bytes).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Why a file is not unpacked to its end.
+pub(super) fn too_much() -> Error {
+    Error::other(format!(
+        "unpacks to more than {TIMES} times its bytes, and to more than {} GiB: it was perhaps made to fill disks. Where it is meant, unpack it",
+        ALWAYS >> 30
+    ))
+}
+
+/// What was unpacked, up to a limit.
+struct Bounded<R> {
+    from: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.from.read(into)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(too_much)?;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_unpacked_than_a_file_may_come_to() {
+        let read = |bytes, left| std::io::copy(&mut Bounded { from: std::io::repeat(7).take(bytes), left }, &mut std::io::sink());
+        assert_eq!(read(1 << 20, 1 << 20).unwrap(), 1 << 20);
+        let said = read((1 << 20) + 1, 1 << 20).unwrap_err().to_string();
+        assert!(said.contains("200 times") && said.contains("1 GiB"), "{said}");
+    }
+}

@@ -1,0 +1,52 @@
+//! The records of a text file, none of which is longer than memory is lent to it.
+
+use std::{
+    io::{Error, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+/// Most bytes of one record: a quote that is never closed makes one of all that follows.
+pub(super) const RECORD: u64 = 64 << 20;
+
+/// Why a record is not read to its end.
+pub(super) fn endless(more: &str) -> Error {
+    Error::other(format!("has a record of more than {} MiB{more}", RECORD >> 20))
+}
+
+/// Records of values, one after the other.
+pub(crate) struct Records {
+    reader: csv::Reader<Metered>,
+    since: Arc<AtomicU64>,
+}
+
+impl Records {
+    pub(super) fn new(builder: &csv::ReaderBuilder, from: Box<dyn Read + Send>) -> Self {
+        let since = Arc::new(AtomicU64::new(0));
+        Self { reader: builder.from_reader(Metered { from, since: since.clone() }), since }
+    }
+
+    /// Reads the next one; whether there was one.
+    pub(crate) fn read(&mut self, record: &mut csv::ByteRecord) -> csv::Result<bool> {
+        self.since.store(0, Relaxed);
+        self.reader.read_byte_record(record)
+    }
+}
+
+/// Bytes, and how many were read since the last record was done.
+struct Metered {
+    from: Box<dyn Read + Send>,
+    since: Arc<AtomicU64>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.from.read(into)?;
+        if self.since.fetch_add(read as u64, Relaxed) > RECORD {
+            return Err(endless(". Where a quote was opened and never closed, close it, or write quote below [read]"));
+        }
+        Ok(read)
+    }
+}
