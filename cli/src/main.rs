@@ -142,6 +142,10 @@ fn main() -> std::process::ExitCode {
         _ => None,
     };
     if let Some(outcome) = inside {
+        // Of a runner that could not load its runtime, whoever looks into that reads why. A worker says nothing.
+        if let (Command::Runner { .. }, Err(e)) = (&cli.command, &outcome) {
+            out::error(&anyhow::anyhow!("{e}"));
+        }
         return if outcome.is_ok() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE };
     }
     let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG")

@@ -117,6 +117,13 @@ fn what_not_everybody_may_see_is_shown_to_those_with_a_grant() {
     let node = world.serve(None);
     let listed = |args: &[&str]| world.ok("buyer", &[&["list", "--to", node.address.as_str()], args].concat());
     assert!(!listed(&[]).contains("closed") && listed(&[]).contains("towns"));
+    // With the types that the signed manifest has.
+    for line in ["unit person: Int64, at most", "spend: Int64 in [0, 100]", "city: Utf8\n"] {
+        assert!(listed(&[]).contains(line), "{line}: {}", listed(&[]));
+    }
+    let offer: serde_json::Value = serde_json::from_str(&listed(&["--json"])).unwrap();
+    let schema = offer["manifest"]["schema"].as_array().unwrap();
+    assert!(schema.contains(&serde_json::json!({ "name": "spend", "arrow": "Int64" })), "{schema:?}");
     assert!(!listed(&["--grant", &world.text("grant")]).contains("closed"), "a grant of another dataset");
     for grant in &grants {
         assert!(listed(&["--grant", grant]).contains("closed"), "{grant}");

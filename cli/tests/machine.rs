@@ -164,3 +164,29 @@ fn a_worker_that_broke_over_a_damaged_file_puts_nothing_into_quarantine() {
         std::thread::sleep(Duration::from_millis(200));
     }
 }
+
+/// A library that is there and does not load is not well, and why it does not is said.
+#[test]
+fn doctor_loads_the_runtime_as_jobs_do() {
+    let world = World::new();
+    let doctor = |library: &Path| {
+        let output = world.command("owner").env("TIDEGATE_ORT_DYLIB", library).args(["doctor", "--json"]).output().unwrap();
+        let said: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let one = said.into_iter().find(|check| check["what"] == "ONNX Runtime").unwrap();
+        (one["well"].as_bool().unwrap(), one["seen"].as_str().unwrap().to_owned())
+    };
+    let broken = world.path("libonnxruntime.so");
+    std::fs::write(&broken, "not a library").unwrap();
+    let (well, seen) = doctor(&broken);
+    assert!(!well && seen.contains("libonnxruntime.so cannot be loaded") && seen.contains("fetch_ort.py"), "{seen}");
+    assert!(seen.contains("dlopen failed"), "why is not said: {seen}");
+    if crate::common::runtime_is_here() {
+        let good = tidegate_gpu_runner::library::find().unwrap();
+        let (well, seen) = doctor(&good);
+        assert!(well && seen == good.display().to_string(), "{seen}");
+        let bytes = std::fs::read(&good).unwrap();
+        std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
+        let (well, seen) = doctor(&broken);
+        assert!(!well && seen.contains("cannot be loaded"), "{seen}");
+    }
+}

@@ -68,6 +68,17 @@ impl Runtime {
         Ok(Self { environment, version: version(library), device })
     }
 
+    /// Whether the device is ready, where it was to be made so.
+    ///
+    /// # Errors
+    /// [`InferenceFailed`] with why it is not.
+    pub fn is_ready(&self) -> Result<(), InferenceFailed> {
+        match &self.device {
+            Some(Err(e)) => Err(InferenceFailed(e.0.clone())),
+            _ => Ok(()),
+        }
+    }
+
     /// Serves one model over `from` and `to`, with rows in `memory`. Returns when `from` ends.
     ///
     /// # Errors

@@ -6,10 +6,15 @@ use serde::Serialize;
 use tidegate_catalog::dataset::load_all;
 use tidegate_gpu_runner::{device, library};
 use tidegate_lockdown::Standing;
-use tidegate_protocol::PeerId;
+use tidegate_protocol::{PeerId, device::Place};
 use tidegate_sandbox::sql;
 
-use crate::{NodeError, home::Home, pace::Pace, worker::Workers};
+use crate::{
+    NodeError,
+    home::Home,
+    pace::Pace,
+    worker::{WorkerFailed, Workers},
+};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -57,7 +62,6 @@ pub async fn missing_walls() -> Vec<&'static str> {
 /// Looks at key, runtime and walls.
 pub async fn examine(home: &Home) -> Vec<Check> {
     let key = home.identity();
-    let runtime = library::find();
     let missing = missing().await;
     let wall = |what| {
         let lacks = missing.iter().find(|(name, _)| *name == what).map(|(_, need)| *need);
@@ -77,14 +81,9 @@ pub async fn examine(home: &Home) -> Vec<Check> {
             needed: true,
             seen: key.map_or_else(|e| e.to_string(), |identity| identity.id().to_string()),
         },
-        Check {
-            what: "ONNX Runtime",
-            well: runtime.is_some(),
-            needed: false,
-            seen: runtime.map_or_else(|| library::HOW_TO.to_owned(), |path| path.display().to_string()),
-        },
+        runtime().await,
         modes(home),
-        gpu(),
+        gpu().await,
         queries().await,
         wall("landlock"),
         wall("system-call filter"),
@@ -113,6 +112,27 @@ async fn slots(home: &Home, own: Option<PeerId>) -> Vec<Check> {
         Err(e) => check(&name, false, e.to_string()),
     };
     measured.await.unwrap_or_default().into_iter().map(one).collect()
+}
+
+/// Whether ONNX Runtime is there, and a job's runner can load it.
+async fn runtime() -> Check {
+    let check = |well, seen| Check { what: "ONNX Runtime", well, needed: false, seen };
+    match library::find() {
+        None => check(false, library::HOW_TO.to_owned()),
+        Some(path) => {
+            let (well, seen) = loaded(&path, Place::Cpu).await;
+            check(well, if well { seen } else { format!("{seen}. {}", library::HOW_TO) })
+        }
+    }
+}
+
+/// Whether a runner there loads the library, and the library's path, with why where it does not.
+async fn loaded(path: &std::path::Path, place: Place) -> (bool, String) {
+    match Workers::default().loads(place).await {
+        Ok(()) => (true, path.display().to_string()),
+        Err(WorkerFailed::Broken(why)) => (false, format!("{} cannot be loaded: {why}", path.display())),
+        Err(e) => (false, format!("{} cannot be loaded: {e}", path.display())),
+    }
 }
 
 /// Whether others may read what this party keeps.
@@ -152,12 +172,22 @@ async fn queries() -> Check {
 }
 
 /// GPUs, and whether models can be run on them.
-fn gpu() -> Check {
+async fn gpu() -> Check {
     let check = |well, seen: String| Check { what: "GPU", well, needed: false, seen };
-    let names = device::gpus().into_iter().map(|gpu| format!("cuda:{} {}", gpu.index, gpu.name)).collect::<Vec<_>>().join(", ");
-    match library::find_cuda() {
-        _ if names.is_empty() => check(true, "none here: models run on the processor".into()),
-        None => check(false, format!("{names}; no runtime for it: models run on the processor. {}", library::HOW_TO_CUDA)),
-        Some(path) => check(true, format!("{names}; {}", path.display())),
+    let gpus = device::gpus();
+    let names = gpus.iter().map(|gpu| format!("cuda:{} {}", gpu.index, gpu.name)).collect::<Vec<_>>().join(", ");
+    let path = match library::find_cuda() {
+        _ if gpus.is_empty() => return check(true, "none here: models run on the processor".into()),
+        None => {
+            return check(false, format!("{names}; no runtime for it: models run on the processor. {}", library::HOW_TO_CUDA));
+        }
+        Some(path) => path,
+    };
+    for gpu in &gpus {
+        let (well, seen) = loaded(&path, Place::Cuda { index: gpu.index, tf32: false }).await;
+        if !well {
+            return check(false, format!("{names}; cuda:{}: {seen}", gpu.index));
+        }
     }
+    check(true, format!("{names}; {}", path.display()))
 }

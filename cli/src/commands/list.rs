@@ -7,7 +7,11 @@ use tidegate_node::{
     home::Home,
 };
 
-use crate::{file, place::Place, show::price};
+use crate::{
+    file,
+    place::Place,
+    show::{plain, price},
+};
 
 /// Whom to ask.
 #[derive(Debug, clap::Args)]
@@ -48,12 +52,17 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let older = if offer.newest.is_some() { "  (an older version: what its policy and the newest allow)" } else { "" };
         println!("{}  {}{older}", manifest.name, offer.manifest.id());
         let kinds: Vec<_> = policy.kinds.iter().map(|kind| kind.word()).collect();
-        println!("  unit {}, at most {} of them; jobs: {}", policy.unit.column, policy.unit.max_units, kinds.join(", "));
+        let kind = |name: &str| {
+            let column = manifest.schema.iter().find(|column| column.name == name);
+            column.map_or_else(String::new, |column| format!(": {}", plain(&column.arrow)))
+        };
+        let unit = &policy.unit.column;
+        println!("  unit {unit}{}, at most {} of them; jobs: {}", kind(unit), policy.unit.max_units, kinds.join(", "));
         println!("  one buyer may spend {}", price(policy.per_buyer, policy.delta_femto));
         for (name, rule) in &policy.columns {
             match rule.bounds() {
-                Some((lo, hi)) => println!("  {name} in [{lo}, {hi}]"),
-                None => println!("  {name}"),
+                Some((lo, hi)) => println!("  {name}{} in [{lo}, {hi}]", kind(name)),
+                None => println!("  {name}{}", kind(name)),
             }
         }
     }

@@ -145,7 +145,7 @@ impl Inference for Remote {
 pub fn runner_main(library: &Path, device: bool) -> Result<(), WorkerFailed> {
     let runtime = Runtime::load(library, device).map_err(failed)?;
     apart();
-    let Some(held) = receive(std::io::stdin().as_fd())? else { return Ok(()) };
+    let Some(held) = receive(std::io::stdin().as_fd())? else { return runtime.is_ready().map_err(failed) };
     let held: Result<[OwnedFd; 3], _> = held.try_into();
     let [from, to, memory] = held.map_err(|_| failed("it was handed something else"))?.map(File::from);
     runtime.serve(from, to, &memory).map_err(failed)

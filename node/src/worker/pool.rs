@@ -15,13 +15,14 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use tidegate_gpu_runner::{device, library};
-use tidegate_protocol::{device::Place, limits};
+use tidegate_protocol::{device::Place, limits, shown};
 use tokio::{
     io::AsyncWriteExt as _,
     process::{Child, Command},
@@ -34,6 +35,12 @@ const MOST: usize = limits::OPENED + 4;
 
 /// Runners that are started ahead once one was needed.
 const RUNNERS: usize = 2;
+
+/// How long the runtime may take to be loaded where somebody only looks whether it can be.
+const LOADING: Duration = Duration::from_secs(60);
+
+/// Most characters of what a runner said of itself that are told.
+const SAID: usize = 400;
 
 /// Where workers come from.
 #[derive(Debug, Clone, Default)]
@@ -129,6 +136,26 @@ impl Workers {
         Ok(Ready(held))
     }
 
+    /// Has a runner load the runtime there, as a job's does, and end without a task.
+    ///
+    /// # Errors
+    /// [`WorkerFailed`] with what it said of itself, where it does not load.
+    pub async fn loads(&self, place: Place) -> Result<(), WorkerFailed> {
+        let Started { child, socket } = Started::start(self.0.runner_command(place)?, Stdio::piped())?;
+        // Nothing comes over it.
+        drop(socket);
+        let ended = tokio::time::timeout(LOADING, child.wait_with_output()).await;
+        let ended = ended.map_err(|_| WorkerFailed::Late)?.map_err(not_started)?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&ended.stderr);
+        // Without what says that it was an error of a worker.
+        let said = said.trim().trim_start_matches("error: ").trim_start_matches("worker: ");
+        let said: String = shown::plain(said).chars().take(SAID).collect();
+        Err(failed(if said.is_empty() { ended.status.to_string() } else { format!("{said} ({})", ended.status) }))
+    }
+
     /// Starts a runner for whoever needs the next there, where workers are started ahead. Loading the runtime takes a processor for a while: called when one is free.
     pub fn refill_runners(&self, place: Place) {
         let pool = self.0.clone();
@@ -169,55 +196,61 @@ fn lacking(what: &str, how_to: &str) -> WorkerFailed {
 
 impl Pool {
     fn worker(&self) -> Result<Started, WorkerFailed> {
-        Started::start(&self.program()?, |command| command.arg("worker"))
+        let mut command = self.command();
+        command.arg("worker");
+        Started::start(command, Stdio::null())
     }
 
     fn runner(&self, place: Place) -> Result<Started, WorkerFailed> {
-        if let Place::Cuda { index, .. } = place {
-            return self.gpu_runner(index);
-        }
-        let library = library::find().ok_or_else(|| lacking("ONNX Runtime", library::HOW_TO))?;
-        Started::start(&self.program()?, |command| command.arg("runner").arg(&library).env(library::QUIET.0, library::QUIET.1))
+        Started::start(self.runner_command(place)?, Stdio::null())
     }
 
-    /// One that sees this GPU and no other.
-    fn gpu_runner(&self, index: u32) -> Result<Started, WorkerFailed> {
+    fn runner_command(&self, place: Place) -> Result<std::process::Command, WorkerFailed> {
+        if let Place::Cuda { index, .. } = place {
+            return self.gpu_runner_command(index);
+        }
+        let library = library::find().ok_or_else(|| lacking("ONNX Runtime", library::HOW_TO))?;
+        let mut command = self.command();
+        command.arg("runner").arg(&library).env(library::QUIET.0, library::QUIET.1);
+        Ok(command)
+    }
+
+    /// Of one that sees this GPU and no other.
+    fn gpu_runner_command(&self, index: u32) -> Result<std::process::Command, WorkerFailed> {
         let library = library::find_cuda().ok_or_else(|| lacking("ONNX Runtime for GPUs", library::HOW_TO_CUDA))?;
         let gpu = device::gpus().into_iter().find(|gpu| gpu.index == index);
         let gpu = gpu.ok_or_else(|| not_started(format!("there is no GPU {index}")))?;
         let name = gpu.uuid.unwrap_or_else(|| index.to_string());
-        Started::start(&self.program()?, |command| {
-            let libraries = library::cuda_path(&library);
-            command
-                .arg("runner")
-                .arg(&library)
-                .arg("--device")
-                .env(library::QUIET.0, library::QUIET.1)
-                .env("LD_LIBRARY_PATH", &libraries)
-                .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-                .env("CUDA_VISIBLE_DEVICES", &name)
-                // Compiled kernels are kept nowhere.
-                .env("CUDA_CACHE_DISABLE", "1")
-        })
+        let mut command = self.command();
+        command
+            .arg("runner")
+            .arg(&library)
+            .arg("--device")
+            .env(library::QUIET.0, library::QUIET.1)
+            .env("LD_LIBRARY_PATH", library::cuda_path(&library))
+            .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+            .env("CUDA_VISIBLE_DEVICES", &name)
+            // Compiled kernels are kept nowhere.
+            .env("CUDA_CACHE_DISABLE", "1");
+        Ok(command)
     }
 
-    fn program(&self) -> Result<PathBuf, WorkerFailed> {
+    fn command(&self) -> std::process::Command {
         // Not by its name: what lies there may be of another build by now.
-        Ok(self.program.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe")))
+        let own = || Path::new("/proc/self/exe");
+        let mut command = std::process::Command::new(self.program.as_deref().unwrap_or_else(own));
+        command.env_clear();
+        command
     }
 }
 
 impl Started {
-    fn start(
-        program: &Path,
-        of: impl Fn(&mut std::process::Command) -> &mut std::process::Command,
-    ) -> Result<Self, WorkerFailed> {
+    /// Starts it; what it says of itself goes to `said`.
+    fn start(mut command: std::process::Command, said: Stdio) -> Result<Self, WorkerFailed> {
         let (socket, theirs) = UnixStream::pair().map_err(not_started)?;
-        let mut command = std::process::Command::new(program);
-        command.env_clear();
         // A terminal's Ctrl-C is for the node, which finishes what runs.
         command.process_group(0);
-        of(&mut command).current_dir("/").stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.current_dir("/").stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(said);
         let child = Command::from(command).kill_on_drop(true).spawn().map_err(not_started)?;
         Ok(Self { child, socket })
     }
