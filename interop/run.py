@@ -13,7 +13,17 @@ vectors = root / "fixtures/vectors"
 PYTHON = ["securesystemslib[crypto]==1.4.0", "in-toto-attestation==0.9.3", "jsonschema==4.25.1"]
 AICS = "aics-tlog==0.2.1"
 SIGSTORE = "@sigstore/core@3.1.0"
-FILES = ["pandas==3.1.1", "polars==2.1.0", "duckdb==2.0.1", "pyarrow==26.0.1", "zstandard==0.25.0"]
+# Writers of files: what they are called, their packages, and the parts of interop/files that they write.
+ARROW = "pyarrow==26.0.1"
+WRITERS = [
+    ("pandas 3, polars, duckdb, pyarrow, fastparquet, workbooks",
+     [ARROW, "pandas==3.1.1", "polars==2.1.0", "duckdb==2.0.1", "fastparquet==2026.9.0", "openpyxl==3.1.5", "XlsxWriter==3.3.1", "zstandard==0.25.0"],
+     ["pyarrow", "pandas", "polars", "duckdb", "fastparquet", "excel", "damage"]),
+    ("pandas 2", [ARROW, "pandas==2.3.3", "zstandard==0.25.0"], ["pandas"]),
+    ("pyspark", [ARROW, "pyspark==4.3.0"], ["spark"]),
+    ("R's arrow", [ARROW], ["r"]),
+]
+JAVA = "openjdk-17-jre-headless"
 DEBIAN = ["golang-1.19-go", "golang-1.19-src", "golang-golang-x-mod-dev"]
 failed, skipped = [], []
 
@@ -46,20 +56,80 @@ def python():
     check("in-toto-attestation (statement), jsonschema", venv / "bin/python", here / "statement.py")
 
 
+def venv(name, packages, python=sys.executable):
+    """A Python with these packages, or why there is none."""
+    home = tools / name
+    if not (home / "bin/python").exists() and sh(python, "-m", "venv", home).returncode != 0:
+        return None, "no venv can be made (Debian: python3-venv)"
+    if sh(home / "bin/pip", "install", "--quiet", *packages).returncode != 0:
+        return None, "not to be had from a Python package index"
+    return home / "bin/python", None
+
+
+def built():
+    return next((b for b in (root / "target/release/tidegate", root / "target/debug/tidegate") if b.exists()), None)
+
+
 def files():
-    """Files as pandas, Polars, DuckDB and pyarrow write them, read column by column."""
-    binary = next((b for b in (root / "target/release/tidegate", root / "target/debug/tidegate") if b.exists()), None)
-    if binary is None:
-        return skip("files of pandas, polars, duckdb, pyarrow", "tidegate is not built")
-    python, venv = newer_python() or sys.executable, tools / "files"
-    if not (venv / "bin/python").exists() and sh(python, "-m", "venv", venv).returncode != 0:
-        return skip("files of pandas, polars, duckdb, pyarrow", "no venv can be made (Debian: python3-venv)")
-    if sh(venv / "bin/pip", "install", "--quiet", *FILES).returncode != 0:
-        return skip("files of pandas, polars, duckdb, pyarrow", "not to be had from a Python package index")
-    done = sh(venv / "bin/python", here / "files.py", binary, tools / "corpus")
-    print(f"files: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
+    """Files as others' tools write them, read column by column."""
+    binary, python = built(), newer_python()
+    for what, packages, parts in WRITERS:
+        label, name, env = f"files of {what}", f"files-{parts[0]}-{len(parts)}", os.environ
+        if binary is None or python is None:
+            skip(label, "tidegate is not built" if binary is None else "needs Python 3.12")
+            continue
+        if "spark" in parts:
+            env = java()
+            if env is None:
+                skip(label, f"no Java, and Debian's {JAVA} is not to be had")
+                continue
+        if "r" in parts and (not shutil.which("Rscript") or sh("Rscript", "-e", "library(arrow)").returncode != 0):
+            skip(label, "R has no package arrow here, and Debian has none")
+            continue
+        run, why = venv(name, packages, python)
+        if run is None:
+            skip(label, why)
+            continue
+        done = sh(run, here / "files", binary, tools / f"corpus-{name}", *parts, env=env)
+        print(f"files: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
+        if done.returncode != 0:
+            failed.append(label)
+            print(done.stdout + done.stderr)
+
+
+def java():
+    """An environment in which there is Java: what this machine has, or Debian's package, taken apart."""
+    if shutil.which("java"):
+        return os.environ
+    home = tools / "java"
+    found = home / "usr/lib/jvm/java-17-openjdk-amd64"
+    if not found.is_dir():
+        (home / "deb").mkdir(parents=True, exist_ok=True)
+        if not shutil.which("apt-get") or not shutil.which("dpkg-deb") or sh("apt-get", "download", JAVA, cwd=home / "deb").returncode != 0:
+            return None
+        for package in (home / "deb").glob("*.deb"):
+            sh("dpkg-deb", "-x", package, home)
+    # Debian's links lead to where the package would be installed.
+    for link in [one for one in found.rglob("*") if one.is_symlink() and not one.exists()]:
+        target = home / os.readlink(link).lstrip("/")
+        if target.exists():
+            link.unlink()
+            link.symlink_to(target)
+    return os.environ | {"JAVA_HOME": str(found), "PATH": f"{found}/bin:{os.environ['PATH']}"}
+
+
+def differential():
+    """Generated queries over generated tables, of which others have written the files anew, with DuckDB's answers beside ours."""
+    if not shutil.which("cargo"):
+        return skip("DuckDB's answers beside ours", "no cargo, which runs the queries")
+    python = newer_python()
+    run, why = venv("differential", [ARROW, "duckdb==2.0.1", "polars==2.1.0"], python) if python else (None, "needs Python 3.12")
+    if run is None:
+        return skip("DuckDB's answers beside ours", why)
+    done = sh(run, here / "differential.py", root, tools / "differential")
+    print(f"differential: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
     if done.returncode != 0:
-        failed.append("files of others")
+        failed.append("DuckDB's answers beside ours")
         print(done.stdout + done.stderr)
 
 
@@ -149,7 +219,7 @@ def age():
 
 if not (folder / "log/checkpoint").exists():
     sys.exit(f"{folder} has no log: run `make demo` first")
-for part in (python, aics, node, go, age, files):
+for part in [globals()[name] for name in sys.argv[2:]] or (python, aics, node, go, age, files, differential):
     part()
 if os.environ.get("REQUIRE_INTEROP") and skipped:
     failed += [f"{name} was skipped" for name in skipped]
