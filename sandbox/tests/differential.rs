@@ -30,7 +30,7 @@ access = { compute = "granted", replicate = "nobody" }
 [columns]
 "#;
 
-const NAMES: Names = Names {
+pub(crate) const NAMES: Names = Names {
     numbers: &[
         "spend",
         "spend",
@@ -73,20 +73,24 @@ pub(crate) struct World {
 }
 
 /// What a query says, column by column of its output: each row's values.
-type Said = (Vec<String>, Vec<Vec<Value>>);
+pub(crate) type Said = (Vec<String>, Vec<Vec<Value>>);
 
 /// A value, and how far from it another may be that says the same; `None` where the gate says what nobody's number would be.
 #[derive(Debug, Clone)]
-struct Value {
-    key: Key,
-    within: f64,
+pub(crate) struct Value {
+    pub(crate) key: Key,
+    pub(crate) within: f64,
 }
 
 impl World {
     pub(crate) fn new(batch: RecordBatch, columns: &str) -> Self {
+        Self::of_file(tables::written(&batch), batch, columns)
+    }
+
+    /// A table of a file that somebody else has written, and its rows.
+    pub(crate) fn of_file(file: File, batch: RecordBatch, columns: &str) -> Self {
         let policy = PolicyFile::parse(&format!("{POLICY}{columns}")).unwrap().check(|e, _| Some(e)).unwrap();
         let plain = engine(&[("dataset", &tables::plain(&batch)), ("place", &neighbours::place())]);
-        let file = tables::written(&batch);
         let schema = units::schema(&file).unwrap();
         Self { file, schema, policy, tables: neighbours::places(), plain }
     }
@@ -142,7 +146,7 @@ impl World {
     }
 
     /// What the gate's engine says of `query` without noise, and how many keys it has; why not, where it is refused.
-    async fn governed(&self, query: &str) -> Result<(Said, usize), String> {
+    pub(crate) async fn governed(&self, query: &str) -> Result<(Said, usize), String> {
         let admitted = self.admitted(query, None)?;
         let (document, within) = self.released(&admitted, query);
         if let Some(view) = &admitted.view {

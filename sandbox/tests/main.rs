@@ -16,6 +16,7 @@ mod keys;
 mod models;
 mod names;
 mod onnx;
+mod others;
 mod places;
 mod redteam;
 mod released;

@@ -55,6 +55,24 @@ pub(crate) async fn counts(world: &World, conditions: &[(&str, f64)]) {
     }
 }
 
+/// The planner takes a product of decimals for a decimal, and so would have a float beside it be one: arithmetic is of floats, wherever it stands.
+#[tokio::test]
+async fn arithmetic_of_decimals_beside_a_float_is_of_floats() {
+    let d = Decimal128Array::from(vec![123_456_789_012_345_678_901_234_567_890, -15]).with_precision_and_scale(37, 10).unwrap();
+    let n = Int64Array::from(vec![9_007_199_254_740_993, 4]);
+    let world =
+        world(vec![("x", Arc::new(Float64Array::from(vec![1.5, 2.5])) as ArrayRef), ("d", Arc::new(d)), ("n", Arc::new(n))]);
+    let value = "(CASE WHEN x < 0 THEN n + x ELSE n * d END)";
+    let conditions = [
+        (format!("{value} > 1e35"), 1.0),
+        (format!("{value} < 0"), 1.0),
+        (format!("{value} IS NULL"), 0.0),
+        // What is said to be a decimal is one.
+        ("CASE WHEN x < 2 THEN CAST(d AS DECIMAL(38, 15)) ELSE CAST(x AS DECIMAL(38, 15)) END IS NULL".to_owned(), 0.0),
+    ];
+    counts(&world, &conditions.each_ref().map(|(condition, count)| (condition.as_str(), *count))).await;
+}
+
 /// Whatever the column's type, a date is before or after another in any year.
 #[tokio::test]
 async fn open_ended_dates_are_later_than_others() {

@@ -15,6 +15,7 @@ use datafusion::{
 use tidegate_protocol::Refusal;
 
 use self::{
+    guessed::{guessed, is_guessed},
     literal::{Placed, placed},
     order::ordered,
 };
@@ -25,12 +26,14 @@ use super::{
 };
 
 mod case;
+mod guessed;
 mod literal;
 mod order;
 mod trunc;
 pub(super) mod whole;
 mod zone;
 
+pub(super) use guessed::one_number;
 pub(super) use literal::ticks;
 pub(super) use order::ORDER;
 pub(super) use trunc::is_cut;
@@ -210,33 +213,6 @@ fn strip<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
         },
     };
     if wider { strip(inner, schema) } else { expr }
-}
-
-/// Whether a decimal is what the planner takes a float for beside decimals: one of 15 places, or of a REAL 7, and the other's whole digits. Most floats do not fit it.
-fn is_guessed(float: &DataType, decimal: &DataType) -> bool {
-    let places = if *float == DataType::Float32 { 7 } else { 15 };
-    matches!(decimal, DataType::Decimal128(_, scale) if *scale >= places)
-}
-
-/// Whether an expression is a float as such a decimal.
-fn guessed(expr: &Expr, schema: &DFSchema) -> bool {
-    match expr {
-        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
-            expr.get_type(schema).is_ok_and(|kind| is_float(&kind) && is_guessed(&kind, field.data_type()))
-        }
-        _ => false,
-    }
-}
-
-/// Expressions of one column: floats again where the planner took one for a decimal.
-pub(super) fn one_number<'e>(exprs: impl Iterator<Item = &'e mut Expr>, schema: &DFSchema) {
-    let mut exprs: Vec<&mut Expr> = exprs.collect();
-    let known = |e: &Expr| !guessed(e, schema) && e.get_type(schema).is_ok_and(|kind| !kind.is_null());
-    if exprs.iter().any(|e| guessed(e, schema)) && exprs.iter().any(|e| known(e)) {
-        for expr in &mut exprs {
-            **expr = super::expr::float(strip(expr, schema).clone());
-        }
-    }
 }
 
 /// A comparison of values, whatever their types.

@@ -1,6 +1,7 @@
 //! A small table, its policy, and a way to run a job over it.
 
 pub(crate) mod direct;
+pub(crate) mod duckdb;
 pub(crate) mod locked;
 pub(crate) mod meeting;
 pub(crate) mod neighbours;
