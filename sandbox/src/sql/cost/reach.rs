@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(kept(100, whole).at_once(1, &policy(units)), Some((100, 1)));
         assert_eq!(kept(100, whole + 1).at_once(1, &policy(units)), Some((49, 3)));
         assert_eq!(kept(100, whole).at_once(10, &policy(units)), Some((5, 20)));
-        for (number, most) in [(100, 2), (7, 3), (1000, 40), (64, 100)] {
+        for (number, most) in [(100, 2), (7, 3), (1000, 40), (640, 100)] {
             let (blocks, times) = kept(number, whole).at_once(most, &policy(units)).unwrap();
             assert!(u64::from(blocks) * most * 2 <= u64::from(number) && blocks * times >= number, "{number} {most}");
         }
