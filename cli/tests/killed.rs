@@ -40,7 +40,7 @@ impl Asked {
 }
 
 fn rounds() -> usize {
-    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(6, |rounds| rounds.parse().expect("TIDEGATE_KILL_ROUNDS is a number"))
+    std::env::var("TIDEGATE_KILL_ROUNDS").map_or(6, |rounds| rounds.parse().unwrap())
 }
 
 fn ask(world: &World, asked: &mut Asked, job: &str, address: &str, grant: &str) {

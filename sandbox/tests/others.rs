@@ -25,7 +25,7 @@ use crate::{
 const TABLES: u32 = 24;
 
 fn folder() -> PathBuf {
-    std::env::var_os("TIDEGATE_OTHERS").expect("TIDEGATE_OTHERS: a folder").into()
+    std::env::var_os("TIDEGATE_OTHERS").unwrap().into()
 }
 
 fn table(folder: &Path, number: u32) -> PathBuf {

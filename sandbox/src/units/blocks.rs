@@ -15,7 +15,7 @@ use super::{By, UnitRef, plain, split_by};
 use crate::{Extent, RunError, prf::Prf, sql::Select};
 
 /// How much of the rows lies in memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Room {
     /// Bytes of rows that are read before those that are kept are copied out of what was read.
     pub(crate) window: usize,
@@ -90,12 +90,6 @@ fn settle_all(parts: &mut [Kept]) -> Result<(), RunError> {
             Err(_) => Err(RunError::Engine("a thread died".into())),
         })
     })
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Self { window: 0, blocks: 0, block: 0 }
-    }
 }
 
 /// The rows of some blocks.

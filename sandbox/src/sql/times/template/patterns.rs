@@ -103,7 +103,7 @@ pub(super) fn patterns(format: &str) -> Result<Vec<Piece>, Refusal> {
         let number = NUMBERS.iter().find(|number| starts(number.0).is_some_and(|letters| letters != Letters::Both));
         let length = match (name, number) {
             (Some(((pattern, of, short), letters)), _)
-                if letters != Letters::Both || &rest[1..pattern.len()] == pattern[1..].to_ascii_lowercase() =>
+                if letters != Letters::Both || rest[1..pattern.len()] == pattern[1..].to_ascii_lowercase() =>
             {
                 pieces.push(Piece::Name { of: *of, letters, short: *short, padded: padded && !short });
                 pattern.len()
