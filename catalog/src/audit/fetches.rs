@@ -19,7 +19,7 @@ use super::{Broken, jobs::time};
 const SET: Duration = Duration::from_secs(60);
 /// Most copies that are remembered of a party, one for each grant or narrowing; the oldest go first.
 const GRANTS: usize = 64;
-/// Least number of parties at which those whose permissions have ended are forgotten.
+/// Number of remembered parties from which parties with no live permission are forgotten.
 pub(crate) const PARTIES: usize = 1024;
 
 /// A party's permission to copy by one grant: from its first copy to its last, where each came while the one before was still good.

@@ -1,5 +1,5 @@
-//! Rows by block, in bounded memory: as many blocks at a time as public numbers say that there is room for ([`Reach`](crate::sql::Select)), and the files are read again for
-//! the others.
+//! Rows by block, in bounded memory: admission says from public numbers how many blocks lie in memory at a time (`sql/cost/reach.rs`), and the files are read
+//! again for the others.
 
 use std::{collections::BTreeMap, ops::Range};
 

@@ -36,7 +36,7 @@ pub(crate) struct Dialect {
     wide: Option<Wide>,
     /// By what the file is packed.
     pub(crate) packed: Option<&'static str>,
-    /// The sheet of a workbook that its lines are made of, and how many sheets there are.
+    /// Of a workbook, the name of the sheet that is read, and the number of sheets.
     pub(crate) sheet: Option<(String, usize)>,
     /// The names of its columns.
     pub(crate) header: Vec<String>,

@@ -105,7 +105,7 @@ struct Lines {
     escaped: bool,
     array: bool,
     begun: bool,
-    /// Bytes of the object that it is in.
+    /// Length in bytes of the object around this position.
     length: u64,
 }
 

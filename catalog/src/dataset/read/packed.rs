@@ -7,21 +7,21 @@ use std::{
 
 use crate::dataset::{DataError, broken};
 
-/// A packed file unpacks to at most so many times its bytes, or to [`ALWAYS`] where that is more: what unpacks to more is made to fill disks.
+/// Largest ratio of unpacked to packed bytes. A file may unpack to [`ALWAYS`] bytes at any ratio; beyond both it is refused as a bomb.
 const TIMES: u64 = 200;
 /// So many bytes any packed file may unpack to.
 pub(super) const ALWAYS: u64 = 1 << 30;
-/// Most memory that unpacking xz takes, in KiB: its strongest setting takes 65 MiB.
+/// Memory limit of the xz decoder, in KiB.
 const XZ_MEMORY: u32 = 256 << 10;
 
 /// A file's bytes, unpacked where they are packed.
 pub(crate) struct Unpacked {
     pub(crate) bytes: Box<dyn Read + Send>,
-    /// By what they were packed.
+    /// The compression format's name; `None` of a plain file.
     pub(crate) by: Option<&'static str>,
 }
 
-/// Opens a file that may be packed by gzip, zstd, bzip2 or xz.
+/// Opens a plain file, or one packed by gzip, zstd, bzip2 or xz.
 pub(crate) fn unpacked(path: &Path) -> Result<Unpacked, DataError> {
     let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
     let size = file.metadata().map_err(|e| broken(path, e))?.len();

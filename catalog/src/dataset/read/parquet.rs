@@ -49,7 +49,7 @@ pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
     Ok(Footer { metadata, odd, plain })
 }
 
-/// Places of the columns that have times of 96 bits, as Spark and Impala write them.
+/// Returns the indexes of columns of 96-bit times (INT96), as Spark and Impala write them.
 fn old_times(metadata: &ArrowReaderMetadata) -> Vec<usize> {
     let roots = metadata.metadata().file_metadata().schema_descr().root_schema().get_fields();
     let is_old = |root: &parquet::schema::types::TypePtr| root.is_primitive() && root.get_physical_type() == Type::INT96;
