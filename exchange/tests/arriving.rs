@@ -90,9 +90,9 @@ fn kept(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_lies_about_lengths_spoils_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (owner, bytes, hash) = sharing(dir.path(), 300_000).await;
+    let (owner, bytes, hash) = sharing(dir.path(), 1_000_000).await;
     let (endpoint, cache, target) = (loopback(&grantee()).await, dir.path().join("cache"), dir.path().join("copy"));
-    for claim in [0, 1, 16 << 10, 1_200_001, 1 << 40, u64::MAX / 2, u64::MAX] {
+    for claim in [0, 1, 16 << 10, 4_000_001, 1 << 40, u64::MAX / 2, u64::MAX] {
         for more in [vec![], vec![7; 100], vec![7; 300_000]] {
             let from = liar([&claim.to_le_bytes()[..], &more].concat()).await;
             let lied = blobs::fetch(&endpoint, &cache, &from, hash, &target, &mut go).await;
@@ -108,14 +108,15 @@ async fn a_peer_that_lies_about_lengths_spoils_nothing() {
         blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.unwrap();
         std::fs::remove_file(&target).unwrap();
     }
-    // Half of it comes from one who says what is so, then another lies: what was right stays.
+    // The file is longer than what may be on its way (some 2 MB) when the receiver says that it stops.
+    // Part of it comes from one who says what is so, then another lies: what was right stays.
     let mut stop = |came| if came > 600_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let stopped = blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut stop).await;
     assert!(matches!(stopped, Err(NetError::Stopped)), "{stopped:?}");
-    let from = liar([&1_200_000u64.to_le_bytes()[..], &[7; 1000]].concat()).await;
+    let from = liar([&4_000_000u64.to_le_bytes()[..], &[7; 1000]].concat()).await;
     assert!(blobs::fetch(&endpoint, &cache, &from, hash, &target, &mut go).await.is_err());
     let rest = blobs::fetch(&endpoint, &cache, &owner.address, hash, &target, &mut go).await.unwrap();
-    assert!(rest < 700_000, "{rest} came again");
+    assert!(rest < 3_500_000, "{rest} came again");
     assert_eq!(std::fs::read(&target).unwrap(), bytes);
     assert_eq!(kept(&cache), Vec::<PathBuf>::new());
 }
@@ -123,7 +124,7 @@ async fn a_peer_that_lies_about_lengths_spoils_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lies_there_is_proven_before_it_is_used() {
     let dir = tempfile::tempdir().unwrap();
-    let (owner, bytes, hash) = sharing(dir.path(), 1_000_000).await;
+    let (owner, bytes, hash) = sharing(dir.path(), 2_000_000).await;
     let (endpoint, cache, target) = (loopback(&grantee()).await, dir.path().join("cache"), dir.path().join("copy"));
     for (name, at) in [("part", 5000), ("tree", 0), ("tree", 3000), ("part", 0)] {
         let mut stop = |came| if came > 3_000_000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

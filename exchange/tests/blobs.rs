@@ -247,7 +247,7 @@ async fn nobody_can_push() {
 async fn fetch_verifies_and_writes_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let owner = owner(dir.path()).await;
-    let bytes: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+    let bytes: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
     let hash = add(&owner, dir.path(), "data", &bytes).await;
     let grantee = Identity::from_seed([3; 32]);
     let endpoint = loopback(&grantee).await;
