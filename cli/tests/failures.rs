@@ -256,6 +256,26 @@ fn a_stall_costs_one_unit() {
     assert!(town.world.ok("owner", &["quarantine", "list"]).contains("nothing"));
 }
 
+/// A query that takes long to plan: workers plan it anew, and the search ends all the same.
+#[test]
+fn a_death_costs_one_unit_of_a_query_that_takes_long_to_plan() {
+    let town = town("24s");
+    let queries =
+        [sql("SELECT COUNT(*) AS n, SUM(spend) AS s FROM dataset"), sql("SELECT city, COUNT(*) AS n FROM dataset GROUP BY city")];
+    let node = town.world.serve(None);
+    let without: Vec<_> = queries.iter().map(|query| numbers(&town.ask(&node, "without", query))).collect();
+    drop(node);
+    // As long as a plan may take in a slot of this length, or nearly.
+    let node = town.dies(&format!("plans 1400 rows {ROW}"));
+    std::thread::scope(|scope| {
+        for (query, without) in queries.iter().zip(&without) {
+            let (town, node) = (&town, &node);
+            scope.spawn(move || near(&numbers(&town.ask(node, "with", query)), without));
+        }
+    });
+    assert!(town.world.ok("owner", &["quarantine", "list"]).contains("nothing"));
+}
+
 /// And of a model.
 #[test]
 fn a_death_costs_one_unit_of_a_model() {

@@ -49,12 +49,25 @@ pub(crate) fn named(_name: &str) -> bool {
 #[cfg(not(feature = "faults"))]
 pub(crate) fn point(_name: &str) {}
 
+/// Takes long to plan where that is wished: `plans 1200` milliseconds, and then what [`die`] is told.
+#[cfg(feature = "faults")]
+pub(crate) fn plan(wish: &str) {
+    let mut words = wish.split_whitespace();
+    if let (Some("plans"), Some(Ok(long))) = (words.next(), words.next().map(str::parse)) {
+        std::thread::sleep(std::time::Duration::from_millis(long));
+    }
+}
+
+/// Nothing.
+#[cfg(not(feature = "faults"))]
+pub(crate) fn plan(_wish: &str) {}
+
 /// Dies, or stalls, where that is wished of what a worker is on: of the rows or blocks of these numbers (`rows 3 17`, `blocks 2`, `stalls 3`), or wherever a row is read, if it is
 /// not one to be passed over (`reads 3`). Of the whole where `piece` is none.
 #[cfg(feature = "faults")]
 pub(crate) fn die(wish: &str, piece: Option<tidegate_sandbox::Piece>, without: &[std::ops::Range<u64>]) {
     use tidegate_sandbox::Piece;
-    let mut words = wish.split_whitespace();
+    let mut words = wish.split_whitespace().skip(if wish.starts_with("plans") { 2 } else { 0 });
     let what = words.next().unwrap_or_default();
     let on = |number: u64| match piece {
         _ if what == "reads" && without.iter().any(|rows| rows.contains(&number)) => false,

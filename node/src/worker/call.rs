@@ -14,10 +14,12 @@ use tidegate_gpu_runner::library;
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{Code, Refusal, device::Place, job::Program, limits};
 use tidegate_sandbox::{self as sandbox, Rehearsal, wasm};
-use tokio::{io::AsyncReadExt as _, sync::mpsc::Sender};
+use tokio::io::AsyncReadExt as _;
 
 use super::{
-    Answer, Checked, Coming, FRAME_BYTES, Order, Part, Sent, Task, Work, WorkerFailed, failed, not_started,
+    Answer, Checked, Coming, FRAME_BYTES, Order, Part, Sent, Task, Work, WorkerFailed,
+    coming::Taker,
+    failed, not_started,
     pool::{Started, Workers, hand},
 };
 use crate::fault;
@@ -53,7 +55,7 @@ impl Workers {
     pub async fn check(&self, work: &Work) -> Result<Checked, Refusal> {
         let time = planning(work);
         let answer = match self.order(work, None) {
-            Ok((order, runner)) => self.call(&order, None, runner, time, None).await,
+            Ok((order, runner)) => self.call(&order, None, runner, time, &mut Taker::Nobody).await,
             Err(e) => Err(e),
         };
         match answer {
@@ -84,7 +86,7 @@ impl Workers {
     pub async fn compile(&self, component: &[u8], memory: u64) -> Result<wasm::Code, Refusal> {
         let order = Order::Compile { component: component.to_vec(), memory: memory as usize };
         let refuse = |message: &str| Refusal::new(Code::Program, message).at("program.module");
-        match self.call(&order, None, None, Duration::from_secs(limits::COMPILE_SECONDS), None).await {
+        match self.call(&order, None, None, Duration::from_secs(limits::COMPILE_SECONDS), &mut Taker::Nobody).await {
             Ok(Answer::Compiled(code)) => Ok(wasm::Code::of_own_compiler(code)),
             Ok(Answer::Refused(refusal)) => Err(refusal),
             Ok(_) => Err(Refusal::new(Code::Unavailable, "the worker gave another answer")),
@@ -104,7 +106,7 @@ impl Workers {
     /// # Errors
     /// [`WorkerFailed`] when none can be started.
     pub async fn walls(&self) -> Result<Standing, WorkerFailed> {
-        match self.call(&Order::Walls, None, None, Duration::from_secs(10), None).await? {
+        match self.call(&Order::Walls, None, None, Duration::from_secs(10), &mut Taker::Nobody).await? {
             Answer::Walls(standing) => Ok(standing),
             _ => Err(failed("it gave another answer")),
         }
@@ -125,14 +127,16 @@ impl Workers {
                 sums.groups.extend(some);
             }
         };
-        let (shown, ()) = tokio::join!(self.run_as(work, &given, deadline, each), take);
-        match shown? {
-            Answer::Done(shown) => Ok((sums, shown)),
-            _ => Err(failed("it gave another answer")),
-        }
+        let run = async {
+            // Dropped at its end, and with it the sender: then all groups are taken.
+            let mut taker = Taker::Groups(each);
+            self.run_as(work, &given, deadline, &mut taker).await
+        };
+        let (shown, ()) = tokio::join!(run, take);
+        Ok((sums, shown?))
     }
 
-    /// Has a worker do a part of a job, to its end: it is killed at `deadline`. Its sums go to `each`, some groups at a time.
+    /// Has a worker do a part of a job, to its end: it is killed at `deadline`, or where a step takes too long. Its sums go to `taker`, some groups at a time.
     ///
     /// # Errors
     /// [`WorkerFailed`].
@@ -141,14 +145,14 @@ impl Workers {
         work: &Work,
         given: &Given<'_>,
         deadline: SystemTime,
-        each: Sender<Coming>,
-    ) -> Result<Answer, WorkerFailed> {
+        taker: &mut Taker<'_, '_>,
+    ) -> Result<Rehearsal, WorkerFailed> {
         let (order, runner) = self.order(work, Some(given))?;
         let time = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-        match self.call(&order, Some(given), runner, time, Some(each)).await? {
-            Answer::Done(_) | Answer::Piece(..) if fault::named("worker-breaks") => Err(failed("broken by a test")),
+        match self.call(&order, Some(given), runner, time, taker).await? {
+            Answer::Done(_) if fault::named("worker-breaks") => Err(failed("broken by a test")),
             Answer::Done(_) if matches!(given.part, Part::All) && fault::named("whole-breaks") => Err(failed("broken by a test")),
-            done @ (Answer::Done(_) | Answer::Piece(..)) => Ok(done),
+            Answer::Done(shown) => Ok(shown),
             Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
             Answer::Refused(refusal) => Err(failed(refusal)),
             _ => Err(failed("it gave another answer")),
@@ -163,7 +167,7 @@ impl Workers {
         Ok((task(work, given, runner.is_some(), self.is_unwalled())?, runner))
     }
 
-    /// Has a worker do it and takes its answers: `each` the groups, the caller the last. Another worker where one could not be started, or ended before it had its task: nothing of
+    /// Has a worker do it and takes its answers: `taker` the groups, the caller the last. Another worker where one could not be started, or ended before it had its task: nothing of
     /// the job has happened then.
     pub(super) async fn call(
         &self,
@@ -171,7 +175,7 @@ impl Workers {
         given: Option<&Given<'_>>,
         runner: Option<Runner>,
         time: Duration,
-        each: Option<Sender<Coming>>,
+        taker: &mut Taker<'_, '_>,
     ) -> Result<Answer, WorkerFailed> {
         let mut bytes = Vec::new();
         ciborium::into_writer(order, &mut bytes).map_err(failed)?;
@@ -186,7 +190,7 @@ impl Workers {
         loop {
             let held = held(given, spills, &theirs)?;
             let left = time.saturating_sub(started.elapsed());
-            match (self.once(held, &bytes, left, each.as_ref()).await, pauses.next()) {
+            match (self.once(held, &bytes, left, taker).await, pauses.next()) {
                 (Err(WorkerFailed::NotStarted(why)), Some(pause)) => {
                     tracing::warn!("no worker, and another is tried: {why}");
                     tokio::time::sleep(pause).await;
@@ -202,19 +206,18 @@ impl Workers {
         held: Vec<OwnedFd>,
         order: &[u8],
         time: Duration,
-        each: Option<&Sender<Coming>>,
+        taker: &mut Taker<'_, '_>,
     ) -> Result<Answer, WorkerFailed> {
         let (mut child, socket) = self.take()?.parts();
         let mut stdout = child.stdout.take();
+        taker.begins();
         let talk = async {
             let told = Started::tell(socket, held, order).await;
             let stdout = stdout.as_mut().ok_or_else(|| failed("no pipe"))?;
             let last = loop {
-                match read_frame(stdout).await {
-                    Ok(Answer::Groups(groups)) => {
-                        let each = each.ok_or_else(|| failed("it only checks"))?;
-                        each.send(Coming::Groups(groups)).await.map_err(|_| failed("its sums are not taken"))?;
-                    }
+                let next = tokio::time::timeout(taker.patience().unwrap_or(time), read_frame(stdout));
+                match next.await.map_err(|_| WorkerFailed::Late)? {
+                    Ok(answer @ (Answer::Planned | Answer::Groups(_) | Answer::Piece(..))) => taker.take(answer).await?,
                     Ok(last) => break last,
                     // What it died of says more than that it stopped talking.
                     Err(e) => {
@@ -228,18 +231,18 @@ impl Workers {
             let status = child.wait().await.map_err(failed)?;
             if status.success() { Ok(last) } else { Err(failed(format!("ended with {status}"))) }
         };
-        let Ok(answer) = tokio::time::timeout(time, talk).await else {
+        let answer = tokio::time::timeout(time, talk).await.unwrap_or(Err(WorkerFailed::Late));
+        if matches!(answer, Err(WorkerFailed::Late)) {
             // It writes no more to what the next one writes to.
             child.kill().await.map_err(failed)?;
-            return Err(WorkerFailed::Late);
-        };
+        }
         answer
     }
 }
 
 /// How long a job may take to be planned, before it is charged. It is planned once more within its slot, where what is admitted of rows has its part (`Policy::work_ms`): were there no end to
 /// planning, a buyer could leave so little of the slot to the rows that one person's decide whether everybody has the default.
-fn planning(work: &Work) -> Duration {
+pub(super) fn planning(work: &Work) -> Duration {
     let time = part_for_planning(Duration::from_millis(work.policy.limits.slot_ms), work.job.program.infers());
     // What is built without optimisation plans as much more slowly.
     if cfg!(debug_assertions) { time * 4 } else { time }

@@ -3,11 +3,15 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tidegate_gate::{GroupSums, Plan};
 use tidegate_sandbox::sql::Written;
+use tokio::{sync::mpsc::Sender, time::Instant};
+
+use super::{Answer, WorkerFailed, failed};
+use crate::fault;
 
 /// What comes of a run.
 #[derive(Debug)]
@@ -65,4 +69,90 @@ fn merge(all: &mut GroupSums, other: &GroupSums) {
     all.units += other.units;
     all.lanes.iter_mut().zip(&other.lanes).for_each(|(all, one)| *all += one);
     all.kinds.merge(&other.kinds);
+}
+
+/// Who takes what a worker says before its last answer.
+pub(super) enum Taker<'a, 'f> {
+    /// Nobody: it has no rows.
+    Nobody,
+    /// Sums are handed on as they come.
+    Groups(Sender<Coming>),
+    /// Sums of pieces are added up.
+    Pieces(&'a mut Steps<'f>),
+}
+
+impl Taker<'_, '_> {
+    /// A worker starts: planning is the first step.
+    pub(super) fn begins(&mut self) {
+        if let Self::Pieces(steps) = self {
+            steps.until = Instant::now() + steps.planning;
+        }
+    }
+
+    /// How long the step in hand may still take, if that is limited.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Pieces(steps) => Some(steps.until.saturating_duration_since(Instant::now())),
+            _ => None,
+        }
+    }
+
+    /// Takes an answer that is not the last.
+    ///
+    /// # Errors
+    /// [`WorkerFailed`]: nobody waits for it.
+    pub(super) async fn take(&mut self, answer: Answer) -> Result<(), WorkerFailed> {
+        match (self, answer) {
+            (Self::Groups(each), Answer::Groups(groups)) => {
+                each.send(Coming::Groups(groups)).await.map_err(|_| failed("its sums are not taken"))
+            }
+            (Self::Pieces(steps), answer) => steps.take(answer),
+            _ => Err(failed("it gave another answer")),
+        }
+    }
+}
+
+/// Pieces that one worker runs one after the other.
+pub(super) struct Steps<'a> {
+    found: &'a mut Found,
+    planning: Duration,
+    /// How long each piece may take.
+    patience: Vec<Duration>,
+    /// Groups of the piece in hand.
+    groups: Vec<GroupSums>,
+    /// When the step in hand must be done.
+    until: Instant,
+    /// Whether the job was planned.
+    pub(super) planned: bool,
+    /// How many pieces are done, and added up.
+    pub(super) done: usize,
+}
+
+impl<'a> Steps<'a> {
+    /// None yet: `planning` is how long the worker may take to plan the job, `patience` how long for each piece.
+    pub(super) fn new(found: &'a mut Found, planning: Duration, patience: Vec<Duration>) -> Self {
+        Self { found, planning, patience, groups: vec![], until: Instant::now() + planning, planned: false, done: 0 }
+    }
+
+    fn take(&mut self, answer: Answer) -> Result<(), WorkerFailed> {
+        match answer {
+            Answer::Planned if !self.planned => self.planned = true,
+            Answer::Groups(groups) if self.planned => {
+                self.groups.extend(groups);
+                return Ok(());
+            }
+            Answer::Piece(..) if fault::named("worker-breaks") => return Err(failed("broken by a test")),
+            Answer::Piece(written, end) if self.planned && self.done < self.patience.len() => {
+                self.done += 1;
+                self.found.written.push(written);
+                self.found.end = end.max(self.found.end);
+                self.found.add(std::mem::take(&mut self.groups));
+            }
+            _ => return Err(failed("it gave another answer")),
+        }
+        // After the last piece it has to end.
+        let next = self.patience.get(self.done).or(self.patience.last());
+        self.until = Instant::now() + next.copied().unwrap_or_default();
+        Ok(())
+    }
 }

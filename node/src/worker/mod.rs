@@ -98,9 +98,10 @@ enum Order {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Part {
     All,
-    Piece(Piece),
-    /// Of a program over blocks: the piece's rows are read, and nothing is done with them.
-    Rows(Piece),
+    /// Some pieces, one after the other.
+    Pieces(Vec<Piece>),
+    /// Of a program over blocks: these pieces' rows are read, one piece after the other, and nothing is done with them.
+    Rows(Vec<Piece>),
     /// The groups that pieces wrote down are added up.
     AddUp(Vec<Written>),
 }
@@ -162,12 +163,14 @@ enum Answer {
     /// A component's code.
     Compiled(#[serde(with = "serde_bytes")] Vec<u8>),
     Refused(Refusal),
+    /// The job is planned, and its first piece begins; more answers follow.
+    Planned,
     /// Some groups; more answers follow.
     Groups(Vec<GroupSums>),
-    /// All groups came; what is shown of it in rehearsal.
-    Done(Rehearsal),
-    /// All groups of a piece came, or lie in the file, which has so many bytes.
+    /// All groups of a piece came, or lie in the file, which has so many bytes; more answers follow.
     Piece(Written, u64),
+    /// All is done; what is shown of it in rehearsal.
+    Done(Rehearsal),
     Cuts(Cuts),
     Failed(String),
 }
@@ -233,5 +236,6 @@ fn write_frame(to: &mut impl Write, answer: &Answer) -> Result<(), WorkerFailed>
     let mut bytes = Vec::new();
     ciborium::into_writer(answer, &mut bytes).map_err(failed)?;
     let length = u32::try_from(bytes.len()).ok().filter(|n| *n <= FRAME_BYTES).ok_or_else(|| failed("a frame is too long"))?;
-    to.write_all(&length.to_le_bytes()).and_then(|()| to.write_all(&bytes)).map_err(failed)
+    // Nothing waits here: what comes after it may kill the worker.
+    to.write_all(&length.to_le_bytes()).and_then(|()| to.write_all(&bytes)).and_then(|()| to.flush()).map_err(failed)
 }

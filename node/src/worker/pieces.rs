@@ -1,4 +1,4 @@
-//! A worker that dies costs the unit at fault, not the job: what it was on is run again in halves, until that unit is alone.
+//! A worker that dies costs the unit at fault, not the job: what it was on is run again in parts, until that unit is alone.
 //!
 //! # What a result is then
 //! The sum of what each unit comes to, and of the default for each that a fresh worker dies of, or errs on, when it has that unit's rows and nothing else: nothing for a query, the default
@@ -16,7 +16,9 @@
 //!
 //! # How
 //! A worker without a job says where units begin, and that they are in order: were they not, a unit could be in two pieces and count twice. Pieces are run one after the other, the first
-//! first, each by a fresh worker behind the same walls, with twice the memory (why: `Tolerance`'s assumption). Of a program over blocks the rows are read first, and nothing else: units whose
+//! first, many by one worker behind the same walls, with twice the memory (why: `Tolerance`'s assumption). It plans the job once: planning may take a sixteenth of the slot, so a worker for
+//! each piece would leave no time for rows. The piece that a worker breaks on is cut in parts for the next worker; a piece that cannot be cut is tried again by a fresh worker before anything
+//! else, which says whether it is at fault. Of a program over blocks the rows are read first, and nothing else: units whose
 //! rows cannot even be read are found, and passed over. Sums of pieces are added up here where public numbers say how many there are
 //! (declared keys, programs); groups of other queries are written to one file, which a last worker adds up: there may be as many as rows. A worker that dies leaves what it wrote
 //! beyond the end that the node knows, and the next writes over it.
@@ -35,15 +37,15 @@ use tidegate_protocol::{
 use tokio::sync::{Notify, mpsc::Sender};
 
 use super::{
-    Answer, Part, Work, WorkerFailed,
+    Part, Work, WorkerFailed,
     call::Given,
-    coming::{Coming, Found, Over},
+    coming::{Coming, Found, Over, Taker},
     failed,
     pool::Workers,
     search::{Search, again},
 };
 
-/// Milliseconds of the slot for each unit at fault that is looked for: it takes a worker for each halving.
+/// Milliseconds of the slot for each unit at fault that is looked for: it takes some five workers.
 const SEARCH_MS: u64 = 250;
 /// No more are looked for, however long the slot.
 const MOST: u64 = 62;
@@ -68,7 +70,8 @@ impl Workers {
     /// [`WorkerFailed`]: a worker could not be started, or was late, or too many units were at fault, or nobody took the sums. The buyer must not see which.
     pub async fn run(&self, work: &Work, over: &Over<'_>, each: Sender<Coming>) -> Result<u32, WorkerFailed> {
         let given = Given::all(over.files, over.scratch, over.least_units);
-        let mut whole = Box::pin(self.run_as(work, &given, over.deadline, each.clone()));
+        let mut taker = Taker::Groups(each.clone());
+        let mut whole = Box::pin(self.run_as(work, &given, over.deadline, &mut taker));
         let broke = Notify::new();
         let search = async {
             let left = Duration::from_millis(work.policy.limits.slot_ms - work.policy.work_ms());
@@ -91,13 +94,13 @@ impl Workers {
                     broke.notify_one();
                     search.await?
                 }
-                ran => return ran.and_then(whole_is_done),
+                ran => return ran.map(|_| 0),
             },
             found = &mut search => match found {
                 Ok(found) => found,
                 Err(e) => {
                     tracing::warn!("in pieces it does not end either: {e}");
-                    return whole.await.and_then(whole_is_done);
+                    return whole.await.map(|_| 0);
                 }
             },
         };
@@ -105,10 +108,6 @@ impl Workers {
         drop(whole);
         self.hand_on(work, over, found, each).await
     }
-}
-
-fn whole_is_done(answer: Answer) -> Result<u32, WorkerFailed> {
-    if matches!(answer, Answer::Done(_)) { Ok(0) } else { Err(failed("it gave another answer")) }
 }
 
 impl Workers {
@@ -127,7 +126,7 @@ impl Workers {
             let Some(file) = spill.as_ref().filter(|_| end > 0) else { return Ok(()) };
             let part = Part::AddUp(written.clone());
             let given = Given { part, spill: Some((file, end)), ..Given::all(over.files, over.scratch, over.least_units) };
-            self.run_as(work, &given, over.deadline, each.clone()).await.map(drop)
+            self.run_as(work, &given, over.deadline, &mut Taker::Groups(each.clone())).await.map(drop)
         })
         .await?;
         let groups: Vec<GroupSums> = sums.into_values().collect();

@@ -6,15 +6,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidegate_gate::GroupSums;
 use tidegate_protocol::job::{Output, Program};
 use tidegate_sandbox::{Piece, units::Cuts};
-use tokio::sync::mpsc::channel;
 
 use super::{
     Answer, Order, Part, Work, WorkerFailed,
-    call::{Given, write_schema},
-    coming::{Coming, Found, Over},
+    call::{Given, planning, write_schema},
+    coming::{Found, Over, Steps, Taker},
     failed, not_started,
     pool::Workers,
     span::Span,
@@ -22,6 +20,11 @@ use super::{
 
 /// How many cuts are asked for at a time: each asking reads the unit's column of all that is left.
 const CUTS: usize = 4096;
+
+/// How many pieces one worker is given: each worker plans the job anew, which may take a sixteenth of the slot.
+const TOGETHER: usize = 64;
+/// How often what was not done is halved before its parts are tried: a million units take four workers that break, and a fifth.
+const HALVINGS: u32 = 5;
 
 /// Part of the slot that any piece may take, however few rows it has.
 const EACH: u32 = 48;
@@ -42,11 +45,14 @@ enum Doing {
     Reading,
 }
 
-/// Why a piece was not done.
-struct Fault {
-    why: String,
-    /// It took too long. Whatever is tried of it takes long too: there are few tries in a slot.
-    stalled: bool,
+/// How far a worker came with pieces.
+struct Ran {
+    /// Whether it had planned the job.
+    planned: bool,
+    /// How many pieces it did.
+    done: usize,
+    /// Why it did no more.
+    fault: Option<String>,
 }
 
 /// A search in hand.
@@ -76,8 +82,8 @@ impl<'a> Search<'a> {
         let all = rows.size();
         match self.blocks() {
             None => {
-                let halves = self.cut(rows, &Fault { why: "the whole".into(), stalled: false }).await?;
-                self.run(halves, Doing::Running, all).await?;
+                let parts = self.cut(rows).await?;
+                self.run(parts, Doing::Running, all).await?;
             }
             Some(blocks) => {
                 self.run(vec![rows], Doing::Reading, all).await?;
@@ -97,38 +103,56 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Runs or reads pieces, the last first, and then pieces of those that were not done, until what is at fault is alone. `all` is the size of all of them.
+    /// Runs or reads pieces, the last first, and then parts of those that were not done, until what is at fault is alone. `all` is the size of all of them.
+    ///
+    /// A worker has as many as [`TOGETHER`], planned once. The piece that it breaks on is cut in parts, and those that come after it wait for the next worker. What cannot be cut
+    /// is at fault where a fresh worker breaks on it before it does anything else.
     async fn run(&mut self, mut todo: Vec<Span>, doing: Doing, all: u64) -> Result<(), WorkerFailed> {
-        while let Some(span) = todo.pop() {
-            let Some(fault) = self.attempt(&span, doing, all).await? else { continue };
-            let piece = span.piece();
-            let parts = self.cut(span, &fault).await?;
-            if parts.is_empty() {
-                self.at_fault(piece, doing, &fault)?;
+        let mut unplanned = 0;
+        while !todo.is_empty() {
+            let mut batch = todo.split_off(todo.len().saturating_sub(TOGETHER));
+            batch.reverse();
+            let ran = self.attempt(&batch, doing, all).await?;
+            let Some(why) = ran.fault else { continue };
+            let mut left = batch.into_iter().skip(ran.done);
+            if !ran.planned {
+                // No row was read: it broke by chance, or the machine is very busy.
+                unplanned += 1;
+                if unplanned >= TRIES {
+                    return Err(failed(why));
+                }
+                todo.extend(left.rev());
+                continue;
             }
-            todo.extend(parts);
+            unplanned = 0;
+            let Some(broke) = left.next() else { continue };
+            todo.extend(left.rev());
+            let piece = broke.piece();
+            let parts = self.cut(broke).await?;
+            if parts.len() == 1 && ran.done == 0 {
+                self.at_fault(piece, doing, &why)?;
+            } else {
+                todo.extend(parts);
+            }
         }
         Ok(())
     }
 
-    /// Cuts what was not done in two, or in more where each try takes long; the first last. Nothing of what has one unit or block.
-    async fn cut(&self, mut span: Span, fault: &Fault) -> Result<Vec<Span>, WorkerFailed> {
+    /// Cuts what was not done in parts, the first last; what has one unit or block stays as it is.
+    async fn cut(&self, mut span: Span) -> Result<Vec<Span>, WorkerFailed> {
         if span.is_open() {
             span = Span::Rows(self.cuts(Some(span.piece())).await?);
         }
-        let Some([first, second]) = span.halves() else { return Ok(vec![]) };
-        let finer = |span: Span| match span.halves() {
-            Some([first, second]) if fault.stalled => vec![second, first],
-            _ => vec![span],
-        };
-        Ok([finer(second), finer(first)].into_iter().flatten().collect())
+        let mut parts = span.parts(HALVINGS);
+        parts.reverse();
+        Ok(parts)
     }
 
     /// Puts the default in the place of a unit or block.
-    fn at_fault(&mut self, piece: Piece, doing: Doing, fault: &Fault) -> Result<(), WorkerFailed> {
+    fn at_fault(&mut self, piece: Piece, doing: Doing, why: &str) -> Result<(), WorkerFailed> {
         self.found.fault += 1;
         if self.found.fault >= self.over.limit {
-            return Err(failed(format!("{} or more broke it alone, the last of: {}", self.found.fault, fault.why)));
+            return Err(failed(format!("{} or more broke it alone, the last of: {why}", self.found.fault)));
         }
         match (doing, piece) {
             // A unit that is not in any block.
@@ -144,40 +168,29 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Tries one piece, and adds what it comes to where it ends in time; else says why not.
-    async fn attempt(&mut self, span: &Span, doing: Doing, all: u64) -> Result<Option<Fault>, WorkerFailed> {
-        let until = SystemTime::now() + patience(Duration::from_millis(self.work.policy.limits.slot_ms), span.size(), all);
-        let (deadline, broke) = (self.over.deadline, |why, stalled| Ok(Some(Fault { why, stalled })));
-        match self.once(span.piece(), doing, until.min(deadline)).await {
-            Ok(()) => Ok(None),
-            Err(WorkerFailed::Broken(why)) => broke(why, false),
-            Err(WorkerFailed::Late) if SystemTime::now() < deadline => broke("it stalls".into(), true),
-            Err(other) => Err(other),
-        }
-    }
-
-    async fn once(&mut self, piece: Piece, doing: Doing, deadline: SystemTime) -> Result<(), WorkerFailed> {
-        let Over { files, scratch, least_units, .. } = *self.over;
-        let spill = self.spill.as_ref().map(|file| (file, self.found.end));
+    /// Has one worker try pieces, and adds what each comes to that is done in time.
+    async fn attempt(&mut self, batch: &[Span], doing: Doing, all: u64) -> Result<Ran, WorkerFailed> {
+        let Over { files, scratch, least_units, deadline, .. } = *self.over;
+        let slot = Duration::from_millis(self.work.policy.limits.slot_ms);
+        let pieces = batch.iter().map(Span::piece).collect();
         let part = match doing {
-            Doing::Running => Part::Piece(piece),
-            Doing::Reading => Part::Rows(piece),
+            Doing::Running => Part::Pieces(pieces),
+            Doing::Reading => Part::Rows(pieces),
         };
+        let spill = self.spill.as_ref().map(|file| (file, self.found.end));
         let given = Given { part, spill, without: &self.without, ..Given::all(files, scratch, least_units) };
-        let (each, mut coming) = channel(4);
-        let take = async {
-            let mut groups: Vec<GroupSums> = Vec::new();
-            while let Some(Coming::Groups(some)) = coming.recv().await {
-                groups.extend(some);
-            }
-            groups
+        let each = batch.iter().map(|span| patience(slot, span.size(), all)).collect();
+        let mut steps = Steps::new(&mut self.found, planning(self.work) + LEAST, each);
+        let ran = self.workers.run_as(self.work, &given, deadline, &mut Taker::Pieces(&mut steps)).await;
+        let (planned, done) = (steps.planned, steps.done);
+        let fault = match ran {
+            Ok(_) if done == batch.len() => None,
+            Ok(_) => return Err(failed("it gave another answer")),
+            Err(WorkerFailed::Broken(why)) => Some(why),
+            Err(WorkerFailed::Late) if SystemTime::now() < deadline => Some("it stalls".into()),
+            Err(other) => return Err(other),
         };
-        let (ran, groups) = tokio::join!(self.workers.run_as(self.work, &given, deadline, each), take);
-        let Answer::Piece(written, end) = ran? else { return Err(failed("it gave another answer")) };
-        self.found.written.push(written);
-        self.found.end = end.max(self.found.end);
-        self.found.add(groups);
-        Ok(())
+        Ok(Ran { planned, done, fault })
     }
 
     /// Where the rows of a piece, or all, can be cut.
@@ -192,7 +205,7 @@ impl<'a> Search<'a> {
         };
         let ask = || async {
             let time = deadline.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
-            match self.workers.call(&order, Some(&Given::all(files, scratch, 0)), None, time, None).await? {
+            match self.workers.call(&order, Some(&Given::all(files, scratch, 0)), None, time, &mut Taker::Nobody).await? {
                 Answer::Cuts(cuts) => Ok(cuts),
                 Answer::Failed(why) => Err(WorkerFailed::Broken(why)),
                 _ => Err(failed("it gave another answer")),

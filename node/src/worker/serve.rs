@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read as _, Write as _},
+    io::Read as _,
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     sync::Arc,
 };
@@ -12,7 +12,7 @@ use tidegate_gpu_runner::{InferenceFailed, layout::MOST_BYTES};
 use tidegate_lockdown::{Walls, Who, apart, enter, step_back};
 use tidegate_protocol::{self as protocol, Refusal, job::Program, limits};
 use tidegate_sandbox::{
-    Attachment, Extent, Help, Piece, Rehearsal, RunError, Sink, add_up,
+    Admitted, Attachment, Extent, Help, Piece, Rehearsal, RunError, add_up, deep,
     onnx::Inference,
     read_piece, run_into, run_piece,
     sql::{Spill, Written, pattern},
@@ -74,7 +74,7 @@ pub fn main() -> Result<(), WorkerFailed> {
         Who::Worker,
         &Walls {
             memory_bytes: worker_memory(&task.policy)
-                * if matches!(task.part, Part::Piece(_) | Part::Rows(_)) { PIECE_MEMORY } else { 1 },
+                * if matches!(task.part, Part::Pieces(_) | Part::Rows(_)) { PIECE_MEMORY } else { 1 },
             cpu_seconds: task.policy.limits.slot_ms.div_ceil(1000) * threads + 1,
             file_bytes: match &task.job.program {
                 _ if spill.is_some() => SPILL_BYTES,
@@ -88,11 +88,9 @@ pub fn main() -> Result<(), WorkerFailed> {
     );
     walls.map_err(failed)?;
     let mut out = std::io::stdout().lock();
-    let last = answer(task, &files, runner, spill.as_ref(), &mut |groups| {
-        write_frame(&mut out, &Answer::Groups(groups)).map_err(|e| RunError::Engine(e.to_string()))
-    });
-    write_frame(&mut out, &last)?;
-    out.flush().map_err(failed)
+    let say: &mut Say<'_> = &mut |answer| write_frame(&mut out, &answer).map_err(|e| RunError::Engine(e.to_string()));
+    let last = deep(|| answer(task, &files, runner, spill.as_ref(), say));
+    write_frame(&mut out, &last)
 }
 
 fn compile(component: &[u8], memory: usize) -> Result<(), WorkerFailed> {
@@ -107,17 +105,24 @@ fn compile(component: &[u8], memory: usize) -> Result<(), WorkerFailed> {
     write_frame(&mut std::io::stdout().lock(), &answer)
 }
 
-fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spill>, sink: &mut Sink<'_>) -> Answer {
+/// Sends an answer that is not the last.
+type Say<'a> = dyn FnMut(Answer) -> Result<(), RunError> + 'a;
+
+fn answer(mut task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spill>, say: &mut Say<'_>) -> Answer {
     let schema = match StreamReader::try_new(task.schema.as_slice(), None) {
         Ok(reader) => reader.schema(),
         Err(e) => return Answer::Failed(e.to_string()),
     };
-    let attachment = match task.sent {
+    let attachment = match std::mem::replace(&mut task.sent, Sent::Nothing) {
         Sent::Nothing => None,
         Sent::Bytes(bytes) => Some(Attachment::from(bytes)),
         Sent::Code(code) => Some(Attachment::from(Code::of_own_compiler(code))),
     };
-    let attachment = attachment.map(|sent| sent.with_data(task.data));
+    let data = std::mem::take(&mut task.data);
+    let attachment = attachment.map(|sent| sent.with_data(data));
+    if let Some(wish) = task.dies.as_deref().filter(|_| !files.is_empty()) {
+        fault::plan(wish);
+    }
     let admitted = match tidegate_sandbox::admit_at(&task.job, &task.policy, &schema, attachment, task.place) {
         Ok(admitted) => admitted,
         Err(refusal) => return Answer::Refused(refusal),
@@ -140,30 +145,50 @@ fn answer(task: Task, files: &[File], runner: Option<Runner>, spill: Option<&Spi
             runtime: remote.map(|remote| remote.runtime().to_owned()),
         };
     }
-    if let Some(wish) = &task.dies {
-        match task.part {
-            Part::All => fault::die(wish, None, &[]),
-            Part::Piece(piece) | Part::Rows(piece) => fault::die(wish, Some(piece), &task.without),
-            Part::AddUp(_) => {}
+    let mut shown = task.rehearsal.then(Rehearsal::default);
+    let remote = remote.map(|remote| remote as Arc<dyn Inference>);
+    let help = Help { inference: remote.clone(), rehearsal: shown.as_mut(), spill, least_units: task.least_units };
+    let done = match &task.part {
+        Part::All => {
+            task.dies(None);
+            run_into(&admitted, files, &task.prf, help, &mut |groups| say(Answer::Groups(groups)))
+        }
+        Part::Pieces(pieces) | Part::Rows(pieces) => say(Answer::Planned)
+            .and_then(|()| pieces.iter().try_for_each(|piece| task.one(*piece, &admitted, files, &remote, spill, say))),
+        Part::AddUp(written) => add_up(&admitted, written, &task.prf, &help, &mut |groups| say(Answer::Groups(groups))),
+    };
+    done.map_or_else(|e| Answer::Failed(e.to_string()), |()| Answer::Done(shown.unwrap_or_default()))
+}
+
+impl Task {
+    /// Runs or reads one piece, and says what came of it.
+    fn one(
+        &self,
+        piece: Piece,
+        admitted: &Admitted,
+        files: &[File],
+        inference: &Option<Arc<dyn Inference>>,
+        spill: Option<&Spill>,
+        say: &mut Say<'_>,
+    ) -> Result<(), RunError> {
+        self.dies(Some(piece));
+        let extent = Extent::of(files, Some(piece));
+        if matches!(self.part, Part::Rows(_)) {
+            read_piece(admitted, extent)?;
+            return say(Answer::Piece(Written::default(), 0));
+        }
+        let help = Help { inference: inference.clone(), rehearsal: None, spill, least_units: self.least_units };
+        let groups = &mut |groups| say(Answer::Groups(groups));
+        let written = run_piece(admitted, extent.without(&self.without), &self.prf, help, groups)?;
+        say(Answer::Piece(written, spill.map_or(0, Spill::end)))
+    }
+
+    /// Dies of a piece, or of the whole, where a test wants it.
+    fn dies(&self, piece: Option<Piece>) {
+        if let Some(wish) = &self.dies {
+            fault::die(wish, piece, &self.without);
         }
     }
-    let mut shown = task.rehearsal.then(Rehearsal::default);
-    let help = Help {
-        inference: remote.map(|remote| remote as Arc<dyn Inference>),
-        rehearsal: shown.as_mut(),
-        spill,
-        least_units: task.least_units,
-    };
-    let done = match task.part {
-        Part::All => run_into(&admitted, files, &task.prf, help, sink).map(|()| Answer::Done(shown.unwrap_or_default())),
-        Part::Piece(piece) => {
-            let extent = Extent::of(files, Some(piece)).without(&task.without);
-            run_piece(&admitted, extent, &task.prf, help, sink).map(|written| Answer::Piece(written, spill.map_or(0, Spill::end)))
-        }
-        Part::Rows(piece) => read_piece(&admitted, Extent::of(files, Some(piece))).map(|()| Answer::Piece(Written::default(), 0)),
-        Part::AddUp(written) => add_up(&admitted, &written, &task.prf, &help, sink).map(|()| Answer::Done(Rehearsal::default())),
-    };
-    done.unwrap_or_else(|e| Answer::Failed(e.to_string()))
 }
 
 /// Says where units begin: with the walls of a job, and no job.

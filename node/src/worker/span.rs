@@ -45,6 +45,15 @@ impl Span {
         }
     }
 
+    /// Its parts in order, where it is halved so often; itself where it has no known cut.
+    pub(super) fn parts(self, halvings: u32) -> Vec<Self> {
+        let mut parts = vec![self];
+        for _ in 0..halvings {
+            parts = parts.into_iter().flat_map(|part| part.halves().map_or_else(|| vec![part], Vec::from)).collect();
+        }
+        parts
+    }
+
     /// Whether there may be cuts that are not known.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Rows(cuts) if cuts.at.is_empty() && !cuts.all)
@@ -86,9 +95,9 @@ mod tests {
                     if span.is_open() {
                         span = Span::Rows(cuts(from, to, most));
                     }
-                    match span.halves() {
-                        Some(halves) => todo.extend(halves),
-                        None => alone.push((from, to)),
+                    match span.parts(5) {
+                        parts if parts.len() > 1 => todo.extend(parts),
+                        _ => alone.push((from, to)),
                     }
                 }
                 for (from, to) in &alone {
