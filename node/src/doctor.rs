@@ -7,7 +7,7 @@ use tidegate_catalog::dataset::load_all;
 use tidegate_gpu_runner::{device, library};
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{PeerId, device::Place};
-use tidegate_sandbox::sql;
+use tidegate_sandbox::{sql, wasm};
 
 use crate::{
     NodeError,
@@ -85,6 +85,7 @@ pub async fn examine(home: &Home) -> Vec<Check> {
         modes(home),
         gpu().await,
         queries().await,
+        programs().await,
         wall("landlock"),
         wall("system-call filter"),
         wall("no privileges"),
@@ -169,6 +170,26 @@ async fn queries() -> Check {
         false,
         format!("{seen}: write `[sql] mops = {:.0}`, {stated} is what policies say that say nothing", least.mops() / 1.5),
     )
+}
+
+/// How long a unit of fuel takes a program that does what this machine is slowest at.
+async fn programs() -> Check {
+    let check = |well, seen: String| Check { what: "programs", well, needed: false, seen };
+    let measured = match tokio::task::spawn_blocking(|| wasm::measure(false)).await {
+        Ok(Ok(measured)) => measured,
+        Ok(Err(e)) => return check(false, format!("WebAssembly does not run here: {e}")),
+        Err(e) => return check(false, e.to_string()),
+    };
+    let Some(worst) = measured.iter().max_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds)) else {
+        return check(false, "nothing was measured".into());
+    };
+    let seen =
+        format!("{:.1} ns a unit of fuel at most ({}); it is taken to be {:.0}", worst.nanoseconds, worst.what, wasm::UNIT);
+    // A slot has twice that for calls.
+    if worst.nanoseconds <= 2.0 * wasm::UNIT {
+        return check(true, seen);
+    }
+    check(false, format!("{seen}: a program may be late here because of one person; leave \"wasm\" out of `[jobs] kinds`"))
 }
 
 /// GPUs, and whether models can be run on them.

@@ -19,10 +19,12 @@ pub mod sql;
 pub mod units;
 pub mod wasm;
 
+mod deep;
 mod job;
 mod piece;
 mod prf;
 
+pub use deep::deep;
 pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, add_up, admit, admit_at, read_piece, run, run_into, run_piece};
 pub use piece::{Extent, Piece};
 

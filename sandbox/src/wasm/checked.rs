@@ -15,14 +15,14 @@ use wasmparser::{FunctionBody, Operator, Parser};
 use super::{
     code::is_core,
     component::refuse,
-    prices::{Memory, price_of},
+    prices::{Layout, price_of},
 };
 
 /// Most fuel that code takes without its being looked at, an instruction aside.
 const UNSEEN: u64 = 1000;
 
 struct Checks {
-    memory: Memory,
+    layout: Layout,
 }
 
 impl Reencode for Checks {
@@ -35,7 +35,7 @@ impl Reencode for Checks {
         while !reader.eof() {
             let op = reader.read()?;
             let called = matches!(op, Operator::Call { .. } | Operator::CallIndirect { .. });
-            unseen += price_of(&op, self.memory);
+            unseen += price_of(&op, self.layout);
             function.instruction(&self.instruction(op)?);
             if (called || unseen >= UNSEEN) && !reader.eof() {
                 function.instruction(&Instruction::Loop(BlockType::Empty)).instruction(&Instruction::End);
@@ -53,8 +53,8 @@ impl ReencodeComponent for Checks {}
 ///
 /// # Errors
 /// A [`Refusal`] for what is no WebAssembly.
-pub(super) fn checked(program: &[u8], memory: Memory) -> Result<Vec<u8>, Refusal> {
-    let mut checks = Checks { memory };
+pub(super) fn checked(program: &[u8], layout: Layout) -> Result<Vec<u8>, Refusal> {
+    let mut checks = Checks { layout };
     let done = if is_core(program) {
         let mut module = Module::new();
         checks.parse_core_module(&mut module, Parser::new(0), program).map(|()| module.finish())
@@ -74,8 +74,8 @@ mod tests {
 
     /// How often the counter was moved before the fuel was seen to be used up.
     fn moved(text: &str, fuel: u64) -> u64 {
-        let program = checked(&wat::parse_str(text).unwrap(), Memory::Near).unwrap();
-        let engine = engine(1 << 20, Memory::Near).unwrap();
+        let program = checked(&wat::parse_str(text).unwrap(), Layout::NEAR).unwrap();
+        let engine = engine(1 << 20, Layout::NEAR).unwrap();
         let mut store = Store::new(&engine, ());
         store.set_fuel(fuel).unwrap();
         let instance = Instance::new(&mut store, &Module::new(&engine, program).unwrap(), &[]).unwrap();

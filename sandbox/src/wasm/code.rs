@@ -15,7 +15,7 @@ use super::{
     checked::checked,
     component::{compile, link, refuse},
     engine::{engine, uncounted},
-    prices::Memory,
+    prices::Layout,
     startup::startup,
     stateless::{Proof, RowFunction, prove},
 };
@@ -31,7 +31,7 @@ pub struct Code(Arc<Vec<u8>>);
 struct Found {
     /// The row function that it is.
     function: Option<RowFunction>,
-    memory: Memory,
+    layout: Layout,
     /// Fuel that its instances take to be made.
     startup: u64,
 }
@@ -48,20 +48,20 @@ impl Code {
     /// # Errors
     /// A [`Refusal`] naming what is wrong with it.
     pub fn compile(component: &[u8], bytes: usize) -> Result<Self, Refusal> {
-        let memory = Memory::of(component, bytes);
+        let layout = Layout::of(component, bytes);
         let (function, code) = if is_core(component) {
-            let function = row_function(component, memory)?;
+            let function = row_function(component, layout)?;
             let module =
-                compile_rows(&engine_for(&function, bytes, memory)?, component, Some(memory).filter(|_| function.is_counted()))?;
+                compile_rows(&engine_for(&function, bytes, layout)?, component, Some(layout).filter(|_| function.is_counted()))?;
             (Some(function), module.serialize().map_err(unavailable)?)
         } else {
-            let engine = engine(bytes, memory).map_err(unavailable)?;
-            let compiled = compile(&engine, component, memory)?;
+            let engine = engine(bytes, layout).map_err(unavailable)?;
+            let compiled = compile(&engine, component, layout)?;
             link(&engine, &compiled)?;
             (None, compiled.serialize().map_err(unavailable)?)
         };
         // What was found of it goes before it.
-        let found = serde_json::to_vec(&Found { function, memory, startup: startup(component)? })
+        let found = serde_json::to_vec(&Found { function, layout, startup: startup(component)? })
             .map_err(|e| Refusal::new(RefusalCode::Unavailable, e.to_string()))?;
         let mut bytes = (found.len() as u32).to_le_bytes().to_vec();
         bytes.extend(found);
@@ -89,9 +89,9 @@ impl Code {
         Ok(self.parts()?.0.startup)
     }
 
-    /// Where what it holds lies.
-    pub(super) fn memory(&self) -> Result<Memory, Refusal> {
-        Ok(self.parts()?.0.memory)
+    /// Where its memory and code lie.
+    pub(super) fn layout(&self) -> Result<Layout, Refusal> {
+        Ok(self.parts()?.0.layout)
     }
 
     /// Takes up a row function's.
@@ -140,7 +140,7 @@ impl Code {
     /// [`RefusalCode::Unavailable`] where there is no engine on this machine.
     pub fn kind(bytes: usize) -> Result<u64, Refusal> {
         let mut hasher = DefaultHasher::new();
-        for engine in Memory::ALL.map(|memory| engine(bytes, memory)).into_iter().chain([uncounted()]) {
+        for engine in Layout::all().map(|layout| engine(bytes, layout)).into_iter().chain([uncounted()]) {
             engine.map_err(unavailable)?.precompile_compatibility_hash().hash(&mut hasher);
         }
         bytes.hash(&mut hasher);
@@ -157,25 +157,25 @@ pub(super) fn is_core(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// A [`Refusal`] saying why it has none.
-pub(super) fn row_function(module: &[u8], memory: Memory) -> Result<RowFunction, Refusal> {
+pub(super) fn row_function(module: &[u8], layout: Layout) -> Result<RowFunction, Refusal> {
     functions(module)?;
-    prove(module, memory).map_err(|why| {
+    prove(module, layout).map_err(|why| {
         refuse(format!("not a row function: {why}")).fix("For anything else make it a component of world tidegate:job")
     })
 }
 
 /// Where it may run.
-pub(super) fn engine_for(function: &RowFunction, bytes: usize, memory: Memory) -> Result<Engine, Refusal> {
+pub(super) fn engine_for(function: &RowFunction, bytes: usize, layout: Layout) -> Result<Engine, Refusal> {
     match function.proof {
         Proof::Bounded(_) => uncounted(),
-        Proof::Stateless | Proof::Unproven(_) => engine(bytes, memory),
+        Proof::Stateless | Proof::Unproven(_) => engine(bytes, layout),
     }
     .map_err(unavailable)
 }
 
-/// Compiles a row function, or the driver: with checks of its fuel, where that is counted, and by where its memory lies.
-pub(super) fn compile_rows(engine: &Engine, module: &[u8], counted: Option<Memory>) -> Result<Module, Refusal> {
-    let module = counted.map_or_else(|| Ok(module.into()), |memory| checked(module, memory).map(Cow::Owned))?;
+/// Compiles a row function, or the driver: with checks of its fuel, where that is counted, and by its layout.
+pub(super) fn compile_rows(engine: &Engine, module: &[u8], counted: Option<Layout>) -> Result<Module, Refusal> {
+    let module = counted.map_or_else(|| Ok(module.into()), |layout| checked(module, layout).map(Cow::Owned))?;
     Module::from_binary(engine, &module).map_err(|e| refuse(format!("the module does not compile: {e:#}")))
 }
 
@@ -234,12 +234,12 @@ mod tests {
         let code = Code::compile(&tidegate_fixtures::guest("heavy").unwrap(), MEMORY).unwrap();
         let mut sealed = code.seal(&[1; 32]);
         let again = Code::unseal(&sealed, &[1; 32]).unwrap();
-        assert!(again.load(&engine(MEMORY, Memory::Near).unwrap()).is_ok());
+        assert!(again.load(&engine(MEMORY, Layout::NEAR).unwrap()).is_ok());
         assert!(Code::unseal(&sealed, &[2; 32]).is_none());
         assert!(Code::unseal(&sealed[..10], &[1; 32]).is_none());
         *sealed.last_mut().unwrap() ^= 1;
         assert!(Code::unseal(&sealed, &[1; 32]).is_none());
-        assert!(again.load(&engine(MEMORY, Memory::Far).unwrap()).is_err(), "it would count another fuel");
+        assert!(again.load(&engine(MEMORY, Layout::FAR).unwrap()).is_err(), "it would count another fuel");
         let other = wasmtime::Engine::default();
         assert!(again.load(&other).is_err(), "an engine without fuel would run it without fuel");
         assert_eq!(Code::kind(MEMORY).unwrap(), Code::kind(MEMORY).unwrap());

@@ -14,7 +14,7 @@ use super::{
         bindings::{Job, JobPre},
     },
     nn,
-    prices::Memory,
+    prices::Layout,
     wasi,
 };
 
@@ -26,12 +26,12 @@ pub(super) fn refuse(message: impl std::fmt::Display) -> Refusal {
 }
 
 /// Compiles `bytes`. The text form and precompiled code would be read by other parsers: only a binary component is taken.
-pub(super) fn compile(engine: &Engine, bytes: &[u8], memory: Memory) -> Result<Component, Refusal> {
+pub(super) fn compile(engine: &Engine, bytes: &[u8], layout: Layout) -> Result<Component, Refusal> {
     if bytes.get(..8) != Some(&[0, b'a', b's', b'm', 0x0d, 0, 1, 0]) {
         return Err(refuse("not a WebAssembly component").fix("Build it with a guest SDK"));
     }
     functions(bytes)?;
-    Component::from_binary(engine, &checked(bytes, memory)?).map_err(|e| refuse(format!("the component does not compile: {e:#}")))
+    Component::from_binary(engine, &checked(bytes, layout)?).map_err(|e| refuse(format!("the component does not compile: {e:#}")))
 }
 
 /// Checks that it is of the world, and imports nothing beyond it.

@@ -2,7 +2,7 @@
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::prices::{Memory, prices};
+use super::prices::{Layout, prices};
 
 /// Stack of a guest in bytes.
 const STACK: usize = 512 << 10;
@@ -39,11 +39,11 @@ pub(super) fn uncounted() -> wasmtime::Result<Engine> {
 }
 
 /// A deterministic engine: same component, same rows, same numbers on every machine. Its instances have slots of `bytes` of memory that are set aside once,
-/// and their memories begin as copies on write. What an instruction costs depends on where `memory` lies.
+/// and their memories begin as copies on write. What an instruction costs depends on the program's `layout`.
 ///
 /// # Errors
 /// Those of wasmtime, where this machine cannot set so much aside.
-pub fn engine(bytes: usize, memory: Memory) -> wasmtime::Result<Engine> {
+pub fn engine(bytes: usize, layout: Layout) -> wasmtime::Result<Engine> {
     let ways = MOST_WAYS as u32;
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(ways)
@@ -64,6 +64,6 @@ pub fn engine(bytes: usize, memory: Memory) -> wasmtime::Result<Engine> {
         .linear_memory_keep_resident(KEPT)
         .table_keep_resident(KEPT);
     let mut config = deterministic();
-    config.consume_fuel(true).operator_cost(prices(memory)).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config.consume_fuel(true).operator_cost(prices(layout)).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }

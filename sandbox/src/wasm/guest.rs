@@ -20,7 +20,7 @@ use super::{
         charge,
     },
     nn,
-    prices::Memory,
+    prices::Layout,
     startup::startup_of,
 };
 use crate::{
@@ -143,16 +143,16 @@ impl Guest {
     /// # Errors
     /// A [`Refusal`] naming the import or the fault.
     pub(super) fn admit(
-        (attachment, memory): (&Attachment, Memory),
+        (attachment, layout): (&Attachment, Layout),
         select: Select,
         asked: Asked,
         policy: &Policy,
         place: Place,
     ) -> Result<Self, Refusal> {
         let engine =
-            engine(policy.limits.memory_bytes as usize, memory).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
+            engine(policy.limits.memory_bytes as usize, layout).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
         let component = match attachment.program() {
-            Sent::Bytes(bytes) => compile(&engine, bytes, memory)?,
+            Sent::Bytes(bytes) => compile(&engine, bytes, layout)?,
             Sent::Code(code) => code.load(&engine)?,
         };
         let pre = link(&engine, &component)?;

@@ -8,7 +8,7 @@ use super::{
     code::{compile_rows, engine_for, functions, is_core, row_function},
     component::{compile, link},
     engine::engine,
-    prices::Memory,
+    prices::Layout,
     stateless::RowFunction,
 };
 
@@ -47,16 +47,16 @@ pub fn inspect(bytes: &[u8], memory: usize) -> Inspection {
 }
 
 fn look(bytes: &[u8], limit: usize, seen: &mut Inspection) -> Result<(), Refusal> {
-    let memory = Memory::of(bytes, limit);
+    let layout = Layout::of(bytes, limit);
     if is_core(bytes) {
-        let function = row_function(bytes, memory)?;
-        let module = compile_rows(&engine_for(&function, limit, memory)?, bytes, Some(memory).filter(|_| function.is_counted()))?;
+        let function = row_function(bytes, layout)?;
+        let module = compile_rows(&engine_for(&function, limit, layout)?, bytes, Some(layout).filter(|_| function.is_counted()))?;
         seen.exports = module.exports().map(|export| export.name().to_owned()).collect();
         seen.row = Some(function);
         return Ok(());
     }
-    let engine = engine(limit, memory).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
-    let component = compile(&engine, bytes, memory)?;
+    let engine = engine(limit, layout).map_err(|e| Refusal::new(Code::Unavailable, e.to_string()))?;
+    let component = compile(&engine, bytes, layout)?;
     let kind = component.component_type();
     seen.imports = kind.imports(&engine).map(|(name, _)| name.to_owned()).collect();
     // Runtimes export modules of their own, which nobody calls.

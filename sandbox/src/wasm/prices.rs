@@ -24,27 +24,53 @@ pub enum Memory {
     Farther,
 }
 
+/// Where a program's memory and its code lie: what a load and a jump cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Layout {
+    /// Its memories, all together.
+    pub data: Memory,
+    /// Whether its code, all together, is more than what caches surely hold.
+    pub long_code: bool,
+}
+
 /// Most bytes that lie near.
 const NEAR_BYTES: u64 = 4 << 20;
 /// Most bytes that lie no farther than far.
 const FAR_BYTES: u64 = 64 << 20;
+/// Most bytes of code, as a program has it, that caches surely hold: compiled it is some three times as long.
+const CODE_BYTES: u64 = 1 << 20;
 const PAGE: u64 = 64 << 10;
 
-impl Memory {
-    /// All there are.
-    pub const ALL: [Self; 3] = [Self::Near, Self::Far, Self::Farther];
+impl Layout {
+    /// A program of short code whose memory lies near.
+    pub const NEAR: Self = Self { data: Memory::Near, long_code: false };
+    /// One of short code whose memory lies far.
+    pub const FAR: Self = Self { data: Memory::Far, long_code: false };
+    /// One of short code whose memory lies farther.
+    pub const FARTHER: Self = Self { data: Memory::Farther, long_code: false };
 
-    /// Of a program's memories, which have at most `limit` bytes each: what they declare may be less. What cannot be read is found when it is compiled.
-    pub(super) fn of(program: &[u8], limit: usize) -> Self {
-        let held = held(program, limit as u64).unwrap_or(u64::MAX);
-        if held <= NEAR_BYTES {
-            Self::Near
-        } else if held <= FAR_BYTES {
-            Self::Far
-        } else {
-            Self::Farther
-        }
+    /// All there are.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::NEAR, Self::FAR, Self::FARTHER].into_iter().flat_map(|short| [short, Self { long_code: true, ..short }])
     }
+
+    /// Of a program whose memories have at most `limit` bytes each: what they declare may be less. What cannot be read is found when it is compiled.
+    pub(super) fn of(program: &[u8], limit: usize) -> Self {
+        let data = match held(program, limit as u64).unwrap_or(u64::MAX) {
+            ..=NEAR_BYTES => Memory::Near,
+            ..=FAR_BYTES => Memory::Far,
+            _ => Memory::Farther,
+        };
+        Self { data, long_code: code(program).is_none_or(|bytes| bytes > CODE_BYTES) }
+    }
+}
+
+/// How many bytes of code a program has.
+fn code(program: &[u8]) -> Option<u64> {
+    Parser::new(0).parse_all(program).try_fold(0u64, |sum, payload| match payload.ok()? {
+        Payload::CodeSectionStart { size, .. } => Some(sum.saturating_add(size.into())),
+        _ => Some(sum),
+    })
 }
 
 /// Most bytes that a program's memories may have, all together: those of each instance of its modules.
@@ -98,7 +124,7 @@ fn held(program: &[u8], limit: u64) -> Option<u64> {
 }
 
 /// By an instruction's name.
-fn price(name: &str, memory: Memory) -> u8 {
+fn price(name: &str, layout: Layout) -> u8 {
     let float = ["F32", "F64"].iter().any(|kind| name.starts_with(kind));
     let ends = |with: &[&str]| with.iter().any(|end| name.ends_with(end));
     match name {
@@ -108,13 +134,17 @@ fn price(name: &str, memory: Memory) -> u8 {
         // They are calls of the engine, whatever their operands.
         "RefFunc" | "ElemDrop" | "DataDrop" => 16,
         _ if (name.starts_with("Memory") || name.starts_with("Table")) && !name.ends_with("Size") => 16,
-        "Br" | "BrIf" | "If" => 2,
-        _ if name.contains("Load") => match memory {
+        "Br" | "BrIf" | "If" | "BrOnNull" | "BrOnNonNull" => match layout.long_code {
+            false => 2,
+            // Wherever it goes, that code may have to come from memory, and its address to be looked for.
+            true => 16,
+        },
+        _ if name.contains("Load") => match layout.data {
             Memory::Near => 4,
             Memory::Far => 32,
             Memory::Farther => 64,
         },
-        _ if name.contains("Store") => match memory {
+        _ if name.contains("Store") => match layout.data {
             Memory::Near => 2,
             Memory::Far | Memory::Farther => 4,
         },
@@ -128,17 +158,17 @@ fn price(name: &str, memory: Memory) -> u8 {
 macro_rules! prices {
     ($(@$family:ident $op:ident $({ $($arg:ident: $kind:ty),* })? => $visit:ident ($($about:tt)*))*) => {
         /// All of them.
-        pub(super) fn prices(memory: Memory) -> OperatorCost {
+        pub(super) fn prices(layout: Layout) -> OperatorCost {
             OperatorCost {
-                $($op: price(stringify!($op), memory),)*
+                $($op: price(stringify!($op), layout),)*
                 variable: VariableOperatorCost { memory_grow_per_page: u8::MAX, ..VariableOperatorCost::new() },
             }
         }
 
         /// One instruction's.
-        pub(super) fn price_of(op: &Operator<'_>, memory: Memory) -> u64 {
+        pub(super) fn price_of(op: &Operator<'_>, layout: Layout) -> u64 {
             match op {
-                $(Operator::$op { .. } => price(stringify!($op), memory).into(),)*
+                $(Operator::$op { .. } => price(stringify!($op), layout).into(),)*
                 _ => u8::MAX.into(),
             }
         }
@@ -151,7 +181,7 @@ mod tests {
     use super::*;
 
     fn memory(text: &str, limit: usize) -> Memory {
-        Memory::of(&wat::parse_str(text).unwrap(), limit)
+        Layout::of(&wat::parse_str(text).unwrap(), limit).data
     }
 
     /// All memories of a component's instances count together; without a maximum they may be as large as the policy lets them.
@@ -173,13 +203,17 @@ mod tests {
         let unlimited =
             "(component (core module $a (memory 1)) (core instance (instantiate $a)) (core instance (instantiate $a)))";
         assert_eq!(memory(unlimited, 40 * MIB), Memory::Farther, "each may have as much as the policy lets it");
-        assert_eq!(Memory::of(b"\0asm nothing", 64 * MIB), Memory::Farther, "what cannot be read may be anything");
+        assert_eq!(
+            Layout::of(b"\0asm nothing", 64 * MIB),
+            Layout { data: Memory::Farther, long_code: true },
+            "what cannot be read may be anything"
+        );
     }
 
     /// What waits for memory, for code or for microcode costs more than what does not: of each family, in all widths.
     #[test]
     fn instructions_that_may_wait_cost_more() {
-        let far = prices(Memory::Far);
+        let far = prices(Layout::FAR);
         for cost in [far.I32Load, far.I64Load8U, far.F64Load, far.V128Load, far.V128Load32Zero, far.V128Load8Lane] {
             assert!(cost >= 32, "{cost}");
         }
@@ -203,7 +237,23 @@ mod tests {
             assert!(cost >= 16, "{cost}");
         }
         assert_eq!([far.I32Add, far.LocalGet, far.I64Mul, far.F64Abs, far.End], [1, 1, 1, 1, 0]);
-        let near = prices(Memory::Near);
-        assert!(near.I32Load >= 4 && far.I32Load < prices(Memory::Farther).I32Load);
+        let long = prices(Layout { long_code: true, ..Layout::NEAR });
+        for cost in [long.Br, long.BrIf, long.If, long.BrTable, long.Call] {
+            assert!(cost >= 16, "{cost}");
+        }
+        let near = prices(Layout::NEAR);
+        assert!(near.I32Load >= 4 && far.I32Load < prices(Layout::FARTHER).I32Load);
+    }
+
+    /// Code counts whatever it is in, and all of it together.
+    #[test]
+    fn how_much_code_a_program_has_is_all_of_it() {
+        let body = "(drop (i32.const 1000000))".repeat(60_000);
+        let long = |text: &str| Layout::of(&wat::parse_str(text).unwrap(), 1 << 20).long_code;
+        assert!(!long(&format!("(module (func {body}))")));
+        assert!(long(&format!("(module (func {body}) (func {body}) (func {body}) (func {body}))")));
+        let module = format!("(core module (func {body}) (func {body}))");
+        assert!(!long(&format!("(component {module})")));
+        assert!(long(&format!("(component {module} {module})")));
     }
 }

@@ -13,7 +13,7 @@ use super::{
     component::refuse,
     driver::driver,
     guest::{Asked, Guest, Limits},
-    prices::Memory,
+    prices::Layout,
     rows::Rows,
     run::ways,
     startup::startup_of,
@@ -52,17 +52,17 @@ impl Program {
     ) -> Result<Self, Refusal> {
         let asked = Asked::of(program)?;
         let bytes = policy.limits.memory_bytes as usize;
-        let memory = match attachment.program() {
-            Sent::Bytes(program) => Memory::of(program, bytes),
-            Sent::Code(code) => code.memory()?,
+        let layout = match attachment.program() {
+            Sent::Bytes(program) => Layout::of(program, bytes),
+            Sent::Code(code) => code.layout()?,
         };
         let function = match attachment.program() {
-            Sent::Bytes(program) if is_core(program) => Some(row_function(program, memory)?),
+            Sent::Bytes(program) if is_core(program) => Some(row_function(program, layout)?),
             Sent::Bytes(_) => None,
             Sent::Code(code) => code.function()?,
         };
         let Some(function) = function else {
-            return Ok(Self::Component(Guest::admit((attachment, memory), select, asked, policy, place)?));
+            return Ok(Self::Component(Guest::admit((attachment, layout), select, asked, policy, place)?));
         };
         let Asked { params, split, outputs, .. } = asked;
         if split != Split::Unit {
@@ -75,9 +75,9 @@ impl Program {
         if !attachment.data().is_empty() {
             return Err(refuse("a row function has no data").at("program.data").fix("Make it a component"));
         }
-        let engine = engine_for(&function, bytes, memory)?;
+        let engine = engine_for(&function, bytes, layout)?;
         let module = match attachment.program() {
-            Sent::Bytes(program) => compile_rows(&engine, program, Some(memory).filter(|_| function.is_counted()))?,
+            Sent::Bytes(program) => compile_rows(&engine, program, Some(layout).filter(|_| function.is_counted()))?,
             Sent::Code(code) => code.load_rows(&engine)?,
         };
         let driver = match function.proof {

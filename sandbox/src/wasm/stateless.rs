@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use wasmparser::{ExternalKind, FuncType, Operator, Parser, Payload, ValType, Validator, WasmFeatures};
 
-use super::prices::{Memory, price_of};
+use super::prices::{Layout, price_of};
 
 /// The export that is called.
 pub(super) const ROW: &str = "row";
@@ -94,7 +94,7 @@ struct Body {
 }
 
 /// Looks at a core module. `Err` says why it has no row function.
-pub(super) fn prove(module: &[u8], memory: Memory) -> Result<RowFunction, String> {
+pub(super) fn prove(module: &[u8], layout: Layout) -> Result<RowFunction, String> {
     let features = WasmFeatures::WASM3
         - WasmFeatures::RELAXED_SIMD
         - WasmFeatures::THREADS
@@ -138,7 +138,7 @@ pub(super) fn prove(module: &[u8], memory: Memory) -> Result<RowFunction, String
                 let mut seen = Body::default();
                 for op in body.get_operators_reader().map_err(|e| e.to_string())? {
                     let op = op.map_err(|e| e.to_string())?;
-                    seen.fuel = seen.fuel.saturating_add(price_of(&op, memory));
+                    seen.fuel = seen.fuel.saturating_add(price_of(&op, layout));
                     why = why.or(look(&op, &mut seen));
                 }
                 bodies.push(seen);

@@ -10,7 +10,7 @@ use tidegate_protocol::{
 };
 
 use super::*;
-use crate::wasm::Memory;
+use crate::wasm::Layout;
 use crate::{Attachment, Piece, sql::admit_select, wasm::guest::Asked};
 
 const POLICY: &str = r#"
@@ -76,7 +76,7 @@ fn the_sums_do_not_depend_on_threads_or_batches() {
             let outputs = vec![output("mean", 4096.0), output("heavy", 1.0)];
             let bytes = tidegate_fixtures::guest(name).unwrap();
             let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
-            let guest = Guest::admit((&Attachment::from(bytes), Memory::Far), select, asked(split, outputs), &policy, Place::Cpu)
+            let guest = Guest::admit((&Attachment::from(bytes), Layout::FAR), select, asked(split, outputs), &policy, Place::Cpu)
                 .unwrap();
             seen.push(guest.run_over(ways, None, &plan, &file, &[7; 32], room).unwrap());
         }
@@ -100,7 +100,7 @@ fn pieces_add_up_to_the_whole() {
         let bytes = tidegate_fixtures::guest("heavy").unwrap();
         let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
         let guest =
-            Guest::admit((&Attachment::from(bytes), Memory::Far), select, asked(split, outputs), &policy, Place::Cpu).unwrap();
+            Guest::admit((&Attachment::from(bytes), Layout::FAR), select, asked(split, outputs), &policy, Place::Cpu).unwrap();
         let room = Room { window: 64 << 20, blocks: 7, block: 4 << 20 };
         let whole = guest.run_over(2, None, &plan, &files, &[7; 32], room).unwrap();
         let pieces: Vec<Piece> = match split {
@@ -134,7 +134,7 @@ fn a_block_beyond_a_guests_memory_has_the_default() {
     let select = admit_select("SELECT spend FROM dataset", split, &schema, &policy).unwrap();
     let plan = Plan::new(crate::job::program_shape(&outputs, split)).unwrap();
     let guest =
-        Guest::admit((&Attachment::from(bytes), Memory::Far), select, asked(split, outputs), &policy, Place::Cpu).unwrap();
+        Guest::admit((&Attachment::from(bytes), Layout::FAR), select, asked(split, outputs), &policy, Place::Cpu).unwrap();
     let lanes = |block: usize| {
         let sums = guest.run_over(2, None, &plan, &file, &[7; 32], Room { window: 100, blocks: 2, block }).unwrap();
         assert_eq!(sums.units, 3);

@@ -1,7 +1,7 @@
 use super::*;
 
 fn proof(text: &str) -> Proof {
-    prove(&wat::parse_str(text).unwrap(), Memory::Near).unwrap().proof
+    prove(&wat::parse_str(text).unwrap(), Layout::NEAR).unwrap().proof
 }
 
 fn row(fields: &str, body: &str) -> Proof {
@@ -117,8 +117,8 @@ fn what_is_no_row_function_is_refused() {
         (r#"(module (global (export "row") i32 (i32.const 0)))"#, "no function row"),
         (r#"(module (memory 1 1 shared) (func (export "row") (param f64) (result f64) (f64.const 0)))"#, "shared"),
     ] {
-        let said = prove(&wat::parse_str(text).unwrap(), Memory::Near).unwrap_err();
+        let said = prove(&wat::parse_str(text).unwrap(), Layout::NEAR).unwrap_err();
         assert!(said.contains(why), "{text}: {said}");
     }
-    assert!(prove(b"\0asm\x01\0\0\0\xff", Memory::Near).is_err());
+    assert!(prove(b"\0asm\x01\0\0\0\xff", Layout::NEAR).is_err());
 }
