@@ -296,3 +296,19 @@ fn deep_and_long_text_is_refused() {
         assert!(admit(&sql(&query, None), &policy(), &t.schema, None).is_err());
     }
 }
+
+/// As many operators as a query may have, each within the last, are planned on a thread with little stack, as a buyer's are.
+#[test]
+fn a_query_of_many_operators_is_planned_and_run() {
+    let sum = vec!["length(s)"; 380].join(" + ");
+    let plan = move || {
+        let texts = arrow::array::StringArray::from(vec!["ab", "c"]);
+        let world = crate::values::world(vec![("s", std::sync::Arc::new(texts) as arrow::array::ArrayRef)]);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let condition = format!("{sum} = 760");
+        world.admitted(&format!("SELECT COUNT(*) FROM dataset WHERE {condition}"), None).unwrap();
+        // As a worker runs it.
+        tidegate_sandbox::deep(|| runtime.block_on(crate::values::counts(&world, &[(&condition, 1.0)])));
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(plan).unwrap().join().unwrap();
+}

@@ -31,7 +31,7 @@ use super::{
     sets::{self, GROUPING, Set},
     view::{View, bare, named},
 };
-use crate::units;
+use crate::{deep::deep, units};
 
 /// A query as it came.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +130,7 @@ fn title(expr: &Expr, planned: &Planned) -> String {
 /// # Errors
 /// A [`Refusal`] naming the construct.
 pub fn admit_select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
-    select(sql, split, schema, policy).map_err(|refusal| place::found(refusal, sql))
+    deep(|| select(sql, split, schema, policy)).map_err(|refusal| place::found(refusal, sql))
 }
 
 fn select(sql: &str, split: Split, schema: &SchemaRef, policy: &Policy) -> Result<Select, Refusal> {
@@ -202,7 +202,7 @@ fn check_memory(shape: &Shape, plan: &Plan) -> Result<(), Refusal> {
 /// # Errors
 /// A [`Refusal`] naming the construct.
 pub fn admit_query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {
-    query(asked, schema, policy).map_err(|refusal| place::found(refusal, asked.text))
+    deep(|| query(asked, schema, policy)).map_err(|refusal| place::found(refusal, asked.text))
 }
 
 fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query, Refusal> {

@@ -193,6 +193,12 @@ fn unlisted(name: &str, given: usize) -> Refusal {
     place::of_call(refusal, name).fix(fix)
 }
 
+/// Names of the functions of values that a query may call, but for those that stand for CASE.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let lists = NUMBERS.iter().chain(&TEXTS).chain(&GROWING).chain(&NAMED_FIRST).map(|(name, _)| (*name).to_owned());
+    lists.chain(times::named().iter().map(|f| f.name().to_owned()))
+}
+
 /// The function that is allowed, and whose name is most like one that there is none of; `None` where none is.
 pub(super) fn like(name: &str) -> Option<String> {
     const OTHERS: [&str; 13] = [
@@ -211,8 +217,7 @@ pub(super) fn like(name: &str) -> Option<String> {
         "var_pop",
     ];
     let asked = name.to_lowercase();
-    let lists = NUMBERS.iter().chain(&TEXTS).chain(&GROWING).chain(&NAMED_FIRST).map(|(name, _)| (*name).to_owned());
-    let all = lists.chain(OTHERS.map(str::to_owned)).chain(times::named().iter().map(|f| f.name().to_owned()));
+    let all = names().chain(OTHERS.map(str::to_owned));
     let far = |known: &String| levenshtein(known, &asked);
     all.min_by_key(far).filter(|known| far(known) <= asked.chars().count().min(9) / 3)
 }

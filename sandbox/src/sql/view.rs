@@ -1,7 +1,7 @@
 //! What a query does with released numbers: HAVING, ORDER BY, LIMIT, arithmetic, windows, subqueries. Post-processing, free, and the buyer's own: what leaves the
 //! owner is the gate's table alone, and the rest of the query is computed from it by whoever holds it.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc};
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, RecordBatch, UInt64Array},
@@ -24,6 +24,7 @@ use super::{
     origin::{Made, Origin, Tracer},
     planner::context,
 };
+use crate::deep::deep;
 
 /// A released cell: the result's row, and the column in it.
 pub type Place = (usize, usize);
@@ -130,6 +131,11 @@ impl View {
     /// # Errors
     /// When `result` is not of this query, or an expression over it fails.
     pub async fn answer(&self, result: &ResultDoc) -> Result<Answered> {
+        let mut made = Box::pin(self.made(result));
+        poll_fn(|context| deep(|| made.as_mut().poll(context))).await
+    }
+
+    async fn made(&self, result: &ResultDoc) -> Result<Answered> {
         let (width, before) = (result.columns.len(), self.aggregate.fields().len() - self.places.len());
         let mut tracer = Tracer::new(&self.places, before, |cells: &[String]| self.released(result, cells));
         let traced = tracer.trace(&self.plan)?;

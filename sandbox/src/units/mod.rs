@@ -31,6 +31,7 @@ use self::{
 };
 use crate::{
     Extent, RunError,
+    deep::EVALUATING,
     sql::{SOURCE, Select},
 };
 
@@ -156,7 +157,7 @@ impl<'a> Scan<'a> {
             return Ok(vec![one(part)?]);
         }
         std::thread::scope(|scope| {
-            let spawn = |part| std::thread::Builder::new().spawn_scoped(scope, move || one(part));
+            let spawn = |part| std::thread::Builder::new().stack_size(EVALUATING).spawn_scoped(scope, move || one(part));
             let threads: Vec<_> = parts.iter().map(spawn).collect();
             let join = |thread: std::io::Result<std::thread::ScopedJoinHandle<'_, _>>| match thread.map(|t| t.join()) {
                 Ok(Ok(state)) => state,

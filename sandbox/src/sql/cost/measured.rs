@@ -42,7 +42,7 @@ impl Measured {
 }
 
 /// Over numbers `x`, `y` and `n`.
-const NUMBERS: [&str; 63] = [
+const NUMBERS: &[&str] = &[
     "abs(x)",
     "acos(x)",
     "asin(x)",
@@ -71,12 +71,14 @@ const NUMBERS: [&str; 63] = [
     "power(y, x)",
     "radians(x)",
     "round(x)",
+    "round(x, 2)",
     "signum(x)",
     "sin(x)",
     "sinh(x)",
     "sqrt(x)",
     "tan(x)",
     "trunc(x)",
+    "trunc(x, 2)",
     "x % y",
     "y % x",
     "x % 1e-300",
@@ -103,13 +105,14 @@ const NUMBERS: [&str; 63] = [
     "CAST(n AS TEXT)",
     "CAST(CAST(n AS DECIMAL(20, 2)) AS TEXT)",
     "n % 7",
+    "to_timestamp(n)",
     "n > x",
     "CAST(x AS DECIMAL(38, 10)) > CAST(y AS DECIMAL(20, 2))",
     "n IN (x, 9007199254740993, y)",
 ];
 
 /// Over texts `s` and `t`.
-const TEXTS: [&str; 65] = [
+const TEXTS: &[&str] = &[
     "ascii(s)",
     "btrim(s)",
     "btrim(s, 'ab')",
@@ -178,14 +181,21 @@ const TEXTS: [&str; 65] = [
 ];
 
 /// Over times `at`, `zoned` and `day`, and decimals `price`.
-const TIMES: [&str; 33] = [
+const TIMES: &[&str] = &[
     "CAST(price AS DECIMAL(76, 10)) > 1",
     "date_part('year', at)",
     "date_part('week', at)",
     "date_part('epoch', zoned)",
     "date_part('doy', day)",
     "year(at)",
+    "quarter(at)",
+    "month(zoned)",
+    "week(zoned)",
+    "day(day)",
+    "dayofyear(at)",
     "hour(zoned)",
+    "minute(at)",
+    "second(at)",
     "date_diff('month', day, at)",
     "date_diff('hour', zoned, at)",
     "day - DATE '2024-01-01'",
@@ -220,13 +230,13 @@ const TIMES: [&str; 33] = [
 /// A [`Refusal`] where an expression is not admitted any more.
 pub fn measure(rows: usize, runs: usize) -> Result<Vec<Measured>, Refusal> {
     let mut all = Vec::new();
-    for expression in NUMBERS {
+    for &expression in NUMBERS {
         over(expression, &numbers(rows)?, runs, &mut all)?;
     }
-    for expression in TEXTS {
+    for &expression in TEXTS {
         over(expression, &texts((rows / 128).max(1))?, runs, &mut all)?;
     }
-    for expression in TIMES {
+    for &expression in TIMES {
         over(expression, &times(rows)?, runs, &mut all)?;
     }
     Ok(all)
@@ -352,4 +362,19 @@ fn times(rows: usize) -> Result<Batches, Refusal> {
         Ok((name, batch(columns)?))
     };
     kinds.into_iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::functions::names;
+
+    /// Whatever function a query may call is timed over every kind of value, and counted.
+    #[test]
+    fn every_function_is_measured() {
+        let measured = [NUMBERS, TEXTS, TIMES].concat();
+        let lacking: Vec<String> = names().filter(|name| !measured.iter().any(|e| e.contains(&format!("{name}(")))).collect();
+        assert_eq!(lacking, Vec::<String>::new());
+        assert!(measure(128, 1).unwrap().iter().all(|one| one.counted > 0));
+    }
 }
