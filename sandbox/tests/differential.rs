@@ -107,8 +107,8 @@ impl World {
         sql::admit_query(&asked, &self.schema, &self.policy).map_err(|e| e.to_string())
     }
 
-    /// What is released of an admitted query, without noise, and how far the grid's steps may have moved a number.
-    pub(crate) fn released(&self, admitted: &sql::Query, query: &str) -> (ResultDoc, f64) {
+    /// What is released of an admitted query, without noise, and by row and cell how far the grid's steps may have moved a number.
+    pub(crate) fn released(&self, admitted: &sql::Query, query: &str) -> (ResultDoc, Vec<Vec<f64>>) {
         let plan = Plan::new(admitted.shape.clone()).unwrap();
         let mut groups: Vec<GroupSums> = Vec::new();
         let sink = &mut |some: Vec<GroupSums>| {
@@ -141,8 +141,7 @@ impl World {
         };
         // As its reader has it.
         let document: ResultDoc = serde_json::from_str(&serde_json_canonicalizer::to_string(&document).unwrap()).unwrap();
-        let within = exact.iter().flatten().map(|(_, within)| *within).fold(0.0, f64::max);
-        (document, within)
+        (document, exact.iter().map(|cells| cells.iter().map(|(_, within)| *within).collect()).collect())
     }
 
     /// What the gate's engine says of `query` without noise, and how many keys it has; why not, where it is refused.
@@ -150,17 +149,23 @@ impl World {
         let admitted = self.admitted(query, None)?;
         let (document, within) = self.released(&admitted, query);
         if let Some(view) = &admitted.view {
-            let made = view.answer(&document).await.map(|made| said(&made.table, within));
+            let made = view.answer(&document).await.map(|made| said(&made.table, most(&within)));
             return Ok((made.unwrap_or_else(|e| (vec![format!("no answer: {e}")], vec![])), admitted.keys));
         }
         // Without the one that tells grouping sets apart.
         let names = [&document.keys[..admitted.keys], &document.columns].concat();
-        let values = |row: &Row| {
+        let values = |(row, within): (&Row, &Vec<f64>)| {
             let keys = row.key[..admitted.keys].iter().map(|key| Value { key: key.clone(), within: 0.0 });
-            keys.chain(row.cells.iter().map(|cell| Value { key: Key::Float(cell.value), within })).collect()
+            let cell = |(cell, within): (&Cell, &f64)| Value { key: Key::Float(cell.value), within: *within };
+            keys.chain(row.cells.iter().zip(within).map(cell)).collect()
         };
-        Ok(((names, document.rows.iter().map(values).collect()), admitted.keys))
+        Ok(((names, document.rows.iter().zip(&within).map(values).collect()), admitted.keys))
     }
+}
+
+/// The most of them, for what is made of several cells.
+pub(crate) fn most(within: &[Vec<f64>]) -> f64 {
+    within.iter().flatten().copied().fold(0.0, f64::max)
 }
 
 fn said(batch: &RecordBatch, within: f64) -> Said {
@@ -194,12 +199,52 @@ fn cells(plan: &Plan, lanes: &[i128]) -> Vec<(f64, f64)> {
                 let within = 4.0 * (parts[2].step + parts[0].step * half(*y) + parts[1].step * half(*x));
                 all.push((covariance, within));
             }
-            Measure::Quantiles(quantiles) => all.extend(quantiles.at.iter().map(|_| (0.0, f64::INFINITY))),
-            Measure::Covariance(_) => all.push((0.0, f64::INFINITY)),
+            Measure::Covariance(Covariance { x, y, .. }) => {
+                let (n, h, k) = (sum(5).max(1.0), half(*x), half(*y));
+                let spread = |sums: usize, squares: usize, half: f64| {
+                    let within = 8.0 * (parts[squares].step + parts[sums].step * 2.0 * half);
+                    (half * half / 2.0 + sum(squares) / n - (sum(sums) / n).powi(2), within)
+                };
+                let ((a, near_a), (b, near_b)) = (spread(0, 3, h), spread(1, 4, k));
+                let covariance = sum(2) / n - sum(0) / n * (sum(1) / n);
+                let within = 4.0 * (parts[2].step + parts[0].step * k + parts[1].step * h);
+                // Of values that are one within the grid's steps it is anything.
+                let told = a > 20.0 * near_a && b > 20.0 * near_b;
+                let below = (a * b).max(0.0).sqrt();
+                let value = if told { covariance / below } else { 0.0 };
+                all.push((value, if told { within / below + near_a / a + near_b / b } else { f64::INFINITY }));
+            }
+            Measure::Quantiles(quantiles) => {
+                let leaves = &lanes[parts[0].first..][..parts[0].lanes];
+                all.extend(quantiles.at.iter().map(|at| quantile(leaves, (quantiles.lo, quantiles.hi), *at)));
+            }
             _ => all.push((lanes[parts[0].first] as f64, 0.0)),
         }
     }
     all
+}
+
+/// Where the leaves of a tree of counts pass a part of all that they count, and how far a value of a rank near it may be: engines put it between two values.
+fn quantile(leaves: &[i128], (lo, hi): (f64, f64), at: f64) -> (f64, f64) {
+    let all = leaves.iter().sum::<i128>() as f64;
+    if all == 0.0 {
+        return (lo, f64::INFINITY);
+    }
+    let width = (hi - lo) / leaves.len() as f64;
+    let leaf = |rank: f64| {
+        let rank = rank.clamp(1.0, all);
+        let mut sum = 0.0;
+        leaves
+            .iter()
+            .take_while(|count| {
+                sum += **count as f64;
+                sum < rank
+            })
+            .count() as f64
+    };
+    let slack = 1.5;
+    let (low, high) = (lo + width * leaf(at * all - slack), lo + width * (leaf(at * all + slack) + 1.0));
+    ((low + high) / 2.0, (high - low) / 2.0)
 }
 
 /// Rows by what is no measured number in them: texts, times, truths, NULL and the numbers of keys.
@@ -288,6 +333,8 @@ async fn every_admitted_query_says_what_a_plain_engine_says() {
     for seed in first..first + count {
         let bytes: [u8; 256] = Dice::new("differential", seed).bytes();
         let text = query(&mut Choices::of_names(&bytes, &NAMES)).replace(" LIMIT 3", "");
+        // It is a column of the table beside.
+        let text = if text.contains("JOIN place") { text } else { text.replace("weight", "spend") };
         // NaN is what they are about.
         if text.contains("isnan") || text.contains("nanvl") {
             continue;
@@ -331,7 +378,7 @@ async fn every_admitted_query_says_what_a_plain_engine_says() {
     }
     println!("{compared} compared, {unanswered} that the plain engine fails on; refused: {refused:#?}");
     assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(compared > count / 8 && unanswered < compared / 2, "{compared} compared, {unanswered} unanswered: {refused:#?}");
+    assert!(compared > count / 6 && unanswered < compared / 2, "{compared} compared, {unanswered} unanswered: {refused:#?}");
 }
 
 #[tokio::test]

@@ -67,6 +67,22 @@ fn they_are_proven_to_keep_rows_apart() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Exports that people were refused elsewhere: a branch for labels that nobody asked for, ZipMap, texts, weights beside the model, a mask of attention.
+#[test]
+fn exports_with_more_than_numbers_are_proven_too() {
+    let folder = tidegate_fixtures::path("models/cases");
+    for name in ["label_branch", "zipmap", "string_inputs", "torch_default", "attention_mask"] {
+        let bytes = std::fs::read(folder.join(name).with_extension("onnx")).unwrap();
+        let beside = |file: &str, from: u64, many: u64| {
+            let all = std::fs::read(folder.join(file)).unwrap();
+            Ok(all[from as usize..(from + many) as usize].to_vec())
+        };
+        let whole = inline(&bytes, beside).unwrap().unwrap_or(bytes);
+        let seen = inspect(&whole);
+        assert_eq!(seen.best, Verdict::RowIndependent, "{name}: {:?} {:?}", seen.refused, seen.mixed_by);
+    }
+}
+
 #[test]
 fn they_give_what_the_runtime_gave_of_the_whole_model() {
     let Some(environment) = runtime() else { return };

@@ -13,6 +13,7 @@ mod exported;
 mod guests;
 mod hostile_models;
 mod keys;
+mod matching;
 mod models;
 mod names;
 mod onnx;

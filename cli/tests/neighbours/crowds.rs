@@ -54,6 +54,32 @@ async fn a_person_of_many_rows_tells_nothing() {
     neighbours.hold(all(), ONCE, nodes).await;
 }
 
+/// A row of two hundred long texts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_of_a_wide_row_tells_nothing() {
+    let (neighbours, nodes) = Neighbours::start(&Town::of(Rows::Wide(200, 1 << 10), "12s", 3).small()).await;
+    neighbours.hold(wide(200), ONCE, nodes).await;
+}
+
+/// What looks at columns from the first to the last.
+fn wide(columns: usize) -> Vec<Case> {
+    let each = |of: &dyn Fn(usize) -> String, between: &str| (0..columns).step_by(4).map(of).collect::<Vec<_>>().join(between);
+    let count = |name: &str, filter: &str| sql(name, PRICE, &format!("SELECT COUNT(*) AS n FROM dataset WHERE {filter}"));
+    let lengths = each(&|i| format!("length(w{i})"), " + ");
+    vec![
+        count("any-of-all-columns", &each(&|i| format!("w{i} = 'n'"), " OR ")),
+        count("lengths-of-all-columns", &format!("{lengths} > 0")),
+        count("cases-of-all-columns", &format!("CASE {} ELSE true END", each(&|i| format!("WHEN w{i} = 'q' THEN false"), " "))),
+        count("upper-of-many-columns", &(0..20).map(|i| format!("upper(w{i}) <> 'Q'")).collect::<Vec<_>>().join(" AND ")),
+        sql(
+            "counts-of-many-columns",
+            PRICE,
+            &format!("SELECT {} FROM dataset", (0..40).map(|i| format!("COUNT(w{i}) AS c{i}")).collect::<Vec<_>>().join(", ")),
+        ),
+        sql("sum-of-all-lengths", PRICE, &format!("SELECT COUNT(*) AS n, SUM(clamp({lengths}, 0, 300)) AS s FROM dataset")),
+    ]
+}
+
 /// As many as there were when this was a fault.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes in a development build: gigabytes of texts are written, ordered and read, on both sides"]

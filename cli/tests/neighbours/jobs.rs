@@ -154,6 +154,9 @@ fn costs() -> Vec<Case> {
         count("padding-for-one", &format!("{RARE} lpad(note, 100000, 'ab') LIKE '%b%a%b%' ELSE true END")),
         count("deep-for-one", &format!("{RARE} {deep} > 0 ELSE true END")),
         count("list-for-one", &format!("{RARE} concat(note, '{long}') IN ({listed}) ELSE true END")),
+        count("digits-for-one", &regex(r"\d+n$")),
+        count("edges-for-one", &regex(r"\bn\b")),
+        count("either-case-for-one", &regex("A+B").replace(" ~ ", " ~* ")),
         count("costly-regex-for-one", &regex("(?:[a-c]{0,200}){0,400}[0-9]$")),
         count("wildcards-for-one", &format!("{RARE} concat('{long}', note) LIKE '{}b' ELSE true END", "%a_".repeat(16))),
         count(

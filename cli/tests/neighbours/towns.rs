@@ -55,6 +55,8 @@ pub(super) enum Rows {
     One,
     /// So many rows, with a note of so many bytes in each.
     Long(usize, usize),
+    /// A row, with a text of so many bytes in each of so many columns more, which have a letter in all others' rows.
+    Wide(usize, usize),
 }
 
 /// A pair of datasets and how they are asked.
@@ -72,7 +74,9 @@ pub(super) struct Town {
 impl Town {
     /// In which jobs have so long, written as the policy does.
     pub(super) fn of(rows: Rows, slot: &str, at_a_time: usize) -> Self {
-        Self { rows, people: ALL, policy: POLICY.replace("SLOT", slot), before: None, at_a_time }
+        let more = if let Rows::Wide(columns, _) = rows { columns } else { 0 };
+        let more: String = (0..more).map(|i| format!("w{i} = {{}}\n")).collect();
+        Self { rows, people: ALL, policy: POLICY.replace("SLOT", slot) + &more, before: None, at_a_time }
     }
 
     /// Of some hundred people.
@@ -90,7 +94,12 @@ impl Town {
             }
             Rows::Long(rows, bytes) => {
                 let path = at.with_extension("parquet");
-                long(&path, &self.people, if without { 0 } else { rows }, bytes);
+                long(&path, &self.people, if without { 0 } else { rows }, (bytes, 0));
+                path
+            }
+            Rows::Wide(columns, bytes) => {
+                let path = at.with_extension("parquet");
+                long(&path, &self.people, usize::from(!without), (bytes, columns));
                 path
             }
         };
@@ -114,14 +123,14 @@ fn people(all: &Range<usize>, without: bool) -> String {
     csv
 }
 
-/// The others with their one row, and the one with as many as are wanted: a file that compresses to next to nothing.
-fn long(path: &Path, all: &Range<usize>, rows: usize, bytes: usize) {
+/// The others with their one row, and the one with as many as are wanted, of long texts in as many columns more: a file that compresses to next to nothing.
+fn long(path: &Path, all: &Range<usize>, rows: usize, (bytes, columns): (usize, usize)) {
     let people: Vec<usize> = all.clone().flat_map(|p| std::iter::repeat_n(p, if p == ONE { rows } else { 1 })).collect();
     let texts = |of: &dyn Fn(usize) -> String| Arc::new(people.iter().map(|p| Some(of(*p))).collect::<StringArray>()) as ArrayRef;
     let of_one = |p: usize, one: &str, other: String| if p == ONE { one.to_owned() } else { other };
     let note = "a".repeat(bytes);
     let numbers = |of: &dyn Fn(usize) -> f64| Arc::new(people.iter().map(|p| of(*p)).collect::<Float64Array>()) as ArrayRef;
-    let batch = RecordBatch::try_from_iter([
+    let batch = vec![
         ("person", Arc::new(people.iter().map(|p| *p as i64).collect::<Int64Array>()) as ArrayRef),
         ("age", numbers(&|p| if p == ONE { 42.0 } else { (20 + p % 60) as f64 })),
         ("income", numbers(&|p| if p == ONE { 77_777.25 } else { (20_000 + 13 * p) as f64 })),
@@ -130,8 +139,10 @@ fn long(path: &Path, all: &Range<usize>, rows: usize, bytes: usize) {
         ("flag", texts(&|p| (p % 2 == 0).to_string())),
         ("note", texts(&|p| of_one(p, &note, format!("n{}", p % 50)))),
         ("club", texts(&|p| of_one(p, "few", "many".into()))),
-    ])
-    .unwrap();
+    ];
+    let more = (0..columns).map(|i| (format!("w{i}"), texts(&|p| of_one(p, &note, "n".into()))));
+    let batch = batch.into_iter().map(|(name, column)| (name.to_owned(), column)).chain(more);
+    let batch = RecordBatch::try_from_iter(batch).unwrap();
     let packed = Compression::ZSTD(ZstdLevel::try_new(1).unwrap());
     let properties = WriterProperties::builder().set_compression(packed).build();
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();

@@ -136,7 +136,9 @@ pub(crate) fn engine(tables: &[(&str, &RecordBatch)]) -> SessionContext {
 
 /// `query` with arithmetic in DOUBLE, casts that give NULL where they fail, division by zero that is NULL, and NULL for what is no number.
 pub(crate) fn documented(query: &str) -> String {
-    let mut statements = Parser::parse_sql(&GenericDialect {}, query).unwrap();
+    // What it has of that name is an estimate.
+    let query = query.replace("APPROX_PERCENTILE_CONT", "percentile_cont");
+    let mut statements = Parser::parse_sql(&GenericDialect {}, &query).unwrap();
     let double = |e: &dyn std::fmt::Display| format!("TRY_CAST(({e}) AS DOUBLE)");
     let _ = visit_expressions_mut(&mut statements, |expr| {
         let text = match expr {

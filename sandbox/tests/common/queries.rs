@@ -170,7 +170,11 @@ fn aggregate(c: &mut Choices<'_>, argument: &mut dyn FnMut(&mut Choices<'_>) -> 
         2 => format!("COUNT({})", argument(c)),
         3 => format!("SUM({})", argument(c)),
         4..=5 => format!("{}({})", c.of(&["SUM", "AVG", "VAR", "STDDEV_POP", "MEDIAN"]), bounded(c, argument)),
-        6 => format!("APPROX_PERCENTILE_CONT({}, 0.9)", bounded(c, argument)),
+        6 if c.byte().is_multiple_of(2) => format!("APPROX_PERCENTILE_CONT({}, 0.9)", bounded(c, argument)),
+        6 => {
+            let order = c.of(&["ASC", "DESC"]);
+            format!("APPROX_PERCENTILE_CONT(0.8) WITHIN GROUP (ORDER BY {} {order})", bounded(c, argument))
+        }
         7..=8 => format!("{}({}, {})", c.of(&["CORR", "COVAR_POP"]), bounded(c, argument), bounded(c, argument)),
         9 => format!("SUM({}) FILTER (WHERE {})", bounded(c, argument), truth(c, 1)),
         10 => format!("COUNT(DISTINCT CASE WHEN {} THEN person END)", truth(c, 2)),
