@@ -109,6 +109,37 @@ fn a_planned_job_whose_run_lacks_descriptors_is_not_charged() {
     assert_eq!(spent(&world), charged);
 }
 
+/// A node whose ledger cannot be written ends and says so to whoever started it; started again it goes on, and nothing was charged for nothing.
+#[test]
+fn a_node_ends_whose_ledger_cannot_be_written() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = world();
+    let script = format!("#!/bin/sh\ntrap '' XFSZ\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_tidegate"));
+    std::fs::write(world.path("node"), script).unwrap();
+    std::fs::set_permissions(world.path("node"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let node = world.serve_from(&world.path("node"));
+    ask(&world, &node.address).unwrap();
+    let charged = spent(&world);
+    // As on a full disk: no file of it may grow, nor be written beyond its first page.
+    let pid = Pid::from_raw(node.pid() as i32);
+    let before = getrlimit(Resource::Fsize);
+    prlimit(pid, Resource::Fsize, Rlimit { current: Some(4096), maximum: before.maximum }).unwrap();
+    let address = node.address.clone();
+    let mut asking = world.command("buyer");
+    asking.args(world.run_args(&world.text("rich.toml"), &address, &world.text("all")));
+    let mut asking = asking.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    assert!(!node.wait().success(), "it ends, and not as if all were well");
+    drop((asking.kill(), asking.wait()));
+    assert!(!world.try_run("buyer", &["ping", &address]).status.success());
+    // There is room again.
+    let node = world.serve(None);
+    ask(&world, &node.address).unwrap();
+    let report = world.audit(&node.address);
+    assert!(report["findings"].as_array().unwrap().is_empty() && report["open"].as_array().unwrap().is_empty(), "{report}");
+    assert_eq!(report["intents"], report["outcomes"], "{report}");
+    assert_ne!(spent(&world), charged);
+}
+
 /// The file that jobs on `rich` read.
 fn computed(world: &World) -> std::path::PathBuf {
     let folder = world.path("owner/datasets");
