@@ -19,6 +19,12 @@ for source in guest/c/*.c; do
   componentize "target/guests/$name.core.wasm" "$out/$name.wasm"
 done
 
+# With a C library: modules of WASI's first preview, kept as the compiler left them. They are made components when they are sent.
+for source in guest/c/wasi/*.c; do
+  name=$(basename "$source" .c)
+  "${PYTHON:-python3}" -m ziglang cc --target=wasm32-wasi -mexec-model=reactor -O2 -Wl,-s -Wl,-z,stack-size=65536 "$source" -o "$out/$name.preview1.wasm"
+done
+
 for source in guest/js/*/app.ts; do
   name=$(basename "$(dirname "$source")")
   "${ASC:-asc}" "$source" -o "target/guests/$name.core.wasm" -O --runtime stub --use abort=

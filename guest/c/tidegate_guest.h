@@ -31,6 +31,14 @@ static inline double tg_number(const tg_column *c, u32 i) {
 }
 static inline int tg_valid(const tg_column *c, u32 i) { return c->valid_len == 0 || c->valid[i]; }
 
+#ifdef __wasi__
+/* With a C library its allocator is the only one. */
+#include <stdlib.h>
+__attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, u32 old_size, u32 align, u32 size) {
+    (void)old_size, (void)align;
+    return realloc(old, size);
+}
+#else
 /* A bump allocator: an instance lives for one call. */
 extern u8 __heap_base;
 static u32 tg_top;
@@ -44,6 +52,7 @@ __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, u32 o
     for (u32 i = 0; i < old_size && i < size; i++) to[i] = ((u8 *)old)[i];
     return to;
 }
+#endif
 
 /* The parameters that were signed with the job. Ask once. */
 __attribute__((import_module("tidegate:job/host@0.1.0"), import_name("params"))) void tg_host_params(tg_bytes *into);
