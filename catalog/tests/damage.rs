@@ -63,7 +63,7 @@ fn formats() -> Vec<(&'static str, Vec<u8>)> {
     let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     std::io::Write::write_all(&mut bzip2, text(',').as_bytes()).unwrap();
     let json: String = (0..200).map(|i| format!("{{\"person\":{i},\"x\":{i},\"t\":\"a\",\"k\":\"b\"}}\n")).collect();
-    let wide = text(';').encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = std::iter::once(0xfeff).chain(text(';').encode_utf16()).flat_map(u16::to_le_bytes).collect();
     vec![
         ("plain.parquet", parquet(Compression::UNCOMPRESSED, true)),
         ("snappy.parquet", parquet(Compression::SNAPPY, false)),

@@ -106,7 +106,9 @@ fn files_are_read_by_what_is_in_them() {
             .all(|y| y == Some(2021))
     );
     assert!(profile.notes.iter().any(|note| note.contains("year")), "{:?}", profile.notes);
-    let town = policy("columns = { town = {} }");
+    let said = laid_out(&[fixture("names/latin1.csv")], &policy("columns = { town = {} }")).map(|_| ()).unwrap_err();
+    assert!(said.contains("line 2, column town: a byte (0xFC)") && said.contains("[read] encoding = \"windows-1252\""), "{said}");
+    let town = policy("read = { encoding = 'windows-1252' }\n        columns = { town = {} }");
     let (profile, rows) = laid_out(&[fixture("names/latin1.csv")], &town).unwrap();
     assert!(rows.column_by_name("town").unwrap().as_string::<i32>().iter().all(|town| town == Some("Zürich")));
     assert!(profile.notes.iter().any(|note| note.contains("Latin-1")), "{:?}", profile.notes);
@@ -202,22 +204,32 @@ pub(crate) fn read(files: &[(&str, &str)], more: &str) -> Result<(Profile, Strin
 #[test]
 fn numbers_are_read_as_they_are_written_and_said_how() {
     for (text, more, right, said) in [
-        ("person;x\n1;1,5\n2;2,25\n", "", "Float64: 1.5 2.25", "decimal comma"),
-        ("person,x\n1,\"1,234\"\n2,\"12,000\"\n3,7\n", "", "Int64: 1234 12000 7", "decimal point"),
+        ("person;x\n1;1,5\n2;2,25\n", "read = { decimal = ',' }", "Float64: 1.5 2.25", "decimal comma"),
+        ("person,x\n1,\"1,234\"\n2,\"12,000\"\n3,7\n", "read = { decimal = '.' }", "Int64: 1234 12000 7", "decimal point"),
         ("person,x\n1,\"1,234\"\n2,\"12,000\"\n", "read = { decimal = ',' }", "Float64: 1.234 12.0", "decimal comma"),
-        ("person,x\n1,$5\n2, 7 %\n3,-$1.50\n", "", "Float64: 5.0 7.0 -1.5", "currency"),
+        ("person,x\n1,$5\n2, 7 %\n3,-$1.50\n4,$2.50\n", "", "Float64: 5.0 7.0 -1.5 2.5", "currency"),
         ("person,x\n1, 5\n2, 7 \n3,\\N\n", "", "Int64: 5 7 NULL", "\\\\N"),
-        ("person,x\n1,5\n2,.\n3,-\n", "", "Int64: 5 NULL NULL", "\"-\" 1 times"),
+        ("person,x\n1,5\n2,.\n3,-\n4,6\n", "", "Int64: 5 NULL NULL 6", "\"-\" 1 times"),
         ("person,x\n1,007\n2,010\n", "", "Utf8: 007 010", "zeros before them"),
         ("person,x\n1,007\n2,010\n", "columns = { x = { lo = 0, hi = 9 } }", "Int64: 7 10", "text"),
-        ("person,x\n1,5\n2,unknown\n", "read = { nulls = ['unknown'] }", "Int64: 5 NULL", "text"),
+        ("person,x\n1,5\n2,unknown\n3,6\n", "read = { nulls = ['unknown'] }", "Int64: 5 NULL 6", "text"),
         ("# by hand\n\nperson|x\n1|5\n", "read = { skip = 2 }", "Int64: 5", "a bar"),
         ("person,x\n#1,2\n1,5\n", "read = { comment = '#' }", "Int64: 5", "text"),
         ("person,x\n1,5\n2,6\n", "read = { text = ['x'] }", "Utf8: 5 6", "text"),
-        ("person,x\n1,NA\n2,DE\n", "", "Utf8: NA DE", "words in it"),
-        ("person,x\n1,99999999999999999999\n2,1\n", "", "Decimal128(38, 0): 99999999999999999999 1", "64 bits"),
+        ("person,x\n1,NA\n2,DE\n3,FR\n", "", "Utf8: NA DE FR", "words in it"),
+        (
+            "person,x\n1,99999999999999999999\n2,1\n3,99999999999999999998\n",
+            "",
+            "Decimal128(38, 0): 99999999999999999999 1 99999999999999999998",
+            "64 bits",
+        ),
         ("person,x\n1,2021-05-01\n2,9999-12-31\n", "", "Date32: 2021-05-01 9999-12-31", "text"),
-        ("person,x\n1,2021-05-01 10:30\n2,\n", "", "Timestamp(s): 2021-05-01T10:30:00 NULL", "text"),
+        (
+            "person,x\n1,2021-05-01 10:30\n2,2021-05-01 10:30\n3,\n",
+            "",
+            "Timestamp(µs): 2021-05-01T10:30:00 2021-05-01T10:30:00 NULL",
+            "text",
+        ),
         ("person,x\n1,true\n2,False\n3,NA\n", "", "Boolean: true false NULL", "text"),
     ] {
         let more = if more.contains("columns") { more.to_owned() } else { format!("{more}\n        columns = {{ x = {{}} }}") };
@@ -259,14 +271,14 @@ fn what_cannot_be_one_column_is_named_with_both_types() {
 fn files_of_different_kinds_are_one_table() {
     let files = [
         ("2021/a.csv", "x;person\n1;1\n"),
-        ("2022/a.tsv", "person\tx\tmore\n2\t2.5\ty\n"),
-        ("2023/a.json", "[{\"person\": 3, \"x\": 3},\n{\"person\": 4}]"),
+        ("2022/a.tsv", "person\tx\tmore\n2\t2.5\ty\n5\t2.5\ty\n"),
+        ("2023/a.json", "[{\"person\": 3, \"x\": 3},\n{\"person\": 4}, {\"person\": 4, \"x\": 4}]"),
         ("2024/empty.csv", ""),
         ("2024/header.csv", "person,x\n"),
         ("_SUCCESS", ""),
     ];
     let (profile, found) = read(&files, "columns = { x = {} }").unwrap();
-    assert_eq!(found, "Float64: 1.0 2.5 3.0 NULL");
+    assert_eq!(found, "Float64: 1.0 2.5 3.0 NULL 4.0 2.5");
     assert!(profile.notes.iter().any(|note| note.contains("empty.csv")), "{:?}", profile.notes);
 }
 

@@ -11,6 +11,7 @@ mod heard;
 mod leases;
 mod listings;
 mod log;
+mod neighbours;
 mod price;
 mod rules;
 mod sealed;

@@ -84,17 +84,26 @@ fn cells_are_read_as_text_is() {
     let (free, bounded) = ("columns = { x = {} }", "columns = { x = { lo = 0, hi = 9 } }");
     for (cells, more, right) in [
         (&[&["s=0:1", "s=0:2"][..], &["s=0:3", ""], &["s=0:4", "s=0:7"]][..], free, "Int64: 2 NULL 7"),
-        (&[&["1", "1.234"], &["2", "1e3"]], free, "Float64: 1.234 1000.0"),
+        (&[&["1", "1.234"], &["2", "1e3"], &["3", "2.5"]], free, "Float64: 1.234 1000.0 2.5"),
         // A number has its own point, whatever the owner's texts have.
         (&[&["1", "1.234"], &["2", "2.5"]], "read = { decimal = ',' }\n        columns = { x = {} }", "Float64: 1.234 2.5"),
         (&[&["1", "1,5"], &["2", "2,25"]], "read = { decimal = ',' }\n        columns = { x = {} }", "Float64: 1.5 2.25"),
         (&[&["1", "b=1"], &["2", "b=0"]], free, "Boolean: true false"),
         (&[&["1", "s=1:44317"], &["2", "s=1:2958465"]], free, "Date32: 2021-05-01 9999-12-31"),
-        (&[&["1", "s=2:44317.4375"], &["2", "s=1:44317"]], free, "Timestamp(s): 2021-05-01T10:30:00 2021-05-01T00:00:00"),
-        (&[&["1", "str=$5"], &["2", "e=#N/A"]], bounded, "Int64: 5 NULL"),
+        (
+            &[&["1", "s=2:44317.4375"], &["2", "s=1:44317"], &["3", "s=2:44317.4375"]],
+            free,
+            "Timestamp(µs): 2021-05-01T10:30:00 2021-05-01T00:00:00 2021-05-01T10:30:00",
+        ),
+        (&[&["1", "str=$5"], &["2", "e=#N/A"], &["3", "str=$6"]], bounded, "Int64: 5 NULL 6"),
         (&[&["1", "a, \"b\""], &["2", "two&#10;lines"]], free, "Utf8: a, \"b\" two\nlines"),
         (&[&["1", "007"], &["2", "str=007"], &["3", "word"]], free, "Utf8: 7 007 word"),
-        (&[&["1", "1.5"], &["2", "word"]], free, "Utf8: 1.5 word"),
+        (&[&["1", "1.5"], &["2", "word"], &["3", "words"]], free, "Utf8: 1.5 word words"),
+        (
+            &[&["1", "1.5"], &["2", "word"], &["3", "words"]],
+            "read = { decimal = ',' }\n        columns = { x = {} }",
+            "Utf8: 1.5 word words",
+        ),
         (&[&["", ""], &["1", "5"], &["", ""]], free, "Int64: 5"),
     ] {
         let cells: Vec<&[&str]> = std::iter::once(&["person", "x"][..]).chain(cells.iter().copied()).collect();

@@ -10,47 +10,86 @@ fn said(profile: &Profile, words: &str) -> bool {
     profile.notes.iter().any(|note| note.contains(words))
 }
 
-/// Columns that the policy leaves out say how a file's numbers are written, and each file says it for itself.
+/// Numbers have a point before their fractions unless the policy says that it is a comma: no value says it.
 #[test]
-fn decimal_marks_are_known_by_all_columns_of_a_file() {
-    for (files, more, right) in [
-        (&[("a.csv", "person;x;y\n1;1,100;1,5\n2;2,250;3,25\n")][..], "", "Float64: 1.1 2.25"),
-        (&[("a.csv", "person;x;y\n1;1,100;1.5\n2;2,250;3.25\n")], "", "Int64: 1100 2250"),
-        // What programs write is written otherwise where a comma is before fractions.
-        (&[("a.csv", "person;x;y\n1;1.100;1,5\n2;2.250;3,25\n")], "", "Int64: 1100 2250"),
-        (&[("a.csv", "person;x\n1;0,125\n2;2,250\n")], "", "Float64: 0.125 2.25"),
-        (&[("a.csv", "person;x\n1;0.125\n2;2.250\n")], "", "Float64: 0.125 2.25"),
-        (&[("a.csv", "person;x\n1;1,100\n2;2,250\n")], "read = { decimal = ',' }", "Float64: 1.1 2.25"),
-        (&[("a.csv", "person;x\n1;1,100\n2;2,250\n")], "read = { decimal = '.' }", "Int64: 1100 2250"),
-        (&[("a.csv", "person,x\n1,1.100\n2,2.250\n")], "", "Float64: 1.1 2.25"),
-        (&[("a.csv", "person;x\n1;1 100\n2;$5\n")], "", "Int64: 1100 5"),
-        (
-            &[("de.csv", "person;x;y\n1;1.100;1,5\n2;1,5;2\n"), ("en.csv", "person;x;y\n3;1,100;1.5\n4;1.5;2\n")],
-            "",
-            "Float64: 1100.0 1.5 1100.0 1.5",
-        ),
-        (&[("a.csv", "person;x;y\n1;1,100;1,5\n"), ("b.csv", "person;x\n2;2,250\n")], "", "Float64: 1.1 2.25"),
+fn decimal_marks_are_the_owners_word() {
+    let comma = "read = { decimal = ',' }";
+    let point = "read = { decimal = '.' }";
+    for (text, more, right) in [
+        ("person;x\n1;1,100\n2;2,250\n", comma, "Float64: 1.1 2.25"),
+        ("person;x\n1;1.100\n2;2.250\n", comma, "Int64: 1100 2250"),
+        ("person;x\n1;1.100,5\n2;2,25\n", comma, "Float64: 1100.5 2.25"),
+        ("person;x\n1;1,100\n2;2,250\n", point, "Int64: 1100 2250"),
+        ("person;x\n1;1.100\n2;2.250\n", point, "Float64: 1.1 2.25"),
+        ("person;x\n1;1.5\n2;2.25\n", "", "Float64: 1.5 2.25"),
+        ("person,x\n1,1.100\n2,2.250\n", "", "Float64: 1.1 2.25"),
+        ("person\tx\n1\t1.100\n2\t2.250\n", "", "Float64: 1.1 2.25"),
+        ("person;x\n1;1 100\n2;2 000\n3;$5\n", "", "Int64: 1100 2000 5"),
     ] {
-        let (profile, found) = read(files, &format!("{more}\n        {COLUMNS}")).unwrap();
-        assert_eq!(found, right, "{files:?}: {:?}", profile.notes);
+        let (profile, found) = read(&[("a.csv", text)], &format!("{more}\n        {COLUMNS}")).unwrap();
+        assert_eq!(found, right, "{text}: {:?}", profile.notes);
     }
+    // By a comma nothing else is a number.
+    let said = read(&[("a.csv", "person;x\n1;1.5\n2;2.25\n")], &format!("{comma}\n        {COLUMNS}"));
+    assert!(said.map(|(_, found)| found).unwrap_err().contains("\"1.5\" in line 2 of a.csv"));
 }
 
 #[test]
-fn a_number_that_may_be_a_thousand_times_another_is_refused() {
+fn a_number_whose_mark_nobody_says_is_refused() {
     for (files, words) in [
-        (&[("a.csv", "person;x\n1;7\n2;1,100\n")][..], &["\"1,100\" in line 3 of a.csv", "nothing else in the file"][..]),
-        (&[("a.csv", "person;x\n1;1.100\n")], &["\"1.100\" in line 2 of a.csv"]),
-        (&[("a.csv", "person\tx\n1\t1,100\n")], &["\"1,100\""]),
-        (&[("a.csv", "person;x;y;z\n1;1,100;1,5;1.5\n")], &["\"1,100\"", "other columns"]),
+        (&[("a.csv", "person;x\n1;7\n2;1,100\n3;1,200\n")][..], &["\"1,100\" in line 3 of a.csv", "one number by"][..]),
+        (&[("a.csv", "person;x\n1;1.100\n2;1.200\n")], &["\"1.100\" in line 2 of a.csv"]),
+        (&[("a.csv", "person\tx\n1\t1,100\n2\t1,100\n")], &["\"1,100\""]),
+        (&[("a.csv", "person;x\n1;1,5\n2;2,25\n")], &["\"1,5\" in line 2 of a.csv has a decimal comma"]),
+        (&[("a.csv", "person,x\n1,\"1,100.5\"\n2,\"2,000.5\"\n")], &["\"1,100.5\" in line 2", "[read] decimal = \".\""]),
         (
-            &[("a.csv", "person;x;y\n1;1,5;1,5\n"), ("b.csv", "person;x;y\n2;1.5;1.5\n"), ("c.csv", "person;x\n3;1,100\n")],
-            &["\"1,100\" in line 2 of c.csv", "other files"],
+            &[("a.csv", "person;x\n1;1,5\n4;2,5\n"), ("b.csv", "person;x\n2;1.5\n3;2.5\n")],
+            &["\"1,5\" in line 2 of a.csv has a comma, and other numbers have a point"],
         ),
     ] {
         let said = read(files, COLUMNS).map(|(_, found)| found).unwrap_err();
-        assert!(said.contains("`x`") && said.contains("decimal = \",\""), "{said}");
+        assert!(said.contains("`x`") && said.contains("add to the policy: [read] "), "{said}");
         assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");
+    }
+}
+
+/// Types are the owner's word too, for texts and JSON alike.
+#[test]
+fn types_are_as_their_owner_says() {
+    let columns = "columns = { x = {} }";
+    for (file, text, kind, right) in [
+        ("a.csv", "person,x\n1,5\n2,6\n", "DOUBLE", Ok("Float64: 5.0 6.0")),
+        ("a.csv", "person,x\n1,5\n2,6\n", "TEXT", Ok("Utf8: 5 6")),
+        ("a.csv", "person,x\n1,007\n2,NA\n", "BIGINT", Ok("Int64: 7 NULL")),
+        ("a.csv", "person,x\n1,7\n2,\n", "DECIMAL", Ok("Decimal128(38, 0): 7 NULL")),
+        ("a.csv", "person,x\n1,true\n2,word\n", "BOOLEAN", Err("\"word\" in line 3 of a.csv is no BOOLEAN, which [read] says")),
+        ("a.csv", "person,x\n1,5\n2,5.5\n", "BIGINT", Err("\"5.5\" in line 3 of a.csv is no BIGINT")),
+        ("a.csv", "person,x\n1,5\n2,\"5,5\"\n", "DOUBLE", Err("[read] decimal")),
+        ("a.csv", "person,x\n1,2024-01-01\n2,2024-01-01 10:30\n", "DATE", Err("\"2024-01-01 10:30\" in line 3")),
+        (
+            "a.csv",
+            "person,x\n1,2024-01-01\n2,2024-01-01\n",
+            "TIMESTAMP",
+            Ok("Timestamp(µs): 2024-01-01T00:00:00 2024-01-01T00:00:00"),
+        ),
+        ("a.csv", "person,x\n1,2024-01-01 10:30:00.1234567\n2,\n", "TIMESTAMP", Err("no TIMESTAMP")),
+        (
+            "a.csv",
+            "person,x\n1,2024-01-01 10:30:00.1234567\n2,\n",
+            "TIMESTAMP(9)",
+            Ok("Timestamp(ns): 2024-01-01T10:30:00.123456700 NULL"),
+        ),
+        ("a.json", "{\"person\": 1, \"x\": 5}\n{\"person\": 2, \"x\": 6.5}\n", "TEXT", Ok("Utf8: 5 6.5")),
+        ("a.json", "{\"person\": 1, \"x\": 5}\n{\"person\": 2, \"x\": 6}\n", "DOUBLE", Ok("Float64: 5.0 6.0")),
+        ("a.json", "{\"person\": 1, \"x\": \"2024-01-01\"}\n{\"person\": 2}\n", "DATE", Ok("Date32: 2024-01-01 NULL")),
+        ("a.json", "{\"person\": 1, \"x\": 5}\n{\"person\": 2, \"x\": \"word\"}\n", "BIGINT", Err("a.json")),
+    ] {
+        let found =
+            read(&[(file, text)], &format!("read = {{ types = {{ x = '{kind}' }} }}\n        {columns}")).map(|(_, found)| found);
+        match right {
+            Ok(right) => assert_eq!(found.as_deref(), Ok(right), "{text}"),
+            Err(words) => assert!(found.as_ref().is_err_and(|said| said.contains(words)), "{text}: {found:?}"),
+        }
     }
 }
 
@@ -79,13 +118,15 @@ fn a_last_row_that_looks_like_a_total_is_told_to_the_owner() {
     let words = "looks like a total";
     for (files, where_it_is) in [
         (&[("a.csv", "person,x\nann,5\nbob,6\nTOTAL:,11\n")][..], "\"TOTAL:\" in line 4 of a.csv"),
-        (&[("a.csv", "person;x\n1;5\n2;6\nGesamt;11\n;\n")], "\"Gesamt\" in line 4"),
-        (&[("a.csv", "person,x\n1,5\n2,6\neverybody,11\n")], "\"everybody\" in line 4"),
-        (&[("a.csv", "person,x\n1,5\nthe lot,5\n"), ("b.csv", "person,x\n2,5\nthe lot,5\n")], "1 more files"),
+        (&[("a.csv", "person;x\nann;5\nbob;6\nGesamt;11\n;\n")], "\"Gesamt\" in line 4"),
+        (&[("a.csv", "person,x\n1,5\nthe lot,5\n"), ("b.csv", "person,x\n2,5\nthe rest,5\n")], "1 more files"),
     ] {
         let (profile, _) = read(files, COLUMNS).unwrap();
         assert!(said(&profile, words) && said(&profile, where_it_is), "{files:?}: {:?}", profile.notes);
     }
+    // Where all others are numbers it alone makes them texts.
+    let refused = read(&[("a.csv", "person,x\n1,5\n2,6\neverybody,11\n")], COLUMNS).map(|(_, found)| found).unwrap_err();
+    assert!(refused.contains("`person`") && refused.contains("\"everybody\" in line 4 of a.csv"), "{refused}");
     for text in
         ["person,x\nann,5\nbob,6\n", "person,x\n1,5\n2,6\n", "person,x\n1,5\nann,5\n2,6\nbob,6\n", "person,x\ntotal,5\nbob,6\n"]
     {
@@ -103,19 +144,19 @@ fn dates_are_read_as_their_owner_says() {
             "person,x\n1,31/12/2024\n2,1/2/2024\n",
             "",
             "Utf8: 31/12/2024 1/2/2024",
-            "(\"31/12/2024\" in line 2 of a.csv) and is read as text. Where they are dates, write dates = \"%d/%m/%Y\" below",
+            "(\"31/12/2024\" in line 2 of a.csv) and is read as text. Where they are dates, add to the policy: [read] dates = \"%d/%m/%Y\"",
         ),
         ("person,x\n1,01/02/2024\n", "", "Utf8: 01/02/2024", "dates = \"%d/%m/%Y\" or dates = \"%m/%d/%Y\""),
         ("person,x\n1,31.12.2024\n", "", "Utf8: 31.12.2024", "%d.%m.%Y"),
         ("person,x\n1,31/12/2024\n2,1/2/2024\n3,NA\n", "%d/%m/%Y", "Date32: 2024-12-31 2024-02-01 NULL", "taken as missing"),
         ("person,x\n1,1/2/2024\n2,2024-03-04\n", "%m/%d/%Y", "Date32: 2024-01-02 2024-03-04", "text, a comma"),
         (
-            "person,x\n1,2024-02-01 10:30\n2,2024-02-01\n",
+            "person,x\n1,2024-02-01 10:30\n2,2024-02-01\n3,2024-02-01 10:30\n",
             "",
-            "Timestamp(s): 2024-02-01T10:30:00 2024-02-01T00:00:00",
+            "Timestamp(µs): 2024-02-01T10:30:00 2024-02-01T00:00:00 2024-02-01T10:30:00",
             "text, a comma",
         ),
-        ("person,x\n1,1.2.2024 10:30\n", "%d.%m.%Y", "Timestamp(s): 2024-02-01T10:30:00", "text, a comma"),
+        ("person,x\n1,1.2.2024 10:30\n", "%d.%m.%Y", "Timestamp(µs): 2024-02-01T10:30:00", "text, a comma"),
         ("person,x\n1,31/12/2024\n", "%m/%d/%Y", "Utf8: 31/12/2024", "dates = \"%d/%m/%Y\""),
     ] {
         let more = if more.is_empty() { String::new() } else { format!("read = {{ dates = '{more}' }}\n        ") };

@@ -104,7 +104,7 @@ fn files_of_one_name_are_fetched_as_many() {
 #[test]
 fn mock_rows_are_of_the_data_s_types_or_refused() {
     let world = World::new();
-    std::fs::write(world.path("a.csv"), format!("{HEAD}100,1.5,north\n{}", lines(101, 150))).unwrap();
+    std::fs::write(world.path("a.csv"), format!("{HEAD}99,2.5,north\n100,1.5,north\n{}", lines(101, 150))).unwrap();
     std::fs::write(world.path("whole.csv"), format!("{HEAD}{}", lines(1, 20))).unwrap();
     std::fs::write(world.path("other.csv"), format!("{HEAD}1,1,5\n2,2,6\n")).unwrap();
     let (file, other, policy) = (world.text("a.csv"), world.text("other.csv"), world.text("policy.toml"));

@@ -326,7 +326,7 @@ fn an_owner_is_told_of_jobs_that_gave_the_default_and_of_slots_that_are_too_shor
         std::fs::write(world.path("many.toml"), policy.replace("slot = \"8s\"", &format!("slot = \"{slot}\""))).unwrap();
         std::fs::write(
             world.path(&format!("{name}.csv")),
-            format!("person,spend,city\n{}{rows}", if short { "x,1,north\n" } else { "" }),
+            format!("person,spend,city\n{}{rows}", if short { "9999999,1,north\n" } else { "" }),
         )
         .unwrap();
         let (file, policy) = (world.text(&format!("{name}.csv")), world.text("many.toml"));

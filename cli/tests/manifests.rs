@@ -95,7 +95,7 @@ fn marks(content: &Content, sizes: bool) -> Vec<String> {
 /// plain hashes that finds the value.
 #[test]
 fn whoever_has_all_but_one_value_finds_it_nowhere() {
-    let (guesses, truth) = (["3", "17", "41", "9.5"], "41");
+    let (guesses, truth) = (["3", "17", "41", "95"], "41");
     let guessed = guesses.map(|guess| record(&world("replicate = \"nobody\"", guess), "owner").content);
     for (access, told) in [("replicate = \"granted\"", true), ("replicate = \"nobody\"", false)] {
         let world = world(access, truth);

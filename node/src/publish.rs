@@ -333,7 +333,7 @@ fn fit_a_manifest(tables: &[TableFiles]) -> bool {
 const JOINED: &str = "rows.parquet";
 
 /// How copies are written: one that is written otherwise has another name, and takes the place of none that an earlier version names.
-const COPY: &str = "4";
+const COPY: &str = "5";
 
 /// Reads and checks `files`, away from the runtime's threads; gives the report back. A derived copy is named by what it is made of.
 pub(crate) async fn lay_out(

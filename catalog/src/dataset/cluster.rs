@@ -281,7 +281,7 @@ mod tests {
     }
 
     fn learnt(files: &[PathBuf], policy: &Policy) -> Vec<Table> {
-        table::learn(&files_of(files), policy, &mut |_| {}).unwrap()
+        table::learn(&files_of(files), policy, false, &mut |_| {}).unwrap()
     }
 
     fn kept() -> SchemaRef {

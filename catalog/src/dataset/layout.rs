@@ -68,7 +68,7 @@ pub fn profile(
     progress: &mut dyn FnMut(Phase, u64),
 ) -> Result<Profile, DataError> {
     let mut notes = Vec::new();
-    let mut learnt = table::learn(tables, policy, &mut |note| notes.push(note))?;
+    let mut learnt = table::learn(tables, policy, like.is_some(), &mut |note| notes.push(note))?;
     if let Some(like) = like {
         be_like(&mut learnt, policy, like)?;
     }
@@ -195,7 +195,7 @@ fn rows_within_bound(rows: u64, policy: &Policy) -> Result<(), DataError> {
 /// # Errors
 /// [`DataError::Column`] for what the policy names and the files do not have, or not so.
 pub fn schema(tables: &[TableFiles], policy: &Policy) -> Result<SchemaRef, DataError> {
-    visible(&table::learn(tables, policy, &mut |_| {})?, policy)
+    visible(&table::learn(tables, policy, false, &mut |_| {})?, policy)
 }
 
 fn visible(tables: &[Table], policy: &Policy) -> Result<SchemaRef, DataError> {

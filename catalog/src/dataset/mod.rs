@@ -27,7 +27,7 @@ pub use layout::{OrderCheck, Phase, Profile, profile, schema};
 pub use paths::{TableFiles, tables};
 pub use people::People;
 pub use proven::Proven;
-pub use read::{Reader, describe, open};
+pub use read::{Reader, describe, open, open_by};
 pub use record::{Dataset, DatasetRecord, Stamp, load_all, save};
 pub use survey::{Bound, Grouped, Setting, Survey, survey};
 
@@ -64,6 +64,18 @@ pub enum DataError {
     /// A record of the dataset cannot be kept or read.
     #[error("the dataset record: {0}")]
     Record(String),
+}
+
+impl DataError {
+    /// The error of a file that is read by no policy's rules: what it says to add goes to `place` instead.
+    pub fn said_of(self, place: &str) -> Self {
+        let said = |problem: String| problem.replace(read::ADD, &format!("add {place} "));
+        match self {
+            Self::File { file, problem } => Self::File { file, problem: said(problem) },
+            Self::Column { column, problem } => Self::Column { column, problem: said(problem) },
+            other => other,
+        }
+    }
 }
 
 fn broken(file: &Path, problem: impl ToString) -> DataError {

@@ -22,7 +22,7 @@ mod witnesses;
 pub use budget::BudgetFile;
 pub use file::{AccessFile, JobsFile, PolicyFile};
 pub use models::{ModelRules, ModelsFile};
-pub use read::{Dates, Encoding, ReadRules};
+pub use read::{ColumnKind, Dates, Encoding, ReadRules};
 pub use review::{Dominance, ReviewRules, Standing};
 pub use sql::{QueryRules, SqlFile};
 pub use versions::{Answering, VersionsFile};

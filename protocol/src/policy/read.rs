@@ -1,7 +1,7 @@
 //! `[read]`: how text files are read, where what they say of themselves is not enough. Part of the signed policy, so that whoever has the published files
 //! makes the same rows of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +10,10 @@ use crate::limits;
 
 /// The most words that an owner names for a missing value.
 const WORDS: usize = 64;
+/// The most columns whose types an owner says.
+const TYPES: usize = 1000;
 
-/// How an owner's text files are read. What is not given is found out from the files, and told to the owner at publication.
+/// How an owner's text files are read. Of what is not given nothing is decided by the values of one person: where these alone would decide, publication is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadRules {
@@ -42,6 +44,57 @@ pub struct ReadRules {
     /// Columns that are text, whatever their values look like.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub text: BTreeSet<String>,
+    /// Types of columns of text and JSON, whatever their values look like.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, ColumnKind>,
+    /// Whether values in quotes may have line breaks after which something stands that looks like a row.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub multiline: bool,
+}
+
+/// A column's type, by SQL's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ColumnKind {
+    /// Text.
+    #[serde(rename = "TEXT", alias = "text")]
+    Text,
+    /// Whole numbers of 64 bits.
+    #[serde(rename = "BIGINT", alias = "bigint")]
+    BigInt,
+    /// Whole numbers of at most 38 digits.
+    #[serde(rename = "DECIMAL", alias = "decimal")]
+    Decimal,
+    /// Numbers.
+    #[serde(rename = "DOUBLE", alias = "double")]
+    Double,
+    /// `true` and `false`.
+    #[serde(rename = "BOOLEAN", alias = "boolean")]
+    Boolean,
+    /// Days.
+    #[serde(rename = "DATE", alias = "date")]
+    Date,
+    /// Times, to the microsecond.
+    #[serde(rename = "TIMESTAMP", alias = "timestamp")]
+    Timestamp,
+    /// Times, to the nanosecond.
+    #[serde(rename = "TIMESTAMP(9)", alias = "timestamp(9)")]
+    TimestampNanos,
+}
+
+impl ColumnKind {
+    /// As it is written in a policy.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "TEXT",
+            Self::BigInt => "BIGINT",
+            Self::Decimal => "DECIMAL",
+            Self::Double => "DOUBLE",
+            Self::Boolean => "BOOLEAN",
+            Self::Date => "DATE",
+            Self::Timestamp => "TIMESTAMP",
+            Self::TimestampNanos => "TIMESTAMP(9)",
+        }
+    }
 }
 
 /// How days are written: `%d`, `%m` and `%Y` as `strftime` has them; day and month with one digit or two.
@@ -102,7 +155,7 @@ impl Dates {
 pub enum Encoding {
     /// UTF-8.
     Utf8,
-    /// UTF-16, with a mark of its byte order or without (then little-endian).
+    /// UTF-16, with a mark of its byte order or without (then as the header begins).
     Utf16,
     /// Windows-1252, of which Latin-1's letters are a part.
     #[serde(alias = "windows-1252")]
@@ -113,6 +166,10 @@ fn is_zero(lines: &u32) -> bool {
     *lines == 0
 }
 
+fn is_false(said: &bool) -> bool {
+    !said
+}
+
 impl ReadRules {
     /// Whether nothing was said.
     pub fn is_default(&self) -> bool {
@@ -121,10 +178,29 @@ impl ReadRules {
 
     /// Whether a column's values are text by the owner's word.
     pub fn is_text(&self, column: &str) -> bool {
-        self.text.contains(column)
+        self.kind_of(column) == Some(ColumnKind::Text)
     }
 
-    pub(super) fn check(self) -> Result<Self, BadPolicy> {
+    /// A column's type by the owner's word.
+    pub fn kind_of(&self, column: &str) -> Option<ColumnKind> {
+        if self.text.contains(column) { Some(ColumnKind::Text) } else { self.types.get(column).copied() }
+    }
+
+    /// Checks that the rules mean one thing each.
+    ///
+    /// # Errors
+    /// The field that does not, as a policy has it.
+    pub fn check(self) -> Result<Self, BadPolicy> {
+        if let Some(column) = self.text.iter().find(|name| self.types.get(*name).is_some_and(|kind| *kind != ColumnKind::Text)) {
+            return Err(bad(
+                format!("read.types.{column}"),
+                "is another type than text, and read.text has the column",
+                "Write one of the two",
+            ));
+        }
+        if self.types.len() > TYPES || self.types.keys().any(|name| name.len() > limits::NAME_BYTES) {
+            return Err(bad("read.types", "has too many columns, or too long names", format!("Write at most {TYPES} columns")));
+        }
         for (field, given) in [("delimiter", self.delimiter), ("quote", self.quote), ("comment", self.comment)] {
             if given.is_some_and(|c| !c.is_ascii() || matches!(c, '\n' | '\r' | '\0')) {
                 return Err(bad(format!("read.{field}"), "is not one plain character", "Write one ASCII character, as \";\""));
@@ -158,6 +234,8 @@ mod tests {
             "encoding = 'latin1'",
             "quote = \"'\"",
             "dates = '%d/%m/%Y'",
+            "multiline = true",
+            "types = { x = 'DOUBLE', y = 'timestamp(9)', z = 'text' }\ntext = ['z']",
         ] {
             assert!(read(good).is_ok(), "{good}");
         }
@@ -168,6 +246,7 @@ mod tests {
             ("delimiter = ';'\nquote = ';'", "read"),
             ("comment = ';'\ndelimiter = ';'", "read"),
             ("decimal = '_'", "read.decimal"),
+            ("types = { x = 'DOUBLE' }\ntext = ['x']", "read.types.x"),
         ] {
             assert_eq!(read(bad).unwrap_err().field, field, "{bad}");
         }
@@ -177,5 +256,6 @@ mod tests {
             assert_eq!(serde_json::to_string(&dates).unwrap(), format!("{:?}", dates.pattern()));
         }
         assert!(toml::from_str::<ReadRules>("seperator = ';'").is_err());
+        assert!(toml::from_str::<ReadRules>("types = { x = 'INT' }").unwrap_err().message().contains("BIGINT"));
     }
 }

@@ -1,6 +1,7 @@
 //! How a text file is written: its characters, what stands between two values, and its header.
 
 use std::{
+    borrow::Cow,
     io::{BufRead as _, BufReader, Cursor, Read},
     path::Path,
 };
@@ -12,7 +13,10 @@ use tidegate_protocol::{
 };
 
 use super::{
+    ADD,
     packed::unpacked,
+    place::Place,
+    quotes::{Marks, Quotes},
     records::Records,
     sheet::{self, ZIP},
 };
@@ -32,8 +36,12 @@ pub(crate) struct Dialect {
     quote: u8,
     skip: u32,
     comment: Option<u8>,
+    /// Whether line breaks in quotes may be followed by what looks like a record.
+    multiline: bool,
     /// UTF-16, whose bytes are no ASCII.
     wide: Option<Wide>,
+    /// Whether its characters are those of Windows-1252.
+    pub(crate) western: bool,
     /// By what the file is packed.
     pub(crate) packed: Option<&'static str>,
     /// Of a workbook, the name of the sheet that is read, and the number of sheets.
@@ -73,8 +81,8 @@ impl Dialect {
         self.wide.is_some()
     }
 
-    /// Finds out how a file is written: by the rules where they say it, else by which way its header has most of the columns `wanted`, and its lines as many
-    /// values each.
+    /// Finds out how a file is written: by the rules where they say it, else by which way its header has most of the columns `wanted`, and most columns. Rows say
+    /// nothing of it: one person's could change how all others' are read.
     pub(crate) fn of(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result<Self, DataError> {
         let packed = unpacked(path)?.by;
         let begin = head(&mut unpacked(path)?.bytes, SAMPLE).map_err(|e| broken(path, e))?;
@@ -85,7 +93,9 @@ impl Dialect {
             quote,
             skip: rules.skip,
             comment,
-            wide: wide(&begin, rules.encoding),
+            multiline: rules.multiline,
+            wide: wide(&begin, rules.encoding).map_err(|problem| broken(path, problem))?,
+            western: rules.encoding == Some(Encoding::Latin1),
             packed,
             sheet: None,
             header: vec![],
@@ -94,16 +104,15 @@ impl Dialect {
             return found.of_sheet(path, wanted);
         }
         let sample = head(&mut found.bytes(path)?, SAMPLE).map_err(|e| broken(path, e))?;
-        let whole = sample.len() < SAMPLE;
         let candidates: Vec<u8> = match rules.delimiter {
             Some(c) => vec![c as u8],
             None => DELIMITERS.iter().map(|(byte, _)| *byte).collect(),
         };
-        let mut best: Option<((usize, bool, usize), u8)> = None;
+        let mut best: Option<((usize, usize), u8)> = None;
         for delimiter in candidates {
-            let (names, same, fields) = found.lines(&sample, delimiter, whole);
+            let names = found.names(&sample, delimiter);
             let has = wanted.iter().filter(|name| names.iter().any(|n| n == *name)).count();
-            let score = (has, same && fields > 1, fields);
+            let score = (has, names.len());
             if best.is_none_or(|(before, _)| score > before) {
                 best = Some((score, delimiter));
                 found.header = names;
@@ -116,13 +125,12 @@ impl Dialect {
     /// The sheet of a workbook by which the header has most of the columns `wanted`.
     fn of_sheet(mut self, path: &Path, wanted: &[String]) -> Result<Self, DataError> {
         sheet::check(path)?;
-        (self.delimiter, self.quote, self.wide, self.packed) = (b',', b'"', None, None);
+        (self.delimiter, self.quote, self.wide, self.western, self.packed) = (b',', b'"', None, false, None);
         let names = sheet::names(path)?;
         let mut best: Option<usize> = None;
         for name in &names {
             let sample = sheet::lines(path, name, self.skip, self.skip.saturating_add(LINES as u32))?;
-            let (header, ..) = self.lines(&sample, b',', true);
-            let header: Vec<_> = header.iter().map(|name| sheet::cell(name).0.to_owned()).collect();
+            let header: Vec<_> = self.names(&sample, b',').iter().map(|name| sheet::cell(name).0.to_owned()).collect();
             let has = wanted.iter().filter(|name| header.contains(name)).count();
             if best.is_none_or(|before| has > before) {
                 best = Some(has);
@@ -132,18 +140,45 @@ impl Dialect {
         if best.is_none() { Err(broken(path, "has no sheet of rows that is not hidden")) } else { Ok(self) }
     }
 
-    /// The names in the first line, whether the next ones have as many values, and how many.
-    fn lines(&self, sample: &[u8], delimiter: u8, whole: bool) -> (Vec<String>, bool, usize) {
+    /// The names in the first line.
+    fn names(&self, sample: &[u8], delimiter: u8) -> Vec<String> {
         let mut reader = self.csv(delimiter).flexible(true).from_reader(sample);
-        let mut records = reader.byte_records().take(LINES).map_while(Result::ok).collect::<Vec<_>>();
-        if !whole && records.len() < LINES {
-            // The last one may be cut.
-            records.pop();
+        let mut first = csv::ByteRecord::new();
+        let _ = reader.read_byte_record(&mut first);
+        first.iter().map(|name| self.decoded(name).trim().to_owned()).collect()
+    }
+
+    /// A text of an encoding whose ASCII is ASCII, in the header: UTF-8 where it is that, else Windows-1252.
+    fn decoded<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
+        let western = || WINDOWS_1252.decode_without_bom_handling(bytes).0;
+        if self.western { western() } else { std::str::from_utf8(bytes).map_or_else(|_| western(), Into::into) }
+    }
+
+    /// A value, and whether it is a number with a point whatever it looks like. None where its bytes are no characters.
+    pub(crate) fn value<'a>(&self, bytes: &'a [u8]) -> Option<(Cow<'a, str>, bool)> {
+        if self.western && !bytes.is_ascii() {
+            return Some((WINDOWS_1252.decode_without_bom_handling(bytes).0, false));
         }
-        let Some(first) = records.first() else { return (vec![], false, 0) };
-        let fields = first.len();
-        let same = records.iter().all(|record| record.len() == fields);
-        (first.iter().map(|name| decoded(name).trim().to_owned()).collect(), same, fields)
+        let text = std::str::from_utf8(bytes).ok()?;
+        let (text, pointed) = if self.sheet.is_some() { sheet::cell(text) } else { (text, false) };
+        Some((text.into(), pointed))
+    }
+
+    /// What is wrong with a value whose bytes are no characters.
+    pub(crate) fn not_utf8(&self, at: &Place, column: Option<&String>, bytes: &[u8]) -> DataError {
+        let line = match self.line(&at.path, at.byte) {
+            Ok(line) => line,
+            Err(e) => return e,
+        };
+        let good = std::str::from_utf8(bytes).map_or_else(|e| e.valid_up_to(), str::len);
+        broken(
+            &at.path,
+            format!(
+                "line {line}, column {}: a byte (0x{:02X}) that is not UTF-8. Where the file is Windows-1252 (Latin-1), {ADD}encoding = \"windows-1252\"",
+                column.map(|name| plain(name)).unwrap_or_default(),
+                bytes.get(good).copied().unwrap_or_default()
+            ),
+        )
     }
 
     fn csv(&self, delimiter: u8) -> csv::ReaderBuilder {
@@ -178,7 +213,10 @@ impl Dialect {
 
     /// The file's lines after the header.
     pub(crate) fn records(&self, path: &Path) -> Result<Records, DataError> {
-        let mut records = Records::new(&self.csv(self.delimiter), self.bytes(path)?);
+        let marks = Marks { delimiter: self.delimiter, quote: self.quote, comment: self.comment, multiline: self.multiline };
+        // A sheet's lines are written here, with quotes in order.
+        let quotes = self.sheet.is_none().then(|| Quotes::new(marks, self.header.clone(), 1 + u64::from(self.skip)));
+        let mut records = Records::new(&self.csv(self.delimiter), self.bytes(path)?, quotes);
         records.read(&mut csv::ByteRecord::new()).map_err(|e| broken(path, e))?;
         Ok(records)
     }
@@ -225,33 +263,35 @@ impl Dialect {
     }
 }
 
-/// A text of an encoding whose ASCII is ASCII: UTF-8 where it is that, else Windows-1252.
-pub(super) fn decoded(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    std::str::from_utf8(bytes).map_or_else(|_| WINDOWS_1252.decode_without_bom_handling(bytes).0, Into::into)
-}
-
 fn head(from: &mut dyn Read, bytes: usize) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     from.take(bytes as u64).read_to_end(&mut head)?;
     Ok(head)
 }
 
-/// UTF-16 says so by its mark, or shows it by a zero in every other of its first bytes.
-fn wide(begin: &[u8], told: Option<Encoding>) -> Option<Wide> {
+/// UTF-16 says so by its mark, or the owner does.
+///
+/// # Errors
+/// A zero in every other of the first bytes: UTF-16 without a mark, which nobody says.
+fn wide(begin: &[u8], told: Option<Encoding>) -> Result<Option<Wide>, String> {
     let big = begin.starts_with(&[0xfe, 0xff]);
     match told {
-        Some(Encoding::Utf16) => return Some(Wide { little: !big }),
-        Some(Encoding::Utf8 | Encoding::Latin1) => return None,
+        // The header's first character is of ASCII.
+        Some(Encoding::Utf16) => return Ok(Some(Wide { little: !big && begin.first() != Some(&0) })),
+        Some(Encoding::Utf8 | Encoding::Latin1) => return Ok(None),
         None => {}
     }
     if big || begin.starts_with(&[0xff, 0xfe]) {
-        return Some(Wide { little: !big });
+        return Ok(Some(Wide { little: !big }));
     }
-    let some = begin.get(..64.min(begin.len()))?;
+    let some = begin.get(..64.min(begin.len())).unwrap_or_default();
     let zeros = |odd: usize| some.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
     let (even, odd) = (zeros(0), zeros(1));
-    let most = some.len() / 2;
-    (some.len() >= 4 && even.max(odd) * 4 >= most * 3 && even.min(odd) == 0).then_some(Wide { little: odd > even })
+    let looks_wide = some.len() >= 4 && even.max(odd) * 4 >= some.len() / 2 * 3 && even.min(odd) == 0;
+    match looks_wide {
+        true => Err(format!("looks like UTF-16, and has no mark that says so. Where it is that, {ADD}encoding = \"utf16\"")),
+        false => Ok(None),
+    }
 }
 
 /// UTF-8 made of UTF-16, as it is read.
@@ -273,8 +313,13 @@ impl Read for Narrow {
             self.ready.resize(room, 0);
             self.at = 0;
             let bytes = wide.get(..read).unwrap_or_default();
-            let (_, _, written, _) = self.decoder.decode_to_utf8(bytes, &mut self.ready, self.done);
+            let (_, _, written, wrong) = self.decoder.decode_to_utf8(bytes, &mut self.ready, self.done);
             self.ready.truncate(written);
+            if wrong {
+                return Err(std::io::Error::other(
+                    "has bytes that are no characters of UTF-16: it is damaged, or in another encoding",
+                ));
+            }
         }
         let ready = self.ready.get(self.at..).unwrap_or_default();
         let some = ready.len().min(into.len());

@@ -1,19 +1,21 @@
 //! What the values of a text column have in common, over all files: from which follows how it is read, in words for its owner.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::collections::BTreeMap;
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use tidegate_protocol::{
-    policy::{Dates, ReadRules},
+    policy::{ColumnKind, Dates, ReadRules},
     shown::plain,
 };
 
 use super::{
-    dialect::Dialect,
-    marks::InFile,
+    ADD,
+    alone::Signs,
+    kind::{self, Asked, NoMark},
+    place::{Odd, Place},
     value::{
-        ALL, BIG, BOOL, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MISSING, NUMBER, POINT, POINT_WHOLE, TIME, as_iso, dated,
-        fraction_digits, is_padded, look,
+        ALL, CLEAR, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MICROS, MISSING, NO_COMMA, NUMBER, POINT, POINT_WHOLE, TIME,
+        UNPADDED, as_iso, dated, fraction_digits, is_padded, look,
     },
 };
 
@@ -22,62 +24,34 @@ use super::{
 pub(crate) struct Taken {
     /// As what.
     pub(crate) kind: DataType,
-    /// Whether its numbers have a decimal comma.
-    pub(crate) comma: bool,
+    /// What stands before its numbers' fractions; none where no number may have a comma.
+    pub(crate) decimal: Option<char>,
     /// Whether its numbers are written as programs do.
     pub(crate) bare: bool,
+    /// Whether the owner says so.
+    pub(crate) said: bool,
 }
 
-/// A value that is not what the others are, and where it is.
-#[derive(Debug, Clone)]
-pub(crate) struct Odd {
-    at: Place,
-    value: String,
-}
-
-impl Odd {
-    pub(crate) fn new(value: &str, at: &Place) -> Self {
-        Self { at: at.clone(), value: value.chars().take(SHOWN).collect() }
-    }
-
-    pub(crate) fn value(&self) -> &str {
-        &self.value
-    }
-
-    /// The value, and where it is.
-    pub(crate) fn words(&self) -> String {
-        let file = self.at.path.file_name().unwrap_or_default().to_string_lossy();
-        let word = self.at.dialect.row_word();
-        let line =
-            self.at.dialect.line(&self.at.path, self.at.byte).map_or_else(|_| format!("a {word}"), |at| format!("{word} {at}"));
-        format!("{:?} in {line} of {}", plain(&self.value), plain(&file))
-    }
-}
-
-/// Where a record begins.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) path: Arc<PathBuf>,
-    pub(crate) dialect: Arc<Dialect>,
-    /// Bytes before it.
-    pub(crate) byte: u64,
-}
+/// A value is there. The other signs say what not all values are.
+const VALUE: Kinds = 1 << 14;
 
 /// What was seen of a column.
 #[derive(Debug, Clone)]
 pub(crate) struct Evidence {
-    can: Kinds,
+    /// Whether there are values, and which kinds they are not.
+    signs: Signs<Odd>,
     /// Values that are neither empty nor a word for a missing one.
     values: u64,
     not_numbers: u64,
     first_not_number: Option<Odd>,
     /// Words for a missing value, and how many there are.
     missing: BTreeMap<String, u64>,
-    padded: Option<Odd>,
-    fraction: usize,
     first: Option<Odd>,
+    /// A number with a comma.
+    comma: Option<Odd>,
     /// A number that is another one by a decimal comma than by a decimal point.
     ambiguous: Option<Odd>,
+    padded: Option<Odd>,
     /// Ways in which all values may be dates, as [`dated`] has them.
     dated: u8,
 }
@@ -85,15 +59,15 @@ pub(crate) struct Evidence {
 impl Default for Evidence {
     fn default() -> Self {
         Self {
-            can: ALL,
+            signs: Signs::default(),
             values: 0,
             not_numbers: 0,
             first_not_number: None,
             missing: BTreeMap::new(),
-            padded: None,
-            fraction: 0,
             first: None,
+            comma: None,
             ambiguous: None,
+            padded: None,
             dated: u8::MAX,
         }
     }
@@ -101,9 +75,6 @@ impl Default for Evidence {
 
 /// So many values that are no numbers are counted.
 const COUNTED: u64 = 1000;
-
-/// Most characters of a value that are shown.
-const SHOWN: usize = 40;
 
 /// Whether a value stands for a missing one by the owner's word, or for want of any letter.
 pub(super) fn is_missing(value: &str, rules: &ReadRules) -> bool {
@@ -115,9 +86,14 @@ pub(super) fn is_missing_word(value: &str) -> bool {
     MISSING.contains(&value)
 }
 
+/// What values can be whose signs are these; none where there is none.
+fn can(signs: Kinds) -> Option<Kinds> {
+    (signs & VALUE != 0).then_some(!signs & !VALUE)
+}
+
 impl Evidence {
-    /// Sees a value, without the spaces around it; `pointed` says whether it is a number with a point whatever it looks like.
-    pub(crate) fn see(&mut self, value: &str, pointed: bool, rules: &ReadRules, at: &Place) {
+    /// Sees a value of a unit, without the spaces around it; `pointed` says whether it is a number with a point whatever it looks like.
+    pub(crate) fn see(&mut self, value: &str, pointed: bool, rules: &ReadRules, at: &Place, unit: impl Fn() -> Option<u64>) {
         if is_missing(value, rules) {
             return;
         }
@@ -129,52 +105,61 @@ impl Evidence {
             return;
         }
         let odd = || Odd::new(value, at);
+        let keep = |place: &mut Option<Odd>| {
+            place.get_or_insert_with(odd);
+        };
         self.values += 1;
-        if self.first.is_none() {
-            self.first = Some(odd());
-        }
+        keep(&mut self.first);
+        let open = ALL & !self.signs.sure();
         // Of texts so many are looked at, to say how many are no numbers.
         let counts = self.not_numbers <= COUNTED;
-        let mut kinds = look(value, if counts { self.can | FLOAT | POINT | COMMA } else { self.can }, rules.dates);
-        if pointed {
-            kinds &= !(COMMA | COMMA_WHOLE);
-        }
+        let kinds = look(value, if counts { open | FLOAT | POINT | COMMA } else { open }, rules.dates);
         if self.dated != 0 {
             self.dated = dated(value, self.dated);
         }
-        if counts && kinds & NUMBER == 0 {
+        let other_mark = match rules.decimal {
+            Some(',') => FLOAT | POINT | POINT_WHOLE,
+            Some(_) => COMMA | COMMA_WHOLE,
+            None => 0,
+        };
+        if counts && kinds & NUMBER & !other_mark == 0 {
             self.not_numbers += 1;
-            if self.first_not_number.is_none() {
-                self.first_not_number = Some(odd());
-            }
+            keep(&mut self.first_not_number);
         }
-        if self.can & INT != 0 && self.padded.is_none() && is_padded(value) {
-            self.padded = Some(odd());
+        let mut not = open & !kinds;
+        if open & INT != 0 && is_padded(value) {
+            not |= UNPADDED;
+            keep(&mut self.padded);
         }
-        if self.ambiguous.is_none() && kinds & POINT != 0 && kinds & COMMA != 0 && value.contains([',', '.']) {
-            self.ambiguous = Some(odd());
+        if kinds & (POINT | COMMA) != 0 && value.contains(',') && !pointed {
+            not |= NO_COMMA;
+            keep(&mut self.comma);
         }
-        self.can &= kinds;
-        if self.can & TIME != 0 {
-            self.fraction = self.fraction.max(fraction_digits(&as_iso(value, rules.dates)));
+        if kinds & POINT != 0 && kinds & COMMA != 0 && value.contains([',', '.']) && !pointed {
+            not |= CLEAR;
+            keep(&mut self.ambiguous);
         }
+        if kinds & TIME != 0 && kinds & DATE == 0 && fraction_digits(&as_iso(value, rules.dates)) > 6 {
+            not |= MICROS;
+        }
+        self.signs.see(VALUE | not, unit, odd);
     }
 
     /// Adds what was seen of the column in another file.
     pub(crate) fn join(&mut self, other: &Self) {
-        self.can &= other.can;
+        self.signs.join(&other.signs);
         self.dated &= other.dated;
         self.values += other.values;
         self.not_numbers += other.not_numbers;
-        self.fraction = self.fraction.max(other.fraction);
         for (word, count) in &other.missing {
             *self.missing.entry(word.clone()).or_default() += count;
         }
         for (own, others) in [
             (&mut self.first_not_number, &other.first_not_number),
-            (&mut self.padded, &other.padded),
             (&mut self.first, &other.first),
+            (&mut self.comma, &other.comma),
             (&mut self.ambiguous, &other.ambiguous),
+            (&mut self.padded, &other.padded),
         ] {
             if own.is_none() {
                 own.clone_from(others);
@@ -191,115 +176,90 @@ impl Evidence {
         self.values
     }
 
-    /// The mark before fractions, where the values are numbers by that one alone.
-    pub(super) fn mark(&self) -> Option<char> {
-        match (self.values, self.has(COMMA), self.has(POINT)) {
-            (1.., true, false) => Some(','),
-            (1.., false, true) => Some('.'),
-            _ => None,
-        }
+    /// Whether more than one unit has a value.
+    pub(crate) fn is_of_several(&self) -> bool {
+        self.signs.sure() & VALUE != 0
     }
 
-    /// A number that is another one by the other mark.
-    pub(super) fn ambiguous(&self) -> Option<&Odd> {
-        self.ambiguous.as_ref().filter(|_| self.has(COMMA) && self.has(POINT))
+    fn has(&self, kind: Kinds) -> bool {
+        can(self.signs.there()).is_some_and(|can| can & kind != 0)
     }
 
-    /// Whether the values are numbers as programs write them.
-    pub(super) fn is_bare(&self) -> bool {
-        self.has(FLOAT)
-    }
-
-    pub(super) fn has(&self, kind: Kinds) -> bool {
-        self.can & kind != 0
-    }
-
-    /// How the column is to be read in each of the `files`, of which this is what was seen together. `number` says whether the policy has bounds for it. What
-    /// was assumed goes to `say`.
+    /// How the column is to be read in all files, of which this is what was seen together. What was assumed goes to `say`.
     ///
     /// # Errors
-    /// Numbers that are others by a decimal comma than by a decimal point, where nothing says which is meant.
-    pub(crate) fn taken(
-        &self,
-        name: &str,
-        rules: &ReadRules,
-        files: &[InFile<'_>],
-        number: bool,
-        say: &mut dyn FnMut(String),
-    ) -> Result<Vec<Taken>, String> {
-        let as_is = |kind: DataType| Ok(files.iter().map(|_| Taken { kind: kind.clone(), comma: false, bare: true }).collect());
-        let name = plain(name);
-        if rules.is_text(&name) {
-            return as_is(DataType::Utf8);
+    /// Numbers that are others by a decimal comma than by a decimal point, where the rules do not say which is meant; a type that the values of one unit alone decide.
+    pub(crate) fn taken(&self, column: &str, asked: &Asked<'_>, say: &mut dyn FnMut(String)) -> Result<Taken, String> {
+        let (name, rules) = (plain(column), asked.rules);
+        let taken = |kind, bare, said| Taken { kind, decimal: rules.decimal, bare, said };
+        if let Some(kind) = rules.kind_of(column) {
+            let number = matches!(kind, ColumnKind::BigInt | ColumnKind::Decimal | ColumnKind::Double);
+            if number && can(self.signs.there()).is_some_and(|can| asked.unclear(can)) {
+                return Err(self.no_mark());
+            }
+            if kind != ColumnKind::Text {
+                self.say_missing(&name, say);
+            }
+            return Ok(taken(kind::said(kind), false, true));
         }
-        if self.values == 0 {
-            self.say_missing(&name, say);
-            return as_is(DataType::Null);
+        let kind = asked.kind(can(self.signs.there())).map_err(|NoMark| self.no_mark())?;
+        // Where the policy has bounds for a text it is refused in words of its own.
+        if asked.alone && !(asked.number && kind == DataType::Utf8) {
+            self.decided_by_several(column, &kind, asked)?;
         }
-        let padded = self.padded.as_ref().filter(|_| !number);
-        let taken = if let (Some(odd), true) = (padded, self.has(INT | BIG)) {
-            say(format!("column {name} is text: its numbers have zeros before them ({}), and would lose them", odd.words()));
-            return as_is(DataType::Utf8);
-        } else if self.has(INT) {
-            as_is(DataType::Int64)
-        } else if self.has(BIG) {
+        match &kind {
+            DataType::Utf8 if self.has(INT) => {
+                let odd = self.padded.as_ref().map(Odd::words).unwrap_or_default();
+                say(format!("column {name} is text: its numbers have zeros before them ({odd}), and would lose them"));
+            }
+            DataType::Utf8 => self.say_nearly(&name, say),
+            _ => self.say_missing(&name, say),
+        }
+        if let DataType::Decimal128(..) = kind {
             say(format!("column {name} has whole numbers beyond 64 bits: they are decimals of 38 digits"));
-            as_is(DataType::Decimal128(38, 0))
-        } else if self.has(BOOL) {
-            as_is(DataType::Boolean)
-        } else if self.has(DATE) {
-            as_is(DataType::Date32)
-        } else if self.has(TIME) {
-            as_is(DataType::Timestamp(
-                match self.fraction {
-                    0 => TimeUnit::Second,
-                    1..=3 => TimeUnit::Millisecond,
-                    4..=6 => TimeUnit::Microsecond,
-                    _ => TimeUnit::Nanosecond,
-                },
-                None,
-            ))
-        } else if files.iter().all(|file| file.evidence.has(POINT | COMMA)) {
-            self.formatted(&name, rules, files, say)
-        } else {
-            self.say_nearly(&name, say);
-            return as_is(DataType::Utf8);
-        };
-        self.say_missing(&name, say);
-        taken
-    }
-
-    /// Numbers that are perhaps not written as programs do.
-    fn formatted(
-        &self,
-        name: &str,
-        rules: &ReadRules,
-        files: &[InFile<'_>],
-        say: &mut dyn FnMut(String),
-    ) -> Result<Vec<Taken>, String> {
-        let marks = files.iter().map(|file| file.mark(rules)).collect::<Result<Vec<_>, _>>()?;
-        let all = || files.iter().zip(&marks);
-        let is_whole =
-            |(file, mark): (&InFile<'_>, &char)| file.evidence.has(if *mark == ',' { COMMA_WHOLE } else { POINT_WHOLE });
-        let as_programs = |(file, mark): &(&InFile<'_>, &char)| **mark == '.' && file.evidence.has(FLOAT);
-        let whole = all().all(is_whole) && !all().all(|file| as_programs(&file));
-        let kind = if whole { DataType::Int64 } else { DataType::Float64 };
-        for (mark, word) in [(',', "comma"), ('.', "point")] {
-            let mut of_mark = all()
-                .filter(|file| *file.1 == mark && !as_programs(file) && !file.0.evidence.has(INT))
-                .map(|(file, _)| file.evidence);
-            let Some(first) = of_mark.next() else { continue };
-            let guessed =
-                rules.decimal.is_none() && (first.ambiguous().is_some() || of_mark.any(|file| file.ambiguous().is_some()));
+        }
+        let bare = self.has(INT) || self.has(FLOAT) && rules.decimal != Some(',');
+        if kind.is_numeric() && !bare && !matches!(kind, DataType::Decimal128(..)) {
             say(format!(
-                "column {name} has numbers with a decimal {word}, thousands apart, or a currency or % beside them, which are left away (the first: {}){}",
-                first.first.as_ref().map(Odd::words).unwrap_or_default(),
-                if guessed { ". Where the other mark is meant, write decimal below [read]" } else { "" }
+                "column {name} has numbers with a decimal {}, thousands apart, or a currency or % beside them, which are left away (the first: {})",
+                if rules.decimal == Some(',') { "comma" } else { "point" },
+                self.first.as_ref().map(Odd::words).unwrap_or_default()
             ));
         }
-        Ok(all()
-            .map(|file| Taken { kind: kind.clone(), comma: *file.1 == ',', bare: as_programs(&file) || file.0.evidence.has(INT) })
-            .collect())
+        Ok(taken(kind, bare, false))
+    }
+
+    /// Checks that without any one unit's values the column is read as it is with them.
+    fn decided_by_several(&self, column: &str, kind: &DataType, asked: &Asked<'_>) -> Result<(), String> {
+        // Of a column without values the type is that of its policy; but words for missing values are words in a text.
+        let known = |kind: DataType| match kind {
+            DataType::Null if asked.number => DataType::Float64,
+            DataType::Null if self.missing.is_empty() => DataType::Utf8,
+            kind => kind,
+        };
+        for (signs, odd) in self.signs.without_one() {
+            let without = asked.kind(can(signs));
+            if without.clone().map(known) != Ok(known(kind.clone())) {
+                return Err(kind::alone(column, kind, without.ok().as_ref(), &odd.words()));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wrong where nothing says which decimal mark numbers have, and what to write.
+    fn no_mark(&self) -> String {
+        let (comma, point) = (self.has(COMMA), self.has(POINT));
+        let odd = self.ambiguous.as_ref().filter(|_| comma && point).or(self.comma.as_ref()).or(self.first.as_ref());
+        let seen = odd.map(Odd::words).unwrap_or_default();
+        match (comma, point) {
+            (true, false) => format!("{seen} has a decimal comma. For that, {ADD}decimal = \",\""),
+            (false, true) => {
+                format!("{seen} has a comma, and the numbers of the column a decimal point. For that, {ADD}decimal = \".\"")
+            }
+            _ => format!(
+                "{seen} is one number by a decimal comma, and another, a thousand times as large or as small, by a decimal point. To say which is meant, {ADD}decimal = \",\" (or decimal = \".\")"
+            ),
+        }
     }
 
     fn say_missing(&self, name: &str, say: &mut dyn FnMut(String)) {
@@ -314,7 +274,7 @@ impl Evidence {
         let ways: Vec<_> = ways.map(|(_, way)| format!("dates = \"{}\"", way.pattern())).collect();
         if let (Some(first), false) = (&self.first, ways.is_empty()) {
             say(format!(
-                "column {name} looks like dates ({}) and is read as text. Where they are dates, write {} below [read] in the policy",
+                "column {name} looks like dates ({}) and is read as text. Where they are dates, {ADD}{}",
                 first.words(),
                 ways.join(" or ")
             ));
@@ -326,7 +286,8 @@ impl Evidence {
         if self.missing.keys().any(|word| word.len() > 1) {
             let words: Vec<_> = self.missing.keys().map(|word| format!("{word:?}")).collect();
             say(format!(
-                "column {name} is text, and {} are words in it. Where they stand for a missing value, write them as nulls below [read]",
+                "column {name} is text, and {} are words in it. Where they stand for a missing value, {ADD}nulls = [{}]",
+                words.join(", "),
                 words.join(", ")
             ));
         }
@@ -334,14 +295,19 @@ impl Evidence {
 
     /// Why the column is not numeric, where some of its values are numbers.
     pub(crate) fn nearly_numeric(&self) -> Option<String> {
-        let first = self.first_not_number.as_ref()?;
+        let Some(first) = &self.first_not_number else {
+            let comma = self.comma.as_ref()?.words();
+            return Some(format!(
+                "{comma} has a comma, and other numbers have a point. Write all with one mark, and {ADD}decimal = that mark"
+            ));
+        };
         Some(format!(
-            "of its {} values {}{} are no numbers, the first is {}. Where it stands for a missing value, write nulls = [{:?}] below [read] in the policy",
+            "of its {} values {}{} are no numbers, the first is {}. Where it stands for a missing value, {ADD}nulls = [{:?}]",
             self.values,
             if self.not_numbers > COUNTED { "more than " } else { "" },
             self.not_numbers.min(COUNTED),
             first.words(),
-            plain(&first.value)
+            plain(first.value())
         ))
     }
 }

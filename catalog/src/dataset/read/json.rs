@@ -7,35 +7,121 @@ use std::{
 };
 
 use arrow::{
-    datatypes::{Schema, SchemaRef},
+    datatypes::{DataType, Schema, SchemaRef},
     error::ArrowError,
     json::{ReaderBuilder, reader::ValueIter, reader::infer_json_schema_from_iterator},
 };
 
+use serde_json::{Map, Value};
+use tidegate_protocol::{policy::ReadRules, shown::plain};
+
 use super::{
     BATCH,
+    alone::{Signs, unit_of},
+    kind,
     packed::unpacked,
     records::{RECORD, endless},
 };
 use crate::dataset::{DataError, broken};
 
-/// The columns of all of the files' objects, or of them those that are `wanted`. Objects name the `unit` all by texts or all by numbers: beside texts a number would keep
+/// Most characters of a value that are shown.
+const SHOWN: usize = 40;
+
+/// What a table asks of its files of JSON.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Of<'a> {
+    /// The columns.
+    pub(crate) wanted: &'a [String],
+    /// The one of them that names units.
+    pub(crate) unit: &'a str,
+    pub(crate) rules: &'a ReadRules,
+    /// Whether a type that the values of one unit alone decide is refused.
+    pub(crate) alone: bool,
+}
+
+/// What values a column has, a bit each.
+const WHOLE: u16 = 1;
+const NUMBER: u16 = 1 << 1;
+const BOOL: u16 = 1 << 2;
+const TEXT: u16 = 1 << 3;
+const NESTED: u16 = 1 << 4;
+
+fn sign(value: &Value) -> u16 {
+    match value {
+        Value::Null => 0,
+        Value::Bool(_) => BOOL,
+        Value::Number(number) if number.is_i64() => WHOLE,
+        Value::Number(_) => NUMBER,
+        Value::String(_) => TEXT,
+        Value::Array(_) | Value::Object(_) => NESTED,
+    }
+}
+
+/// The type of a column with these values, as the reader finds it out. Nested ones are read by no job.
+fn type_of(signs: u16) -> DataType {
+    match signs {
+        0 => DataType::Null,
+        WHOLE => DataType::Int64,
+        NUMBER => DataType::Float64,
+        BOOL => DataType::Boolean,
+        _ if signs == WHOLE | NUMBER => DataType::Float64,
+        _ => DataType::Utf8,
+    }
+}
+
+/// What one value shows, and of whom.
+fn shows(signs: &mut Signs<String>, name: &str, object: &Map<String, Value>, of: &Of<'_>, path: &Path) {
+    let Some(value) = object.get(name) else { return };
+    let unit = || match object.get(of.unit)? {
+        Value::String(name) => Some(unit_of(name.trim())),
+        Value::Number(number) => Some(unit_of(&number.to_string())),
+        _ => None,
+    };
+    let at = || {
+        let value: String = value.to_string().chars().take(SHOWN).collect();
+        format!("{} in {}", plain(&value), plain(&path.file_name().unwrap_or_default().to_string_lossy()))
+    };
+    signs.see(sign(value), unit, at);
+}
+
+/// Checks that without any one unit's values each column has the type that it has with them.
+fn decided_by_several(of: &Of<'_>, columns: &[Signs<String>]) -> Result<(), DataError> {
+    let named = || of.wanted.iter().zip(columns);
+    let units = named().find(|(name, _)| *name == of.unit).map(|(_, signs)| signs);
+    // Without the only unit there is nothing to publish.
+    if !of.alone || units.is_none_or(|signs| signs.sure() == 0 && signs.without_one().count() < 2) {
+        return Ok(());
+    }
+    for (name, signs) in named().filter(|(name, _)| of.rules.kind_of(name).is_none()) {
+        let all = type_of(signs.there());
+        let found = signs.without_one().map(|(without, at)| (type_of(without), at)).find(|(without, _)| *without != all);
+        if let Some((without, at)) = found {
+            let problem = kind::alone(name, &all, Some(&without), at);
+            return Err(DataError::Column { column: name.clone(), problem });
+        }
+    }
+    Ok(())
+}
+
+/// The columns of all of the files' objects, or those that a table asks for. Objects name the unit all by texts or all by numbers: beside texts a number would keep
 /// its spelling, and 1 and 1.0 would be two units.
-pub(crate) fn learn(paths: &[&Path], wanted: Option<&[String]>, unit: Option<&str>) -> Result<SchemaRef, DataError> {
+pub(crate) fn learn(paths: &[&Path], of: Option<&Of<'_>>) -> Result<SchemaRef, DataError> {
     let (mut failed, mut by_text, mut by_number) = (None, false, false);
+    let mut columns = vec![Signs::default(); of.map_or(0, |of| of.wanted.len())];
     let values = paths.iter().flat_map(|path| match objects(path) {
         Ok(text) => Values::Of(ValueIter::new(text, None), path),
         Err(e) => Values::Broken(Some(e)),
     });
     let values = values.map_while(|value| value.map_err(|e| failed = Some(e)).ok());
     // What nobody asks for may be anything.
-    let values = values.map(|mut value| {
-        if let (Some(wanted), Some(fields)) = (wanted, value.as_object_mut()) {
-            fields.retain(|name, _| wanted.contains(name));
+    let values = values.map(|(mut value, path)| {
+        if let (Some(of), Some(fields)) = (of, value.as_object_mut()) {
+            fields.retain(|name, _| of.wanted.contains(name));
+            of.wanted.iter().zip(&mut columns).for_each(|(name, signs)| shows(signs, name, fields, of, path));
+            let unit = fields.get(of.unit);
+            by_text |= unit.is_some_and(Value::is_string);
+            by_number |= unit.is_some_and(Value::is_number);
         }
-        let named = unit.and_then(|unit| value.get(unit));
-        by_text |= named.is_some_and(serde_json::Value::is_string);
-        by_number |= named.is_some_and(serde_json::Value::is_number);
         Ok::<_, ArrowError>(value)
     });
     let schema = infer_json_schema_from_iterator(values);
@@ -43,21 +129,28 @@ pub(crate) fn learn(paths: &[&Path], wanted: Option<&[String]>, unit: Option<&st
         return Err(e);
     }
     let first = paths.first().copied().unwrap_or(Path::new(""));
-    if let (Some(unit), true, true) = (unit, by_text, by_number) {
+    if let (Some(of), true, true) = (of, by_text, by_number) {
+        let unit = of.unit;
         return Err(broken(
             first,
             format!("column {unit} names units by texts here and by numbers there: write all of them one way"),
         ));
     }
-    Ok(Arc::new(schema.map_err(|e| match paths {
+    let schema = schema.map_err(|e| match paths {
         [_] => broken(first, e),
         // Which of them it is that is no such file for itself; or how many are none together.
-        _ => {
-            paths.iter().find_map(|path| learn(&[path], wanted, unit).err()).unwrap_or_else(|| {
-                broken(first, format!("of this and {} more files of JSON: {e}", paths.len().saturating_sub(1)))
-            })
-        }
-    })?))
+        _ => paths
+            .iter()
+            .find_map(|path| learn(&[path], of.map(|of| Of { alone: false, ..*of }).as_ref()).err())
+            .unwrap_or_else(|| broken(first, format!("of this and {} more files of JSON: {e}", paths.len().saturating_sub(1)))),
+    })?;
+    let Some(of) = of else { return Ok(Arc::new(schema)) };
+    decided_by_several(of, &columns)?;
+    let fields = schema.fields().iter().map(|field| match of.rules.kind_of(field.name()) {
+        Some(said) => Arc::new(field.as_ref().clone().with_data_type(kind::said(said))),
+        None => field.clone(),
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
 }
 
 enum Values<'a, R: BufRead> {
@@ -65,12 +158,12 @@ enum Values<'a, R: BufRead> {
     Broken(Option<DataError>),
 }
 
-impl<R: BufRead> Iterator for Values<'_, R> {
-    type Item = Result<serde_json::Value, DataError>;
+impl<'a, R: BufRead> Iterator for Values<'a, R> {
+    type Item = Result<(Value, &'a Path), DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Of(values, path) => values.next().map(|value| value.map_err(|e| broken(path, e))),
+            Self::Of(values, path) => values.next().map(|value| value.map(|value| (value, *path)).map_err(|e| broken(path, e))),
             Self::Broken(e) => e.take().map(Err),
         }
     }
@@ -162,7 +255,7 @@ mod tests {
         let rows = |text: &str| {
             let path = dir.path().join("a.json");
             std::fs::write(&path, text).unwrap();
-            let schema = learn(&[&path], None, None)?;
+            let schema = learn(&[&path], None)?;
             let batches = open(&path, &schema)?.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&path, e))?;
             Ok::<_, DataError>(arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())
         };

@@ -12,15 +12,18 @@ use tidegate_protocol::{ContentHash, limits, manifest::DataFile, policy::ReadRul
 
 use super::{DataError, broken};
 
+mod alone;
 mod dialect;
 mod evidence;
 mod format;
 mod guard;
 mod ipc;
 mod json;
-mod marks;
+mod kind;
 mod packed;
 mod parquet;
+mod place;
+mod quotes;
 mod records;
 mod sheet;
 mod text;
@@ -30,10 +33,14 @@ pub(super) use self::{
     evidence::{Evidence, Taken},
     format::{Format, format, is_beside},
     guard::guarded,
-    marks::{InFile, Marks},
+    json::Of as JsonOf,
+    kind::Asked,
     text::{Learnt, TextFile},
     value::is_number,
 };
+
+/// What an owner is told to do, before the very words.
+pub(in crate::dataset) const ADD: &str = "add to the policy: [read] ";
 
 /// Rows of a batch.
 pub(super) const BATCH: usize = 8192;
@@ -170,10 +177,10 @@ pub(super) fn open_text(
     Ok(Reader { schema: rows.schema.clone(), path: path.to_owned(), batches: Box::new(rows), rest: None })
 }
 
-/// The columns of JSON files' objects, or of them those that are `wanted`.
-pub(super) fn learn_json(paths: &[&Path], wanted: Option<&[String]>, unit: Option<&str>) -> Result<SchemaRef, DataError> {
+/// The columns of JSON files' objects, or those that a table asks for.
+pub(super) fn learn_json(paths: &[&Path], of: Option<&JsonOf<'_>>) -> Result<SchemaRef, DataError> {
     let first = paths.first().copied().unwrap_or(Path::new(""));
-    guarded(first, || json::learn(paths, wanted, unit))
+    guarded(first, || json::learn(paths, of))
 }
 
 /// Opens a file of JSON objects.
@@ -187,21 +194,34 @@ pub(super) fn open_json(path: &Path, schema: SchemaRef) -> Result<Reader, DataEr
 /// # Errors
 /// [`DataError::File`].
 pub fn open(path: &Path) -> Result<Reader, DataError> {
-    let rules = ReadRules::default();
+    open_by(path, &ReadRules::default())
+}
+
+/// Opens a file as [`open`] does, where text is read by these rules. They are no policy's: errors say `[read]` all the same, and [`DataError::said_of`] what stands
+/// in its place.
+///
+/// # Errors
+/// [`DataError`].
+pub fn open_by(path: &Path, rules: &ReadRules) -> Result<Reader, DataError> {
     match format(path)? {
         Format::Empty => Err(broken(path, "is empty")),
-        Format::Json => open_json(path, learn_json(&[path], None, None)?),
+        Format::Json => {
+            let found = learn_json(&[path], None)?;
+            let names: Vec<_> = found.fields().iter().map(|field| field.name().clone()).collect();
+            let of = JsonOf { wanted: &names, unit: "", rules, alone: false };
+            open_json(path, learn_json(&[path], Some(&of))?)
+        }
         Format::Text => {
-            let header = guarded(path, || dialect::Dialect::of(path, &rules, &[]))?.header;
-            let Learnt { file, evidence, marks, .. } = learn_text(path, &rules, &header)?;
+            let header = guarded(path, || dialect::Dialect::of(path, rules, &[]))?.header;
+            let Learnt { file, evidence, .. } = learn_text(path, rules, &header)?;
+            let asked = Asked { rules, number: false, delimiters: &[file.dialect.delimiter], alone: false };
             let mut wanted = Vec::new();
             for (name, evidence) in header.iter().zip(&evidence) {
-                let here = [InFile { evidence, own: marks, all: marks, delimiter: file.dialect.delimiter }];
-                let taken = evidence.taken(name, &rules, &here, false, &mut |_| {});
+                let taken = evidence.taken(name, &asked, &mut |_| {});
                 let taken = taken.map_err(|problem| DataError::Column { column: name.clone(), problem })?;
-                wanted.extend(taken.into_iter().map(|taken| (name.clone(), taken)));
+                wanted.push((name.clone(), taken));
             }
-            open_text(path, &file, &rules, &wanted)
+            open_text(path, &file, rules, &wanted)
         }
         written => open_written(path, written, None),
     }

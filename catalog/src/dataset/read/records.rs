@@ -1,14 +1,16 @@
-//! The records of a text file, none of which is longer than memory is lent to it.
+//! The records of a text file, none of which is longer than memory is lent to it, and whose quotes are in order.
 
 use std::{
-    io::{Error, Read},
+    io::{Error, ErrorKind, Read},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-/// Most bytes of one record: a quote that is never closed makes one of all that follows.
+use super::quotes::Quotes;
+
+/// Most bytes of one record.
 pub(super) const RECORD: u64 = 64 << 20;
 
 /// Why a record is not read to its end.
@@ -23,9 +25,10 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub(super) fn new(builder: &csv::ReaderBuilder, from: Box<dyn Read + Send>) -> Self {
+    /// Reads records; `quotes` are followed where they are given.
+    pub(super) fn new(builder: &csv::ReaderBuilder, from: Box<dyn Read + Send>, quotes: Option<Quotes>) -> Self {
         let since = Arc::new(AtomicU64::new(0));
-        Self { reader: builder.from_reader(Metered { from, since: since.clone() }), since }
+        Self { reader: builder.from_reader(Metered { from, since: since.clone(), quotes }), since }
     }
 
     /// Reads the next one; whether there was one.
@@ -39,13 +42,22 @@ impl Records {
 struct Metered {
     from: Box<dyn Read + Send>,
     since: Arc<AtomicU64>,
+    quotes: Option<Quotes>,
 }
 
 impl Read for Metered {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let read = self.from.read(into)?;
+        if let Some(quotes) = &mut self.quotes {
+            let seen =
+                if read == 0 && !into.is_empty() { quotes.end() } else { quotes.see(into.get(..read).unwrap_or_default()) };
+            seen.map_err(|problem| Error::new(ErrorKind::InvalidData, problem))?;
+        }
         if self.since.fetch_add(read as u64, Relaxed) > RECORD {
-            return Err(endless(". Where a quote was opened and never closed, close it, or write quote below [read]"));
+            return Err(match &self.quotes {
+                Some(quotes) => endless(&format!(" ({})", quotes.unclosed())),
+                None => endless(""),
+            });
         }
         Ok(read)
     }

@@ -1,34 +1,43 @@
 //! Text with delimiters: what its columns are, and its rows as batches.
 
-use std::{path::Path, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use arrow::{
     array::{
         ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
-        TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, new_null_array,
+        TimestampMicrosecondArray, TimestampNanosecondArray, new_null_array,
     },
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
-use encoding_rs::WINDOWS_1252;
-use tidegate_protocol::policy::{Dates, Encoding, ReadRules};
+use tidegate_protocol::{
+    policy::{Dates, ReadRules},
+    shown::plain,
+};
 
 use super::{
-    BATCH,
+    ADD, BATCH,
+    alone::unit_of,
     dialect::Dialect,
-    evidence::{Evidence, Odd, Place, Taken, is_missing, is_missing_word},
-    marks::{Beside, Marks},
+    evidence::{Evidence, Taken, is_missing, is_missing_word},
+    kind,
+    place::{Odd, Place},
     records::Records,
-    sheet::cell,
     value::{as_iso, clean, time},
 };
 use crate::dataset::{DataError, broken};
+
+/// Seconds of a day.
+const DAY: i64 = 24 * 3600;
+
+/// A number that has a point whatever the owner's texts have, with the mark that these have.
+fn with_mark<'a>(value: Cow<'a, str>, pointed: bool, rules: &ReadRules) -> Cow<'a, str> {
+    if pointed && rules.decimal == Some(',') { value.replace('.', ",").into() } else { value }
+}
 
 /// A text file, and what is known of it.
 #[derive(Debug, Clone)]
 pub(crate) struct TextFile {
     pub(crate) dialect: Arc<Dialect>,
-    /// Whether its characters are those of Windows-1252.
-    pub(crate) western: bool,
 }
 
 /// What a text file says of itself.
@@ -37,47 +46,35 @@ pub(crate) struct Learnt {
     pub(crate) file: TextFile,
     /// What was seen of each wanted column.
     pub(crate) evidence: Vec<Evidence>,
-    pub(crate) marks: Marks,
     /// The last value of the first wanted column.
     pub(crate) last: Option<Odd>,
 }
 
-/// Reads a text file once, and says what is known of the columns `wanted`.
+/// Reads a text file once, and says what is known of the columns `wanted`, of which the first names units.
 pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result<Learnt, DataError> {
     let dialect = Arc::new(Dialect::of(path, rules, wanted)?);
     let places: Vec<_> = wanted.iter().map(|name| dialect.header.iter().position(|n| n == name)).collect();
     let mut evidence = vec![Evidence::default(); wanted.len()];
-    let mut beside: Vec<_> = (0..dialect.header.len())
-        .filter(|place| !places.contains(&Some(*place)))
-        .map(|place| (place, Beside::default()))
-        .collect();
     let mut records = dialect.records(path)?;
-    let is_sheet = dialect.sheet.is_some();
-    let mut western = !is_sheet && rules.encoding == Some(Encoding::Latin1);
     let mut record = csv::ByteRecord::new();
     let mut at = Place { path: Arc::new(path.to_owned()), dialect: dialect.clone(), byte: 0 };
     let mut last: Option<(u64, String)> = None;
     while records.read(&mut record).map_err(|e| dialect.broken(path, e))? {
         at.byte = record.position().map_or(0, csv::Position::byte);
-        for (column, (place, evidence)) in places.iter().zip(&mut evidence).enumerate() {
-            let Some(bytes) = place.and_then(|place| record.get(place)) else { continue };
-            let value = match std::str::from_utf8(bytes) {
-                Ok(value) => value.into(),
-                Err(_) if rules.encoding.is_none() || western => {
-                    western = true;
-                    WINDOWS_1252.decode_without_bom_handling(bytes).0
-                }
-                Err(_) => {
-                    let line = dialect.line(path, at.byte)?;
-                    return Err(broken(
-                        path,
-                        format!("line {line} is not UTF-8. Write encoding = \"latin1\" below [read] where it is that"),
-                    ));
-                }
-            };
-            let (value, pointed) = if is_sheet { cell(&value) } else { (&*value, false) };
+        let of_place = |place: &Option<usize>| place.and_then(|place| record.get(place));
+        let unit = || {
+            let value = dialect.value(of_place(places.first()?)?)?.0;
             let value = value.trim();
-            evidence.see(value, pointed, rules, &at);
+            (!is_missing(value, rules)).then(|| unit_of(value))
+        };
+        for (column, (place, evidence)) in places.iter().zip(&mut evidence).enumerate() {
+            let Some(bytes) = of_place(place) else { continue };
+            let Some((value, pointed)) = dialect.value(bytes) else {
+                return Err(dialect.not_utf8(&at, wanted.get(column), bytes));
+            };
+            let value = with_mark(value, pointed, rules);
+            let value = value.trim();
+            evidence.see(value, pointed, rules, &at, &unit);
             if column == 0 && !is_missing(value, rules) {
                 let (byte, text) = last.get_or_insert_default();
                 *byte = at.byte;
@@ -85,15 +82,9 @@ pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result
                 text.push_str(value);
             }
         }
-        for (place, column) in &mut beside {
-            column.see(record.get(*place).unwrap_or_default(), is_sheet, rules);
-        }
     }
-    let mut marks = Marks::default();
-    evidence.iter().for_each(|column| marks.see(column.mark()));
-    beside.iter().for_each(|(_, column)| marks.see(column.mark()));
     let last = last.map(|(byte, value)| Odd::new(&value, &Place { byte, ..at }));
-    Ok(Learnt { file: TextFile { dialect, western }, evidence, marks, last })
+    Ok(Learnt { file: TextFile { dialect }, evidence, last })
 }
 
 /// A column as it is read: its place in the file's lines, where they have it, and how its values are taken.
@@ -144,18 +135,22 @@ impl Rows {
             begins.push(self.record.position().map_or(0, csv::Position::byte));
             for (column, texts) in self.columns.iter().zip(&mut texts) {
                 let bytes = column.place.and_then(|place| self.record.get(place)).unwrap_or_default();
-                let value = if self.file.western && !bytes.is_ascii() {
-                    WINDOWS_1252.decode_without_bom_handling(bytes).0
-                } else {
-                    String::from_utf8_lossy(bytes)
+                let Some((value, pointed)) = dialect.value(bytes) else {
+                    let at = Place {
+                        path: Arc::new(self.path.clone()),
+                        dialect: dialect.clone(),
+                        byte: begins.last().copied().unwrap_or_default(),
+                    };
+                    return Err(dialect.not_utf8(&at, Some(&column.name), bytes));
                 };
-                let value = if dialect.sheet.is_some() { cell(&value).0 } else { &value };
+                let is_text = column.taken.kind == DataType::Utf8;
+                let value = if is_text { value } else { with_mark(value, pointed, &self.rules) };
                 let trimmed = value.trim();
                 let missing = is_missing(trimmed, &self.rules)
-                    || column.taken.kind != DataType::Utf8 && is_missing_word(trimmed)
+                    || !is_text && is_missing_word(trimmed)
                     || column.taken.kind == DataType::Null;
                 // Spaces around a number are nothing, and around a text may be part of it.
-                let kept = if column.taken.kind == DataType::Utf8 { value } else { trimmed };
+                let kept = if is_text { &*value } else { trimmed };
                 texts.push((!missing).then(|| kept.to_owned()));
             }
         }
@@ -170,7 +165,14 @@ impl Rows {
                     byte: begins.get(row).copied().unwrap_or_default(),
                 };
                 let words = Odd::new(&value, &at).words();
-                let problem = format!("{words} is no {} as the others are", column.taken.kind);
+                let kind = kind::name(&column.taken.kind);
+                let problem = match column.taken.said {
+                    true if value.contains(',') && column.taken.decimal.is_none() => {
+                        format!("{words} has a comma, and nothing says which decimal mark the numbers have. To say it, {ADD}decimal = \",\" (or decimal = \".\")")
+                    }
+                    true => format!("{words} is no {kind}, which [read] says that it is. Correct the file, or the type; where it stands for a missing value, {ADD}nulls = [{value:?}]", value = plain(&value)),
+                    false => format!("{words} is no {kind} as the others are"),
+                };
                 DataError::Column { column: column.name.clone(), problem }
             })
         });
@@ -193,27 +195,34 @@ fn typed(taken: &Taken, dates: Option<Dates>, texts: Vec<Option<String>>) -> Res
         let read = |(row, text): (usize, Option<String>)| text.map(|text| read(&text).ok_or((row, text))).transpose();
         texts.into_iter().enumerate().map(read).collect()
     }
-    let number = |text: &str| if taken.bare { Some(text.to_owned()) } else { clean(text, if taken.comma { ',' } else { '.' }) };
+    let number = |text: &str| match taken.decimal {
+        _ if taken.bare => Some(text.to_owned()),
+        None if text.contains(',') => None,
+        mark => clean(text, mark.unwrap_or('.')),
+    };
     let at = |unit: i64, text: &str| {
-        let (seconds, nanoseconds) = time(&as_iso(text, dates))?;
-        seconds.checked_mul(unit)?.checked_add(i64::from(nanoseconds) / (1_000_000_000 / unit))
+        let ((seconds, nanoseconds), part) = (time(&as_iso(text, dates))?, 1_000_000_000 / unit);
+        // Nothing is cut off in silence.
+        let parts = (i64::from(nanoseconds) % part == 0).then_some(i64::from(nanoseconds) / part)?;
+        seconds.checked_mul(unit)?.checked_add(parts)
     };
     Ok(match &taken.kind {
         DataType::Null => new_null_array(&DataType::Null, texts.len()),
-        DataType::Boolean => Arc::new(BooleanArray::from(each(texts, |text| Some(text.eq_ignore_ascii_case("true")))?)),
+        DataType::Boolean => Arc::new(BooleanArray::from(each(texts, |text| {
+            let is = |word| text.eq_ignore_ascii_case(word);
+            (is("true") || is("false")).then(|| is("true"))
+        })?)),
         DataType::Int64 => Arc::new(Int64Array::from(each(texts, |text| number(text)?.parse().ok())?)),
         DataType::Float64 => Arc::new(Float64Array::from(each(texts, |text| number(text)?.parse::<f64>().ok())?)),
         DataType::Decimal128(38, 0) => {
-            let decimals = Decimal128Array::from(each(texts, |text| text.parse::<i128>().ok())?);
+            let decimals = Decimal128Array::from(each(texts, |text| number(text)?.parse::<i128>().ok())?);
             Arc::new(decimals.with_precision_and_scale(38, 0).map_err(|e| (0, e.to_string()))?)
         }
         DataType::Date32 => Arc::new(Date32Array::from(each(texts, |text| {
-            i32::try_from(time(&as_iso(text, dates))?.0.div_euclid(24 * 3600)).ok()
+            let (seconds, nanoseconds) = time(&as_iso(text, dates))?;
+            let is_day = nanoseconds == 0 && seconds.rem_euclid(DAY) == 0;
+            i32::try_from(is_day.then_some(seconds.div_euclid(DAY))?).ok()
         })?)),
-        DataType::Timestamp(TimeUnit::Second, _) => Arc::new(TimestampSecondArray::from(each(texts, |text| at(1, text))?)),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            Arc::new(TimestampMillisecondArray::from(each(texts, |text| at(1000, text))?))
-        }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             Arc::new(TimestampMicrosecondArray::from(each(texts, |text| at(1_000_000, text))?))
         }

@@ -29,6 +29,14 @@ pub(super) const DATE: Kinds = 1 << 8;
 pub(super) const TIME: Kinds = 1 << 9;
 /// All of them.
 pub(super) const ALL: Kinds = (1 << 10) - 1;
+/// Not a whole number with zeros before it.
+pub(super) const UNPADDED: Kinds = 1 << 10;
+/// No time with more than six digits of a second.
+pub(super) const MICROS: Kinds = 1 << 11;
+/// No number with a comma in it.
+pub(super) const NO_COMMA: Kinds = 1 << 12;
+/// No number that is another one by the other decimal mark.
+pub(super) const CLEAR: Kinds = 1 << 13;
 /// Numbers.
 pub(super) const NUMBER: Kinds = INT | BIG | FLOAT | POINT | POINT_WHOLE | COMMA | COMMA_WHOLE;
 

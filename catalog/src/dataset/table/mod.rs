@@ -22,7 +22,7 @@ use tidegate_protocol::{
 use super::{
     DataError, TableFiles, broken,
     paths::partitions,
-    read::{self, Evidence, Format, Learnt, Taken, TextFile, plain},
+    read::{self, Evidence, Format, JsonOf, Learnt, Taken, TextFile, plain},
     types::{common, common_unit, readable, unit},
 };
 
@@ -57,6 +57,8 @@ pub(super) struct Table {
     pub(super) schema: SchemaRef,
     unit: String,
     policy: Policy,
+    /// Whether its rows are made up: of them nothing is hidden.
+    is_mock: bool,
 }
 
 fn wrong(column: &str, problem: impl Into<String>) -> DataError {
@@ -85,7 +87,12 @@ impl Table {
     }
 
     /// Finds out what a table's files have. What was assumed is told to `say`.
-    pub(super) fn learn(files: &TableFiles, policy: &Policy, say: &mut dyn FnMut(String)) -> Result<Self, DataError> {
+    pub(super) fn learn(
+        files: &TableFiles,
+        policy: &Policy,
+        is_mock: bool,
+        say: &mut dyn FnMut(String),
+    ) -> Result<Self, DataError> {
         let rules: BTreeMap<&str, &ColumnRule> = rules_of(files.table.as_deref(), policy).collect();
         let unit = policy.unit.column.clone();
         let wanted: Vec<String> = std::iter::once(unit.clone()).chain(rules.keys().map(|name| (*name).to_owned())).collect();
@@ -97,6 +104,7 @@ impl Table {
             schema: Arc::new(Schema::empty()),
             unit,
             policy: policy.clone(),
+            is_mock,
         };
         let mut learnt = Vec::new();
         for (path, name) in files.files.iter().zip(&files.names) {
@@ -159,7 +167,8 @@ impl Table {
     fn learn_json(&mut self) -> Result<(), DataError> {
         let paths: Vec<&Path> = self.sources.iter().filter(|s| s.format == Format::Json).map(|s| s.path.as_path()).collect();
         if !paths.is_empty() {
-            self.json = Some(read::learn_json(&paths, Some(&self.wanted), Some(&self.unit))?);
+            let of = JsonOf { wanted: &self.wanted, unit: &self.unit, rules: &self.policy.read, alone: !self.is_mock };
+            self.json = Some(read::learn_json(&paths, Some(&of))?);
         }
         Ok(())
     }
@@ -357,9 +366,14 @@ impl Table {
     }
 }
 
-/// Learns all tables, whose units are named by one type.
-pub(super) fn learn(files: &[TableFiles], policy: &Policy, say: &mut dyn FnMut(String)) -> Result<Vec<Table>, DataError> {
-    let mut tables = files.iter().map(|files| Table::learn(files, policy, say)).collect::<Result<Vec<_>, _>>()?;
+/// Learns all tables, whose units are named by one type; `is_mock` says that their rows are made up.
+pub(super) fn learn(
+    files: &[TableFiles],
+    policy: &Policy,
+    is_mock: bool,
+    say: &mut dyn FnMut(String),
+) -> Result<Vec<Table>, DataError> {
+    let mut tables = files.iter().map(|files| Table::learn(files, policy, is_mock, say)).collect::<Result<Vec<_>, _>>()?;
     let mut one: Option<(DataType, Option<String>)> = None;
     for table in &tables {
         let Some(kind) = table.unit_type() else { continue };

@@ -20,7 +20,7 @@ impl Table {
                     text.dialect.delimiter_word(),
                     if text.dialect.is_wide() {
                         ", in UTF-16"
-                    } else if text.western {
+                    } else if text.dialect.western {
                         ", in Windows-1252 (Latin-1)"
                     } else {
                         ""

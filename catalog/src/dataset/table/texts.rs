@@ -7,7 +7,7 @@ use tidegate_protocol::{policy::ColumnRule, shown::plain as shown};
 use super::Table;
 use crate::dataset::{
     DataError,
-    read::{Evidence, InFile, Learnt, Marks, is_number},
+    read::{Asked, Evidence, Learnt, is_number},
 };
 
 /// What stands at the end of a table of numbers in place of a name, in the languages of those who write them.
@@ -49,7 +49,7 @@ impl Table {
         let found: Vec<_> = lasts().filter(|last| is_total(last.value()) || odd && !is_number(last.value())).collect();
         if let Some(first) = found.first() {
             say(format!(
-                "column {}: the last row looks like a total, and no unit's ({}{}). It counts as one unit more: take it out of the file, or name it as nulls below [read]",
+                "column {}: the last row looks like a total, and no unit's ({}{}). It counts as one unit more: take it out of the file",
                 shown(&self.unit),
                 first.words(),
                 if found.len() > 1 { format!("; {} more files", found.len() - 1) } else { String::new() }
@@ -57,34 +57,35 @@ impl Table {
         }
     }
 
-    /// Finds out how the text files' columns are read, each over all of them, and returns what was seen of each column.
+    /// Finds out how the text files' columns are read, each over all of them, and returns what was seen of each column. The unit's is the first.
     pub(super) fn take_text(
         &mut self,
         learnt: &[Learnt],
         rules: &BTreeMap<&str, &ColumnRule>,
         say: &mut dyn FnMut(String),
     ) -> Result<Vec<Evidence>, DataError> {
-        let mut all = Marks::default();
-        learnt.iter().for_each(|file| all.join(file.marks));
-        let (mut seen, mut taken) = (Vec::new(), vec![Vec::new(); learnt.len()]);
+        let delimiters: Vec<u8> = learnt.iter().map(|file| file.file.dialect.delimiter).collect();
+        let (mut seen, mut all) = (Vec::new(), Vec::new());
+        let mut several = false;
         for (at, name) in self.wanted.iter().enumerate() {
-            let files: Vec<InFile<'_>> = learnt.iter().filter_map(|file| InFile::of(file, at, all)).collect();
             let mut together = Evidence::default();
-            files.iter().for_each(|file| together.join(file.evidence));
-            let number = rules.get(name.as_str()).is_some_and(|rule| rule.bounds().is_some());
-            let of_files = together.taken(name, &self.policy.read, &files, number, say);
-            let of_files = of_files.map_err(|problem| self.wrong(name, problem))?;
-            taken.iter_mut().zip(of_files).for_each(|(taken, of_file)| taken.push((name.clone(), of_file)));
+            learnt.iter().filter_map(|file| file.evidence.get(at)).for_each(|of_file| together.join(of_file));
+            // Without the only unit there is nothing to publish.
+            several |= *name == self.unit && together.is_of_several();
+            let asked = Asked {
+                rules: &self.policy.read,
+                number: rules.get(name.as_str()).is_some_and(|rule| rule.bounds().is_some()),
+                delimiters: &delimiters,
+                alone: several && !self.is_mock,
+            };
+            let taken = together.taken(name, &asked, say).map_err(|problem| self.wrong(name, problem))?;
+            all.push((name.clone(), taken));
             if *name == self.unit {
                 self.say_totals(learnt, &together, say);
             }
             seen.push(together);
         }
-        self.sources
-            .iter_mut()
-            .filter(|source| source.text.is_some())
-            .zip(taken)
-            .for_each(|(source, taken)| source.taken = taken);
+        self.sources.iter_mut().filter(|source| source.text.is_some()).for_each(|source| source.taken.clone_from(&all));
         Ok(seen)
     }
 }

@@ -1,0 +1,124 @@
+//! What a column's values show, and which of it the values of one unit alone show: what would not be seen of the others without that unit.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+/// Whose values show something.
+#[derive(Debug, Clone, Default)]
+enum By<T> {
+    #[default]
+    Nobody,
+    One(u64, T),
+    Several,
+}
+
+/// Number of signs.
+const SIGNS: usize = 16;
+
+/// Signs, a bit each, by whose values they are there; `T` says where one was seen first.
+#[derive(Debug, Clone)]
+pub(crate) struct Signs<T> {
+    by: [By<T>; SIGNS],
+    there: u16,
+    /// Those of several units.
+    sure: u16,
+}
+
+impl<T> Default for Signs<T> {
+    fn default() -> Self {
+        Self { by: Default::default(), there: 0, sure: 0 }
+    }
+}
+
+impl<T: Clone> Signs<T> {
+    /// Those that are there.
+    pub(crate) fn there(&self) -> u16 {
+        self.there
+    }
+
+    /// Those that are there whichever unit is not.
+    pub(crate) fn sure(&self) -> u16 {
+        self.sure
+    }
+
+    /// Sees signs in a value of a unit; a row of nobody's stays whichever unit goes.
+    pub(crate) fn see(&mut self, signs: u16, unit: impl Fn() -> Option<u64>, at: impl Fn() -> T) {
+        let new = signs & !self.sure;
+        if new == 0 {
+            return;
+        }
+        let unit = unit();
+        for (bit, by) in self.by.iter_mut().enumerate().filter(|(bit, _)| new & 1 << bit != 0) {
+            match (&*by, unit) {
+                (By::Nobody, Some(unit)) => *by = By::One(unit, at()),
+                (By::One(before, _), Some(unit)) if *before == unit => {}
+                _ => {
+                    *by = By::Several;
+                    self.sure |= 1 << bit;
+                }
+            }
+            self.there |= 1 << bit;
+        }
+    }
+
+    /// Adds the signs of other values.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (bit, (by, others)) in self.by.iter_mut().zip(&other.by).enumerate() {
+            match (&*by, others) {
+                (_, By::Nobody) => {}
+                (By::Nobody, _) => by.clone_from(others),
+                (By::One(one, _), By::One(two, _)) if one == two => {}
+                _ => *by = By::Several,
+            }
+            self.sure |= u16::from(matches!(by, By::Several)) << bit;
+        }
+        self.there |= other.there;
+    }
+
+    /// For each unit by whose values alone some signs are there: those that would be there without it, and where the first of its own is.
+    pub(crate) fn without_one(&self) -> impl Iterator<Item = (u16, &T)> {
+        let mut units: Vec<(u64, u16, &T)> = Vec::new();
+        for (bit, by) in self.by.iter().enumerate() {
+            let By::One(unit, at) = by else { continue };
+            match units.iter_mut().find(|(known, ..)| known == unit) {
+                Some((_, signs, _)) => *signs |= 1 << bit,
+                None => units.push((*unit, 1 << bit, at)),
+            }
+        }
+        units.into_iter().map(|(_, signs, at)| (self.there & !signs, at))
+    }
+}
+
+/// A unit by its name as text: equal for all ways in which one number is written, so that no unit is taken for two.
+pub(crate) fn unit_of(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match name.parse::<f64>() {
+        Ok(number) if number.is_finite() => (number + 0.0).to_bits().hash(&mut hasher),
+        _ => name.hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_unit_alone_shows_would_not_be_there_without_it() {
+        let mut signs = Signs::default();
+        let mut see = |bits: u16, unit: Option<&str>, at: u32| signs.see(bits, || unit.map(unit_of), || at);
+        see(0b0001, Some("7"), 1);
+        see(0b0011, Some("7.0"), 2);
+        see(0b0100, Some("8"), 3);
+        see(0b0100, Some("ann"), 4);
+        see(0b1000, None, 5);
+        assert_eq!((signs.there(), signs.sure()), (0b1111, 0b1100));
+        assert_eq!(signs.without_one().collect::<Vec<_>>(), [(0b1100, &1)]);
+        // In another file the same, or another unit.
+        let mut other = Signs::default();
+        other.see(0b0001, || Some(unit_of("07")), || 6);
+        other.see(0b0010, || Some(unit_of("9")), || 7);
+        signs.join(&other);
+        assert_eq!((signs.there(), signs.sure()), (0b1111, 0b1110));
+        assert_eq!(signs.without_one().collect::<Vec<_>>(), [(0b1110, &1)]);
+    }
+}

@@ -1,0 +1,183 @@
+//! Quotes of a text file, followed byte by byte: where one is out of order, a value of one record could swallow the records after it, so such a file is refused.
+
+use super::ADD;
+
+/// Where in a record a byte stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Record,
+    Comment,
+    Field,
+    Plain,
+    Quoted,
+    /// Behind a quote that closes a value, or is the first of two that stand for one.
+    Closed,
+}
+
+/// How a file's records are written.
+#[derive(Debug, Clone)]
+pub(super) struct Marks {
+    pub(super) delimiter: u8,
+    pub(super) quote: u8,
+    pub(super) comment: Option<u8>,
+    /// Whether line breaks in quotes may be followed by what looks like a record.
+    pub(super) multiline: bool,
+}
+
+/// Follows a file's quotes.
+#[derive(Debug)]
+pub(super) struct Quotes {
+    marks: Marks,
+    header: Vec<String>,
+    at: At,
+    line: u64,
+    field: usize,
+    /// Line and value in which the last quote was opened.
+    opened: (u64, usize),
+    /// Delimiters since the last line break in this value, where it has one.
+    inner: Option<usize>,
+    /// The byte before.
+    last: u8,
+}
+
+impl Quotes {
+    /// Follows a file whose first record is the `header`, in this line.
+    pub(super) fn new(marks: Marks, header: Vec<String>, line: u64) -> Self {
+        Self { marks, header, at: At::Record, line, field: 0, opened: (line, 0), inner: None, last: 0 }
+    }
+
+    /// Line and column of a value, in words.
+    fn place(&self, (line, field): (u64, usize)) -> String {
+        match self.header.get(field) {
+            Some(name) => format!("line {line}, column {}", tidegate_protocol::shown::plain(name)),
+            None => format!("line {line}, value {}", field + 1),
+        }
+    }
+
+    /// Sees the next bytes.
+    ///
+    /// # Errors
+    /// What is out of order, where, and what to do.
+    pub(super) fn see(&mut self, bytes: &[u8]) -> Result<(), String> {
+        bytes.iter().try_for_each(|byte| self.step(*byte))
+    }
+
+    fn step(&mut self, byte: u8) -> Result<(), String> {
+        let is_break = byte == b'\n' || byte == b'\r';
+        self.at = match self.at {
+            At::Comment if is_break => At::Record,
+            At::Comment => At::Comment,
+            At::Record if is_break => At::Record,
+            At::Record if Some(byte) == self.marks.comment => At::Comment,
+            At::Quoted => self.quoted(byte, is_break)?,
+            At::Closed if byte == self.marks.quote => At::Quoted,
+            At::Plain if !is_break && byte != self.marks.delimiter => At::Plain,
+            _ if is_break => {
+                self.field = 0;
+                At::Record
+            }
+            _ if byte == self.marks.delimiter => {
+                self.field += 1;
+                At::Field
+            }
+            At::Closed => {
+                return Err(format!(
+                    "{}: text after a closing quote. Write a quote within a value twice, or close the value there; where {} is no quote here, {ADD}quote = …",
+                    self.place((self.line, self.field)),
+                    char::from(self.marks.quote)
+                ));
+            }
+            At::Record | At::Field if byte == self.marks.quote => {
+                (self.opened, self.inner) = ((self.line, self.field), None);
+                At::Quoted
+            }
+            At::Record | At::Field | At::Plain => At::Plain,
+        };
+        self.line += u64::from(byte == b'\n');
+        self.last = byte;
+        Ok(())
+    }
+
+    /// A byte within quotes.
+    fn quoted(&mut self, byte: u8, is_break: bool) -> Result<At, String> {
+        if byte == self.marks.quote {
+            return Ok(At::Closed);
+        }
+        if is_break && !(byte == b'\n' && self.last == b'\r') {
+            let is_record = self.inner.is_some_and(|marks| marks + 1 == self.header.len());
+            if is_record && !self.marks.multiline {
+                return Err(format!(
+                    "{}: the quote opened there goes on over a line ({}) that has as many values as a row. Close it; where the line is part of the value, {ADD}multiline = true",
+                    self.place(self.opened),
+                    self.line
+                ));
+            }
+            self.inner = Some(0);
+        } else if byte == self.marks.delimiter {
+            self.inner = self.inner.map(|marks| marks + 1);
+        }
+        Ok(At::Quoted)
+    }
+
+    /// Sees the end of the file.
+    ///
+    /// # Errors
+    /// A quote that is never closed.
+    pub(super) fn end(&self) -> Result<(), String> {
+        match self.at {
+            At::Quoted => Err(self.unclosed()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong where the value at hand never ends.
+    pub(super) fn unclosed(&self) -> String {
+        format!(
+            "{}: a quote is opened and never closed. Close it, or write it twice within a value in quotes; where {} is no quote here, {ADD}quote = …",
+            self.place(self.opened),
+            char::from(self.marks.quote)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str, multiline: bool) -> Result<(), String> {
+        let header = text.lines().next().unwrap().split(',').map(str::to_owned).collect();
+        let marks = Marks { delimiter: b',', quote: b'"', comment: Some(b'#'), multiline };
+        let mut quotes = Quotes::new(marks, header, 1);
+        // Whatever pieces it comes in.
+        let (first, rest) = text.as_bytes().split_at(text.len() / 2);
+        quotes.see(first)?;
+        quotes.see(rest)?;
+        quotes.end()
+    }
+
+    #[test]
+    fn quotes_are_in_order_or_named_by_line_and_column() {
+        for good in [
+            "p,t,n\n1,a,5\n2,\"b, c\",6\n",
+            "p,t,n\r\n1,\"say \"\"hi\"\"\",5\r\n",
+            "p,t,n\n1,\"\",5\n# it\"s a comment\n2,5\" pipe,6",
+            "p,t,n\n1,\"two\nlines, here\nand there\",5\n\n\"2\",x,\"\"\"\"",
+            "p,t,n\r\n1,\"two\r\nlines\",5\r\n",
+        ] {
+            assert_eq!(said(good, false), Ok(()), "{good}");
+        }
+        for (bad, place, fix) in [
+            ("p,t,n\n1,a,5\n2,\"b,6\n3,c,7\n", "line 3, column t: the quote opened there goes on over a line (4)", "multiline"),
+            ("p,t,n\n1,a,5\n2,\"b,6\n", "line 3, column t: a quote is opened and never closed", "quote ="),
+            ("p,t,n\n1,\"a\"b,5\n", "line 2, column t: text after a closing quote", "quote ="),
+            ("p,t,n\n1,\"a\\\"b\\\"\",5\n", "line 2, column t: text after", "twice"),
+            ("p,t,n\n1,\"a\" ,5\n", "line 2, column t: text after", "twice"),
+            ("p,t,n\n1,\"x\ny\",5\n2,\"a,5\n3,,6\n2,z\",6\n", "line 4, column t: the quote opened there", "multiline"),
+            ("p,t,n\r\n2,\"a,5\r\n3,,6\r\n2,z\",6\r\n", "line 2, column t: the quote opened there", "multiline"),
+        ] {
+            let said = said(bad, false).unwrap_err();
+            assert!(said.starts_with(place) && said.contains(fix), "{bad}: {said}");
+        }
+        assert_eq!(said("p,t,n\n2,\"a,5\n3,,6\n2,z\",6\n", true), Ok(()));
+    }
+}
