@@ -118,7 +118,7 @@ fn what_not_everybody_may_see_is_shown_to_those_with_a_grant() {
     let listed = |args: &[&str]| world.ok("buyer", &[&["list", "--to", node.address.as_str()], args].concat());
     assert!(!listed(&[]).contains("closed") && listed(&[]).contains("towns"));
     // With the types that the signed manifest has.
-    for line in ["unit person: Int64, at most", "spend: Int64 in [0, 100]", "city: Utf8\n"] {
+    for line in ["unit person: BIGINT, at most", "spend: BIGINT in [0, 100]", "city: text\n"] {
         assert!(listed(&[]).contains(line), "{line}: {}", listed(&[]));
     }
     let offer: serde_json::Value = serde_json::from_str(&listed(&["--json"])).unwrap();

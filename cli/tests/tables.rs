@@ -74,7 +74,7 @@ fn tables_are_joined_on_the_unit() {
     let job = world.text("join.toml");
     let node = world.serve(None);
     let listed = world.ok("buyer", &["list", "--to", &node.address]);
-    assert!(listed.contains("patients.age: Int64 in [0, 128]") && listed.contains("visits.town"), "{listed}");
+    assert!(listed.contains("patients.age: BIGINT in [0, 128]") && listed.contains("visits.town"), "{listed}");
     let near = |value: &serde_json::Value| {
         let cells = |row: usize| {
             let cell = |c: usize| value["result"]["rows"][row]["cells"][c]["value"].as_f64().unwrap();

@@ -8,7 +8,6 @@ use std::{
 use arrow::datatypes::SchemaRef;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, de::Error as _};
-use tidegate_catalog::dataset;
 use tidegate_gate::{Keys, Noise};
 use tidegate_guest::component;
 use tidegate_protocol::{
@@ -16,12 +15,13 @@ use tidegate_protocol::{
     cost::{FemtoDelta, MicroEpsilon, out_of_range},
     device::On,
     job::{Data, Key, Mode, Output, Program, RowReduce, Split},
-    policy::Policy,
+    policy::{Policy, ReadRules},
 };
 use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query};
 
 use crate::{
     NodeError, file_error, model,
+    public::public_rows,
     training::{LoopFile, check},
 };
 
@@ -77,6 +77,9 @@ pub struct SqlFile {
     /// Public tables to join to: paths beside the job file, by name.
     #[serde(default)]
     pub tables: BTreeMap<String, PathBuf>,
+    /// How those of them that are text are read, as a policy's `[read]` says it of the dataset's files.
+    #[serde(default)]
+    pub read: ReadRules,
 }
 
 /// `[wasm]`.
@@ -202,11 +205,11 @@ impl JobFile {
             None => file_error(path, e),
         })?;
         file.folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let rules = file.sql.as_ref().map_or_else(ReadRules::default, |sql| sql.read.clone());
+        let rules = rules.check().map_err(|e| file_error(path, format!("sql.{}: {}. {}", e.field, e.problem, e.fix)))?;
         for (name, path) in file.sql.iter().flat_map(|sql| &sql.tables) {
             let path = file.folder.join(path);
-            let reader = dataset::open(&path).map_err(|e| file_error(&path, e))?;
-            let schema = reader.schema();
-            let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|e| file_error(&path, e))?;
+            let (schema, batches) = public_rows(&path, &rules)?;
             file.tables.add(name, &schema, &batches)?;
         }
         Ok(file)
@@ -227,7 +230,7 @@ impl JobFile {
             delta: None,
             mode: job.mode,
             weights: job.weights.clone(),
-            sql: Some(SqlFile { query: query.clone(), keys: keys.clone(), tables: BTreeMap::new() }),
+            sql: Some(SqlFile { query: query.clone(), keys: keys.clone(), tables: BTreeMap::new(), read: ReadRules::default() }),
             wasm: None,
             onnx: None,
             training: None,

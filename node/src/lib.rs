@@ -41,6 +41,7 @@ pub mod pace;
 pub mod parties;
 pub mod pointing;
 pub mod provider;
+mod public;
 pub mod publish;
 pub mod quarantine;
 mod question;
@@ -61,6 +62,7 @@ pub mod witness;
 pub mod worker;
 
 pub use tidegate_exchange::Address;
+pub use tidegate_sandbox::sql::kind_of_manifest;
 
 /// What went wrong, in words for the person at the keyboard.
 #[derive(Debug, thiserror::Error)]

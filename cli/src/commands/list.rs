@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tidegate_node::{
     buyer::{Buyer, Offer},
     home::Home,
+    kind_of_manifest,
 };
 
 use crate::{
@@ -54,7 +55,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let kinds: Vec<_> = policy.kinds.iter().map(|kind| kind.word()).collect();
         let kind = |name: &str| {
             let column = manifest.schema.iter().find(|column| column.name == name);
-            column.map_or_else(String::new, |column| format!(": {}", plain(&column.arrow)))
+            column.map_or_else(String::new, |column| format!(": {}", plain(&kind_of_manifest(&column.arrow))))
         };
         let unit = &policy.unit.column;
         println!("  unit {unit}{}, at most {} of them; jobs: {}", kind(unit), policy.unit.max_units, kinds.join(", "));

@@ -41,10 +41,22 @@ pub(super) fn kind(kind: &DataType) -> String {
         | DataType::Decimal128(digits, scale)
         | DataType::Decimal256(digits, scale) => format!("DECIMAL({digits}, {scale})"),
         DataType::Duration(_) => "INTERVAL".to_owned(),
+        DataType::FixedSizeBinary(_) => "bytes".to_owned(),
         DataType::Time32(_) | DataType::Time64(_) => "TIME".to_owned(),
         kind if kind.is_integer() => "whole number".to_owned(),
         kind if kind.is_nested() => "list or structure".to_owned(),
         kind => in_words(&kind.to_string()),
+    }
+}
+
+/// A column's type as a buyer knows it, from what a manifest calls it.
+pub fn of_manifest(arrow: &str) -> String {
+    match arrow.parse::<DataType>() {
+        Ok(DataType::Dictionary(_, value)) => of_manifest(&value.to_string()),
+        Ok(of) if of.is_integer() => in_words(arrow),
+        Ok(of) => kind(&of),
+        // What is no type is shown as it is.
+        Err(_) => arrow.to_owned(),
     }
 }
 
@@ -79,7 +91,7 @@ pub(super) fn of_time(time: &str, percentile: &str) -> String {
 mod tests {
     use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 
-    use super::{in_words, kind};
+    use super::{in_words, kind, of_manifest};
 
     #[test]
     fn types_have_the_names_that_sql_has() {
@@ -96,6 +108,17 @@ mod tests {
             (DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), "text"),
         ] {
             assert_eq!(kind(&is), said, "{is}");
+        }
+        for (arrow, said) in [
+            ("Int64", "BIGINT"),
+            ("UInt8", "TINYINT UNSIGNED"),
+            ("Dictionary(Int32, LargeUtf8)", "text"),
+            ("Timestamp(µs)", "TIMESTAMP"),
+            ("Decimal128(38, 0)", "DECIMAL(38, 0)"),
+            ("FixedSizeBinary(16)", "bytes"),
+            ("no type", "no type"),
+        ] {
+            assert_eq!(of_manifest(arrow), said);
         }
         assert_eq!(
             in_words("Boolean = Int64, of Utf8s and Timestamp(ns, \"UTC\") é"),

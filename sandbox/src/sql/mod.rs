@@ -48,6 +48,7 @@ use tidegate_protocol::{Code, Refusal};
 pub use admit::{Asked, Query, admit_query, admit_select};
 pub use cost::{Measured, Worst, measure, worst};
 pub use fold::{Spill, Written};
+pub use kinds::of_manifest as kind_of_manifest;
 pub use pattern::pattern;
 pub use planner::{TABLE as SOURCE, published};
 pub use public::Tables;
