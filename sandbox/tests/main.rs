@@ -5,6 +5,7 @@ mod above;
 mod audit;
 mod beside;
 mod bounded;
+mod casts;
 mod common;
 mod costs;
 mod dialect;

@@ -15,7 +15,8 @@ use datafusion::{
 use tidegate_protocol::Refusal;
 
 use self::{
-    guessed::{guessed, is_guessed},
+    cast::{carried, converted, is_lossy, strip},
+    guessed::guessed,
     literal::{Placed, placed},
     order::ordered,
 };
@@ -26,6 +27,7 @@ use super::{
 };
 
 mod case;
+mod cast;
 mod guessed;
 mod literal;
 mod order;
@@ -33,6 +35,7 @@ mod trunc;
 pub(super) mod whole;
 mod zone;
 
+pub(super) use cast::{checked, mark};
 pub(super) use guessed::one_number;
 pub(super) use literal::ticks;
 pub(super) use order::ORDER;
@@ -86,12 +89,32 @@ fn is_settled(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
+/// What an expression compares, without the casts that are taken off there, and what it puts in one column: the planner has made their types agree.
+fn beside_others<'e>(expr: &'e Expr, schema: &DFSchema) -> Vec<&'e Expr> {
+    let bare = |exprs: Vec<&'e Expr>| exprs.into_iter().map(|e| strip(e, schema)).collect();
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => bare(vec![left, right]),
+        Expr::Between(Between { expr, low, high, .. }) => bare(vec![expr, low, high]),
+        Expr::InList(list) => bare(std::iter::once(&*list.expr).chain(&list.list).collect()),
+        Expr::Case(Case { expr, when_then_expr, else_expr }) => {
+            let whens = when_then_expr.iter().filter(|_| expr.is_some()).map(|(when, _)| &**when);
+            let mut all: Vec<&Expr> = bare(expr.as_deref().into_iter().chain(whens).collect());
+            all.extend(when_then_expr.iter().map(|(_, then)| &**then).chain(else_expr.as_deref()));
+            all
+        }
+        _ => vec![],
+    }
+}
+
 fn boxed(mut expr: Box<Expr>, schema: &DFSchema) -> Box<Expr> {
     *expr = number(std::mem::take(&mut *expr), schema);
     expr
 }
 
 fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
+    if let Some(lossy) = beside_others(&expr, schema).into_iter().find(|e| is_lossy(e, schema)) {
+        return Err(cast::loses(lossy, schema));
+    }
     Ok(match expr {
         Expr::Literal(ScalarValue::Float64(Some(v)), m) => {
             Expr::Literal(ScalarValue::Float64(Some(v + 0.0).filter(|v| !v.is_nan())), m)
@@ -99,7 +122,10 @@ fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
         Expr::Literal(ScalarValue::Float32(Some(v)), m) => {
             Expr::Literal(ScalarValue::Float32(Some(v + 0.0).filter(|v| !v.is_nan())), m)
         }
-        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => converted(*expr, field.data_type(), schema),
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
+            cast::check_scale(&expr, field.data_type(), schema)?;
+            carried(converted(*expr, field.data_type(), schema), &field)
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => compared(*left, op, *right, schema)?,
         Expr::Between(Between { expr, negated, low, high }) if !differ(&expr, &low, schema) && !differ(&expr, &high, schema) => {
             let [expr, low, high] = [expr, low, high].map(|e| boxed(e, schema));
@@ -160,59 +186,6 @@ fn differ(a: &Expr, b: &Expr, schema: &DFSchema) -> bool {
         (Ok(a), Ok(b)) => a != b && !a.is_null() && !b.is_null(),
         _ => false,
     }
-}
-
-/// A cast, to microseconds where it is one of a time to nanoseconds.
-fn converted(expr: Expr, kind: &DataType, schema: &DFSchema) -> Expr {
-    let from = expr.get_type(schema);
-    let expr = if *kind == DataType::Float64 { strip(&expr, schema).clone() } else { expr };
-    let looks = kind.is_string() || *kind == DataType::Boolean;
-    let expr = if looks { number(expr, schema) } else { expr };
-    let kind = match (from, kind) {
-        (Ok(DataType::Timestamp(TimeUnit::Nanosecond, _)), kind) => kind.clone(),
-        (Ok(from), DataType::Timestamp(TimeUnit::Nanosecond, zone)) if from.is_temporal() || from.is_string() => {
-            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
-        }
-        (_, kind) => kind.clone(),
-    };
-    if let Expr::Literal(value, _) = &expr
-        && matches!(kind, DataType::Timestamp(..))
-        && let Ok(value) = value.cast_to(&kind)
-    {
-        return Expr::Literal(value, None);
-    }
-    let of_none = matches!(kind, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64);
-    let texts = expr.get_type(schema).is_ok_and(|from| from.is_string());
-    let expr = if texts && of_none { zone::unzoned(expr) } else { expr };
-    let from = expr.get_type(schema);
-    let moved = from.ok().and_then(|from| whole::rounded(&expr, &from, &kind).or_else(|| zone::moved(&expr, &from, &kind)));
-    let expr = moved.unwrap_or(expr);
-    if expr.get_type(schema).is_ok_and(|from| from == kind && from.is_temporal()) {
-        return expr;
-    }
-    Expr::TryCast(TryCast::new(Box::new(expr), kind))
-}
-
-/// What a cast that no value is lost in, but for its type's ends, was made of.
-fn strip<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
-    let (Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field })) = expr else { return expr };
-    let (Ok(from), to) = (inner.get_type(schema), field.data_type()) else { return expr };
-    let whole =
-        |kind: &DataType| if kind.is_signed_integer() || kind.is_unsigned_integer() { kind.primitive_width() } else { None };
-    let wider = match (&from, to) {
-        (DataType::Date32 | DataType::Date64, DataType::Timestamp(_, None)) => true,
-        (DataType::Duration(_), DataType::Interval(_)) => true,
-        (DataType::Timestamp(_, a), DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, b)) => a == b,
-        (DataType::Decimal128(_, a), DataType::Decimal128(_, b)) => a <= b,
-        (DataType::Decimal128(..), DataType::Float32 | DataType::Float64) => true,
-        (float, DataType::Decimal128(..)) if is_float(float) => is_guessed(float, to),
-        (kind, DataType::Float32 | DataType::Float64 | DataType::Decimal128(..)) => kind.is_integer(),
-        (a, b) => match (whole(a), whole(b)) {
-            (Some(x), Some(y)) => a.is_signed_integer() == b.is_signed_integer() && x <= y || b.is_signed_integer() && x < y,
-            _ => false,
-        },
-    };
-    if wider { strip(inner, schema) } else { expr }
 }
 
 /// A comparison of values, whatever their types.

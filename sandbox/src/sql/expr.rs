@@ -62,7 +62,7 @@ pub(super) fn total(expr: Expr, unit: &str) -> Result<Expr, Refusal> {
                 return Ok(whole);
             }
             // A cast that fails gives NULL.
-            let cast = Expr::TryCast(TryCast::new(each(expr)?, field.data_type().clone()));
+            let cast = Expr::TryCast(TryCast::new_from_field(each(expr)?, field));
             // What is the same for all rows is worked out once, as `DATE '2024-01-01'` is, but where a number would be another one.
             let changed = |value: &ScalarValue| match &cast {
                 Expr::TryCast(TryCast { expr, .. }) => constant(expr).is_some_and(|was| {

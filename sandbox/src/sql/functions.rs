@@ -91,6 +91,13 @@ const GROWTH: usize = 4;
 /// The first argument is a literal, which says what is meant.
 const NAMED_FIRST: [(&str, std::ops::RangeInclusive<usize>); 2] = [("date_part", 2..=2), ("date_trunc", 2..=2)];
 
+/// Functions that may be used, with their numbers of arguments, but for those of dates.
+#[cfg(test)]
+pub(super) fn listed() -> impl Iterator<Item = (&'static str, std::ops::RangeInclusive<usize>)> {
+    let others = [(CLAMP, 3..=3), ("nullif", 2..=2), ("coalesce", 1..=8), ("concat", CONCAT), ("round", 2..=2), ("trunc", 2..=2)];
+    NUMBERS.into_iter().chain(TEXTS).chain(GROWING).chain(NAMED_FIRST).chain(others)
+}
+
 /// `call` with its arguments, which are total, made total itself.
 pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, Refusal> {
     let name = call.name().to_owned();

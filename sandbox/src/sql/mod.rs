@@ -12,6 +12,8 @@ mod declare;
 mod direct;
 mod exact;
 mod expr;
+#[cfg(test)]
+mod extremes;
 mod first;
 mod flow;
 mod fold;

@@ -31,7 +31,7 @@ pub(super) const LENGTH: &str = "length of a part";
 pub(super) const START: &str = "start of a part";
 /// No text is so long: beyond, one position is as good as another, and sums of two of them are numbers.
 pub(super) const FAR: i64 = 1 << 40;
-/// Dates that calendars have; NULL for others. What is no date as it is.
+/// Dates that calendars have, and times of a day; NULL for others. What is neither as it is.
 pub(super) const CALENDAR: &str = "within calendar";
 
 /// The whole number nearest to a float, the even one of two.
@@ -213,23 +213,43 @@ pub(super) fn calendar(time: Expr) -> Expr {
     own(CALENDAR, 1, None, |args| within_calendar(&args[0])).call(vec![time])
 }
 
-/// Of a date or time the years 1 to 9999, of one in nanoseconds 1678 to 2262, NULL for others: so it can be cut to the beginning of its year.
+/// Of a date or time the years 1 to 9999, of one in nanoseconds 1678 to 2262, and of a time of day those of one day, NULL for others: so it can be cut to the beginning of its year.
 pub(super) fn within_calendar(array: &ArrayRef) -> std::result::Result<ArrayRef, RunError> {
-    let ticks = match array.data_type() {
+    let per_second = match array.data_type() {
         DataType::Date32 => 1.0 / 86_400.0,
         DataType::Date64 | DataType::Timestamp(TimeUnit::Millisecond, _) => 1e3,
         DataType::Timestamp(TimeUnit::Second, _) => 1.0,
         DataType::Timestamp(TimeUnit::Microsecond, _) => 1e6,
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1e9,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) | DataType::Time64(TimeUnit::Nanosecond) => 1e9,
+        DataType::Time32(TimeUnit::Second) => 1.0,
+        DataType::Time32(_) => 1e3,
+        DataType::Time64(_) => 1e6,
         _ => return Ok(array.clone()),
     };
+    let of_day = matches!(array.data_type(), DataType::Time32(_) | DataType::Time64(_));
     let nanoseconds = matches!(array.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _));
     // A day more than the year 1 has: of a time zone it may be the first.
-    let inside = if nanoseconds { -9_214_473_600.0..9_223_372_036.0 } else { -62_135_683_200.0..253_402_300_800.0 };
-    let whole = if *array.data_type() == DataType::Date32 { DataType::Int32 } else { DataType::Int64 };
+    let inside = match (of_day, nanoseconds) {
+        (true, _) => 0.0..86_400.0,
+        (_, true) => -9_214_473_600.0..9_223_372_036.0,
+        _ => -62_135_683_200.0..253_402_300_800.0,
+    };
+    let whole =
+        if matches!(array.data_type(), DataType::Date32 | DataType::Time32(_)) { DataType::Int32 } else { DataType::Int64 };
     let numbers = floats(&cast(array, &whole)?)?;
-    let outside = BooleanArray::from_unary(numbers.as_primitive::<Float64Type>(), |v| !inside.contains(&(v / ticks)));
-    Ok(if outside.true_count() == 0 { array.clone() } else { nullif(array, &outside)? })
+    let outside = BooleanArray::from_unary(numbers.as_primitive::<Float64Type>(), |v| !inside.contains(&(v / per_second)));
+    if outside.true_count() == 0 {
+        return Ok(array.clone());
+    }
+    if of_day {
+        // Below a NULL is nothing that the engine could multiply.
+        let ticks = cast(&cast(array, &whole)?, &DataType::Int64)?;
+        let kept = ticks
+            .as_primitive::<Int64Type>()
+            .unary_opt::<_, Int64Type>(|v| inside.contains(&(v as f64 / per_second)).then_some(v));
+        return Ok(cast(&cast(&(Arc::new(kept) as ArrayRef), &whole)?, array.data_type())?);
+    }
+    Ok(nullif(array, &outside)?)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use tidegate_protocol::{
 use super::{
     Tables,
     clamp::clamp,
+    exact::mark,
     mismatch, refuse,
     said::{Shown, engine, planning},
     text::parse,
@@ -215,6 +216,7 @@ pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Poli
     if let Some(name) = &published {
         raw = as_published(raw, name).map_err(said)?;
     }
+    raw = mark(raw).map_err(said)?;
     mismatch::check(&raw)?;
     let plan = state.analyzer().execute_and_check(raw.clone(), state.config_options(), |_, _| {}).map_err(said)?;
     let grouping = Analyzer::with_rules(vec![Arc::new(ResolveGroupingFunction::new())]);

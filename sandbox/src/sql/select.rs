@@ -5,13 +5,13 @@ use std::sync::Arc;
 use datafusion::{
     arrow::datatypes::{DataType, TimeUnit},
     common::DFSchema,
-    logical_expr::{Expr, ExprSchemable as _, try_cast},
+    logical_expr::{Expr, ExprSchemable as _},
 };
 use tidegate_protocol::{Refusal, limits};
 
 use super::{
     cost::Reach,
-    exact::{exact, one_number},
+    exact::{checked, exact, one_number},
     expr::total,
     refuse,
     said::engine,
@@ -75,14 +75,14 @@ impl Select {
             // Making an expression total may change its type, as sums of integers become floats.
             if kinds.iter().any(|k| matches!(k, DataType::Timestamp(..))) {
                 let times = branches.iter_mut().map(|branch| &mut branch.columns[i]);
-                one_time(times, &kinds)?;
+                one_time(times, &kinds, &schema)?;
                 continue;
             }
             let numbers = kinds.iter().all(|k| k.is_numeric() || k.is_null());
             let first = kinds.into_iter().find(|k| !k.is_null());
             let one = if numbers { DataType::Float64 } else { first.unwrap_or(DataType::Null) };
             for branch in &mut branches {
-                branch.columns[i] = try_cast(branch.columns[i].clone(), one.clone());
+                branch.columns[i] = checked(branch.columns[i].clone(), one.clone(), &schema);
             }
         }
         // Of joined rows, and of rows of units, it is known without a column.
@@ -92,7 +92,7 @@ impl Select {
 }
 
 /// Makes times of different types those of one: in microseconds.
-fn one_time<'e>(times: impl Iterator<Item = &'e mut Expr>, kinds: &[DataType]) -> Result<(), Refusal> {
+fn one_time<'e>(times: impl Iterator<Item = &'e mut Expr>, kinds: &[DataType], schema: &DFSchema) -> Result<(), Refusal> {
     let zone = kinds.iter().find_map(|kind| if let DataType::Timestamp(_, zone) = kind { Some(zone.clone()) } else { None });
     let one = DataType::Timestamp(TimeUnit::Microsecond, zone.flatten());
     for (time, kind) in times.zip(kinds) {
@@ -100,7 +100,7 @@ fn one_time<'e>(times: impl Iterator<Item = &'e mut Expr>, kinds: &[DataType]) -
         if finer {
             return Err(refuse("UNION ALL of times in nanoseconds and of others is not supported: no type holds both"));
         }
-        *time = try_cast(time.clone(), one.clone());
+        *time = checked(time.clone(), one.clone(), schema);
     }
     Ok(())
 }

@@ -1,25 +1,19 @@
 //! Floats that the planner took for decimals, where they stand beside some.
 
 use datafusion::{
-    arrow::datatypes::DataType,
     common::DFSchema,
     logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable as _, Operator, TryCast},
 };
 
-use super::{is_float, strip};
+use super::{cast::is_written, is_float, strip};
 use crate::sql::{expr::float, own::REMAINDER};
 
-/// Whether a decimal is what the planner takes a float for beside decimals: one of 15 places, or of a REAL 7, and the other's whole digits. Most floats do not fit it.
-pub(super) fn is_guessed(float: &DataType, decimal: &DataType) -> bool {
-    let places = if *float == DataType::Float32 { 7 } else { 15 };
-    matches!(decimal, DataType::Decimal128(_, scale) if *scale >= places)
-}
-
-/// Whether an expression is a float as such a decimal.
+/// Whether an expression is a float that the planner has made a decimal. Most floats do not fit what it takes them for.
 pub(super) fn guessed(expr: &Expr, schema: &DFSchema) -> bool {
     match expr {
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
-            expr.get_type(schema).is_ok_and(|kind| is_float(&kind) && is_guessed(&kind, field.data_type()))
+            let float = expr.get_type(schema).is_ok_and(|kind| is_float(&kind));
+            float && field.data_type().is_decimal() && !is_written(field)
         }
         _ => false,
     }

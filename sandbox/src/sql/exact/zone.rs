@@ -13,7 +13,10 @@ use arrow::{
 use datafusion::{common::ScalarValue, logical_expr::Expr};
 
 use super::literal::ticks;
-use crate::{RunError, sql::own::own};
+use crate::{
+    RunError,
+    sql::own::{own, within_calendar},
+};
 
 /// What the clocks of a time's zone show.
 pub(in crate::sql) const CLOCK: &str = "what clocks show";
@@ -24,6 +27,8 @@ pub(in crate::sql) const INSTANT: &str = "when clocks show";
 pub(in crate::sql) const UNZONED: &str = "text without a zone";
 
 const A_DAY: i64 = 86_400;
+/// Seconds of the years 1 to 9999, and a day before: within them no zone's clocks leave the engine's calendar, where it would panic.
+const CALENDAR: std::ops::Range<i64> = -62_135_683_200..253_402_300_800;
 /// Characters of a date.
 const DATE: usize = 10;
 
@@ -57,7 +62,8 @@ pub(in crate::sql) fn clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
     let zone: Tz = zone.parse()?;
     let second = a_second(times.data_type());
     let offset = |v: i64| {
-        let time = as_datetime_with_timezone::<TimestampSecondType>(v.div_euclid(second), zone)?;
+        let at = Some(v.div_euclid(second)).filter(|at| CALENDAR.contains(at))?;
+        let time = as_datetime_with_timezone::<TimestampSecondType>(at, zone)?;
         Some((time.naive_local() - time.naive_utc()).num_seconds())
     };
     let shown = |v: i64| v.saturating_add(offset(v).unwrap_or(0).saturating_mul(second));
@@ -66,10 +72,15 @@ pub(in crate::sql) fn clock(times: &ArrayRef) -> Result<ArrayRef, RunError> {
     Ok(cast(&(Arc::new(made) as ArrayRef), &DataType::Timestamp(*unit, None))?)
 }
 
-/// [`INSTANT`]: of a time that clocks show twice the first, and one that they pass over by what they showed before, as PostgreSQL has it.
+/// [`INSTANT`], NULL beyond the calendar: of a time that clocks show twice the first, and one that they pass over by what they showed before, as PostgreSQL has it.
 pub(in crate::sql) fn instant(times: &ArrayRef, kind: &DataType) -> Result<ArrayRef, RunError> {
     let DataType::Timestamp(unit, Some(_)) = kind else { return Ok(times.clone()) };
-    let local = cast(times, &DataType::Timestamp(*unit, None))?;
+    // The engine multiplies milliseconds whatever comes of it, and does not do so with times.
+    let times = match times.data_type() {
+        DataType::Date64 => &cast(times, &DataType::Timestamp(TimeUnit::Millisecond, None))?,
+        _ => times,
+    };
+    let local = within_calendar(&cast(times, &DataType::Timestamp(*unit, None))?)?;
     let found = cast(&local, kind)?;
     if found.null_count() == local.null_count() {
         return Ok(found);

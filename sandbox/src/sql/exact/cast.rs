@@ -1,0 +1,185 @@
+//! Casts: which of them lose a value, and what takes the place of those that raise an error on one.
+//!
+//! A cast that the query's text has gives NULL for what its type does not hold, and is compared as what it gives. Those that the planner adds, to make types agree, are taken
+//! off where values are compared, so they are told from the others by the name of their type's field ([`mark`]).
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::{DataType, FieldRef, TimeUnit},
+    common::{
+        DFSchema,
+        tree_node::{Transformed, TreeNode as _},
+    },
+    error::Result as Engine,
+    logical_expr::{Cast, Expr, ExprSchemable as _, LogicalPlan, TryCast},
+};
+use tidegate_protocol::Refusal;
+
+use super::{is_float, number, whole, zone};
+use crate::sql::{kinds, own::calendar, refuse, written::written};
+
+/// The name of the field of a cast's type, where the query's text has the cast.
+const WRITTEN: &str = "as written";
+
+/// Whether the query's text has a cast to this field.
+pub(super) fn is_written(field: &FieldRef) -> bool {
+    field.name() == WRITTEN
+}
+
+/// A plan as the text has it, in which every cast is marked as one that was written.
+///
+/// # Errors
+/// The engine's own.
+pub(in crate::sql) fn mark(plan: LogicalPlan) -> Engine<LogicalPlan> {
+    let name = |field: FieldRef| Arc::new(field.as_ref().clone().with_name(WRITTEN));
+    let one = |expr: Expr| {
+        Ok(match expr {
+            Expr::Cast(Cast { expr, field }) => Transformed::yes(Expr::Cast(Cast { expr, field: name(field) })),
+            Expr::TryCast(TryCast { expr, field }) => Transformed::yes(Expr::TryCast(TryCast { expr, field: name(field) })),
+            other => Transformed::no(other),
+        })
+    };
+    let plan = plan.transform_up_with_subqueries(|plan| plan.map_expressions(|expr| expr.transform_up(one)))?;
+    Ok(plan.data)
+}
+
+/// `made` of a cast to `field`, with its mark.
+pub(super) fn carried(made: Expr, field: &FieldRef) -> Expr {
+    match made {
+        Expr::TryCast(TryCast { expr, field: of }) if is_written(field) => {
+            Expr::TryCast(TryCast { expr, field: Arc::new(of.as_ref().clone().with_name(WRITTEN)) })
+        }
+        other => other,
+    }
+}
+
+/// A cast, to microseconds where it is one of a time to nanoseconds.
+pub(super) fn converted(expr: Expr, kind: &DataType, schema: &DFSchema) -> Expr {
+    let from = expr.get_type(schema);
+    let expr = if *kind == DataType::Float64 { strip(&expr, schema).clone() } else { expr };
+    let looks = kind.is_string() || *kind == DataType::Boolean;
+    let expr = if looks { number(expr, schema) } else { expr };
+    let kind = match (from, kind) {
+        (Ok(DataType::Timestamp(TimeUnit::Nanosecond, _)), kind) => kind.clone(),
+        (Ok(from), DataType::Timestamp(TimeUnit::Nanosecond, zone)) if from.is_temporal() || from.is_string() => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+        }
+        (_, kind) => kind.clone(),
+    };
+    if let Expr::Literal(value, _) = &expr
+        && matches!(kind, DataType::Timestamp(..))
+        && let Ok(value) = value.cast_to(&kind)
+    {
+        return Expr::Literal(value, None);
+    }
+    let of_none = matches!(kind, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64);
+    let texts = expr.get_type(schema).is_ok_and(|from| from.is_string());
+    let expr = if texts && of_none { zone::unzoned(expr) } else { expr };
+    let from = expr.get_type(schema);
+    let moved = from.ok().and_then(|from| whole::rounded(&expr, &from, &kind).or_else(|| zone::moved(&expr, &from, &kind)));
+    let expr = moved.unwrap_or(expr);
+    if expr.get_type(schema).is_ok_and(|from| from == kind && from.is_temporal()) {
+        return expr;
+    }
+    checked(expr, kind, schema)
+}
+
+/// A cast that raises an error on no value: NULL of what its type does not hold.
+pub(in crate::sql) fn checked(expr: Expr, kind: DataType, schema: &DFSchema) -> Expr {
+    use DataType::{Date32, Date64, Time32, Time64, Timestamp};
+    let to = |expr: Expr, kind: DataType| Expr::TryCast(TryCast::new(Box::new(expr), kind));
+    let expr = match (expr.get_type(schema), &kind) {
+        // The engine raises one beyond its calendar and its day, where it looks at them at all.
+        (Ok(Timestamp(..)), Date32 | Time32(_) | Time64(_)) => calendar(expr),
+        (Ok(Date32 | Date64 | Timestamp(..) | Time32(_) | Time64(_)), kind) if kind.is_string() => calendar(expr),
+        (Ok(Time32(_) | Time64(_)), Time32(_) | Time64(_)) => calendar(expr),
+        // It multiplies milliseconds whatever comes of it, and does not do so with times.
+        (Ok(Date64), Timestamp(..)) => to(expr, Timestamp(TimeUnit::Millisecond, None)),
+        _ => expr,
+    };
+    to(expr, kind)
+}
+
+/// Refuses a cast between decimals that moves the point so far that the engine counts the digits wrongly.
+pub(super) fn check_scale(expr: &Expr, to: &DataType, schema: &DFSchema) -> Result<(), Refusal> {
+    let from = expr.get_type(schema).ok();
+    let (Some(DataType::Decimal256(digits, before)), DataType::Decimal256(_, after)) = (from, to) else { return Ok(()) };
+    if i16::from(digits) + i16::from(*after) - i16::from(before) <= i16::from(i8::MAX) {
+        return Ok(());
+    }
+    let shown = written(expr);
+    Err(refuse(format!("{shown} has {before} digits after its point, and cannot be given {after}"))
+        .fix(format!("Write CAST(CAST({shown} AS DECIMAL(38, {before})) AS {})", kinds::kind(to))))
+}
+
+/// What a cast that no value is lost in, but for its type's ends, was made of. One that was written gives NULL for what its type does not hold, and so is taken off where it holds
+/// all.
+pub(super) fn strip<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
+    let (Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field })) = expr else { return expr };
+    let (Ok(from), to) = (inner.get_type(schema), field.data_type()) else { return expr };
+    let whole =
+        |kind: &DataType| if kind.is_signed_integer() || kind.is_unsigned_integer() { kind.primitive_width() } else { None };
+    let wider = match (&from, to) {
+        (DataType::Date32 | DataType::Date64, DataType::Timestamp(_, None)) => true,
+        (DataType::Duration(_), DataType::Interval(_)) => true,
+        (DataType::Timestamp(_, a), DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, b)) => a == b,
+        (from, to) if is_written(field) && from.is_numeric() && (is_float(to) || to.is_decimal()) => holds(to, from),
+        (DataType::Decimal128(_, a), DataType::Decimal128(_, b)) => a <= b,
+        (DataType::Decimal128(..), DataType::Float32 | DataType::Float64) => true,
+        // A float is one beside decimals too, whatever the planner takes it for.
+        (float, DataType::Decimal128(..) | DataType::Decimal256(..)) if is_float(float) => true,
+        (kind, DataType::Float32 | DataType::Float64 | DataType::Decimal128(..)) => kind.is_integer(),
+        (a, b) => match (whole(a), whole(b)) {
+            (Some(x), Some(y)) => a.is_signed_integer() == b.is_signed_integer() && x <= y || b.is_signed_integer() && x < y,
+            _ => false,
+        },
+    };
+    if wider { strip(inner, schema) } else { expr }
+}
+
+/// Digits before and after the point that numbers of a type may have; `None` of floats.
+fn digits(kind: &DataType) -> Option<(i16, i16)> {
+    Some(match kind {
+        DataType::Int8 | DataType::UInt8 => (3, 0),
+        DataType::Int16 | DataType::UInt16 => (5, 0),
+        DataType::Int32 | DataType::UInt32 => (10, 0),
+        DataType::Int64 => (19, 0),
+        DataType::UInt64 => (20, 0),
+        DataType::Decimal32(digits, after)
+        | DataType::Decimal64(digits, after)
+        | DataType::Decimal128(digits, after)
+        | DataType::Decimal256(digits, after) => (i16::from(*digits) - i16::from(*after), (*after).into()),
+        _ => return None,
+    })
+}
+
+/// Whether a type of decimals or floats has every value of another type of numbers.
+fn holds(to: &DataType, from: &DataType) -> bool {
+    match (to, digits(to), digits(from)) {
+        (_, Some((before, after)), Some(of)) => of.0 <= before && of.1 <= after,
+        (DataType::Float64, ..) => super::fits_float(from) || matches!(from, DataType::Float16 | DataType::Float32),
+        (DataType::Float32, ..) => from.is_integer() && from.primitive_width() <= Some(2) || *from == DataType::Float16,
+        _ => false,
+    }
+}
+
+/// Whether a cast that the planner added, to make types agree, gives NULL for some numbers.
+pub(super) fn is_lossy(expr: &Expr, schema: &DFSchema) -> bool {
+    let (Expr::Cast(Cast { expr: inner, field }) | Expr::TryCast(TryCast { expr: inner, field })) = expr else { return false };
+    let from = inner.get_type(schema);
+    !is_written(field)
+        && field.data_type().is_decimal()
+        && from.is_ok_and(|from| digits(&from).is_some() && !holds(field.data_type(), &from))
+}
+
+/// Why such a cast is refused.
+pub(super) fn loses(expr: &Expr, schema: &DFSchema) -> Refusal {
+    let (inner, to) = match expr {
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => (&**expr, kinds::kind(field.data_type())),
+        other => (other, String::new()),
+    };
+    let (shown, from) = (written(inner), inner.get_type(schema).map_or_else(|_| "number".to_owned(), |kind| kinds::kind(&kind)));
+    refuse(format!("{shown} is a {from}, of which a {to} beside it does not hold every value"))
+        .fix(format!("Write CAST({shown} AS DOUBLE) and CAST(… AS DOUBLE) of the other"))
+}

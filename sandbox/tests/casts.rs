@@ -1,0 +1,72 @@
+//! Casts that are written are compared as what they give, and those that the planner adds lose nothing: against whole numbers of 128 bits.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Decimal128Array, Int64Array};
+
+use crate::{
+    differential::World,
+    values::{counts, world},
+};
+
+const WHOLE: [i64; 10] = [i64::MIN, -100_000, -1000, -999, 0, 3, 999, 1000, 99_999, i64::MAX];
+/// With thirty digits after the point: 10^37 of them are 10^7.
+const PARTS: [i128; 10] = [10i128.pow(37), -1, 0, 3 * 10i128.pow(30), 999 * 10i128.pow(30), 1, 4, 5, -10i128.pow(36), 6];
+
+fn table() -> World {
+    let wide = Decimal128Array::from(PARTS.to_vec()).with_precision_and_scale(38, 30).unwrap();
+    world(vec![("n", Arc::new(Int64Array::from(WHOLE.to_vec())) as ArrayRef), ("d", Arc::new(wide) as ArrayRef)])
+}
+
+/// How many numbers have this, of those that a DECIMAL with so many digits before its point holds.
+fn count(digits: u32, of: impl Fn(i128) -> bool) -> f64 {
+    let held = WHOLE.iter().map(|n| i128::from(*n)).filter(|n| n.abs() < 10i128.pow(digits));
+    held.filter(|n| of(*n)).count() as f64
+}
+
+#[tokio::test]
+async fn a_decimal_that_is_too_narrow_is_null_where_it_is_written() {
+    counts(
+        &table(),
+        &[
+            ("CAST(n AS DECIMAL(5, 2)) > 3", count(3, |n| n > 3)),
+            ("CAST(n AS DECIMAL(5, 2)) >= CAST(-999 AS DECIMAL(5, 2))", count(3, |n| n >= -999)),
+            ("CAST(n AS DECIMAL(5, 2)) BETWEEN -1000000 AND 1000000", count(3, |_| true)),
+            ("CAST(n AS DECIMAL(5, 2)) IN (1000, 999, 3)", count(3, |n| [999, 3].contains(&n))),
+            ("CAST(n AS DECIMAL(5, 2)) IS NULL", 10.0 - count(3, |_| true)),
+            ("NOT (CAST(n AS DECIMAL(5, 2)) < 3.5)", count(3, |n| n > 3)),
+            ("CAST(n AS DECIMAL(5, 2)) * 2 > 6", count(3, |n| n > 3)),
+            ("CAST(n AS DECIMAL(21, 2)) > 3", count(19, |n| n > 3)),
+            ("CASE CAST(n AS DECIMAL(5, 2)) WHEN 1000 THEN true WHEN 999 THEN true END", count(3, |n| n == 999)),
+            ("n = CAST(9007199254740993 AS DECIMAL(38, 30))", 0.0),
+            // A double has no more digits than it has.
+            ("CAST(n AS DOUBLE) = 9223372036854775807e0", 1.0),
+        ],
+    )
+    .await;
+}
+
+/// Of what nobody wrote a cast, nothing is lost: each number is compared with the other as it is.
+#[tokio::test]
+async fn whole_numbers_beside_narrow_decimals_are_compared_as_they_are() {
+    let one = 10i128.pow(30);
+    // By whole parts, and where they are the same by what is left.
+    let order = |(n, d): (&i64, &i128)| i128::from(*n).cmp(&d.div_euclid(one)).then(0.cmp(&d.rem_euclid(one)));
+    let right = |of: fn(std::cmp::Ordering) -> bool| WHOLE.iter().zip(&PARTS).filter(|pair| of(order(*pair))).count() as f64;
+    counts(
+        &table(),
+        &[
+            ("n < d", right(std::cmp::Ordering::is_lt)),
+            ("n >= d", right(std::cmp::Ordering::is_ge)),
+            ("d = n", right(std::cmp::Ordering::is_eq)),
+            ("n IS DISTINCT FROM d", right(std::cmp::Ordering::is_ne)),
+            ("n BETWEEN d AND d", right(std::cmp::Ordering::is_eq)),
+            ("n IN (d)", right(std::cmp::Ordering::is_eq)),
+        ],
+    )
+    .await;
+    for query in ["coalesce(d, n) > 1", "CASE WHEN d > 1 THEN d ELSE n END > 1", "n > CAST(d AS DECIMAL(76, 70))"] {
+        let refused = table().rows(&format!("SELECT COUNT(*) AS c FROM dataset WHERE {query}")).await.unwrap_err();
+        assert!(refused.contains("does not hold every value") && refused.contains("AS DOUBLE"), "{query}: {refused}");
+    }
+}
