@@ -105,7 +105,7 @@ impl Query {
             }
             _ => {}
         }
-        if !self.input.source.one_a_unit() {
+        if self.input.source.most_a_unit() != Some(1) {
             (self.shape.max_rows, self.shape.max_groups) = (u32::MAX, u32::MAX);
             self.sets.iter_mut().for_each(|set| set.kappa = u32::MAX);
         }
@@ -261,8 +261,9 @@ fn query(asked: &Asked<'_>, schema: &SchemaRef, policy: &Policy) -> Result<Query
         .fix("Write them in one order in SELECT, GROUP BY and `keys`"));
     }
     let declared = keys.map(|keys| declare(keys, &names, &types)).transpose()?;
-    // One row a unit: it is in one group of each set, once.
-    let (kappa, max_rows) = if rows.source.one_a_unit() { (1, 1) } else { (policy.unit.max_groups, policy.unit.max_rows) };
+    // A unit is in no more groups of each set than it has rows.
+    let most = rows.source.most_a_unit().unwrap_or(u32::MAX);
+    let (kappa, max_rows) = (policy.unit.max_groups.min(most), policy.unit.max_rows.min(most));
     // What the sets leave out cannot be put together to one row.
     let remainder = policy.remainder && sets.is_none();
     let sets = Set::all(keys_len, sets, declared.as_deref(), kappa);

@@ -2,7 +2,7 @@
 //!
 //! Rows are ordered by unit, so once a batch has come, all units below its last row's are whole: no more than a batch and some units' rows wait.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     RunError,
-    units::{Chunk, Of, Physical, Runs, Selected, UnitRef, on_the_way, shorten, width},
+    units::{Chunk, Of, Physical, Runs, Selected, Unit, UnitRef, on_the_way, shorten, width},
 };
 
 /// Most rows at a time, however narrow.
@@ -35,7 +35,7 @@ pub(super) enum Flow<'a> {
     Leaf(usize),
     /// One row a unit.
     PerUnit { input: Box<Flow<'a>>, stage: &'a PerUnit, folding: Folding, over: Over },
-    /// Each unit's first row.
+    /// Each unit's first rows.
     First { input: Box<Flow<'a>>, first: &'a First, taking: Box<Taking>, over: Over },
     /// Two inputs' rows, joined.
     Join { inputs: Box<[Flow<'a>; 2]>, joining: Box<Joining<'a>>, over: Over },
@@ -108,7 +108,7 @@ impl<'a> Flow<'a> {
                     let done = taking.batch(&runs, &columns)?;
                     units_done(&first.schema, over, done, sink)
                 })?;
-                let done = taking.close(at);
+                let done = taking.close(at)?;
                 units_done(&first.schema, over, done, sink)
             }
             Self::Join { inputs, joining, over } => {
@@ -143,8 +143,17 @@ fn units_done(schema: &DFSchema, over: &Over, (units, columns): Done, sink: Sink
     }
     let field = |(f, c): (&Arc<Field>, &ArrayRef)| Field::new(f.name(), c.data_type().clone(), true);
     let schema = Schema::new(schema.fields().iter().zip(&columns).map(field).collect::<Vec<_>>());
-    let rows = (0..units.len()).map(|i| i..i + 1).collect();
-    over.select(Arc::new(schema), Chunk { runs: Runs::of(units, rows), columns }, sink)
+    let (mut runs, mut rows): (Vec<Unit>, Vec<Range<usize>>) = (Vec::with_capacity(units.len()), Vec::with_capacity(units.len()));
+    for (i, unit) in units.into_iter().enumerate() {
+        match rows.last_mut().filter(|_| runs.last() == Some(&unit)) {
+            Some(last) => last.end += 1,
+            None => {
+                runs.push(unit);
+                rows.push(i..i + 1);
+            }
+        }
+    }
+    over.select(Arc::new(schema), Chunk { runs: Runs::of(runs, rows), columns }, sink)
 }
 
 impl Over {

@@ -26,7 +26,7 @@ pub(super) enum Source {
     PerUnit(Box<PerUnit>),
     /// Each unit's rows of two inputs, joined.
     Join(Box<UnitJoin>),
-    /// Each unit's first row in an order.
+    /// Each unit's first rows in an order.
     First(Box<First>),
 }
 
@@ -58,12 +58,13 @@ impl Source {
         }
     }
 
-    /// Whether a unit has one row at most.
-    pub(super) fn one_a_unit(&self) -> bool {
+    /// Most rows of a unit, where public numbers say so.
+    pub(super) fn most_a_unit(&self) -> Option<u32> {
         match self {
-            Self::Rows => false,
-            Self::PerUnit(_) | Self::First(_) => true,
-            Self::Join(join) => join.one_a_unit(),
+            Self::Rows => None,
+            Self::PerUnit(_) => Some(1),
+            Self::First(first) => Some(first.taken().most()),
+            Self::Join(join) => join.most_a_unit(),
         }
     }
 
@@ -120,7 +121,8 @@ impl Input {
     /// Whether UNION ALL makes several rows of one, other than of what is then put together to one row a unit.
     pub(super) fn repeats(&self) -> bool {
         let within = match &self.source {
-            Source::Rows | Source::PerUnit(_) | Source::First(_) => false,
+            Source::Rows | Source::PerUnit(_) => false,
+            Source::First(first) => first.taken().most() > 1 && first.input.repeats(),
             Source::Join(join) => join.first.repeats() || join.second.repeats(),
         };
         within || self.select.branches.len() > 1

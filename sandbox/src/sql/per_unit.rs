@@ -2,11 +2,11 @@
 //!
 //! Rows are ordered by unit, so a unit is done when the next begins: state is one batch's units, whatever the data.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow::{
     array::ArrayRef,
-    compute::cast,
+    compute::{SortOptions, cast},
     datatypes::{DataType, Field, Schema},
 };
 use datafusion::{
@@ -22,6 +22,7 @@ use tidegate_protocol::{
 use super::{
     exact::number,
     expr::{float, total},
+    first::{Taken, Taking},
     input::Input,
     measures::{conditional, unalias},
     planner::Planned,
@@ -38,14 +39,26 @@ use crate::{
 /// Aggregates whose state for one unit is a few numbers, whatever its rows.
 const ALLOWED: [&str; 12] =
     ["count", "sum", "avg", "min", "max", "var", "var_pop", "stddev", "stddev_pop", "bool_and", "bool_or", "var_samp"];
+/// Values of the first and the last row of a unit in an order.
+const FIRST: &str = "first_value";
+const LAST: &str = "last_value";
+
+/// An aggregate of a unit's rows.
+#[derive(Debug, Clone)]
+enum Call {
+    /// Of all of them, by the engine.
+    All(Arc<AggregateUDF>),
+    /// Of the first in an order: by the columns of the input that come after the arguments, from this one on.
+    First { keys: usize, order: Vec<SortOptions> },
+}
 
 /// The subquery's aggregates.
 #[derive(Debug, Clone)]
 pub(super) struct PerUnit {
-    calls: Vec<Arc<AggregateUDF>>,
-    /// The arguments' types.
+    calls: Vec<Call>,
+    /// The types of the input's columns.
     kinds: Vec<DataType>,
-    /// Their arguments: one each, with its name.
+    /// Their arguments, one each with its name, and then what first rows are ordered by.
     pub(super) input: Input,
     /// Their results' names and types.
     pub(super) schema: Arc<DFSchema>,
@@ -64,6 +77,7 @@ pub(super) fn admit(
     let mut calls = Vec::with_capacity(aggregate.aggr_expr.len());
     // In each part of the rows.
     let mut arguments: Vec<Vec<Expr>> = rows.parts().map(|_| vec![]).collect();
+    let mut orders = arguments.clone();
     let source = rows.source.schema(planned);
     // Of which the planner's whole numbers are ours.
     let mut whole = Vec::with_capacity(aggregate.aggr_expr.len());
@@ -71,11 +85,17 @@ pub(super) fn admit(
         let Expr::AggregateFunction(call) = unalias(call) else { return Err(refuse(format!("{call} is not an aggregate"))) };
         let name = call.func.name();
         let params = &call.params;
-        let fine = ALLOWED.contains(&name) && !params.distinct && params.order_by.is_empty() && params.null_treatment.is_none();
+        let first = matches!(name, FIRST | LAST);
+        let plain = !params.distinct && params.null_treatment.is_none() && (first || params.order_by.is_empty());
         let [argument] = params.args.as_slice() else { return Err(refuse(format!("{name} must have one argument"))) };
-        if !fine {
+        if first && (!plain || params.order_by.is_empty() || params.filter.is_some()) {
+            let name = name.to_uppercase();
+            return Err(refuse(format!("{name} of a unit's rows takes an order of them, and nothing else"))
+                .fix(format!("Write {name}(x ORDER BY day), and which rows are looked at in WHERE")));
+        }
+        if !plain || !first && !ALLOWED.contains(&name) {
             return Err(refuse(format!("{name:?} of a unit's rows is not supported"))
-                .fix(format!("In a subquery use {}", ALLOWED[..11].join(", "))));
+                .fix(format!("In a subquery use {}, {FIRST}, {LAST}", ALLOWED[..11].join(", "))));
         }
         let of_parts = rows.resolve(&conditional(argument.clone(), params.filter.as_deref()))?;
         let of_parts = of_parts.into_iter().map(|e| total(e, unit)).collect::<Result<Vec<_>, _>>()?;
@@ -83,24 +103,45 @@ pub(super) fn admit(
         for (all, argument) in arguments.iter_mut().zip(of_parts) {
             all.push(number(if is_numeric(name) { float(argument) } else { argument }, &source));
         }
-        calls.push(call.func.clone());
+        calls.push(if first {
+            let keys = aggregate.aggr_expr.len() + orders.first().map_or(0, Vec::len);
+            let mut order = Vec::with_capacity(params.order_by.len());
+            for by in &params.order_by {
+                for (all, key) in orders.iter_mut().zip(rows.resolve(&by.expr)?) {
+                    all.push(number(total(key, unit)?, &source));
+                }
+                // The last is the first of the other order.
+                let turned = name == LAST;
+                order.push(SortOptions { descending: by.asc == turned, nulls_first: by.nulls_first != turned });
+            }
+            Call::First { keys, order }
+        } else {
+            Call::All(call.func.clone())
+        });
     }
     // No column of a dataset can have these names among those of a unit's table: they are apart.
-    let names: Vec<String> = (0..calls.len()).map(|i| format!("unit {i}")).collect();
+    let mut names: Vec<String> = (0..calls.len()).map(|i| format!("unit {i}")).collect();
+    let titles = names.clone();
+    names.extend((0..orders.first().map_or(0, Vec::len)).map(|i| format!("order {i}")));
+    arguments.iter_mut().zip(orders).for_each(|(all, keys)| all.extend(keys));
     let branches = rows.filters().zip(arguments).collect();
-    let select = Select::new(names.clone(), branches, source, unit)?;
+    let select = Select::new(names, branches, source, unit)?;
     let input = Input::new(select, rows.source)?;
-    let (mut kinds, mut fields, mut rules, mut columns) = (vec![], vec![], BTreeMap::new(), vec![]);
-    for (i, (call, title)) in calls.iter().zip(names).enumerate() {
-        let kind = input.select.branches[0].columns[i].get_type(&*input.select.schema).map_err(|e| engine(&e))?;
-        let result = call.return_type(std::slice::from_ref(&kind)).map_err(|e| engine(&e))?;
-        let rule = rule(call.name(), input.column_bounds(i, policy).bounds());
+    let kind = |e: &Expr| e.get_type(&*input.select.schema).map_err(|e| engine(&e));
+    let kinds = input.select.branches[0].columns.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
+    let (mut fields, mut rules, mut columns) = (vec![], BTreeMap::new(), vec![]);
+    for (i, (call, title)) in calls.iter().zip(titles).enumerate() {
+        let kind = kinds[i].clone();
+        let limits = input.column_bounds(i, policy).bounds();
+        let (result, rule) = match call {
+            Call::All(call) => (call.return_type(&[kind]).map_err(|e| engine(&e))?, rule(call.name(), limits)),
+            Call::First { .. } => (kind, limits),
+        };
         rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1), chars: None });
         let wanted = aggregate.schema.field(aggregate.group_expr.len() + i).data_type().clone();
         let column = Rows::column(title.clone());
         columns.push(if wanted != result && wanted.is_integer() && whole[i] { cast_expr(column, wanted) } else { column });
         fields.push(Field::new(&title, result, true));
-        kinds.push(kind);
     }
     let schema = Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(refuse)?);
     let stage = PerUnit { calls, kinds, input, schema, bounds: rules };
@@ -127,13 +168,25 @@ fn rule(name: &str, limits: Option<(f64, f64)>) -> Option<(f64, f64)> {
 
 /// One thread's aggregation.
 pub(super) struct Folding {
-    states: Vec<Box<dyn GroupsAccumulator>>,
+    states: Vec<State>,
     kinds: Vec<DataType>,
     /// The unit that the last batch ended with.
     open: Option<Unit>,
 }
 
+/// One aggregate's state.
+enum State {
+    All(Box<dyn GroupsAccumulator>),
+    /// With the columns that it is ordered by.
+    First(Box<Taking>, Range<usize>),
+}
+
 impl PerUnit {
+    /// Whether it takes values of first or last rows.
+    pub(super) fn takes_rows(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call, Call::First { .. }))
+    }
+
     /// Begins.
     ///
     /// # Errors
@@ -141,20 +194,23 @@ impl PerUnit {
     pub(super) fn begin(&self) -> Result<Folding, RunError> {
         let fields = self.input.select.names.iter().zip(&self.kinds).map(|(name, kind)| Field::new(name, kind.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let states = self
-            .calls
-            .iter()
-            .zip(&self.input.select.names)
-            .enumerate()
-            .map(|(i, (call, name))| {
-                let argument = Arc::new(PhysicalColumn::new(name, i));
-                let call = AggregateExprBuilder::new(call.clone(), vec![argument]).schema(schema.clone()).alias(name).build()?;
-                if !call.groups_accumulator_supported() {
-                    return Err(RunError::Engine(format!("{} of {} is not supported", call.fun().name(), self.kinds[i])));
+        let state = |(i, (call, name)): (usize, (&Call, &String))| {
+            let call = match call {
+                Call::All(call) => call,
+                Call::First { keys, order } => {
+                    let keys = *keys..*keys + order.len();
+                    let kinds = std::iter::once(&self.kinds[i]).chain(&self.kinds[keys.clone()]).cloned().collect();
+                    return Ok(State::First(Box::new(Taking::new(kinds, order, Taken::ONE, false)?), keys));
                 }
-                Ok(call.create_groups_accumulator()?)
-            })
-            .collect::<Result<_, RunError>>()?;
+            };
+            let argument = Arc::new(PhysicalColumn::new(name, i));
+            let call = AggregateExprBuilder::new(call.clone(), vec![argument]).schema(schema.clone()).alias(name).build()?;
+            if !call.groups_accumulator_supported() {
+                return Err(RunError::Engine(format!("{} of {} is not supported", call.fun().name(), self.kinds[i])));
+            }
+            Ok(State::All(call.create_groups_accumulator()?))
+        };
+        let states = self.calls.iter().zip(&self.input.select.names).enumerate().map(state).collect::<Result<_, RunError>>()?;
         Ok(Folding { states, kinds: self.kinds.clone(), open: None })
     }
 }
@@ -173,26 +229,47 @@ impl Folding {
             }
             groups.extend(std::iter::repeat_n(units.len() - 1, rows.len()));
         }
+        let mut taken = Vec::new();
         for ((state, kind), argument) in self.states.iter_mut().zip(&self.kinds).zip(arguments) {
-            let argument = if argument.data_type() == kind { argument.clone() } else { cast(argument, kind)? };
-            state.update_batch(&[argument], &groups, None, units.len())?;
+            match state {
+                State::All(state) => {
+                    let argument = if argument.data_type() == kind { argument.clone() } else { cast(argument, kind)? };
+                    state.update_batch(&[argument], &groups, None, units.len())?;
+                }
+                State::First(taking, keys) => {
+                    let columns: Vec<ArrayRef> = std::iter::once(argument).chain(&arguments[keys.clone()]).cloned().collect();
+                    taken.extend(taking.batch(runs, &columns)?.1);
+                }
+            }
         }
         self.open = units.pop();
-        self.emit(units)
+        self.emit(units, taken)
     }
 
     /// The last unit, where it is below `at`, or there are no more.
     pub(super) fn close(&mut self, at: Option<UnitRef<'_>>) -> Result<Done, RunError> {
         let done = self.open.take_if(|open| at.is_none_or(|at| open.as_ref() < at));
-        self.emit(done.into_iter().collect())
+        let mut taken = Vec::new();
+        for state in &mut self.states {
+            if let State::First(taking, _) = state {
+                taken.extend(taking.close(at)?.1);
+            }
+        }
+        self.emit(done.into_iter().collect(), taken)
     }
 
-    fn emit(&mut self, units: Vec<Unit>) -> Result<Done, RunError> {
-        let columns = if units.is_empty() {
-            vec![]
-        } else {
-            self.states.iter_mut().map(|s| s.evaluate(EmitTo::First(units.len()))).collect::<Result<_, _>>()?
+    /// Of units that are done, with the columns of first rows in their order.
+    fn emit(&mut self, units: Vec<Unit>, taken: Vec<ArrayRef>) -> Result<Done, RunError> {
+        if units.is_empty() {
+            return Ok((units, vec![]));
+        }
+        let mut taken = taken.into_iter();
+        let column = |state: &mut State| match state {
+            State::All(state) => Ok(state.evaluate(EmitTo::First(units.len()))?),
+            // There is one for each of the same units.
+            State::First(..) => taken.next().ok_or_else(|| RunError::Engine("a unit has no first row".into())),
         };
+        let columns = self.states.iter_mut().map(column).collect::<Result<_, RunError>>()?;
         Ok((units, columns))
     }
 }

@@ -107,13 +107,13 @@ impl UnitJoin {
         Ok(())
     }
 
-    /// Whether a unit has one row at most.
-    pub(super) fn one_a_unit(&self) -> bool {
-        let (first, second) = (self.first.source.one_a_unit(), self.second.source.one_a_unit());
+    /// Most rows of a unit, where public numbers say so.
+    pub(super) fn most_a_unit(&self) -> Option<u32> {
+        let (first, second) = (self.first.source.most_a_unit(), self.second.source.most_a_unit());
         match self.kind {
-            Kind::Inner | Kind::Outer => first && second,
-            // Two where the units' rows do not match.
-            Kind::Full => false,
+            Kind::Inner | Kind::Outer => first?.checked_mul(second?),
+            // All match, or none.
+            Kind::Full => Some(first?.checked_mul(second?)?.max(first?.checked_add(second?)?)),
             Kind::Semi | Kind::Anti => first,
         }
     }

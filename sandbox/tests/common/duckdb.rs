@@ -36,7 +36,15 @@ pub(crate) fn for_duckdb(query: &str) -> String {
         let text = match expr {
             Expr::Function(call) => {
                 let (name, rest) = (call.name.to_string().to_lowercase(), call.to_string());
-                if SAME.contains(&name.as_str()) || name.starts_with("d_") {
+                // A unit's own row, where it stands without a window.
+                if let Some(name) =
+                    name.strip_suffix("_value").filter(|name| ["first", "last"].contains(name) && call.over.is_none())
+                {
+                    let text = format!("{name}{}", &rest[name.len() + "_value".len()..]);
+                    *expr = Parser::new(&GenericDialect {}).try_with_sql(&text).unwrap().parse_expr().unwrap();
+                    return ControlFlow::Continue(());
+                }
+                if SAME.contains(&name.as_str()) || ["first", "last"].contains(&name.as_str()) || name.starts_with("d_") {
                     return ControlFlow::<()>::Continue(());
                 }
                 format!("d_{name}{}", &rest[name.len()..])

@@ -241,14 +241,25 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
                 ["spend", "visits", "price", "city", "grade", "flag", "day", "at"].into_iter().filter(|name| *name != first);
             let order = format!("{first}{}, {}", c.of(&["", " DESC", " DESC NULLS LAST"]), others.collect::<Vec<_>>().join(", "));
             let y = number(c, 2);
-            match c.byte() % 2 {
+            match c.byte() % 5 {
                 0 => format!("(SELECT DISTINCT ON (person) *, {y} AS y FROM dataset{} ORDER BY person, {order}) AS v", filter(c)),
-                _ => {
+                1 => {
+                    let value = c.of(&["FIRST_VALUE", "LAST_VALUE"]);
+                    let of =
+                        format!("(SELECT person, {value}({y} ORDER BY {order}) AS y FROM dataset{} GROUP BY person)", filter(c));
+                    format!("(SELECT a.*, b.y FROM dataset a JOIN {of} b ON a.person = b.person) AS v")
+                }
+                n => {
+                    let numbers = if n > 3 {
+                        "rn = 1"
+                    } else {
+                        c.of(&["rn <= 2", "rn < 4", "rn BETWEEN 2 AND 3", "rn = 2", "rn <= 3 AND rn <> 2"])
+                    };
                     let rows = format!(
                         "SELECT *, {y} AS y, ROW_NUMBER() OVER (PARTITION BY person ORDER BY {order}) AS rn FROM dataset{}",
                         filter(c)
                     );
-                    format!("(SELECT * FROM ({rows}) AS w WHERE rn = 1) AS v")
+                    format!("(SELECT * FROM ({rows}) AS w WHERE {numbers}) AS v")
                 }
             }
         }

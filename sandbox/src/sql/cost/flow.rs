@@ -163,15 +163,25 @@ impl<'a> Weighing<'a> {
                 let (rows, texts) = self.input(&stage.input)?;
                 // Least and greatest texts are texts; other results have none.
                 let each = texts.values().map(|bytes| 40 + bytes).sum::<u64>() + 40 * stage.input.select.names.len() as u64;
+                // What first rows are ordered by is encoded, and compared; each may be one that waits.
+                let each = if stage.takes_rows() { 4 * each } else { each };
                 let (row, made) = self.select(select, &texts)?;
                 (Node::PerUnit { rows: Box::new(rows), each, select: row + 500, makes }, made)
             }
             Source::First(first) => {
                 let (rows, texts) = self.input(&first.input)?;
-                // Its order is encoded, and compared; it may be the row that waits.
+                // Its order is encoded, and compared with as many as a heap of those that are taken has above one another; it may be a row that waits.
                 let copied = texts.values().sum::<u64>() + COLUMN * first.input.select.names.len() as u64;
+                let (last, most) = (first.taken().last, u64::from(first.taken().most()));
+                let compared = if last == 1 { 4 } else { 8 + 2 * u64::from(last.ilog2()) };
+                if last as usize > (limits::JOIN_BYTES / width(&first.kinds()?)).max(1) {
+                    return Err(refuse(format!("the first {last} rows of a unit do not fit in memory"))
+                        .fix("Name fewer columns, or take fewer of its rows"));
+                }
                 let (row, made) = self.select(select, &texts)?;
-                (Node::PerUnit { rows: Box::new(rows), each: 80 + 4 * copied, select: row + 500 + copied, makes }, made)
+                let select = 500u64.saturating_add(most.saturating_mul(row.saturating_add(copied)));
+                let (each, makes) = (80 + compared * copied, makes.saturating_mul(most));
+                (Node::PerUnit { rows: Box::new(rows), each, select, makes }, made)
             }
             Source::Join(join) => {
                 let ((first, a), (second, b)) = (self.input(&join.first)?, self.input(&join.second)?);

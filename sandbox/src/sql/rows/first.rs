@@ -1,9 +1,9 @@
-//! Each unit's first row: ROW_NUMBER() OVER (PARTITION BY unit ORDER BY …) = 1, and DISTINCT ON (unit).
+//! Each unit's first rows: ROW_NUMBER() OVER (PARTITION BY unit ORDER BY …) <= 3, and DISTINCT ON (unit).
 
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::compute::SortOptions,
+    arrow::{compute::SortOptions, datatypes::DataType},
     common::{
         Column, DFSchema, ScalarValue,
         tree_node::{Transformed, TreeNode as _},
@@ -22,7 +22,7 @@ use super::{
     unit_join::{Side, typed},
 };
 use crate::sql::{
-    first::First,
+    first::{First, PLACE, Taken},
     input::{Input, Source},
     measures::unalias,
     planner::Planned,
@@ -37,8 +37,8 @@ pub(super) type Order = Vec<(Vec<Expr>, SortOptions)>;
 
 /// Why a row's number is not a value.
 pub(in crate::sql) fn numbered_otherwise(unit: &str) -> Refusal {
-    refuse("a row's number is not read, it says which row of a unit is meant").fix(format!(
-        "Write SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {unit} ORDER BY day DESC) AS rn FROM …) WHERE rn = 1"
+    refuse("a row's number is not read, it says which rows of a unit are meant").fix(format!(
+        "Write SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {unit} ORDER BY day DESC) AS rn FROM …) WHERE rn = 1, or rn <= 3"
     ))
 }
 
@@ -48,7 +48,7 @@ impl Rows {
         let unit = &policy.unit.column;
         let other = || {
             refuse("a window over rows is not supported").fix(format!(
-                "A row's rank or neighbours are other people's rows. ROW_NUMBER() OVER (PARTITION BY {unit} ORDER BY …) = 1 is each one's first row; aggregate by groups otherwise"
+                "A row's rank or neighbours are other people's rows. ROW_NUMBER() OVER (PARTITION BY {unit} ORDER BY …) = 1 is each one's first row, and <= 3 are three of them; aggregate by groups otherwise"
             ))
         };
         let mut rows = Self::fold(&window.input, planned, policy)?;
@@ -77,7 +77,7 @@ impl Rows {
         by.iter().map(|by| Ok((self.resolve(&by.expr)?, options(by)))).collect()
     }
 
-    /// Only rows where `predicate` holds, which says that a row's number is 1.
+    /// Only rows where `predicate` holds, which says which numbers of rows are meant.
     pub(super) fn only_first(
         mut self,
         order: Order,
@@ -85,58 +85,75 @@ impl Rows {
         planned: &Planned,
         policy: &Policy,
     ) -> Result<Self, Refusal> {
-        let (mut first, mut others) = (false, Vec::new());
+        let (mut numbers, mut others) = (Numbers::ALL, Vec::new());
         for condition in split_conjunction(predicate) {
-            match self.resolve(condition)?.iter().all(is_first) {
-                true => first = true,
-                false => others.push(condition.clone()),
+            match self.numbers_of(condition) {
+                Some(some) => numbers = numbers.and(some),
+                None => others.push(condition.clone()),
             }
         }
-        if !first {
-            return Err(numbered_otherwise(&policy.unit.column));
-        }
+        let taken = numbers.taken(policy)?;
         self.numbers = None;
-        let mut rows = self.first(order, planned, policy)?;
+        let mut rows = self.first(order, taken, planned, policy)?;
         if let Some(others) = conjunction(others) {
             rows.keep(&others)?;
         }
         Ok(rows)
     }
 
-    /// Each unit's first row, where one of these conditions of a join says so, which then is none of them any more.
+    /// Each unit's first rows, where some of these conditions of a join say how many, which then are none of them any more.
     pub(super) fn first_where(mut self, conditions: &mut Vec<Expr>, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
         let Some(order) = self.numbers.take() else { return Ok(self) };
-        let says = |condition: &Expr| {
+        let mut numbers = Numbers::ALL;
+        conditions.retain(|condition| {
             let mine = condition.column_refs().iter().all(|column| self.schema.has_column(column));
-            mine && self.resolve(condition).is_ok_and(|of_parts| of_parts.iter().all(is_first))
-        };
-        match conditions.iter().position(says) {
-            Some(place) => {
-                conditions.remove(place);
-                self.first(order, planned, policy)
-            }
-            None => Err(numbered_otherwise(&policy.unit.column)),
-        }
+            let some = if mine { self.numbers_of(condition) } else { None };
+            numbers = some.map_or(numbers, |some| numbers.and(some));
+            some.is_none()
+        });
+        let taken = numbers.taken(policy)?;
+        self.first(order, taken, planned, policy)
     }
 
-    /// Each unit's first row in an order.
-    fn first(mut self, order: Order, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
-        let one = |e: Expr| match &e {
-            Expr::Column(column) if column.name == NUMBER => Ok(Transformed::yes(lit(1u64))),
+    /// Which numbers of rows a condition leaves, where it says nothing else, in all parts the same.
+    fn numbers_of(&self, condition: &Expr) -> Option<Numbers> {
+        let of_parts = self.resolve(condition).ok()?;
+        let mut of_parts = of_parts.iter().map(Numbers::of);
+        let first = of_parts.next()??;
+        of_parts.all(|other| other == Some(first)).then_some(first)
+    }
+
+    /// Each unit's first rows in an order.
+    fn first(mut self, order: Order, taken: Taken, planned: &Planned, policy: &Policy) -> Result<Self, Refusal> {
+        // Where one alone is meant, its number is known.
+        let known = (taken.first == taken.last).then(|| lit(u64::from(taken.first)));
+        let one = |e: Expr| match (&e, &known) {
+            (Expr::Column(column), Some(known)) if column.name == NUMBER => Ok(Transformed::yes(known.clone())),
             _ => Ok(Transformed::no(e)),
         };
+        let mut numbered = Vec::new();
         for part in &mut self.parts {
             let columns = std::mem::take(&mut part.columns).into_iter();
             part.columns =
                 columns.map(|e| e.transform_up(one).map(|made| made.data)).collect::<Result<_, _>>().map_err(refuse)?;
+            // Otherwise it is a column that comes of the choice. What is computed of it is computed above.
+            for (i, column) in part.columns.iter_mut().enumerate() {
+                if matches!(unalias(column), Expr::Column(column) if column.name == NUMBER) {
+                    *column = lit(ScalarValue::UInt64(None));
+                    numbered.push(i);
+                }
+            }
         }
         let (looked_up, schema) = (self.looked_up, self.schema.clone());
         let (keys, options): (Vec<_>, Vec<_>) = order.into_iter().unzip();
-        let Side { select, source, columns } = Side::new(self, "row", &keys, planned, policy)?;
+        let Side { select, source, mut columns } = Side::new(self, "row", &keys, planned, policy)?;
+        for i in numbered {
+            columns[i] = Self::column(PLACE.to_owned());
+        }
         let input = Input::new(select, source)?;
         let named = input.select.names.iter().enumerate();
         let bounds = named.map(|(i, name)| (name.clone(), input.column_bounds(i, policy))).collect();
-        let first = First::new(input, options, bounds)?;
+        let first = First::new(input, options, taken, bounds)?;
         let columns = typed(columns, &schema, &first.schema);
         let parts = vec![Part { filter: None, columns }];
         Ok(Self { parts, schema, source: Source::First(Box::new(first)), looked_up, numbers: None })
@@ -158,7 +175,7 @@ impl Rows {
         }
         let order = rows.order(&order)?;
         // What is selected is computed of the row that is taken.
-        let rows = rows.first(order, planned, policy)?;
+        let rows = rows.first(order, Taken::ONE, planned, policy)?;
         rows.projected(&on.select_expr, on.schema.clone())
     }
 
@@ -175,19 +192,78 @@ impl Rows {
     }
 }
 
-/// Whether a condition says that a row's number is 1.
-fn is_first(condition: &Expr) -> bool {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return false };
-    let says = |number: &Expr, op: Operator, value: &Expr| {
-        let one = match bare(value) {
-            Expr::Literal(value, _) => value.cast_to(&datafusion::arrow::datatypes::DataType::Int64).ok(),
+/// Numbers of rows, from 1, that a condition leaves: those of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Numbers {
+    least: i64,
+    most: i64,
+}
+
+impl Numbers {
+    const ALL: Self = Self { least: 1, most: i64::MAX };
+
+    fn and(self, other: Self) -> Self {
+        Self { least: self.least.max(other.least), most: self.most.min(other.most) }
+    }
+
+    /// Those that a condition leaves; `None` where it is of something else.
+    fn of(condition: &Expr) -> Option<Self> {
+        match condition {
+            Expr::Alias(alias) => Self::of(&alias.expr),
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_number(left) => Self::beside(*op, whole(right)?),
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_number(right) => Self::beside(op.swap()?, whole(left)?),
+            Expr::Between(between) if is_number(&between.expr) && !between.negated => {
+                Some(Self { least: whole(&between.low)?.max(1), most: whole(&between.high)? })
+            }
             _ => None,
-        };
-        let Some(ScalarValue::Int64(Some(value))) = one else { return false };
-        let is_number = matches!(bare(number), Expr::Column(column) if column.name == NUMBER);
-        is_number && matches!((op, value), (Operator::Eq | Operator::LtEq, 1) | (Operator::Lt, 2))
-    };
-    says(left, *op, right) || op.swap().is_some_and(|op| says(right, op, left))
+        }
+    }
+
+    fn beside(op: Operator, value: i64) -> Option<Self> {
+        Some(match op {
+            Operator::Eq => Self { least: value, most: value },
+            Operator::Lt => Self { most: value.saturating_sub(1), ..Self::ALL },
+            Operator::LtEq => Self { most: value, ..Self::ALL },
+            Operator::Gt => Self { least: value.saturating_add(1).max(1), ..Self::ALL },
+            Operator::GtEq => Self { least: value.max(1), ..Self::ALL },
+            _ => return None,
+        })
+    }
+
+    /// The rows of a unit that are taken.
+    fn taken(self, policy: &Policy) -> Result<Taken, Refusal> {
+        let (unit, most) = (&policy.unit.column, policy.unit.max_rows);
+        if self.most == i64::MAX {
+            return Err(numbered_otherwise(unit));
+        }
+        match (u32::try_from(self.least), u32::try_from(self.most)) {
+            (Ok(first), Ok(last)) if 1 <= first && first <= last && last <= most => Ok(Taken { first, last }),
+            _ if self.least <= self.most && self.least >= 1 => Err(refuse(format!(
+                "rows up to number {} of each {unit} are asked for, and the policy lets {most} of them count",
+                self.most
+            ))
+            .fix(format!("Write a number from 1 to {most} (`unit.max_rows`), as in rn <= {most}"))),
+            _ => {
+                Err(refuse("no row has such a number: they begin at 1")
+                    .fix(format!("Write a number from 1 to {most}, as in rn = 1")))
+            }
+        }
+    }
+}
+
+fn is_number(expr: &Expr) -> bool {
+    matches!(bare(expr), Expr::Column(column) if column.name == NUMBER)
+}
+
+/// A literal whole number.
+fn whole(expr: &Expr) -> Option<i64> {
+    let Expr::Literal(value, _) = bare(expr) else { return None };
+    let whole = value.cast_to(&DataType::Int64).ok()?;
+    let ScalarValue::Int64(Some(number)) = whole else { return None };
+    // 2.5 is none.
+    let same = !value.data_type().is_floating()
+        || value.cast_to(&DataType::Float64).ok() == ScalarValue::Int64(Some(number)).cast_to(&DataType::Float64).ok();
+    same.then_some(number)
 }
 
 /// An expression without casts and names.
