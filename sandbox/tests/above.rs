@@ -160,6 +160,13 @@ async fn analysts_words_say_what_a_plain_engine_says_of_the_released_table() {
             "SELECT city, MAX(n) AS most, COUNT(*) AS groups FROM t GROUP BY city HAVING MAX(n) > 2",
             "SELECT grade, AVG(n) AS mean, STDDEV(n) AS spread FROM t GROUP BY ROLLUP (grade)",
             "SELECT COUNT(*) AS groups, SUM(n) AS n FROM t",
+            "SELECT DISTINCT city FROM t",
+            "SELECT DISTINCT grade, n > 3 AS many FROM t WHERE s IS NOT NULL",
+            "SELECT COUNT(*) AS cities, MAX(city) AS last FROM (SELECT DISTINCT city FROM t)",
+            "SELECT city FROM t UNION SELECT grade FROM t",
+            "SELECT city, n FROM t UNION SELECT city, n FROM t WHERE n > 2 UNION SELECT 'all', SUM(n) FROM t",
+            "SELECT city FROM t WHERE n > 2 INTERSECT SELECT city FROM t WHERE grade = 'odd'",
+            "SELECT city FROM t EXCEPT SELECT city FROM t WHERE n > 3",
         ] {
             compared(&world, &document, rest).await.unwrap_or_else(|e| panic!("{rest}: {e}"));
         }
@@ -362,7 +369,12 @@ fn several_aggregates_are_refused_and_windows_over_rows_are_as_they_were() {
             "a join of released numbers with rows",
         ),
         ("SELECT person, COUNT(*) AS n, RANK() OVER (ORDER BY COUNT(*)) AS r FROM dataset GROUP BY person", "window over rows"),
-        ("SELECT COUNT(*) FROM (SELECT DISTINCT n FROM (SELECT city, COUNT(*) AS n FROM dataset GROUP BY city))", "DISTINCT"),
+        (
+            "SELECT DISTINCT ON (city) city, n FROM (SELECT city, grade, COUNT(*) AS n FROM dataset GROUP BY city, grade) ORDER BY city, n",
+            "ROW_NUMBER() OVER",
+        ),
+        ("SELECT DISTINCT city FROM dataset", "DISTINCT over rows"),
+        ("SELECT city, COUNT(*) AS n FROM dataset GROUP BY city UNION SELECT city, spend FROM dataset", ""),
     ] {
         let refused = refused(query);
         assert!(refused.contains(word), "{query}: {refused}");

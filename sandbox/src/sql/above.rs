@@ -16,7 +16,7 @@ use datafusion::{
     datasource::{empty::EmptyTable, provider_as_source},
     error::{DataFusionError, Result as Engine},
     logical_expr::{
-        Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Subquery, Union, cast,
+        Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Subquery, Union, cast,
         expr::{Exists, InSubquery, SetComparison},
     },
 };
@@ -118,6 +118,17 @@ impl Knife<'_> {
             | LogicalPlan::SubqueryAlias(_)
             | LogicalPlan::Aggregate(_) => {}
             LogicalPlan::Window(_) | LogicalPlan::Union(_) | LogicalPlan::Join(_) if self.is_above(plan) => {}
+            // Groups of all columns: what UNION without ALL is too.
+            LogicalPlan::Distinct(Distinct::All(input)) if self.is_above(input) => {
+                let input = self.lift(input)?;
+                let columns = input.schema().columns().into_iter().map(Expr::Column).collect();
+                return Aggregate::try_new(Arc::new(input), columns, vec![]).map(LogicalPlan::Aggregate).map_err(|e| engine(&e));
+            }
+            LogicalPlan::Distinct(Distinct::On(on)) if self.is_above(&on.input) => {
+                return Err(refuse("DISTINCT ON over released numbers is not supported").fix(
+                    "Write SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY city ORDER BY n DESC) AS rn FROM t) WHERE rn = 1",
+                ));
+            }
             LogicalPlan::Union(_) | LogicalPlan::Join(_) if !plan.inputs().into_iter().any(|input| self.is_above(input)) => {
                 return Err(rows_leave());
             }
