@@ -79,6 +79,12 @@ pub fn notes(mechanism: &Mechanism) -> Vec<String> {
              SUM(x) / COUNT(*) is not AVG(x), which is over all their rows, with the weight of {most}"
         ));
     }
+    if mechanism.threshold.is_some() || mechanism.least_units.is_some() {
+        notes.push(
+            "a group that does not appear is in no total, so what the groups shown add up to is not the total: declare `keys`, or ask for the total in a job without GROUP BY"
+                .to_owned(),
+        );
+    }
     notes
 }
 
