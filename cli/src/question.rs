@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use tidegate_node::{
     NodeError,
-    buyer::{Buyer, Offer},
+    buyer::{Buyer, Offer, now},
     home::Home,
     jobfile::JobFile,
     pointing,
@@ -34,11 +34,20 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// The job file, whether or not it was ever written. `to` and `grant` are whom to ask which dataset there is, where none is named.
+    /// The job file, whether or not it was ever written. `to` and `grant` are whom to ask which dataset there is, where none is named. Its query is asked at the time `at`, now if
+    /// none is given.
     ///
     /// # Errors
     /// Those of a job file; one where it is not said which dataset is meant.
-    pub(crate) async fn file(&self, home: &Home, to: Option<&Place>, grant: &str) -> anyhow::Result<JobFile> {
+    pub(crate) async fn file(&self, home: &Home, to: Option<&Place>, grant: &str, at: Option<i64>) -> anyhow::Result<JobFile> {
+        let mut file = self.undated(home, to, grant).await?;
+        for (word, literal) in file.date(at.unwrap_or_else(now)) {
+            eprintln!("{word} is {literal} in the job");
+        }
+        Ok(file)
+    }
+
+    async fn undated(&self, home: &Home, to: Option<&Place>, grant: &str) -> anyhow::Result<JobFile> {
         if let Some(job) = &self.job {
             return Ok(JobFile::read(job)?);
         }

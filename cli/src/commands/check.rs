@@ -43,7 +43,7 @@ struct Offer {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let grant = file::optional_grant(args.grant.as_deref())?;
-    let file = args.asked.file(home, args.to.as_ref(), &grant).await?;
+    let file = args.asked.file(home, args.to.as_ref(), &grant, None).await?;
     let (policy, schema) = match (&args.to, &args.offers, args.rows.as_slice(), &args.policy) {
         (Some(to), ..) => {
             let to = &to.at(home)?;

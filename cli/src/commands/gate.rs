@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use tidegate_node::{home::Home, jobfile::JobFile, sample::sample};
+use tidegate_node::{buyer::now, home::Home, jobfile::JobFile, sample::sample};
 
 use crate::{file, show};
 
@@ -34,7 +34,8 @@ struct Seen(f64, f64, f64);
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let Args::Sample { job, data, policy, runs, json } = args;
-    let file = JobFile::read(&job)?;
+    let mut file = JobFile::read(&job)?;
+    file.date(now());
     let policy = file::policy(&policy)?;
     let mut cells: BTreeMap<(String, usize), (String, Seen)> = BTreeMap::new();
     let (mechanism, split) = sample(home, &file, &policy, &data, runs, |result| {

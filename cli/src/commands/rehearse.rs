@@ -47,7 +47,7 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     // Mock rows of one's own have no name.
     let question = if args.to.is_some() { args.question } else { args.question.about("mock") };
     let grant = file::optional_grant(args.grant.as_deref())?;
-    let mut file = question.file(home, args.to.as_ref(), grant.as_str()).await?;
+    let mut file = question.file(home, args.to.as_ref(), grant.as_str(), None).await?;
     let (policy, shown) = match (&args.to, &args.policy) {
         (Some(to), _) => {
             let to = &to.at(home)?;

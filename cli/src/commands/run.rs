@@ -63,7 +63,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let grant = file::optional_grant(args.grant.as_deref())?;
-    let file = args.asked.file(home, args.to.as_ref(), &grant).await?;
+    // The day that the query speaks of is that of the job, which may be sent again byte for byte.
+    let created = args.created.unwrap_or_else(now);
+    let file = args.asked.file(home, args.to.as_ref(), &grant, Some(created)).await?;
     can_leave(&args, &file, None)?;
     let places = place::of_jobs(home, args.to.as_ref(), &file.dataset, &grant)?;
     let buyer = Buyer::bind_to(home, &places.all).await?.showing(grant.as_str()).patient(*args.wait);
@@ -98,7 +100,6 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         return trained;
     }
     let request = args.request.clone().map_or_else(fresh_request, Ok)?;
-    let created = args.created.unwrap_or_else(now);
     let outcome = tokio::select! {
         outcome = buyer.run(&to, &file, &grant, Some(request.clone()), Some(created)) => outcome,
         interrupted = tokio::signal::ctrl_c() => {

@@ -8,6 +8,7 @@ mod above;
 mod admit;
 mod clamp;
 mod cost;
+mod dated;
 mod declare;
 mod direct;
 mod exact;
@@ -49,6 +50,7 @@ use tidegate_protocol::{Code, Refusal};
 
 pub use admit::{Asked, Query, admit_query, admit_select};
 pub use cost::{Measured, Worst, measure, worst};
+pub use dated::dated;
 pub use fold::{Spill, Written};
 pub use kinds::of_manifest as kind_of_manifest;
 pub use pattern::pattern;
