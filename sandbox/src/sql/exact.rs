@@ -145,9 +145,10 @@ fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
                 call.args = call.args.into_iter().map(|e| number(e, schema)).collect();
             }
             match call.args.as_slice() {
-                [Expr::Literal(part, _), time] if call.name() == "date_trunc" && is_cut_here(time, schema) => {
+                [Expr::Literal(part, _), time] if call.name() == "date_trunc" => {
                     let part = part.try_as_str().flatten().map(str::to_lowercase).unwrap_or_default();
-                    trunc::cut(&part, time.clone()).unwrap_or(Expr::ScalarFunction(call))
+                    let kind = time.get_type(schema).map_err(|e| super::engine(&e))?;
+                    trunc::cut(&part, time.clone(), &kind).unwrap_or(Expr::ScalarFunction(call))
                 }
                 [Expr::Literal(part, _), span] if call.name() == "date_part" && is_span(span, schema) => {
                     times::of_span(part.try_as_str().flatten().unwrap_or_default(), span.clone())?
@@ -167,10 +168,6 @@ fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
         }
         other => other,
     })
-}
-
-fn is_cut_here(time: &Expr, schema: &DFSchema) -> bool {
-    time.get_type(schema).is_ok_and(|kind| trunc::cut_here(&kind))
 }
 
 fn is_number_of(expr: &Expr, schema: &DFSchema) -> bool {

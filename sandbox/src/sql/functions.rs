@@ -16,7 +16,7 @@ use super::{
     clamp::CLAMP,
     expr::float,
     matching::{MATCHES, Pattern},
-    own::{FAR, ROOT, calendar, length, root, short, start},
+    own::{FAR, POWER, ROOT, calendar, length, power, root, short, start},
     place,
     public::Lookup,
     refuse, times,
@@ -109,8 +109,10 @@ pub(super) fn total(mut call: ScalarFunction, args: Vec<Expr>) -> Result<Expr, R
     };
     let literal = |i: usize| matches!(args.get(i), Some(Expr::Literal(v, _)) if !v.is_null());
     call.args = if on(&NUMBERS) {
-        if name == ROOT {
-            call.func = std::sync::Arc::new(root());
+        match name.as_str() {
+            ROOT => call.func = std::sync::Arc::new(root()),
+            POWER => call.func = std::sync::Arc::new(power()),
+            _ => {}
         }
         args.into_iter().map(float).collect()
     } else if matches!(name.as_str(), "round" | "trunc") && args.len() == 2 {

@@ -25,6 +25,8 @@ pub(super) const SHORT: &str = "shortened";
 pub(super) const REMAINDER: &str = "remainder";
 /// The root; NULL below zero.
 pub(super) const ROOT: &str = "sqrt";
+/// The power; NULL where it is one of zero below zero.
+pub(super) const POWER: &str = "power";
 /// A number of characters, at most [`FAR`]; NULL below zero.
 pub(super) const LENGTH: &str = "length of a part";
 /// The number of a part's first character, within ±[`FAR`].
@@ -176,6 +178,19 @@ pub(super) fn root() -> ScalarUDF {
         let numbers = numbers.as_primitive::<Float64Type>();
         let root = |v: f64| if v < 0.0 { None } else { Some(v.sqrt()) };
         Ok(Arc::new(numbers.unary_opt::<_, Float64Type>(root)))
+    })
+}
+
+/// [`POWER`].
+pub(super) fn power() -> ScalarUDF {
+    own(POWER, 2, Some(DataType::Float64), |args| {
+        let [base, exponent] = [floats(&args[0])?, floats(&args[1])?];
+        let (base, exponent) = (base.as_primitive::<Float64Type>(), exponent.as_primitive::<Float64Type>());
+        let power = |(base, exponent): (Option<f64>, Option<f64>)| {
+            let (base, exponent) = (base?, exponent?);
+            (base != 0.0 || exponent >= 0.0 || exponent.is_nan()).then(|| base.powf(exponent))
+        };
+        Ok(Arc::new(base.iter().zip(exponent).map(power).collect::<Float64Array>()))
     })
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array as _, ArrayRef, AsArray},
-    compute::cast,
-    datatypes::{DataType, Int64Type, TimeUnit},
+    array::{Array as _, ArrayRef, AsArray, Int64Array},
+    compute::{binary, cast},
+    datatypes::{DataType, Int64Type},
 };
 use datafusion::logical_expr::Expr;
 
-use super::literal::ticks;
+use super::{literal::ticks, zone};
 use crate::{RunError, sql::own::own};
 
 /// Days from 0000-03-01 to 1970-01-01, of the calendar that begins its years in March, where leap days end them.
@@ -17,36 +17,32 @@ const EPOCH: i64 = 719_468;
 /// Days of 400 years.
 const ERA: i64 = 146_097;
 
-/// Whether a time of this type is cut here: one without a time zone, and not of nanoseconds.
-pub(super) fn cut_here(kind: &DataType) -> bool {
-    matches!(kind, DataType::Timestamp(unit, None) if *unit != TimeUnit::Nanosecond)
-}
-
-/// The beginning of `part` of `time`; `None` where there is no such part.
-pub(super) fn cut(part: &str, time: Expr) -> Option<Expr> {
-    let compute: fn(&[ArrayRef]) -> Result<ArrayRef, RunError> = match part {
-        "year" => |args| each(&args[0], |day| first_of(day, 12)),
-        "quarter" => |args| each(&args[0], |day| first_of(day, 3)),
-        "month" => |args| each(&args[0], |day| first_of(day, 1)),
+/// The beginning of `part` of `time`, a timestamp of this type, by the clocks of its zone; `None` where there is no such part.
+pub(super) fn cut(part: &str, time: Expr, kind: &DataType) -> Option<Expr> {
+    let DataType::Timestamp(unit, zone) = kind else { return None };
+    let shown = zone.as_ref().and_then(|_| zone::moved(&time, kind, &DataType::Timestamp(*unit, None)));
+    let (name, compute): (_, fn(&[ArrayRef]) -> Result<ArrayRef, RunError>) = match part {
+        "year" => ("the year of", |args| each(&args[0], |day| first_of(day, 12))),
+        "quarter" => ("the quarter of", |args| each(&args[0], |day| first_of(day, 3))),
+        "month" => ("the month of", |args| each(&args[0], |day| first_of(day, 1))),
         // 1970-01-01 is a Thursday, and weeks begin on Monday.
-        "week" => |args| each(&args[0], |day| day - (day + 3).rem_euclid(7)),
-        "day" => |args| each(&args[0], |day| day),
-        "hour" => |args| within_day(&args[0], 3600),
-        "minute" => |args| within_day(&args[0], 60),
-        "second" => |args| within_day(&args[0], 1),
+        "week" => ("the week of", |args| each(&args[0], |day| day - (day + 3).rem_euclid(7))),
+        "day" => ("the day of", |args| each(&args[0], |day| day)),
+        "hour" => ("the hour of", |args| within_day(args, 3600, 1)),
+        "minute" => ("the minute of", |args| within_day(args, 60, 1)),
+        "second" => ("the second of", |args| within_day(args, 1, 1)),
+        "millisecond" => ("the millisecond of", |args| within_day(args, 1, 1000)),
+        "microsecond" => ("the microsecond of", |args| within_day(args, 1, 1_000_000)),
         _ => return None,
     };
-    let name = match part {
-        "year" => "the year of",
-        "quarter" => "the quarter of",
-        "month" => "the month of",
-        "week" => "the week of",
-        "day" => "the day of",
-        "hour" => "the hour of",
-        "minute" => "the minute of",
-        _ => "the second of",
-    };
-    Some(own(name, 1, None, compute).call(vec![time]))
+    if matches!(part, "year" | "quarter" | "month" | "week" | "day") {
+        let zoned = shown.is_some();
+        let made = own(name, 1, None, compute).call(vec![shown.unwrap_or(time)]);
+        return if zoned { zone::moved(&made, &DataType::Timestamp(*unit, None), kind) } else { Some(made) };
+    }
+    // Where an hour begins, clocks say; which of two that they show alike it is, they do not.
+    let args: Vec<Expr> = std::iter::once(time).chain(shown).collect();
+    Some(own(name, args.len(), None, compute).call(args))
 }
 
 /// Whether a function is one of [`cut`]'s.
@@ -57,23 +53,28 @@ pub(in crate::sql) fn is_cut(name: &str) -> bool {
 /// Times at the beginning of the day that `first` makes of theirs.
 fn each(times: &ArrayRef, first: fn(i64) -> i64) -> Result<ArrayRef, RunError> {
     let a_day = 86_400 * a_second(times);
-    map(times, |v| first(v.div_euclid(a_day)) * a_day)
+    let ticks = cast(times, &DataType::Int64)?;
+    // Where there is none, nobody looks at what is there.
+    let made = ticks.as_primitive::<Int64Type>().unary::<_, Int64Type>(|v| first(v.div_euclid(a_day)).wrapping_mul(a_day));
+    Ok(cast(&(Arc::new(made) as ArrayRef), times.data_type())?)
 }
 
-fn within_day(times: &ArrayRef, seconds: i64) -> Result<ArrayRef, RunError> {
-    let part = seconds * a_second(times);
-    map(times, |v| v - v.rem_euclid(part))
+/// Times at the beginning of so many seconds, or of a part of one, by the last argument, which is what clocks show.
+fn within_day(args: &[ArrayRef], seconds: i64, parts: i64) -> Result<ArrayRef, RunError> {
+    let [times, .., shown] = args else {
+        let [times] = args else { return Err(RunError::Engine("no time to cut".into())) };
+        return within_day(&[times.clone(), times.clone()], seconds, parts);
+    };
+    let part = (seconds * a_second(times) / parts).max(1);
+    let [at, shown] = [cast(times, &DataType::Int64)?, cast(shown, &DataType::Int64)?];
+    let [at, shown] = [&at, &shown].map(|ticks| ticks.as_primitive::<Int64Type>());
+    let made: Int64Array = binary(at, shown, |at, shown| at.wrapping_sub(shown.rem_euclid(part)))?;
+    Ok(cast(&(Arc::new(made) as ArrayRef), times.data_type())?)
 }
 
 /// Ticks of a second.
 fn a_second(times: &ArrayRef) -> i64 {
     ticks(times.data_type()).map_or(1, |tick| (1_000_000_000 / tick) as i64)
-}
-
-fn map(times: &ArrayRef, of: impl Fn(i64) -> i64) -> Result<ArrayRef, RunError> {
-    let ticks = cast(times, &DataType::Int64)?;
-    let made = ticks.as_primitive::<Int64Type>().unary::<_, Int64Type>(of);
-    Ok(cast(&(Arc::new(made) as ArrayRef), times.data_type())?)
 }
 
 /// The first day of the months, so many together, that a day since 1970 is in (Hinnant, chrono-Compatible Low-Level Date Algorithms).
