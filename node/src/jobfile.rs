@@ -17,13 +17,15 @@ use tidegate_protocol::{
     job::{Data, Key, Mode, Output, Program, RowReduce, Split},
     policy::{Policy, ReadRules},
 };
-use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query, dated};
+use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query};
 
 use crate::{
     NodeError, file_error, model,
     public::public_rows,
     training::{LoopFile, check},
 };
+
+mod day;
 
 /// A job file.
 #[derive(Debug, Clone, Deserialize)]
@@ -215,16 +217,6 @@ impl JobFile {
         Ok(file)
     }
 
-    /// Writes the day and time `at`, in seconds since 1970 and UTC, in the place of CURRENT_DATE, CURRENT_TIMESTAMP and now() in the query: what is signed asks the same question on
-    /// every day. Gives the words, each with the literal that took its place.
-    pub fn date(&mut self, at: i64) -> Vec<(String, String)> {
-        let (Some(sql), Ok(time)) = (&mut self.sql, jiff::Timestamp::from_second(at)) else { return vec![] };
-        let time = time.to_string();
-        let (query, replaced) = dated(&sql.query, time.get(..10).unwrap_or_default(), &time);
-        sql.query = query;
-        replaced
-    }
-
     /// As much of a job's file as its answer is computed with, from the job and what was sent with it; `None` of other programs than queries.
     pub(crate) fn of_query(job: &Job, sent: &[u8]) -> Option<Self> {
         let Program::Sql { query, keys, tables } = &job.program else { return None };
@@ -271,11 +263,7 @@ impl JobFile {
         if self.training.is_some() {
             return Err(wrong("a grant cannot be bound to a loop: its parameters are others in each round"));
         }
-        if let Some((word, _)) = self.clone().date(0).first() {
-            return Err(wrong(&format!(
-                "a grant cannot be bound to a query with {word}: it is another on each day. Write a day, as in DATE '2024-01-31'"
-            )));
-        }
+        self.says_no_day()?;
         let (program, _) = self.program()?;
         Ok(self.unpriced(program).bound())
     }

@@ -1,0 +1,28 @@
+//! The day on which a job is asked.
+
+use tidegate_sandbox::sql::dated;
+
+use super::{JobFile, wrong};
+use crate::NodeError;
+
+impl JobFile {
+    /// Writes the day and time `at`, in seconds since 1970 and UTC, in the place of CURRENT_DATE, CURRENT_TIMESTAMP and now() in the query: what is signed asks the same question on
+    /// every day. Gives the words, each with the literal that took its place.
+    pub fn date(&mut self, at: i64) -> Vec<(String, String)> {
+        let (Some(sql), Ok(time)) = (&mut self.sql, jiff::Timestamp::from_second(at)) else { return vec![] };
+        let time = time.to_string();
+        let (query, replaced) = dated(&sql.query, time.get(..10).unwrap_or_default(), &time);
+        sql.query = query;
+        replaced
+    }
+
+    /// Refuses a query that is another one on each day.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] naming the word.
+    pub(super) fn says_no_day(&self) -> Result<(), NodeError> {
+        let Some((word, _)) = self.clone().date(0).into_iter().next() else { return Ok(()) };
+        let problem = format!("a grant cannot be bound to a query with {word}: it is another on each day");
+        Err(wrong(&format!("{problem}. Write a day, as in DATE '2024-01-31'")))
+    }
+}
