@@ -312,3 +312,19 @@ fn a_query_of_many_operators_is_planned_and_run() {
     };
     std::thread::Builder::new().stack_size(2 << 20).spawn(plan).unwrap().join().unwrap();
 }
+
+/// Whole numbers that are multiplied are decimals to the planner where one is unsigned, and then so are floats beside them: both parts have one column, and nothing of it is lost.
+#[tokio::test]
+async fn parts_put_together_keep_their_floats() {
+    let n: arrow::array::ArrayRef = std::sync::Arc::new(arrow::array::UInt64Array::from(vec![4, 0]));
+    let f: arrow::array::ArrayRef = std::sync::Arc::new(arrow::array::Float64Array::from(vec![f64::INFINITY, 1e-20]));
+    let d = arrow::array::Decimal128Array::from(vec![125, 250]).with_precision_and_scale(10, 2).unwrap();
+    let world = crate::values::world(vec![("n", n), ("f", f), ("d", std::sync::Arc::new(d))]);
+    for left in ["1 * n", "n / 2", "d", "d * d", "CASE WHEN n > 1 THEN n * 2 ELSE d * n END", "coalesce(d * n, 3)"] {
+        for (test, expected) in [("y > 1e300", 1.0), ("y > 0 AND y < 1e-10", 1.0), ("y IS NOT NULL", 4.0)] {
+            let parts = format!("SELECT person, {left} AS y FROM dataset UNION ALL SELECT person, f AS y FROM dataset");
+            let query = format!("SELECT COUNT(*) FROM ({parts}) AS v WHERE {test}");
+            assert_eq!(crate::values::number(&world, &query).await, expected, "{query}");
+        }
+    }
+}

@@ -36,6 +36,7 @@ pub(super) mod whole;
 mod zone;
 
 pub(super) use cast::{checked, mark};
+use guessed::float_again;
 pub(super) use guessed::one_number;
 pub(super) use literal::ticks;
 pub(super) use order::ORDER;
@@ -115,7 +116,7 @@ fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
     if let Some(lossy) = beside_others(&expr, schema).into_iter().find(|e| is_lossy(e, schema)) {
         return Err(cast::loses(lossy, schema));
     }
-    Ok(match expr {
+    Ok(match float_again(expr, schema) {
         Expr::Literal(ScalarValue::Float64(Some(v)), m) => {
             Expr::Literal(ScalarValue::Float64(Some(v + 0.0).filter(|v| !v.is_nan())), m)
         }

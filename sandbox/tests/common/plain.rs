@@ -158,11 +158,14 @@ pub(crate) fn documented(query: &str) -> String {
             }
             Expr::Cast { kind, data_type, expr: inner, .. } => {
                 *kind = CastKind::TryCast;
+                let written = matches!(**inner, Expr::Value(_));
                 let (inner, data_type) = (inner.to_string(), data_type.clone());
                 let float = ["DOUBLE", "REAL"].contains(&data_type.to_string().as_str());
                 let whole = ["INT", "BIGINT", "TINYINT UNSIGNED"].contains(&data_type.to_string().as_str());
                 match (float, whole) {
                     (true, _) => format!("settled({expr})"),
+                    // A number that is written rounds as a decimal does.
+                    (_, true) if written => format!("whole(TRY_CAST(TRY_CAST(round({inner}) AS {data_type}) AS BIGINT))"),
                     (_, true) => format!("whole(TRY_CAST(TRY_CAST(nearest({inner}) AS {data_type}) AS BIGINT))"),
                     _ => expr.to_string(),
                 }
