@@ -43,7 +43,13 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
     if mechanism.noise == "none" {
         println!("  exact, without noise: what the policy's [reviewed] rules keep back is left out");
         for column in mechanism.columns.iter().filter(|column| column.reducer != "units" && column.reducer != "count") {
-            println!("  {} ({}) of values clipped to [{}, {}]", plain(&column.name), column.reducer, column.lo, column.hi);
+            println!(
+                "  {} ({}) of values clipped to [{}, {}]",
+                plain(&column.name),
+                column.reducer,
+                column.lo + 0.0,
+                column.hi + 0.0
+            );
         }
         return;
     }
@@ -53,8 +59,8 @@ pub(crate) fn noise(mechanism: &Mechanism, split: &Split) {
             "  {} ({}) clipped to [{}, {}], for {currency} {price:.6}",
             plain(&column.name),
             column.reducer,
-            column.lo,
-            column.hi
+            column.lo + 0.0,
+            column.hi + 0.0
         );
         for part in &noise.parts {
             println!(

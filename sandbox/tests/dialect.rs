@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, Decimal128Array, Float64Array, Int64Array},
+    array::{ArrayRef, Decimal128Array, Float64Array, Int64Array, StringArray},
     compute::cast,
     datatypes::DataType,
 };
@@ -53,6 +53,30 @@ async fn casts_to_whole_numbers_round() {
     // Bounds have room for what is rounded up.
     let query = "SELECT SUM(CAST(clamp(x, 0, 2.7) AS INT)) AS s FROM dataset WHERE x = 2.7";
     assert!((number(&world, query).await - 3.0).abs() < 0.01);
+}
+
+/// IF is CASE, and texts are padded and cut as PostgreSQL does.
+#[tokio::test]
+async fn what_other_engines_have_is_spelled_out() {
+    let s: ArrayRef = Arc::new(StringArray::from(vec![Some("7"), Some("12345"), Some("1234567"), Some(""), None]));
+    let x: ArrayRef = Arc::new(Int64Array::from(vec![7, 12345, 1_234_567, 0, -1]));
+    let world = world(vec![("s", s), ("x", x)]);
+    let conditions = [
+        ("lpad(s, 5, '0') = '00007'", 1.0),
+        ("lpad(s, 5, '0') = '12345'", 2.0),
+        ("lpad(s, 5) = '     '", 1.0),
+        ("lpad(s, 5, '0') IS NULL", 1.0),
+        ("rpad(s, 3, '''') = '7'''''", 1.0),
+        ("rpad(lpad(s, 2, '-'), 3, '+') = '-7+'", 1.0),
+        ("lpad(CAST(x AS TEXT), 3, '0') IN ('007', '123', '000')", 4.0),
+        ("IF(x > 100, 'many', IF(x > 0, 'some', 'none')) = 'some'", 1.0),
+        ("IF(x > 100, 1, 0) = 0", 3.0),
+    ];
+    counts(&world, &conditions).await;
+    for refused in ["lpad(s, 5, 'ab')", "lpad(s, 300, '0')", "lpad(s, length(s), '0')", "lpad(lpad(s, 5, '0'), 7, '0')"] {
+        let said = world.rows(&format!("SELECT COUNT(*) AS n FROM dataset WHERE {refused} = ''")).await.unwrap_err();
+        assert!(said.contains("lpad"), "{refused}: {said}");
+    }
 }
 
 /// Percentiles of one value share a tree, and each has the name that the query gives it.

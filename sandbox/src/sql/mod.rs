@@ -39,6 +39,7 @@ mod said;
 mod select;
 mod sets;
 mod short;
+mod spelled;
 mod table;
 mod text;
 mod times;

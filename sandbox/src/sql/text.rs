@@ -15,7 +15,7 @@ use datafusion::{
 };
 use tidegate_protocol::{Refusal, limits};
 
-use super::{refuse, said::engine, times};
+use super::{refuse, said::engine, spelled::Spelled, times};
 
 /// Length, nesting and operator count: the parser and planner recurse, so hostile text could overflow their stack.
 fn check_size(sql: &str) -> Result<(), Refusal> {
@@ -51,6 +51,7 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<DfStatement, Refu
     let mut statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(|e| engine(&e))?;
     if let DfStatement::Statement(inner) = &mut statement {
         let _ = VisitMut::visit(&mut **inner, &mut Units);
+        let _ = VisitMut::visit(&mut **inner, &mut Spelled);
     }
     let DfStatement::Statement(inner) = &statement else { return Err(refuse("only SELECT is supported")) };
     let Statement::Query(query) = &**inner else { return Err(refuse("only SELECT is supported")) };
