@@ -327,4 +327,10 @@ async fn parts_put_together_keep_their_floats() {
             assert_eq!(crate::values::number(&world, &query).await, expected, "{query}");
         }
     }
+    // Of a whole number that no such decimal holds nothing is lost without a word.
+    for what in ["COUNT(y)", "COUNT(*) FILTER (WHERE y IS NULL)", "COUNT(*) FILTER (WHERE y > 3)", "SUM(clamp(y, 0, 9))"] {
+        let parts = "SELECT person, n AS y FROM dataset UNION ALL SELECT person, CAST(d AS DECIMAL(38, 30)) AS y FROM dataset";
+        let said = world.rows(&format!("SELECT {what} AS a FROM ({parts}) AS v")).await;
+        assert!(said.as_ref().is_err_and(|said| said.contains("does not hold every value")), "{what}: {said:?}");
+    }
 }

@@ -103,6 +103,8 @@ fn beside_others<'e>(expr: &'e Expr, schema: &DFSchema) -> Vec<&'e Expr> {
             all.extend(when_then_expr.iter().map(|(_, then)| &**then).chain(else_expr.as_deref()));
             all
         }
+        // Of parts that are put together: whether a value is there must not follow from a type that the planner gave both.
+        Expr::IsNull(expr) | Expr::IsNotNull(expr) => vec![expr],
         _ => vec![],
     }
 }
@@ -112,10 +114,16 @@ fn boxed(mut expr: Box<Expr>, schema: &DFSchema) -> Box<Expr> {
     expr
 }
 
+/// Refuses a cast of the planner's that gives NULL for some numbers.
+///
+/// # Errors
+/// A [`Refusal`] that says which.
+pub(super) fn lossless(expr: &Expr, schema: &DFSchema) -> Result<(), Refusal> {
+    if is_lossy(expr, schema) { Err(cast::loses(expr, schema)) } else { Ok(()) }
+}
+
 fn node(expr: Expr, schema: &DFSchema) -> Result<Expr, Refusal> {
-    if let Some(lossy) = beside_others(&expr, schema).into_iter().find(|e| is_lossy(e, schema)) {
-        return Err(cast::loses(lossy, schema));
-    }
+    beside_others(&expr, schema).into_iter().try_for_each(|e| lossless(e, schema))?;
     Ok(match float_again(expr, schema) {
         Expr::Literal(ScalarValue::Float64(Some(v)), m) => {
             Expr::Literal(ScalarValue::Float64(Some(v + 0.0).filter(|v| !v.is_nan())), m)

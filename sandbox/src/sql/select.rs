@@ -11,7 +11,7 @@ use tidegate_protocol::{Refusal, limits};
 
 use super::{
     cost::Reach,
-    exact::{checked, exact, one_number},
+    exact::{checked, exact, lossless, one_number},
     expr::total,
     refuse,
     said::engine,
@@ -66,6 +66,9 @@ impl Select {
             })
             .collect::<Result<Vec<_>, Refusal>>()?;
         for i in 0..names.len() {
+            if branches.len() > 1 {
+                branches.iter().try_for_each(|branch| lossless(&branch.columns[i], &schema))?;
+            }
             one_number(branches.iter_mut().map(|branch| &mut branch.columns[i]), &schema);
             let kinds = branches.iter().map(|b| b.columns[i].get_type(&*schema)).collect::<Result<Vec<_>, _>>();
             let kinds = kinds.map_err(|e| engine(&e))?;
