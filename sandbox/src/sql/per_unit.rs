@@ -94,7 +94,8 @@ pub(super) fn admit(
                 .fix(format!("Write {name}(x ORDER BY day), and which rows are looked at in WHERE")));
         }
         if !plain || !first && !ALLOWED.contains(&name) {
-            return Err(refuse(format!("{name:?} of a unit's rows is not supported"))
+            let shown = if params.distinct { format!("{}(DISTINCT …)", name.to_uppercase()) } else { name.to_uppercase() };
+            return Err(refuse(format!("{shown} of a unit's rows is not supported"))
                 .fix(format!("In a subquery use {}, {FIRST}, {LAST}", ALLOWED[..11].join(", "))));
         }
         let of_parts = rows.resolve(&conditional(argument.clone(), params.filter.as_deref()))?;
