@@ -107,7 +107,10 @@ fn files_are_read_by_what_is_in_them() {
     );
     assert!(profile.notes.iter().any(|note| note.contains("year")), "{:?}", profile.notes);
     let said = laid_out(&[fixture("names/latin1.csv")], &policy("columns = { town = {} }")).map(|_| ()).unwrap_err();
-    assert!(said.contains("line 2, column town: a byte (0xFC)") && said.contains("[read] encoding = \"windows-1252\""), "{said}");
+    assert!(
+        said.contains("line 2, column town: a byte (0xFC)") && said.contains("[read]: encoding = \"windows-1252\""),
+        "{said}"
+    );
     let town = policy("read = { encoding = 'windows-1252' }\n        columns = { town = {} }");
     let (profile, rows) = laid_out(&[fixture("names/latin1.csv")], &town).unwrap();
     assert!(rows.column_by_name("town").unwrap().as_string::<i32>().iter().all(|town| town == Some("Zürich")));
@@ -176,11 +179,11 @@ fn rows_without_a_unit_are_told_to_the_owner() {
     let tables = "tables = { a = { x = { lo = 0, hi = 9 } }, b = { x = { lo = 0, hi = 9 } } }";
     let given = ["a", "b"].map(|table| {
         let path = dir.path().join(format!("{table}.csv"));
-        std::fs::write(&path, format!("person,x\n1,5\n{}", if table == "b" { ",6\n" } else { "" })).unwrap();
+        std::fs::write(&path, format!("person,x\n1,5\n2,5\n{}", if table == "b" { ",6\n" } else { "" })).unwrap();
         PathBuf::from(format!("{table}={}", path.display()))
     });
     let (profile, _) = laid_out(&given, &policy(tables)).unwrap();
-    assert!(said(&profile, "table b: 1 of 2 rows have no unit") && !said(&profile, "table a: "), "{:?}", profile.notes);
+    assert!(said(&profile, "table b: 1 of 3 rows have no unit") && !said(&profile, "table a: "), "{:?}", profile.notes);
     assert_eq!(profile.dropped, [0, 1]);
 }
 
@@ -244,12 +247,12 @@ fn what_cannot_be_one_column_is_named_with_both_types() {
     let bounded = "columns = { x = { lo = 0, hi = 9 } }";
     for (files, more, words) in [
         (&[("a.csv", "person,x\n1,5\n2,6\n3,unknown\n")][..], bounded, &["`x`", "\"unknown\" in line 4 of a.csv", "nulls"][..]),
-        (&[("a.csv", "person,x\n1,5\n"), ("b.csv", "name,x\n1,5\n")], bounded, &["`person`", "b.csv"]),
+        (&[("a.csv", "person,x\n1,5\n2,5\n"), ("b.csv", "name,x\n1,5\n2,5\n")], bounded, &["`person`", "b.csv"]),
         (&[("a.csv", "person,x,x\n1,5,6\n")], bounded, &["`x`", "twice in a.csv"]),
         (&[("a.csv", "person,x\n1,5\n2,6,7\n")], bounded, &["a.csv"]),
         (&[("a.csv", "person,x\n1.5,5\n")], bounded, &["`person`", "1.5", "named by an integer or text"]),
         (
-            &[("a.csv", "person,x\n1,5\n"), ("b.json", "{\"person\": 2, \"x\": \"much\"}")],
+            &[("a.csv", "person,x\n1,5\n2,5\n"), ("b.json", "{\"person\": 2, \"x\": \"much\"}\n{\"person\": 3, \"x\": \"much\"}")],
             bounded,
             &["`x`", "Int64 in a.csv", "Utf8 in b.json"],
         ),

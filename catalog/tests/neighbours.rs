@@ -55,39 +55,40 @@ fn what_one_person_would_decide_is_refused_with_what_to_add() {
     let mut wrong = Vec::new();
     for (text, more, words) in [
         // The decimal mark of all others' numbers.
-        ("person;x\n1;1.100\n2;2.250\n@9;1,5\n", FREE, &["line 4", "[read] decimal = \",\""][..]),
-        ("person;x;y\n1;1,100;7\n2;2,250;7\n@9;3,000;1,5\n", FREE, &["line 2", "[read] decimal = \",\" (or decimal = \".\")"]),
-        ("person;x\n1;1.100\n2;2.250\n@9;1.5\n", FREE, &["\"1.5\" in line 4", "one unit alone", "[read] decimal = \".\""]),
+        ("person;x\n1;1.100\n2;2.250\n@9;1,5\n", FREE, &["line 4", "[read]: decimal = \",\""][..]),
+        ("person;x;y\n1;1,100;7\n2;2,250;7\n@9;3,000;1,5\n", FREE, &["line 2", "[read]: decimal = \",\" (or decimal = \".\")"]),
+        ("person;x\n1;1.100\n2;2.250\n@9;1.5\n", FREE, &["\"1.5\" in line 4", "one unit alone", "[read]: decimal = \".\""]),
         (
             "person,x\n1,\"1,100\"\n2,\"2,250\"\n@9,\"1,100.5\"\n",
             FREE,
-            &["\"1,100\" in line 2", "a decimal point", "[read] decimal = \".\""],
+            &["\"1,100\" in line 2", "a decimal point", "[read]: decimal = \".\""],
         ),
         // Types.
-        ("person,x\n1,1\n2,2\n@9,1.5\n", FREE, &["\"1.5\" in line 4", "it is BIGINT", "[read] types = { x = \"DOUBLE\" }"]),
-        ("person,x\n1,1\n2,2\n@9,1.5\n", bounded, &["it is BIGINT", "[read] types = { x = \"DOUBLE\" }"]),
-        ("person,x\n1,1\n2,2\n@9,word\n", FREE, &["it is BIGINT", "[read] types = { x = \"TEXT\" }"]),
-        ("person,x\n1,1\n2,2\n@9,word\n", bounded, &["\"word\" in line 4", "[read] nulls = [\"word\"]"]),
-        ("person,x\n1,1\n2,2\n@9,99999999999999999999\n", FREE, &["[read] types = { x = \"DECIMAL\" }"]),
-        ("person,x\n1,1\n2,NA\n@9,007\n", FREE, &["\"007\" in line 4", "it is BIGINT", "[read] types = { x = \"TEXT\" }"]),
-        ("person,x\n1,true\n2,false\n@9,0\n", FREE, &["it is BOOLEAN", "[read] types = { x = \"TEXT\" }"]),
+        ("person,x\n1,1\n2,2\n@9,1.5\n", FREE, &["\"1.5\" in line 4", "it is BIGINT", "[read]: types = { x = \"DOUBLE\" }"]),
+        ("person,x\n1,1\n2,2\n@9,1.5\n", bounded, &["it is BIGINT", "[read]: types = { x = \"DOUBLE\" }"]),
+        ("person,x\n1,1\n2,2\n@9,word\n", FREE, &["it is BIGINT", "[read]: types = { x = \"TEXT\" }"]),
+        ("person,x\n1,1\n2,2\n@9,word\n", bounded, &["\"word\" in line 4", "[read]: nulls = [\"word\"]"]),
+        ("person,x\n1,1\n2,2\n@9,99999999999999999999\n", FREE, &["[read]: types = { x = \"DECIMAL\" }"]),
+        ("person,x\n1,1\n2,NA\n@9,007\n", FREE, &["\"007\" in line 4", "it is BIGINT", "[read]: types = { x = \"TEXT\" }"]),
+        ("person,x\n1,true\n2,false\n@9,0\n", FREE, &["it is BOOLEAN", "[read]: types = { x = \"TEXT\" }"]),
         ("person,x\n1,2024-01-01\n2,2024-01-02\n@9,2024-01-02 10:30\n", FREE, &["it is DATE", "types = { x = \"TIMESTAMP\" }"]),
-        ("person,x\n1,2024-01-01\n2,2024-01-02\n@9,soon\n", FREE, &["it is DATE", "[read] types = { x = \"TEXT\" }"]),
+        ("person,x\n1,2024-01-01\n2,2024-01-02\n@9,soon\n", FREE, &["it is DATE", "[read]: types = { x = \"TEXT\" }"]),
         (
             "person,x\n1,2024-01-01 10:30\n2,2024-01-02 10:30\n@9,2024-01-02 10:30:00.1234567\n",
             FREE,
-            &["it is TIMESTAMP, ", "[read] types = { x = \"TIMESTAMP(9)\" }"],
+            &["it is TIMESTAMP, ", "[read]: types = { x = \"TIMESTAMP(9)\" }"],
         ),
         // Where nobody else has a value, others' words for missing ones would be words.
-        ("person,x\n1,-\n2,-\n@9,word\n", FREE, &["it has no values", "[read] types = { x = \"TEXT\" }"]),
-        ("person,x\n1,\n2,\n@9,5\n", FREE, &["it has no values", "[read] types = { x = \"BIGINT\" }"]),
+        ("person,x\n1,-\n2,-\n@9,word\n", FREE, &["it has no values", "[read]: types = { x = \"TEXT\" }"]),
+        ("person,x\n1,\n2,\n@9,5\n", FREE, &["it has no values", "[read]: types = { x = \"BIGINT\" }"]),
         // Two rows of one person are still one person's.
         ("person,x\n1,1\n2,2\n@9,1.5\n@9,2.5\n@9,3.5\n", FREE, &["types = { x = \"DOUBLE\" }"]),
         // Quotes.
-        ("person,t,x\n1,a,1\n@9,\"b,2\n2,c,2\n3,d,3\n", FREE, &["line 3, column t", "[read] multiline = true"]),
-        ("person,t,x\n1,a,1\n@9,\"b,2\n2,,2\n@9,c\",3\n", FREE, &["line 3, column t", "[read] multiline = true"]),
+        ("person,t,x\n1,a,1\n@9,\"b,2\n2,c,2\n3,d,3\n", FREE, &["line 3, column t", "[read]: multiline = true"]),
+        ("person,t,x\n1,a,1\n@9,\"b,2\n2,,2\n@9,c\",3\n", FREE, &["line 3, column t", "[read]: multiline = true"]),
         ("person,t,x\n1,a,1\n@9,\"b,2\n2,\"c\",2\n3,\"d\",3\n", FREE, &["line 4, column t", "text after a closing quote"]),
-        ("person,x,t\n1,1,a\n2,2,b\n@9,3,\"c\n", FREE, &["line 4, column t", "never closed", "[read] quote"]),
+        ("person,t,x\n1,5'11\",1\n@9,\"tall,1\n2,6'1\",2\n", FREE, &["line 2, column t", "a quote within a value"]),
+        ("person,x,t\n1,1,a\n2,2,b\n@9,3,\"c\n", FREE, &["line 4, column t", "never closed", "[read]: quote"]),
         ("person,t,x\n1,a,1\n@9,\"b\"b,2\n2,c,2\n", FREE, &["line 3, column t", "text after a closing quote"]),
     ] {
         let (with, without) = both(text);
@@ -97,7 +98,7 @@ fn what_one_person_would_decide_is_refused_with_what_to_add() {
             wrong.push(format!("{text}: {said:?}"));
         }
         // By what is said to add both are read alike.
-        if let Some(types) = said.split("[read] ").nth(1).filter(|add| add.starts_with("types")) {
+        if let Some(types) = said.split("[read]: ").nth(1).filter(|add| add.starts_with("types")) {
             let ruled = format!("read = {{ {} }}\n        {more}", types.replace('"', "'"));
             let (with, without) = (of(&with, &ruled), of(&without, &ruled));
             if with.is_err() || with != without {
@@ -108,13 +109,62 @@ fn what_one_person_would_decide_is_refused_with_what_to_add() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Over several files, formats and spellings, the others' rows are read alike with one person and without, or not at all with.
+#[test]
+fn one_person_decides_nothing_over_several_files() {
+    let many = "{\"person\": 1, \"x\": 1}\n{\"person\": 2, \"x\": 2}\n";
+    let bounded = "columns = { x = { lo = 0, hi = 9 } }";
+    let read_as = "read = { comment = '#' }\n        columns = { x = {} }";
+    let pairs: [(&[(&str, &str)], &str); 7] = [
+        (&[("a.csv", "person,x\n@9,99999999999999999991\n1,99999999999999999992\n2,0071\n3,0072\n4,5\n5,6\n")], FREE),
+        (&[("a.ndjson", many), ("b.csv", "person,x\n@9,1.5\n")], FREE),
+        (
+            &[("a.csv", "person,x\n1,1\n2,2\n"), ("b.ndjson", "{\"person\": null, \"x\": 3}\n@{\"person\": 9, \"x\": 1.5}\n")],
+            FREE,
+        ),
+        (&[("a.ndjson", many), ("b.csv", "person,x\n5,\n6,\n@9,1.5\n")], bounded),
+        (
+            &[("a.ndjson", "{\"person\": \"a\", \"x\": 1}\n{\"person\": \"b\", \"x\": 2}\n@{\"person\": true, \"x\": 1.5}\n")],
+            FREE,
+        ),
+        (&[("a.csv", "person,x\n$1,1\n$2,2\n3,3\n@9,1.5\n@$9,1.5\n")], FREE),
+        (&[("a.csv", "person,x,t\n1,1,a\n@# \r\"\n@9,1,\",1\n2,2,b\n3,3,c\n@9,\",1\n@# \r\"\n4,4,d\n")], read_as),
+    ];
+    for (files, more) in pairs {
+        let of = |without: bool| {
+            let text = |text: &str| if without { both(text).1 } else { both(text).0 };
+            let texts: Vec<_> = files.iter().map(|(name, of)| (*name, text(of))).collect();
+            read(&texts.iter().map(|(name, text)| (*name, text.as_bytes())).collect::<Vec<_>>(), more)
+        };
+        let (with, without) = (of(false), of(true));
+        assert!(without.is_ok(), "{files:?}: {without:?}");
+        assert!(with.is_err() || with == without, "{files:?}: {with:?} for {without:?}");
+    }
+}
+
+/// Texts of JSON that its owner says are numbers are read as they are in a text file.
+#[test]
+fn objects_have_words_for_missing_values_too() {
+    let text = "{\"person\": 1, \"x\": \"NA\"}\n{\"person\": 2, \"x\": 1.5}\n{\"person\": 3, \"x\": \"-\"}\n{\"person\": 4, \"x\": \"2\"}\n";
+    let bounded = "columns = { x = { lo = 0, hi = 9 } }";
+    let of = |text: &str, more: &str| read(&[("a.ndjson", text.as_bytes())], more);
+    let said = of(text, bounded).unwrap_err();
+    assert!(said.contains("under [read]: types = { \"x\" = \"DOUBLE\" }"), "{said}");
+    let ruled = format!("read = {{ types = {{ \"x\" = \"DOUBLE\" }} }}\n        {bounded}");
+    let (types, rows) = of(text, &ruled).unwrap();
+    assert_eq!((types[1].1.as_str(), rows), ("Float64", ["1|NULL", "2|1.5", "3|NULL", "4|2.0"].map(str::to_owned).to_vec()));
+    let said = of(&text.replace("NA", "soon"), &ruled).unwrap_err();
+    assert!(said.contains("\"soon\" in a.ndjson is no DOUBLE") && said.contains("nulls = [\"soon\"]"), "{said}");
+    assert!(of(&text.replace("\"2\"", "\"2,5\""), &ruled).is_err());
+}
+
 /// A byte that is not UTF-8 says nothing of the others' characters.
 #[test]
 fn characters_are_not_known_by_one_persons() {
     let read = |bytes: &[u8], more: &str| read(&[("a.csv", bytes)], more);
     let (with, without) = (b"person,x\n1,caf\xc3\xa9\n2,b\n9,caf\xe9\n".as_slice(), b"person,x\n1,caf\xc3\xa9\n2,b\n".as_slice());
     let said = read(with, FREE).unwrap_err();
-    for words in ["line 4, column x", "0xE9", "add to the policy: [read] encoding = \"windows-1252\""] {
+    for words in ["line 4, column x", "0xE9", "add to the policy, under [read]: encoding = \"windows-1252\""] {
         assert!(said.contains(words), "{said}");
     }
     let western = format!("read = {{ encoding = 'windows-1252' }}\n        {FREE}");
@@ -132,7 +182,7 @@ fn characters_are_not_known_by_one_persons() {
             .collect::<Vec<_>>()
     };
     assert!(read(&wide(true), FREE).is_ok());
-    assert!(read(&wide(false), FREE).unwrap_err().contains("add to the policy: [read] encoding = \"utf16\""));
+    assert!(read(&wide(false), FREE).unwrap_err().contains("add to the policy, under [read]: encoding = \"utf16\""));
     let mut odd = wide(true);
     odd.extend([0x39, 0, b',', 0, 0x00, 0xd8, b'\n', 0]);
     assert!(read(&odd, FREE).unwrap_err().contains("UTF-16"));
@@ -160,7 +210,7 @@ fn objects_of_one_person_do_not_say_types() {
         let with = format!("{rest}{{\"person\": 9, \"x\": {odd}}}\n{{\"person\": 9, \"x\": {odd}}}\n");
         let said = read(&[("a.json", with.as_bytes())], FREE).unwrap_err();
         let words = format!(
-            "it is BIGINT, so how the others' are read tells that the unit is there. Correct the file, or add to the policy: [read] types = {{ x = \"{words}\" }}"
+            "it is BIGINT, so how the others' are read tells that the unit is there. Correct the file, or add to the policy, under [read]: types = {{ x = \"{words}\" }}"
         );
         assert!(said.contains(&words) && said.contains("a.json"), "{said}");
     }

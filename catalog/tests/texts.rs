@@ -41,14 +41,14 @@ fn a_number_whose_mark_nobody_says_is_refused() {
         (&[("a.csv", "person;x\n1;1.100\n2;1.200\n")], &["\"1.100\" in line 2 of a.csv"]),
         (&[("a.csv", "person\tx\n1\t1,100\n2\t1,100\n")], &["\"1,100\""]),
         (&[("a.csv", "person;x\n1;1,5\n2;2,25\n")], &["\"1,5\" in line 2 of a.csv has a decimal comma"]),
-        (&[("a.csv", "person,x\n1,\"1,100.5\"\n2,\"2,000.5\"\n")], &["\"1,100.5\" in line 2", "[read] decimal = \".\""]),
+        (&[("a.csv", "person,x\n1,\"1,100.5\"\n2,\"2,000.5\"\n")], &["\"1,100.5\" in line 2", "[read]: decimal = \".\""]),
         (
             &[("a.csv", "person;x\n1;1,5\n4;2,5\n"), ("b.csv", "person;x\n2;1.5\n3;2.5\n")],
             &["\"1,5\" in line 2 of a.csv has a comma, and other numbers have a point"],
         ),
     ] {
         let said = read(files, COLUMNS).map(|(_, found)| found).unwrap_err();
-        assert!(said.contains("`x`") && said.contains("add to the policy: [read] "), "{said}");
+        assert!(said.contains("`x`") && said.contains("add to the policy, under [read]: "), "{said}");
         assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");
     }
 }
@@ -64,7 +64,7 @@ fn types_are_as_their_owner_says() {
         ("a.csv", "person,x\n1,7\n2,\n", "DECIMAL", Ok("Decimal128(38, 0): 7 NULL")),
         ("a.csv", "person,x\n1,true\n2,word\n", "BOOLEAN", Err("\"word\" in line 3 of a.csv is no BOOLEAN, which [read] says")),
         ("a.csv", "person,x\n1,5\n2,5.5\n", "BIGINT", Err("\"5.5\" in line 3 of a.csv is no BIGINT")),
-        ("a.csv", "person,x\n1,5\n2,\"5,5\"\n", "DOUBLE", Err("[read] decimal")),
+        ("a.csv", "person,x\n1,5\n2,\"5,5\"\n", "DOUBLE", Err("[read]: decimal")),
         ("a.csv", "person,x\n1,2024-01-01\n2,2024-01-01 10:30\n", "DATE", Err("\"2024-01-01 10:30\" in line 3")),
         (
             "a.csv",
@@ -144,7 +144,7 @@ fn dates_are_read_as_their_owner_says() {
             "person,x\n1,31/12/2024\n2,1/2/2024\n",
             "",
             "Utf8: 31/12/2024 1/2/2024",
-            "(\"31/12/2024\" in line 2 of a.csv) and is read as text. Where they are dates, add to the policy: [read] dates = \"%d/%m/%Y\"",
+            "(\"31/12/2024\" in line 2 of a.csv) and is read as text. Where they are dates, add to the policy, under [read]: dates = \"%d/%m/%Y\"",
         ),
         ("person,x\n1,01/02/2024\n", "", "Utf8: 01/02/2024", "dates = \"%d/%m/%Y\" or dates = \"%m/%d/%Y\""),
         ("person,x\n1,31.12.2024\n", "", "Utf8: 31.12.2024", "%d.%m.%Y"),

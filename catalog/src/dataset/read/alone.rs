@@ -88,12 +88,19 @@ impl<T: Clone> Signs<T> {
     }
 }
 
-/// A unit by its name as text: equal for all ways in which one number is written, so that no unit is taken for two.
+/// A unit by its name as text. However one number is written it is one unit here, and some that are written alike are one too: what two of them show together is then refused, where
+/// it need not be.
 pub(crate) fn unit_of(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    match name.parse::<f64>() {
-        Ok(number) if number.is_finite() => (number + 0.0).to_bits().hash(&mut hasher),
-        _ => name.hash(&mut hasher),
+    // Spaces, currencies and marks of thousands go where numbers are read; a comma may be a mark of either kind.
+    let digits: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
+    match digits.parse::<f64>() {
+        Ok(number) if number.is_finite() && digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') => {
+            let written = format!("{number:e}");
+            let (digits, _) = written.split_once('e').unwrap_or((&written, ""));
+            digits.replace('.', "").hash(&mut hasher);
+        }
+        _ => name.trim().hash(&mut hasher),
     }
     hasher.finish()
 }
@@ -115,6 +122,12 @@ mod tests {
         assert_eq!(signs.without_one().collect::<Vec<_>>(), [(0b1100, &1)]);
         // In another file the same, or another unit.
         let mut other = Signs::default();
+        for (one, two) in
+            [("1 234", "1234"), ("1,234", "1234"), ("$7", "7"), ("7 €", "07.0"), ("\u{2212}7", "-7"), ("1e3", "1000")]
+        {
+            assert_eq!(unit_of(one), unit_of(two), "{one}");
+        }
+        assert_ne!(unit_of("ann"), unit_of("bob"));
         other.see(0b0001, || Some(unit_of("07")), || 6);
         other.see(0b0010, || Some(unit_of("9")), || 7);
         signs.join(&other);

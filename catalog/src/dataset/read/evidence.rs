@@ -14,8 +14,8 @@ use super::{
     kind::{self, Asked, NoMark},
     place::{Odd, Place},
     value::{
-        ALL, CLEAR, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MICROS, MISSING, NO_COMMA, NUMBER, POINT, POINT_WHOLE, TIME,
-        UNPADDED, as_iso, dated, fraction_digits, is_padded, look,
+        ALL, BIG, CLEAR, COMMA, COMMA_WHOLE, DATE, FLOAT, INT, Kinds, MICROS, MISSING, NO_COMMA, NUMBER, POINT, POINT_WHOLE,
+        TIME, UNPADDED, as_iso, dated, fraction_digits, is_padded, look,
     },
 };
 
@@ -127,7 +127,7 @@ impl Evidence {
             keep(&mut self.first_not_number);
         }
         let mut not = open & !kinds;
-        if open & INT != 0 && is_padded(value) {
+        if open & (INT | BIG) != 0 && is_padded(value) {
             not |= UNPADDED;
             keep(&mut self.padded);
         }
@@ -233,6 +233,8 @@ impl Evidence {
     fn decided_by_several(&self, column: &str, kind: &DataType, asked: &Asked<'_>) -> Result<(), String> {
         // Of a column without values the type is that of its policy; but words for missing values are words in a text.
         let known = |kind: DataType| match kind {
+            // Of files that say their types, it is theirs.
+            DataType::Null if asked.beside => DataType::Null,
             DataType::Null if asked.number => DataType::Float64,
             DataType::Null if self.missing.is_empty() => DataType::Utf8,
             kind => kind,

@@ -7,7 +7,8 @@ use std::{
 };
 
 use arrow::{
-    datatypes::{DataType, Schema, SchemaRef},
+    array::{AsArray as _, RecordBatch},
+    datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
     json::{ReaderBuilder, reader::ValueIter, reader::infer_json_schema_from_iterator},
 };
@@ -16,11 +17,12 @@ use serde_json::{Map, Value};
 use tidegate_protocol::{policy::ReadRules, shown::plain};
 
 use super::{
-    BATCH,
+    ADD, BATCH,
     alone::{Signs, unit_of},
     kind,
     packed::unpacked,
     records::{RECORD, endless},
+    text::said_values,
 };
 use crate::dataset::{DataError, broken};
 
@@ -37,6 +39,8 @@ pub(crate) struct Of<'a> {
     pub(crate) rules: &'a ReadRules,
     /// Whether a type that the values of one unit alone decide is refused.
     pub(crate) alone: bool,
+    /// Whether there is no other file: without its only unit there is nothing to publish.
+    pub(crate) only: bool,
 }
 
 /// What values a column has, a bit each.
@@ -75,6 +79,7 @@ fn shows(signs: &mut Signs<String>, name: &str, object: &Map<String, Value>, of:
     let unit = || match object.get(of.unit)? {
         Value::String(name) => Some(unit_of(name.trim())),
         Value::Number(number) => Some(unit_of(&number.to_string())),
+        Value::Bool(is) => Some(unit_of(&is.to_string())),
         _ => None,
     };
     let at = || {
@@ -88,8 +93,7 @@ fn shows(signs: &mut Signs<String>, name: &str, object: &Map<String, Value>, of:
 fn decided_by_several(of: &Of<'_>, columns: &[Signs<String>]) -> Result<(), DataError> {
     let named = || of.wanted.iter().zip(columns);
     let units = named().find(|(name, _)| *name == of.unit).map(|(_, signs)| signs);
-    // Without the only unit there is nothing to publish.
-    if !of.alone || units.is_none_or(|signs| signs.sure() == 0 && signs.without_one().count() < 2) {
+    if !of.alone || of.only && units.is_none_or(|signs| signs.sure() == 0 && signs.without_one().count() < 2) {
         return Ok(());
     }
     for (name, signs) in named().filter(|(name, _)| of.rules.kind_of(name).is_none()) {
@@ -119,7 +123,7 @@ pub(crate) fn learn(paths: &[&Path], of: Option<&Of<'_>>) -> Result<SchemaRef, D
             fields.retain(|name, _| of.wanted.contains(name));
             of.wanted.iter().zip(&mut columns).for_each(|(name, signs)| shows(signs, name, fields, of, path));
             let unit = fields.get(of.unit);
-            by_text |= unit.is_some_and(Value::is_string);
+            by_text |= unit.is_some_and(|unit| unit.is_string() || unit.is_boolean());
             by_number |= unit.is_some_and(Value::is_number);
         }
         Ok::<_, ArrowError>(value)
@@ -169,13 +173,40 @@ impl<'a, R: BufRead> Iterator for Values<'a, R> {
     }
 }
 
-/// The columns of `schema` of a file's objects.
+/// The columns of `schema` of a file's objects. Those whose type the owner says are read as text is: words for a missing value are none.
 pub(crate) fn open(
     path: &Path,
-    schema: &Schema,
-) -> Result<Box<dyn Iterator<Item = Result<arrow::array::RecordBatch, ArrowError>> + Send>, DataError> {
-    let builder = ReaderBuilder::new(Arc::new(schema.clone())).with_batch_size(BATCH).with_coerce_primitive(true);
-    Ok(Box::new(builder.build(objects(path)?).map_err(|e| broken(path, e))?))
+    schema: &SchemaRef,
+    rules: &ReadRules,
+) -> Result<Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>, DataError> {
+    let is_said = |field: &Field| rules.kind_of(field.name()).is_some() && *field.data_type() != DataType::Utf8;
+    let said: Vec<usize> = schema.fields().iter().enumerate().filter(|(_, field)| is_said(field)).map(|(at, _)| at).collect();
+    let fields = schema.fields().iter().map(|field| match is_said(field) {
+        true => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        false => field.clone(),
+    });
+    let texts = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let builder = ReaderBuilder::new(texts).with_batch_size(BATCH).with_coerce_primitive(true);
+    let read = builder.build(objects(path)?).map_err(|e| broken(path, e))?;
+    let (schema, rules, path) = (schema.clone(), rules.clone(), path.to_owned());
+    Ok(Box::new(read.map(move |batch| {
+        let batch = batch?;
+        let mut columns = batch.columns().to_vec();
+        for &at in &said {
+            let (field, texts) = (schema.field(at), columns[at].as_string::<i32>());
+            columns[at] = said_values(field.data_type(), &rules, texts.iter()).map_err(|value| {
+                let value: String = value.chars().take(SHOWN).collect();
+                let (name, value) = (plain(field.name()), plain(&value));
+                let kind = kind::name(field.data_type());
+                let problem = format!(
+                    "column {name}: {value:?} in {} is no {kind}, which [read] says that it is. Correct the file, or the type; where it stands for a missing value, {ADD}nulls = [{value:?}]",
+                    plain(&path.file_name().unwrap_or_default().to_string_lossy())
+                );
+                ArrowError::JsonError(problem)
+            })?;
+        }
+        RecordBatch::try_new(schema.clone(), columns)
+    })))
 }
 
 fn objects(path: &Path) -> Result<BufReader<Lines>, DataError> {
@@ -256,7 +287,8 @@ mod tests {
             let path = dir.path().join("a.json");
             std::fs::write(&path, text).unwrap();
             let schema = learn(&[&path], None)?;
-            let batches = open(&path, &schema)?.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&path, e))?;
+            let batches =
+                open(&path, &schema, &ReadRules::default())?.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&path, e))?;
             Ok::<_, DataError>(arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())
         };
         let lines = rows("{\"a\":1,\"b\":\"x,]}[\\\"{\"}\n{\"a\":2.5,\"b\":null}\n").unwrap();

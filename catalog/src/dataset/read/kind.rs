@@ -21,6 +21,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) delimiters: &'a [u8],
     /// Whether a type that the values of one unit alone decide is refused.
     pub(crate) alone: bool,
+    /// Whether files of other formats say what the column is too.
+    pub(crate) beside: bool,
 }
 
 impl Asked<'_> {

@@ -40,7 +40,7 @@ pub(super) use self::{
 };
 
 /// What an owner is told to do, before the very words.
-pub(in crate::dataset) const ADD: &str = "add to the policy: [read] ";
+pub(in crate::dataset) const ADD: &str = "add to the policy, under [read]: ";
 
 /// Rows of a batch.
 pub(super) const BATCH: usize = 8192;
@@ -184,8 +184,8 @@ pub(super) fn learn_json(paths: &[&Path], of: Option<&JsonOf<'_>>) -> Result<Sch
 }
 
 /// Opens a file of JSON objects.
-pub(super) fn open_json(path: &Path, schema: SchemaRef) -> Result<Reader, DataError> {
-    let rows = guarded(path, || json::open(path, &schema))?;
+pub(super) fn open_json(path: &Path, schema: SchemaRef, rules: &ReadRules) -> Result<Reader, DataError> {
+    let rows = guarded(path, || json::open(path, &schema, rules))?;
     Ok(Reader::new(path, schema, rows))
 }
 
@@ -208,13 +208,13 @@ pub fn open_by(path: &Path, rules: &ReadRules) -> Result<Reader, DataError> {
         Format::Json => {
             let found = learn_json(&[path], None)?;
             let names: Vec<_> = found.fields().iter().map(|field| field.name().clone()).collect();
-            let of = JsonOf { wanted: &names, unit: "", rules, alone: false };
-            open_json(path, learn_json(&[path], Some(&of))?)
+            let of = JsonOf { wanted: &names, unit: "", rules, alone: false, only: false };
+            open_json(path, learn_json(&[path], Some(&of))?, rules)
         }
         Format::Text => {
             let header = guarded(path, || dialect::Dialect::of(path, rules, &[]))?.header;
             let Learnt { file, evidence, .. } = learn_text(path, rules, &header)?;
-            let asked = Asked { rules, number: false, delimiters: &[file.dialect.delimiter], alone: false };
+            let asked = Asked { rules, number: false, delimiters: &[file.dialect.delimiter], alone: false, beside: false };
             let mut wanted = Vec::new();
             for (name, evidence) in header.iter().zip(&evidence) {
                 let taken = evidence.taken(name, &asked, &mut |_| {});

@@ -4,7 +4,7 @@ use std::{fs::File, path::Path, sync::Arc};
 
 use arrow::{
     array::AsArray as _,
-    datatypes::{DataType, Schema, TimeUnit, TimestampMicrosecondType},
+    datatypes::{DataType, Schema, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType},
     ipc::root_as_message,
 };
 use base64::Engine as _;
@@ -56,31 +56,43 @@ fn old_times(metadata: &ArrowReaderMetadata) -> Vec<usize> {
     roots.iter().enumerate().filter(|(_, root)| is_old(root)).map(|(i, _)| i).collect()
 }
 
-/// Times of 96 bits are read as nanoseconds, of which 64 bits hold those of 1677 to 2262 alone: where a column has others, its times are microseconds.
+/// Times of 96 bits are read as microseconds, as their writers have them: nanoseconds of 64 bits hold the years 1677 to 2262 alone, and were the unit chosen by what values there are,
+/// one of them would choose it for all. Finer ones are refused.
 fn with_times(path: &Path, metadata: ArrowReaderMetadata, old: &[usize], told: bool) -> Result<ArrowReaderMetadata, DataError> {
-    let coarser = |metadata: ArrowReaderMetadata, places: &[usize]| {
-        let fields = metadata.schema().fields().iter().enumerate().map(|(i, field)| match places.contains(&i) {
-            true => Arc::new(field.as_ref().clone().with_data_type(DataType::Timestamp(TimeUnit::Microsecond, None))),
+    if old.is_empty() {
+        return Ok(metadata);
+    }
+    let all = |unit| {
+        let fields = metadata.schema().fields().iter().enumerate().map(|(i, field)| match old.contains(&i) {
+            true => Arc::new(field.as_ref().clone().with_data_type(DataType::Timestamp(unit, None))),
             false => field.clone(),
         });
         let schema = Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata.schema().metadata().clone()));
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(told).with_schema(schema);
         ArrowReaderMetadata::try_new(metadata.metadata().clone(), options).map_err(|e| broken(path, e))
     };
-    if old.is_empty() {
-        return Ok(metadata);
-    }
-    let all = Footer { metadata: coarser(metadata.clone(), old)?, odd: vec![], plain: false };
-    let mut beyond = vec![false; old.len()];
-    for batch in open(path, &all, old, BATCH)? {
-        let batch = batch.map_err(|e| broken(path, e))?;
-        for (beyond, column) in beyond.iter_mut().zip(batch.columns()) {
-            let times = column.as_primitive_opt::<TimestampMicrosecondType>();
-            *beyond |= times.is_some_and(|times| times.iter().flatten().any(|at| at.checked_mul(1000).is_none()));
+    let [coarse, fine] = [TimeUnit::Microsecond, TimeUnit::Nanosecond].map(all);
+    let (coarse, fine) = (coarse?, fine?);
+    let rows = |metadata: &ArrowReaderMetadata| {
+        open(path, &Footer { metadata: metadata.clone(), odd: vec![], plain: false }, old, BATCH)
+    };
+    for (coarse, fine) in rows(&coarse)?.zip(rows(&fine)?) {
+        let (coarse, fine) = (coarse.map_err(|e| broken(path, e))?, fine.map_err(|e| broken(path, e))?);
+        for (place, (coarse, fine)) in coarse.columns().iter().zip(fine.columns()).enumerate() {
+            let both =
+                coarse.as_primitive_opt::<TimestampMicrosecondType>().zip(fine.as_primitive_opt::<TimestampNanosecondType>());
+            let cut = |(coarse, fine): (Option<i64>, Option<i64>)| {
+                coarse.and_then(|coarse| coarse.checked_mul(1000)).zip(fine).is_some_and(|(coarse, fine)| coarse != fine)
+            };
+            if both.is_some_and(|(coarse, fine)| coarse.iter().zip(fine).any(cut)) {
+                let name = metadata.schema().field(old[place]).name().clone();
+                let problem =
+                    "has times of 96 bits that are finer than a microsecond. Write it as TIMESTAMP of nanoseconds".into();
+                return Err(DataError::Column { column: name, problem });
+            }
         }
     }
-    let beyond: Vec<_> = old.iter().zip(beyond).filter(|(_, beyond)| *beyond).map(|(place, _)| *place).collect();
-    if beyond.is_empty() { Ok(metadata) } else { coarser(metadata, &beyond) }
+    Ok(coarse)
 }
 
 fn odd(path: &Path) -> Vec<(String, String)> {

@@ -65,12 +65,21 @@ impl Quotes {
     fn step(&mut self, byte: u8) -> Result<(), String> {
         let is_break = byte == b'\n' || byte == b'\r';
         self.at = match self.at {
-            At::Comment if is_break => At::Record,
+            // As the reader ends one.
+            At::Comment if byte == b'\n' => At::Record,
             At::Comment => At::Comment,
             At::Record if is_break => At::Record,
             At::Record if Some(byte) == self.marks.comment => At::Comment,
             At::Quoted => self.quoted(byte, is_break)?,
             At::Closed if byte == self.marks.quote => At::Quoted,
+            // One that opens here for a person, and not for the reader, would have it close another person's.
+            At::Plain if byte == self.marks.quote => {
+                return Err(format!(
+                    "{}: a quote within a value that has none around it. Put the value in quotes, with its own written twice; where {} is no quote here, {ADD}quote = …",
+                    self.place((self.line, self.field)),
+                    char::from(self.marks.quote)
+                ));
+            }
             At::Plain if !is_break && byte != self.marks.delimiter => At::Plain,
             _ if is_break => {
                 self.field = 0;
@@ -160,7 +169,7 @@ mod tests {
         for good in [
             "p,t,n\n1,a,5\n2,\"b, c\",6\n",
             "p,t,n\r\n1,\"say \"\"hi\"\"\",5\r\n",
-            "p,t,n\n1,\"\",5\n# it\"s a comment\n2,5\" pipe,6",
+            "p,t,n\n1,\"\",5\n# it\"s a comment\n2,5 pipe,6",
             "p,t,n\n1,\"two\nlines, here\nand there\",5\n\n\"2\",x,\"\"\"\"",
             "p,t,n\r\n1,\"two\r\nlines\",5\r\n",
         ] {
@@ -169,6 +178,7 @@ mod tests {
         for (bad, place, fix) in [
             ("p,t,n\n1,a,5\n2,\"b,6\n3,c,7\n", "line 3, column t: the quote opened there goes on over a line (4)", "multiline"),
             ("p,t,n\n1,a,5\n2,\"b,6\n", "line 3, column t: a quote is opened and never closed", "quote ="),
+            ("p,t,n\n2,5\" pipe,6\n", "line 2, column t: a quote within a value", "quote ="),
             ("p,t,n\n1,\"a\"b,5\n", "line 2, column t: text after a closing quote", "quote ="),
             ("p,t,n\n1,\"a\\\"b\\\"\",5\n", "line 2, column t: text after", "twice"),
             ("p,t,n\n1,\"a\" ,5\n", "line 2, column t: text after", "twice"),

@@ -189,6 +189,19 @@ impl Iterator for Rows {
     }
 }
 
+/// Values that an owner says are of a type, whatever they are written as: words for a missing value are none. The first that is none of the type is the error.
+pub(super) fn said_values<'a>(
+    kind: &DataType,
+    rules: &ReadRules,
+    texts: impl Iterator<Item = Option<&'a str>>,
+) -> Result<ArrayRef, String> {
+    // Numbers have points here, and a text with a comma may be one of either kind.
+    let taken = Taken { kind: kind.clone(), decimal: None, bare: false, said: true };
+    let there = |text: &str| !is_missing(text, rules) && !is_missing_word(text);
+    let texts = texts.map(|text| text.map(str::trim).filter(|text| there(text)).map(str::to_owned)).collect();
+    typed(&taken, rules.dates, texts).map_err(|(_, value)| value)
+}
+
 /// Texts as values of a type; the first that is none is the error, with its row.
 fn typed(taken: &Taken, dates: Option<Dates>, texts: Vec<Option<String>>) -> Result<ArrayRef, (usize, String)> {
     fn each<T>(texts: Vec<Option<String>>, read: impl Fn(&str) -> Option<T>) -> Result<Vec<Option<T>>, (usize, String)> {

@@ -20,7 +20,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    DataError, TableFiles, broken,
+    DataError, TableFiles,
     paths::partitions,
     read::{self, Evidence, Format, JsonOf, Learnt, Taken, TextFile, plain},
     types::{common, common_unit, readable, unit},
@@ -167,23 +167,16 @@ impl Table {
     fn learn_json(&mut self) -> Result<(), DataError> {
         let paths: Vec<&Path> = self.sources.iter().filter(|s| s.format == Format::Json).map(|s| s.path.as_path()).collect();
         if !paths.is_empty() {
-            let of = JsonOf { wanted: &self.wanted, unit: &self.unit, rules: &self.policy.read, alone: !self.is_mock };
+            let of = JsonOf {
+                wanted: &self.wanted,
+                unit: &self.unit,
+                rules: &self.policy.read,
+                alone: !self.is_mock,
+                only: self.is_only(),
+            };
             self.json = Some(read::learn_json(&paths, Some(&of))?);
         }
         Ok(())
-    }
-
-    /// A file with none of the policy's columns was given by mistake.
-    fn belong(&self) -> Result<(), DataError> {
-        let has = |source: &Source, name: &String| source.has.contains_key(name) || source.says.contains_key(name);
-        let of_policy = || self.wanted.iter().filter(|name| **name != self.unit);
-        let strange = |source: &&Source| source.format != Format::Empty && !of_policy().any(|name| has(source, name));
-        match self.sources.iter().find(strange) {
-            Some(strange) if of_policy().next().is_some() && self.sources.len() > 1 => {
-                Err(broken(&strange.path, "has none of the columns that the policy names: it is no file of this table"))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Types of the columns of files that do not say them.
@@ -264,8 +257,7 @@ impl Table {
             } else if kind == DataType::Null {
                 DataType::Utf8
             } else if bounded && !(kind.is_numeric() || kind == DataType::Boolean) {
-                let nearly = evidence.nearly_numeric().map(|nearly| format!(": {nearly}")).unwrap_or_default();
-                return Err(self.wrong(name, format!("has bounds but is not numeric (it is {kind}){nearly}")));
+                return Err(self.no_number(name, &kind, evidence));
             } else {
                 kind
             };

@@ -25,7 +25,7 @@ impl Table {
                 let taken: Vec<_> = source.taken.iter().filter(has).cloned().collect();
                 Some(read::open_text(&source.path, text, &self.policy.read, &taken)?)
             }
-            (None, Format::Json, Some(json)) => Some(read::open_json(&source.path, json.clone())?),
+            (None, Format::Json, Some(json)) => Some(read::open_json(&source.path, json.clone(), &self.policy.read)?),
             (None, Format::Empty, _) => None,
             (None, format, _) => Some(read::open_written(&source.path, format, Some(&self.wanted))?),
         };

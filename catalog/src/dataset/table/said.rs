@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_protocol::shown::plain as shown;
 
-use super::{Table, file_name};
-use crate::dataset::{TableFiles, read::Format};
+use super::{Source, Table, file_name};
+use crate::dataset::{DataError, TableFiles, broken, read::Format};
 
 impl Table {
     /// Says what files were taken for, those alike together.
@@ -47,6 +47,19 @@ impl Table {
         let said: BTreeSet<&str> = self.sources.iter().flat_map(|source| source.says.keys().map(String::as_str)).collect();
         for column in said {
             say(format!("column {}: its values are those that the folders' names say", shown(column)));
+        }
+    }
+
+    /// A file with none of the policy's columns was given by mistake.
+    pub(super) fn belong(&self) -> Result<(), DataError> {
+        let has = |source: &Source, name: &String| source.has.contains_key(name) || source.says.contains_key(name);
+        let of_policy = || self.wanted.iter().filter(|name| **name != self.unit);
+        let strange = |source: &&Source| source.format != Format::Empty && !of_policy().any(|name| has(source, name));
+        match self.sources.iter().find(strange) {
+            Some(strange) if of_policy().next().is_some() && self.sources.len() > 1 => {
+                Err(broken(&strange.path, "has none of the columns that the policy names: it is no file of this table"))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use arrow::datatypes::DataType;
 use tidegate_protocol::{policy::ColumnRule, shown::plain as shown};
 
 use super::Table;
 use crate::dataset::{
     DataError,
-    read::{Asked, Evidence, Learnt, is_number},
+    read::{self, Asked, Evidence, Learnt, is_number},
 };
 
 /// What stands at the end of a table of numbers in place of a name, in the languages of those who write them.
@@ -57,6 +58,27 @@ impl Table {
         }
     }
 
+    /// Whether one file is all that is published.
+    pub(super) fn is_only(&self) -> bool {
+        self.sources.len() == 1 && self.policy.tables.is_empty()
+    }
+
+    /// Why a column with bounds is none of numbers, and what to do.
+    pub(super) fn no_number(&self, name: &str, kind: &DataType, evidence: &Evidence) -> DataError {
+        let nearly = match evidence.nearly_numeric() {
+            Some(nearly) => format!(": {nearly}"),
+            None if self.json.is_some() => {
+                let name = shown(name);
+                format!(
+                    ". Where its texts are numbers, or stand for missing ones, {}types = {{ {name:?} = \"DOUBLE\" }}",
+                    read::ADD
+                )
+            }
+            None => String::new(),
+        };
+        self.wrong(name, format!("has bounds but is not numeric (it is {kind}){nearly}"))
+    }
+
     /// Finds out how the text files' columns are read, each over all of them, and returns what was seen of each column. The unit's is the first.
     pub(super) fn take_text(
         &mut self,
@@ -70,13 +92,14 @@ impl Table {
         for (at, name) in self.wanted.iter().enumerate() {
             let mut together = Evidence::default();
             learnt.iter().filter_map(|file| file.evidence.get(at)).for_each(|of_file| together.join(of_file));
-            // Without the only unit there is nothing to publish.
+            // Without the only unit of the only file there is nothing to publish.
             several |= *name == self.unit && together.is_of_several();
             let asked = Asked {
                 rules: &self.policy.read,
                 number: rules.get(name.as_str()).is_some_and(|rule| rule.bounds().is_some()),
                 delimiters: &delimiters,
-                alone: several && !self.is_mock,
+                alone: (several || !self.is_only()) && !self.is_mock,
+                beside: self.sources.iter().any(|source| source.text.is_none()),
             };
             let taken = together.taken(name, &asked, say).map_err(|problem| self.wrong(name, problem))?;
             all.push((name.clone(), taken));
