@@ -241,9 +241,14 @@ pub(crate) fn outcome(result: &ResultDoc, telling: &Telling, answer: Option<&Ans
                 }
             }));
         }
-        println!("{shown}\ncomputed here from what was released:");
+        println!("{shown}");
     }
-    println!("{}", table(result, telling));
+    if !answer.is_some_and(|answer| answer.is_released(result)) {
+        if answer.is_some() {
+            println!("The table above was computed here. What was released:");
+        }
+        println!("{}", table(result, telling));
+    }
     if result.left_out > 0 {
         println!(
             "{} more groups passed, those with the fewest people, and had no room in a reply, or in the slot: filter, or group by less",

@@ -73,6 +73,18 @@ impl Answer {
         Ok(Some(Self { table, columns }))
     }
 
+    /// Whether it shows each released row and number as it is, and nothing else: in another order, or under other names.
+    pub fn is_released(&self, result: &ResultDoc) -> bool {
+        let shown = |place: usize| {
+            self.columns.iter().any(|column| column.places.contains(&place) && column.cells.iter().all(Option::is_some))
+        };
+        self.table.num_rows() == result.rows.len()
+            && result.remainder.is_none()
+            && self.columns.len() == result.keys.len() + result.columns.len()
+            && (0..result.columns.len()).all(shown)
+            && self.columns.iter().all(|column| !column.computed.contains(&true))
+    }
+
     /// As Arrow has it: its columns, after each that is a released one the ends of its interval, and after each that may be of too few rows a note.
     ///
     /// # Errors
