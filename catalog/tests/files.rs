@@ -252,7 +252,10 @@ fn what_cannot_be_one_column_is_named_with_both_types() {
         (&[("a.csv", "person,x\n1,5\n2,6,7\n")], bounded, &["a.csv"]),
         (&[("a.csv", "person,x\n1.5,5\n")], bounded, &["`person`", "1.5", "named by an integer or text"]),
         (
-            &[("a.csv", "person,x\n1,5\n2,5\n"), ("b.json", "{\"person\": 2, \"x\": \"much\"}\n{\"person\": 3, \"x\": \"much\"}")],
+            &[
+                ("a.csv", "person,x\n1,5\n2,5\n"),
+                ("b.json", "{\"person\": 2, \"x\": \"much\"}\n{\"person\": 3, \"x\": \"much\"}"),
+            ],
             bounded,
             &["`x`", "Int64 in a.csv", "Utf8 in b.json"],
         ),
