@@ -68,10 +68,10 @@ fn padded(name: &str, text: &Expr, long: &Expr, by: &[Expr]) -> Option<Expr> {
     let fill = by.to_string().repeat(long).replace('\'', "''");
     let text = text.to_string();
     let spelled = match name {
-        "rpad" => format!("left(concat({text}, '{fill}'), {long})"),
+        "rpad" => format!("left(({text}) || '{fill}', {long})"),
         // The text is there twice: of texts padded several times it would be there very often.
         _ if text.contains("greatest(character_length(") => return None,
-        _ => format!("left(right(concat('{fill}', {text}), CAST(greatest(character_length({text}), {long}) AS INT)), {long})"),
+        _ => format!("left(right('{fill}' || ({text}), CAST(greatest(character_length({text}), {long}) AS INT)), {long})"),
     };
     DFParser::parse_sql_into_expr_with_dialect(&spelled, &GenericDialect {}).ok().map(|parsed| parsed.expr)
 }
