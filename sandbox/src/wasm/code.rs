@@ -140,7 +140,7 @@ impl Code {
     /// [`RefusalCode::Unavailable`] where there is no engine on this machine.
     pub fn kind(bytes: usize) -> Result<u64, Refusal> {
         let mut hasher = DefaultHasher::new();
-        for engine in Layout::all().map(|layout| engine(bytes, layout)).into_iter().chain([uncounted()]) {
+        for engine in Layout::all().map(|layout| engine(bytes, layout)).chain([uncounted()]) {
             engine.map_err(unavailable)?.precompile_compatibility_hash().hash(&mut hasher);
         }
         bytes.hash(&mut hasher);

@@ -56,10 +56,13 @@ impl Layout {
 
     /// Of a program whose memories have at most `limit` bytes each: what they declare may be less. What cannot be read is found when it is compiled.
     pub(super) fn of(program: &[u8], limit: usize) -> Self {
-        let data = match held(program, limit as u64).unwrap_or(u64::MAX) {
-            ..=NEAR_BYTES => Memory::Near,
-            ..=FAR_BYTES => Memory::Far,
-            _ => Memory::Farther,
+        let held = held(program, limit as u64).unwrap_or(u64::MAX);
+        let data = if held <= NEAR_BYTES {
+            Memory::Near
+        } else if held <= FAR_BYTES {
+            Memory::Far
+        } else {
+            Memory::Farther
         };
         Self { data, long_code: code(program).is_none_or(|bytes| bytes > CODE_BYTES) }
     }

@@ -74,7 +74,7 @@ pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result
             };
             let value = with_mark(value, pointed, rules);
             let value = value.trim();
-            evidence.see(value, pointed, rules, &at, &unit);
+            evidence.see(value, pointed, rules, &at, unit);
             if column == 0 && !is_missing(value, rules) {
                 let (byte, text) = last.get_or_insert_default();
                 *byte = at.byte;

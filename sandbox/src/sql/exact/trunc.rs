@@ -21,7 +21,8 @@ const ERA: i64 = 146_097;
 pub(super) fn cut(part: &str, time: Expr, kind: &DataType) -> Option<Expr> {
     let DataType::Timestamp(unit, zone) = kind else { return None };
     let shown = zone.as_ref().and_then(|_| zone::moved(&time, kind, &DataType::Timestamp(*unit, None)));
-    let (name, compute): (_, fn(&[ArrayRef]) -> Result<ArrayRef, RunError>) = match part {
+    type Compute = fn(&[ArrayRef]) -> Result<ArrayRef, RunError>;
+    let (name, compute): (_, Compute) = match part {
         "year" => ("the year of", |args| each(&args[0], |day| first_of(day, 12))),
         "quarter" => ("the quarter of", |args| each(&args[0], |day| first_of(day, 3))),
         "month" => ("the month of", |args| each(&args[0], |day| first_of(day, 1))),
