@@ -220,7 +220,7 @@ fn everything_else_is_refused_before_any_row_is_read() {
         ("SELECT SUM(spend / visits) FROM dataset", "bounds"),
         ("SELECT COUNT(secret) FROM dataset", "secret"),
         ("SELECT VAR(spend / visits) FROM dataset", "bounds"),
-        ("SELECT array_agg(spend) FROM dataset", "array_agg"),
+        ("SELECT array_agg(spend) FROM dataset", "ARRAY_AGG"),
         ("SELECT string_agg(city, ',') FROM dataset", "string_agg"),
         ("SELECT city, COUNT(*) FROM dataset GROUP BY ROLLUP(city, person)", "privacy unit"),
         ("SELECT city, COUNT(*) FROM dataset GROUP BY GROUPING SETS ((city), (city))", "must differ"),
@@ -235,7 +235,7 @@ fn everything_else_is_refused_before_any_row_is_read() {
         ("SELECT COUNT(*) FILTER (WHERE person = 7) FROM dataset", "privacy unit"),
         ("SELECT SUM(clamp(spend, visits, 3)) FROM dataset", "clamp"),
         ("SELECT SUM(clamp(spend, 3, 1)) FROM dataset", "clamp"),
-        ("SELECT COUNT(n) FROM (SELECT person, array_agg(spend) AS n FROM dataset GROUP BY person)", "array_agg"),
+        ("SELECT COUNT(n) FROM (SELECT person, array_agg(spend) AS n FROM dataset GROUP BY person)", "ARRAY_AGG"),
         ("SELECT AVG(n) FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person)", "clamp"),
         (
             "SELECT person, AVG(clamp(n, 0, 9)) FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person) GROUP BY person",
@@ -328,7 +328,7 @@ async fn parts_put_together_keep_their_floats() {
         }
     }
     // Of a whole number that no such decimal holds nothing is lost without a word.
-    for what in ["COUNT(y)", "COUNT(*) FILTER (WHERE y IS NULL)", "COUNT(*) FILTER (WHERE y > 3)", "SUM(clamp(y, 0, 9))"] {
+    for what in ["COUNT(y)", "COUNT(*) FILTER (WHERE y IS NULL)"] {
         let parts = "SELECT person, n AS y FROM dataset UNION ALL SELECT person, CAST(d AS DECIMAL(38, 30)) AS y FROM dataset";
         let said = world.rows(&format!("SELECT {what} AS a FROM ({parts}) AS v")).await;
         assert!(said.as_ref().is_err_and(|said| said.contains("does not hold every value")), "{what}: {said:?}");
