@@ -220,7 +220,7 @@ fn everything_else_is_refused_before_any_row_is_read() {
         ("SELECT SUM(spend / visits) FROM dataset", "bounds"),
         ("SELECT COUNT(secret) FROM dataset", "secret"),
         ("SELECT VAR(spend / visits) FROM dataset", "bounds"),
-        ("SELECT array_agg(spend) FROM dataset", "ARRAY_AGG"),
+        ("SELECT array_agg(spend) FROM dataset", "array_agg"),
         ("SELECT string_agg(city, ',') FROM dataset", "string_agg"),
         ("SELECT city, COUNT(*) FROM dataset GROUP BY ROLLUP(city, person)", "privacy unit"),
         ("SELECT city, COUNT(*) FROM dataset GROUP BY GROUPING SETS ((city), (city))", "must differ"),
