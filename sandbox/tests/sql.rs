@@ -246,7 +246,7 @@ fn everything_else_is_refused_before_any_row_is_read() {
         ("SELECT COUNT(*) FROM dataset a, dataset b", "join"),
         ("WITH dataset AS (SELECT 1) SELECT COUNT(*) FROM dataset", "without the dataset"),
         ("SELECT COUNT(*) FROM dataset UNION ALL SELECT COUNT(spend) FROM dataset", "several aggregates"),
-        ("SELECT COUNT(*) FROM dataset UNION SELECT COUNT(*) FROM dataset", "DISTINCT"),
+        ("SELECT COUNT(*) FROM dataset UNION SELECT COUNT(spend) FROM dataset", "several aggregates"),
         ("SELECT COUNT(*) FROM dataset TABLESAMPLE (1 ROWS)", ""),
         ("SELECT COUNT(*) FROM dataset FOR UPDATE", ""),
         ("SELECT COUNT(*) FROM generate_series(1, 10)", "table function"),
