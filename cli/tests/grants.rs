@@ -177,3 +177,43 @@ fn a_grant_for_a_program_is_for_all_of_it() {
     }
     assert_eq!(world.audit(&node.address)["findings"].as_array().map(Vec::len), Some(0));
 }
+
+/// A buyer is told before anything is charged, and in the owner's words: whom a grant is for, of which dataset, and what a job may cost under it.
+#[test]
+fn check_says_what_a_grant_does_not_allow() {
+    let world = World::new();
+    world.ok("colleague", &["init"]);
+    let (buyer, job) = (id(&world, "buyer"), world.count_job());
+    let grant = |name: &str, dataset: &str, more: &[&str]| {
+        let out = world.text(name);
+        let mut args = vec!["grant", dataset, "--to", &buyer, "--out", &out];
+        args.extend(more);
+        world.ok("owner", &args);
+        out.clone()
+    };
+    std::fs::write(world.path("more.csv"), "person,spend,city\n1,2,north\n2,3,south\n").unwrap();
+    let policy = std::fs::read_to_string(world.path("policy.toml")).unwrap();
+    std::fs::write(world.path("more.toml"), policy).unwrap();
+    let (file, policy) = (world.text("more.csv"), world.text("more.toml"));
+    world.ok("owner", &["publish", &file, "--name", "more", "--unit", "person", "--policy", &policy]);
+    let (cheap, sums) = (grant("cheap", "towns", &["--rho", "0.05"]), grant("sums", "towns", &["--reducer", "sum"]));
+    let (other, listing) = (grant("other", "more", &[]), grant("listing", "towns", &["--action", "list"]));
+    let node = world.serve(None);
+    let good = world.text("grant");
+    world.ok("buyer", &["check", &job, "--to", &node.address, "--grant", &good]);
+    for (who, grant, field, why) in [
+        ("buyer", &cheap, "grant.rho_ceiling", "at most ρ = 0.05"),
+        ("buyer", &sums, "grant.reducers", "the job has count too"),
+        ("buyer", &other, "grant", "for another dataset"),
+        ("buyer", &listing, "grant.actions", "not for compute"),
+        ("colleague", &good, "grant.holder", "for"),
+    ] {
+        let checked = world.fails(who, &["check", &job, "--to", &node.address, "--grant", grant, "--json"]);
+        let checked: serde_json::Value = serde_json::from_str(checked.lines().next().unwrap()).unwrap();
+        let said = world.fails(who, &world.run_args(&job, &node.address, grant));
+        assert_eq!((&checked["verdict"], &checked["field"]), (&"reject".into(), &field.into()), "{checked}");
+        let reason = checked["reason"].as_str().unwrap();
+        assert!(reason.contains(why) && said.contains(reason), "{checked}\n{said}");
+    }
+    assert_eq!(world.spent(), 0);
+}

@@ -1,11 +1,18 @@
 //! What an owner would answer to a job before a row is read: by the same code, from schema and policy alone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tidegate_catalog::audit::price;
 use tidegate_gate::{Plan, Split, Terms};
-use tidegate_protocol::{Code, ContentHash, Refusal, device::Place, manifest::Manifest, policy::Policy, receipt::Mechanism};
+use tidegate_protocol::{
+    Code, ContentHash, PeerId, Refusal,
+    device::Place,
+    grant::{self, Action, Ask},
+    manifest::Manifest,
+    policy::Policy,
+    receipt::Mechanism,
+};
 
 pub use tidegate_sandbox::sql::published;
 
@@ -60,6 +67,19 @@ pub async fn plan(home: &Home, file: &JobFile, policy: &Policy, schema: SchemaRe
     let terms = Terms::of(&work.job, policy, &plan).map_err(gate)?;
     holds(&plan, &terms)?;
     Ok(Planned { work, checked, plan, terms })
+}
+
+/// Whether a grant allows `peer` a planned job over this dataset now: by the owner's own code, but for what only the owner knows, which is whether the
+/// grant was revoked and how many jobs began under it within the hour.
+///
+/// # Errors
+/// A [`Refusal`] naming the field of the grant.
+pub fn granted(grant: &str, peer: PeerId, manifest: &Manifest, planned: &Planned) -> Result<(), Refusal> {
+    let job = &planned.work.job;
+    let reducers = planned.mechanism().columns.into_iter().map(|column| column.reducer).collect();
+    let of_job = Ask::of(Action::Compute, SystemTime::now());
+    let ask = Ask { cost: job.cost, program: Some(job.bound()), reducers, ..of_job };
+    grant::authorize(grant, &manifest.grant_key, peer, manifest.population, &ask).map(drop)
 }
 
 /// Whether a receipt of this noise at this price would hold in an audit: by the audit's own rules.

@@ -17,7 +17,7 @@ pub(crate) struct Args {
     /// Check against what this peer offers: its address, or its name in the address book.
     #[arg(long, conflicts_with_all = ["offers", "rows", "policy"])]
     to: Option<Place>,
-    /// A grant, where the owner does not show everybody what there is.
+    /// A grant, under which the job must be allowed too.
     #[arg(long, requires = "to")]
     grant: Option<PathBuf>,
     /// Lines that `tidegate list --json` printed; without it and --to, the datasets published here.
@@ -44,14 +44,17 @@ struct Offer {
 pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
     let grant = file::optional_grant(args.grant.as_deref())?;
     let file = args.asked.file(home, args.to.as_ref(), &grant, None).await?;
+    let mut owner = None;
     let (policy, schema) = match (&args.to, &args.offers, args.rows.as_slice(), &args.policy) {
         (Some(to), ..) => {
             let to = &to.at(home)?;
-            let buyer = Buyer::bind(home, to).await?.showing(grant);
+            let buyer = Buyer::bind(home, to).await?.showing(&grant);
             let offer = buyer.offer(to, &file.dataset).await;
             buyer.close().await;
             let offer = offer?;
-            (offer.in_force()?.into_owned(), check::schema(offer.manifest.body())?)
+            let found = (offer.in_force()?.into_owned(), check::schema(offer.manifest.body())?);
+            owner = Some(offer.manifest);
+            found
         }
         (_, Some(offers), ..) => {
             let text = file::text("--offers", offers)?;
@@ -77,7 +80,13 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<ExitCode> {
             (dataset.policy.body().clone(), check::schema(dataset.manifest.body())?)
         }
     };
-    match check::plan(home, &file, &policy, schema).await {
+    let mut planned = check::plan(home, &file, &policy, schema).await;
+    if let (Ok(plan), Some(manifest), false) = (&planned, &owner, grant.is_empty())
+        && let Err(refusal) = check::granted(&grant, home.identity()?.id(), manifest.body(), plan)
+    {
+        planned = Err(refusal.into());
+    }
+    match planned {
         Ok(planned) => {
             let rounds = file.training.as_ref().map_or(1, |training| training.rounds);
             let (mechanism, cost, program) = (planned.mechanism(), planned.work.job.cost, planned.work.job.bound());

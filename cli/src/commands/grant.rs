@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Most ρ one job may cost; for `hold`, most that one lease may have.
     #[arg(long, default_value_t = 1.0)]
     rho: f64,
-    /// Most pure ε one job may cost, where the policy has Laplace noise.
+    /// Most pure ε one job may cost, where the policy has Laplace noise; --rho bounds jobs with Gaussian noise, also those whose price is written as an ε.
     #[arg(long, default_value_t = 1.0)]
     epsilon: f64,
     /// How long it is good for.
@@ -88,10 +88,10 @@ struct NarrowArgs {
     /// Only these actions.
     #[arg(long, value_delimiter = ',')]
     action: Vec<Action>,
-    /// Most ρ one job may cost.
+    /// Most ρ one job with Gaussian noise may cost.
     #[arg(long)]
     rho: Option<f64>,
-    /// Most pure ε one job may cost.
+    /// Most pure ε one job with Laplace noise may cost.
     #[arg(long)]
     epsilon: Option<f64>,
     /// How long it is good for.
