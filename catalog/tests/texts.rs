@@ -175,3 +175,46 @@ fn the_file_that_is_wrong_is_named() {
     let said = read(&[("a.json", "{\"person\": 1, \"x\": 5}\n"), ("b.json", odd)], COLUMNS).map(|(_, found)| found).unwrap_err();
     assert!(said.contains("b.json") && !said.contains("a.json"), "{said}");
 }
+
+/// An owner of many columns is told of all that are wrong at once, and what columns there are.
+#[test]
+fn every_column_that_is_wrong_is_named() {
+    let columns = "columns = { x = {}, y = {}, z = {} }";
+    let csv = "person,x,y,z\n1,1,1,1\n2,2,2,2\n3,3.5,true,3\n";
+    let json = "{\"person\":1,\"x\":1,\"y\":2,\"z\":3}\n{\"person\":2,\"x\":1,\"y\":2,\"z\":3}\n{\"person\":3,\"x\":1.5,\"y\":\"a\",\"z\":3}\n";
+    for (file, text) in [("a.csv", csv), ("a.json", json)] {
+        let said = read(&[(file, text)], columns).map(|(_, found)| found).unwrap_err();
+        let lines: Vec<_> = said.lines().collect();
+        assert!(lines.len() == 2 && lines[0].contains("column `x`: ") && lines[1].contains("column `y`: "), "{said}");
+    }
+    let said = read(&[("a.csv", "person,x,other\n1,1,1\n2,2,2\n")], columns).map(|(_, found)| found).unwrap_err();
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains("column `y`: is in the policy but not in the files. They have other, person, x"), "{said}");
+}
+
+/// JSON has no type for days and times: a column of such texts is said to be one, and how to have it read as what it is.
+#[test]
+fn days_and_times_of_json_are_told_to_the_owner() {
+    let columns = "columns = { x = {} }";
+    for (first, second, told) in [
+        ("\"2024-03-01\"", "\"2024-03-02\"", Some("[read]: types = { x = \"DATE\" }")),
+        ("\"2024-03-01T10:20:00\"", "\"2024-03-02\"", Some("[read]: types = { x = \"TIMESTAMP\" }")),
+        ("\"2024-03-01T10:20:00\"", "null", Some("(2024-03-01T10:20:00) and is read as text")),
+        ("\"2024-03-01\"", "\"soon\"", None),
+        ("\"5\"", "\"6\"", None),
+        ("5", "6", None),
+    ] {
+        let json: String =
+            (0..4).map(|i| format!("{{\"person\":{i},\"x\":{}}}\n", if i % 2 == 0 { first } else { second })).collect();
+        let (profile, _) = read(&[("a.json", &json)], columns).unwrap();
+        let looks = profile.notes.iter().find(|note| note.contains("looks like"));
+        assert_eq!(looks.is_some(), told.is_some(), "{json}: {:?}", profile.notes);
+        assert!(told.is_none_or(|told| said(&profile, told)), "{json}: {looks:?}");
+    }
+    let (profile, _) = read(
+        &[("a.json", "{\"person\":1,\"x\":\"2024-03-01\"}\n{\"person\":2,\"x\":\"2024-03-01\"}")],
+        &format!("read = {{ types = {{ x = \"DATE\" }} }}\n        {columns}"),
+    )
+    .unwrap();
+    assert!(!said(&profile, "looks like"), "{:?}", profile.notes);
+}

@@ -166,6 +166,9 @@ pub(crate) fn key(key: &Key) -> String {
 
 /// A positive number to four significant digits.
 fn short(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     if value < 1e-6 {
         return format!("{value:.1e}");
     }

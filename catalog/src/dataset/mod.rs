@@ -51,6 +51,9 @@ pub enum DataError {
         /// What is wrong and how to mend it.
         problem: String,
     },
+    /// Several columns are: each by itself.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Columns(Vec<DataError>),
     /// A file is not what was published.
     #[error(
         "{file} has changed since it was published. Publish what is there now with --version-of {version}, or put back what was"
@@ -73,8 +76,25 @@ impl DataError {
         match self {
             Self::File { file, problem } => Self::File { file, problem: said(problem) },
             Self::Column { column, problem } => Self::Column { column, problem: said(problem) },
+            Self::Columns(all) => Self::Columns(all.into_iter().map(|one| one.said_of(place)).collect()),
             other => other,
         }
+    }
+}
+
+/// What was found out of each column; or what is wrong, of all columns where something is.
+fn of_columns<T>(found: impl Iterator<Item = Result<T, DataError>>) -> Result<Vec<T>, DataError> {
+    let (mut good, mut wrong) = (Vec::new(), Vec::new());
+    for one in found {
+        match one {
+            Ok(one) => good.push(one),
+            Err(problem) => wrong.push(problem),
+        }
+    }
+    match wrong.len() {
+        0 => Ok(good),
+        1 => Err(wrong.remove(0)),
+        _ => Err(DataError::Columns(wrong)),
     }
 }
 

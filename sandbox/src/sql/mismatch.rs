@@ -121,6 +121,9 @@ fn pair(a: &Expr, b: &Expr, schema: &DFSchema, shape: &str) -> Result<(), Refusa
                 Expr::Literal(value, _) if of.is_numeric() => {
                     format!("Write it in quotes, as in {}", with(&format!("'{value}'")))
                 }
+                _ if matches!(of, DataType::Timestamp(..)) => {
+                    format!("CAST({name} AS TIMESTAMP) reads texts such as 2024-01-31T10:20:00, and is NULL for others")
+                }
                 _ if of.is_temporal() => {
                     format!("CAST({name} AS DATE) reads texts such as 2024-01-31, and is NULL for others")
                 }

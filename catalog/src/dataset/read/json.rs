@@ -14,17 +14,22 @@ use arrow::{
 };
 
 use serde_json::{Map, Value};
-use tidegate_protocol::{policy::ReadRules, shown::plain};
+use tidegate_protocol::{
+    policy::{ColumnKind, ReadRules},
+    shown::plain,
+};
 
 use super::{
     ADD, BATCH,
     alone::{Signs, unit_of},
+    evidence::is_missing,
     kind,
     packed::unpacked,
     records::{RECORD, endless},
     text::said_values,
+    value::{DATE, Kinds, TIME, look},
 };
-use crate::dataset::{DataError, broken};
+use crate::dataset::{DataError, broken, of_columns};
 
 /// Most characters of a value that are shown.
 const SHOWN: usize = 40;
@@ -73,9 +78,45 @@ fn type_of(signs: u16) -> DataType {
     }
 }
 
+/// What was seen of a column.
+struct Seen {
+    signs: Signs<String>,
+    /// What all texts may be: days, or times.
+    times: Kinds,
+    text: Option<String>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { signs: Signs::default(), times: DATE | TIME, text: None }
+    }
+}
+
+impl Seen {
+    /// Says that a column of texts seems to be of days or times, which JSON has no type for.
+    fn say(&self, name: &str, said: &mut Vec<String>) {
+        if let (Some(text), true) = (&self.text, self.times != 0 && self.signs.there() == TEXT) {
+            let kind = if self.times & DATE != 0 { ColumnKind::Date } else { ColumnKind::Timestamp };
+            said.push(format!(
+                "column {} looks like dates or times ({}) and is read as text. Where they are, {ADD}types = {{ {} = \"{}\" }}",
+                plain(name),
+                plain(text),
+                kind::key(name),
+                kind.name()
+            ));
+        }
+    }
+}
+
 /// What one value shows, and of whom.
-fn shows(signs: &mut Signs<String>, name: &str, object: &Map<String, Value>, of: &Of<'_>, path: &Path) {
+fn shows(seen: &mut Seen, name: &str, object: &Map<String, Value>, of: &Of<'_>, path: &Path) {
     let Some(value) = object.get(name) else { return };
+    if let (Value::String(text), true) = (value, seen.times != 0)
+        && !is_missing(text.trim(), of.rules)
+    {
+        seen.times &= look(text.trim(), DATE | TIME, None);
+        seen.text.get_or_insert_with(|| text.chars().take(SHOWN).collect());
+    }
     let unit = || match object.get(of.unit)? {
         Value::String(name) => Some(unit_of(name.trim())),
         Value::Number(number) => Some(unit_of(&number.to_string())),
@@ -86,32 +127,33 @@ fn shows(signs: &mut Signs<String>, name: &str, object: &Map<String, Value>, of:
         let value: String = value.to_string().chars().take(SHOWN).collect();
         format!("{} in {}", plain(&value), plain(&path.file_name().unwrap_or_default().to_string_lossy()))
     };
-    signs.see(sign(value), unit, at);
+    seen.signs.see(sign(value), unit, at);
 }
 
 /// Checks that without any one unit's values each column has the type that it has with them.
-fn decided_by_several(of: &Of<'_>, columns: &[Signs<String>]) -> Result<(), DataError> {
-    let named = || of.wanted.iter().zip(columns);
+fn decided_by_several(of: &Of<'_>, columns: &[Seen]) -> Result<(), DataError> {
+    let named = || of.wanted.iter().zip(columns.iter().map(|seen| &seen.signs));
     let units = named().find(|(name, _)| *name == of.unit).map(|(_, signs)| signs);
     if !of.alone || of.only && units.is_none_or(|signs| signs.sure() == 0 && signs.without_one().count() < 2) {
         return Ok(());
     }
-    for (name, signs) in named().filter(|(name, _)| of.rules.kind_of(name).is_none()) {
+    let unsaid = named().filter(|(name, _)| of.rules.kind_of(name).is_none());
+    of_columns(unsaid.map(|(name, signs)| {
         let all = type_of(signs.there());
         let found = signs.without_one().map(|(without, at)| (type_of(without), at)).find(|(without, _)| *without != all);
-        if let Some((without, at)) = found {
+        found.map_or(Ok(()), |(without, at)| {
             let problem = kind::alone(name, &all, Some(&without), at);
-            return Err(DataError::Column { column: name.clone(), problem });
-        }
-    }
-    Ok(())
+            Err(DataError::Column { column: name.clone(), problem })
+        })
+    }))
+    .map(drop)
 }
 
 /// The columns of all of the files' objects, or those that a table asks for. Objects name the unit all by texts or all by numbers: beside texts a number would keep
-/// its spelling, and 1 and 1.0 would be two units.
-pub(crate) fn learn(paths: &[&Path], of: Option<&Of<'_>>) -> Result<SchemaRef, DataError> {
+/// its spelling, and 1 and 1.0 would be two units. Beside them what the owner is told of them.
+pub(crate) fn learn(paths: &[&Path], of: Option<&Of<'_>>) -> Result<(SchemaRef, Vec<String>), DataError> {
     let (mut failed, mut by_text, mut by_number) = (None, false, false);
-    let mut columns = vec![Signs::default(); of.map_or(0, |of| of.wanted.len())];
+    let mut columns: Vec<Seen> = of.iter().flat_map(|of| of.wanted).map(|_| Seen::default()).collect();
     let values = paths.iter().flat_map(|path| match objects(path) {
         Ok(text) => Values::Of(ValueIter::new(text, None), path),
         Err(e) => Values::Broken(Some(e)),
@@ -148,13 +190,16 @@ pub(crate) fn learn(paths: &[&Path], of: Option<&Of<'_>>) -> Result<SchemaRef, D
             .find_map(|path| learn(&[path], of.map(|of| Of { alone: false, ..*of }).as_ref()).err())
             .unwrap_or_else(|| broken(first, format!("of this and {} more files of JSON: {e}", paths.len().saturating_sub(1)))),
     })?;
-    let Some(of) = of else { return Ok(Arc::new(schema)) };
+    let Some(of) = of else { return Ok((Arc::new(schema), vec![])) };
     decided_by_several(of, &columns)?;
+    let mut said = Vec::new();
+    let unsaid = of.wanted.iter().zip(&columns).filter(|(name, _)| of.rules.kind_of(name).is_none() && *name != of.unit);
+    unsaid.for_each(|(name, seen)| seen.say(name, &mut said));
     let fields = schema.fields().iter().map(|field| match of.rules.kind_of(field.name()) {
         Some(said) => Arc::new(field.as_ref().clone().with_data_type(kind::said(said))),
         None => field.clone(),
     });
-    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+    Ok((Arc::new(Schema::new(fields.collect::<Vec<_>>())), said))
 }
 
 enum Values<'a, R: BufRead> {
@@ -286,7 +331,7 @@ mod tests {
         let rows = |text: &str| {
             let path = dir.path().join("a.json");
             std::fs::write(&path, text).unwrap();
-            let schema = learn(&[&path], None)?;
+            let (schema, _) = learn(&[&path], None)?;
             let batches =
                 open(&path, &schema, &ReadRules::default())?.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&path, e))?;
             Ok::<_, DataError>(arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())

@@ -97,10 +97,15 @@ pub(crate) fn name(kind: &DataType) -> &'static str {
     }
 }
 
+/// A column's name as a key of TOML.
+pub(super) fn key(column: &str) -> String {
+    let bare = !column.is_empty() && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if bare { column.to_owned() } else { format!("{column:?}") }
+}
+
 /// What an owner is told of a column whose type one unit's values alone decide.
 pub(super) fn alone(column: &str, kind: &DataType, without: Option<&DataType>, seen: &str) -> String {
-    let bare = !column.is_empty() && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    let key = if bare { column.to_owned() } else { format!("{column:?}") };
+    let key = key(column);
     let (without, add) = match without {
         Some(DataType::Null) => ("it has no values".to_owned(), None),
         Some(without) => (format!("it is {}", name(without)), None),

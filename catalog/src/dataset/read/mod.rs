@@ -177,10 +177,12 @@ pub(super) fn open_text(
     Ok(Reader { schema: rows.schema.clone(), path: path.to_owned(), batches: Box::new(rows), rest: None })
 }
 
-/// The columns of JSON files' objects, or those that a table asks for.
-pub(super) fn learn_json(paths: &[&Path], of: Option<&JsonOf<'_>>) -> Result<SchemaRef, DataError> {
+/// The columns of JSON files' objects, or those that a table asks for. What the owner is told of them goes to `say`.
+pub(super) fn learn_json(paths: &[&Path], of: Option<&JsonOf<'_>>, say: &mut dyn FnMut(String)) -> Result<SchemaRef, DataError> {
     let first = paths.first().copied().unwrap_or(Path::new(""));
-    guarded(first, || json::learn(paths, of))
+    let (schema, said) = guarded(first, || json::learn(paths, of))?;
+    said.into_iter().for_each(say);
+    Ok(schema)
 }
 
 /// Opens a file of JSON objects.
@@ -206,10 +208,10 @@ pub fn open_by(path: &Path, rules: &ReadRules) -> Result<Reader, DataError> {
     match format(path)? {
         Format::Empty => Err(broken(path, "is empty")),
         Format::Json => {
-            let found = learn_json(&[path], None)?;
+            let found = learn_json(&[path], None, &mut |_| {})?;
             let names: Vec<_> = found.fields().iter().map(|field| field.name().clone()).collect();
             let of = JsonOf { wanted: &names, unit: "", rules, alone: false, only: false };
-            open_json(path, learn_json(&[path], Some(&of))?, rules)
+            open_json(path, learn_json(&[path], Some(&of), &mut |_| {})?, rules)
         }
         Format::Text => {
             let header = guarded(path, || dialect::Dialect::of(path, rules, &[]))?.header;

@@ -20,7 +20,7 @@ use tidegate_protocol::{
 };
 
 use super::{
-    DataError, TableFiles,
+    DataError, TableFiles, of_columns,
     paths::partitions,
     read::{self, Evidence, Format, JsonOf, Learnt, Taken, TextFile, plain},
     types::{common, common_unit, readable, unit},
@@ -28,6 +28,9 @@ use super::{
 
 /// What Hive writes for a missing value.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Most names of columns that are listed.
+const LISTED: usize = 40;
 
 /// A file of a table, and what is known of it.
 #[derive(Debug, Clone)]
@@ -39,6 +42,8 @@ struct Source {
     taken: Vec<(String, Taken)>,
     /// Types of the wanted columns that it has.
     has: BTreeMap<String, DataType>,
+    /// Names of all of its columns, where its head says them.
+    named: Vec<String>,
     /// Values of columns that its folders say.
     says: BTreeMap<String, String>,
     /// Whether jobs can read it as it lies, as far as its footer says.
@@ -112,7 +117,7 @@ impl Table {
             table.sources.push(source);
         }
         let evidence = table.take_text(&learnt, &rules, say)?;
-        table.learn_json()?;
+        table.learn_json(say)?;
         table.say_formats(files, say);
         table.fill_types();
         table.belong()?;
@@ -124,19 +129,21 @@ impl Table {
         let format = read::format(path)?;
         let mut says = partitions(name);
         says.retain(|column, _| self.wanted.contains(column));
-        let mut source =
-            Source { path: path.to_owned(), format, text: None, taken: vec![], has: BTreeMap::new(), says, plain: false };
+        let (has, named) = (BTreeMap::new(), vec![]);
+        let mut source = Source { path: path.to_owned(), format, text: None, taken: vec![], has, named, says, plain: false };
         match format {
             Format::Empty | Format::Json => {}
             Format::Text => {
                 let of_file = read::learn_text(path, &self.policy.read, &self.wanted)?;
                 self.once(path, of_file.file.dialect.header.iter().map(String::as_str))?;
+                source.named.clone_from(&of_file.file.dialect.header);
                 source.text = Some(of_file.file.clone());
                 learnt.push(of_file);
             }
             Format::Parquet | Format::ArrowFile | Format::ArrowStream => {
                 let written = read::written(path, format)?;
                 self.once(path, written.schema.fields().iter().map(|field| field.name().as_str()))?;
+                source.named = written.schema.fields().iter().map(|field| field.name().clone()).collect();
                 source.plain = written.plain;
                 if let Some((name, kind)) = written.odd.iter().find(|(name, _)| self.wanted.contains(name)) {
                     let problem =
@@ -164,7 +171,7 @@ impl Table {
         Ok(())
     }
 
-    fn learn_json(&mut self) -> Result<(), DataError> {
+    fn learn_json(&mut self, say: &mut dyn FnMut(String)) -> Result<(), DataError> {
         let paths: Vec<&Path> = self.sources.iter().filter(|s| s.format == Format::Json).map(|s| s.path.as_path()).collect();
         if !paths.is_empty() {
             let of = JsonOf {
@@ -174,7 +181,7 @@ impl Table {
                 alone: !self.is_mock,
                 only: self.is_only(),
             };
-            self.json = Some(read::learn_json(&paths, Some(&of))?);
+            self.json = Some(read::learn_json(&paths, Some(&of), say)?);
         }
         Ok(())
     }
@@ -196,6 +203,14 @@ impl Table {
         }
     }
 
+    /// The columns that there are, for who asked for one that is not there.
+    fn named(&self) -> String {
+        let named: BTreeSet<&str> = self.sources.iter().flat_map(|source| &source.named).map(String::as_str).collect();
+        let listed: Vec<_> = named.iter().take(LISTED).map(|name| shown(name)).collect();
+        let more = if named.len() > LISTED { ", …" } else { "" };
+        if named.is_empty() { String::new() } else { format!(". They have {}{more}", listed.join(", ")) }
+    }
+
     /// What a folder's name says of a column, as a type: of all of them.
     fn said_type(&self, name: &str) -> Option<DataType> {
         let mut values =
@@ -212,59 +227,66 @@ impl Table {
         evidence: &[Evidence],
         say: &mut dyn FnMut(String),
     ) -> Result<(), DataError> {
-        let mut fields = Vec::with_capacity(self.wanted.len());
-        for (name, evidence) in self.wanted.iter().zip(evidence) {
-            let is_unit = *name == self.unit;
-            let kind = self.one_type(name, is_unit)?;
-            let lacking: Vec<&Source> = self
-                .sources
-                .iter()
-                .filter(|s| s.format != Format::Empty && !s.has.contains_key(name) && !s.says.contains_key(name))
-                .collect();
-            let Some(kind) = kind else {
-                let table = self.name.as_ref().filter(|_| is_unit);
-                return Err(self.wrong(
-                    name,
-                    match table {
-                        Some(table) => format!("is not in the files of table {table}"),
-                        None => "is in the policy but not in the files".to_owned(),
-                    },
-                ));
-            };
-            if let Some(first) = lacking.first() {
-                if is_unit {
-                    return Err(
-                        self.wrong(name, format!("is not in {}: whose its rows are cannot be said", file_name(&first.path)))
-                    );
-                }
-                say(format!(
-                    "column {}: NULL in the rows of {}{}, which has none",
-                    shown(name),
-                    file_name(&first.path),
-                    if lacking.len() > 1 { format!(" and {} more files", lacking.len() - 1) } else { String::new() }
-                ));
-            }
-            readable(&kind).map_err(|problem| self.wrong(name, problem))?;
-            let kind = plain(&kind).clone();
-            let bounded = rules.get(name.as_str()).is_some_and(|rule| rule.bounds().is_some());
-            let kind = if is_unit && kind == DataType::Null {
-                // As other tables have it.
-                kind
-            } else if is_unit {
-                unit(&kind).map_err(|problem| self.wrong(name, problem))?
-            } else if bounded && kind == DataType::Null {
-                DataType::Float64
-            } else if kind == DataType::Null {
-                DataType::Utf8
-            } else if bounded && !(kind.is_numeric() || kind == DataType::Boolean) {
-                return Err(self.no_number(name, &kind, evidence));
-            } else {
-                kind
-            };
-            fields.push(Field::new(name, kind, true));
-        }
+        let named = self.wanted.iter().zip(evidence);
+        let fields = of_columns(named.map(|(name, evidence)| self.field(name, rules, evidence, say)))?;
         self.schema = Arc::new(Schema::new(fields));
         Ok(())
+    }
+
+    /// A column, of the one type that it has in all files.
+    fn field(
+        &self,
+        name: &str,
+        rules: &BTreeMap<&str, &ColumnRule>,
+        evidence: &Evidence,
+        say: &mut dyn FnMut(String),
+    ) -> Result<Field, DataError> {
+        let is_unit = name == self.unit;
+        let kind = self.one_type(name, is_unit)?;
+        let lacking: Vec<&Source> = self
+            .sources
+            .iter()
+            .filter(|s| s.format != Format::Empty && !s.has.contains_key(name) && !s.says.contains_key(name))
+            .collect();
+        let Some(kind) = kind else {
+            let table = self.name.as_ref().filter(|_| is_unit);
+            return Err(self.wrong(
+                name,
+                match table {
+                    Some(table) => format!("is not in the files of table {table}{}", self.named()),
+                    None => format!("is in the policy but not in the files{}", self.named()),
+                },
+            ));
+        };
+        if let Some(first) = lacking.first() {
+            if is_unit {
+                return Err(self.wrong(name, format!("is not in {}: whose its rows are cannot be said", file_name(&first.path))));
+            }
+            say(format!(
+                "column {}: NULL in the rows of {}{}, which has none",
+                shown(name),
+                file_name(&first.path),
+                if lacking.len() > 1 { format!(" and {} more files", lacking.len() - 1) } else { String::new() }
+            ));
+        }
+        readable(&kind).map_err(|problem| self.wrong(name, problem))?;
+        let kind = plain(&kind).clone();
+        let bounded = rules.get(name).is_some_and(|rule| rule.bounds().is_some());
+        let kind = if is_unit && kind == DataType::Null {
+            // As other tables have it.
+            kind
+        } else if is_unit {
+            unit(&kind).map_err(|problem| self.wrong(name, problem))?
+        } else if bounded && kind == DataType::Null {
+            DataType::Float64
+        } else if kind == DataType::Null {
+            DataType::Utf8
+        } else if bounded && !(kind.is_numeric() || kind == DataType::Boolean) {
+            return Err(self.no_number(name, &kind, evidence));
+        } else {
+            kind
+        };
+        Ok(Field::new(name, kind, true))
     }
 
     /// The type that holds a column's values of all files; none where none has it.

@@ -7,7 +7,7 @@ use tidegate_protocol::{policy::ColumnRule, shown::plain as shown};
 
 use super::Table;
 use crate::dataset::{
-    DataError,
+    DataError, of_columns,
     read::{self, Asked, Evidence, Learnt, is_number},
 };
 
@@ -101,13 +101,16 @@ impl Table {
                 alone: (several || !self.is_only()) && !self.is_mock,
                 beside: self.sources.iter().any(|source| source.text.is_none()),
             };
-            let taken = together.taken(name, &asked, say).map_err(|problem| self.wrong(name, problem))?;
-            all.push((name.clone(), taken));
+            match together.taken(name, &asked, say) {
+                Ok(taken) => all.push(Ok((name.clone(), taken))),
+                Err(problem) => all.push(Err(self.wrong(name, problem))),
+            }
             if *name == self.unit {
                 self.say_totals(learnt, &together, say);
             }
             seen.push(together);
         }
+        let all = of_columns(all.into_iter())?;
         self.sources.iter_mut().filter(|source| source.text.is_some()).for_each(|source| source.taken.clone_from(&all));
         Ok(seen)
     }
