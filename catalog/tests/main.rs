@@ -8,6 +8,7 @@ mod faults;
 mod fetches;
 mod files;
 mod heard;
+mod layouts;
 mod leases;
 mod listings;
 mod log;

@@ -228,3 +228,67 @@ fn the_log_does_not_tell_what_the_manifest_tells_few() {
         assert_eq!(world.audit(&node.address)["findings"], Value::Array(vec![]));
     }
 }
+
+/// Publishes another version of the same file by these accesses, and says what the log says of it.
+fn another_version(world: &World, access: &str) -> Value {
+    let manifest = dataset::load_all(&world.path("owner/datasets")).unwrap().pop().unwrap().manifest;
+    let policy = std::fs::read_to_string(world.path("policy.toml")).unwrap();
+    let (kept, _) = policy.split_once("[access]").unwrap();
+    let (_, columns) = policy.split_once("[columns]").unwrap();
+    std::fs::write(world.path("policy.toml"), format!("{kept}[access]\ncompute = \"granted\"\n{access}\n[columns]{columns}"))
+        .unwrap();
+    world.publish("rows/people.csv", &["--name", "people", "--version-of", &manifest.id().to_string()]);
+    let log = world.ok("owner", &["receipts", "list", "--json"]);
+    let mut entries = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    entries.rfind(|entry| entry["entry"] == "publication").unwrap()
+}
+
+/// A file that one version shows few, or by a keyed hash, is not named in the log by what another version names it, and whether a version's data are the same is told
+/// of files alone that everybody sees.
+#[test]
+fn no_version_s_log_tells_what_another_hides() {
+    let (open, few) = ("replicate = \"granted\"\nlist = \"anybody\"", "replicate = \"granted\"\nlist = \"granted\"");
+    let hidden = "replicate = \"nobody\"\nlist = \"anybody\"";
+    for (first, second, told, same) in [
+        (hidden, few, false, false),
+        (few, few, false, false),
+        (open, few, true, false),
+        (open, open, true, true),
+        (hidden, hidden, false, false),
+    ] {
+        let world = world(first, "41");
+        let buyer = world.ok("buyer", &["id"]).trim().to_owned();
+        let published = another_version(&world, &format!("{second}\nmirror = \"granted\""));
+        let changes: Vec<_> = published["changes"].as_array().unwrap().iter().map(|change| change.as_str().unwrap()).collect();
+        assert_eq!(changes.contains(&"data"), !same, "{first}, then {second}: {published}");
+        let salts: Vec<_> = dataset::load_all(&world.path("owner/datasets")).unwrap();
+        let salts: std::collections::BTreeSet<_> =
+            salts.iter().map(|version| version.manifest.body().salt.clone().unwrap()).collect();
+        assert!(salts.len() == 2 && salts.iter().all(|salt| salt.len() == 64), "{salts:?}");
+        let hash = record(&world, "owner").content.published[0].hash.to_string();
+        if second != hidden {
+            let (grant, copy) = (world.text("copies"), world.text("copy"));
+            world.ok("owner", &["grant", "people", "--to", &buyer, "--action", "list,replicate", "--out", &grant]);
+            let node = world.serve(None);
+            world.ok("buyer", &["fetch", "people", "--to", &node.address, "--grant", &grant, "--out", &copy]);
+            assert_eq!(world.audit(&node.address)["findings"], Value::Array(vec![]));
+            assert!(world.ok("owner", &["receipts", "list", "--json"]).contains("\"fetch\""));
+        }
+        let log = world.ok("owner", &["receipts", "list", "--json"]);
+        assert_eq!(log.contains(&hash), told, "{first}, then {second}: {log}");
+    }
+}
+
+/// What nobody may copy is encrypted anew for each version: a mirror does not see that a file is the one before.
+#[test]
+fn mirrors_do_not_see_what_nobody_may_copy_stay_the_same() {
+    let access = "replicate = \"nobody\"\nmirror = \"granted\"";
+    let world = world(access, "41");
+    let sealed = || serde_json::from_str::<Value>(&world.ok("owner", &["seal", "people", "--json"])).unwrap();
+    let (first, again) = (sealed(), sealed());
+    assert_eq!(first["files"], again["files"], "encrypted twice");
+    another_version(&world, access);
+    let second = sealed();
+    let of = |sealed: &Value| sealed["files"].as_array().unwrap().clone();
+    assert!(!of(&second).is_empty() && of(&second).iter().all(|file| !of(&first).contains(file)), "{first} {second}");
+}

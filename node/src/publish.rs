@@ -10,7 +10,7 @@ use tidegate_exchange::blobs::Served;
 use tidegate_protocol::{
     ContentHash, Identity, Signed, grant, limits,
     listing::About,
-    manifest::{ColumnType, Content, DataFile, FileKey, Files, Layout, Manifest},
+    manifest::{self, ColumnType, Content, DataFile, FileKey, Files, Layout, Manifest},
     policy::{Access, Answering, Policy, PolicyFile},
     receipt::{Predicate, entry::Change},
     shown::{is_plain, plain},
@@ -158,13 +158,13 @@ pub async fn publish(
     let tables = dataset::tables(&what.files, &policy)?;
     // What nobody may copy need not be made ready to be served: its hash is all.
     let copied = Some(served).filter(|_| policy.replicate == Access::Granted);
-    let joined = policy.tables.is_empty() && !fit_a_manifest(&tables);
+    let joined = policy.tables.is_empty() && !dataset::fit_a_manifest(&tables);
     let mut described = import_tables(copied.filter(|_| !joined), &tables, &mut report).await?;
     let lineage = before.as_ref().map(|b| b.manifest.body().population);
     not_published(&all, &described, lineage, (identity, store))?;
     let (mut profile, mut report) = lay_out(home, &tables, &described, &policy, ("clustered", None), report).await?;
     let mut lying: Vec<PathBuf> = tables.into_iter().flat_map(|t| t.files).collect();
-    if joined && profile.layout == Layout::Clustered {
+    if joined {
         let words = format!(
             "{} files are more than a manifest has room for: what is published is one file that was made of them, with the unit's and the policy's columns",
             lying.len()
@@ -216,6 +216,7 @@ pub async fn publish(
         mock: mock_file,
         policy: policy.id(),
         grant_key: grant::public_key(identity).map_err(|e| NodeError::File(e.to_string()))?,
+        salt: Some(manifest::salt().map_err(|e| NodeError::File(format!("no entropy: {e}")))?),
         published: later(before.as_ref().map(|b| b.manifest.body().published.as_str())).to_string(),
     };
     draft.population = match &before {
@@ -272,11 +273,13 @@ fn shown(what: &str, name: &str) -> Result<(), NodeError> {
     )))
 }
 
-/// What differs from the version before.
+/// What differs from the version before, for the log, which everybody may read: where not everybody sees the files' hashes in the manifests, whether the data
+/// are others is nobody's business, and they always count as others.
 pub(crate) fn changes(before: &dataset::Dataset, content: &Content, policy: &Signed<Policy>) -> Vec<Change> {
     let (old, new) = (before.policy.body(), policy.body());
+    let hidden = [old, new].iter().any(|policy| !policy.shows_hashes());
     let seen = [
-        (before.record.content.published != content.published, Change::Data),
+        (hidden || before.record.content.published != content.published, Change::Data),
         (before.policy.id() != policy.id(), Change::Policy),
         ((old.budget, old.per_buyer) != (new.budget, new.per_buyer), Change::Budget),
     ];
@@ -316,17 +319,6 @@ pub(crate) async fn import_all(
         described.push(DataFile { name, table: None, bytes, hash });
     }
     Ok(described)
-}
-
-/// Bytes of a manifest that names files by so many more than their names' own.
-const NAMING: usize = 120;
-/// Bytes of a manifest for all else.
-const OTHER: usize = 8 << 10;
-
-/// Whether a manifest has room for the names of all files.
-fn fit_a_manifest(tables: &[TableFiles]) -> bool {
-    let names = || tables.iter().flat_map(|table| &table.names);
-    names().count() <= limits::FILES && names().map(|name| name.len() + NAMING).sum::<usize>() <= limits::DOCUMENT_BYTES - OTHER
 }
 
 /// What a file is called that was made of more files than a manifest names.

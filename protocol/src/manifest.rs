@@ -79,8 +79,21 @@ pub struct Manifest {
     pub policy: ContentHash,
     /// Public key that signs grants (a key of its own).
     pub grant_key: String,
+    /// Random bytes, hexadecimal: the log has the manifest's hash, also where not everybody may see it, and none is found by trying what may be in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
     /// When it was published, RFC 3339.
     pub published: String,
+}
+
+/// A fresh [`Manifest::salt`].
+///
+/// # Errors
+/// When the operating system has no entropy.
+pub fn salt() -> Result<String, getrandom::Error> {
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt)?;
+    Ok(hex::encode(salt))
 }
 
 impl Document for Manifest {

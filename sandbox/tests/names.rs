@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray},
+    datatypes::{Schema, SchemaRef},
+};
 use tidegate_sandbox::sql::{Asked, Query, Tables, admit_query, admit_select, published};
 
 use crate::common::{policy, table};
@@ -62,4 +65,38 @@ fn a_name_that_is_taken_is_refused_by_name() {
     assert!(refused.contains("There are: dataset, \"Visits 2024\""), "{refused}");
     // `dataset` is `dataset`.
     admit_query(&Asked::new("SELECT COUNT(*) FROM dataset"), &published(&t.schema, "dataset"), &policy()).unwrap();
+}
+
+/// Whether jobs read the owner's files or a copy may follow from rows. Either has the columns in an order of its own, and may say that some have no NULL: a query by
+/// places, as any, asks the same.
+#[test]
+fn the_order_of_a_files_columns_means_nothing() {
+    let t = table(&[(Some(1), Some(1.0), 1, "a")]);
+    let fields: Vec<_> = t.schema.fields().iter().cloned().collect();
+    let turned = |by: usize, backwards: bool, nulls: bool| {
+        let mut fields = fields.clone();
+        fields.rotate_left(by);
+        if backwards {
+            fields.reverse();
+        }
+        let odd = [("ARROW:extension:name".to_owned(), "arrow.opaque".to_owned())];
+        let fields = fields.iter().map(|field| field.as_ref().clone().with_nullable(nulls).with_metadata(odd.clone().into()));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    };
+    for query in [
+        "SELECT SUM(b) FROM (SELECT * FROM dataset) AS v(p, a, b, c)",
+        "SELECT SUM(a) FROM (SELECT * FROM dataset) AS v(p, a, b, c)",
+        "SELECT SUM(c) FROM (SELECT * FROM dataset) AS v(p, a, b, c)",
+        "SELECT COUNT(*) FROM (SELECT * FROM dataset) AS v(p, a, b, c) WHERE a = 'x'",
+        "SELECT AVG(b) FROM (SELECT spend, city, visits FROM dataset UNION ALL SELECT v.b, v.a, v.c FROM (SELECT * FROM dataset) AS v(p, a, b, c)) AS t(b, x, y)",
+        "SELECT COUNT(*) FROM dataset WHERE visits IS NULL",
+    ] {
+        let ask = |schema: &SchemaRef| {
+            admit_query(&Asked::new(query), schema, &policy()).map(|query| released(&query)).map_err(|e| e.to_string())
+        };
+        let first = ask(&t.schema);
+        for (by, backwards, nulls) in (0..fields.len()).flat_map(|by| [(by, false, true), (by, true, false)]) {
+            assert_eq!(ask(&turned(by, backwards, nulls)), first, "{query}");
+        }
+    }
 }

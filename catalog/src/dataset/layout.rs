@@ -82,6 +82,7 @@ pub fn profile(
     let count = Count::new(policy);
     // Of several tables there is always a copy.
     if let ([only], true) = (learnt.as_slice(), policy.tables.is_empty())
+        && fit_a_manifest(tables)
         && let Some(order) = as_published(only, &visible, policy, &count, progress)?
     {
         within_bound(order.units, policy)?;
@@ -106,6 +107,17 @@ pub fn profile(
     Ok(Profile { schema, layout: Layout::Clustered, compute, people: order.people, dropped, notes })
 }
 
+/// Bytes of a manifest that names files by so many more than their names' own.
+const NAMING: usize = 120;
+/// Bytes of a manifest for all else.
+const OTHER: usize = 8 << 10;
+
+/// Whether a manifest has room for the names of all files. Where it has not, one file is made of them, whatever their rows.
+pub fn fit_a_manifest(tables: &[TableFiles]) -> bool {
+    let names = || tables.iter().flat_map(|table| &table.names);
+    names().count() <= limits::FILES && names().map(|name| name.len() + NAMING).sum::<usize>() <= limits::DOCUMENT_BYTES - OTHER
+}
+
 /// The order of a table's units, where jobs can read its files as they lie.
 fn as_published(
     table: &Table,
@@ -117,7 +129,7 @@ fn as_published(
     if table.len() > limits::OPENED || !table.is_as_published() {
         return Ok(None);
     }
-    let (mut order, mut rows) = (OrderCheck::default(), 0);
+    let (mut order, mut rows, mut of_units) = (OrderCheck::default(), 0, 0);
     for number in 0..table.len() {
         let file = table.path(number);
         if !guarded(file, || bounded::pages(file, visible))? {
@@ -132,7 +144,8 @@ fn as_published(
             count.see(None, &unit);
             of_file += batch.num_rows() as u64;
             rows += batch.num_rows() as u64;
-            rows_within_bound(rows, policy)?;
+            of_units += (batch.num_rows() - unit.null_count()) as u64;
+            rows_within_bound(of_units, policy)?;
             progress(Phase::Checking, rows);
             let seen = |field: &Arc<Field>| batch.column_by_name(field.name());
             if !order.ordered || !visible.fields().iter().filter_map(seen).all(|column| bounded::short(column)) {
@@ -178,7 +191,7 @@ fn within_bound(units: u64, policy: &Policy) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Checks that the policy's public bound on rows holds, as [`within_bound`] does for units: a query's worst case follows from that bound.
+/// Checks that the policy's public bound on rows that have a unit holds, as [`within_bound`] does for units: a query's worst case follows from that bound.
 fn rows_within_bound(rows: u64, policy: &Policy) -> Result<(), DataError> {
     match policy.sql.rows {
         Some(most) if rows > most => {

@@ -23,7 +23,7 @@ mod types;
 
 pub use beyond::Bounded;
 pub use hash::hash;
-pub use layout::{OrderCheck, Phase, Profile, profile, schema};
+pub use layout::{OrderCheck, Phase, Profile, fit_a_manifest, profile, schema};
 pub use paths::{TableFiles, tables};
 pub use people::People;
 pub use proven::Proven;

@@ -166,6 +166,7 @@ mod tests {
             mock: None,
             policy: policy.id(),
             grant_key: tidegate_protocol::grant::public_key(&identity).unwrap(),
+            salt: None,
             published: "2026-01-01T00:00:00Z".into(),
         };
         let manifest = Signed::sign(manifest, &identity).unwrap();

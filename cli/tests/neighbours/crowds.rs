@@ -26,6 +26,11 @@ pub(super) fn all() -> Vec<Case> {
             "SELECT COUNT(*) AS n, SUM(m) AS s FROM (SELECT person, MAX(age) AS m FROM dataset GROUP BY person)",
         ),
     ];
+    // Jobs read a copy of the rows, because of the one person's: in whatever order it has its columns, and whatever it says of them, a query means the same.
+    let places = "FROM (SELECT * FROM dataset) AS v(p, a, b, c, d, e, f, g)";
+    cases.push(sql("columns-by-place", PRICE, &format!("SELECT COUNT(*) AS n {places} WHERE d = 'true'")));
+    cases.push(Case { answers: Some(false), ..sql("text-by-place", PRICE, &format!("SELECT AVG(b) AS a {places}")) });
+    cases.push(sql("missing-by-place", PRICE, &format!("SELECT COUNT(*) AS n {places} WHERE e IS NOT NULL AND b IS NOT NULL")));
     let outputs = "outputs = [\n{ name = \"mean\", lo = 0, hi = 100, reducer = \"sum\", default = 100 },\n\
                    { name = \"heavy\", lo = 0, hi = 1, reducer = \"sum\", default = 1 },\n]\n";
     for (name, select, split) in [

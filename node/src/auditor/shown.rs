@@ -93,6 +93,7 @@ mod tests {
             mock: None,
             policy: policy.id(),
             grant_key: "00".into(),
+            salt: None,
             published: "2026-01-01T00:00:00Z".into(),
         };
         let manifest = Signed::sign(manifest, &owner).unwrap();

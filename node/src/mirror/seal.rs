@@ -123,7 +123,7 @@ fn known_as(plain: &ContentHash, key: &str) -> String {
     ContentHash::of(format!("{plain} under {key}").as_bytes()).to_string()
 }
 
-/// Encrypts a dataset's latest version for mirrors; files that are encrypted already under the key in use are left as they are. With `new_key`, under a
+/// Encrypts a dataset's latest version for mirrors; files that are encrypted already under the key in use are left as they are, those that nobody may copy within one version alone. With `new_key`, under a
 /// fresh one: grants that were given before open none of it.
 ///
 /// # Errors
@@ -144,7 +144,11 @@ pub fn seal(home: &Home, name: &str, new_key: bool, report: Report<'_>) -> Resul
         keys = keys.renewed();
         put(&folder(home, &population).join("keys"), keys.to_text().as_bytes())?;
     }
-    let in_use = keys.in_use();
+    // Where nobody may copy the files, whether they are those of the version before is not for mirrors to see.
+    let in_use = match policy.replicate {
+        Access::Nobody => format!("{} for {}", keys.in_use(), dataset.manifest.id()),
+        Access::Granted | Access::Anybody => keys.in_use(),
+    };
     let path = folder(home, &population).join("known.json");
     let before = get(&path)?.map(|text| serde_json::from_str::<Known>(&text)).transpose().map_err(|e| file_error(&path, e))?;
     let (before, mut known) = (before.unwrap_or_default(), Known::new());

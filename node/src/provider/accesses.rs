@@ -13,7 +13,7 @@ use tidegate_protocol::{
     frame::{Piece, Reply},
     grant::{Action, Ask, Authority},
     limits,
-    policy::Access,
+    policy::Policy,
     receipt::{
         Party, Predicate, Statement,
         entry::{Ending, Turned},
@@ -176,11 +176,11 @@ impl Provider {
         self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(peer, file)
     }
 
-    /// How the log, which everybody may read, names a part of a file: as it is where everybody may see the manifest, which has its hash, and else by a secret
+    /// How the log, which everybody may read, names a part of a file: as it is where everybody may see a manifest that has its hash, and else by a secret
     /// name, and not which part.
     fn named_in_log(&self, file: ContentHash, ranges: Vec<ByteRange>) -> (ContentHash, Vec<ByteRange>) {
         let mut with = self.versions.with_file(&file).peekable();
-        if with.peek().is_none() || with.any(|policy| policy.list == Access::Anybody) {
+        if with.peek().is_none() || with.any(Policy::shows_hashes) {
             return (file, ranges);
         }
         (ContentHash(self.salts.of(&format!("name of file {file}"))), vec![(0, None)])

@@ -1,7 +1,6 @@
 //! From a peer's request to a durable reservation: signature, grant, policy, program, price.
 
 use std::{
-    fs::File,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -29,9 +28,9 @@ use super::{
     versions::{InForce, refused},
 };
 use crate::{
-    check::{holds, published},
+    check::{self, holds},
     code::Codes,
-    fault, file_error,
+    fault,
     review::{self, Verdict},
     running,
     worker::Work,
@@ -270,10 +269,8 @@ impl Provider {
         let place = models::place(&job.body().program, policy)?;
         let sent = attachment.as_ref().map_or(&[][..], |sent| sent);
         let attachment = Codes::at(&self.home, &self.workers).attachment(&job.body().program, sent, policy).await?;
-        let first = dataset.record().compute.first().ok_or_else(|| unavailable("a dataset without files"))?;
-        let schema = File::open(first).map_err(|e| file_error(first, e)).map_err(unavailable)?;
-        let schema = tidegate_sandbox::units::schema(&schema).map_err(unavailable)?;
-        let schema = published(&schema, &dataset.manifest().body().name);
+        // By what is public of the columns alone: how the files that jobs read have them may follow from rows.
+        let schema = check::schema(dataset.manifest().body()).map_err(unavailable)?;
         let prf = self.prf(&job.id());
         let work = Work { job: job.body().clone(), policy: policy.clone(), schema, attachment, prf, place };
         let (work, checked) = models::check(&self.workers, work).await?;

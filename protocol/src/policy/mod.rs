@@ -270,6 +270,11 @@ impl Document for Policy {
 }
 
 impl Policy {
+    /// Whether everybody may see the hashes of the files: who may not copy them sees none, and who may not see the listing sees no manifest.
+    pub fn shows_hashes(&self) -> bool {
+        self.list == Access::Anybody && self.replicate != Access::Nobody
+    }
+
     /// Who may do this.
     pub fn access(&self, action: Action) -> Access {
         match action {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::{
-    arrow::datatypes::{DataType, Schema, SchemaRef},
+    arrow::datatypes::{DataType, Field, Schema, SchemaRef},
     common::{Column, DFSchema, TableReference, tree_node::Transformed},
     datasource::empty::EmptyTable,
     error::DataFusionError,
@@ -93,16 +93,22 @@ pub(super) fn context() -> SessionContext {
 }
 
 /// The unit column and the policy's columns; of several tables, also which table a row is of.
-fn visible(schema: &SchemaRef, policy: &Policy) -> Result<SchemaRef, Refusal> {
-    let seen = |name: &str| name == policy.unit.column || policy.columns.contains_key(name);
-    let keep = |name: &str| seen(name) || !policy.tables.is_empty() && name == ROW_TABLE;
-    let fields = schema.fields().iter().enumerate().filter(|(_, f)| keep(f.name()));
-    let fields = fields.map(|(_, field)| match field.data_type() {
-        // A dictionary is a way to store values. What is done for each of its values would be done for as many as the files have, whatever the rows.
-        DataType::Dictionary(_, value) => field.as_ref().clone().with_data_type(value.as_ref().clone()),
-        _ => field.as_ref().clone(),
+///
+/// Their order is the policy's, and any of them may have NULL: in which order a file has its columns, and whether it says that one has no NULL, may follow from
+/// rows, as where jobs read a copy because of them. A query means the same over every file with the same rows.
+fn visible(schema: &SchemaRef, policy: &Policy) -> SchemaRef {
+    let table = (!policy.tables.is_empty()).then_some(ROW_TABLE);
+    let columns = policy.columns.keys().filter(|name| **name != policy.unit.column);
+    let names = std::iter::once(policy.unit.column.as_str()).chain(table).chain(columns.map(String::as_str));
+    let fields = names.filter_map(|name| schema.column_with_name(name)).map(|(_, field)| {
+        let kind = match field.data_type() {
+            // A dictionary is a way to store values. What is done for each of its values would be done for as many as the files have, whatever the rows.
+            DataType::Dictionary(_, value) => value.as_ref(),
+            kind => kind,
+        };
+        Field::new(field.name(), kind.clone(), field.name() != ROW_TABLE)
     });
-    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The owner's tables, over columns of `schema`.
@@ -185,7 +191,7 @@ fn as_published(plan: LogicalPlan, name: &str) -> Result<LogicalPlan, DataFusion
 /// Plans `sql` over the visible columns of `schema`, and public tables.
 pub(super) fn plan(sql: &str, tables: &Tables, schema: &SchemaRef, policy: &Policy) -> Result<Planned, Refusal> {
     let published = schema.metadata().get(PUBLISHED).filter(|name| policy.tables.is_empty() && *name != TABLE).cloned();
-    let schema = visible(schema, policy)?;
+    let schema = visible(schema, policy);
     let context = context();
     let owned = owned(&schema, policy);
     for table in &owned {
