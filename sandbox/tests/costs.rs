@@ -155,6 +155,7 @@ fn honest_queries_are_admitted_at_the_rate_that_nobody_states() {
         "SELECT floor(age / 10) AS decade, diag, COUNT(*) AS n, STDDEV(income) AS s FROM dataset GROUP BY 1, 2",
         "SELECT CASE WHEN lower(diag) = 'rare' THEN 1 ELSE 0 END AS k, COUNT(*) AS n FROM dataset GROUP BY 1",
         "SELECT n, COUNT(*) AS people FROM (SELECT person, COUNT(*) AS n FROM dataset GROUP BY person) GROUP BY n",
+        "SELECT AVG(clamp(d, 0, 20)) AS d, AVG(m) AS m FROM (SELECT person, COUNT(DISTINCT diag) AS d, MEDIAN(income) AS m FROM dataset GROUP BY person)",
         "SELECT COUNT(*) AS n FROM dataset WHERE note ~ '^[A-Z][0-9]{2}' OR left(note, 8) ILIKE '%abc%'",
         "SELECT COUNT(*) AS n FROM dataset WHERE regexp_like(left(note, 32), '(a?){80}a{80}')",
         "SELECT COUNT(*) AS n FROM dataset WHERE age > 1 AND (DATE '2024-01-01' < DATE '2024-04-01' OR DATE '2024-05-01' < DATE '2024-06-01')",
@@ -170,6 +171,42 @@ fn honest_queries_are_admitted_at_the_rate_that_nobody_states() {
         &policy(&large.replace("note = { chars = 64 }", "note = {}")),
     );
     assert!(refused.unwrap_err().to_string().contains("left(x, 32)"));
+}
+
+/// Whoever has a unit's values sorted, told from one another or hashed pays for it, for each row and each such aggregate.
+#[test]
+fn aggregates_that_hold_a_units_values_are_counted() {
+    let policy = policy(POLICY);
+    // The slowest machine on which the query is admitted, in operations a millisecond.
+    let needs = |calls: &str| {
+        let query = format!("SELECT COUNT(*) FROM (SELECT person, {calls} FROM dataset GROUP BY person)");
+        let fits = |work_per_ms| {
+            let sql = tidegate_protocol::policy::QueryRules { work_per_ms, rows: None };
+            admit(&query, &Policy { sql, ..policy.clone() }).is_ok()
+        };
+        let (mut low, mut high) = (0u64, 1 << 30);
+        assert!(fits(high), "{query}");
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if fits(middle) { high = middle } else { low = middle }
+        }
+        high
+    };
+    // Of 3000 people two rows each are looked at: so many more operations a row.
+    let a_row = |more: &str, less: &str| {
+        (needs(more) - needs(less)) as f64 * policy.query_work() as f64 / policy.sql.work_per_ms as f64 / 6000.0
+    };
+    for (more, less, least) in [
+        ("COUNT(DISTINCT income) AS a", "COUNT(income) AS a", 150.0),
+        // A text of 1024 characters, of up to four bytes each.
+        ("COUNT(DISTINCT note) AS a", "COUNT(note) AS a", 4096.0),
+        ("MEDIAN(income) AS a", "AVG(income) AS a", 20.0),
+        ("MEDIAN(income) AS a, PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY income) AS b", "MEDIAN(income) AS a", 40.0),
+        ("COUNT(DISTINCT income) AS a, COUNT(DISTINCT age) AS b", "COUNT(DISTINCT income) AS a", 200.0),
+    ] {
+        let worth = a_row(more, less);
+        assert!(worth >= least, "{more} costs {worth} operations a row more than {less}");
+    }
 }
 
 /// A MiB in each of one person's rows, which a file holds once, or well packed: read as its first characters, and no more of it is ever there.

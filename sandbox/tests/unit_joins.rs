@@ -18,6 +18,7 @@ use tidegate_protocol::{
 use tidegate_sandbox::{sql, units};
 
 mod first;
+mod own;
 
 const POLICY: &str = r#"
     unit = { column = "person", max_units = 1000, max_rows = 1000000, max_groups = 1000 }

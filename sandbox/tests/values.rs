@@ -399,3 +399,66 @@ async fn cohorts_and_conditional_sums_are_counted() {
         assert!((n - right).abs() < 1e-3, "{query}: {n}");
     }
 }
+
+/// A unit's values are what they are everywhere else: one zero, NULL in place of NaN, decimals and floats of any size, and texts and times of any type.
+#[tokio::test]
+async fn different_values_of_a_unit_are_counted_as_they_are_compared() {
+    let nan = f64::NAN;
+    let person: ArrayRef = Arc::new(Int64Array::from(vec![1, 1, 1, 1, 1, 1, 2, 2, 2, 3]));
+    let x = Float64Array::from(vec![
+        Some(0.0),
+        Some(-0.0),
+        Some(nan),
+        Some(-nan),
+        None,
+        Some(1.0),
+        Some(nan),
+        None,
+        Some(nan),
+        Some(-0.0),
+    ]);
+    let n = Int64Array::from(vec![9_007_199_254_740_993, 9_007_199_254_740_992, 1, 1, 2, 2, 3, 3, 3, 0]);
+    let d = Decimal128Array::from(vec![100, 100, 200, 201, 0, 0, 1, 2, 3, 4]).with_precision_and_scale(10, 2).unwrap();
+    let s = StringArray::from(vec!["a", "A", "a", "", "", "a ", "b", "b", "b", "c"]);
+    let at = TimestampMillisecondArray::from(vec![0, 0, 1, 1, 2, 3, 0, 0, 0, 0]);
+    let columns: [(&str, ArrayRef); 6] = [
+        ("person", person),
+        ("x", Arc::new(x)),
+        ("n", Arc::new(n)),
+        ("d", Arc::new(d)),
+        ("s", Arc::new(s)),
+        ("at", Arc::new(at)),
+    ];
+    let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap();
+    let world = World::new(rows, "x = { lo = -1000, hi = 1000 }\nn = {}\nd = {}\ns = {}\nat = {}\n");
+    for (what, right) in [
+        ("COUNT(DISTINCT x)", [2.0, 0.0, 1.0]),
+        ("COUNT(DISTINCT CAST(x AS REAL))", [2.0, 0.0, 1.0]),
+        ("COUNT(DISTINCT x * 0)", [1.0, 0.0, 1.0]),
+        ("COUNT(DISTINCT 1 / x)", [1.0, 0.0, 0.0]),
+        ("COUNT(DISTINCT isnan(x))", [2.0, 1.0, 1.0]),
+        ("COUNT(DISTINCT n)", [4.0, 1.0, 1.0]),
+        ("COUNT(DISTINCT d)", [4.0, 3.0, 1.0]),
+        ("COUNT(DISTINCT s)", [4.0, 1.0, 1.0]),
+        ("COUNT(DISTINCT lower(btrim(s)))", [2.0, 1.0, 1.0]),
+        ("COUNT(DISTINCT at)", [4.0, 1.0, 1.0]),
+        ("COUNT(DISTINCT CAST(at AS DATE))", [1.0, 1.0, 1.0]),
+        ("COUNT(DISTINCT at > TIMESTAMP '1970-01-01 00:00:00')", [2.0, 1.0, 1.0]),
+        ("COUNT(DISTINCT NULL)", [0.0, 0.0, 0.0]),
+        // Of 0, 0 and 1; of nothing there is none.
+        ("coalesce(MEDIAN(x), -1)", [0.0, -1.0, 0.0]),
+        ("coalesce(MEDIAN(1 / x), -1)", [1.0, -1.0, -1.0]),
+        ("coalesce(MEDIAN(d), -1)", [1.0, 0.02, 0.04]),
+        ("MEDIAN(n)", [2.0, 3.0, 0.0]),
+        ("coalesce(MEDIAN(x) FILTER (WHERE n > 5), -1)", [0.0, -1.0, -1.0]),
+        ("PERCENTILE_CONT(1) WITHIN GROUP (ORDER BY d DESC)", [0.0, 0.01, 0.04]),
+        ("APPROX_PERCENTILE_CONT(d, 0.5)", [1.0, 0.02, 0.04]),
+    ] {
+        // Who is who, by their greatest `n`.
+        for (who, right) in ["top > 5", "top = 3", "top = 0"].into_iter().zip(right) {
+            let from = format!("(SELECT person, {what} AS y, MAX(n) AS top FROM dataset GROUP BY person) WHERE {who}");
+            let said = number(&world, &format!("SELECT SUM(clamp(y, -5, 5)) FROM {from}")).await;
+            assert!((said - right).abs() < 1e-3, "{what} where {who}: {said} for {right}");
+        }
+    }
+}

@@ -2,7 +2,11 @@
 
 use datafusion::{
     common::ScalarValue,
-    logical_expr::{Aggregate, Case, Expr, expr::AggregateFunction, lit},
+    logical_expr::{
+        Aggregate, Case, Expr,
+        expr::{AggregateFunction, AggregateFunctionParams},
+        lit,
+    },
 };
 use tidegate_gate::{BRANCHES, Column, Covariance, Mean, Measure, Quantiles, Sum, Variance};
 use tidegate_protocol::{Refusal, limits};
@@ -157,7 +161,7 @@ fn measure(
     if params.null_treatment.is_some() {
         return Err(refuse(format!("{name} with NULLS is not supported")).fix("NULL never counts; use COALESCE where it should"));
     }
-    let quantile = matches!(name, "median" | "approx_median" | "approx_percentile_cont" | "percentile_cont");
+    let quantile = is_percentile(name);
     if !params.order_by.is_empty() && !quantile {
         return Err(
             refuse(format!("{name} with ORDER BY is not supported")).fix("Leave it out: the order of rows is nobody's business")
@@ -206,23 +210,7 @@ fn measure(
             Ok((Measure::Covariance(Covariance { x, y, sample, correlation }), vec![first, second]))
         }
         _ if quantile => {
-            let p = match (name, params.args.get(1)) {
-                ("median" | "approx_median", None) => 0.5,
-                (_, Some(p)) => literal(p).ok_or_else(|| refuse(format!("{name} needs a literal between 0 and 1")))?,
-                _ => return Err(refuse(format!("{name} needs a percentile"))),
-            };
-            // Of the greatest first, as many are above as were below.
-            let p = match params.order_by.as_slice() {
-                [] => p,
-                [by] => {
-                    if by.asc {
-                        p
-                    } else {
-                        1.0 - p
-                    }
-                }
-                _ => return Err(refuse(format!("{name} is of one value")).fix("Write WITHIN GROUP (ORDER BY x)")),
-            };
+            let p = percentile(name, params)?;
             // More leaves than groups can afford would fill a worker's memory: 16 KiB or 1 KiB a group.
             let layers = if most.is_some_and(|most| most <= limits::FINE_GROUPS) { 3 } else { 2 };
             one()
@@ -244,6 +232,26 @@ fn measure(
         ("grouping", _) => Err(refuse("GROUPING() is not supported").fix("Send one query for each grouping")),
         (other, n) => Err(place::of_call(refuse(format!("aggregate {other} with {n} arguments is not supported")), other)
             .fix("Use COUNT, COUNT(DISTINCT unit), SUM, AVG, VAR, STDDEV, COVAR, CORR, MEDIAN or APPROX_PERCENTILE_CONT")),
+    }
+}
+
+/// Whether an aggregate is a percentile of its first argument.
+pub(super) fn is_percentile(name: &str) -> bool {
+    matches!(name, "median" | "approx_median" | "approx_percentile_cont" | "percentile_cont")
+}
+
+/// Which percentile is asked for, from 0 to 1.
+pub(super) fn percentile(name: &str, params: &AggregateFunctionParams) -> Result<f64, Refusal> {
+    let p = match (name, params.args.get(1)) {
+        ("median" | "approx_median", None) => 0.5,
+        (_, Some(p)) => literal(p).ok_or_else(|| refuse(format!("{name} needs a literal between 0 and 1")))?,
+        _ => return Err(refuse(format!("{name} needs a percentile"))),
+    };
+    // Of the greatest first, as many are above as were below.
+    match params.order_by.as_slice() {
+        [] => Ok(p),
+        [by] => Ok(if by.asc { p } else { 1.0 - p }),
+        _ => Err(refuse(format!("{name} is of one value")).fix("Write WITHIN GROUP (ORDER BY x)")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Aggregation of each unit's own rows, in a subquery that groups by the unit: one row a unit then goes on.
 //!
-//! Rows are ordered by unit, so a unit is done when the next begins: state is one batch's units, whatever the data.
+//! Rows are ordered by unit, so a unit is done when the next begins: state is one batch's units, whatever the data, and of one unit a public number of values ([`values`]).
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -11,7 +11,7 @@ use arrow::{
 };
 use datafusion::{
     common::DFSchema,
-    logical_expr::{Aggregate, AggregateUDF, EmitTo, Expr, ExprSchemable as _, GroupsAccumulator, cast as cast_expr},
+    logical_expr::{Aggregate, AggregateUDF, EmitTo, Expr, ExprSchemable as _, GroupsAccumulator, cast as cast_expr, lit},
     physical_expr::{aggregate::AggregateExprBuilder, expressions::Column as PhysicalColumn},
 };
 use tidegate_protocol::{
@@ -19,12 +19,13 @@ use tidegate_protocol::{
     policy::{ColumnRule, Policy},
 };
 
+use self::values::{Held, most};
 use super::{
     exact::number,
-    expr::{float, total},
+    expr::{float, named_where, total},
     first::{Taken, Taking},
     input::Input,
-    measures::{conditional, unalias},
+    measures::{conditional, is_percentile, percentile, unalias},
     planner::Planned,
     refuse,
     rows::Rows,
@@ -35,6 +36,8 @@ use crate::{
     RunError,
     units::{Runs, Unit, UnitRef},
 };
+
+mod values;
 
 /// Aggregates whose state for one unit is a few numbers, whatever its rows.
 const ALLOWED: [&str; 12] =
@@ -50,6 +53,10 @@ enum Call {
     All(Arc<AggregateUDF>),
     /// Of the first in an order: by the columns of the input that come after the arguments, from this one on.
     First { keys: usize, order: Vec<SortOptions> },
+    /// How many different values there are.
+    Distinct,
+    /// A percentile of them.
+    Percentile(f64),
 }
 
 /// The subquery's aggregates.
@@ -86,23 +93,32 @@ pub(super) fn admit(
         let name = call.func.name();
         let params = &call.params;
         let first = matches!(name, FIRST | LAST);
-        let plain = !params.distinct && params.null_treatment.is_none() && (first || params.order_by.is_empty());
-        let [argument] = params.args.as_slice() else { return Err(refuse(format!("{name} must have one argument"))) };
+        let (distinct, part) = (params.distinct && name == "count", is_percentile(name));
+        let ordered = first || part;
+        let plain = (!params.distinct || distinct) && params.null_treatment.is_none() && (ordered || params.order_by.is_empty());
+        let argument = match params.args.as_slice() {
+            [argument] => argument,
+            [argument, _] if part => argument,
+            _ => return Err(refuse(format!("{name} of a unit's rows takes one value of each"))),
+        };
         if first && (!plain || params.order_by.is_empty() || params.filter.is_some()) {
             let name = name.to_uppercase();
             return Err(refuse(format!("{name} of a unit's rows takes an order of them, and nothing else"))
                 .fix(format!("Write {name}(x ORDER BY day), and which rows are looked at in WHERE")));
         }
-        if !plain || !first && !ALLOWED.contains(&name) {
+        if !plain || !ordered && !ALLOWED.contains(&name) {
             let shown = if params.distinct { format!("{}(DISTINCT …)", name.to_uppercase()) } else { name.to_uppercase() };
-            return Err(refuse(format!("{shown} of a unit's rows is not supported"))
-                .fix(format!("In a subquery use {}, {FIRST}, {LAST}", ALLOWED[..11].join(", "))));
+            return Err(refuse(format!("{shown} of a unit's rows is not supported")).fix(format!(
+                "In a subquery use {}, COUNT(DISTINCT x), median, percentile_cont, {FIRST}, {LAST}",
+                ALLOWED[..11].join(", ")
+            )));
         }
-        let of_parts = rows.resolve(&conditional(argument.clone(), params.filter.as_deref()))?;
-        let of_parts = of_parts.into_iter().map(|e| total(e, unit)).collect::<Result<Vec<_>, _>>()?;
+        let of_parts = rows.resolve(&conditional(argument.clone(), params.filter.as_deref()))?.into_iter();
+        let of_parts = of_parts.map(|e| total(if distinct { counted(e, unit) } else { e }, unit));
+        let of_parts = of_parts.collect::<Result<Vec<_>, _>>()?;
         whole.push(of_parts.iter().all(|e| e.get_type(&*source).is_ok_and(|kind| kind.is_integer() || kind.is_null())));
         for (all, argument) in arguments.iter_mut().zip(of_parts) {
-            all.push(number(if is_numeric(name) { float(argument) } else { argument }, &source));
+            all.push(number(if is_numeric(name) || part { float(argument) } else { argument }, &source));
         }
         calls.push(if first {
             let keys = aggregate.aggr_expr.len() + orders.first().map_or(0, Vec::len);
@@ -116,6 +132,10 @@ pub(super) fn admit(
                 order.push(SortOptions { descending: by.asc == turned, nulls_first: by.nulls_first != turned });
             }
             Call::First { keys, order }
+        } else if part {
+            Call::Percentile(percentile(name, params)?)
+        } else if distinct {
+            Call::Distinct
         } else {
             Call::All(call.func.clone())
         });
@@ -125,6 +145,8 @@ pub(super) fn admit(
     let titles = names.clone();
     names.extend((0..orders.first().map_or(0, Vec::len)).map(|i| format!("order {i}")));
     arguments.iter_mut().zip(orders).for_each(|(all, keys)| all.extend(keys));
+    // How many rows a unit has at most, where that is public.
+    let rows_a_unit = rows.source.most_a_unit().map(|most| f64::from(most) * arguments.len() as f64);
     let branches = rows.filters().zip(arguments).collect();
     let select = Select::new(names, branches, source, unit)?;
     let input = Input::new(select, rows.source)?;
@@ -135,13 +157,19 @@ pub(super) fn admit(
         let kind = kinds[i].clone();
         let limits = input.column_bounds(i, policy).bounds();
         let (result, rule) = match call {
-            Call::All(call) => (call.return_type(&[kind]).map_err(|e| engine(&e))?, rule(call.name(), limits)),
+            Call::All(call) => (call.return_type(&[kind]).map_err(|e| engine(&e))?, rule(call.name(), limits, rows_a_unit)),
             Call::First { .. } => (kind, limits),
+            Call::Percentile(_) => (DataType::Float64, limits),
+            // There are two truth values.
+            Call::Distinct if kind == DataType::Boolean => (DataType::Int64, Some((0.0, rows_a_unit.unwrap_or(2.0).min(2.0)))),
+            Call::Distinct => (DataType::Int64, rows_a_unit.map(|most| (0.0, most))),
         };
         rules.insert(title.clone(), ColumnRule { lo: rule.map(|r| r.0), hi: rule.map(|r| r.1), chars: None });
         let wanted = aggregate.schema.field(aggregate.group_expr.len() + i).data_type().clone();
         let column = Rows::column(title.clone());
-        columns.push(if wanted != result && wanted.is_integer() && whole[i] { cast_expr(column, wanted) } else { column });
+        // Between two whole numbers is a fraction.
+        let whole = whole[i] && !matches!(call, Call::Percentile(_));
+        columns.push(if wanted != result && wanted.is_integer() && whole { cast_expr(column, wanted) } else { column });
         fields.push(Field::new(&title, result, true));
     }
     let schema = Arc::new(DFSchema::try_from(Schema::new(fields)).map_err(refuse)?);
@@ -154,10 +182,23 @@ fn is_numeric(name: &str) -> bool {
     matches!(name, "sum" | "avg") || name.starts_with("var") || name.starts_with("stddev")
 }
 
-/// Public bounds of an aggregate's result, from those of its argument.
-fn rule(name: &str, limits: Option<(f64, f64)>) -> Option<(f64, f64)> {
+/// The unit, as COUNT(DISTINCT …) may have it: one value where it is there. Anything else as it is.
+fn counted(expr: Expr, unit: &str) -> Expr {
+    match unalias(&expr) {
+        Expr::Column(column) if column.name == unit => lit(true),
+        bare => match named_where(bare, unit) {
+            Some(there) => conditional(lit(true), Some(&there.clone())),
+            None => expr,
+        },
+    }
+}
+
+/// Public bounds of an aggregate's result, from those of its argument, and from how many rows a unit has.
+fn rule(name: &str, limits: Option<(f64, f64)>, rows: Option<f64>) -> Option<(f64, f64)> {
     match name {
         "avg" | "min" | "max" => limits,
+        "count" => rows.map(|most| (0.0, most)),
+        "bool_and" | "bool_or" => Some((0.0, 1.0)),
         _ if is_numeric(name) && name != "sum" => limits.map(|(lo, hi)| {
             let half = (hi - lo) / 2.0;
             // A sample of two has twice the population's variance.
@@ -180,12 +221,23 @@ enum State {
     All(Box<dyn GroupsAccumulator>),
     /// With the columns that it is ordered by.
     First(Box<Taking>, Range<usize>),
+    Held(Box<Held>),
 }
 
 impl PerUnit {
     /// Whether it takes values of first or last rows.
     pub(super) fn takes_rows(&self) -> bool {
         self.calls.iter().any(|call| matches!(call, Call::First { .. }))
+    }
+
+    /// Of the aggregates that hold a unit's values: their columns of the input, and whether they tell them from one another.
+    pub(super) fn holds(&self) -> impl Iterator<Item = (&str, bool)> {
+        let of = |(call, name)| match call {
+            &Call::Distinct => Some((name, true)),
+            &Call::Percentile(_) => Some((name, false)),
+            _ => None,
+        };
+        self.calls.iter().zip(self.input.select.names.iter().map(String::as_str)).filter_map(of)
     }
 
     /// Begins.
@@ -195,9 +247,12 @@ impl PerUnit {
     pub(super) fn begin(&self) -> Result<Folding, RunError> {
         let fields = self.input.select.names.iter().zip(&self.kinds).map(|(name, kind)| Field::new(name, kind.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let most = most(self.holds().count());
         let state = |(i, (call, name)): (usize, (&Call, &String))| {
             let call = match call {
                 Call::All(call) => call,
+                Call::Distinct => return Ok(State::Held(Box::new(Held::distinct(&self.kinds[i], most)?))),
+                Call::Percentile(at) => return Ok(State::Held(Box::new(Held::percentile(*at, most)))),
                 Call::First { keys, order } => {
                     let keys = *keys..*keys + order.len();
                     let kinds = std::iter::once(&self.kinds[i]).chain(&self.kinds[keys.clone()]).cloned().collect();
@@ -232,11 +287,10 @@ impl Folding {
         }
         let mut taken = Vec::new();
         for ((state, kind), argument) in self.states.iter_mut().zip(&self.kinds).zip(arguments) {
+            let typed = || Ok::<_, RunError>(if argument.data_type() == kind { argument.clone() } else { cast(argument, kind)? });
             match state {
-                State::All(state) => {
-                    let argument = if argument.data_type() == kind { argument.clone() } else { cast(argument, kind)? };
-                    state.update_batch(&[argument], &groups, None, units.len())?;
-                }
+                State::All(state) => state.update_batch(&[typed()?], &groups, None, units.len())?,
+                State::Held(held) => held.add(&typed()?, &groups)?,
                 State::First(taking, keys) => {
                     let columns: Vec<ArrayRef> = std::iter::once(argument).chain(&arguments[keys.clone()]).cloned().collect();
                     taken.extend(taking.batch(runs, &columns)?.1);
@@ -267,6 +321,7 @@ impl Folding {
         let mut taken = taken.into_iter();
         let column = |state: &mut State| match state {
             State::All(state) => Ok(state.evaluate(EmitTo::First(units.len()))?),
+            State::Held(held) => Ok(held.done(units.len())),
             // There is one for each of the same units.
             State::First(..) => taken.next().ok_or_else(|| RunError::Engine("a unit has no first row".into())),
         };

@@ -12,7 +12,7 @@ use super::{
     Counted, Heavy, heavier,
     reach::Reach,
     term::Over,
-    weights::{self, COLUMN, ROW},
+    weights::{self, COLUMN, DISTINCT, HELD, PERCENTILE, ROW},
 };
 use crate::{
     sql::{
@@ -165,8 +165,14 @@ impl<'a> Weighing<'a> {
                 let each = texts.values().map(|bytes| 40 + bytes).sum::<u64>() + 40 * stage.input.select.names.len() as u64;
                 // What first rows are ordered by is encoded, and compared; each may be one that waits.
                 let each = if stage.takes_rows() { 4 * each } else { each };
+                let (mut each, mut a_unit) = (each, 500);
+                for (name, distinct) in stage.holds() {
+                    let text = texts.get(name).copied().unwrap_or_default();
+                    each += if distinct { DISTINCT + 2 * text } else { PERCENTILE };
+                    a_unit += HELD;
+                }
                 let (row, made) = self.select(select, &texts)?;
-                (Node::PerUnit { rows: Box::new(rows), each, select: row + 500, makes }, made)
+                (Node::PerUnit { rows: Box::new(rows), each, select: row + a_unit, makes }, made)
             }
             Source::First(first) => {
                 let (rows, texts) = self.input(&first.input)?;

@@ -22,6 +22,12 @@ use crate::sql::{
 pub(super) const ROW: u64 = 40;
 /// A number of a row that is read, copied or put together.
 pub(super) const COLUMN: u64 = 10;
+/// A value that is told from the others of its unit: encoded, and sorted twice among as many as are held. The bytes of a text are hashed beside that.
+pub(super) const DISTINCT: u64 = 250;
+/// A value among those that a percentile of its unit is chosen from.
+pub(super) const PERCENTILE: u64 = 40;
+/// What an aggregate does of a unit's values once they are there.
+pub(super) const HELD: u64 = 100;
 
 /// The type of an expression.
 pub(super) fn kind(expr: &Expr, schema: &DFSchema) -> Result<DataType, Refusal> {
