@@ -11,6 +11,7 @@ mod costs;
 mod dialect;
 mod differential;
 mod exported;
+mod flags;
 mod guests;
 mod hostile_models;
 mod keys;

@@ -16,6 +16,7 @@ mod expr;
 #[cfg(test)]
 mod extremes;
 mod first;
+mod flags;
 mod flow;
 mod fold;
 mod functions;

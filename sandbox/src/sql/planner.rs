@@ -25,7 +25,7 @@ use super::{
     Tables,
     clamp::clamp,
     exact::mark,
-    mismatch, refuse,
+    flags, mismatch, refuse,
     said::{Shown, engine, planning},
     text::parse,
     times::{self, Arithmetic},
@@ -88,6 +88,9 @@ pub(super) fn context() -> SessionContext {
     context.deregister_udf("date_format");
     for function in times::named() {
         context.register_udf(function.clone());
+    }
+    for aggregate in flags::aggregates() {
+        context.register_udaf(aggregate.clone());
     }
     context
 }

@@ -237,7 +237,12 @@ impl Lookup {
             let numbers = numbers.as_primitive_opt::<Float64Type>()?;
             Some((aggregate::min(numbers)?, aggregate::max(numbers)?)).filter(|(lo, hi)| lo.is_finite() && hi.is_finite())
         };
-        let bounds = if values.data_type().is_numeric() { bounds() } else { None };
+        let bounds = match values.data_type() {
+            // TRUE is 1.
+            DataType::Boolean => Some((0.0, 1.0)),
+            kind if kind.is_numeric() => bounds(),
+            _ => None,
+        };
         let signature = Signature::any(index.kinds.len(), Volatility::Immutable);
         Self { signature, index: index.clone(), values: values.clone(), bounds }
     }
