@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::{
 };
 
 /// Functions that both have with one meaning: aggregates, and what only chooses among values.
-const SAME: [&str; 17] = [
+const SAME: [&str; 19] = [
     "count",
     "sum",
     "avg",
@@ -19,6 +19,8 @@ const SAME: [&str; 17] = [
     "covar_pop",
     "corr",
     "median",
+    "percentile_cont",
+    "var_pop",
     "min",
     "max",
     "bool_or",
@@ -41,6 +43,16 @@ pub(crate) fn for_duckdb(query: &str) -> String {
                     name.strip_suffix("_value").filter(|name| ["first", "last"].contains(name) && call.over.is_none())
                 {
                     let text = format!("{name}{}", &rest[name.len() + "_value".len()..]);
+                    *expr = Parser::new(&GenericDialect {}).try_with_sql(&text).unwrap().parse_expr().unwrap();
+                    return ControlFlow::Continue(());
+                }
+                // It sums truth values alone.
+                let text = match name.as_str() {
+                    "counted" => Some(format!("TRY_CAST({} AS DOUBLE)", &rest[name.len()..])),
+                    "percentile_cont" if call.within_group.is_empty() => Some(format!("quantile_cont{}", &rest[name.len()..])),
+                    _ => None,
+                };
+                if let Some(text) = text {
                     *expr = Parser::new(&GenericDialect {}).try_with_sql(&text).unwrap().parse_expr().unwrap();
                     return ControlFlow::Continue(());
                 }

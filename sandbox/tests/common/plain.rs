@@ -12,7 +12,9 @@ use datafusion::{
     logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf},
     prelude::{SessionConfig, SessionContext},
     sql::sqlparser::{
-        ast::{BinaryOperator, CastKind, Expr, FunctionArguments, UnaryOperator, visit_expressions_mut},
+        ast::{
+            BinaryOperator, CastKind, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, visit_expressions_mut,
+        },
         dialect::GenericDialect,
         parser::Parser,
     },
@@ -83,6 +85,29 @@ impl ScalarUDFImpl for Nearest {
     }
 }
 
+/// Aggregates of numbers, which take truth values too.
+const SUMS: [&str; 9] = ["sum", "avg", "var", "var_pop", "stddev", "stddev_pop", "covar_samp", "covar_pop", "corr"];
+
+/// Truth values as 1 and 0; anything else as it is.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Counted(Signature);
+
+impl ScalarUDFImpl for Counted {
+    fn name(&self) -> &str {
+        "counted"
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, arguments: &[DataType]) -> datafusion::error::Result<DataType> {
+        Ok(if arguments[0] == DataType::Boolean { DataType::Int64 } else { arguments[0].clone() })
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> datafusion::error::Result<ColumnarValue> {
+        let array = args.args[0].to_array(args.number_rows)?;
+        Ok(ColumnarValue::Array(if *array.data_type() == DataType::Boolean { cast(&array, &DataType::Int64)? } else { array }))
+    }
+}
+
 /// An engine with these tables.
 pub(crate) fn engine(tables: &[(&str, &RecordBatch)]) -> SessionContext {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
@@ -125,6 +150,7 @@ pub(crate) fn engine(tables: &[(&str, &RecordBatch)]) -> SessionContext {
     );
     context.register_udf(left_over);
     context.register_udf(ScalarUDF::new_from_impl(Nearest(Signature::any(1, Volatility::Immutable))));
+    context.register_udf(ScalarUDF::new_from_impl(Counted(Signature::any(1, Volatility::Immutable))));
     context.register_udf(whole);
     context.register_udf(number);
     context.register_udf(clamp);
@@ -175,6 +201,15 @@ pub(crate) fn documented(query: &str) -> String {
             Expr::Substring { expr, substring_from: Some(from), substring_for, .. } => {
                 let count = substring_for.as_ref().map_or(String::new(), |n| format!(", TRY_CAST({n} AS BIGINT)"));
                 format!("substr({expr}, TRY_CAST({from} AS BIGINT){count})")
+            }
+            Expr::Function(call) if SUMS.contains(&call.name.to_string().to_lowercase().as_str()) => {
+                let FunctionArguments::List(args) = &mut call.args else { return ControlFlow::Continue(()) };
+                for arg in &mut args.args {
+                    let counted = format!("counted({arg})");
+                    let counted = Parser::new(&GenericDialect {}).try_with_sql(&counted).unwrap().parse_expr().unwrap();
+                    *arg = FunctionArg::Unnamed(FunctionArgExpr::Expr(counted));
+                }
+                return ControlFlow::Continue(());
             }
             Expr::Function(call) => {
                 let name = call.name.to_string().to_lowercase();

@@ -178,7 +178,24 @@ fn aggregate(c: &mut Choices<'_>, argument: &mut dyn FnMut(&mut Choices<'_>) -> 
         7..=8 => format!("{}({}, {})", c.of(&["CORR", "COVAR_POP"]), bounded(c, argument), bounded(c, argument)),
         9 => format!("SUM({}) FILTER (WHERE {})", bounded(c, argument), truth(c, 1)),
         10 => format!("COUNT(DISTINCT CASE WHEN {} THEN person END)", truth(c, 2)),
+        11 if c.byte().is_multiple_of(2) => format!("{}({})", c.of(&["SUM", "AVG", "VAR_POP", "STDDEV"]), truth(c, 2)),
         _ => format!("{}({})", c.of(&["MIN", "array_agg", "bool_or", "count", "first_value"]), argument(c)),
+    }
+}
+
+/// What a unit's own rows come to: a number.
+fn own(c: &mut Choices<'_>) -> String {
+    match c.byte() % 12 {
+        0..=5 => format!("{}({})", c.of(&["SUM", "AVG", "MIN", "MAX", "COUNT", "STDDEV"]), number(c, 2)),
+        6 => format!("COUNT(DISTINCT {})", expression(c)),
+        7 => format!("COUNT(DISTINCT {}) FILTER (WHERE {})", number(c, 1), truth(c, 1)),
+        8 => format!("MEDIAN({})", number(c, 2)),
+        9 => {
+            let (at, order) = (c.of(&["0.25", "0.5", "0.75", "1"]), c.of(&["ASC", "DESC"]));
+            format!("PERCENTILE_CONT({at}) WITHIN GROUP (ORDER BY {} {order})", number(c, 2))
+        }
+        10 => format!("APPROX_PERCENTILE_CONT({}, 0.75)", number(c, 2)),
+        _ => format!("{}({})", c.of(&["SUM", "AVG", "VAR_POP"]), truth(c, 2)),
     }
 }
 
@@ -203,7 +220,7 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
     };
     if c.byte().is_multiple_of(5) {
         // One row a unit first.
-        let inner = format!("{}({})", c.of(&["SUM", "AVG", "MIN", "MAX", "COUNT", "STDDEV", "bool_or"]), number(c, 2));
+        let inner = if c.byte().is_multiple_of(8) { format!("bool_or({})", truth(c, 2)) } else { own(c) };
         let from = format!("(SELECT person, {inner} AS x, COUNT(*) AS n FROM dataset{} GROUP BY person)", filter(c));
         let outer = aggregate(c, &mut |c| c.of(&["x", "n", "x * n", "x / n", "person"]).to_owned());
         return match c.byte() % 2 {
@@ -227,7 +244,7 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
             format!("(SELECT a.*, b.y FROM dataset a {join} {other} b ON a.person = b.person{on}) AS v")
         }
         3 => {
-            let own = format!("{}({})", c.of(&["SUM", "AVG", "MAX", "COUNT"]), number(c, 2));
+            let own = own(c);
             let join = c.of(&["JOIN", "LEFT JOIN", "LEFT SEMI JOIN", "LEFT ANTI JOIN"]);
             // Of what rows are only looked for in, no column is there.
             let y = if join.len() > 10 { "spend" } else { "b.y" };
