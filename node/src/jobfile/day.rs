@@ -6,14 +6,22 @@ use super::{JobFile, wrong};
 use crate::NodeError;
 
 impl JobFile {
-    /// Writes the day and time `at`, in seconds since 1970 and UTC, in the place of CURRENT_DATE, CURRENT_TIMESTAMP and now() in the query: what is signed asks the same question on
-    /// every day. Gives the words, each with the literal that took its place.
+    /// Writes the day and time `at`, in seconds since 1970 and UTC, in the place of CURRENT_DATE, CURRENT_TIMESTAMP and now() in the query, or in the select of a component or model: what is
+    /// signed asks the same question on every day. Gives the words, each with the literal that took its place.
     pub fn date(&mut self, at: i64) -> Vec<(String, String)> {
-        let (Some(sql), Ok(time)) = (&mut self.sql, jiff::Timestamp::from_second(at)) else { return vec![] };
+        let Ok(time) = jiff::Timestamp::from_second(at) else { return vec![] };
         let time = time.to_string();
-        let (query, replaced) = dated(&sql.query, time.get(..10).unwrap_or_default(), &time);
-        sql.query = query;
-        replaced
+        let (sql, wasm, onnx) = (&mut self.sql, &mut self.wasm, &mut self.onnx);
+        let texts = sql.iter_mut().map(|sql| &mut sql.query);
+        let texts = texts.chain(wasm.iter_mut().map(|wasm| &mut wasm.select));
+        let texts = texts.chain(onnx.iter_mut().map(|onnx| &mut onnx.select));
+        let mut all = Vec::new();
+        for text in texts {
+            let (made, replaced) = dated(text, time.get(..10).unwrap_or_default(), &time);
+            *text = made;
+            all.extend(replaced);
+        }
+        all
     }
 
     /// Refuses a query that is another one on each day.

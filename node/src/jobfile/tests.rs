@@ -24,3 +24,24 @@ fn a_query_is_signed_with_the_day_that_it_was_asked_on() {
     assert!(query.ends_with("day < DATE '2024-01-31' AND at < TIMESTAMPTZ '2024-01-31T10:30:00Z'"), "{query}");
     assert!(file.date(0).is_empty() && file.bound().is_ok());
 }
+
+#[test]
+fn programs_are_signed_with_the_day_in_their_selects() {
+    let select = "SELECT date_diff('day', day, CURRENT_DATE) AS age FROM dataset WHERE at < now()";
+    for section in [
+        format!("[wasm]\nmodule = 'm.wasm'\nselect = \"{select}\"\noutputs = []\n"),
+        format!("[onnx]\nmodel = 'm.onnx'\nselect = \"{select}\"\noutput = 'score'\nreduce = 'max'\noutputs = []\n"),
+    ] {
+        let text = format!("dataset = 'visits'\nrho = 0.1\n{section}");
+        let mut file = JobFile::parse(&text, Path::new("job.toml")).unwrap();
+        let bound = file.bound().unwrap_err().to_string();
+        assert!(bound.contains("CURRENT_DATE") && bound.contains("DATE '2024-01-31'"), "{bound}");
+        assert_eq!(file.date(1_706_697_000).len(), 2);
+        let select = file.wasm.as_ref().map(|wasm| &wasm.select).or(file.onnx.as_ref().map(|onnx| &onnx.select)).unwrap();
+        assert_eq!(
+            select,
+            "SELECT date_diff('day', day, DATE '2024-01-31') AS age FROM dataset WHERE at < TIMESTAMPTZ '2024-01-31T10:30:00Z'"
+        );
+        assert!(file.date(0).is_empty());
+    }
+}
