@@ -53,7 +53,14 @@ fn said(e: &DataFusionError, shown: Shown<'_>) -> Refusal {
             let (message, place) = place::of_message(message);
             let refusal = refuse(format!("is not read as SQL: {}", first(message)));
             let (line, column) = place.unwrap_or_default();
-            place::at(refusal.fix("Write one SELECT, as docs/sql.md describes it"), line, column)
+            // No keyword and no operator has it, so a name or a text was meant.
+            let odd = |c: char| !c.is_ascii() && !c.is_alphanumeric();
+            let fix = if message.rsplit_once("found: ").is_some_and(|(_, found)| found.starts_with(odd)) {
+                "Write names that have other characters than letters, digits and _ in double quotes (\"), and texts in single ones (')"
+            } else {
+                "Write one SELECT, as docs/sql.md describes it"
+            };
+            place::at(refusal.fix(fix), line, column)
         }
         root => words(&root.message(), shown),
     }
@@ -84,6 +91,13 @@ fn schema(e: &SchemaError, shown: Shown<'_>) -> Refusal {
                 Some(column) if column.name.eq_ignore_ascii_case(&field.name) => {
                     let name = name(column);
                     format!("Write {name}: names have upper-case letters in double quotes alone. There are: {columns}")
+                }
+                // The engine changes the case of no other letters.
+                Some(column) if column.name.to_lowercase() == field.name.to_lowercase() => {
+                    let name = name(column);
+                    format!(
+                        "Write {name}: in names without double quotes A to Z alone are read in either case. There are: {columns}"
+                    )
                 }
                 Some(column) => format!("Perhaps it is {}. There are: {columns}", name(column)),
                 None => format!("There are: {columns}"),

@@ -146,6 +146,48 @@ fn refusals_are_in_the_projects_words() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Names have the letters of their languages: whoever writes one in another case is told how it is written.
+#[test]
+fn names_with_letters_of_any_language_are_shown_as_they_are_written() {
+    let names = ["Größe_cm", "Ärzte", "ÉTAT", "Рост", "naïve", "Temp_°C", "größe_kg"];
+    let columns = std::iter::once("person").chain(names).map(|name| Field::new(name, DataType::Float64, true));
+    let schema = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
+    let rules = names.map(|name| format!("{name:?} = {{ lo = 0, hi = 9 }}")).join("\n");
+    let (head, _) = POLICY.split_once("columns").unwrap();
+    let policy = policy(&format!("{head}\n[columns]\n{rules}"));
+    let ask = |query: &str| admit_query(&Asked::new(query), &schema, &policy).map(drop).map_err(|e| e.to_string());
+    let mut wrong = Vec::new();
+    for (asked, name, fix) in [
+        ("Größe_cm", "Größe_cm", "Write \"Größe_cm\": names have upper-case"),
+        ("größe_cm", "Größe_cm", "Write \"Größe_cm\": names have upper-case"),
+        ("d.Größe_cm", "Größe_cm", "Write d.\"Größe_cm\": names have upper-case"),
+        ("GRÖßE_CM", "Größe_cm", "Write \"Größe_cm\": in names without"),
+        ("GRÖSSE_CM", "Größe_cm", "Perhaps it is \"Größe_cm\""),
+        ("Ärzte", "Ärzte", ""),
+        ("ärzte", "Ärzte", "Write \"Ärzte\": in names without"),
+        ("état", "ÉTAT", "Write \"ÉTAT\": in names without"),
+        ("État", "ÉTAT", "Write \"ÉTAT\": names have upper-case"),
+        ("рост", "Рост", "Write \"Рост\": in names without"),
+        ("Рост", "Рост", ""),
+        ("Naïve", "naïve", ""),
+        ("NAÏVE", "naïve", "Write \"naïve\": in names without"),
+        ("GRÖßE_KG", "größe_kg", "Write \"größe_kg\": in names without"),
+        // What is no letter is in double quotes.
+        ("Temp_°C", "Temp_°C", "in double quotes"),
+        ("Gro\u{308}ße_cm", "Größe_cm", "in double quotes"),
+    ] {
+        let table = if asked.starts_with("d.") { "dataset d" } else { "dataset" };
+        let query = format!("SELECT AVG({asked}) FROM {table}");
+        match ask(&query) {
+            Ok(()) if fix.is_empty() => {}
+            Err(said) if !fix.is_empty() && said.contains(fix) => {}
+            other => wrong.push(format!("{asked}: {other:?}")),
+        }
+        ask(&format!("SELECT AVG(\"{name}\") FROM dataset")).unwrap();
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Whoever may not see the listing is told of no column.
 #[test]
 fn columns_are_listed_to_those_who_may_see_them() {
