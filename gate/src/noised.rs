@@ -15,8 +15,6 @@ pub(crate) struct Noised {
     pub(crate) reach: f64,
     /// The same, of which noise in whole steps makes half a step more.
     wide: f64,
-    /// The largest variance that one of them can have.
-    pub(crate) variance: f64,
     /// Grid step that rows were rounded to; none of what is counted.
     pub(crate) step: f64,
 }
@@ -32,7 +30,6 @@ impl Noised {
             half: noise.half(scale) * step,
             reach: wide + 0.5 * step,
             wide,
-            variance: (noise.spread(scale) * step).powi(2),
             // Counts are exact on their grid: only noise moves them.
             step: if step == 1.0 { 0.0 } else { step },
         }
@@ -40,7 +37,7 @@ impl Noised {
 
     /// A number that is known.
     pub(crate) fn exact(value: f64) -> Self {
-        Self { values: vec![value], half: 0.0, reach: 0.0, wide: 0.0, variance: 0.0, step: 0.0 }
+        Self { values: vec![value], half: 0.0, reach: 0.0, wide: 0.0, step: 0.0 }
     }
 
     /// The first value.

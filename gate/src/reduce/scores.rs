@@ -35,7 +35,8 @@ pub struct Scores {
 /// count, and draw the area to ½.
 ///
 /// The interval is of the θ for which Σ (kᵢⱼ − θ) pᵢ oⱼ is no surprise. That has the variance σ²·(Σ aᵢ² + Σ bⱼ²) + σ⁴·Σ (kᵢⱼ − θ)², where aᵢ = Σⱼ (kᵢⱼ − θ) oⱼ is what
-/// a positive more in bin i adds, and bⱼ likewise. Noised bins give the two sums too large by as much as the last term each, so it is taken off once.
+/// a positive more in bin i adds, and bⱼ likewise. Noised bins give each of the two sums too large by the last term: once more than is needed. It is not taken off. The
+/// sums are estimates themselves, and where few of many bins hold all people they err by as much as that term, to both sides.
 fn auc(counts: &Noised) -> Cell {
     let m = counts.values.len() / 2;
     let (positives, others) = counts.values.split_at(m);
@@ -51,12 +52,8 @@ fn auc(counts: &Noised) -> Cell {
         seen += positive;
     }
     let n = m as f64;
-    let (square, less) = (counts.reach.powi(2), counts.reach.powi(2) * counts.variance);
-    let noise = [
-        square * (a[1] + b[1]) - less * (n * n / 2.0 - n / 4.0),
-        -2.0 * square * (o * a[0] + p * b[0]) + less * n * n,
-        square * n * (o * o + p * p) - less * n * n,
-    ];
+    let square = counts.reach.powi(2);
+    let noise = [square * (a[1] + b[1]), -2.0 * square * (o * a[0] + p * b[0]), square * n * (o * o + p * p)];
     // Where either total is hardly told from its noise nothing can be said.
     let told = p.min(o) > counts.reach * n.sqrt();
     let value = if p > 0.0 && o > 0.0 { area / (p * o) } else { 0.5 };
