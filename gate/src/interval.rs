@@ -83,10 +83,10 @@ pub(crate) fn is_told(count: &Noised) -> bool {
 }
 
 /// What is divided by `count`, over one less: a sample's. How many there are is seen with noise, so the interval's ends are multiplied by all that the factor
-/// may be.
+/// may be: over twice the noise's reach. An end that is the range's own misses only where the factor does, so that must be seldom.
 pub(crate) fn of_sample(cell: Cell, count: &Noised) -> Cell {
     let factor = |n: f64| n.max(2.0) / (n.max(2.0) - 1.0);
-    let (least, most) = (factor(count.one() + count.reach), factor(count.one() - count.reach));
+    let (least, most) = (factor(count.one() + 2.0 * count.reach), factor(count.one() - 2.0 * count.reach));
     let (low, high) =
         (cell.low.min(0.0) * most + cell.low.max(0.0) * least, cell.high.max(0.0) * most + cell.high.min(0.0) * least);
     Cell { value: (cell.value * factor(count.one())).max(low).min(high), low, high }
