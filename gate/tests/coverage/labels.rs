@@ -13,7 +13,7 @@ fn sets() -> Vec<(&'static str, Form, People)> {
         ("by chance", group, all(|a, b| [a, flag(b < 0.5)])),
         ("perfect", group, all(|a, _| [a, flag(a >= 0.5)])),
         ("perfect, at the ends", group, all(|a, _| [flag(a >= 0.5), flag(a >= 0.5)])),
-        ("fair, at the ends", group, all(|a, b| [flag(a >= 0.5), flag(b < 0.2 + 0.6 * flag(a >= 0.5))])),
+        ("fair blocks, at the ends", Form::Blocks, all(|a, b| [flag(a >= 0.5), flag(b < 0.2 + 0.6 * flag(a >= 0.5))])),
         ("all wrong", group, all(|a, _| [a, flag(a < 0.5)])),
         ("rare", group, all(|a, b| [a, flag(b < 0.04 * a)])),
         ("rarely not", group, all(|a, b| [a, flag(b < 1.0 - 0.04 * (1.0 - a))])),
@@ -32,7 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, form, people) in sets() {
         // Many bins beside those that people are in: where they are few, much of an area is noise.
-        let bins = if name == "fair, at the ends" { 80 } else { 6 };
+        let bins = if name == "fair blocks, at the ends" { 80 } else { 6 };
         let mut add = |measure, people, truths| cases.push(Case { name, measure, form, people, truths });
         add(Measure::Scores(Scores { lo: 0.0, hi: 1.0, bins, cut: 0.5 }), people.clone(), scores(&people, bins));
         let rows: Vec<[f64; 2]> = people.iter().flatten().copied().collect();
