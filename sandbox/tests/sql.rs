@@ -216,6 +216,7 @@ fn everything_else_is_refused_before_any_row_is_read() {
         ("SELECT SUM(CASE WHEN person = 7 THEN spend ELSE 0 END) FROM dataset", "privacy unit"),
         ("SELECT AVG(person) FROM dataset", "privacy unit"),
         ("SELECT COUNT(DISTINCT city) FROM dataset", "unit alone"),
+        ("SELECT COUNT(DISTINCT city) FROM dataset", "COUNT(DISTINCT x) AS n FROM … GROUP BY person"),
         ("SELECT SUM(city) FROM dataset", ""),
         ("SELECT SUM(spend / visits) FROM dataset", "bounds"),
         ("SELECT COUNT(secret) FROM dataset", "secret"),

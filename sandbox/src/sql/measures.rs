@@ -264,8 +264,11 @@ fn distinct(
     filter: Option<&Expr>,
 ) -> Result<(Measure, Vec<Expr>), Refusal> {
     let unit = source.unit;
-    let other =
-        || refuse(format!("{name}(DISTINCT …) is supported for the unit alone")).fix(format!("Use COUNT(DISTINCT {unit})"));
+    let other = || {
+        refuse(format!("{name}(DISTINCT …) is supported for the unit alone")).fix(format!(
+            "Use COUNT(DISTINCT {unit}). How many different values each unit has is counted in a subquery: SELECT {unit}, COUNT(DISTINCT x) AS n FROM … GROUP BY {unit}"
+        ))
+    };
     let argument = rows.resolve(argument.ok_or_else(other)?)?;
     let filter = filter.map(|f| rows.resolve(f)).transpose()?;
     let here = || Expr::Literal(ScalarValue::Float64(Some(1.0)), None);
