@@ -4,6 +4,8 @@
 #
 # Rust needs a toolchain with the target: `rustup target add wasm32-unknown-unknown`. Where that is not to be had, a rustc that comes with
 # the library's source does (Debian: rustc-web, rust-web-src and lld): point GUEST_RUSTC at it and the standard library is built too.
+# WASI_RUSTC is a rustc, with what it must be told, that has the target of WASI's first preview (Debian: rustc, libstd-rust-dev-wasm32 and lld-14, whose
+# target is called wasm32-wasi); without it that module stays as it is. interop/compilers.py compiles the same there, and in Go.
 # ASC is the path of AssemblyScript's compiler, where it is not on PATH; PYTHON of a python3 with ziglang.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,6 +27,13 @@ for source in guest/c/wasi/*.c; do
   "${PYTHON:-python3}" -m ziglang cc --target=wasm32-wasi -mexec-model=reactor -O2 -Wl,-s -Wl,-z,stack-size=65536 "$source" -o "$out/$name.preview1.wasm"
 done
 
+if [ -n "${WASI_RUSTC:-}" ]; then
+  for source in guest/rust/wasi/*.rs; do
+    name=$(basename "$source" .rs)
+    $WASI_RUSTC --crate-type cdylib -O -C strip=symbols -C panic=abort -C link-arg=-zstack-size=65536 "$source" -o "$out/$name.rust.preview1.wasm"
+  done
+fi
+
 for source in guest/js/*/app.ts; do
   name=$(basename "$(dirname "$source")")
   "${ASC:-asc}" "$source" -o "target/guests/$name.core.wasm" -O --runtime stub --use abort=
@@ -41,6 +50,7 @@ rust="-C link-arg=-zstack-size=65536 -C target-feature=+simd128 --remap-path-pre
 if [ -n "${GUEST_RUSTC:-}" ]; then rust+=" -C linker=wasm-ld"; fi
 for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do rust+=" --remap-path-prefix=$sources=crates"; done
 for folder in guest/rust/*/; do
+  [ -e "$folder/Cargo.toml" ] || continue
   name=$(basename "$folder")
   RUSTFLAGS="$rust" cargo build -q --release --target "$target" "${flags[@]}" \
     --manifest-path "$folder/Cargo.toml" --target-dir target/guests/rust

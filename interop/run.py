@@ -3,7 +3,9 @@
 
 Whatever can be had is installed into target/interop/, versions pinned; what cannot is skipped aloud, and is a failure under REQUIRE_INTEROP=1.
 """
-import os, pathlib, shutil, subprocess, sys
+import json, os, pathlib, shutil, subprocess, sys
+
+from compilers import COMPILERS
 
 here = pathlib.Path(__file__).resolve().parent
 root = here.parent
@@ -21,6 +23,7 @@ WRITERS = [
      ["pyarrow", "pandas", "polars", "duckdb", "fastparquet", "excel", "damage"]),
     ("pandas 2", [ARROW, "pandas==2.3.3", "zstandard==0.25.0"], ["pandas"]),
     ("pyspark", [ARROW, "pyspark==4.3.0"], ["spark"]),
+    ("R", [ARROW], ["rbase"]),
     ("R's arrow", [ARROW], ["r"]),
 ]
 JAVA = "openjdk-17-jre-headless"
@@ -83,6 +86,9 @@ def files():
             if env is None:
                 skip(label, f"no Java, and Debian's {JAVA} is not to be had")
                 continue
+        if "rbase" in parts and not shutil.which("Rscript"):
+            skip(label, "no R (Debian: r-base-core)")
+            continue
         if "r" in parts and (not shutil.which("Rscript") or sh("Rscript", "-e", "library(arrow)").returncode != 0):
             skip(label, "R has no package arrow here, and Debian has none")
             continue
@@ -131,6 +137,54 @@ def differential():
     if done.returncode != 0:
         failed.append("DuckDB's answers beside ours")
         print(done.stdout + done.stderr)
+
+
+PROGRAM = """dataset = "%s"
+rho = 1000
+[wasm]
+module = "%s"
+select = "SELECT mdvis FROM dataset"
+split = "unit"
+outputs = [{ name = "apart", lo = 0, hi = 50, reducer = "sum", default = 0 }, { name = "most", lo = 0, hi = 8, reducer = "sum", default = 0 }]
+"""
+PROGRAM_POLICY = """unit = { column = "zper", max_units = 6000, max_rows = 5, max_groups = 1 }
+budget = { delta = 1e-9, rho = 1e6, per_buyer_rho = 1e6 }
+jobs = { kinds = ["wasm"], min_units = 10, fuel = 2000000000, memory_mib = 16, slot = "100000s", tick = "1s" }
+access = { compute = "granted", replicate = "nobody" }
+columns = { mdvis = { lo = 0, hi = 50 } }
+"""
+
+
+def programs():
+    """A program as compilers for WASI's first preview leave it, over mock rows, beside the one of fixtures/guests, whose numbers a test of the sandbox holds against its own."""
+    binary, home = built(), tools / "compilers-programs"
+    home.mkdir(parents=True, exist_ok=True)
+    if binary is None:
+        return skip("programs for WASI's first preview", "tidegate is not built")
+    (home / "policy.toml").write_text(PROGRAM_POLICY)
+
+    def rehearsed(module):
+        (home / "job.toml").write_text(PROGRAM % ("0" * 64, module))
+        done = sh(binary, "rehearse", home / "job.toml", "--policy", home / "policy.toml", "--mock", root / "fixtures/data/rand_hie_mock.parquet", "--json")
+        if done.returncode != 0:
+            return None, done.stdout + done.stderr
+        told = json.loads(done.stdout)
+        return [cell["value"] for cell in told["result"]["rows"][0]["cells"]], "\n".join(sorted(set(told["lines"])))
+
+    expected, lines = rehearsed(root / "fixtures/guests/spread.preview1.wasm")
+    for name, compiler in COMPILERS.items():
+        label = f"programs: {name}"
+        module, done = compiler(root, home, venv)
+        if module is None:
+            skip(label, done)
+            continue
+        found, said = rehearsed(module) if done.returncode == 0 else (None, done.stdout + done.stderr)
+        # Seven deviations of the noise on a difference: 11 and 1.8 at this price.
+        if found is None or expected is None or abs(found[0] - expected[0]) > 16 or abs(found[1] - expected[1]) > 2.6 or said != lines:
+            failed.append(label)
+            print(f"{label}: {found} for {expected}\n{said[:4000]}")
+        else:
+            print(f"{label}: {module.stat().st_size} bytes, and says what fixtures/guests/spread.preview1.wasm does")
 
 
 def newer_python():
@@ -219,7 +273,7 @@ def age():
 
 if not (folder / "log/checkpoint").exists():
     sys.exit(f"{folder} has no log: run `make demo` first")
-for part in [globals()[name] for name in sys.argv[2:]] or (python, aics, node, go, age, files, differential):
+for part in [globals()[name] for name in sys.argv[2:]] or (python, aics, node, go, age, files, differential, programs):
     part()
 if os.environ.get("REQUIRE_INTEROP") and skipped:
     failed += [f"{name} was skipped" for name in skipped]

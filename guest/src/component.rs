@@ -1,12 +1,12 @@
 //! Core modules made components: for compilers that know nothing of them.
 
-use wasi_preview1_component_adapter_provider::{
-    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
-};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::{INFER_WIT, NN_WIT, WIT};
+use crate::{
+    INFER_WIT, NN_WIT, WIT,
+    preview1::{self, adapter},
+};
 
 /// Whether these are the bytes of a core module with the world's exports, and not yet a component.
 pub fn is_core(bytes: &[u8]) -> bool {
@@ -20,10 +20,12 @@ pub fn is_core(bytes: &[u8]) -> bool {
 /// # Errors
 /// What it lacks.
 pub fn componentize(core: &[u8]) -> Result<Vec<u8>, String> {
+    let name = preview1::NAME.as_bytes();
+    let adapter = core.windows(name.len()).any(|part| part == name).then(adapter).transpose()?;
     let encode = |core: &[u8]| {
         let mut encoder = ComponentEncoder::default().module(core)?;
-        if core.windows(PREVIEW.len()).any(|part| part == PREVIEW.as_bytes()) {
-            encoder = encoder.adapter(PREVIEW, ADAPTER)?;
+        if let Some(adapter) = &adapter {
+            encoder = encoder.adapter(preview1::NAME, adapter)?;
         }
         encoder.validate(true).encode()
     };

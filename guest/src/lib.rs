@@ -35,6 +35,8 @@ pub mod models {
 pub mod component;
 pub mod nn;
 #[cfg(feature = "host")]
+mod preview1;
+#[cfg(feature = "host")]
 pub mod template;
 
 pub use bindings::{

@@ -117,13 +117,10 @@ fn mean_risk_in_c() {
     close(&sums, &[risk, above], &[1.0, 1.0]);
 }
 
-/// A module that a compiler left as it leaves modules of WASI's first preview: with its library's allocator, sorting, logarithms, output and environment.
+/// Modules that compilers left as they leave those of WASI's first preview: with their libraries' allocators, sorting, logarithms, output and environment.
 #[test]
-fn spread_in_c_with_its_library() {
+fn spread_in_c_and_rust_with_their_libraries() {
     let select = "SELECT mdvis FROM dataset";
-    let module = std::fs::read(tidegate_fixtures::path("guests/spread.preview1.wasm")).unwrap();
-    let guest = tidegate_guest::component::componentize(&module).unwrap();
-    let sums = run_guest(guest, select, "", Split::Unit, vec![sum("apart", 50.0), sum("most", 8.0)]);
     let (mut apart, mut most) = (0.0, 0.0);
     each_person(select, |_, columns| {
         let mut visits: Vec<f64> = columns[0].iter().flatten().copied().collect();
@@ -134,7 +131,12 @@ fn spread_in_c_with_its_library() {
         }
     });
     assert!(apart > 1000.0 && most > 5000.0, "{apart} {most}");
-    close(&sums, &[apart, most], &[50.0, 8.0]);
+    for name in ["spread", "spread.rust"] {
+        let module = std::fs::read(tidegate_fixtures::path(&format!("guests/{name}.preview1.wasm"))).unwrap();
+        let guest = tidegate_guest::component::componentize(&module).unwrap();
+        let sums = run_guest(guest, select, "", Split::Unit, vec![sum("apart", 50.0), sum("most", 8.0)]);
+        close(&sums, &[apart, most], &[50.0, 8.0]);
+    }
 }
 
 /// Weights come beside the program: more of them than parameters could hold.

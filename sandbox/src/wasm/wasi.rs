@@ -161,7 +161,8 @@ fn exit(to: To<'_, '_>) -> Result<()> {
 
 fn monotonic_clock(to: To<'_, '_>) -> Result<()> {
     let wait = |_: Store<'_>, (_,): (u64,)| Ok((Resource::<Pollable>::new_own(0),));
-    to.func_wrap("now", |_, ()| Ok((0u64,)))?;
+    // Go takes none for a clock that failed.
+    to.func_wrap("now", |_, ()| Ok((1u64,)))?;
     to.func_wrap("resolution", |_, ()| Ok((1u64,)))?;
     to.func_wrap("subscribe-instant", wait)?;
     to.func_wrap("subscribe-duration", wait)

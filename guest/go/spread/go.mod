@@ -1,0 +1,3 @@
+module spread
+
+go 1.24
