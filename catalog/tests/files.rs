@@ -1,6 +1,9 @@
 //! Files as people have them, against what DuckDB or Polars read in them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use arrow::{
     array::{Array as _, AsArray as _, RecordBatch},
@@ -208,6 +211,8 @@ pub(crate) fn read(files: &[(&str, &str)], more: &str) -> Result<(Profile, Strin
 fn numbers_are_read_as_they_are_written_and_said_how() {
     for (text, more, right, said) in [
         ("person;x\n1;1,5\n2;2,25\n", "read = { decimal = ',' }", "Float64: 1.5 2.25", "decimal comma"),
+        ("person;x\n1;1e+05\n2;2,5e-01\n3;7\n", "read = { decimal = ',' }", "Float64: 100000.0 0.25 7.0", "decimal comma"),
+        ("person;x\n1;1e+05\n2;7\n3;2e+05\n", "read = { decimal = ',' }", "Float64: 100000.0 7.0 200000.0", "text"),
         ("person,x\n1,\"1,234\"\n2,\"12,000\"\n3,7\n", "read = { decimal = '.' }", "Int64: 1234 12000 7", "decimal point"),
         ("person,x\n1,\"1,234\"\n2,\"12,000\"\n", "read = { decimal = ',' }", "Float64: 1.234 12.0", "decimal comma"),
         ("person,x\n1,$5\n2, 7 %\n3,-$1.50\n4,$2.50\n", "", "Float64: 5.0 7.0 -1.5 2.5", "currency"),
@@ -296,4 +301,56 @@ fn thousands_of_files_are_one_table() {
     }
     let (profile, rows) = laid_out(&[dir.path().to_owned()], &policy("columns = { x = { lo = 0, hi = 9 } }")).unwrap();
     assert_eq!((rows.num_rows(), profile.compute.len()), (10_000, 1));
+}
+
+/// Letters that other formats begin with begin headers too.
+#[test]
+fn headers_are_no_marks_of_other_formats() {
+    for name in ["ORCID", "PARENT", "PARENTÉ", "PAR1", "FEA1"] {
+        let file = format!("{name},person,x\n7,1,5\n8,2,6\n");
+        let (_, shown) = read(&[("a.csv", &file)], "columns = { x = { lo = 0, hi = 9 } }").unwrap();
+        assert_eq!(shown, "Int64: 5 6", "{name}");
+    }
+}
+
+/// What statistics programs and others write for themselves alone is refused by its name, with what to do; packed or not, whatever it is called.
+#[test]
+fn other_programs_own_files_are_refused_by_name() {
+    let pack = |bytes: &[u8]| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(bytes).unwrap();
+        packed.finish().unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let object = b"X\n\0\0\0\x03\0\x04\x02\x02\0\x03\x05\0\0\0\0\x05UTF-8";
+    for (name, bytes, words) in [
+        ("x.rds", pack(object), ["R's", "write.csv"]),
+        ("x.csv.gz", pack(object), ["R's", "write.csv"]),
+        ("plain.rds", object.to_vec(), ["R's", "write.csv"]),
+        ("text.rds", b"A\n3\n262146\n197888\n".to_vec(), ["R's", "write.csv"]),
+        ("x.RData", pack(b"RDX3\nX\n\0\0\0\x03"), ["R's", "write.csv"]),
+        ("x.dta", b"<stata_dta><header><release>118".to_vec(), ["Stata", "CSV"]),
+        ("old.dta", b"s\x02\x01\0\x0c\0\0\0".to_vec(), ["Stata", "CSV"]),
+        ("x.sav", b"$FL2@(#) SPSS DATA FILE".to_vec(), ["SPSS", "CSV"]),
+        ("x.sas7bdat", [&[0; 12][..], b"\xc2\xea\x81\x60\xb3\x14"].concat(), ["SAS", "CSV"]),
+        ("x.xpt", b"HEADER RECORD*******LIBRARY HEADER RECORD".to_vec(), ["SAS", "CSV"]),
+        ("x.h5", b"\x89HDF\r\n\x1a\n\0\0\0\0".to_vec(), ["HDF5", "Parquet"]),
+        ("x.npy", b"\x93NUMPY\x01\0".to_vec(), ["NumPy", "Parquet"]),
+        ("x.orc", b"ORC\x0a\x06\x12\x04\x08\x01".to_vec(), ["ORC", "Parquet"]),
+        ("x.csv", b"Obj\x01\x04\x14avro.codec\x08null".to_vec(), ["Avro", "Parquet"]),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let said = laid_out(&[path], &policy("columns = { x = {} }")).map(|_| ()).unwrap_err();
+        assert!(said.contains(name) && words.iter().all(|word| said.contains(word)), "{name}: {said}");
+    }
+}
+
+/// Arrow 0.17 (and R's arrow of that time) packed Feather files in a way that later readers take for values.
+#[test]
+fn arrow_files_that_were_packed_early_are_refused() {
+    for name in ["odd/packed-as-0.17.arrow", "odd/packed-as-0.17.arrows"] {
+        let said = laid_out(&[fixture(name)], &policy("columns = { x = {} }")).map(|_| ()).unwrap_err();
+        assert!(said.contains("packed-as-0.17") && said.contains("write it again"), "{said}");
+    }
 }

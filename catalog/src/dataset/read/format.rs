@@ -44,13 +44,13 @@ impl Format {
 const TEXT: [&str; 6] = ["csv", "tsv", "tab", "psv", "txt", "dat"];
 const JSON: [&str; 3] = ["json", "ndjson", "jsonl"];
 /// Endings of files that nobody leaves beside data without meaning them as data.
-const OTHERS: [&str; 21] = [
+const OTHERS: [&str; 27] = [
     "parquet", "parq", "pq", "arrow", "arrows", "ipc", "feather", "orc", "avro", "xlsx", "xlsm", "xlsb", "xls", "ods", "gz",
-    "zst", "bz2", "xz", "zip", "sas7bdat", "dta",
+    "zst", "bz2", "xz", "zip", "sas7bdat", "xpt", "dta", "sav", "zsav", "rds", "rda", "rdata",
 ];
 
 /// What no reader here reads: how it begins, and what to do.
-const REFUSED: [(&[u8], &str); 9] = [
+const REFUSED: [(&[u8], &str); 19] = [
     (b"PARE", "is encrypted Parquet: write it without encryption"),
     (b"FEA1", "is Feather of version 1: write version 2 (Arrow IPC)"),
     (b"PK\x05\x06", "is a ZIP archive with nothing in it"),
@@ -60,7 +60,41 @@ const REFUSED: [(&[u8], &str); 9] = [
     (b"SQLite format 3\0", "is a SQLite database: write its table as Parquet or CSV"),
     (b"\x1f\x9d", "is packed by compress: unpack it, or pack it by gzip or zstd"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it"),
+    (b"X\n\0\0", R_OBJECT),
+    (b"RDX2\n", R_WORKSPACE),
+    (b"RDX3\n", R_WORKSPACE),
+    (b"<stata_dta>", STATA),
+    (b"$FL2", SPSS),
+    (b"$FL3", SPSS),
+    (b"\0\0\0\0\0\0\0\0\0\0\0\0\xc2\xea\x81\x60", "is a SAS data set: export it as CSV (PROC EXPORT)"),
+    (b"HEADER RECORD***", "is a SAS transport file: export the table as CSV"),
+    (b"\x89HDF\r\n\x1a\n", "is HDF5: write its table as Parquet or CSV"),
+    (b"\x93NUMPY", "is an array of NumPy's: write Parquet or CSV, with names of columns"),
 ];
+const R_OBJECT: &str = "is an object of R's (saveRDS): write CSV (write.csv(x, \"x.csv\", row.names = FALSE)) or Parquet";
+const R_WORKSPACE: &str =
+    "is a workspace of R's (save): write each table as CSV (write.csv(x, \"x.csv\", row.names = FALSE)) or Parquet";
+const STATA: &str = "is a data set of Stata's: export it as CSV (export delimited)";
+const SPSS: &str = "is a data set of SPSS's: save it as CSV";
+
+/// What files of these endings are, where their first bytes do not say it.
+const BY_ENDING: [(&str, &str); 6] =
+    [("rds", R_OBJECT), ("rda", R_WORKSPACE), ("rdata", R_WORKSPACE), ("dta", STATA), ("sav", SPSS), ("zsav", SPSS)];
+
+/// What is refused by how it begins. A few letters at the beginning of what is text are a header's (`ORCID`, `PARENT`).
+fn refused(head: &[u8]) -> Option<&'static str> {
+    let (_, problem) = REFUSED.iter().find(|(magic, _)| head.starts_with(magic) && !(magic.len() <= SHORT && is_text(head)))?;
+    Some(problem)
+}
+
+/// The length of a mark that a text could begin with.
+const SHORT: usize = 4;
+
+/// Whether the first bytes of a file are those of a text: UTF-8, perhaps cut within a character, without what no text has.
+fn is_text(head: &[u8]) -> bool {
+    let whole = std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
+    whole && head.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace())
+}
 
 /// A name's ending in small letters; of a packed file the one before.
 fn ending(path: &Path) -> String {
@@ -96,7 +130,7 @@ pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
     if head.is_empty() {
         return Ok(Format::Empty);
     }
-    if let Some((_, problem)) = REFUSED.iter().find(|(magic, _)| head.starts_with(magic)) {
+    if let Some(problem) = refused(&head) {
         return Err(broken(path, problem));
     }
     if head.starts_with(ZIP) {
@@ -109,7 +143,7 @@ pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
         };
     }
     match head.as_slice() {
-        [b'P', b'A', b'R', b'1', ..] => return Ok(Format::Parquet),
+        [b'P', b'A', b'R', b'1', ..] if !is_text(&head) => return Ok(Format::Parquet),
         [b'A', b'R', b'R', b'O', b'W', b'1', ..] => return Ok(Format::ArrowFile),
         [0xff, 0xff, 0xff, 0xff, a, b, c, d, ..] if u64::from(u32::from_le_bytes([*a, *b, *c, *d])) < size => {
             return Ok(Format::ArrowStream);
@@ -118,11 +152,18 @@ pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
     }
     let head = begin(unpacked(path)?.bytes, 4096).map_err(|e| broken(path, e))?;
     let ending = ending(path);
-    if [&b"PAR1"[..], b"ARROW1"].iter().any(|magic| head.starts_with(magic)) {
+    let first = &head[..head.len().min(16)];
+    if [&b"PAR1"[..], b"ARROW1"].iter().any(|magic| head.starts_with(magic) && !is_text(first)) {
         return Err(broken(path, "is packed once more than it needs: unpack it"));
+    }
+    if let Some(problem) = refused(first) {
+        return Err(broken(path, problem));
     }
     if TEXT.contains(&ending.as_str()) {
         return Ok(if head.is_empty() { Format::Empty } else { Format::Text });
+    }
+    if let Some((_, problem)) = BY_ENDING.iter().find(|(known, _)| *known == ending) {
+        return Err(broken(path, problem));
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
     let first = text.iter().find(|byte| !byte.is_ascii_whitespace());

@@ -22,6 +22,8 @@ use crate::dataset::{DataError, broken};
 
 /// The most bytes that a buffer unpacks to, and the most rows of a batch.
 const MOST: i64 = 1 << 31;
+/// What Arrow 0.17 says of a message whose buffers are packed.
+const PACKED_EARLY: &str = "ARROW:experimental_compression";
 /// The most bytes of a message without its body.
 const MESSAGE: u64 = 64 << 20;
 
@@ -124,6 +126,13 @@ impl Checked<'_> {
     }
 
     fn message(&self, message: Message<'_>, body_at: u64, body: u64) -> Result<(), String> {
+        // Arrow 0.17 packed buffers before the format had a field for it: readers that do not know take what is packed for values.
+        if message.custom_metadata().into_iter().flatten().any(|pair| pair.key() == Some(PACKED_EARLY)) {
+            return Err(
+                "is packed as Arrow 0.17 did it, which nothing reads today: write it again with a later Arrow, or unpacked"
+                    .into(),
+            );
+        }
         let batch = message.header_as_record_batch();
         let batch = batch.or_else(|| message.header_as_dictionary_batch().and_then(|d: DictionaryBatch<'_>| d.data()));
         batch.map_or(Ok(()), |batch| self.batch(batch, body_at, body))

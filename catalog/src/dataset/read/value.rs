@@ -118,6 +118,11 @@ pub(super) fn clean(value: &str, decimal: char) -> Option<String> {
         }
     }
     rest = if sign.is_empty() { rest.strip_prefix('+').unwrap_or(rest) } else { rest };
+    if decimal != '.' && rest.contains(['e', 'E']) {
+        // As R writes what is large or small where a comma is the mark: 1e+05, 1,5e-07.
+        let pointed = rest.replacen(decimal, ".", 1).to_ascii_lowercase();
+        return (!rest.contains('.') && is_float(&pointed)).then(|| format!("{sign}{pointed}"));
+    }
     let (whole, fraction) = match rest.split_once(decimal) {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (rest, None),
@@ -228,6 +233,12 @@ mod tests {
             ("1", Some("1"), Some("1")),
             ("-1.5", Some("-1.5"), None),
             ("1.5e3", Some("1.5e3"), None),
+            ("1,5e-07", None, Some("1.5e-07")),
+            ("-1E5", Some("-1E5"), Some("-1e5")),
+            ("1e+05", Some("1e+05"), Some("1e+05")),
+            ("1,2,3e4", None, None),
+            ("1,2e3.4", None, None),
+            ("1e400", None, None),
             ("1,234", Some("1234"), Some("1.234")),
             ("1.234", Some("1.234"), Some("1234")),
             ("1,234.5", Some("1234.5"), None),
@@ -264,6 +275,8 @@ mod tests {
             ("7", NUMBER),
             ("99999999999999999999", NUMBER & !INT),
             ("1.5", FLOAT | POINT),
+            ("1e+05", FLOAT | POINT | COMMA),
+            ("1,5E3", COMMA),
             ("true", BOOL),
             ("FALSE", BOOL),
             ("2021-05-01", DATE | TIME),
