@@ -237,3 +237,32 @@ fn what_is_exported_is_taken_in_again() {
         ("About towns.", &["health".to_owned()][..], "CC0-1.0")
     );
 }
+
+/// Croissant files as others write them: of versions 0.8, 1.0 and 1.1, and with JSON-LD's other ways to say the same.
+#[test]
+fn whoever_wrote_a_croissant_its_words_are_found() {
+    use serde_json::json;
+    let of = |value: serde_json::Value| {
+        let about = croissant::about(&value);
+        (about.description, about.keywords, about.license)
+    };
+    let right = ("Rain by day.".to_owned(), vec!["rain".to_owned(), "towns".to_owned()], "https://example.org/by".to_owned());
+    let list = json!(["rain", "towns"]);
+    for value in [
+        json!({ "description": "Rain by day.", "keywords": list, "license": "https://example.org/by" }),
+        json!({ "description": "Rain by day.", "keywords": "rain, towns", "license": ["https://example.org/by", "other"] }),
+        json!({ "sc:description": "Rain by day.", "sc:keywords": list, "sc:license": { "@id": "https://example.org/by" } }),
+        json!({ "https://schema.org/description": [{ "@value": "Rain by day.", "@language": "en" }], "schema:keywords": [{ "@value": "rain" }, { "@value": "towns" }],
+            "http://schema.org/license": { "@type": "sc:CreativeWork", "name": "by", "url": "https://example.org/by" } }),
+        json!({ "description": { "fr": "Pluie.", "en": "Rain by day." }, "keywords": [{ "@type": "sc:DefinedTerm", "name": "rain" }, "towns"], "license": [{ "url": "https://example.org/by" }] }),
+        json!({ "@graph": [{ "@type": "Person", "description": "who" },
+            { "@type": ["sc:Dataset"], "description": "Rain by day.", "keywords": list, "license": "https://example.org/by" }] }),
+    ] {
+        assert_eq!(of(value.clone()), right, "{value}");
+    }
+    // A file with a distribution and record sets alone is a Croissant file too.
+    for bare in [json!({ "@type": "sc:Dataset", "distribution": [], "recordSet": [] }), json!([]), json!({ "license": 3 })] {
+        assert_eq!(of(bare), Default::default());
+    }
+    assert_eq!(of(json!({ "description": { "fr": "Pluie." } })).0, "Pluie.");
+}

@@ -133,6 +133,25 @@ fn words_of_other_catalogues_are_made_to_fit() {
     assert!(said.contains("description has") && said.contains("of 18 keywords"), "{said}");
     let text = format!("{:?}", world.ok("owner", &["catalog", "history", "told", "--json"]));
     assert!(!text.contains("\u{200d}"));
+    // With a mark before it, as some editors save it; and one that says nothing of what a listing takes.
+    std::fs::write(world.path("bare.json"), "\u{feff}{\"@type\": \"sc:Dataset\", \"recordSet\": []}").unwrap();
+    let bare = world.text("bare.json");
+    let args = [
+        "publish",
+        &file,
+        "--unit",
+        "person",
+        "--policy",
+        &policy,
+        "--name",
+        "bare",
+        "--croissant",
+        &bare,
+        "--version-of",
+        "told",
+    ];
+    let said = crate::common::text(&world.command("owner").args(args).output().unwrap());
+    assert!(said.contains("says no description") && said.contains("published bare"), "{said}");
     // A name is not made to fit: it is refused, and shown as what does nothing.
     let args = ["publish", &file, "--unit", "person", "--policy", &policy, "--name", "x\u{1b}[31mred\u{7}"];
     let said = world.fails("owner", &args);

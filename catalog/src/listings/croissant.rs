@@ -144,17 +144,45 @@ pub fn import(croissant: &Value) -> Result<Envelope, CatalogueError> {
         .map_err(|e| CatalogueError::Query(format!("`tidegate:listing`: {e}")))
 }
 
-/// What any Croissant file says in words, for a dataset that is to be published.
+/// What any Croissant file says in words, for a dataset that is to be published. Terms may be written as JSON-LD has them: with a prefix or in full, in a
+/// graph, as a value of a language.
 pub fn about(croissant: &Value) -> About {
-    let text = |value: &Value| match value {
+    let graph = croissant["@graph"].as_array().and_then(|nodes| nodes.iter().find(|node| is_dataset(node)));
+    let dataset = graph.unwrap_or(croissant);
+    let keywords = match term(dataset, "keywords") {
+        Value::Array(words) => words.iter().map(text).filter(|word| !word.is_empty()).collect(),
+        words => text(words).split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect(),
+    };
+    About { description: text(term(dataset, "description")), keywords, license: text(term(dataset, "license")) }
+}
+
+/// Whether a node of a graph is the dataset.
+fn is_dataset(node: &Value) -> bool {
+    let named = |kind: &Value| kind.as_str().is_some_and(|kind| kind.rsplit([':', '/']).next() == Some("Dataset"));
+    match &node["@type"] {
+        Value::Array(kinds) => kinds.iter().any(named),
+        kind => named(kind),
+    }
+}
+
+/// What a term of schema.org stands for, as it may be written.
+fn term<'a>(node: &'a Value, name: &str) -> &'a Value {
+    ["", "sc:", "schema:", "https://schema.org/", "http://schema.org/"]
+        .iter()
+        .map(|prefix| &node[format!("{prefix}{name}")])
+        .find(|value| !value.is_null())
+        .unwrap_or(&Value::Null)
+}
+
+/// A text, or the first of several; of a thing its name, or where it is; of a value in several languages the English one.
+fn text(value: &Value) -> String {
+    let known = |thing: &Value| {
+        let words = ["@value", "en", "@id", "url", "name"].iter().find_map(|key| thing[*key].as_str());
+        words.or_else(|| thing.as_object()?.iter().find(|(key, _)| *key != "@type")?.1.as_str()).unwrap_or_default().to_owned()
+    };
+    match value {
         Value::String(text) => text.clone(),
-        Value::Array(several) => several.first().and_then(Value::as_str).unwrap_or_default().to_owned(),
-        other => other["@id"].as_str().or(other["url"].as_str()).unwrap_or_default().to_owned(),
-    };
-    let keywords = match &croissant["keywords"] {
-        Value::Array(words) => words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        Value::String(words) => words.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect(),
-        _ => vec![],
-    };
-    About { description: text(&croissant["description"]), keywords, license: text(&croissant["license"]) }
+        Value::Array(several) => several.first().map(text).unwrap_or_default(),
+        thing => known(thing),
+    }
 }

@@ -76,9 +76,15 @@ pub(crate) async fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let about = match &args.croissant {
         None => About { description: args.description, keywords: args.keyword, license: args.license },
         Some(path) => {
-            let said = serde_json::from_slice(&file::bytes("--croissant", path)?);
+            let bytes = file::bytes("--croissant", path)?;
+            let said = serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
             let (about, cut) = croissant::about(&said.with_context(|| format!("--croissant {}", path.display()))?).fitted();
             cut.iter().for_each(|word| eprintln!("--croissant: {word}"));
+            if about == About::default() {
+                eprintln!(
+                    "--croissant: it says no description, keywords or license of its dataset; a listing takes nothing else of it"
+                );
+            }
             about
         }
     };
