@@ -19,7 +19,7 @@ use crate::{
         queries::{Choices, query},
         tables::{self, Dice},
     },
-    differential::{NAMES, World},
+    differential::{NAMES, Value, World},
 };
 
 const TABLES: u32 = 24;
@@ -70,12 +70,13 @@ async fn answers_for_others() {
         let text = query(&mut Choices::of_names(&bytes, &NAMES)).replace(" LIMIT 3", "");
         let number = seed % TABLES;
         let Ok(((names, rows), keys)) = worlds[number as usize].governed(&text).await else { continue };
-        let within = rows.iter().flatten().map(|value| value.within).fold(0.0, f64::max);
         // Where the grid says nothing of a number, nobody is to look at it.
+        let near = |value: &Value| if value.within.is_finite() { json!(value.within) } else { Json::Null };
+        let within: Vec<Vec<Json>> = rows.iter().map(|row| row.iter().map(near).collect()).collect();
         let rows: Vec<Vec<Json>> = rows.iter().map(|row| row.iter().map(|value| json_of(&value.key)).collect()).collect();
         let told = json!({
             "seed": seed, "table": number, "query": text, "duckdb": for_duckdb(&documented(&text)), "names": names, "keys": keys, "rows": rows,
-            "within": if within.is_finite() { json!(within) } else { Json::Null },
+            "within": within,
         });
         writeln!(out, "{told}").unwrap();
     }

@@ -27,7 +27,8 @@ const SAME: [&str; 19] = [
     "coalesce",
     "nullif",
     "grouping",
-    "approx_percentile_cont",
+    "percentile_cont",
+    "quantile_cont",
     "nvl",
 ];
 
@@ -56,7 +57,12 @@ pub(crate) fn for_duckdb(query: &str) -> String {
                     *expr = Parser::new(&GenericDialect {}).try_with_sql(&text).unwrap().parse_expr().unwrap();
                     return ControlFlow::Continue(());
                 }
-                if SAME.contains(&name.as_str()) || ["first", "last"].contains(&name.as_str()) || name.starts_with("d_") {
+                // Windows mean the same.
+                if call.over.is_some()
+                    || SAME.contains(&name.as_str())
+                    || ["first", "last"].contains(&name.as_str())
+                    || name.starts_with("d_")
+                {
                     return ControlFlow::<()>::Continue(());
                 }
                 format!("d_{name}{}", &rest[name.len()..])
@@ -79,9 +85,16 @@ pub(crate) fn for_duckdb(query: &str) -> String {
                 Some(count) => format!("d_substr({expr}, {from}, {count})"),
                 None => format!("d_substr({expr}, {from}, 9223372036854775807)"),
             },
+            // Beyond its range a REAL is infinite.
+            Expr::Cast { expr: inner, data_type, .. } if data_type.to_string() == "REAL" => format!("d_real({inner})"),
             Expr::Cast { expr: inner, data_type, .. } if data_type.to_string() == "TEXT" => format!("d_text({inner})"),
             Expr::Cast { expr: inner, data_type, .. } if data_type.to_string() == "TINYINT UNSIGNED" => {
                 format!("TRY_CAST({inner} AS UTINYINT)")
+            }
+            Expr::Cast { expr: inner, data_type, .. }
+                if data_type.to_string() == "BIGINT" && inner.to_string().ends_with("AS TIMESTAMP(6))") =>
+            {
+                format!("d_micros({inner})")
             }
             // A position or length: cut, where a cast rounds.
             Expr::Cast { expr: inner, data_type, .. } if data_type.to_string() == "BIGINT" => {

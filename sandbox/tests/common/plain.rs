@@ -230,7 +230,7 @@ pub(crate) fn documented(query: &str) -> String {
                     }
                     "date_diff" => {
                         let months = |of: &str| format!("date_part('year', {of}) * 12 + date_part('month', {of})");
-                        format!("({} - ({}))", months(&args[2]), months(&args[1]))
+                        format!("TRY_CAST(({} - ({})) AS BIGINT)", months(&args[2]), months(&args[1]))
                     }
                     // What lies between two times, in seconds.
                     "date_part" if args[0] == "'epoch'" && args[1].contains(" - TIMESTAMP") => {
