@@ -26,6 +26,7 @@ WRITERS = [
     ("R", [ARROW], ["rbase"]),
     ("R's arrow", [ARROW], ["r"]),
 ]
+MODELS = [ARROW, "scikit-learn==1.9.1", "skl2onnx==1.20.0", "onnxmltools==1.16.0", "lightgbm==4.7.0", "xgboost==3.2.0", "catboost==1.2.10", "onnx==1.23.2", "pandas==3.1.1"]
 JAVA = "openjdk-17-jre-headless"
 DEBIAN = ["golang-1.19-go", "golang-1.19-src", "golang-golang-x-mod-dev"]
 failed, skipped = [], []
@@ -136,6 +137,19 @@ def differential():
     print(f"differential: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
     if done.returncode != 0:
         failed.append("DuckDB's answers beside ours")
+        print(done.stdout + done.stderr)
+
+
+def models():
+    """Models that today's packages export: their verdicts, and what they say of rows beside what their packages do."""
+    binary, python = built(), newer_python()
+    run, why = venv("models", MODELS, python) if python and binary else (None, "needs Python 3.12 and a built tidegate")
+    if run is None:
+        return skip("models of scikit-learn, LightGBM, XGBoost and CatBoost", why)
+    done = sh(run, here / "models.py", binary, tools / "trained")
+    print(f"models: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
+    if done.returncode != 0:
+        failed.append("models of others' packages")
         print(done.stdout + done.stderr)
 
 
@@ -273,7 +287,7 @@ def age():
 
 if not (folder / "log/checkpoint").exists():
     sys.exit(f"{folder} has no log: run `make demo` first")
-for part in [globals()[name] for name in sys.argv[2:]] or (python, aics, node, go, age, files, differential, programs):
+for part in [globals()[name] for name in sys.argv[2:]] or (python, aics, node, go, age, files, differential, programs, models):
     part()
 if os.environ.get("REQUIRE_INTEROP") and skipped:
     failed += [f"{name} was skipped" for name in skipped]
