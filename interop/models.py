@@ -72,7 +72,7 @@ def boosters():
 
 
 def by_hand():
-    """Two that are not to be run over all rows at once: one that mixes rows, and one that reads a file."""
+    """Those that are not to be run over all rows at once: one that mixes rows, one that reads a file, and one of a form that is not known."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -80,10 +80,16 @@ def by_hand():
     opset = [helper.make_opsetid("", 17)]
     mixes = [helper.make_node("ReduceMean", ["X"], ["mean"], axes=[0], keepdims=1), helper.make_node("Sub", ["X", "mean"], ["y"])]
     yield "centred over all rows", helper.make_model(helper.make_graph(mixes, "g", [takes], [gives]), opset_imports=opset, ir_version=10), "y", 0, None, MIXING
+    newer = helper.make_graph([helper.make_node("Neg", ["X"], ["y"])], "g", [takes], [gives])
+    yield "a form of tomorrow", helper.make_model(newer, opset_imports=opset, ir_version=99), "y", 0, None, REJECT
     weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
     weight.external_data.add(key="location", value="/etc/hostname")
     reads = helper.make_graph([helper.make_node("Add", ["X", "w"], ["y"])], "g", [takes], [gives], [weight])
     yield "weights of a file of the machine", helper.make_model(reads, opset_imports=opset, ir_version=10), "y", 0, None, REJECT
+
+
+# What a refusal must say.
+SAYS = {"a form of tomorrow": "model.ir_version = ", "weights of a file of the machine": "/etc/hostname"}
 
 
 def tidegate(*args):
@@ -103,6 +109,8 @@ def wrong(name, model, output, index, expected, verdict):
     found = one.get("verdict", seen.get("verdict", REJECT if told.returncode == 1 else None))
     if found != verdict:
         return f"verdict {found} for {verdict}: {(told.stdout + told.stderr)[:600]}"
+    if SAYS.get(name, "") not in told.stdout + told.stderr:
+        return f"{SAYS[name]!r} is not said: {(told.stdout + told.stderr)[:600]}"
     if expected is None:
         return None
     job.write_text(JOB % ("0" * 64, path, output, index))

@@ -38,8 +38,12 @@ pub(super) fn model(model: &ModelProto) -> Result<(), Refusal> {
         Some(version) if IR.contains(&version) => Ok(()),
         _ if model.graph.is_none() => Err(refuse("has no graph")),
         version => {
-            Err(refuse(format!("is of IR version {}, understood are {} to {}", version.unwrap_or(0), IR.start(), IR.end()))
-                .fix("Save it with a newer library"))
+            let version = version.unwrap_or(0);
+            let fix = match version > *IR.end() {
+                true => format!("Save it as one that is understood: in Python, model.ir_version = {} before onnx.save", IR.end()),
+                false => "Save it with a newer library".into(),
+            };
+            Err(refuse(format!("is of IR version {version}, understood are {} to {}", IR.start(), IR.end())).fix(fix))
         }
     }
 }
