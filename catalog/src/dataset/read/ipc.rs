@@ -129,8 +129,7 @@ impl Checked<'_> {
         // Arrow 0.17 packed buffers before the format had a field for it: readers that do not know take what is packed for values.
         if message.custom_metadata().into_iter().flatten().any(|pair| pair.key() == Some(PACKED_EARLY)) {
             return Err(
-                "is packed as Arrow 0.17 did it, which nothing reads today: write it again with a later Arrow, or unpacked"
-                    .into(),
+                "is packed as Arrow 0.17 did it, which is not read here: write it again with a later Arrow, or unpacked".into()
             );
         }
         let batch = message.header_as_record_batch();
