@@ -137,10 +137,11 @@ fn print(found: &[(String, &str, &str, &str, Seen)]) {
     println!("{} numbers\nnumber | noise | {} | most off, in half widths", found.len(), LEVELS.join(" | "));
     for (kind, (most, text)) in &off {
         for noise in ["Gaussian", "Laplace"] {
-            let at = |level: &&str| worst.get(&(kind.clone(), noise, *level)).map_or((2.0, ""), |least| *least);
-            let shares: Vec<String> = LEVELS.iter().map(|level| format!("{:.3}", at(level).0)).collect();
+            let at = |level: &&str| worst.get(&(kind.clone(), noise, *level)).copied();
+            let shares: Vec<String> =
+                LEVELS.iter().map(|level| at(level).map_or("–".into(), |least| format!("{:.3}", least.0))).collect();
             println!("{kind} | {noise} | {} | {most:.2}: {text}", shares.join(" | "));
-            let least = LEVELS.iter().map(at).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+            let least = LEVELS.iter().filter_map(at).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
             println!("  least where: {}", least.1);
         }
     }

@@ -232,12 +232,12 @@ impl PerUnit {
 
     /// Of the aggregates that hold a unit's values: their columns of the input, and whether they tell them from one another.
     pub(super) fn holds(&self) -> impl Iterator<Item = (&str, bool)> {
-        let of = |(call, name)| match call {
-            &Call::Distinct => Some((name, true)),
-            &Call::Percentile(_) => Some((name, false)),
+        let named = self.calls.iter().zip(self.input.select.names.iter().map(String::as_str));
+        named.filter_map(|(call, name)| match call {
+            Call::Distinct => Some((name, true)),
+            Call::Percentile(_) => Some((name, false)),
             _ => None,
-        };
-        self.calls.iter().zip(self.input.select.names.iter().map(String::as_str)).filter_map(of)
+        })
     }
 
     /// Begins.

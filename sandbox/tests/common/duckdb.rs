@@ -27,7 +27,6 @@ const SAME: [&str; 19] = [
     "coalesce",
     "nullif",
     "grouping",
-    "percentile_cont",
     "quantile_cont",
     "nvl",
 ];
