@@ -1,6 +1,7 @@
 //! The ledger, the log and its witnesses, in one test program.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod alone;
 mod common;
 mod crash;
 mod damage;

@@ -11,10 +11,10 @@ use tidegate_catalog::dataset;
 
 use crate::files::{laid_out, policy};
 
-/// Types of the columns, and the rows of all but person 9, in order.
-type Read = (Vec<(String, String)>, Vec<String>);
+/// Types of the columns, and the rows of all but one person, in order.
+pub(crate) type Read = (Vec<(String, String)>, Vec<String>);
 
-fn of_others(rows: &RecordBatch) -> Vec<String> {
+fn of_others(rows: &RecordBatch, who: &str) -> Vec<String> {
     let row = |row: usize| -> Vec<String> {
         let value = |column| {
             if rows.column(column).is_null(row) {
@@ -25,28 +25,36 @@ fn of_others(rows: &RecordBatch) -> Vec<String> {
         };
         (0..rows.num_columns()).map(value).collect()
     };
-    let mut others: Vec<_> = (0..rows.num_rows()).map(row).filter(|row| row[0] != "9").map(|row| row.join("|")).collect();
+    let mut others: Vec<_> = (0..rows.num_rows()).map(row).filter(|row| row[0] != who).map(|row| row.join("|")).collect();
     others.sort();
     others
 }
 
-fn read(files: &[(&str, &[u8])], more: &str) -> Result<Read, String> {
+/// Reads files of which person 9 has some rows.
+pub(crate) fn read(files: &[(&str, &[u8])], more: &str) -> Result<Read, String> {
+    read_but(files, more, "9")
+}
+
+/// Reads files of which a person has some rows: what there is but of that person.
+pub(crate) fn read_but(files: &[(&str, &[u8])], more: &str, who: &str) -> Result<Read, String> {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
-        std::fs::write(dir.path().join(name), bytes).unwrap();
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
     let given = if let [(name, _)] = files { dir.path().join(Path::new(name)) } else { dir.path().to_owned() };
     let (profile, rows) = laid_out(&[given], &policy(more))?;
-    Ok((profile.schema.into_iter().map(|column| (column.name, column.arrow)).collect(), of_others(&rows)))
+    Ok((profile.schema.into_iter().map(|column| (column.name, column.arrow)).collect(), of_others(&rows, who)))
 }
 
 /// A file's text with person 9's rows, which are marked by `@` at their beginning, and without.
-fn both(text: &str) -> (String, String) {
+pub(crate) fn both(text: &str) -> (String, String) {
     let without: String = text.split_inclusive('\n').filter(|line| !line.starts_with('@')).collect();
     (text.replace('@', ""), without)
 }
 
-const FREE: &str = "columns = { x = {} }";
+pub(crate) const FREE: &str = "columns = { x = {} }";
 
 /// What one person's value decided before: now it is refused, with the very line that says how it is meant.
 #[test]
@@ -219,15 +227,15 @@ fn objects_of_one_person_do_not_say_types() {
 }
 
 /// A draw of chance that is the same each time.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, below: usize) -> usize {
+    pub(crate) fn below(&mut self, below: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % below
     }
 
-    fn of<'a, T: ?Sized>(&mut self, some: &[&'a T]) -> &'a T {
+    pub(crate) fn of<'a, T: ?Sized>(&mut self, some: &[&'a T]) -> &'a T {
         some[self.below(some.len())]
     }
 

@@ -81,7 +81,12 @@ fn types_are_as_their_owner_says() {
         ),
         ("a.json", "{\"person\": 1, \"x\": 5}\n{\"person\": 2, \"x\": 6.5}\n", "TEXT", Ok("Utf8: 5 6.5")),
         ("a.json", "{\"person\": 1, \"x\": 5}\n{\"person\": 2, \"x\": 6}\n", "DOUBLE", Ok("Float64: 5.0 6.0")),
-        ("a.json", "{\"person\": 1, \"x\": \"2024-01-01\"}\n{\"person\": 2}\n", "DATE", Ok("Date32: 2024-01-01 NULL")),
+        (
+            "a.json",
+            "{\"person\": 1, \"x\": \"2024-01-01\"}\n{\"person\": 2}\n{\"person\": 3, \"x\": \"2024-01-02\"}\n",
+            "DATE",
+            Ok("Date32: 2024-01-01 NULL 2024-01-02"),
+        ),
         ("a.json", "{\"person\": 1, \"x\": 5}\n{\"person\": 2, \"x\": \"word\"}\n", "BIGINT", Err("a.json")),
     ] {
         let found =

@@ -133,7 +133,7 @@ pub(super) fn convert(column: &ArrayRef, kind: &DataType, is_unit: bool) -> Resu
     if from == *kind {
         return Ok(column);
     }
-    if from == DataType::Null {
+    if from == DataType::Null || column.logical_null_count() == column.len() {
         return Ok(new_null_array(kind, column.len()));
     }
     let exact = CastOptions { safe: false, ..CastOptions::default() };

@@ -2,6 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use super::value::clean;
+
 /// Whose values show something.
 #[derive(Debug, Clone, Default)]
 enum By<T> {
@@ -88,21 +90,43 @@ impl<T: Clone> Signs<T> {
     }
 }
 
-/// A unit by its name as text. However one number is written it is one unit here, and some that are written alike are one too: what two of them show together is then refused, where
-/// it need not be.
+/// Whose the rows of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Each says it by its own value.
+    Rows,
+    /// All are of the unit that the file's folders name; none where they name nobody.
+    Folders(Option<u64>),
+}
+
+/// A unit by its name as text. All spellings that are read as one name are one unit here, whatever the column's type and its decimal mark turn out to be. Some that are others are
+/// one too: what two of them show together is then refused, where it need not be.
 pub(crate) fn unit_of(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    // Spaces, currencies and marks of thousands go where numbers are read; a comma may be a mark of either kind.
-    let digits: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
-    match digits.parse::<f64>() {
-        Ok(number) if number.is_finite() && digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') => {
-            let written = format!("{number:e}");
-            let (digits, _) = written.split_once('e').unwrap_or((&written, ""));
-            digits.replace('.', "").hash(&mut hasher);
-        }
-        _ => name.trim().hash(&mut hasher),
+    let name = name.trim();
+    match clean(name, '.').or_else(|| clean(name, ',')).and_then(|number| digits(&number)) {
+        Some(digits) => digits.hash(&mut hasher),
+        None => name.hash(&mut hasher),
     }
     hasher.finish()
+}
+
+/// A number's sign, its digits without zeros at either end, and the power of ten of the last one, but for thousands: by a decimal comma 1.234 is a thousand times what it
+/// is by a point.
+fn digits(number: &str) -> Option<(bool, String, i64)> {
+    let (negative, written) = match (number.parse::<i128>(), number.parse::<f64>()) {
+        (Ok(whole), _) => (whole < 0, whole.to_string()),
+        // Some are one number that are written in more digits than it has.
+        (_, Ok(number)) if number.is_finite() => (number < 0.0, format!("{number:e}")),
+        _ => return None,
+    };
+    let (mantissa, power) = written.split_once('e').unwrap_or((&written, "0"));
+    let fraction = mantissa.split_once('.').map_or("", |(_, fraction)| fraction).len();
+    let all: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let digits = all.trim_end_matches('0');
+    let power = power.parse::<i64>().ok()? - fraction as i64 + (all.len() - digits.len()) as i64;
+    let digits = digits.trim_start_matches('0');
+    Some((negative, digits.to_owned(), if digits.is_empty() { 0 } else { power.rem_euclid(3) }))
 }
 
 #[cfg(test)]
@@ -122,12 +146,29 @@ mod tests {
         assert_eq!(signs.without_one().collect::<Vec<_>>(), [(0b1100, &1)]);
         // In another file the same, or another unit.
         let mut other = Signs::default();
-        for (one, two) in
-            [("1 234", "1234"), ("1,234", "1234"), ("$7", "7"), ("7 €", "07.0"), ("\u{2212}7", "-7"), ("1e3", "1000")]
-        {
+        for (one, two) in [
+            ("1 234", "1234"),
+            ("1,234", "1234"),
+            ("1.234,50", "1234.5"),
+            ("$7", "7"),
+            ("7 €", "07.0"),
+            ("7 USD", "EUR7"),
+            ("+7", "GBP 7"),
+            ("\u{2212}7", "-7"),
+            ("1e3", "1000"),
+            ("-0", "0.0"),
+            ("7.00000000000000000001", "7"),
+            ("1.234", "1234"),
+            ("0.070", "7e-2"),
+            ("9223372036854775807", "9223372036854775807 CHF"),
+        ] {
             assert_eq!(unit_of(one), unit_of(two), "{one}");
         }
-        assert_ne!(unit_of("ann"), unit_of("bob"));
+        for (one, two) in
+            [("ann", "bob"), ("7", "-7"), ("7", "70"), ("9007199254740992", "9007199254740993"), ("E9", "9"), ("7", "7a")]
+        {
+            assert_ne!(unit_of(one), unit_of(two), "{one}");
+        }
         other.see(0b0001, || Some(unit_of("07")), || 6);
         other.see(0b0010, || Some(unit_of("9")), || 7);
         signs.join(&other);

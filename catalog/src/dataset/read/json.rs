@@ -1,6 +1,7 @@
 //! JSON: objects one after the other (a line each, or not), or in one array.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Read},
     path::Path,
     sync::Arc,
@@ -21,7 +22,7 @@ use tidegate_protocol::{
 
 use super::{
     ADD, BATCH,
-    alone::{Signs, unit_of},
+    alone::{Signs, Whose, unit_of},
     evidence::is_missing,
     kind,
     packed::unpacked,
@@ -46,6 +47,8 @@ pub(crate) struct Of<'a> {
     pub(crate) alone: bool,
     /// Whether there is no other file: without its only unit there is nothing to publish.
     pub(crate) only: bool,
+    /// The columns that files of other formats have, whoever is in them.
+    pub(crate) elsewhere: &'a BTreeSet<&'a str>,
 }
 
 /// What values a column has, a bit each.
@@ -54,26 +57,29 @@ const NUMBER: u16 = 1 << 1;
 const BOOL: u16 = 1 << 2;
 const TEXT: u16 = 1 << 3;
 const NESTED: u16 = 1 << 4;
+/// Objects have its key, perhaps as null.
+const KEY: u16 = 1 << 5;
 
 fn sign(value: &Value) -> u16 {
-    match value {
+    let kind = match value {
         Value::Null => 0,
         Value::Bool(_) => BOOL,
         Value::Number(number) if number.is_i64() => WHOLE,
         Value::Number(_) => NUMBER,
         Value::String(_) => TEXT,
         Value::Array(_) | Value::Object(_) => NESTED,
-    }
+    };
+    kind | KEY
 }
 
 /// The type of a column with these values, as the reader finds it out. Nested ones are read by no job.
 fn type_of(signs: u16) -> DataType {
-    match signs {
+    match signs & !KEY {
         0 => DataType::Null,
         WHOLE => DataType::Int64,
         NUMBER => DataType::Float64,
         BOOL => DataType::Boolean,
-        _ if signs == WHOLE | NUMBER => DataType::Float64,
+        both if both == WHOLE | NUMBER => DataType::Float64,
         _ => DataType::Utf8,
     }
 }
@@ -84,18 +90,20 @@ struct Seen {
     /// What all texts may be: days, or times.
     times: Kinds,
     text: Option<String>,
+    /// Whether an object lacks it.
+    lacks: bool,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { signs: Signs::default(), times: DATE | TIME, text: None }
+        Self { signs: Signs::default(), times: DATE | TIME, text: None, lacks: false }
     }
 }
 
 impl Seen {
     /// Says that a column of texts seems to be of days or times, which JSON has no type for.
     fn say(&self, name: &str, said: &mut Vec<String>) {
-        if let (Some(text), true) = (&self.text, self.times != 0 && self.signs.there() == TEXT) {
+        if let (Some(text), true) = (&self.text, self.times != 0 && self.signs.there() == TEXT | KEY) {
             let kind = if self.times & DATE != 0 { ColumnKind::Date } else { ColumnKind::Timestamp };
             said.push(format!(
                 "column {} looks like dates or times ({}) and is read as text. Where they are, {ADD}types = {{ {} = \"{}\" }}",
@@ -109,19 +117,26 @@ impl Seen {
 }
 
 /// What one value shows, and of whom.
-fn shows(seen: &mut Seen, name: &str, object: &Map<String, Value>, of: &Of<'_>, path: &Path) {
-    let Some(value) = object.get(name) else { return };
+fn shows(seen: &mut Seen, name: &str, object: &Map<String, Value>, of: &Of<'_>, (path, whose): (&Path, Whose)) {
+    let Some(value) = object.get(name) else {
+        seen.lacks = true;
+        return;
+    };
     if let (Value::String(text), true) = (value, seen.times != 0)
         && !is_missing(text.trim(), of.rules)
     {
         seen.times &= look(text.trim(), DATE | TIME, None);
         seen.text.get_or_insert_with(|| text.chars().take(SHOWN).collect());
     }
-    let unit = || match object.get(of.unit)? {
-        Value::String(name) => Some(unit_of(name.trim())),
+    let of_object = || match object.get(of.unit)? {
+        Value::String(name) => Some(unit_of(name)),
         Value::Number(number) => Some(unit_of(&number.to_string())),
         Value::Bool(is) => Some(unit_of(&is.to_string())),
         _ => None,
+    };
+    let unit = || match whose {
+        Whose::Rows => of_object(),
+        Whose::Folders(unit) => unit,
     };
     let at = || {
         let value: String = value.to_string().chars().take(SHOWN).collect();
@@ -130,15 +145,28 @@ fn shows(seen: &mut Seen, name: &str, object: &Map<String, Value>, of: &Of<'_>, 
     seen.signs.see(sign(value), unit, at);
 }
 
-/// Checks that without any one unit's values each column has the type that it has with them.
+/// Checks that without any one unit's objects each column is there, and has the type that it has with them.
 fn decided_by_several(of: &Of<'_>, columns: &[Seen]) -> Result<(), DataError> {
-    let named = || of.wanted.iter().zip(columns.iter().map(|seen| &seen.signs));
-    let units = named().find(|(name, _)| *name == of.unit).map(|(_, signs)| signs);
-    if !of.alone || of.only && units.is_none_or(|signs| signs.sure() == 0 && signs.without_one().count() < 2) {
+    let named = || of.wanted.iter().zip(columns);
+    let units = named().find(|(name, _)| *name == of.unit).map(|(_, seen)| &seen.signs);
+    if !of.alone || of.only && units.is_none_or(|signs| signs.sure() & !KEY == 0 && signs.without_one().count() < 2) {
         return Ok(());
     }
-    let unsaid = named().filter(|(name, _)| of.rules.kind_of(name).is_none());
-    of_columns(unsaid.map(|(name, signs)| {
+    // A file with none of the policy's columns is refused.
+    let belongs = named().any(|(name, seen)| name != of.unit && seen.signs.sure() & KEY != 0);
+    of_columns(named().map(|(name, seen)| {
+        let signs = &seen.signs;
+        // Where all objects name their unit, those that are left do.
+        let stays = if name == of.unit { !seen.lacks } else { belongs && of.elsewhere.contains(name.as_str()) };
+        if let (Some((_, at)), false) = (signs.without_one().find(|(without, _)| without & KEY == 0), stays) {
+            let problem = format!(
+                "the objects of one unit alone have it ({at}): without them it is in no file, which tells that the unit is there. Write the key in all objects, as null where there is no value, or leave it out of the policy"
+            );
+            return Err(DataError::Column { column: name.clone(), problem });
+        }
+        if of.rules.kind_of(name).is_some() {
+            return Ok(());
+        }
         let all = type_of(signs.there());
         let found = signs.without_one().map(|(without, at)| (type_of(without), at)).find(|(without, _)| *without != all);
         found.map_or(Ok(()), |(without, at)| {
@@ -151,19 +179,19 @@ fn decided_by_several(of: &Of<'_>, columns: &[Seen]) -> Result<(), DataError> {
 
 /// The columns of all of the files' objects, or those that a table asks for. Objects name the unit all by texts or all by numbers: beside texts a number would keep
 /// its spelling, and 1 and 1.0 would be two units. Beside them what the owner is told of them.
-pub(crate) fn learn(paths: &[&Path], of: Option<&Of<'_>>) -> Result<(SchemaRef, Vec<String>), DataError> {
+pub(crate) fn learn(files: &[(&Path, Whose)], of: Option<&Of<'_>>) -> Result<(SchemaRef, Vec<String>), DataError> {
     let (mut failed, mut by_text, mut by_number) = (None, false, false);
     let mut columns: Vec<Seen> = of.iter().flat_map(|of| of.wanted).map(|_| Seen::default()).collect();
-    let values = paths.iter().flat_map(|path| match objects(path) {
-        Ok(text) => Values::Of(ValueIter::new(text, None), path),
+    let values = files.iter().flat_map(|file| match objects(file.0) {
+        Ok(text) => Values::Of(ValueIter::new(text, None), *file),
         Err(e) => Values::Broken(Some(e)),
     });
     let values = values.map_while(|value| value.map_err(|e| failed = Some(e)).ok());
     // What nobody asks for may be anything.
-    let values = values.map(|(mut value, path)| {
+    let values = values.map(|(mut value, file)| {
         if let (Some(of), Some(fields)) = (of, value.as_object_mut()) {
             fields.retain(|name, _| of.wanted.contains(name));
-            of.wanted.iter().zip(&mut columns).for_each(|(name, signs)| shows(signs, name, fields, of, path));
+            of.wanted.iter().zip(&mut columns).for_each(|(name, signs)| shows(signs, name, fields, of, file));
             let unit = fields.get(of.unit);
             by_text |= unit.is_some_and(|unit| unit.is_string() || unit.is_boolean());
             by_number |= unit.is_some_and(Value::is_number);
@@ -174,7 +202,7 @@ pub(crate) fn learn(paths: &[&Path], of: Option<&Of<'_>>) -> Result<(SchemaRef, 
     if let Some(e) = failed {
         return Err(e);
     }
-    let first = paths.first().copied().unwrap_or(Path::new(""));
+    let first = files.first().map_or(Path::new(""), |file| file.0);
     if let (Some(of), true, true) = (of, by_text, by_number) {
         let unit = of.unit;
         return Err(broken(
@@ -182,13 +210,13 @@ pub(crate) fn learn(paths: &[&Path], of: Option<&Of<'_>>) -> Result<(SchemaRef, 
             format!("column {unit} names units by texts here and by numbers there: write all of them one way"),
         ));
     }
-    let schema = schema.map_err(|e| match paths {
+    let schema = schema.map_err(|e| match files {
         [_] => broken(first, e),
         // Which of them it is that is no such file for itself; or how many are none together.
-        _ => paths
+        _ => files
             .iter()
-            .find_map(|path| learn(&[path], of.map(|of| Of { alone: false, ..*of }).as_ref()).err())
-            .unwrap_or_else(|| broken(first, format!("of this and {} more files of JSON: {e}", paths.len().saturating_sub(1)))),
+            .find_map(|file| learn(&[*file], of.map(|of| Of { alone: false, ..*of }).as_ref()).err())
+            .unwrap_or_else(|| broken(first, format!("of this and {} more files of JSON: {e}", files.len().saturating_sub(1)))),
     })?;
     let Some(of) = of else { return Ok((Arc::new(schema), vec![])) };
     decided_by_several(of, &columns)?;
@@ -203,16 +231,16 @@ pub(crate) fn learn(paths: &[&Path], of: Option<&Of<'_>>) -> Result<(SchemaRef, 
 }
 
 enum Values<'a, R: BufRead> {
-    Of(ValueIter<R>, &'a Path),
+    Of(ValueIter<R>, (&'a Path, Whose)),
     Broken(Option<DataError>),
 }
 
 impl<'a, R: BufRead> Iterator for Values<'a, R> {
-    type Item = Result<(Value, &'a Path), DataError>;
+    type Item = Result<(Value, (&'a Path, Whose)), DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Of(values, path) => values.next().map(|value| value.map(|value| (value, *path)).map_err(|e| broken(path, e))),
+            Self::Of(values, file) => values.next().map(|value| value.map(|value| (value, *file)).map_err(|e| broken(file.0, e))),
             Self::Broken(e) => e.take().map(Err),
         }
     }
@@ -331,7 +359,7 @@ mod tests {
         let rows = |text: &str| {
             let path = dir.path().join("a.json");
             std::fs::write(&path, text).unwrap();
-            let (schema, _) = learn(&[&path], None)?;
+            let (schema, _) = learn(&[(path.as_path(), Whose::Rows)], None)?;
             let batches =
                 open(&path, &schema, &ReadRules::default())?.collect::<Result<Vec<_>, _>>().map_err(|e| broken(&path, e))?;
             Ok::<_, DataError>(arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())

@@ -98,7 +98,7 @@ pub(crate) fn name(kind: &DataType) -> &'static str {
 }
 
 /// A column's name as a key of TOML.
-pub(super) fn key(column: &str) -> String {
+pub(crate) fn key(column: &str) -> String {
     let bare = !column.is_empty() && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if bare { column.to_owned() } else { format!("{column:?}") }
 }

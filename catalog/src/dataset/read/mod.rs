@@ -1,6 +1,6 @@
 //! Files as batches of rows, whatever their format.
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs::File, path::Path, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
@@ -30,12 +30,13 @@ mod text;
 mod value;
 
 pub(super) use self::{
+    alone::{Whose, unit_of},
     evidence::{Evidence, Taken},
     format::{Format, format, is_beside},
     guard::guarded,
     json::Of as JsonOf,
-    kind::Asked,
-    text::{Learnt, TextFile},
+    kind::{Asked, key, said},
+    text::{Learnt, TextFile, said_values},
     value::is_number,
 };
 
@@ -127,19 +128,16 @@ pub(super) struct Written {
     pub(super) odd: Vec<(String, String)>,
     /// Whether jobs can read it as it lies, as far as its footer says.
     pub(super) plain: bool,
-    /// Whether it has rows, where that is known.
-    pub(super) rows: Option<bool>,
 }
 
 /// The columns of a file that names them itself.
 pub(super) fn written(path: &Path, format: Format) -> Result<Written, DataError> {
     if format == Format::Parquet {
         let footer = parquet::footer(path)?;
-        let rows = footer.metadata.metadata().file_metadata().num_rows() > 0;
-        return Ok(Written { schema: footer.metadata.schema().clone(), odd: footer.odd, plain: footer.plain, rows: Some(rows) });
+        return Ok(Written { schema: footer.metadata.schema().clone(), odd: footer.odd, plain: footer.plain });
     }
     let schema = guarded(path, || Ok(ipc::open(path, format)?.schema()))?;
-    Ok(Written { schema, odd: vec![], plain: false, rows: None })
+    Ok(Written { schema, odd: vec![], plain: false })
 }
 
 /// Opens a file that names its columns itself; of them those called `wanted`, where that is given.
@@ -162,8 +160,8 @@ pub(super) fn open_written(path: &Path, format: Format, wanted: Option<&[String]
 }
 
 /// What a text file says of itself, and of the columns `wanted`.
-pub(super) fn learn_text(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result<Learnt, DataError> {
-    guarded(path, || text::learn(path, rules, wanted))
+pub(super) fn learn_text(path: &Path, rules: &ReadRules, wanted: &[String], whose: Whose) -> Result<Learnt, DataError> {
+    guarded(path, || text::learn(path, rules, wanted, whose))
 }
 
 /// Opens a text file.
@@ -178,9 +176,13 @@ pub(super) fn open_text(
 }
 
 /// The columns of JSON files' objects, or those that a table asks for. What the owner is told of them goes to `say`.
-pub(super) fn learn_json(paths: &[&Path], of: Option<&JsonOf<'_>>, say: &mut dyn FnMut(String)) -> Result<SchemaRef, DataError> {
-    let first = paths.first().copied().unwrap_or(Path::new(""));
-    let (schema, said) = guarded(first, || json::learn(paths, of))?;
+pub(super) fn learn_json(
+    files: &[(&Path, Whose)],
+    of: Option<&JsonOf<'_>>,
+    say: &mut dyn FnMut(String),
+) -> Result<SchemaRef, DataError> {
+    let first = files.first().map_or(Path::new(""), |file| file.0);
+    let (schema, said) = guarded(first, || json::learn(files, of))?;
     said.into_iter().for_each(say);
     Ok(schema)
 }
@@ -208,14 +210,15 @@ pub fn open_by(path: &Path, rules: &ReadRules) -> Result<Reader, DataError> {
     match format(path)? {
         Format::Empty => Err(broken(path, "is empty")),
         Format::Json => {
-            let found = learn_json(&[path], None, &mut |_| {})?;
+            let file = [(path, Whose::Rows)];
+            let found = learn_json(&file, None, &mut |_| {})?;
             let names: Vec<_> = found.fields().iter().map(|field| field.name().clone()).collect();
-            let of = JsonOf { wanted: &names, unit: "", rules, alone: false, only: false };
-            open_json(path, learn_json(&[path], Some(&of), &mut |_| {})?, rules)
+            let of = JsonOf { wanted: &names, unit: "", rules, alone: false, only: false, elsewhere: &BTreeSet::new() };
+            open_json(path, learn_json(&file, Some(&of), &mut |_| {})?, rules)
         }
         Format::Text => {
             let header = guarded(path, || dialect::Dialect::of(path, rules, &[]))?.header;
-            let Learnt { file, evidence, .. } = learn_text(path, rules, &header)?;
+            let Learnt { file, evidence, .. } = learn_text(path, rules, &header, Whose::Rows)?;
             let asked = Asked { rules, number: false, delimiters: &[file.dialect.delimiter], alone: false, beside: false };
             let mut wanted = Vec::new();
             for (name, evidence) in header.iter().zip(&evidence) {

@@ -16,7 +16,7 @@ use tidegate_protocol::{
 
 use super::{
     ADD, BATCH,
-    alone::unit_of,
+    alone::{Whose, unit_of},
     dialect::Dialect,
     evidence::{Evidence, Taken, is_missing, is_missing_word},
     kind,
@@ -50,8 +50,8 @@ pub(crate) struct Learnt {
     pub(crate) last: Option<Odd>,
 }
 
-/// Reads a text file once, and says what is known of the columns `wanted`, of which the first names units.
-pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result<Learnt, DataError> {
+/// Reads a text file once, and says what is known of the columns `wanted`, of which the first names units where `whose` does not.
+pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String], whose: Whose) -> Result<Learnt, DataError> {
     let dialect = Arc::new(Dialect::of(path, rules, wanted)?);
     let places: Vec<_> = wanted.iter().map(|name| dialect.header.iter().position(|n| n == name)).collect();
     let mut evidence = vec![Evidence::default(); wanted.len()];
@@ -63,6 +63,9 @@ pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String]) -> Result
         at.byte = record.position().map_or(0, csv::Position::byte);
         let of_place = |place: &Option<usize>| place.and_then(|place| record.get(place));
         let unit = || {
+            if let Whose::Folders(unit) = whose {
+                return unit;
+            }
             let value = dialect.value(of_place(places.first()?)?)?.0;
             let value = value.trim();
             (!is_missing(value, rules)).then(|| unit_of(value))
@@ -190,7 +193,7 @@ impl Iterator for Rows {
 }
 
 /// Values that an owner says are of a type, whatever they are written as: words for a missing value are none. The first that is none of the type is the error.
-pub(super) fn said_values<'a>(
+pub(crate) fn said_values<'a>(
     kind: &DataType,
     rules: &ReadRules,
     texts: impl Iterator<Item = Option<&'a str>>,

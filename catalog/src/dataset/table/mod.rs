@@ -1,6 +1,7 @@
 //! The files of a dataset's tables under one schema: whatever order, widths and formats they have, each column that the policy names has one type, found out
 //! from all files, and a word for its owner where something was assumed.
 
+mod kinds;
 mod rows;
 mod said;
 mod texts;
@@ -20,10 +21,12 @@ use tidegate_protocol::{
 };
 
 use super::{
-    DataError, TableFiles, of_columns,
+    DataError, TableFiles,
+    layout::fit_a_manifest,
+    of_columns,
     paths::partitions,
-    read::{self, Evidence, Format, JsonOf, Learnt, Taken, TextFile, plain},
-    types::{common, common_unit, readable, unit},
+    read::{self, Evidence, Format, JsonOf, Learnt, Taken, TextFile, Whose, plain},
+    types::{common_unit, readable, unit},
 };
 
 /// What Hive writes for a missing value.
@@ -64,6 +67,16 @@ pub(super) struct Table {
     policy: Policy,
     /// Whether its rows are made up: of them nothing is hidden.
     is_mock: bool,
+    /// Whether its files' names are published.
+    is_named: bool,
+}
+
+impl Source {
+    /// Whose its rows are, as far as its folders say.
+    fn whose(&self, unit: &str) -> Whose {
+        let named = |name: &String| (name != HIVE_NULL).then(|| read::unit_of(name));
+        self.says.get(unit).map_or(Whose::Rows, |name| Whose::Folders(named(name)))
+    }
 }
 
 fn wrong(column: &str, problem: impl Into<String>) -> DataError {
@@ -95,7 +108,7 @@ impl Table {
     pub(super) fn learn(
         files: &TableFiles,
         policy: &Policy,
-        is_mock: bool,
+        (is_mock, is_named): (bool, bool),
         say: &mut dyn FnMut(String),
     ) -> Result<Self, DataError> {
         let rules: BTreeMap<&str, &ColumnRule> = rules_of(files.table.as_deref(), policy).collect();
@@ -110,6 +123,7 @@ impl Table {
             unit,
             policy: policy.clone(),
             is_mock,
+            is_named,
         };
         let mut learnt = Vec::new();
         for (path, name) in files.files.iter().zip(&files.names) {
@@ -134,7 +148,7 @@ impl Table {
         match format {
             Format::Empty | Format::Json => {}
             Format::Text => {
-                let of_file = read::learn_text(path, &self.policy.read, &self.wanted)?;
+                let of_file = read::learn_text(path, &self.policy.read, &self.wanted, source.whose(&self.unit))?;
                 self.once(path, of_file.file.dialect.header.iter().map(String::as_str))?;
                 source.named.clone_from(&of_file.file.dialect.header);
                 source.text = Some(of_file.file.clone());
@@ -151,10 +165,7 @@ impl Table {
                     return Err(self.wrong(name, problem));
                 }
                 let wanted = written.schema.fields().iter().filter(|field| self.wanted.contains(field.name()));
-                // What has no rows says nothing of types, as all do who write them.
-                let kind =
-                    |field: &Arc<Field>| if written.rows == Some(false) { DataType::Null } else { field.data_type().clone() };
-                source.has = wanted.map(|field| (field.name().clone(), kind(field))).collect();
+                source.has = wanted.map(|field| (field.name().clone(), field.data_type().clone())).collect();
             }
         }
         Ok(source)
@@ -172,16 +183,19 @@ impl Table {
     }
 
     fn learn_json(&mut self, say: &mut dyn FnMut(String)) -> Result<(), DataError> {
-        let paths: Vec<&Path> = self.sources.iter().filter(|s| s.format == Format::Json).map(|s| s.path.as_path()).collect();
-        if !paths.is_empty() {
+        let is_json = |source: &&Source| source.format == Format::Json;
+        let files: Vec<_> = self.sources.iter().filter(is_json).map(|s| (s.path.as_path(), s.whose(&self.unit))).collect();
+        if !files.is_empty() {
+            let elsewhere = self.sources.iter().flat_map(|source| source.named.iter().chain(source.says.keys()));
             let of = JsonOf {
                 wanted: &self.wanted,
                 unit: &self.unit,
                 rules: &self.policy.read,
                 alone: !self.is_mock,
                 only: self.is_only(),
+                elsewhere: &elsewhere.map(String::as_str).collect(),
             };
-            self.json = Some(read::learn_json(&paths, Some(&of), say)?);
+            self.json = Some(read::learn_json(&files, Some(&of), say)?);
         }
         Ok(())
     }
@@ -209,15 +223,6 @@ impl Table {
         let listed: Vec<_> = named.iter().take(LISTED).map(|name| shown(name)).collect();
         let more = if named.len() > LISTED { ", …" } else { "" };
         if named.is_empty() { String::new() } else { format!(". They have {}{more}", listed.join(", ")) }
-    }
-
-    /// What a folder's name says of a column, as a type: of all of them.
-    fn said_type(&self, name: &str) -> Option<DataType> {
-        let mut values =
-            self.sources.iter().filter_map(|source| source.says.get(name)).filter(|value| *value != HIVE_NULL).peekable();
-        values.peek()?;
-        let number = |value: &String| value.parse::<i64>().is_ok_and(|number| number.to_string() == *value);
-        Some(if values.all(number) && !self.policy.read.is_text(name) { DataType::Int64 } else { DataType::Utf8 })
     }
 
     /// Finds the one type of each column.
@@ -289,59 +294,6 @@ impl Table {
         Ok(Field::new(name, kind, true))
     }
 
-    /// The type that holds a column's values of all files; none where none has it.
-    fn one_type(&self, name: &str, is_unit: bool) -> Result<Option<DataType>, DataError> {
-        if let Some(kind) = self.said_type(name) {
-            return Ok(Some(kind));
-        }
-        let mut found: Option<(DataType, &Source)> = None;
-        for source in &self.sources {
-            let Some(kind) = source.has.get(name) else { continue };
-            let kind = self.as_unit(kind, is_unit);
-            let Some((before, first)) = &found else {
-                found = Some((kind, source));
-                continue;
-            };
-            let join = if is_unit { common_unit } else { common };
-            match join(before, &kind) {
-                Some(both) => found = Some((both, first)),
-                // A column of which a file has no value is of any type.
-                None if self.is_void(source, name)? => {}
-                None if self.is_void(first, name)? => found = Some((kind, source)),
-                None => {
-                    return Err(self.wrong(
-                        name,
-                        format!(
-                            "is {} in {} and {kind} in {}: write them alike",
-                            before,
-                            file_name(&first.path),
-                            file_name(&source.path)
-                        ),
-                    ));
-                }
-            }
-        }
-        Ok(found.map(|(kind, _)| kind))
-    }
-
-    /// A unit's type by which it is joined with others': floats of whole numbers are such numbers.
-    fn as_unit(&self, kind: &DataType, is_unit: bool) -> DataType {
-        let kind = plain(kind);
-        if !is_unit || *kind == DataType::Null { kind.clone() } else { unit(kind).unwrap_or_else(|_| kind.clone()) }
-    }
-
-    fn is_void(&self, source: &Source, name: &str) -> Result<bool, DataError> {
-        if source.format == Format::Text || source.format == Format::Json {
-            return Ok(false);
-        }
-        for batch in read::open_written(&source.path, source.format, Some(&[name.to_owned()]))? {
-            if batch?.columns().iter().any(|column| column.logical_null_count() < column.len()) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Gives a column another type, which holds its values.
     pub(super) fn retype(&mut self, name: &str, kind: &DataType) {
         let fields = self.schema.fields().iter().map(|field| {
@@ -387,7 +339,8 @@ pub(super) fn learn(
     is_mock: bool,
     say: &mut dyn FnMut(String),
 ) -> Result<Vec<Table>, DataError> {
-    let mut tables = files.iter().map(|files| Table::learn(files, policy, is_mock, say)).collect::<Result<Vec<_>, _>>()?;
+    let of = (is_mock, !policy.tables.is_empty() || fit_a_manifest(files));
+    let mut tables = files.iter().map(|files| Table::learn(files, policy, of, say)).collect::<Result<Vec<_>, _>>()?;
     let mut one: Option<(DataType, Option<String>)> = None;
     for table in &tables {
         let Some(kind) = table.unit_type() else { continue };

@@ -6,7 +6,10 @@ use arrow::{
     array::{ArrayRef, RecordBatch, StringArray, new_null_array},
     datatypes::{DataType, Field, SchemaRef},
 };
-use tidegate_protocol::shown::plain as shown;
+use tidegate_protocol::{
+    policy::{ColumnKind, ReadRules},
+    shown::plain as shown,
+};
 
 use super::{HIVE_NULL, Source, Table, file_name, wrong};
 use crate::dataset::{
@@ -29,7 +32,14 @@ impl Table {
             (None, Format::Empty, _) => None,
             (None, format, _) => Some(read::open_written(&source.path, format, Some(&self.wanted))?),
         };
-        Ok(Rows { source: source.clone(), reader, schema: self.schema.clone(), unit: self.unit.clone(), done: 0 })
+        Ok(Rows {
+            source: source.clone(),
+            reader,
+            schema: self.schema.clone(),
+            unit: self.unit.clone(),
+            rules: self.policy.read.clone(),
+            done: 0,
+        })
     }
 }
 
@@ -39,6 +49,7 @@ pub(in crate::dataset) struct Rows {
     reader: Option<Reader>,
     schema: SchemaRef,
     unit: String,
+    rules: ReadRules,
     /// Rows read so far.
     done: u64,
 }
@@ -60,8 +71,23 @@ impl Rows {
         };
         if let Some(said) = self.source.says.get(name) {
             let value = (said != HIVE_NULL).then_some(said.as_str());
-            let texts: ArrayRef = Arc::new(StringArray::from(vec![value; rows]));
-            return convert(&texts, field.data_type(), false).map_err(|problem| failed(&DataType::Utf8, problem));
+            let values: ArrayRef = match self.rules.kind_of(name).filter(|kind| *kind != ColumnKind::Text) {
+                Some(kind) => {
+                    read::said_values(&read::said(kind), &self.rules, std::iter::repeat_n(value, rows)).map_err(|value| {
+                        wrong(
+                            name,
+                            format!(
+                                "{:?} in the name of a folder of {} is no {}, which [read] says that it is",
+                                shown(&value),
+                                file_name(&self.source.path),
+                                kind.name()
+                            ),
+                        )
+                    })?
+                }
+                None => Arc::new(StringArray::from(vec![value; rows])),
+            };
+            return convert(&values, field.data_type(), name == self.unit).map_err(|problem| failed(values.data_type(), problem));
         }
         match batch.column_by_name(name) {
             Some(column) => {

@@ -1,0 +1,136 @@
+//! The one type of each of a table's columns. It is public: it follows from the types that files have, and from the policy.
+
+use arrow::{array::Array as _, datatypes::DataType};
+use tidegate_protocol::policy::ColumnKind;
+
+use super::{HIVE_NULL, Source, Table, file_name};
+use crate::dataset::{
+    DataError,
+    read::{self, Format, plain},
+    types::{common, common_unit, unit},
+};
+
+/// What a policy can say of a column, narrow types before those that hold them.
+const KINDS: [ColumnKind; 8] = [
+    ColumnKind::Text,
+    ColumnKind::BigInt,
+    ColumnKind::Decimal,
+    ColumnKind::Double,
+    ColumnKind::Boolean,
+    ColumnKind::Date,
+    ColumnKind::Timestamp,
+    ColumnKind::TimestampNanos,
+];
+
+impl Table {
+    /// What folders' names say of a column, as a type: of all of them. None where they say nothing.
+    ///
+    /// # Errors
+    /// A type that the policy has to say, as the names are not published.
+    fn said_type(&self, name: &str) -> Result<Option<DataType>, DataError> {
+        let mut all = self.sources.iter().filter_map(|source| source.says.get(name)).peekable();
+        if all.peek().is_none() {
+            return Ok(None);
+        }
+        if let Some(kind) = self.policy.read.kind_of(name) {
+            return Ok(Some(read::said(kind)));
+        }
+        if !self.is_named && !self.is_mock {
+            // Whatever its values are: the line may tell nothing of them.
+            return Err(self.wrong(
+                name,
+                format!(
+                    "has the names of folders for its values. Of so many they are not published, and one of them alone may not decide its type. To say it, {}types = {{ {} = \"TEXT\" }} (or \"BIGINT\", where each of them is a whole number)",
+                    read::ADD,
+                    read::key(name)
+                ),
+            ));
+        }
+        let mut values = all.filter(|value| *value != HIVE_NULL).peekable();
+        let number = |value: &String| value.parse::<i64>().is_ok_and(|number| number.to_string() == *value);
+        Ok(values.peek().is_some().then(|| if values.all(number) { DataType::Int64 } else { DataType::Utf8 }))
+    }
+
+    /// The type that holds a column's values of all files; none where none has it. It follows from the types that the files have and from the policy, never from which values there
+    /// are: types are public.
+    pub(super) fn one_type(&self, name: &str, is_unit: bool) -> Result<Option<DataType>, DataError> {
+        if let Some(kind) = self.said_type(name)? {
+            return Ok(Some(kind));
+        }
+        let join = if is_unit { common_unit } else { common };
+        let mut found: Option<(DataType, &Source)> = None;
+        for (source, kind) in self.types(name, is_unit) {
+            found = Some(match found {
+                None => (kind, source),
+                Some((before, first)) => match join(&before, &kind) {
+                    Some(both) => (both, first),
+                    None => return self.of_unlike(name, is_unit, (&before, first), (&kind, source)).map(Some),
+                },
+            });
+        }
+        Ok(found.map(|(kind, _)| kind))
+    }
+
+    /// The files that have a column, and its types there.
+    fn types(&self, name: &str, is_unit: bool) -> impl Iterator<Item = (&Source, DataType)> {
+        self.sources.iter().filter_map(move |source| Some((source, self.as_unit(source.has.get(name)?, is_unit))))
+    }
+
+    /// The type that the policy says of a column whose types in two files have none that holds both. Files of types that it does not hold have no value.
+    fn of_unlike(
+        &self,
+        name: &str,
+        is_unit: bool,
+        (one, first): (&DataType, &Source),
+        (other, second): (&DataType, &Source),
+    ) -> Result<DataType, DataError> {
+        let join = if is_unit { common_unit } else { common };
+        let holds = |said: &DataType, kind: &DataType| join(said, kind).as_ref() == Some(said);
+        let told = |kind: ColumnKind| self.as_unit(&read::said(kind), is_unit);
+        let Some(kind) = self.policy.read.kind_of(name) else {
+            // By their types alone, as the policy is public too.
+            let words = [one, other].map(|kind| KINDS.into_iter().find(|said| holds(&told(*said), kind)).map(ColumnKind::name));
+            let mut words: Vec<_> = words.into_iter().flatten().collect();
+            words.dedup();
+            let add = match words.as_slice() {
+                [] => String::new(),
+                [first, rest @ ..] => format!(
+                    "; or, where it has no value in the files of one of these types, {}types = {{ {} = \"{first}\" }}{}",
+                    read::ADD,
+                    read::key(name),
+                    rest.first().map(|other| format!(" (or \"{other}\")")).unwrap_or_default()
+                ),
+            };
+            let (first, second) = (file_name(&first.path), file_name(&second.path));
+            return Err(self.wrong(name, format!("is {one} in {first} and {other} in {second}: write them alike{add}")));
+        };
+        let said = told(kind);
+        for (source, found) in self.types(name, is_unit) {
+            if !holds(&said, &found) && !self.is_void(source, name)? {
+                let (file, kind) = (file_name(&source.path), kind.name());
+                return Err(
+                    self.wrong(name, format!("is {found} in {file}, and {kind} by [read]: write it as that there, or as NULL"))
+                );
+            }
+        }
+        Ok(said)
+    }
+
+    /// A unit's type by which it is joined with others': floats of whole numbers are such numbers.
+    fn as_unit(&self, kind: &DataType, is_unit: bool) -> DataType {
+        let kind = plain(kind);
+        if !is_unit || *kind == DataType::Null { kind.clone() } else { unit(kind).unwrap_or_else(|_| kind.clone()) }
+    }
+
+    fn is_void(&self, source: &Source, name: &str) -> Result<bool, DataError> {
+        if source.format == Format::Text || source.format == Format::Json {
+            return Ok(false);
+        }
+        for batch in read::open_written(&source.path, source.format, Some(&[name.to_owned()]))? {
+            if batch?.columns().iter().any(|column| column.logical_null_count() < column.len()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
