@@ -15,6 +15,7 @@ mod listings;
 mod log;
 mod neighbours;
 mod price;
+mod quotes;
 mod rules;
 mod sealed;
 mod sheets;

@@ -1,4 +1,8 @@
 //! Quotes of a text file, followed byte by byte: where one is out of order, a value of one record could swallow the records after it, so such a file is refused.
+//!
+//! A line that begins within quotes may be another's record that a quote left open has swallowed. It is read as if it began a record too ([`Begun`]), whether the
+//! quotes close in it or not, and refused where it has as many values as a record, or goes on behind the record that it stands in. That a record is refused follows
+//! from that record alone.
 
 use super::ADD;
 
@@ -34,16 +38,68 @@ pub(super) struct Quotes {
     field: usize,
     /// Line and value in which the last quote was opened.
     opened: (u64, usize),
-    /// Delimiters since the last line break in this value, where it has one.
-    inner: Option<usize>,
-    /// The byte before.
-    last: u8,
+    /// The record that the line at hand, or one before it, would be if it did not begin within quotes. There is one at most: a line ends outside of the record's quotes
+    /// or outside of the line's own.
+    begun: Option<Begun>,
+}
+
+/// A line that begins within quotes, as the record that it would be if it did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Begun {
+    at: At,
+    /// Number of its values so far.
+    values: usize,
+    line: u64,
+    /// Line and value in which the quotes around its beginning were opened.
+    within: (u64, usize),
+    /// Whether its own quotes are in order so far. Where they are not, it is read on as the reader would.
+    orderly: bool,
+}
+
+impl Begun {
+    /// Sees the next byte.
+    fn step(&mut self, byte: u8, is_break: bool, marks: &Marks) {
+        self.at = match self.at {
+            At::Comment if byte == b'\n' => At::Record,
+            At::Comment => At::Comment,
+            At::Record if is_break => At::Record,
+            At::Record if Some(byte) == marks.comment => At::Comment,
+            At::Quoted if byte == marks.quote => At::Closed,
+            At::Quoted => At::Quoted,
+            At::Closed if byte == marks.quote => At::Quoted,
+            at if is_break => at,
+            _ if byte == marks.delimiter => {
+                self.values += 1;
+                At::Field
+            }
+            At::Record | At::Field if byte == marks.quote => At::Quoted,
+            At::Plain if byte != marks.quote => At::Plain,
+            At::Plain | At::Closed => {
+                self.orderly = false;
+                At::Plain
+            }
+            At::Record | At::Field => At::Plain,
+        };
+    }
+
+    /// Whether it could be a record of so many values at the end of a line; of the last line of the record that it stands in where `is_last`.
+    fn is_record(&self, values: usize, is_last: bool) -> bool {
+        let is_there = !matches!(self.at, At::Record | At::Comment);
+        // What begins with a quote is the end of a text that ends in a line break, as many do.
+        is_there && self.values == values
+            || is_last && self.at == At::Quoted && self.orderly && (2..values).contains(&self.values)
+    }
+
+    /// Whether it goes on in the next line.
+    fn goes_on(&self) -> bool {
+        self.at == At::Quoted && self.orderly || self.at == At::Comment
+    }
 }
 
 impl Quotes {
     /// Follows a file whose first record is the `header`, in this line.
     pub(super) fn new(marks: Marks, header: Vec<String>, line: u64) -> Self {
-        Self { marks, header, at: At::Record, line, field: 0, opened: (line, 0), inner: None, last: 0 }
+        Self { marks, header, at: At::Record, line, field: 0, opened: (line, 0), begun: None }
     }
 
     /// Line and column of a value, in words.
@@ -70,7 +126,8 @@ impl Quotes {
             At::Comment => At::Comment,
             At::Record if is_break => At::Record,
             At::Record if Some(byte) == self.marks.comment => At::Comment,
-            At::Quoted => self.quoted(byte, is_break)?,
+            At::Quoted if byte == self.marks.quote => At::Closed,
+            At::Quoted => At::Quoted,
             At::Closed if byte == self.marks.quote => At::Quoted,
             // One that opens here for a person, and not for the reader, would have it close another person's.
             At::Plain if byte == self.marks.quote => {
@@ -97,45 +154,49 @@ impl Quotes {
                 ));
             }
             At::Record | At::Field if byte == self.marks.quote => {
-                (self.opened, self.inner) = ((self.line, self.field), None);
+                self.opened = (self.line, self.field);
                 At::Quoted
             }
             At::Record | At::Field | At::Plain => At::Plain,
         };
         self.line += u64::from(byte == b'\n');
-        self.last = byte;
+        self.begun(byte, is_break)
+    }
+
+    /// Follows the record that a line within quotes would be.
+    fn begun(&mut self, byte: u8, is_break: bool) -> Result<(), String> {
+        if let Some(begun) = &mut self.begun {
+            begun.step(byte, is_break, &self.marks);
+        }
+        if !is_break || self.marks.multiline {
+            return Ok(());
+        }
+        let is_within = self.at == At::Quoted;
+        self.begun_is_none(!is_within)?;
+        let next = Begun { at: At::Record, values: 1, line: self.line, within: self.opened, orderly: true };
+        self.begun = is_within.then(|| self.begun.filter(Begun::goes_on).unwrap_or(next));
         Ok(())
     }
 
-    /// A byte within quotes.
-    fn quoted(&mut self, byte: u8, is_break: bool) -> Result<At, String> {
-        if byte == self.marks.quote {
-            return Ok(At::Closed);
+    fn begun_is_none(&self, is_last: bool) -> Result<(), String> {
+        match self.begun.filter(|begun| begun.is_record(self.header.len(), is_last)) {
+            Some(begun) => Err(format!(
+                "{}: the quote opened there goes on over a line ({}) that could be a row. Close it; where the line is part of the value, {ADD}multiline = true",
+                self.place(begun.within),
+                begun.line
+            )),
+            None => Ok(()),
         }
-        if is_break && !(byte == b'\n' && self.last == b'\r') {
-            let is_record = self.inner.is_some_and(|marks| marks + 1 == self.header.len());
-            if is_record && !self.marks.multiline {
-                return Err(format!(
-                    "{}: the quote opened there goes on over a line ({}) that has as many values as a row. Close it; where the line is part of the value, {ADD}multiline = true",
-                    self.place(self.opened),
-                    self.line
-                ));
-            }
-            self.inner = Some(0);
-        } else if byte == self.marks.delimiter {
-            self.inner = self.inner.map(|marks| marks + 1);
-        }
-        Ok(At::Quoted)
     }
 
     /// Sees the end of the file.
     ///
     /// # Errors
-    /// A quote that is never closed.
+    /// A quote that is never closed, or goes on over a line that could be one.
     pub(super) fn end(&self) -> Result<(), String> {
         match self.at {
             At::Quoted => Err(self.unclosed()),
-            _ => Ok(()),
+            _ => self.begun_is_none(true),
         }
     }
 
@@ -183,6 +244,20 @@ mod tests {
             ("p,t,n\n1,\"a\\\"b\\\"\",5\n", "line 2, column t: text after", "twice"),
             ("p,t,n\n1,\"a\" ,5\n", "line 2, column t: text after", "twice"),
             ("p,t,n\n1,\"x\ny\",5\n2,\"a,5\n3,,6\n2,z\",6\n", "line 4, column t: the quote opened there", "multiline"),
+            // Whoever closes it.
+            (
+                "p,t,n\n1,\"a,5\n2,\",\",d\n1,x,c\"\n",
+                "line 2, column t: the quote opened there goes on over a line (3)",
+                "multiline",
+            ),
+            ("p,t,n\n1,5,\"a\n2,5,6'1\"\n", "line 2, column n: the quote opened there goes on over a line (3)", "multiline"),
+            ("p,t,n\n1,5,\"a\n2,5,\"", "line 2, column n: the quote opened there goes on over a line (3)", "multiline"),
+            // A line of another's that goes on, within and without.
+            (
+                "p,t,n\n1,\"b\n2,\",\n\",d\n1\",x,y\n",
+                "line 2, column t: the quote opened there goes on over a line (3)",
+                "multiline",
+            ),
             ("p,t,n\r\n2,\"a,5\r\n3,,6\r\n2,z\",6\r\n", "line 2, column t: the quote opened there", "multiline"),
         ] {
             let said = said(bad, false).unwrap_err();
