@@ -44,7 +44,7 @@ pub struct ReadRules {
     /// Columns that are text, whatever their values look like.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub text: BTreeSet<String>,
-    /// Types of columns of text and JSON, whatever their values look like.
+    /// Types of columns of text, of JSON and in names of folders, whatever their values look like; and of columns whose types in two Parquet or Arrow files do not join.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnKind>,
     /// Whether values in quotes may have line breaks after which something stands that looks like a row.
