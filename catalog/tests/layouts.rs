@@ -35,7 +35,7 @@ fn laid(files: &[(String, Rows)], more: &str) -> Result<Profile, String> {
 #[test]
 fn files_beyond_a_manifest_are_one_whatever_their_rows() {
     let many = |long: usize| -> Vec<_> {
-        let name = |i: usize| format!("{i:04}-{}.parquet", "n".repeat(150));
+        let name = |i: usize| format!("{i:04}-{}.parquet", "n".repeat(115));
         (0..140).map(|i| (name(i), vec![(Some(i as i64), "x".repeat(if i == 9 { long } else { 1 }))])).collect()
     };
     let few: Vec<_> = many(1).into_iter().take(20).collect();

@@ -239,7 +239,8 @@ fn another_version(world: &World, access: &str) -> Value {
         .unwrap();
     world.publish("rows/people.csv", &["--name", "people", "--version-of", &manifest.id().to_string()]);
     let log = world.ok("owner", &["receipts", "list", "--json"]);
-    let mut entries = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let predicate = |line| serde_json::from_str::<Value>(line).unwrap()["statement"]["predicate"].clone();
+    let mut entries = log.lines().map(predicate);
     entries.rfind(|entry| entry["entry"] == "publication").unwrap()
 }
 
