@@ -68,7 +68,7 @@ impl Table {
         let list: Vec<String> = exprs.iter().enumerate().map(|(i, e)| format!("{e} AS e{i}")).collect();
         match admit_select(&format!("SELECT {} FROM dataset", list.join(", ")), Split::Unit, &self.schema, &self.policy) {
             Ok(select) => {
-                let found = Physical::new(&select).unwrap().raised(&self.batch);
+                let found = Physical::over(&select, &self.planned).unwrap().raised(&self.batch);
                 raised.extend(found.into_iter().map(|(i, e)| format!("{}: {e}", exprs[i])));
                 exprs.len()
             }
@@ -351,7 +351,7 @@ fn casts_that_are_written_go_the_same_way() {
     // Beyond the calendar is NULL, within it the day.
     let select = "SELECT CAST(CAST(n3 AS TIMESTAMP) AS DATE) AS d FROM dataset";
     let select = admit_select(select, Split::Unit, &table.schema, &table.policy).unwrap();
-    let made = Physical::new(&select).unwrap().select(&table.batch).unwrap().columns;
+    let made = Physical::over(&select, &table.planned).unwrap().select(&table.batch).unwrap().columns;
     let (numbers, days) = (table.batch.column_by_name("n3").unwrap(), &made[0]);
     let days = cast(&cast(days, &DataType::Int32).unwrap(), &DataType::Int64).unwrap();
     let pairs = [numbers, &days].map(|a| arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&**a).clone());

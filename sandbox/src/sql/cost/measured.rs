@@ -8,6 +8,7 @@ use arrow::{
     },
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
+use datafusion::common::DFSchema;
 use tidegate_protocol::{
     Refusal,
     job::Split,
@@ -17,7 +18,7 @@ use tidegate_protocol::{
 
 use super::worst;
 use crate::{
-    sql::{admit_select, refuse},
+    sql::{SOURCE, admit_select, refuse},
     units::Physical,
 };
 
@@ -247,7 +248,8 @@ fn over(expression: &'static str, kinds: &Batches, runs: usize, all: &mut Vec<Me
     let schema = kinds[0].1.schema();
     let policy = policy(&schema)?;
     let select = admit_select(&format!("SELECT {expression} AS e FROM dataset"), Split::Unit, &schema, &policy)?;
-    let physical = Physical::new(&select).map_err(refuse)?;
+    let columns = DFSchema::try_from_qualified_schema(SOURCE, &schema).map_err(refuse)?;
+    let physical = Physical::over(&select, &columns).map_err(refuse)?;
     let counted = worst(&select, &policy)?[0].work;
     for (values, batch) in kinds {
         let mut nanoseconds = f64::INFINITY;
