@@ -30,7 +30,6 @@ ifdef NEXTEST
 else
 	$(CARGO) test --workspace --locked
 endif
-	$(CARGO) build --locked --workspace --bin tidegate
 	python3 demo/demo.py target/debug/tidegate target/demo-out
 
 lint: deny
