@@ -9,7 +9,7 @@ use tidegate_protocol::{
     Code, ContentHash, PeerId, Refusal,
     device::Place,
     grant::{self, Action, Ask},
-    manifest::Manifest,
+    manifest::{ColumnType, Manifest},
     policy::Policy,
     receipt::Mechanism,
 };
@@ -95,12 +95,68 @@ pub(crate) fn holds(plan: &Plan, terms: &Terms) -> Result<(), Refusal> {
 /// # Errors
 /// [`NodeError::Unverified`] naming a type that this version does not know.
 pub fn schema(manifest: &Manifest) -> Result<SchemaRef, NodeError> {
-    let field = |column: &tidegate_protocol::manifest::ColumnType| {
-        let kind: DataType = column.arrow.parse().map_err(|_| {
-            NodeError::Unverified(format!("the manifest's column {} has an unknown type {}", column.name, column.arrow))
-        })?;
-        Ok(Field::new(&column.name, kind, true))
-    };
     let schema = Schema::new(manifest.schema.iter().map(field).collect::<Result<Vec<_>, NodeError>>()?);
     Ok(published(&Arc::new(schema), &manifest.name))
+}
+
+/// A manifest's column, which may have NULL.
+fn field(column: &ColumnType) -> Result<Field, NodeError> {
+    let kind: DataType = column.arrow.parse().map_err(|_| {
+        NodeError::Unverified(format!("the manifest's column {} has an unknown type {}", column.name, column.arrow))
+    })?;
+    Ok(Field::new(&column.name, kind, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+
+    use super::*;
+
+    /// Jobs are planned over the types that a manifest spells: each that can be published is read again as what it is.
+    #[test]
+    fn every_type_that_a_manifest_spells_is_read_again() {
+        let mut kinds = vec![
+            DataType::Null,
+            DataType::Boolean,
+            DataType::Int8,
+            DataType::Int16,
+            DataType::Int32,
+            DataType::Int64,
+            DataType::UInt8,
+            DataType::UInt16,
+            DataType::UInt32,
+            DataType::UInt64,
+            DataType::Float16,
+            DataType::Float32,
+            DataType::Float64,
+            DataType::Date32,
+            DataType::Date64,
+            DataType::Time32(Second),
+            DataType::Time32(Millisecond),
+            DataType::Time64(Microsecond),
+            DataType::Time64(Nanosecond),
+            DataType::Binary,
+            DataType::LargeBinary,
+            DataType::BinaryView,
+            DataType::FixedSizeBinary(16),
+            DataType::Utf8,
+            DataType::LargeUtf8,
+            DataType::Utf8View,
+            DataType::Decimal32(9, 2),
+            DataType::Decimal64(18, -3),
+            DataType::Decimal128(38, 0),
+            DataType::Decimal256(76, 70),
+        ];
+        for unit in [Second, Millisecond, Microsecond, Nanosecond] {
+            kinds.push(DataType::Duration(unit));
+            for zone in [None, Some("UTC"), Some("+02:00"), Some("Europe/Berlin"), Some("America/Argentina/Buenos_Aires")] {
+                kinds.push(DataType::Timestamp(unit, zone.map(Into::into)));
+            }
+        }
+        for kind in kinds {
+            let column = ColumnType { name: "x".into(), arrow: kind.to_string() };
+            assert_eq!(field(&column).unwrap(), Field::new("x", kind, true), "{}", column.arrow);
+        }
+    }
 }
