@@ -45,6 +45,14 @@ def check(name, *args, **more):
             print(done.stdout + done.stderr)
 
 
+def told(name, label, done):
+    """Prints the last line of what a part said; all of it where the part failed, which counts against the run as `label`."""
+    print(f"{name}: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
+    if done.returncode != 0:
+        failed.append(label)
+        print(done.stdout + done.stderr)
+
+
 def skip(name, why):
     skipped.append(name)
     print(f"SKIPPED: {name}: {why}")
@@ -98,10 +106,7 @@ def files():
             skip(label, why)
             continue
         done = sh(run, here / "files", binary, tools / f"corpus-{name}", *parts, env=env)
-        print(f"files: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
-        if done.returncode != 0:
-            failed.append(label)
-            print(done.stdout + done.stderr)
+        told("files", label, done)
 
 
 def java():
@@ -134,10 +139,7 @@ def differential():
     if run is None:
         return skip("DuckDB's answers beside ours", why)
     done = sh(run, here / "differential.py", root, tools / "differential")
-    print(f"differential: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
-    if done.returncode != 0:
-        failed.append("DuckDB's answers beside ours")
-        print(done.stdout + done.stderr)
+    told("differential", "DuckDB's answers beside ours", done)
 
 
 def models():
@@ -147,10 +149,7 @@ def models():
     if run is None:
         return skip("models of scikit-learn, LightGBM, XGBoost and CatBoost", why)
     done = sh(run, here / "models.py", binary, tools / "trained")
-    print(f"models: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ''}")
-    if done.returncode != 0:
-        failed.append("models of others' packages")
-        print(done.stdout + done.stderr)
+    told("models", "models of others' packages", done)
 
 
 PROGRAM = """dataset = "%s"
