@@ -107,12 +107,12 @@ pub fn profile(
     Ok(Profile { schema, layout: Layout::Clustered, compute, people: order.people, dropped, notes })
 }
 
-/// Bytes of a manifest that names files by so many more than their names' own.
+/// Bytes that a manifest takes to name a file, beside the name's own.
 const NAMING: usize = 120;
-/// Bytes of a manifest for all else.
+/// Bytes that a manifest takes for everything but its files.
 const OTHER: usize = 8 << 10;
 
-/// Whether a manifest has room for the names of all files. Where it has not, one file is made of them, whatever their rows.
+/// Whether a manifest has room for the names of all files. If not, the files are published as one, whatever their rows.
 pub fn fit_a_manifest(tables: &[TableFiles]) -> bool {
     let names = || tables.iter().flat_map(|table| &table.names);
     names().count() <= limits::FILES && names().map(|name| name.len() + NAMING).sum::<usize>() <= limits::DOCUMENT_BYTES - OTHER

@@ -82,7 +82,7 @@ impl DataError {
     }
 }
 
-/// What was found out of each column; or what is wrong, of all columns where something is.
+/// Collects what was found of each column, or every column's problem where there is one.
 fn of_columns<T>(found: impl Iterator<Item = Result<T, DataError>>) -> Result<Vec<T>, DataError> {
     let (mut good, mut wrong) = (Vec::new(), Vec::new());
     for one in found {

@@ -95,12 +95,12 @@ impl<T: Clone> Signs<T> {
 pub(crate) enum Whose {
     /// Each says it by its own value.
     Rows,
-    /// All are of the unit that the file's folders name; none where they name nobody.
+    /// Every row is of the unit that the file's folders name; none where the folders name nobody.
     Folders(Option<u64>),
 }
 
-/// A unit by its name as text. All spellings that are read as one name are one unit here, whatever the column's type and its decimal mark turn out to be. Some that are others are
-/// one too: what two of them show together is then refused, where it need not be.
+/// Hashes a unit's name, given as text. Every spelling that is read as one name gives one hash, whatever the column's type and decimal mark turn out to be. Some
+/// different names share a hash too: what two such units show together is then refused, where it need not be.
 pub(crate) fn unit_of(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     let name = name.trim();
@@ -111,8 +111,8 @@ pub(crate) fn unit_of(name: &str) -> u64 {
     hasher.finish()
 }
 
-/// A number's sign, its digits without zeros at either end, and the power of ten of the last one, but for thousands: by a decimal comma 1.234 is a thousand times what it
-/// is by a point.
+/// Splits a number into its sign, its digits without zeros at either end, and the last digit's power of ten modulo 3: by a decimal comma 1.234 is a thousand times
+/// what it is by a point.
 fn digits(number: &str) -> Option<(bool, String, i64)> {
     let (negative, written) = match (number.parse::<i128>(), number.parse::<f64>()) {
         (Ok(whole), _) => (whole < 0, whole.to_string()),

@@ -81,13 +81,13 @@ const SPSS: &str = "is a data set of SPSS's: save it as CSV";
 const BY_ENDING: [(&str, &str); 6] =
     [("rds", R_OBJECT), ("rda", R_WORKSPACE), ("rdata", R_WORKSPACE), ("dta", STATA), ("sav", SPSS), ("zsav", SPSS)];
 
-/// What is refused by how it begins. A few letters at the beginning of what is text are a header's (`ORCID`, `PARENT`).
+/// Why a file is refused by its first bytes. A short mark at the beginning of a text is part of its header (`ORCID`, `PARENT`).
 fn refused(head: &[u8]) -> Option<&'static str> {
     let (_, problem) = REFUSED.iter().find(|(magic, _)| head.starts_with(magic) && !(magic.len() <= SHORT && is_text(head)))?;
     Some(problem)
 }
 
-/// The length of a mark that a text could begin with.
+/// Marks of at most so many bytes may be the beginning of a text's header.
 const SHORT: usize = 4;
 
 /// Whether the first bytes of a file are those of a text: UTF-8, perhaps cut within a character, without what no text has.
