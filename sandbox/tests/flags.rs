@@ -68,6 +68,8 @@ async fn truth_values_of_a_unit_are_added_up_alike() {
         // What they come to is a truth value again, or two of them.
         ("BOOL_OR(flag)", "AVG(y)", 0.75),
         ("BOOL_AND(x > 1)", "SUM(y)", 3.0),
+        ("MIN(flag)", "AVG(y)", 0.75),
+        ("MAX(x > 1)", "SUM(y)", 3.0),
         ("FIRST_VALUE(flag ORDER BY x)", "SUM(y)", 3.0),
         ("COUNT(DISTINCT flag)", "SUM(y)", 4.0),
     ] {

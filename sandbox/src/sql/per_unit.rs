@@ -11,6 +11,7 @@ use arrow::{
 };
 use datafusion::{
     common::DFSchema,
+    functions_aggregate::bool_and_or::{bool_and_udaf, bool_or_udaf},
     logical_expr::{Aggregate, AggregateUDF, EmitTo, Expr, ExprSchemable as _, GroupsAccumulator, cast as cast_expr, lit},
     physical_expr::{aggregate::AggregateExprBuilder, expressions::Column as PhysicalColumn},
 };
@@ -57,6 +58,18 @@ enum Call {
     Distinct,
     /// A percentile of them.
     Percentile(f64),
+}
+
+impl Call {
+    /// Replaces MIN and MAX of truth values, which the engine does not aggregate by group, by BOOL_AND and BOOL_OR, which are the same.
+    fn of_truth_values(&mut self, kind: &DataType) {
+        let Self::All(function) = self else { return };
+        match function.name() {
+            "min" if *kind == DataType::Boolean => *function = bool_and_udaf(),
+            "max" if *kind == DataType::Boolean => *function = bool_or_udaf(),
+            _ => {}
+        }
+    }
 }
 
 /// The subquery's aggregates.
@@ -152,6 +165,7 @@ pub(super) fn admit(
     let input = Input::new(select, rows.source)?;
     let kind = |e: &Expr| e.get_type(&*input.select.schema).map_err(|e| engine(&e));
     let kinds = input.select.branches[0].columns.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
+    calls.iter_mut().zip(&kinds).for_each(|(call, kind)| call.of_truth_values(kind));
     let (mut fields, mut rules, mut columns) = (vec![], BTreeMap::new(), vec![]);
     for (i, (call, title)) in calls.iter().zip(titles).enumerate() {
         let kind = kinds[i].clone();
