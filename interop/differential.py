@@ -4,6 +4,7 @@ import collections, datetime, decimal, json, math, os, pathlib, re, struct, subp
 
 import duckdb, polars
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 root, folder = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
@@ -105,10 +106,21 @@ def anew():
             duckdb.sql(f"COPY (SELECT * FROM rows ORDER BY person) TO '{path}' (FORMAT parquet)")
 
 
+def as_shown(rows):
+    """The rows with texts in place of bytes, and what a zone's clocks show in place of its times."""
+    for place, name in enumerate(rows.column_names):
+        kind = rows[name].type
+        if pa.types.is_timestamp(kind) and kind.tz:
+            rows = rows.set_column(place, name, pc.local_timestamp(rows[name]))
+        elif any(is_kind(kind) for is_kind in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)):
+            rows = rows.set_column(place, name, rows[name].cast(pa.binary()).cast(pa.string()))
+    return rows
+
+
 def tables(connection):
-    """The tables, as every engine has them: one zero, NULL in place of NaN."""
+    """The tables, as every engine has them: one zero, NULL in place of NaN, and columns as `as_shown` has them."""
     for path in folder.glob("table-*.parquet"):
-        rows = pq.read_table(path)
+        rows = as_shown(pq.read_table(path))
         kinds = connection.sql("DESCRIBE SELECT * FROM rows").fetchall()
         one = lambda name, kind: f'CASE WHEN isnan({name}) THEN NULL ELSE {name} + 0::{kind} END AS {name}' if kind in ("DOUBLE", "FLOAT") else f'"{name}"'
         connection.sql(f"CREATE TABLE \"{path.stem}\" AS SELECT {', '.join(one(name, kind) for name, kind, *_ in kinds)} FROM rows")
@@ -157,6 +169,10 @@ def differs(told, names, rows):
     keys = told["keys"]
     if len(names) != len(told["names"]):
         return f"columns {told['names']} for {names}"
+    # Engines have names of their own where none is given.
+    given = [name for i, name in enumerate(names) if name in (f"column{i}", f"Some Name{i}", f"count{i}", f"sum_{i}")]
+    if any(told["names"][names.index(name)] != name for name in given):
+        return f"names {told['names']} for {names}"
 
     def by_key(rows):
         """Rows of values, each with how far from it another may be."""

@@ -52,7 +52,7 @@ pub(crate) const NAMES: Names = Names {
         "NULL",
         "weight",
     ],
-    texts: &["city", "city", "grade", "''", "'9'", "'unique'", "NULL"],
+    texts: &["city", "city", "grade", "''", "'9'", "'unique'", "NULL", "CAST(raw AS TEXT)", "CAST(mark AS TEXT)"],
     times: &[
         "day",
         "at",
@@ -110,17 +110,23 @@ impl World {
         sql::admit_query(&asked, &self.schema, &self.policy).map_err(|e| e.to_string())
     }
 
-    /// What is released of an admitted query, without noise, and by row and cell how far the grid's steps may have moved a number.
-    pub(crate) fn released(&self, admitted: &sql::Query, query: &str) -> (ResultDoc, Vec<Vec<f64>>) {
-        let plan = Plan::new(admitted.shape.clone()).unwrap();
+    /// The sums of an admitted query's groups.
+    pub(crate) fn groups(&self, admitted: &sql::Query, plan: &Plan, query: &str) -> Vec<GroupSums> {
         let mut groups: Vec<GroupSums> = Vec::new();
         let sink = &mut |some: Vec<GroupSums>| {
             groups.extend(some);
             Ok(())
         };
-        sql::run_query(admitted, &plan, &[self.file.try_clone().unwrap()], &[7; 32], sql::Room::default(), sink)
+        sql::run_query(admitted, plan, &[self.file.try_clone().unwrap()], &[7; 32], sql::Room::default(), sink)
             .unwrap_or_else(|e| panic!("{query}: {e}"));
         groups.retain(|group| group.units > 0);
+        groups
+    }
+
+    /// What is released of an admitted query, without noise, and by row and cell how far the grid's steps may have moved a number.
+    pub(crate) fn released(&self, admitted: &sql::Query, query: &str) -> (ResultDoc, Vec<Vec<f64>>) {
+        let plan = Plan::new(admitted.shape.clone()).unwrap();
+        let mut groups = self.groups(admitted, &plan, query);
         if groups.is_empty() && matches!(plan.shape().keys, Keys::None) {
             groups.push(plan.group(admitted.declared.as_ref().map_or_else(Vec::new, |d| d[0].clone())));
         }
@@ -300,6 +306,12 @@ fn alike(ours: &Value, theirs: &Value) -> bool {
 fn differs(ours: &Said, theirs: &Said, keys: usize) -> Option<String> {
     if ours.0.len() != theirs.0.len() {
         return Some(format!("columns {:?} for {:?}", ours.0, theirs.0));
+    }
+    // Engines have names of their own where none is given.
+    let given = ["column", "Some Name", "count", "sum_"];
+    let named = |name: &String, i: usize| given.iter().any(|given| *name == format!("{given}{i}"));
+    if theirs.0.iter().enumerate().any(|(i, name)| named(name, i) && ours.0[i] != *name) {
+        return Some(format!("names {:?} for {:?}", ours.0, theirs.0));
     }
     let (a, b) = (by_key(&ours.1, keys), by_key(&theirs.1, keys));
     if a.keys().ne(b.keys()) {

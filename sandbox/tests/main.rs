@@ -8,6 +8,7 @@ mod bounded;
 mod casts;
 mod common;
 mod costs;
+mod declared;
 mod dialect;
 mod differential;
 mod exported;

@@ -153,6 +153,8 @@ fn bounds_follow_through_expressions() {
         ("greatest(spend, 50)", 0.0, 100.0),
         ("ln(spend + 1)", 0.0, 101f64.ln()),
         ("round(spend * 0.3)", 0.0, 30.0),
+        ("nullif(spend, 0)", 0.0, 100.0),
+        ("nullif(visits - 5, spend)", -5.0, 5.0),
     ] {
         let admitted = admit(&sql(&format!("SELECT SUM({expr}) FROM dataset"), None), &policy(), &t.schema, None)
             .unwrap_or_else(|e| panic!("{expr}: {e}"));

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::{
 };
 
 /// Functions that both have with one meaning: aggregates, and what only chooses among values.
-const SAME: [&str; 19] = [
+const SAME: [&str; 20] = [
     "count",
     "sum",
     "avg",
@@ -24,6 +24,7 @@ const SAME: [&str; 19] = [
     "min",
     "max",
     "bool_or",
+    "bool_and",
     "coalesce",
     "nullif",
     "grouping",

@@ -195,7 +195,7 @@ fn own(c: &mut Choices<'_>) -> String {
             format!("PERCENTILE_CONT({at}) WITHIN GROUP (ORDER BY {} {order})", number(c, 2))
         }
         10 => format!("APPROX_PERCENTILE_CONT({}, 0.75)", number(c, 2)),
-        _ => format!("{}({})", c.of(&["SUM", "AVG", "VAR_POP"]), truth(c, 2)),
+        _ => format!("{}({})", c.of(&["SUM", "AVG", "VAR_POP", "MIN", "MAX"]), truth(c, 2)),
     }
 }
 
@@ -220,7 +220,11 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
     };
     if c.byte().is_multiple_of(5) {
         // One row a unit first.
-        let inner = if c.byte().is_multiple_of(8) { format!("bool_or({})", truth(c, 2)) } else { own(c) };
+        let inner = if c.byte().is_multiple_of(8) {
+            format!("{}({})", c.of(&["bool_or", "bool_and", "MIN"]), truth(c, 2))
+        } else {
+            own(c)
+        };
         let from = format!("(SELECT person, {inner} AS x, COUNT(*) AS n FROM dataset{} GROUP BY person)", filter(c));
         let outer = aggregate(c, &mut |c| c.of(&["x", "n", "x * n", "x / n", "person"]).to_owned());
         return match c.byte() % 2 {
@@ -307,6 +311,10 @@ pub(crate) fn query(c: &mut Choices<'_>) -> String {
     let mut items: Vec<String> = (0..=c.byte() % 3).map(|_| aggregate(c, &mut argument)).collect();
     let keys: Vec<String> = (0..c.byte() % 3).map(|_| key(c)).collect();
     items.extend(keys.iter().cloned());
+    if c.byte().is_multiple_of(2) {
+        let names = c.of(&["column", "Some Name", "count", "sum_"]).to_owned();
+        items.iter_mut().enumerate().for_each(|(i, item)| *item = format!("{item} AS \"{names}{i}\""));
+    }
     let all = keys.join(", ");
     let group = match c.byte() % 6 {
         _ if keys.is_empty() => String::new(),

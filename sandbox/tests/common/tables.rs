@@ -5,7 +5,7 @@ use std::{fs::File, sync::Arc};
 use arrow::{
     array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray},
     compute::{cast, nullif},
-    datatypes::{DataType, Float32Type, Float64Type, TimeUnit},
+    datatypes::{DataType, Float32Type, Float64Type, Int64Type, TimeUnit},
 };
 use parquet::arrow::ArrowWriter;
 
@@ -51,7 +51,12 @@ until = {}
 wild = {}
 big = {}
 exact = {}
+raw = {}
+mark = {}
 "#;
+
+/// Zones of times, and by how many seconds their clocks are ahead of UTC in all years that tables have.
+const ZONES: [(&str, i64); 3] = [("UTC", 0), ("Asia/Kolkata", 19_800), ("-03:30", -12_600)];
 
 fn time(unit: TimeUnit) -> DataType {
     DataType::Timestamp(unit, None)
@@ -67,8 +72,8 @@ fn typed(array: ArrayRef, kind: &DataType) -> ArrayRef {
 /// Table number `seed`.
 pub(crate) fn table(seed: u32) -> RecordBatch {
     use DataType::{
-        Date32, Decimal128, Dictionary, Float32, Float64, Int8, Int16, Int32, Int64, LargeUtf8, UInt8, UInt16, UInt32, UInt64,
-        Utf8, Utf8View,
+        Binary, BinaryView, Boolean, Date32, Date64, Decimal128, Dictionary, FixedSizeBinary, Float32, Float64, Int8, Int16,
+        Int32, Int64, LargeBinary, LargeUtf8, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
     };
     let mut dice = Dice::new("table", seed);
     let rows = 20 + dice.below(60);
@@ -114,14 +119,19 @@ pub(crate) fn table(seed: u32) -> RecordBatch {
     let price = typed(price, &dice.of(&[Decimal128(10, 2), Decimal128(20, 4), Decimal128(38, 10), Float32]));
     let city = text(&texts, &mut dice, &["north", "south", "", "unique", "9", "2024-02-29", "Ünïcode", "a,b", "NaN", "0"], 6);
     let grade = text(&texts, &mut dice, &["even", "odd", "", "north"], 5);
-    let flag = whole(&[DataType::Boolean], &mut dice, &[0, 1], 6);
+    let flag = whole(&[Boolean], &mut dice, &[0, 1], 6);
     // From the year 1 to 9999, and days about 1970 and 2024.
     let days = [-719_162, -107_000, -1, 0, 1, 19_782, 19_783, 2_932_896];
-    let day = typed(whole(&[Int32], &mut dice, &days, 7), &Date32);
+    let day = typed(typed(whole(&[Int32], &mut dice, &days, 7), &Date32), &dice.of(&[Date32, Date32, Date64]));
     let near: Vec<i64> = [-86_400, -1, 0, 1, 86_399, 1_709_164_800, 1_709_164_801, 1_709_200_000].map(|s| s * 1_000_000).to_vec();
     let at = typed(whole(&[Int64], &mut dice, &near, 7), &time(TimeUnit::Microsecond));
     let kinds = [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond].map(time);
     let at = typed(at, &dice.of(&kinds));
+    let zones = ZONES.map(|(zone, _)| Some(zone));
+    let at = match (dice.of(&[None, None, zones[0], zones[1], zones[2]]), at.data_type()) {
+        (Some(zone), DataType::Timestamp(unit, _)) => typed(at.clone(), &DataType::Timestamp(*unit, Some(zone.into()))),
+        _ => at,
+    };
     let far: Vec<i64> = days.iter().map(|d| d * 86_400_000_000).chain(near).collect();
     let until = typed(whole(&[Int64], &mut dice, &far, 7), &time(TimeUnit::Microsecond));
     let until = typed(until, &dice.of(&kinds[..3]));
@@ -131,7 +141,7 @@ pub(crate) fn table(seed: u32) -> RecordBatch {
     let big = whole(&[Int64], &mut dice, &[i64::MAX, i64::MIN, edge + 1, edge, -edge - 1, 0, 3, 7, i64::MAX - 1], 8);
     let big = match dice.below(3) {
         0 => {
-            let shifted = big.as_primitive::<arrow::datatypes::Int64Type>().iter();
+            let shifted = big.as_primitive::<Int64Type>().iter();
             Arc::new(shifted.map(|v| v.map(|v| (v as u64) ^ (1 << 63))).collect::<arrow::array::UInt64Array>()) as ArrayRef
         }
         _ => big,
@@ -139,6 +149,9 @@ pub(crate) fn table(seed: u32) -> RecordBatch {
     let digits =
         ["12345678901234567890.1234567890", "0.1", "-0.1", "0", "3", "9007199254740993", "-99999999999999999999999999.5"];
     let exact = typed(text(&[Utf8], &mut dice, &digits, 8), &dice.of(&[Decimal128(38, 10), Decimal128(37, 10)]));
+    let raw = text(&[Utf8], &mut dice, &["north", "", "unique", "9", "Ünïcode"], 6);
+    let raw = typed(raw, &dice.of(&[Binary, LargeBinary, BinaryView]));
+    let mark = typed(typed(text(&[Utf8], &mut dice, &["ab", "n0", "9.", "\u{fc}"], 6), &Binary), &FixedSizeBinary(2));
     RecordBatch::try_from_iter_with_nullable([
         ("person", Arc::new(Int64Array::from(people)) as ArrayRef, true),
         ("spend", spend, true),
@@ -153,11 +166,13 @@ pub(crate) fn table(seed: u32) -> RecordBatch {
         ("wild", wild, true),
         ("big", big, true),
         ("exact", exact, true),
+        ("raw", raw, true),
+        ("mark", mark, true),
     ])
     .unwrap()
 }
 
-/// The same rows as every engine has them: one zero, NULL in place of NaN, and texts in place of dictionaries.
+/// The same rows as every engine has them: one zero, NULL in place of NaN, texts in place of dictionaries and bytes, and what a zone's clocks show in place of its times.
 pub(crate) fn plain(batch: &RecordBatch) -> RecordBatch {
     let column = |array: &ArrayRef| -> ArrayRef {
         match array.data_type() {
@@ -172,6 +187,20 @@ pub(crate) fn plain(batch: &RecordBatch) -> RecordBatch {
                 nullif(&floats.unary::<_, Float32Type>(|v| v + 0.0), &none).unwrap()
             }
             DataType::Dictionary(_, value) => cast(array, value).unwrap(),
+            kind if kind.is_binary() => cast(&cast(array, &DataType::Binary).unwrap(), &DataType::Utf8).unwrap(),
+            DataType::Date64 => cast(array, &DataType::Date32).unwrap(),
+            DataType::Timestamp(unit, Some(zone)) => {
+                let ahead = ZONES.iter().find(|(name, _)| *name == &**zone).expect("a zone of these").1;
+                let second = match unit {
+                    TimeUnit::Second => 1,
+                    TimeUnit::Millisecond => 1000,
+                    TimeUnit::Microsecond => 1_000_000,
+                    TimeUnit::Nanosecond => 1_000_000_000,
+                };
+                let times = cast(array, &DataType::Int64).unwrap();
+                let shown = times.as_primitive::<Int64Type>().unary::<_, Int64Type>(|v| v + ahead * second);
+                cast(&shown, &time(*unit)).unwrap()
+            }
             _ => array.clone(),
         }
     };
