@@ -14,12 +14,28 @@ def write():
                               "w": pandas.to_datetime(pandas.Series(times)), "b": pandas.array(some([True, False]), "boolean")})
     want = {"n": whole, "f": halves, "t": cut, "c": letters, "w": times, "b": some([True, False])}
     tables(frame, want)
+    other_types()
     frame = frame[["person", "n", "f", "c"]]
     delimited(frame)
     encoded(frame)
     packed(frame)
     numbers()
     return f"pandas {pandas.__version__}"
+
+
+def other_types():
+    """Every other type: each is read as it is, or refused by name."""
+    stamps, spans = pandas.Series(times), some([pandas.Timedelta(days=1), pandas.Timedelta(milliseconds=-7)])
+    frame = pandas.DataFrame({"person": person, "zoned": pandas.to_datetime(stamps).dt.tz_localize("UTC").dt.tz_convert("America/New_York"),
+                              "span": pandas.Series(spans, dtype="timedelta64[ms]"), "period": pandas.PeriodIndex(pandas.to_datetime(stamps), freq="M"),
+                              "numbers": pandas.Categorical(some([10, 20])), "ordered": pandas.Categorical(letters, categories=["b", "a"], ordered=True)}
+                             | {kind.lower(): pandas.array(some([0, 1, 100]), kind) for kind in ("Int8", "Int16", "Int32", "UInt8", "UInt16", "UInt32", "UInt64")}
+                             | {"float32": pandas.array(halves, "Float32"), "list": some([[1, 2], []])})
+    months = [None if v is None else v.strftime("%Y-%m") for v in times]
+    want = {"zoned": times, "span": spans, "period": months, "numbers": some([10, 20]), "ordered": letters, "float32": halves, "list": some([[1, 2], []])}
+    want |= {kind: some([0, 1, 100]) for kind in ("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64")}
+    frame.to_parquet(folder / "pandas-types.parquet")
+    check("pandas types", folder / "pandas-types.parquet", want, may_refuse=("span", "period", "list"))
 
 
 def tables(frame, want):

@@ -1,9 +1,31 @@
 """What Polars writes: its text is of views, its categories are dictionaries."""
-import decimal
+import datetime, decimal, struct
 
 import polars
 
 from checks import check, cut, days, far, folder, person, some, texts, times, units, whole
+
+
+def other_types():
+    """Every other type: each is read as it is, or refused by name."""
+    wholes = {"i8": polars.Int8, "i16": polars.Int16, "i32": polars.Int32, "u16": polars.UInt16, "u32": polars.UInt32, "u64": polars.UInt64}
+    small, floats, flags = some([0, 1, 100]), some([0.5, -0.0, 1e30]), some([True, False])
+    spans = some([datetime.timedelta(days=1), datetime.timedelta(milliseconds=-7)])
+    hours = some([datetime.time(0, 0, 1), datetime.time(23, 59, 59)])
+    series = {name: polars.Series(name, small, kind) for name, kind in wholes.items()}
+    series |= {"f64": polars.Series("f64", floats), "f32": polars.Series("f32", floats, polars.Float32), "flag": polars.Series("flag", flags),
+               "nothing": polars.Series("nothing", [None] * len(person)), "ns": polars.Series("ns", times, polars.Datetime("ns")),
+               "away": polars.Series("away", times, polars.Datetime("us", "UTC")).dt.convert_time_zone("Asia/Kolkata"),
+               "hour": polars.Series("hour", hours), "span": polars.Series("span", spans), "list": polars.Series("list", some([[1, 2], []])),
+               "struct": polars.Series("struct", some([{"a": 1}, {"a": 2}])), "array": polars.Series("array", some([[1, 2], [3, 4]]), polars.Array(polars.Int64, 2)),
+               "dec128": polars.Series("dec128", some([decimal.Decimal("12345678901234567890.5")]), polars.Decimal(38, 1))}
+    want = {name: small for name in wholes} | {"f64": floats, "f32": [None if v is None else struct.unpack("f", struct.pack("f", v))[0] for v in floats], "flag": flags,
+            "nothing": [None] * len(person), "ns": times, "away": times, "hour": hours, "span": spans, "list": some([[1, 2], []]), "struct": some([{"a": 1}, {"a": 2}]),
+            "array": some([[1, 2], [3, 4]]), "dec128": some([decimal.Decimal("12345678901234567890.5")])}
+    frame = polars.DataFrame({"person": person} | series)
+    for ending, written in (("parquet", frame.write_parquet), ("arrow", frame.write_ipc)):
+        written(folder / f"polars-types.{ending}")
+        check(f"polars types {ending}", folder / f"polars-types.{ending}", want, may_refuse=("hour", "span", "list", "struct", "array"))
 
 
 def write():
@@ -29,6 +51,7 @@ def write():
     frame.select("person", "n", "day").write_ndjson(folder / "polars.ndjson")
     # JSON has no dates.
     check("polars.ndjson", folder / "polars.ndjson", {"n": whole, "day": [v and str(v) for v in days]})
+    other_types()
     wide = polars.DataFrame({"person": person, "n": whole}).with_columns(polars.col("n").cast(polars.Int128).alias("big"))
     wide.write_parquet(folder / "int128.parquet")
     check("Int128", folder / "int128.parquet", {"big": whole, "n": whole}, may_refuse=("big",))
