@@ -19,8 +19,8 @@ const GROUPS: usize = 48;
 pub(crate) enum Form {
     /// As a group of a declared key, so many rows of a person at most.
     Group(u32),
-    /// As blocks, a row each.
-    Blocks,
+    /// As blocks, a row each, of which a person is in so many.
+    Blocks(u32),
     /// As a group that is there where it passes its threshold.
     Undeclared,
     /// As the sum over groups that are not there, each person in this many groups at most.
@@ -90,11 +90,14 @@ impl Case {
         let columns = vec![Column::new("", self.measure.clone())];
         let (keys, max_groups, max_rows) = match self.form {
             Form::Group(rows) => (Keys::Declared(GROUPS as u32), 1, rows),
-            Form::Blocks => (Keys::None, 1, 1),
+            Form::Blocks(_) => (Keys::None, 1, 1),
             Form::Undeclared => (Keys::Undeclared { min_units: self.people.len() as u32, remainder: false }, 1, 1),
             Form::Remainder(groups) => (Keys::Undeclared { min_units: 1, remainder: true }, groups, 1),
         };
-        let blocks = (self.form == Form::Blocks).then_some(Blocks { number: self.people.len() as u32, resample: 1 });
+        let blocks = match self.form {
+            Form::Blocks(resample) => Some(Blocks { number: self.people.len() as u32, resample }),
+            _ => None,
+        };
         let key_names = if keys == Keys::None { vec![] } else { vec!["k".to_owned()] };
         Plan::new(Shape { key_names, keys, columns, max_groups, max_rows, blocks }).unwrap()
     }
@@ -109,13 +112,13 @@ impl Case {
             }
             // What takes no value is told of one row.
             if self.measure == Measure::Count {
-                group.lanes = vec![people.iter().map(|rows| rows.len() as i128).sum()];
+                group.lanes = vec![people.iter().map(|rows| rows.len().min(plan.shape().max_rows as usize) as i128).sum()];
             }
             group
         };
         let keyed = |(i, group): (usize, GroupSums)| GroupSums { key: vec![Key::Int(i as i64)], ..group };
         let groups = match self.form {
-            Form::Blocks => vec![of(&self.people)],
+            Form::Blocks(_) => vec![of(&self.people)],
             // One person each: too few to appear.
             Form::Remainder(_) => self.people.chunks(1).map(of).enumerate().map(keyed).collect(),
             Form::Group(_) | Form::Undeclared => vec![of(&self.people); GROUPS].into_iter().enumerate().map(keyed).collect(),

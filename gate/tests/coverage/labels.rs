@@ -13,13 +13,13 @@ fn sets() -> Vec<(&'static str, Form, People)> {
         ("by chance", group, all(|a, b| [a, flag(b < 0.5)])),
         ("perfect", group, all(|a, _| [a, flag(a >= 0.5)])),
         ("perfect, at the ends", group, all(|a, _| [flag(a >= 0.5), flag(a >= 0.5)])),
-        ("fair blocks, at the ends", Form::Blocks, all(|a, b| [flag(a >= 0.5), flag(b < 0.2 + 0.6 * flag(a >= 0.5))])),
+        ("fair blocks, at the ends", Form::Blocks(1), all(|a, b| [flag(a >= 0.5), flag(b < 0.2 + 0.6 * flag(a >= 0.5))])),
         ("all wrong", group, all(|a, _| [a, flag(a < 0.5)])),
         ("rare", group, all(|a, b| [a, flag(b < 0.04 * a)])),
         ("rarely not", group, all(|a, b| [a, flag(b < 1.0 - 0.04 * (1.0 - a))])),
         ("none", group, all(|a, _| [a, 0.0])),
         ("few people", group, people(6, |a, b| [a, flag(b < 0.5)])),
-        ("blocks", Form::Blocks, people(60, |a, b| [a, flag(b < 0.2 + 0.6 * a)])),
+        ("blocks", Form::Blocks(1), people(60, |a, b| [a, flag(b < 0.2 + 0.6 * a)])),
     ]
 }
 

@@ -11,7 +11,7 @@ const UNIT: [(f64, f64); 2] = [(0.0, 1.0); 2];
 const PLAIN: Frame = (UNIT, Form::Group(1));
 
 fn sets() -> Vec<(&'static str, Frame, People)> {
-    let blocks = |n, of: fn(f64, f64) -> [f64; 2]| ((UNIT, Form::Blocks), people(n, of));
+    let blocks = |n, of: fn(f64, f64) -> [f64; 2]| ((UNIT, Form::Blocks(1)), people(n, of));
     let several: People =
         (0..UNITS / 2).map(|i| (0..1 + i % 3).map(|k| [random(3 * i + k, 1), random(i, 2)]).collect()).collect();
     let far = |a: f64, b: f64| [1e-6 * a, 2e9 * (0.5 * a + 0.5 * b) - 1e9];
@@ -31,18 +31,24 @@ fn sets() -> Vec<(&'static str, Frame, People)> {
         ("nobody", PLAIN, vec![]),
         ("one person", PLAIN, people(1, |_, _| [0.8, 0.3])),
         ("few people", PLAIN, people(5, |a, b| [a, b])),
-        ("several rows", (UNIT, Form::Group(3)), several),
+        ("several rows", (UNIT, Form::Group(3)), several.clone()),
+        ("more rows than count", (UNIT, Form::Group(2)), several),
         ("blocks", means, ends),
         ("two blocks", two, one),
+        ("blocks that share people", (UNIT, Form::Blocks(4)), people(64, |a, b| [0.4 + 0.2 * a, 0.3 * a + 0.7 * b])),
     ]
 }
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, (bounds, form), people) in sets() {
-        let rows: Vec<[f64; 2]> = people.iter().flatten().copied().collect();
+        let most = if let Form::Group(rows) = form { rows as usize } else { 1 };
+        // Of a person's rows the first count, in averages all of them with the weight of as many.
+        let rows: Vec<[f64; 2]> = people.iter().flat_map(|rows| rows.iter().take(most)).copied().collect();
         let n = rows.len() as f64;
-        let of = |f: &dyn Fn(&[f64; 2]) -> f64| rows.iter().map(f).sum::<f64>() / n;
+        let mean = |f: &dyn Fn(&[f64; 2]) -> f64, rows: &Vec<[f64; 2]>| rows.iter().map(f).sum::<f64>() / rows.len() as f64;
+        let of =
+            |f: &dyn Fn(&[f64; 2]) -> f64| people.iter().map(|rows| mean(f, rows) * rows.len().min(most) as f64).sum::<f64>() / n;
         let (x, y) = (of(&|p| p[0]), of(&|p| p[1]));
         let (variance, other) = (of(&|p| (p[0] - x).powi(2)), of(&|p| (p[1] - y).powi(2)));
         let covariance = of(&|p| (p[0] - x) * (p[1] - y));
@@ -53,12 +59,17 @@ pub(crate) fn cases() -> Vec<Case> {
         let pair = |sample, correlation| Measure::Covariance(Covariance { x: bounds[0], y: bounds[1], sample, correlation });
         let vary = |sample, root| Measure::Variance(Variance { lo, hi, sample, root });
         let mut add = |measure, truths| cases.push(Case { name, measure, form, people: people.clone(), truths });
-        if form != Form::Blocks {
+        if !matches!(form, Form::Blocks(_)) {
             add(Measure::Units, vec![people.len() as f64]);
             add(Measure::Count, vec![n]);
         }
         let sample = n / (n - 1.0);
-        add(Measure::Sum(Sum { lo, hi }), vec![rows.iter().map(|p| p[0]).sum()]);
+        // A person adds no more than as many rows can.
+        let sum = |rows: &Vec<[f64; 2]>| {
+            let (sum, most) = (rows.iter().map(|p| p[0]).sum::<f64>(), most as f64);
+            sum.clamp(lo.min(0.0) * most, hi.max(0.0) * most)
+        };
+        add(Measure::Sum(Sum { lo, hi }), vec![people.iter().map(sum).sum()]);
         add(Measure::Mean(Mean { lo, hi }), vec![x]);
         add(vary(false, false), vec![variance]);
         add(vary(true, false), vec![variance * sample]);
@@ -78,7 +89,8 @@ pub(crate) fn cases() -> Vec<Case> {
         let at = vec![0.0, 0.05, 0.5, 0.95, 1.0];
         let truths: Vec<f64> =
             at.iter().map(|p| sorted.get(((p * n) as usize).min(sorted.len().max(1) - 1)).copied().unwrap_or(f64::NAN)).collect();
-        for bins in if name == "skewed" { vec![16, 256] } else { vec![16] } {
+        // Queries and components have so many bins as the last.
+        for bins in if name == "skewed" { vec![16, 256, 4096] } else { vec![16] } {
             add(Measure::Quantiles(Quantiles { lo, hi, bins, at: at.clone() }), truths.clone());
         }
     }
