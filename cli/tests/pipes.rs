@@ -63,3 +63,36 @@ fn no_command_panics_where_nobody_reads_what_it_says() {
     }
     assert_eq!(shut(&world, "buyer", &["results", "list"], true), (141, String::new()), "as if by SIGPIPE");
 }
+
+/// The commands below `of`, as its help lists them, with those below them.
+fn commands(world: &World, of: &[String]) -> Vec<Vec<String>> {
+    let words: Vec<&str> = of.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = world.ok("buyer", &words);
+    let listed = help.split_once("\nCommands:\n").map_or("", |(_, listed)| listed);
+    let names = listed.lines().take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    names
+        .flat_map(|name| {
+            let command = [of, &[name.to_owned()]].concat();
+            let below = commands(world, &command);
+            std::iter::once(command).chain(below).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Whatever the command: its help, and what it says of an option that it does not have.
+#[test]
+fn every_command_ends_well_where_nobody_reads_its_help_or_its_errors() {
+    let world = World::new();
+    let all = commands(&world, &[]);
+    assert!(all.len() > 40 && all.iter().any(|command| command == &["grant", "show"]), "{all:?}");
+    for command in all {
+        for more in ["--help", "--no-such-option"] {
+            let words: Vec<&str> = command.iter().map(String::as_str).chain([more]).collect();
+            for out in [true, false] {
+                let (code, said) = shut(&world, "buyer", &words, out);
+                assert!(!said.contains("panicked") && matches!(code, 0 | 2 | 141), "{words:?}, {out}: {code}: {said}");
+            }
+        }
+    }
+}
