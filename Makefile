@@ -84,3 +84,4 @@ privacy-audit:
 # The owner's node killed at any moment with jobs in flight, many times over.
 soak: ort
 	TIDEGATE_KILL_ROUNDS=200 $(CARGO) test --locked --workspace --test cli -- --nocapture killed::
+	$(CARGO) test --locked --workspace --test cli -- --nocapture --ignored
