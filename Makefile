@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each does all its set-up.
-.PHONY: demo test lint ci ort python-guest deny bench interop fuzz-smoke privacy-audit soak
+.PHONY: demo test lint ci ort python-guest wasm-audit deny bench interop fuzz-smoke privacy-audit soak
 
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
@@ -14,6 +14,10 @@ ort:
 python-guest:
 	python3 scripts/python_guest.py
 
+# The crate that verifies logs, as auditors' own software and pages in a browser link it.
+wasm-audit:
+	python3 scripts/wasm_audit.py
+
 # The main job: three parties, real data, real network (loopback). Leaves demo-out/ for an outside auditor. The development build is ready
 # soonest, and `make test` shares it; for work in earnest `cargo build --release`.
 demo: ort
@@ -23,7 +27,7 @@ demo: ort
 # Unit and integration tests, the documents' examples, then the demo itself with the test build. Nothing may be skipped.
 test: export REQUIRE_ORT = 1
 test: export REQUIRE_PYTHON_GUEST = 1
-test: ort python-guest
+test: ort python-guest wasm-audit
 ifdef NEXTEST
 	$(CARGO) nextest run --workspace --locked
 	$(CARGO) test --workspace --locked --doc

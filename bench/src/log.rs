@@ -9,12 +9,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tidegate_catalog::{
-    Reserve, Store,
-    audit::{Audit, open_entry},
-    log::{Frontier, Reader, from_folder},
+use tidegate_audit::{
+    Audit,
+    log::{Frontier, Reader},
     note::{Verifier, check_proof},
+    open_entry,
 };
+use tidegate_ledger::{Reserve, Store, from_folder};
 use tidegate_protocol::{
     ContentHash, Cost, Envelope, Identity, MicroRho, Sha256Digest,
     cost::{FemtoDelta, MicroEpsilon},

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use tidegate_catalog::files::read_given_text;
+use tidegate_files::read_given_text;
 use tidegate_node::results;
 use tidegate_protocol::{
     grant, limits,

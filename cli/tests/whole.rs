@@ -8,7 +8,7 @@ use std::{
 
 use crate::common::{World, text};
 use serde_json::Value;
-use tidegate_catalog::{
+use tidegate_audit::{
     log::Frontier,
     note::{Note, Quorum, Verifier, cosign, key::cosigner, sign_checkpoint},
 };

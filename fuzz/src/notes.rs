@@ -1,5 +1,6 @@
 //! A log as a stranger serves it: checkpoints, proofs, tiles.
-use tidegate_catalog::{audit, evidence, log, note, witness};
+use tidegate_audit::{evidence, log, note, rules};
+use tidegate_ledger::witness;
 use tidegate_protocol::{Identity, PeerId};
 
 fn owner() -> PeerId {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidegate_catalog::files;
 use tidegate_exchange::{Address, RelayUrl};
+use tidegate_files as files;
 use tidegate_protocol::{PeerId, limits};
 
 use crate::{NodeError, file_error, home::Home};

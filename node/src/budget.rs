@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_catalog::{
-    audit::open_entry,
-    dataset::{Dataset, load_all},
-    log::{from_folder, scan},
+use tidegate_audit::{
+    log::scan,
     note::{BadNote, Verifier},
+    open_entry,
 };
+use tidegate_catalog::dataset::{Dataset, load_all};
+use tidegate_ledger::from_folder;
 use tidegate_protocol::{
     ContentHash, Cost, Lease, Settlement,
     receipt::{JobFacts, LedgerLink, Party, Predicate},

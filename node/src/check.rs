@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use tidegate_catalog::audit::price;
+use tidegate_audit::rules::price;
 use tidegate_gate::{Plan, Split, Terms};
 use tidegate_protocol::{
     Code, ContentHash, PeerId, Refusal,

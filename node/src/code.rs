@@ -80,7 +80,7 @@ impl Codes {
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(std::io::Error::other)?;
-        tidegate_catalog::files::create_folder(&self.folder)?;
+        tidegate_files::create_folder(&self.folder)?;
         write(&path, &key)?;
         Ok(key)
     }

@@ -297,7 +297,7 @@ impl Buyer {
         let target = home.join(format!("mocks/{}.parquet", mock.hash));
         if !target.exists() {
             self.ask(to, &Request::Mock { dataset: offer.manifest.id(), grant: self.grant().to_owned() }, &[]).await?;
-            tidegate_catalog::files::create_folder(home.join("mocks")).map_err(|e| file_error(home, e))?;
+            tidegate_files::create_folder(home.join("mocks")).map_err(|e| file_error(home, e))?;
             let (folder, from, what) = (home.join("fetched"), std::slice::from_ref(to), (mock.hash, mock.bytes));
             blobs::fetch_from(self.endpoint(), &folder, from, what, &target, &mut |_| ControlFlow::Continue(())).await?;
         }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, io::Write as _, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidegate_catalog::files;
+use tidegate_files as files;
 use tidegate_protocol::ContentHash;
 
 use crate::{NodeError, file_error, home::Home};

@@ -1,10 +1,7 @@
 //! Grants issued and revoked, each an entry of the owner's log before it counts.
 
-use tidegate_catalog::{
-    audit::open_entry,
-    log::{from_folder, scan},
-    note::Verifier,
-};
+use tidegate_audit::{log::scan, note::Verifier, open_entry};
+use tidegate_ledger::from_folder;
 use tidegate_protocol::{
     Sha256Digest,
     grant::{self, Issued, Terms},

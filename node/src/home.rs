@@ -7,8 +7,9 @@ use std::{
 };
 
 use rustix::{fs::Mode, process::umask};
-use tidegate_catalog::files::{self, FILE_MODE};
 use tidegate_exchange::Reach;
+use tidegate_files as files;
+use tidegate_files::FILE_MODE;
 use tidegate_protocol::{ContentHash, Identity};
 
 use crate::{NodeError, file_error};

@@ -79,7 +79,7 @@ pub enum NodeError {
     Data(#[from] tidegate_catalog::dataset::DataError),
     /// Ledger or log.
     #[error(transparent)]
-    Store(#[from] tidegate_catalog::StoreError),
+    Store(#[from] tidegate_ledger::StoreError),
     /// The network.
     #[error(transparent)]
     Net(#[from] tidegate_exchange::NetError),
@@ -129,8 +129,8 @@ impl From<tidegate_protocol::manifest::BadVersion> for NodeError {
     }
 }
 
-impl From<tidegate_catalog::note::BadNote> for NodeError {
-    fn from(e: tidegate_catalog::note::BadNote) -> Self {
+impl From<tidegate_audit::note::BadNote> for NodeError {
+    fn from(e: tidegate_audit::note::BadNote) -> Self {
         Self::Unverified(e.to_string())
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tidegate_catalog::files::read_given_text;
+use tidegate_files::read_given_text;
 use tidegate_protocol::{
     PeerId, Sha256Digest, limits,
     policy::{Names, Policy},
@@ -84,7 +84,7 @@ impl Parties {
             let path = self.home.parties();
             let note = || -> std::io::Result<()> {
                 let mut file =
-                    std::fs::OpenOptions::new().create(true).append(true).mode(tidegate_catalog::files::FILE_MODE).open(&path)?;
+                    std::fs::OpenOptions::new().create(true).append(true).mode(tidegate_files::FILE_MODE).open(&path)?;
                 file.write_all(format!("\n{peer}\n").as_bytes())?;
                 file.sync_all()
             };

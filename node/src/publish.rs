@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 
-use tidegate_catalog::{
-    Store,
-    dataset::{self, DatasetRecord, Phase, Stamp, TableFiles},
-};
+use tidegate_catalog::dataset::{self, DatasetRecord, Phase, Stamp, TableFiles};
 use tidegate_exchange::blobs::Served;
+use tidegate_ledger::Store;
 use tidegate_protocol::{
     ContentHash, Identity, Signed, grant, limits,
     listing::About,

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tidegate_catalog::files;
+use tidegate_files as files;
 use tidegate_protocol::{ContentHash, Job, PeerId, Signed, job::Program};
 
 use crate::{NodeError, file_error, home::Home, meter};

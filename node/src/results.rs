@@ -7,8 +7,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tidegate_catalog::{files, note};
+use tidegate_audit::note;
 use tidegate_exchange::Address;
+use tidegate_files as files;
 use tidegate_protocol::{
     Envelope, Job, PeerId, Signed,
     frame::{Delivery, Published},

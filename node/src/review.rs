@@ -11,7 +11,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use tidegate_catalog::files;
+use tidegate_files as files;
 use tidegate_protocol::{
     Approval, Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed, limits, policy::ReviewRules, receipt::Predicate,
 };

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tidegate_catalog::files;
+use tidegate_files as files;
 use tidegate_protocol::{ContentHash, PeerId};
 
 use crate::{NodeError, budget::accounts, file_error, home::Home, ids, spool};

@@ -8,7 +8,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tidegate_catalog::{Store, StoreError, files};
+use tidegate_files as files;
+use tidegate_ledger::{Store, StoreError};
 use tidegate_protocol::{ContentHash, Sha256Digest, receipt::Predicate};
 
 use crate::{NodeError, file_error, home::Home};

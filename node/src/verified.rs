@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::note;
+use tidegate_audit::note;
 use tidegate_protocol::{
     ContentHash, Cost, Job, Lease, PeerId, Sha256Digest, Signed,
     frame::Delivery,
@@ -65,7 +65,7 @@ pub fn verify(delivery: Delivery, owner: &PeerId, job: &Signed<Job>, offer: &Off
     let job = earlier.as_ref().unwrap_or(job);
     let bytes = STANDARD.decode(&delivery.result).map_err(|e| NodeError::Unverified(e.to_string()))?;
     let entry = delivery.receipt.to_canonical()?;
-    let receipt = tidegate_catalog::audit::open_entry(&entry, owner)
+    let receipt = tidegate_audit::open_entry(&entry, owner)
         .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
     let proven = note::check_proof(&delivery.proof, &entry, owner)?;
     let index = proven.index;

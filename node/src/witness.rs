@@ -8,16 +8,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidegate_catalog::{
+use tidegate_audit::{
     evidence::Evidence,
-    heard::{Heard as Heads, Told},
     note::{BadNote, Note, Verifier},
-    witness::{NotCosigned, Witness},
 };
 use tidegate_exchange::{
     Handler,
     gossip::{Heard, Swarm},
     web::{Answer, Cosigner},
+};
+use tidegate_ledger::{
+    observed::{Heard as Heads, Told},
+    witness::{NotCosigned, Witness},
 };
 use tidegate_protocol::{
     Code, PeerId, Refusal,

@@ -6,7 +6,7 @@
 //! - Anything parsed from a peer is bounded and never panics.
 //!
 //! # Non-goals
-//! - I/O, clocks, async. Deciding who may ask (`node`), what may leave (`gate`), where it is stored (`catalog`).
+//! - I/O, clocks, async. Deciding who may ask (`node`), what may leave (`gate`), where it is stored (`ledger`, `catalog`).
 //!
 //! # Path
 //! A buyer writes [`job::Job`] → [`dsse::Signed::sign`] → [`frame::Request::Submit`] → the owner opens it again with

@@ -90,6 +90,7 @@ pub struct Manifest {
 ///
 /// # Errors
 /// When the operating system has no entropy.
+#[cfg(feature = "random")]
 pub fn salt() -> Result<String, getrandom::Error> {
     let mut salt = [0; 32];
     getrandom::fill(&mut salt)?;

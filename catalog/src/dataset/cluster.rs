@@ -95,7 +95,7 @@ fn cluster_within(
         context.register_table("rows", Arc::new(StreamingTable::try_new(numbered, vec![Arc::new(rows)])?))?;
         let order = vec![ident(unit.as_str()).sort(true, false), ident(ROW).sort(true, false)];
         let mut sorted = context.table("rows").await?.sort(order)?.execute_stream().await?;
-        let mut file = crate::files::create(&temporary)?;
+        let mut file = tidegate_files::create(&temporary)?;
         let mut writer = ArrowWriter::try_new(&mut file, Arc::new(Schema::new(kept.fields().clone())), Some(properties))?;
         let columns: Vec<usize> = (0..kept.fields().len()).collect();
         let mut rows = 0;
@@ -113,7 +113,7 @@ fn cluster_within(
         std::fs::rename(&temporary, target)?;
         Ok::<_, DataFusionError>(())
     };
-    crate::files::create_folder(folder).map_err(|e| broken(folder, e))?;
+    tidegate_files::create_folder(folder).map_err(|e| broken(folder, e))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().map_err(|e| broken(target, e))?;
     guarded(target, || runtime.block_on(sort).map_err(|e| said(target, e))).inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);

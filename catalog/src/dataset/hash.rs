@@ -20,7 +20,7 @@ const TOGETHER: u64 = if cfg!(test) { 8 } else { 256 };
 /// # Errors
 /// What opening or reading it fails with; [`io::ErrorKind::UnexpectedEof`] where it became shorter meanwhile.
 pub fn hash(path: &Path, progress: &mut dyn FnMut(u64)) -> io::Result<(ContentHash, u64)> {
-    let file = crate::files::open_given(path)?;
+    let file = tidegate_files::open_given(path)?;
     let size = file.metadata()?.len();
     let parts = size.div_ceil(PART);
     if parts <= 1 {

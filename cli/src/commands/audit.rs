@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use tidegate_catalog::{
-    audit::leases::compare,
+use tidegate_audit::{
     note::{Quorum, Verifier, owner_of_vkey},
+    rules::leases::compare,
 };
 use tidegate_exchange::web::Web;
 use tidegate_node::{

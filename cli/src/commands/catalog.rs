@@ -4,10 +4,8 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use tidegate_catalog::{
-    listings::{Catalogue, Kept, croissant, query},
-    query::over,
-};
+use tidegate_audit::query::over;
+use tidegate_catalog::listings::{Catalogue, Kept, croissant, query};
 use tidegate_exchange::{bind_reaching, listening_for};
 use tidegate_node::{Address, book::Book, finding, home::Home};
 use tidegate_protocol::Envelope;

@@ -2,14 +2,11 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use tidegate_catalog::{
-    Store, StoreError,
-    log::{
-        from_folder,
-        fsck::{Fsck, fsck_of},
-    },
+use tidegate_audit::{
+    log::fsck::{Fsck, fsck_of},
     note::{BadNote, Verifier},
 };
+use tidegate_ledger::{Store, StoreError, from_folder};
 use tidegate_node::{
     auditor::bundle::{self, files_of},
     home::Home,

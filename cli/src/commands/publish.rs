@@ -7,11 +7,11 @@ use std::{
 
 use anyhow::Context as _;
 use tidegate_catalog::{
-    Store, StoreError,
     dataset::{DatasetRecord, Stamp},
     listings::croissant,
 };
 use tidegate_exchange::blobs::Served;
+use tidegate_ledger::{Store, StoreError};
 use tidegate_node::{
     home::Home,
     pace::Pace,

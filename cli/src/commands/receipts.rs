@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use tidegate_catalog::{
-    audit::open_entry,
-    log::{from_folder, scan},
+use tidegate_audit::{
+    log::scan,
     note::{BadNote, Verifier},
+    open_entry,
 };
+use tidegate_ledger::from_folder;
 use tidegate_node::{auditor, fallbacks, home::Home, parties};
 use tidegate_protocol::{
     Cost,

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
-use tidegate_catalog::note::Verifier;
+use tidegate_audit::note::Verifier;
 use tidegate_exchange::{
     bind_reaching,
     blobs::Served,
@@ -51,7 +51,7 @@ impl std::str::FromStr for Owner {
             let is_somewhere = !address.sockets.is_empty() || address.relay.is_some();
             return Ok(Self(address.peer, Some(address).filter(|_| is_somewhere)));
         }
-        let key = text.parse().ok().or_else(|| tidegate_catalog::note::owner_of_vkey(text).ok());
+        let key = text.parse().ok().or_else(|| tidegate_audit::note::owner_of_vkey(text).ok());
         key.map(|key| Self(key, None)).ok_or_else(|| "write an owner's key, verifier key or address".into())
     }
 }

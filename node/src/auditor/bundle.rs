@@ -9,14 +9,15 @@ use std::{
 };
 
 use tar::EntryType;
-use tidegate_catalog::{
-    files::{open_given, read_given},
+use tidegate_audit::{
     log::{
-        from_folder, is_log_path, path,
+        is_log_path, path,
         read::{FILE_BYTES, part_or_whole},
     },
     note::{BadNote, open_checkpoint, vkey},
 };
+use tidegate_files::{open_given, read_given};
+use tidegate_ledger::from_folder;
 use tidegate_protocol::{PeerId, limits};
 
 use crate::{NodeError, file_error};

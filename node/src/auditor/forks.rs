@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use tidegate_catalog::{
+use tidegate_audit::{
     evidence::Evidence,
-    files,
     log::{prefix::prefix, read::Fetch},
     note::{Note, Verifier, checkpoint},
 };
+use tidegate_files as files;
 use tidegate_protocol::ContentHash;
 
 use crate::{NodeError, file_error, home::Home};

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tidegate_catalog::{
-    audit::Audit,
-    files,
+use tidegate_audit::{
+    Audit,
     log::Frontier,
     note::{Note, origin},
 };
+use tidegate_files as files;
 use tidegate_protocol::{ContentHash, PeerId, Sha256Digest};
 
 use super::Heads;

@@ -10,8 +10,8 @@ use std::{
 };
 
 use serde::Serialize;
-use tidegate_catalog::{
-    audit::Report,
+use tidegate_audit::{
+    Report,
     log::{
         Reader, path,
         read::{Fetch, part_or_whole},

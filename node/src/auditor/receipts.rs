@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_catalog::{
-    audit::open_entry,
+use tidegate_audit::{
     note::{self, Note},
+    open_entry,
 };
 use tidegate_protocol::{PeerId, Sha256Digest, receipt::Kind};
 

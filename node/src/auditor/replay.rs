@@ -8,8 +8,9 @@ use std::{
 };
 
 use serde::Serialize;
-use tidegate_catalog::{files::read_given, note};
+use tidegate_audit::note;
 use tidegate_exchange::NetError;
+use tidegate_files::read_given;
 use tidegate_gate::{Committing, GateError, Plan, Terms};
 use tidegate_protocol::{
     ContentHash, Job, PeerId, Sha256Digest, Signed,
@@ -174,7 +175,7 @@ fn check(opening: &Opening, owner: &PeerId, ask: &Ask<'_>) -> Result<Receipt, No
     if ask.receipt.as_ref().is_some_and(|known| *known != entry) {
         return wrong("the owner opened another entry than the receipt at hand");
     }
-    let statement = tidegate_catalog::audit::open_entry(&entry, owner)
+    let statement = tidegate_audit::open_entry(&entry, owner)
         .map_err(|(rule, detail)| NodeError::Unverified(format!("receipt: {rule}: {detail}")))?;
     if note::check_proof(&opening.proof, &entry, owner)?.index != ask.entry {
         return wrong("the receipt is another entry of the log");

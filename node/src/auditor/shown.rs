@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_catalog::audit::{Finding, Report};
+use tidegate_audit::{Finding, Report};
 use tidegate_protocol::{
     Signed,
     frame::{Published, Reply, Request},
@@ -49,7 +49,7 @@ fn wrong(shown: Published, report: &Report) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_catalog::audit::leases::VersionSeen;
+    use tidegate_audit::rules::leases::VersionSeen;
     use tidegate_protocol::{
         ContentHash, Envelope, Identity,
         listing::About,

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use tidegate_catalog::{
+use tidegate_audit::{
     log::{
-        from_folder, is_log_path,
+        is_log_path,
         read::{FILE_BYTES, Fetch},
     },
     note::BadNote,
 };
+use tidegate_ledger::from_folder;
 use tokio::runtime::Handle;
 
 use tidegate_exchange::web::Web;

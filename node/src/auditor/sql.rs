@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use tidegate_catalog::{
-    files::read_given_text,
-    log::from_folder,
+use tidegate_audit::{
     note::{Verifier, owner_of_vkey},
     query::{self, QueryError},
 };
+use tidegate_files::read_given_text;
+use tidegate_ledger::from_folder;
 use tidegate_protocol::limits;
 
 use crate::{NodeError, file_error, home::Home};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use tidegate_catalog::{
+use tidegate_audit::{
     log::fsck::fsck_of,
     note::{self, Kind, Note, Verifier, cosignature},
 };

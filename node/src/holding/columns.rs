@@ -90,11 +90,11 @@ impl Sparse {
         if self.here().is_ok() {
             return Ok(());
         }
-        tidegate_catalog::files::create_folder(&self.folder).map_err(|e| file_error(&self.folder, e))?;
+        tidegate_files::create_folder(&self.folder).map_err(|e| file_error(&self.folder, e))?;
         buyer.ask(owner, permission, &[]).await?;
         for (file, path) in self.files.iter().zip(self.paths()) {
             let failed = |e: &dyn std::fmt::Display| file_error(&path, e);
-            let to = tidegate_catalog::files::create(&path).map_err(|e| failed(&e))?;
+            let to = tidegate_files::create(&path).map_err(|e| failed(&e))?;
             to.set_len(file.bytes).map_err(|e| failed(&e))?;
             let tail = FOOTER_SIZE as u64;
             let begin = file.bytes.checked_sub(tail).ok_or_else(|| failed(&"is no Parquet file"))?;

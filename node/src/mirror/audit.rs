@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_catalog::{audit::open_entry, log::scan, note::Verifier};
+use tidegate_audit::{log::scan, note::Verifier, open_entry};
 use tidegate_exchange::Address;
 use tidegate_protocol::{
     Revocations, Signed,

@@ -74,7 +74,7 @@ impl Buyer {
         fs::create_dir_all(folder).map_err(|e| file_error(folder, e))?;
         let folder = folder.canonicalize().map_err(|e| file_error(folder, e))?;
         let waiting = home.join("fetched");
-        tidegate_catalog::files::create_folder(&waiting).map_err(|e| file_error(&waiting, e))?;
+        tidegate_files::create_folder(&waiting).map_err(|e| file_error(&waiting, e))?;
         let index = sealed.body().index;
         let at = waiting.join(format!("{}.index", index.hash));
         blobs::fetch_from(self.endpoint(), &waiting, &from, (index.hash, index.bytes), &at, &mut |_| ControlFlow::Continue(()))

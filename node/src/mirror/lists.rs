@@ -5,11 +5,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidegate_catalog::Store;
 use tidegate_exchange::{
     Address,
     gossip::{Heard, Swarm},
 };
+use tidegate_ledger::Store;
 use tidegate_protocol::{Envelope, Identity, PeerId, Revocations, Signed};
 
 use crate::NodeError;

@@ -41,7 +41,7 @@ pub(crate) fn file(home: &Home, population: &ContentHash, hash: &ContentHash) ->
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let parent = path.parent().unwrap_or(path);
     let write = || -> std::io::Result<()> {
-        tidegate_catalog::files::create_folder(parent)?;
+        tidegate_files::create_folder(parent)?;
         let mut file = tempfile::NamedTempFile::new_in(parent)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
@@ -69,7 +69,7 @@ fn keys(home: &Home, population: &ContentHash) -> Result<Keys, NodeError> {
     if let Some(keys) = read()? {
         return Ok(keys);
     }
-    tidegate_catalog::files::create_folder(folder(home, population)).map_err(|e| file_error(&path, e))?;
+    tidegate_files::create_folder(folder(home, population)).map_err(|e| file_error(&path, e))?;
     let made = Keys::generate();
     // Not over those that another process made meanwhile: a grant may have them already.
     let new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.with_extension("new"));

@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tidegate_catalog::{Store, StoreError, dataset::pieces, files};
+use tidegate_catalog::dataset::pieces;
 use tidegate_exchange::blobs::ByteRange;
+use tidegate_files as files;
+use tidegate_ledger::{Store, StoreError};
 use tidegate_protocol::{
     Code, ContentHash, Countersignature, Envelope, Identity, Job, PeerId, Refusal, Sha256Digest, Signed,
     frame::{Piece, Reply},

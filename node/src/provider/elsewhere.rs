@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
-use tidegate_catalog::store::Standing;
 use tidegate_exchange::{Address, gossip::Swarm};
+use tidegate_ledger::store::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, PeerId, Refusal, Revocations, Sha256Digest, Signed,
     grant::Authority,

@@ -9,11 +9,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tidegate_catalog::{
-    dataset::Dataset,
-    store::{LeaseStanding, Taken},
-};
+use tidegate_catalog::dataset::Dataset;
 use tidegate_exchange::Endpoint;
+use tidegate_ledger::store::{LeaseStanding, Taken};
 use tidegate_protocol::{
     Code, ContentHash, Lease, Refusal, Signed,
     frame::{Reply, Request},

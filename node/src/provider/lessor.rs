@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use tidegate_catalog::store::{LeaseAsk, LeaseError};
+use tidegate_ledger::store::{LeaseAsk, LeaseError};
 use tidegate_protocol::{
     Code, ContentHash, Cost, Envelope, PeerId, Refusal, Settlement, Signed,
     frame::{HandedOver, Reply},

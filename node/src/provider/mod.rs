@@ -11,11 +11,13 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::{Store, StoreError, dataset::Proven, listings::Catalogue, log};
+use tidegate_audit::log;
+use tidegate_catalog::{dataset::Proven, listings::Catalogue};
 use tidegate_exchange::{
     Handler,
     blobs::{ByteRange, Served},
 };
+use tidegate_ledger::{Store, StoreError};
 use tidegate_lockdown as lockdown;
 use tidegate_protocol::{
     Code, ContentHash, Identity, Listing, PeerId, Refusal, Signed,

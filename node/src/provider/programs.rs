@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_catalog::files;
+use tidegate_files as files;
 use tidegate_protocol::{ContentHash, Job, Refusal, Signed};
 
 use super::{Provider, unavailable};

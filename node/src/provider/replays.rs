@@ -100,7 +100,7 @@ impl Provider {
         let Some(name) = kept_as(&job.body().program) else { return };
         let (from, folder) = (self.home.program(&job.id()), self.home.kept_programs());
         let to = folder.join(name);
-        let kept = tidegate_catalog::files::create_folder(&folder).and_then(|()| fs::rename(&from, &to)).and_then(|()| {
+        let kept = tidegate_files::create_folder(&folder).and_then(|()| fs::rename(&from, &to)).and_then(|()| {
             fs::File::open(&to)?.set_modified(SystemTime::now())?;
             make_room(&folder, &to)
         });

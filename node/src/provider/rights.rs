@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use tidegate_catalog::store::Standing;
+use tidegate_ledger::store::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Signed,
     frame::Request,

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tidegate_catalog::{JobRecord, Reservation, State};
 use tidegate_gate::{Committing, GateError, Released, Terms};
+use tidegate_ledger::{JobRecord, Reservation, State};
 use tidegate_protocol::{Code, Job, Refusal, Signed, frame::Delivery, policy::Access};
 
 use super::{Provider, clock, rights::Shown, submit::AdmittedJob, unavailable, versions::InForce};

@@ -5,8 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidegate_catalog::{JobRecord, Reservation, Reserve, ReserveError, State};
 use tidegate_gate::{Plan, Terms};
+use tidegate_ledger::{JobRecord, Reservation, Reserve, ReserveError, State};
 use tidegate_lockdown::Standing;
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, PeerId, Refusal, Sha256Digest, Signed,

@@ -3,11 +3,9 @@
 //!
 //! Which version is the newest, and which were retired, the ledger says each time ([`Store::lineage`]).
 
-use tidegate_catalog::{
-    Store, StoreError,
-    dataset::{Dataset, DatasetRecord},
-    lineage::{Lineage, NotInForce},
-};
+use tidegate_audit::lineage::{Lineage, NotInForce};
+use tidegate_catalog::dataset::{Dataset, DatasetRecord};
+use tidegate_ledger::{Store, StoreError};
 use tidegate_protocol::{
     Code, ContentHash, Envelope, Job, Refusal, Signed,
     frame::Published,
@@ -214,7 +212,7 @@ impl Provider {
         self.in_force(id).or_else(|refusal| {
             let kept = self.versions.find(id).and_then(Version::under).ok_or_else(|| refusal.clone())?;
             let known = self.store.job(&self.party(kept, job.signer())?, &job.body().request).map_err(unavailable)?;
-            let done = known.is_some_and(|known| known.facts.job == job.id() && known.state != tidegate_catalog::State::Reserved);
+            let done = known.is_some_and(|known| known.facts.job == job.id() && known.state != tidegate_ledger::State::Reserved);
             if done { Ok(kept) } else { Err(refusal) }
         })
     }

@@ -9,12 +9,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tidegate_catalog::{
-    Store, StoreError, files,
-    note::{Checkpoint, Note, NoteSignature, Quorum, Verifier, checkpoint, cosignature},
-    witness::AddCheckpoint,
-};
+use tidegate_audit::note::{Checkpoint, Note, NoteSignature, Quorum, Verifier, checkpoint, cosignature};
 use tidegate_exchange::{Address, Endpoint, ask, web::Web};
+use tidegate_files as files;
+use tidegate_ledger::{Store, StoreError, witness::AddCheckpoint};
 use tidegate_protocol::{
     Code, PeerId, Refusal,
     frame::{Reply, Request},
@@ -114,7 +112,7 @@ pub fn remembered(home: &Home, now: &[Known]) -> Result<Vec<Known>, NodeError> {
 }
 
 /// The quorum that a policy asks for.
-pub(crate) fn quorum(rule: &WitnessRule) -> Result<Quorum, tidegate_catalog::note::BadNote> {
+pub(crate) fn quorum(rule: &WitnessRule) -> Result<Quorum, tidegate_audit::note::BadNote> {
     let witnesses = rule.keys.iter().map(|key| Verifier::parse(key)).collect::<Result<_, _>>()?;
     Quorum::of(witnesses, rule.quorum as usize)
 }

@@ -1,6 +1,8 @@
 //! The same rows, or the same people, published again: their budget would be there twice.
 
-use tidegate_catalog::{Store, dataset, lineage::NotInForce};
+use tidegate_audit::lineage::NotInForce;
+use tidegate_catalog::dataset;
+use tidegate_ledger::Store;
 use tidegate_protocol::{ContentHash, Identity, manifest::DataFile};
 
 use crate::NodeError;

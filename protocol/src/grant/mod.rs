@@ -6,12 +6,18 @@
 //!
 //! What the owner's block says is in the owner's log too, and [`Scope::covers`] decides there: at the owner, and again in every audit.
 
+#[cfg(feature = "tokens")]
 mod form;
+#[cfg(feature = "tokens")]
 mod narrow;
 mod scope;
+#[cfg(feature = "tokens")]
 mod token;
+#[cfg(feature = "tokens")]
 mod told;
 
+#[cfg(feature = "tokens")]
 pub use narrow::{BadGrant, Narrowing, Shown, narrow, show};
 pub use scope::{Action, Ask, Scope, Uncovered, ends, within_hour};
+#[cfg(feature = "tokens")]
 pub use token::{Authority, Issued, Presented, Terms, Token, authorize, ids, issue, public_key};

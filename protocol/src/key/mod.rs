@@ -129,6 +129,7 @@ impl Identity {
     ///
     /// # Errors
     /// When the operating system has no entropy to give.
+    #[cfg(feature = "random")]
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)?;

@@ -45,6 +45,7 @@ impl FileKey {
     ///
     /// # Errors
     /// When the operating system has no entropy.
+    #[cfg(feature = "random")]
     pub fn fresh_for(policy: &Policy) -> Result<Option<Self>, getrandom::Error> {
         if policy.replicate != Access::Nobody {
             return Ok(None);

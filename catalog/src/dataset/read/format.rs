@@ -115,7 +115,7 @@ pub(crate) fn is_beside(path: &Path) -> bool {
 }
 
 fn begins_as_data(path: &Path) -> bool {
-    let head = crate::files::open_given(path).and_then(|file| begin(file, 6)).unwrap_or_default();
+    let head = tidegate_files::open_given(path).and_then(|file| begin(file, 6)).unwrap_or_default();
     [&b"PAR1"[..], b"ARROW1", b"\xff\xff\xff\xff"].iter().any(|magic| head.starts_with(magic))
 }
 
@@ -124,7 +124,7 @@ fn begins_as_data(path: &Path) -> bool {
 /// # Errors
 /// [`DataError::File`] for what is read by nobody here, with what to do.
 pub(crate) fn format(path: &Path) -> Result<Format, DataError> {
-    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let size = file.metadata().map_err(|e| broken(path, e))?.len();
     let head = begin(&file, 16).map_err(|e| broken(path, e))?;
     if head.is_empty() {

@@ -32,7 +32,7 @@ const MESSAGE: u64 = 64 << 20;
 /// # Errors
 /// [`DataError::File`] for one that is cut or says of itself what cannot be, and for columns of types that are not read, by name.
 pub(crate) fn open(path: &Path, format: Format) -> Result<Box<dyn RecordBatchReader + Send>, DataError> {
-    let mut file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let mut file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let size = file.metadata().map_err(|e| broken(path, e))?.len();
     let checked = Checked { file: &file, size };
     let found = if format == Format::ArrowFile { checked.footer() } else { checked.messages() };

@@ -31,7 +31,7 @@ pub(crate) struct Footer {
 
 /// Reads a file's footer. Where what its writer says of Arrow's types makes no sense to the reader, types are as Parquet has them.
 pub(crate) fn footer(path: &Path) -> Result<Footer, DataError> {
-    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let load = |options| guarded(path, || ArrowReaderMetadata::load(&file, options).map_err(|e| broken(path, e)));
     let told = load(ArrowReaderOptions::new());
     let (metadata, understood) = match told {
@@ -97,7 +97,7 @@ fn with_times(path: &Path, metadata: ArrowReaderMetadata, old: &[usize], told: b
 
 fn odd(path: &Path) -> Vec<(String, String)> {
     let found = || {
-        let reader = SerializedFileReader::new(crate::files::open_given(path).ok()?).ok()?;
+        let reader = SerializedFileReader::new(tidegate_files::open_given(path).ok()?).ok()?;
         let told = reader.metadata().file_metadata().key_value_metadata()?.iter().find(|kv| kv.key == ARROW_SCHEMA_META_KEY)?;
         let bytes = base64::engine::general_purpose::STANDARD.decode(told.value.as_ref()?).ok()?;
         let message = if bytes.starts_with(&[0xff; 4]) { bytes.get(8..)? } else { &bytes };
@@ -108,7 +108,7 @@ fn odd(path: &Path) -> Vec<(String, String)> {
 
 /// Opens a file's columns of these places.
 pub(crate) fn open(path: &Path, footer: &Footer, roots: &[usize], batch: usize) -> Result<ParquetRecordBatchReader, DataError> {
-    let file: File = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let file: File = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.metadata.clone());
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
     builder.with_projection(mask).with_batch_size(batch).build().map_err(|e| broken(path, e))

@@ -43,7 +43,7 @@ pub(super) fn kind(path: &Path) -> Result<Zip, DataError> {
 }
 
 fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, DataError> {
-    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     ZipArchive::new(BufReader::new(file))
         .map_err(|e| broken(path, format!("is no whole ZIP archive, as workbooks of Excel are: {e}")))
 }
@@ -113,7 +113,7 @@ impl Claim {
 }
 
 fn open(path: &Path) -> Result<Xlsx<BufReader<File>>, DataError> {
-    let file = crate::files::open_given(path).map_err(|e| broken(path, e))?;
+    let file = tidegate_files::open_given(path).map_err(|e| broken(path, e))?;
     Xlsx::new(BufReader::new(file)).map_err(|e| broken(path, e))
 }
 

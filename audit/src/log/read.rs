@@ -1,0 +1,128 @@
+//! A log read and verified, a bundle at a time: whatever its length, memory holds one bundle.
+
+use std::collections::BTreeMap;
+
+use tidegate_protocol::limits;
+use tlog_tiles::Hash;
+
+use super::{Frontier, path};
+use crate::note::{BadNote, Checkpoint, Note, Verifier, checkpoint};
+
+/// Gives the bytes at a path of the log.
+pub type Fetch<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<u8>, BadNote>;
+
+/// Most bytes of one file of a log: a full bundle of the longest entries.
+pub const FILE_BYTES: usize = path::WIDTH as usize * (limits::ENTRY_BYTES + 2);
+
+/// A log that is being read, under one checkpoint.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// The signed tree head.
+    pub checkpoint: Checkpoint,
+    /// Its note, for the cosignatures on it.
+    pub note: Note,
+}
+
+impl Reader {
+    /// Reads the checkpoint of `log`.
+    ///
+    /// # Errors
+    /// [`BadNote`] naming what is wrong with it.
+    pub fn open(log: &Verifier, fetch: Fetch<'_>) -> Result<Self, BadNote> {
+        let text = String::from_utf8(fetch("checkpoint")?).map_err(|_| BadNote("the checkpoint is not UTF-8".into()))?;
+        let note = Note::parse(&text)?;
+        Ok(Self { checkpoint: checkpoint::open(&note, log)?, note })
+    }
+
+    /// Hands the entries from the frontier's end to the checkpoint's size to `bundle`, in order: the first one's index, up to 256, and the frontier after them. At the end, they
+    /// and what the frontier had before hash to the checkpoint's root; what was handed out before an error is of no worth. On the way the log has the
+    /// root of each of `heads` when it has its size.
+    ///
+    /// # Errors
+    /// [`BadNote`] naming the file or entry that is wrong; also where the log is shorter than the frontier, or does not go on from it, or from a head.
+    pub fn each(
+        &self,
+        frontier: &mut Frontier,
+        heads: &BTreeMap<u64, Hash>,
+        fetch: Fetch<'_>,
+        mut bundle: impl FnMut(u64, &[Vec<u8>], &Frontier) -> Result<(), BadNote>,
+    ) -> Result<(), BadNote> {
+        let (size, from) = (self.checkpoint.size, frontier.size());
+        if size < from || !frontier.is_whole() {
+            return Err(BadNote(format!(
+                "the log has {size} entries, and {from} were verified before: it was cut, or is another"
+            )));
+        }
+        for n in from / path::WIDTH..size.div_ceil(path::WIDTH) {
+            let start = n * path::WIDTH;
+            let width = path::WIDTH.min(size - start);
+            let mut entries = entries(n, width, fetch)?;
+            entries.drain(..from.saturating_sub(start) as usize);
+            for entry in &entries {
+                frontier.push(entry);
+                if heads.get(&frontier.size()).is_some_and(|root| *root != frontier.root()) {
+                    return Err(BadNote(format!(
+                        "the log's first {} entries are others than under a checkpoint that it signed: it was forked",
+                        frontier.size()
+                    )));
+                }
+            }
+            if !entries.is_empty() {
+                bundle(start.max(from), &entries, frontier)?;
+            }
+        }
+        if frontier.root() == self.checkpoint.root {
+            return Ok(());
+        }
+        Err(BadNote(match from {
+            0 => "the entries do not hash to the checkpoint's root: an entry was altered".into(),
+            _ => format!("the log does not go on from the {from} entries that were verified before: its history was rewritten"),
+        }))
+    }
+}
+
+/// Reads all of `log`, entry by entry.
+///
+/// # Errors
+/// [`BadNote`], also of `entry`'s own; what was handed out before is of no worth then.
+pub fn scan(
+    log: &Verifier,
+    fetch: Fetch<'_>,
+    mut entry: impl FnMut(u64, &[u8]) -> Result<(), BadNote>,
+) -> Result<Reader, BadNote> {
+    let reader = Reader::open(log, fetch)?;
+    reader.each(&mut Frontier::default(), &BTreeMap::new(), fetch, |start, entries, _| {
+        (start..).zip(entries).try_for_each(|(index, bytes)| entry(index, bytes))
+    })?;
+    Ok(reader)
+}
+
+/// A file of the log, and its name: a part of a tile, or the whole one where the part was deleted since.
+///
+/// # Errors
+/// [`BadNote`] of the part, where neither is there.
+pub fn part_or_whole(part: &str, fetch: Fetch<'_>) -> Result<(String, Vec<u8>), BadNote> {
+    match (fetch(part), path::whole(part)) {
+        (Err(e), Some(whole)) => Ok((whole.to_owned(), fetch(whole).map_err(|_| e)?)),
+        (read, _) => Ok((part.to_owned(), read?)),
+    }
+}
+
+/// The first `width` entries of bundle `n`: of the partial bundle, or of the full one where the partial one was deleted since.
+fn entries(n: u64, width: u64, fetch: Fetch<'_>) -> Result<Vec<Vec<u8>>, BadNote> {
+    let part = path::bundle(n, width);
+    let (path, bytes) = part_or_whole(&part, fetch)?;
+    let mut rest = bytes.as_slice();
+    let mut entries = Vec::with_capacity(width as usize);
+    for _ in 0..width {
+        let cut = || BadNote(format!("{path}: entry {} is cut short", n * path::WIDTH + entries.len() as u64));
+        let (length, tail) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
+        let (entry, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(cut)?;
+        rest = tail;
+        entries.push(entry.to_vec());
+    }
+    if path == part && !rest.is_empty() {
+        return Err(BadNote(format!("{path}: {} bytes after the last entry", rest.len())));
+    }
+    Ok(entries)
+}

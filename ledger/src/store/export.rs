@@ -1,0 +1,221 @@
+//! The log as files, and proofs out of it: what others see of it.
+
+use std::sync::PoisonError;
+
+use redb::{ReadableDatabase as _, ReadableTable as _};
+use tidegate_protocol::Envelope;
+use tlog_tiles::{Hash, HashReader, TreeProof};
+
+use super::{
+    ENTRIES, HASHES, META, Store, StoreError,
+    hashes::{KeptHashes, TableHashes},
+    stored,
+};
+use crate::write;
+use tidegate_audit::note::{self, Checkpoint, Note, NoteSignature, Verifier, checkpoint};
+
+/// Where the note is kept that has witnesses' cosignatures.
+const COSIGNED: &str = "cosigned";
+
+fn tree(e: tlog_tiles::Error) -> StoreError {
+    StoreError::Record(e.to_string())
+}
+
+impl Store {
+    /// Entries in the ledger's log, exported or not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn size(&self) -> Result<u64, StoreError> {
+        let tx = self.db.begin_read()?;
+        Ok(tx.open_table(ENTRIES)?.last()?.map_or(0, |(k, _)| k.value() + 1))
+    }
+
+    /// The tree's root when it had `size` entries, where it has had so many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn root_at(&self, size: u64) -> Result<Option<Hash>, StoreError> {
+        if size > self.size()? {
+            return Ok(None);
+        }
+        let tx = self.db.begin_read()?;
+        let hashes = tx.open_table(HASHES)?;
+        tlog_tiles::tree_hash(size, &TableHashes(&hashes)).map(Some).map_err(tree)
+    }
+
+    /// That the tree of `new` entries goes on from that of `old`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn consistency(&self, old: u64, new: u64) -> Result<TreeProof, StoreError> {
+        if old == 0 || old == new {
+            return Ok(TreeProof::new());
+        }
+        let tx = self.db.begin_read()?;
+        let hashes = tx.open_table(HASHES)?;
+        tlog_tiles::prove_tree(new, old, &TableHashes(&hashes)).map_err(tree)
+    }
+
+    /// Holds a tree head that was signed for this log against what is here.
+    ///
+    /// # Errors
+    /// [`StoreError::Behind`] where it has more entries than there are here, [`StoreError::Forked`] where it is of another history.
+    pub fn meet(&self, seen: &Checkpoint) -> Result<(), StoreError> {
+        match self.root_at(seen.size)? {
+            None => Err(StoreError::Behind { seen: seen.size, here: self.size()? }),
+            Some(root) if root != seen.root => Err(StoreError::Forked { size: seen.size }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Holds what the folder says was published against the ledger, and goes on from there.
+    pub(super) fn meet_published(&self) -> Result<(), StoreError> {
+        let published = std::fs::read_to_string(self.log_folder().join("checkpoint"));
+        // A file that is no checkpoint of ours was not published by us: it is written anew.
+        let Some(published) = published.ok().and_then(|text| note::open_checkpoint(&text, &self.identity.id()).ok()) else {
+            return Ok(());
+        };
+        self.meet(&published)?;
+        *self.exported.lock().unwrap_or_else(PoisonError::into_inner) = published.size;
+        Ok(())
+    }
+
+    /// Writes tiles, bundles and checkpoint up to the last entry. Idempotent; many that ask at the same time share one writing.
+    ///
+    /// # Errors
+    /// [`StoreError::Log`].
+    pub fn export(&self) -> Result<(), StoreError> {
+        let mut done = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = self.size()?;
+        if *done == size && self.log_folder().join("checkpoint").exists() {
+            return Ok(());
+        }
+        let tx = self.db.begin_read()?;
+        let (entries, hashes) = (tx.open_table(ENTRIES)?, tx.open_table(HASHES)?);
+        let reader = TableHashes(&hashes);
+        let checkpoint = self.sign_checkpoint(size, &reader)?;
+        let entry = |index: u64| -> std::io::Result<Vec<u8>> {
+            let missing = || std::io::Error::other(format!("entry {index} is missing"));
+            stored::text(&entries, &hashes, index).map_err(std::io::Error::other)?.ok_or_else(missing)
+        };
+        write::export(&self.log_folder(), (*done).min(size), size, &reader, entry, &checkpoint)?;
+        *done = size;
+        Ok(())
+    }
+
+    /// Writes every file of the log anew from the ledger.
+    ///
+    /// # Errors
+    /// As [`Store::export`].
+    pub fn export_again(&self) -> Result<(), StoreError> {
+        let mut done = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
+        *done = 0;
+        drop(done);
+        let checkpoint = self.log_folder().join("checkpoint");
+        if checkpoint.exists() {
+            std::fs::remove_file(checkpoint)?;
+        }
+        self.export()
+    }
+
+    fn sign_checkpoint(&self, size: u64, hashes: &impl HashReader) -> Result<String, StoreError> {
+        let root = tlog_tiles::tree_hash(size, hashes).map_err(tree)?;
+        Ok(note::sign_checkpoint(&self.identity, size, &root))
+    }
+
+    /// Many proofs are of one size: it is signed once.
+    fn checkpoint_for_proofs(&self, size: u64, hashes: &impl HashReader) -> Result<String, StoreError> {
+        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, note)) = signed.as_ref().filter(|(of, _)| *of == size) {
+            return Ok(note.clone());
+        }
+        let note = self.sign_checkpoint(size, hashes)?;
+        *signed = Some((size, note.clone()));
+        Ok(note)
+    }
+
+    /// Entries that are exported.
+    pub fn published(&self) -> u64 {
+        *self.exported.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A checkpoint of all entries that are exported.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn checkpoint(&self) -> Result<Note, StoreError> {
+        let size = *self.exported.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = self.db.begin_read()?;
+        let note = self.sign_checkpoint(size, &TableHashes(&tx.open_table(HASHES)?))?;
+        Note::parse(&note).map_err(|e| StoreError::Record(e.to_string()))
+    }
+
+    /// Keeps witnesses' cosignatures on `note`, and publishes them where it is of the newest entries.
+    ///
+    /// # Errors
+    /// [`StoreError`], also where `note` is no checkpoint of this log.
+    pub fn cosigned(&self, mut note: Note, cosignatures: Vec<NoteSignature>) -> Result<(), StoreError> {
+        let record = |e: note::BadNote| StoreError::Record(e.to_string());
+        let checkpoint = checkpoint::open(&note, &Verifier::log(&self.identity.id())).map_err(record)?;
+        self.meet(&checkpoint)?;
+        note.signatures.extend(cosignatures);
+        let size = checkpoint.size;
+        let newest = self.committer.run(move |tables| {
+            let meta = &mut tables.meta;
+            let before = meta.get(COSIGNED)?.map(|v| v.value().to_owned());
+            let before = before.and_then(|text| Note::parse(&text).ok());
+            let mut note = note.clone();
+            match before.and_then(|before| Some((Checkpoint::of_text(&before.text).ok()?, before))) {
+                Some((older, _)) if older.size > size => return Ok(None),
+                // Those who cosigned it before and do not answer now have cosigned it all the same.
+                Some((_, before)) if before.text == note.text => {
+                    note.merge(before.signatures, usize::MAX);
+                }
+                _ => {}
+            }
+            let text = note.to_text();
+            meta.insert(COSIGNED, text.as_str())?;
+            Ok(Some(text))
+        })?;
+        let done = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = newest.filter(|_| *done == size) {
+            write::checkpoint(&self.log_folder(), &text)?;
+        }
+        Ok(())
+    }
+
+    /// The last checkpoint that has cosignatures.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn last_cosigned(&self) -> Result<Option<(Checkpoint, Note)>, StoreError> {
+        let tx = self.db.begin_read()?;
+        let Some(text) = tx.open_table(META)?.get(COSIGNED)?.map(|v| v.value().to_owned()) else { return Ok(None) };
+        let read = Note::parse(&text).and_then(|note| Ok((Checkpoint::of_text(&note.text)?, note)));
+        read.map(Some).map_err(|e| StoreError::Record(e.to_string()))
+    }
+
+    /// The entry at `index`, and its C2SP tlog-proof under the last checkpoint that witnesses cosigned, or a new one where that has no such entry.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn prove(&self, index: u64) -> Result<(Envelope, String), StoreError> {
+        let cosigned = self.last_cosigned()?.filter(|(checkpoint, _)| index < checkpoint.size);
+        let tx = self.db.begin_read()?;
+        let (entries, hashes) = (tx.open_table(ENTRIES)?, tx.open_table(HASHES)?);
+        let reader = KeptHashes(&self.kept, TableHashes(&hashes));
+        let (size, note) = match cosigned {
+            Some((checkpoint, note)) => (checkpoint.size, note.to_text()),
+            None => {
+                let size = entries.last()?.map_or(0, |(k, _)| k.value() + 1);
+                (size, self.checkpoint_for_proofs(size, &reader)?)
+            }
+        };
+        let path = tlog_tiles::prove_record(size, index, &reader).map_err(tree)?;
+        let entry = stored::text(&entries, &hashes, index)?.ok_or_else(|| StoreError::Record(format!("no entry {index}")))?;
+        // Our own: it was signed before it was put there.
+        let envelope = Envelope::from_canonical_unchecked(&entry)?;
+        Ok((envelope, note::write_proof(index, &path, &note)))
+    }
+}

@@ -1,0 +1,143 @@
+//! Entries that the ledger lost, brought back from a copy of the log: what they charged is charged again, what they revoked stays revoked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use tidegate_protocol::{
+    Identity, Sha256Digest,
+    receipt::{JobFacts, Predicate, Statement, entry::Ending},
+};
+
+use super::{
+    Store, StoreError,
+    append::{append, once},
+    database, fetches, grants, jobs, leases, read_cost, spent_key,
+    standing::Says,
+    stored::Entry,
+    tables::Tables,
+    taken, versions,
+};
+use tidegate_audit::{
+    log::{Frontier, Reader, read::Fetch},
+    note::{BadNote, Verifier},
+    open_entry,
+    rules::alone::Checked,
+};
+
+/// After so many entries, what was appended is written, so that it is not all in memory a second time.
+const SETTLED: u64 = 1024;
+
+/// What was brought back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Entries.
+    pub entries: u64,
+    /// Jobs that had no outcome in them, and were closed without a result: what they were run for is gone.
+    pub closed: u64,
+}
+
+fn failed(e: BadNote) -> StoreError {
+    StoreError::Record(e.0)
+}
+
+impl Store {
+    /// Opens the store in `folder` and appends what a copy of its own log has more, as far as its checkpoint goes.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the copy does not verify, or does not go on from what is here: nothing is changed then. [`StoreError::Behind`] also
+    /// where the log's folder shows that still more was published: what the copy had is here then.
+    pub fn restore(folder: &Path, identity: Identity, fetch: Fetch<'_>) -> Result<(Self, Restored), StoreError> {
+        let store = Self::unguarded(database(folder)?, folder, identity)?;
+        let here = store.size()?;
+        let reader = Reader::open(&Verifier::log(&store.owner()), fetch).map_err(failed)?;
+        let mut heads = BTreeMap::new();
+        if here > 0 {
+            heads.extend(store.root_at(here)?.map(|root| (here, root)));
+        }
+        if reader.checkpoint.size < here {
+            return Err(StoreError::Record(format!("the copy has {} entries, and the ledger {here}", reader.checkpoint.size)));
+        }
+        let mut new = Vec::new();
+        reader
+            .each(&mut Frontier::default(), &heads, fetch, |start, entries, _| {
+                for (index, entry) in (start..).zip(entries) {
+                    let statement = open_entry(entry, &store.owner());
+                    let statement = statement.map_err(|(rule, detail)| BadNote(format!("entry {index}: {rule}: {detail}")))?;
+                    new.push((entry.clone(), statement));
+                }
+                Ok(())
+            })
+            .map_err(failed)?;
+        let restored = store.committer.run(move |tables| take(tables, here, &new))?;
+        store.meet_published()?;
+        store.export()?;
+        Ok((store, restored))
+    }
+}
+
+/// Everything in one transaction: all of the entries come back, or none.
+fn take(tables: &mut Tables<'_>, here: u64, all: &[(Vec<u8>, Statement)]) -> Result<Restored, StoreError> {
+    let mut restored = Restored::default();
+    let mut open: BTreeMap<u64, (&JobFacts, Sha256Digest)> = BTreeMap::new();
+    let mut known = BTreeSet::new();
+    for (index, (entry, statement)) in (0u64..).zip(all) {
+        match &statement.predicate {
+            Predicate::Intent(facts) => drop(open.insert(index, (facts, statement.subject[0].digest.sha256))),
+            Predicate::Outcome { intent, .. } => drop(open.remove(intent)),
+            _ => {}
+        }
+        if index < here {
+            known.insert(index);
+            continue;
+        }
+        tables.append(Says::Published, Entry::of(entry.clone()), Checked::published())?;
+        restored.entries += 1;
+        if restored.entries.is_multiple_of(SETTLED) {
+            tables.settle()?;
+        }
+        if let Predicate::Intent(facts) = &statement.predicate {
+            charge(tables, facts)?;
+        }
+        grants::remember(tables, &statement.predicate)?;
+        fetches::remember(tables, &statement.predicate)?;
+        // What the log has is so, whatever an audit says of it.
+        if versions::may_say(tables, &statement.predicate)?.is_ok() {
+            versions::remember(tables, &statement.predicate)?;
+        }
+        let owner = tables.identity().id();
+        leases::remember(tables, &statement.predicate, &owner)?;
+        taken::remember(tables, &statement.predicate)?;
+        if let Some(key) = once(&statement.predicate) {
+            tables.once.insert(key.as_str(), index)?;
+        }
+    }
+    // Jobs that the ledger has itself can still be finished.
+    for (intent, (facts, subject)) in open.into_iter().filter(|(intent, _)| !known.contains(intent)) {
+        let facts = Box::new(facts.clone());
+        let name = format!("job {}", facts.job);
+        let outcome = Ending::SpentNotReleased;
+        append(
+            tables,
+            Statement::about(
+                &name,
+                subject,
+                Predicate::Outcome { facts, intent, mode: "none".into(), outcome, commitment: None },
+            ),
+        )?;
+        restored.closed += 1;
+    }
+    Ok(restored)
+}
+
+fn charge(tables: &mut Tables<'_>, facts: &JobFacts) -> Result<(), StoreError> {
+    for buyer in [None, Some(&facts.ledger.buyer)] {
+        let key = spent_key(&facts.ledger.population, buyer);
+        let sum = read_cost(&tables.spent, &key)?.plus(facts.ledger.cost);
+        let sum = sum.ok_or_else(|| StoreError::Record("the charges overflow".into()))?;
+        tables.spent.insert(key.as_str(), serde_json::to_vec(&sum)?.as_slice())?;
+    }
+    grants::count(tables, facts)?;
+    jobs::keep(tables, &facts.ledger)
+}

@@ -1,0 +1,147 @@
+//! What a step may write to, opened once for all steps of a transaction; and the entries that they append, which are signed and hashed together.
+
+use rayon::prelude::*;
+use redb::{ReadableTable as _, Table, WriteTransaction};
+use tidegate_protocol::{Identity, limits};
+use tlog_tiles::record_hash;
+
+use super::{
+    ENTRIES, HASHES, LAST, LINKS, META, SPENT, StoreError,
+    append::ONCE,
+    fetches::COPIES,
+    find::ASKED,
+    grants::{GRANTS, REVOKED, USES},
+    hashes::TableHashes,
+    leases::LEASES,
+    row::{Rows, Written},
+    standing::{self, Says},
+    stored::Entry,
+    taken::TAKEN,
+    versions::VERSIONS,
+};
+use tidegate_audit::rules::alone::Checked;
+
+/// So many entries are signed by one processor sooner than others are woken.
+const FEW: usize = 4;
+
+/// Every table, for one transaction.
+pub(super) struct Tables<'tx> {
+    /// Jobs, and the log's entries but for those of [`Tables::settle`].
+    pub(super) rows: Rows<Written<'tx, &'static str>, Written<'tx, &'static str>, Written<'tx, u64>>,
+    hashes: Written<'tx, u64>,
+    pub(super) links: Table<'tx, (&'static str, u64), &'static [u8]>,
+    pub(super) last: Table<'tx, &'static str, (u64, [u8; 32])>,
+    pub(super) spent: Written<'tx, &'static str>,
+    pub(super) meta: Table<'tx, &'static str, &'static str>,
+    pub(super) asked: Table<'tx, &'static str, &'static str>,
+    pub(super) grants: Written<'tx, &'static str>,
+    pub(super) revoked: Table<'tx, &'static str, ()>,
+    pub(super) uses: Table<'tx, (&'static str, u64), i64>,
+    pub(super) copies: Written<'tx, &'static str>,
+    pub(super) once: Table<'tx, &'static str, u64>,
+    pub(super) leases: Written<'tx, (&'static str, u64)>,
+    pub(super) taken: Written<'tx, &'static str>,
+    pub(super) versions: Written<'tx, &'static str>,
+    identity: &'tx Identity,
+    appended: Vec<Appended>,
+    size: u64,
+}
+
+/// An entry that has its index.
+enum Appended {
+    Entry(Entry),
+    /// The payload of a statement that is not signed yet.
+    Statement(String),
+}
+
+impl<'tx> Tables<'tx> {
+    pub(super) fn of(tx: &'tx WriteTransaction, identity: &'tx Identity) -> Result<Self, StoreError> {
+        let entries = tx.open_table(ENTRIES)?;
+        let size = entries.last()?.map_or(0, |(index, _)| index.value() + 1);
+        Ok(Self {
+            rows: Rows::writing(tx, entries)?,
+            hashes: tx.open_table(HASHES)?,
+            links: tx.open_table(LINKS)?,
+            last: tx.open_table(LAST)?,
+            spent: tx.open_table(SPENT)?,
+            meta: tx.open_table(META)?,
+            asked: tx.open_table(ASKED)?,
+            grants: tx.open_table(GRANTS)?,
+            revoked: tx.open_table(REVOKED)?,
+            uses: tx.open_table(USES)?,
+            copies: tx.open_table(COPIES)?,
+            once: tx.open_table(ONCE)?,
+            leases: tx.open_table(LEASES)?,
+            taken: tx.open_table(TAKEN)?,
+            versions: tx.open_table(VERSIONS)?,
+            identity,
+            appended: vec![],
+            size,
+        })
+    }
+
+    /// Whose ledger it is.
+    pub(super) fn identity(&self) -> &'tx Identity {
+        self.identity
+    }
+
+    /// Entries, those that were appended in this transaction among them.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends an entry that meets the audit's rules: those of one entry by itself, as `Checked` says, and here those of its place. Its index.
+    ///
+    /// # Errors
+    /// [`StoreError::Rule`]; nothing is appended then.
+    pub(super) fn append(&mut self, says: Says<'_>, entry: Entry, _: Checked) -> Result<u64, StoreError> {
+        self.next(says, Appended::Entry(entry))
+    }
+
+    /// As [`Tables::append`], of a statement that is canonical JSON.
+    ///
+    /// # Errors
+    /// As [`Tables::append`].
+    pub(super) fn append_statement(&mut self, says: Says<'_>, payload: String, _: Checked) -> Result<u64, StoreError> {
+        self.next(says, Appended::Statement(payload))
+    }
+
+    fn next(&mut self, says: Says<'_>, appended: Appended) -> Result<u64, StoreError> {
+        standing::check(self, says)?;
+        self.appended.push(appended);
+        self.size += 1;
+        Ok(self.size - 1)
+    }
+
+    /// Writes the entries that were appended: signed on every processor, put into the tree in their order.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        let identity = self.identity;
+        let appended = std::mem::take(&mut self.appended);
+        let start = self.size - appended.len() as u64;
+        let sign = |appended| -> Result<_, StoreError> {
+            let entry = match appended {
+                Appended::Entry(entry) => entry,
+                Appended::Statement(payload) => Entry::sign(&payload, identity)?,
+            };
+            if entry.text.len() > limits::ENTRY_BYTES {
+                return Err(StoreError::Record("an entry is longer than the log format allows".into()));
+            }
+            let hash = record_hash(&entry.text);
+            Ok((entry.stored, hash))
+        };
+        let entries: Vec<_> = if appended.len() < FEW {
+            appended.into_iter().map(sign).collect::<Result<_, _>>()?
+        } else {
+            appended.into_par_iter().map(sign).collect::<Result<_, _>>()?
+        };
+        for (index, (stored, hash)) in (start..).zip(entries) {
+            let new = tlog_tiles::stored_hashes_for_record_hash(index, hash, &TableHashes(&self.hashes));
+            self.rows.entries.insert(index, stored.as_slice())?;
+            let first = tlog_tiles::stored_hash_index(0, index);
+            for (at, hash) in (first..).zip(new.map_err(|e| StoreError::Record(e.to_string()))?) {
+                self.hashes.insert(at, &hash.0[..])?;
+            }
+        }
+        Ok(())
+    }
+}

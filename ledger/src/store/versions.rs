@@ -1,0 +1,72 @@
+//! Which version of each dataset is in force, as the log says: looked at in the transaction that an act is logged in, so that none comes after what ends it.
+
+use redb::{ReadableDatabase as _, ReadableTable, TableDefinition};
+use tidegate_protocol::{
+    ContentHash,
+    receipt::Predicate,
+    revocations::{of_population, of_version},
+};
+
+use super::{Store, StoreError, decode, tables::Tables};
+use tidegate_audit::lineage::{Lineage, NotInForce};
+
+/// By population, JSON of its [`Lineage`].
+pub(super) const VERSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("versions");
+
+fn get(
+    versions: &impl ReadableTable<&'static str, &'static [u8]>,
+    population: &ContentHash,
+) -> Result<Option<Lineage>, StoreError> {
+    versions.get(population.to_string().as_str())?.map(|lineage| decode(lineage.value())).transpose()
+}
+
+/// Takes in a publication or a retirement that [`may_say`] let through; what is retired is told to those who are told of revocations.
+pub(super) fn remember(tables: &mut Tables<'_>, says: &Predicate) -> Result<(), StoreError> {
+    let Some(population) = Lineage::of(says) else { return Ok(()) };
+    let after = Lineage::after(get(&tables.versions, &population)?, says).map_err(StoreError::NotInForce)?;
+    let Some(after) = after else { return Ok(()) };
+    tables.versions.insert(population.to_string().as_str(), serde_json::to_vec(&after)?.as_slice())?;
+    if let Predicate::Retirement { manifest, .. } = says {
+        let name = manifest.map_or_else(|| of_population(&population), |manifest| of_version(&manifest));
+        tables.revoked.insert(name.as_str(), ())?;
+    }
+    Ok(())
+}
+
+/// Whether an act by this version may be logged now, which says that it is under the policy of the newest of this name too. What the log never published is
+/// not looked at here.
+pub(super) fn acts(
+    tables: &Tables<'_>,
+    population: &ContentHash,
+    manifest: &ContentHash,
+    newest: Option<ContentHash>,
+) -> Result<Result<(), NotInForce>, StoreError> {
+    let Some(lineage) = get(&tables.versions, population)? else { return Ok(Ok(())) };
+    Ok(match lineage.governed_by(manifest, newest) {
+        Ok(_) | Err(NotInForce::Unknown) => Ok(()),
+        Err(why) => Err(why),
+    })
+}
+
+/// As [`acts`], of what an entry that is no job's says; and whether a publication or retirement may come next.
+pub(super) fn may_say(tables: &Tables<'_>, says: &Predicate) -> Result<Result<(), NotInForce>, StoreError> {
+    if let Some(population) = Lineage::of(says) {
+        return Ok(Lineage::after(get(&tables.versions, &population)?, says).map(drop));
+    }
+    let Predicate::Copy { population, manifest, .. } = says else { return Ok(Ok(())) };
+    let Some(lineage) = get(&tables.versions, population)? else { return Ok(Ok(())) };
+    Ok(match lineage.governed(manifest) {
+        Ok(_) | Err(NotInForce::Unknown) => Ok(()),
+        Err(why) => Err(why),
+    })
+}
+
+impl Store {
+    /// The versions of a population, where the log has any.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn lineage(&self, population: &ContentHash) -> Result<Option<Lineage>, StoreError> {
+        get(&self.db.begin_read()?.open_table(VERSIONS)?, population)
+    }
+}
