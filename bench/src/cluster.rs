@@ -10,9 +10,8 @@ use datafusion::{
 use tidegate_catalog::dataset;
 
 use crate::{
-    best, forget_peak, peak_mib,
+    measure::{best, forget_peak, peak_mib, write_rows},
     sql::{mix, policy},
-    write_rows,
 };
 
 pub(crate) fn generate(path: &std::path::Path, rows: usize) -> anyhow::Result<()> {

@@ -7,9 +7,8 @@ use tidegate_protocol::{job::Program, policy::PolicyFile};
 use tidegate_sandbox::{Help, admit, run as run_job, units};
 
 use crate::{
-    in_turn,
+    measure::{in_turn, write_rows},
     sql::{Plain, job, mix},
-    write_rows,
 };
 
 const POLICY: &str = r#"

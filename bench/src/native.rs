@@ -14,9 +14,8 @@ use tidegate_protocol::{
 use tidegate_sandbox::{Help, admit, run as run_job, units};
 
 use crate::{
-    best,
+    measure::{best, write_rows},
     sql::{job, mix, policy},
-    write_rows,
 };
 
 #[path = "../../guest/rust/moments/src/moments.rs"]

@@ -30,7 +30,8 @@ use tidegate_protocol::{
 use tidegate_sandbox::{admit, onnx::Runs, units};
 
 use crate::{
-    best, in_turn, networks,
+    measure::{best, in_turn},
+    networks,
     sql::{job, policy},
 };
 

@@ -12,7 +12,7 @@ use tidegate_protocol::{
 };
 use tidegate_sandbox::{Help, admit, run_into, sql::Spill, units};
 
-use crate::{best, forget_peak, in_turn, peak_mib, write_rows};
+use crate::measure::{best, forget_peak, in_turn, peak_mib, write_rows};
 
 /// Memory for groups, as a worker has it.
 const ROOM: usize = 256 << 20;

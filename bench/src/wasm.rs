@@ -12,7 +12,7 @@ use tidegate_sandbox::{Attachment, Help, admit, run as run_job, units, wasm::Cod
 use wasmtime::component::{Component, Linker};
 
 use crate::{
-    best,
+    measure::best,
     sql::{job, policy},
 };
 

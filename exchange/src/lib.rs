@@ -16,6 +16,7 @@
 mod address;
 pub mod blobs;
 mod bounded;
+mod error;
 pub mod gossip;
 mod host;
 mod jobs;
@@ -27,34 +28,12 @@ mod shares;
 pub mod web;
 
 pub use address::{Address, BadAddress};
+pub use error::NetError;
 pub use host::Crowd;
 pub use jobs::{Handler, ask};
 pub use reach::{Reach, bind, bind_reaching, listening_for, local_address};
 
 pub use iroh::{Endpoint, RelayUrl, protocol::Router};
-
-/// The network failed, or a peer broke the protocol.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NetError {
-    /// No connection to the peer.
-    #[error("cannot reach {peer}: {why}. Is `tidegate serve` running there, and is the address right?")]
-    Unreachable {
-        /// Whom we dialled.
-        peer: String,
-        /// Why not.
-        why: String,
-    },
-    /// The peer hung up, sent too much or something else than a reply.
-    #[error("the peer broke off: {0}")]
-    Peer(String),
-    /// The caller stopped it.
-    #[error("stopped; the same command resumes it")]
-    Stopped,
-    /// This machine's own network.
-    #[error("the network: {0}")]
-    Local(String),
-}
 
 /// Serves the job protocol, and the blobs of `store` under `access`.
 pub fn serve(endpoint: Endpoint, handler: std::sync::Arc<dyn Handler>, served: &blobs::Served) -> Router {

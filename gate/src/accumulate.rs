@@ -1,7 +1,7 @@
 //! The streaming half: rows of one unit in one group → clipped integers → sums.
 
 use serde::{Deserialize, Serialize};
-use tidegate_protocol::{job::Key, policy::ReviewRules};
+use tidegate_protocol::job::Key;
 
 use crate::{GateError, Kind, Kinds, Plan, part, reduce::Reduce as _};
 
@@ -17,44 +17,6 @@ pub struct GroupSums {
     /// For an exact result, its units by kind. Empty otherwise.
     #[serde(default)]
     pub kinds: Kinds,
-}
-
-/// The largest contributions of units to a lane, by size, and the sum of all sizes.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Largest {
-    /// Largest first.
-    pub top: [i64; ReviewRules::LARGEST],
-    /// Of all.
-    pub sum: i128,
-}
-
-impl Largest {
-    /// Adds one unit's contribution.
-    pub fn add(&mut self, contribution: i64) {
-        let mut size = contribution.saturating_abs();
-        self.sum += i128::from(size);
-        for place in &mut self.top {
-            if size > *place {
-                std::mem::swap(place, &mut size);
-            }
-        }
-    }
-
-    /// Of so many units that add the same.
-    pub fn of_equal(contribution: i64, units: i64) -> Self {
-        let size = contribution.saturating_abs();
-        let mut top = [0; ReviewRules::LARGEST];
-        let few = usize::try_from(units).unwrap_or(0).min(top.len());
-        top[..few].fill(size);
-        Self { top, sum: i128::from(size) * i128::from(units) }
-    }
-
-    /// Adds those of other units.
-    pub fn merge(&mut self, other: &Self) {
-        let sum = self.sum + other.sum;
-        other.top.iter().for_each(|size| self.add(*size));
-        self.sum = sum;
-    }
 }
 
 /// Sums of all groups: exact, secret, never shown. `Debug` prints sizes only.

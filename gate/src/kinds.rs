@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GateError, GroupSums, Kind as PartKind, Largest, Measure, Plan, Sum};
+use crate::{GateError, Kind as PartKind, Measure, Plan, Sum, largest::Largest};
 
 /// Most kinds of units that a result's columns may be able to tell apart.
 const MOST: u64 = 4096;
@@ -282,13 +282,12 @@ impl Kinds {
         }
     }
 
-    /// Whether they are all units of `group`.
-    pub(crate) fn add_up_to(&self, group: &GroupSums) -> bool {
+    /// Whether they are all units of a group of so many units, with these sums.
+    pub(crate) fn add_up_to(&self, units: i64, lanes: &[i128]) -> bool {
         let sum = |lane: usize| self.list.iter().map(|kind| kind.lanes[lane]).sum::<i128>();
-        let lanes = group.lanes.len();
-        let fits = |kind: &Kind| [kind.codes.len(), kind.lanes.len(), kind.largest.len()] == [lanes; 3];
-        let all = || (0..lanes).all(|lane| sum(lane) == group.lanes[lane]);
-        self.list.iter().all(fits) && all() && self.list.iter().map(|kind| kind.units).sum::<i64>() == group.units
+        let fits = |kind: &Kind| [kind.codes.len(), kind.lanes.len(), kind.largest.len()] == [lanes.len(); 3];
+        let all = || lanes.iter().enumerate().all(|(lane, all)| sum(lane) == *all);
+        self.list.iter().all(fits) && all() && self.list.iter().map(|kind| kind.units).sum::<i64>() == units
     }
 
     /// Writes them to a hash, no two alike.

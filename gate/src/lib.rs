@@ -29,8 +29,11 @@ mod calibrate;
 mod commitment;
 mod convert;
 mod equations;
+mod error;
 mod interval;
+mod keys;
 mod kinds;
+mod largest;
 mod margins;
 mod noise;
 mod noised;
@@ -44,13 +47,15 @@ mod solve;
 mod terms;
 mod tolerance;
 
-pub use accumulate::{Field, GroupSums, Largest, Sums};
+pub use accumulate::{Field, GroupSums, Sums};
 pub use afford::Afforded;
 pub use beside::Left;
 pub use calibrate::{Calibration, Split, Threshold};
 pub use commitment::Committing;
 pub use convert::{epsilon_of, rho_of};
+pub use error::GateError;
 pub use kinds::{Code, Codes, Kind as KindOfUnits, Kinds};
+pub use largest::Largest;
 pub use margins::margins_fit;
 pub use noise::{Noise, SCALE_MAX, SCALE_MIN};
 pub use part::{Kind, Part};
@@ -62,26 +67,3 @@ pub use review::{review, review_beside};
 pub use shape::{Column, Keys, Plan, Shape};
 pub use terms::{Open, Terms};
 pub use tolerance::{DELTA as TOLERANCE_DELTA, Tolerance};
-
-/// Why the gate would not do a thing. Never says anything about data.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GateError {
-    /// The shape cannot be planned: a bound, a count or a weight is out of range.
-    #[error("column `{column}`: {problem}")]
-    Shape {
-        /// The column at fault, empty for the whole.
-        column: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The cost asked for does not buy a release of this shape.
-    #[error("cost: {0}")]
-    Cost(String),
-    /// Sums handed in do not have the plan's shape: the worker is faulty.
-    #[error("the sums do not fit the plan: {0}")]
-    Misfit(String),
-    /// OpenDP refused or had no entropy.
-    #[error("noise: {0}")]
-    Noise(String),
-}

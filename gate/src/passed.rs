@@ -7,7 +7,7 @@ use std::{
 
 use tidegate_protocol::{job::Key, limits, result::Row};
 
-use crate::{GateError, noise::Noisy, release::compare_keys};
+use crate::{GateError, keys::compare_keys, noise::Noisy};
 
 /// What passed its threshold, by its noisy number of units and its key: beyond [`limits::RESULT_BYTES`], or so many of them, the smallest go.
 pub(crate) struct Passed<T> {

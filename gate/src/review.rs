@@ -38,10 +38,11 @@ use tidegate_protocol::{
 use crate::{
     Codes, GateError, GroupSums, Keys, Kind as PartKind, Largest, Left, Measure, Plan, Sums,
     beside::{self, Earlier, Number, Seen},
+    keys::compare_keys,
     kinds::Kind,
     margins::{self, Fate},
     reduce::Reduce as _,
-    release::{Released, compare_keys, declared_groups},
+    release::{Released, declared_groups},
 };
 
 impl Plan {
@@ -170,7 +171,7 @@ struct Look {
 impl Look {
     fn at(plan: &Plan, codes: &Codes, rules: &ReviewRules, group: &GroupSums, before: &Earlier<'_>) -> Result<Self, GateError> {
         let k = i64::from(rules.min_units);
-        if group.units > 0 && !group.kinds.add_up_to(group) {
+        if group.units > 0 && !group.kinds.add_up_to(group.units, &group.lanes) {
             return Err(GateError::Misfit("the kinds of a group's units are not known".into()));
         }
         let mut look = Self { fate: Fate::Small, lanes: None, numbers: vec![], seen: Seen::New };

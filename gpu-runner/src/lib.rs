@@ -19,6 +19,7 @@ extern crate self as tidegate_gpu_runner;
 
 pub mod client;
 pub mod device;
+mod error;
 pub mod layout;
 pub mod library;
 pub mod server;
@@ -26,14 +27,6 @@ mod session;
 mod shared;
 mod wire;
 
+pub use error::InferenceFailed;
 pub use shared::Plain;
 pub use wire::{Cuda, Input, Model};
-
-/// Inference failed. Says nothing about rows.
-#[derive(Debug, thiserror::Error)]
-#[error("inference: {0}")]
-pub struct InferenceFailed(pub String);
-
-pub(crate) fn failed(e: impl std::fmt::Display) -> InferenceFailed {
-    InferenceFailed(e.to_string())
-}

@@ -12,7 +12,7 @@ use rustix::{
     mm::{MapFlags, ProtFlags, mmap, munmap},
 };
 
-use crate::{InferenceFailed, failed};
+use crate::error::{InferenceFailed, failed};
 
 /// A mapping of a file without a name.
 #[derive(Debug)]

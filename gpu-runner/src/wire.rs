@@ -7,7 +7,7 @@ use tidegate_lockdown::Standing;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{InferenceFailed, failed};
+use crate::error::{InferenceFailed, failed};
 
 /// Longest header in bytes: a model and its names.
 const HEADER_BYTES: u32 = 80 << 20;

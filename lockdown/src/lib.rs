@@ -9,10 +9,14 @@
 
 #![forbid(unsafe_code)]
 
+mod call;
 mod calls;
 pub mod device;
+mod device_calls;
 
-pub use calls::{CALLS, Call, NoFilter, Who, With, rules};
+pub use call::{Call, Who, With};
+pub use calls::{CALLS, NoFilter, rules};
+pub use device_calls::{DEVICE_CALLS, OLD_CALLS};
 use std::sync::OnceLock;
 
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};

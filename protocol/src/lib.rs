@@ -12,6 +12,7 @@
 //! A buyer writes [`job::Job`] → [`dsse::Signed::sign`] → [`frame::Request::Submit`] → the owner opens it again with
 //! [`dsse::Signed::open`], checks the [`grant`], and answers with a [`result::ResultDoc`] bound by a [`receipt::Statement`].
 
+mod about;
 pub mod approval;
 pub mod cost;
 pub mod countersignature;

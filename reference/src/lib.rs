@@ -10,18 +10,13 @@ use dashu::{
     rational::RBig,
 };
 
+mod exact;
+mod moves;
 mod price;
 
+pub use exact::exact;
+pub use moves::Moves;
 pub use price::Price;
-
-/// An exact fraction of a finite float.
-///
-/// # Panics
-/// On NaN and infinities.
-#[expect(clippy::expect_used, reason = "a reference says at once what it was not made for")]
-pub fn exact(value: f64) -> RBig {
-    RBig::try_from(value).expect("finite")
-}
 
 /// What is released in a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,15 +52,6 @@ pub enum Frame {
 
 /// Integers that share a noise: what a row, a unit or all of them add to each.
 pub type Part = Vec<IBig>;
-
-/// How far a part moves between neighbours, at worst.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Moves {
-    /// Square of the Euclidean length.
-    pub square: UBig,
-    /// All moves added up.
-    pub taxicab: UBig,
-}
 
 /// Smallest power of two that is no less than `bound`, over 2^20.
 pub fn step(bound: &RBig) -> RBig {

@@ -20,49 +20,12 @@ pub mod units;
 pub mod wasm;
 
 mod deep;
+mod error;
 mod job;
 mod piece;
 mod prf;
 
 pub use deep::deep;
+pub use error::{RunError, Sink};
 pub use job::{Admitted, Attachment, Fuel, Help, Rehearsal, Sent, add_up, admit, admit_at, read_piece, run, run_into, run_piece};
 pub use piece::{Extent, Piece};
-
-/// Takes the sums of some groups; none comes twice. Its error ends the run.
-pub type Sink<'a> = dyn FnMut(Vec<tidegate_gate::GroupSums>) -> Result<(), RunError> + 'a;
-
-/// The run failed after admission. Details are for the owner's log alone.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The data could not be read, or is not what was published.
-    #[error("data: {0}")]
-    Data(String),
-    /// The engine failed: a bug of ours, or a broken file.
-    #[error("engine: {0}")]
-    Engine(String),
-    /// Rows of one unit were not neighbours: counting would be unbounded.
-    #[error("the rows are not ordered by unit")]
-    Unordered,
-}
-
-impl From<arrow::error::ArrowError> for RunError {
-    fn from(e: arrow::error::ArrowError) -> Self {
-        Self::Data(e.to_string())
-    }
-}
-impl From<parquet::errors::ParquetError> for RunError {
-    fn from(e: parquet::errors::ParquetError) -> Self {
-        Self::Data(e.to_string())
-    }
-}
-impl From<datafusion::error::DataFusionError> for RunError {
-    fn from(e: datafusion::error::DataFusionError) -> Self {
-        Self::Engine(e.to_string())
-    }
-}
-impl From<tidegate_gate::GateError> for RunError {
-    fn from(e: tidegate_gate::GateError) -> Self {
-        Self::Engine(e.to_string())
-    }
-}

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use tidegate_protocol::{Identity, PeerId};
 
-use super::{BadNote, bad};
+use super::{BadNote, bad, signed::is_name};
 
 /// What a key signs. The bytes are C2SP's signature types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,11 +18,6 @@ pub enum Kind {
 
 /// Names that begin like messages which an ed25519 key signs elsewhere: a note of that origin could be taken for one.
 const TAKEN: [&str; 3] = ["DSSEv1", "cosignature/v1", "subtree/v1"];
-
-/// Whether `name` can name a signer: something, without spaces, control characters and `+`.
-pub(crate) fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 256 && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
-}
 
 /// A signer's name and public key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,7 @@
 //! The rules that an entry meets by itself, whatever came before it in the log. The audit holds every entry against them, and the ledger writes none that
 //! breaks one: nothing that a request brings can make an honest owner's log fail an audit.
 //!
-//! Rules that depend on what came before are the audit's ([`super::jobs`], [`super::rights`], [`super::leases`], [`super::answered`]); how the ledger holds them
+//! Rules that depend on what came before are the audit's ([`super::jobs`], [`super::rights`], [`super::lease_entries`], [`super::answered`]); how the ledger holds them
 //! is in `docs/receipts.md`.
 
 use tidegate_protocol::{
@@ -10,7 +10,7 @@ use tidegate_protocol::{
     receipt::{JobFacts, Party, Predicate, Statement, entry::Ending},
 };
 
-use super::{Broken, jobs::time, price};
+use super::{Broken, price, time::time};
 
 /// That an entry was held against [`check`]'s rules. The ledger appends nothing without.
 #[derive(Debug, Clone, Copy)]

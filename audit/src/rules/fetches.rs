@@ -13,7 +13,7 @@ use tidegate_protocol::{
     receipt::{Party, Predicate},
 };
 
-use super::{Broken, jobs::time};
+use super::{Broken, time::time};
 
 /// Most seconds that an owner's clock may be set back or forth between two entries.
 const SET: Duration = Duration::from_secs(60);

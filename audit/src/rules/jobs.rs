@@ -7,7 +7,11 @@ use tidegate_protocol::{
     receipt::{JobFacts, LedgerLink, entry::Ending},
 };
 
-use super::{Audit, Broken, Intent};
+use super::{
+    report::Broken,
+    state::{Audit, Intent},
+    time::time,
+};
 
 /// How long after its slot a job may have no outcome: a node that was cut off finishes it when it runs again.
 const LATE: Duration = Duration::from_secs(24 * 3600);
@@ -23,14 +27,6 @@ pub(super) fn is_in_time(facts: &JobFacts, now: SystemTime) -> Result<(), Broken
         return Err(("time", format!("its slot begins in the future: {}", facts.slot_start)));
     }
     Ok(())
-}
-
-pub(super) fn time(text: &str) -> Result<SystemTime, Broken> {
-    let time = text.parse::<jiff::Timestamp>().map(SystemTime::from);
-    // An auditor's memory has no earlier ones.
-    time.ok()
-        .filter(|time| *time >= SystemTime::UNIX_EPOCH)
-        .ok_or_else(|| ("time", format!("{text:?} is no RFC 3339 time from 1970 on")))
 }
 
 impl Audit {

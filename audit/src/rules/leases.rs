@@ -1,19 +1,9 @@
-//! Leases: what was handed over was charged in full, each ends once, and a leaseholder charges nothing but the lease that is open.
+//! Leases, versions and grants as one log states them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::SystemTime,
-};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tidegate_protocol::{
-    ContentHash, Cost, Lease, PeerId, Settlement,
-    grant::{Action, Ask, Scope},
-    lease::Repeated as _,
-    receipt::{JobFacts, LedgerLink, Party},
-};
-
-use super::{Audit, Broken, Finding, Report, jobs::time};
+use tidegate_protocol::{ContentHash, Cost, Lease, PeerId, grant::Scope, receipt::Party};
 
 /// A lease as one log has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,63 +30,18 @@ pub struct Seen {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Leases {
     /// Those that this log's owner gave and that have not ended.
-    out: BTreeMap<ContentHash, Lease>,
+    pub(super) out: BTreeMap<ContentHash, Lease>,
     /// By population, the one that it took.
-    taken: BTreeMap<ContentHash, Taken>,
+    pub(super) taken: BTreeMap<ContentHash, Taken>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Taken {
-    id: ContentHash,
-    lease: Lease,
-    base: Cost,
-    buyers: BTreeMap<Party, Cost>,
-    open: bool,
-}
-
-/// What a leaseholder's log says that does not fit what its owner's does: by entry of the leaseholder's. Leases of other owners are not looked at.
-///
-/// One that the owner's log says is not back yet, or is lost, is no harm: all of it counts as spent.
-pub fn compare(owner: &Report, holder: &Report) -> Vec<Finding> {
-    let mut wrong = Vec::new();
-    let mut finding = |entry, rule: &str, detail: String| wrong.push(Finding { entry, rule: rule.into(), detail });
-    for (id, taken) in holder.leases.iter().filter(|(_, taken)| Some(taken.owner) == owner.stated.owner) {
-        let same = |given: &&Seen| {
-            (given.owner, given.holder, given.population, given.amount)
-                == (taken.owner, taken.holder, taken.population, taken.amount)
-        };
-        match owner.leases.get(id).filter(same) {
-            None => finding(taken.entry, "lease-given", format!("the owner's log has no such lease {}", id.short())),
-            Some(given) if given.spent.is_some() && given.spent != taken.spent => {
-                let detail = format!("of lease {} another sum was given back than is left here", id.short());
-                finding(taken.entry, "lease-spent", detail);
-            }
-            Some(_) => {}
-        }
-    }
-    let held =
-        holder.stated.versions.iter().filter(|(_, version)| version.owner.is_some() && version.owner == owner.stated.owner);
-    let held: BTreeMap<_, _> = held.collect();
-    for (manifest, version) in &held {
-        let published = owner.stated.versions.get(*manifest);
-        if published.map(|published| (published.policy, published.population)) != Some((version.policy, version.population)) {
-            finding(version.entry, "dataset-published", format!("the owner's log has no manifest {} like it", manifest.short()));
-        }
-    }
-    for (id, grant) in &holder.stated.grants {
-        if !held.values().any(|version| version.population == grant.population) {
-            continue;
-        }
-        let issued = owner.stated.grants.get(id);
-        let same = |issued: &GrantSeen| {
-            (issued.holder, issued.population, &issued.scope) == (grant.holder, grant.population, &grant.scope)
-        };
-        if !issued.is_some_and(same) {
-            let detail = format!("the owner's log has no grant {}… like it", id.get(..10).unwrap_or_default());
-            finding(grant.entry, "grant-issued", detail);
-        }
-    }
-    wrong
+pub(super) struct Taken {
+    pub(super) id: ContentHash,
+    pub(super) lease: Lease,
+    pub(super) base: Cost,
+    pub(super) buyers: BTreeMap<Party, Cost>,
+    pub(super) open: bool,
 }
 
 /// What a log states, to be held against another's.
@@ -134,138 +79,4 @@ pub struct GrantSeen {
     pub population: ContentHash,
     /// For what.
     pub scope: Scope,
-}
-
-fn bad(rule: &'static str, detail: impl Into<String>) -> Broken {
-    (rule, detail.into())
-}
-
-impl Audit {
-    /// A lease that this log's owner gave.
-    pub(super) fn lease(&mut self, lease: Lease, signature: &str, link: &LedgerLink, ids: &[String]) -> Result<(), Broken> {
-        let charged = self.link(link);
-        let owner = self.owner;
-        let signed = lease.signed(&owner, signature).map_err(|e| bad("lease-signature", e.to_string()))?;
-        let (id, holder, population, amount) = (signed.id(), lease.holder, lease.population, lease.amount);
-        let entry = self.report.entries.saturating_sub(1);
-        self.report.leases.insert(id, Seen { entry, owner, holder, population, amount, spent: None, burnt: false });
-        let ask = Ask { cost: amount, ..Ask::of(Action::Hold, time(&lease.given)?) };
-        let allowed = self.rights.lease(&lease, link.cap, &ask, ids);
-        self.leases.out.insert(id, lease);
-        charged.and(allowed)
-    }
-
-    /// A lease that this log's owner took.
-    pub(super) fn lease_taken(&mut self, lease: Lease, owner: PeerId, signature: &str) -> Result<(), Broken> {
-        let signed = lease.signed(&owner, signature).map_err(|e| bad("lease-signature", e.to_string()))?;
-        let (id, holder, population, amount) = (signed.id(), lease.holder, lease.population, lease.amount);
-        let entry = self.report.entries.saturating_sub(1);
-        self.report.leases.insert(id, Seen { entry, owner, holder, population, amount, spent: None, burnt: false });
-        if self.rights.held_for(&lease.manifest) != Some((owner, population)) {
-            return Err(bad("dataset-published", "the log has no dataset of that owner and population that it is of"));
-        }
-        let base = self.report.spent.get(&population.to_string()).copied().unwrap_or_default();
-        let taken = Taken { id, lease, base, buyers: BTreeMap::new(), open: true };
-        match self.leases.taken.insert(population, taken) {
-            // One that was lost is never closed: what was left of it is spent under no other.
-            Some(before) if before.id == id => Err(bad("lease-once", "it was taken before")),
-            _ => Ok(()),
-        }
-    }
-
-    /// A job over a population that is held for another is charged to the lease that is open; others to none.
-    pub(super) fn leased(&mut self, facts: &JobFacts) -> Result<(), Broken> {
-        let link = &facts.ledger;
-        let refused = |why: &str| Err(bad("lease-in-force", why));
-        let held = self.rights.held_for(&facts.dataset).is_some();
-        let Some(id) = facts.lease else {
-            return if held { refused("a job over rows that are held for another names no lease") } else { Ok(()) };
-        };
-        let Some(taken) = self.leases.taken.get_mut(&link.population).filter(|taken| taken.id == id) else {
-            return refused("it names a lease that is not the last one taken");
-        };
-        let spent = taken.buyers.entry(link.buyer).or_default();
-        *spent = spent.plus(link.cost).ok_or_else(|| bad("ledger-cap", "the spent budget overflows"))?;
-        let of_buyer = *spent;
-        if !taken.open || facts.dataset != taken.lease.manifest {
-            return refused("the lease has ended, or is over another version");
-        }
-        if taken.lease.until().is_none_or(|until| time(&facts.slot_start).is_ok_and(|start| start >= until)) {
-            return refused("the lease had run out");
-        }
-        if taken.base.plus(taken.lease.amount) != Some(link.cap) {
-            return Err(bad("cap-in-force", format!("names a cap of {}, which is not what the lease comes to", link.cap)));
-        }
-        if !of_buyer.within(taken.lease.per_buyer) {
-            return Err(bad("buyer-cap", format!("{} spent {of_buyer} of {}", link.buyer, taken.lease.per_buyer)));
-        }
-        Ok(())
-    }
-
-    /// A lease has ended: one that was given, or one that was taken.
-    pub(super) fn lease_end(
-        &mut self,
-        (id, population): (ContentHash, ContentHash),
-        settlement: Option<Settlement>,
-        signature: Option<&str>,
-    ) -> Result<(), Broken> {
-        if let Some(seen) = self.report.leases.get_mut(&id) {
-            seen.burnt = settlement.is_none();
-            seen.spent = settlement.as_ref().map(|settlement| settlement.spent);
-        }
-        let given = self.leases.out.remove(&id);
-        let lease = match (&given, self.leases.taken.get_mut(&population).filter(|taken| taken.id == id && taken.open)) {
-            (Some(given), _) => given.clone(),
-            (None, Some(taken)) => {
-                taken.open = false;
-                taken.lease.clone()
-            }
-            (None, None) => return Err(bad("lease-once", "no such lease is open")),
-        };
-        if lease.population != population {
-            return Err(bad("lease-form", "it is of another population"));
-        }
-        let Some(settlement) = settlement else { return Ok(()) };
-        let signed = settlement.signed(&lease.holder, signature.unwrap_or_default());
-        signed.map_err(|e| bad("lease-signature", format!("its settlement: {e}")))?;
-        settlement.check(&lease).map_err(|field| bad("lease-form", format!("its settlement's `{field}` cannot be")))?;
-        if given.is_some() {
-            return self.credit(&lease, &settlement);
-        }
-        let said = self.leases.taken.get(&population).map(|taken| &taken.buyers);
-        // An account that was charged nothing may be there or not.
-        let counted = |buyers: &BTreeMap<Party, Cost>| {
-            buyers.iter().filter(|(_, c)| **c != Cost::default()).map(|(p, c)| (*p, *c)).collect::<BTreeMap<_, _>>()
-        };
-        if said.map(counted) != Some(counted(&settlement.buyers)) {
-            return Err(bad("lease-spent", "its settlement is not what was charged to it"));
-        }
-        Ok(())
-    }
-
-    /// What was not spent is this owner's again; what was is its buyers'.
-    fn credit(&mut self, lease: &Lease, settlement: &Settlement) -> Result<(), Broken> {
-        let overflows = || bad("ledger-cap", "the spent budget overflows");
-        let spent = self.report.spent.entry(lease.population.to_string()).or_default();
-        *spent = lease.amount.left_of(*spent).plus(settlement.spent).ok_or_else(overflows)?;
-        let cap = self.rights.per_buyer(&lease.manifest);
-        let mut over = BTreeSet::new();
-        for (buyer, cost) in &settlement.buyers {
-            let of_buyer = self.by_buyer.entry(format!("{}/{buyer}", lease.population)).or_default();
-            *of_buyer = of_buyer.plus(*cost).ok_or_else(overflows)?;
-            if cap.is_some_and(|cap| !of_buyer.within(cap)) {
-                over.insert(buyer);
-            }
-        }
-        match over.first() {
-            Some(buyer) => Err(bad("buyer-cap", format!("{buyer} spent more than it may, over all holders"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Leases that ran out by `now`, and of which nothing was heard again.
-    pub(super) fn lost(&self, now: SystemTime) -> Vec<ContentHash> {
-        let over = |lease: &Lease| lease.until().is_none_or(|until| until < now);
-        self.leases.out.iter().filter(|(_, lease)| over(lease)).map(|(id, _)| *id).collect()
-    }
 }

@@ -1,146 +1,40 @@
-//! The audit of a verified log, offline: each entry by itself ([`entry`], [`alone`]), jobs and charges ([`jobs`]), the price of the noise ([`price`]), rights ([`rights`]), parts of files ([`fetches`]).
+//! The audit of a verified log, offline: each entry by itself ([`entry`], [`alone`]), jobs and charges ([`jobs`]), leases ([`lease_entries`], and [`holder`] for two logs beside each other), the price of
+//! the noise ([`price`]), rights ([`rights`]), parts of files ([`fetches`]).
 //!
 //! Memory grows with the jobs without an outcome, the grants in force, the datasets, and the populations with their buyers, not with the log. An [`Audit`] is
 //! written and read as JSON, and goes on at a later time from the entry at which it stopped.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
-    ContentHash, Cost, PeerId, Sha256Digest,
+    PeerId, Sha256Digest,
     grant::Action,
-    receipt::{JobFacts, LedgerLink, Party, Predicate, Statement, entry::Ending},
+    receipt::{Party, Predicate, Statement, entry::Ending},
 };
 
 pub mod alone;
 mod answered;
 pub mod entry;
 pub mod fetches;
+pub mod holder;
 mod jobs;
+mod lease_entries;
 pub mod leases;
 pub mod price;
+mod report;
 mod rights;
+mod state;
+mod time;
 mod versions;
 
 pub use entry::open_entry;
+pub use report::{Broken, Finding, Report};
+pub use state::Audit;
 
 use entry::Opened;
 
 /// The most findings that a report lists; further findings are only counted.
 const TOLD: usize = 1000;
-
-/// A broken rule, and what was seen of it.
-pub type Broken = (&'static str, String);
-
-/// A broken rule at one entry of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// Index of the offending entry.
-    pub entry: u64,
-    /// The rule that is broken.
-    pub rule: String,
-    /// What was seen.
-    pub detail: String,
-}
-
-/// What an audit saw.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// Entries read.
-    pub entries: u64,
-    /// Versions of datasets that were published.
-    pub publications: u64,
-    /// Versions and datasets that were retired.
-    #[serde(default)]
-    pub retirements: u64,
-    /// Jobs that were charged.
-    pub intents: u64,
-    /// Charged jobs whose result was released.
-    pub outcomes: u64,
-    /// Charged jobs that the owner closed without a result.
-    pub spent_not_released: u64,
-    /// Jobs that were turned away.
-    pub refusals: u64,
-    /// Grants that were issued.
-    pub grants: u64,
-    /// Revocations.
-    pub revocations: u64,
-    /// Jobs that the owner read, approved or not.
-    pub approvals: u64,
-    /// Times that a peer was let copy a dataset.
-    pub copies: u64,
-    /// Parts of files that were sent.
-    pub fetches: u64,
-    /// Receipts that their buyers countersigned.
-    #[serde(default)]
-    pub countersigned: u64,
-    /// Replays by auditors.
-    pub replays: u64,
-    /// Leases that this log's owner gave or took, by their ids.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub leases: BTreeMap<ContentHash, leases::Seen>,
-    /// Leases that the owner gave, that ran out and that did not come back: their budget counts as spent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lost_leases: Vec<ContentHash>,
-    /// Charged jobs without an outcome: running, or lost.
-    pub open: Vec<u64>,
-    /// What was spent on each population.
-    pub spent: BTreeMap<String, Cost>,
-    /// What may be spent on each population, by the last charge.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub caps: BTreeMap<String, Cost>,
-    /// The first and the last time that an entry states, RFC 3339: slots of jobs, and when copies and replays were allowed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub period: Option<(String, String)>,
-    /// What this log states of a leaseholder's jobs, to compare with the leaseholder's own log.
-    #[serde(skip)]
-    pub stated: leases::Stated,
-    /// Broken rules, the first of them; empty when all rules hold.
-    pub findings: Vec<Finding>,
-    /// The number of broken rules beyond those listed.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub further_findings: u64,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-/// A charged job that has no outcome yet.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Intent {
-    facts: Box<JobFacts>,
-    subject: Option<Sha256Digest>,
-}
-
-/// An audit of one owner's log, as far as it has come.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Audit {
-    owner: PeerId,
-    report: Report,
-    /// Charged jobs without an outcome, by log index.
-    intents: BTreeMap<u64, Intent>,
-    /// The last link of each population's chain.
-    last: BTreeMap<ContentHash, LedgerLink>,
-    /// What each buyer spent, by population and buyer.
-    by_buyer: BTreeMap<String, Cost>,
-    rights: rights::Rights,
-    versions: versions::Versions,
-    /// Jobs that were approved, by their approvals' ids.
-    approved: BTreeMap<ContentHash, ContentHash>,
-    /// The last receipts, which their buyers may countersign.
-    answered: answered::Answered,
-    /// Leases, given and taken.
-    #[serde(default)]
-    leases: leases::Leases,
-    /// What each party may begin to fetch files by.
-    copies: BTreeMap<Party, fetches::Copies>,
-    /// Number of these parties after the last time that some were forgotten.
-    copying_at_most: usize,
-    /// Whose names were opened to this auditor.
-    #[serde(skip)]
-    opened: BTreeMap<Party, PeerId>,
-}
 
 impl Audit {
     /// Begins the audit of `owner`'s log, of which no entry was read yet.
@@ -302,7 +196,7 @@ impl Audit {
             }
             Predicate::Fetch { peer, time, .. } => {
                 self.report.fetches += 1;
-                let (at, none) = (jobs::time(&time)?, fetches::Copies::default());
+                let (at, none) = (time::time(&time)?, fetches::Copies::default());
                 self.copies.get(&peer).unwrap_or(&none).let_begin(&peer, at, |ids| self.rights.in_force(ids, at))
             }
             Predicate::Countersignature { buyer, job, outcome, signature } => {

@@ -15,8 +15,8 @@ use tidegate_protocol::{
 
 use super::{
     Broken, fetches,
-    jobs::time,
     leases::{GrantSeen, Stated, VersionSeen},
+    time::time,
 };
 
 /// A published version.

@@ -28,10 +28,10 @@ use tidegate_protocol::{manifest::ROW_TABLE, policy::Policy};
 
 use super::{
     DataError, TableFiles, bounded, broken,
-    layout::unit_column,
     lost::Count,
     read::guarded,
     table::{self, Table},
+    unit::unit_column,
 };
 
 /// The most sorts at a time, each with its share of the memory.
@@ -184,7 +184,7 @@ struct Batches {
     files: std::vec::IntoIter<(usize, usize)>,
     tables: Arc<Vec<Table>>,
     /// The file being read, and its table's place in the policy where there are several tables.
-    reader: Option<(PathBuf, Option<usize>, table::Rows)>,
+    reader: Option<(PathBuf, Option<usize>, table::rows::Rows)>,
     policy: Policy,
     schema: SchemaRef,
     count: Count,
@@ -210,7 +210,7 @@ impl Batches {
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| broken(file, e))
     }
 
-    fn open(&self, table: usize, file: usize) -> Result<(PathBuf, Option<usize>, table::Rows), DataError> {
+    fn open(&self, table: usize, file: usize) -> Result<(PathBuf, Option<usize>, table::rows::Rows), DataError> {
         let of = self.tables.get(table).ok_or_else(|| DataError::Record("no such table".into()))?;
         let place = self.policy.tables.iter().position(|name| Some(name) == of.name.as_ref());
         Ok((of.path(file).to_owned(), place, of.open(file)?))

@@ -22,9 +22,11 @@ use super::{
     DataError, People, TableFiles, bounded, broken,
     cluster::cluster,
     lost::Count,
+    paths::fit_a_manifest,
     read::guarded,
     table::{self, Table},
     types::common,
+    unit::unit_column,
 };
 
 /// The types and the layout of the published files, without any value of theirs.
@@ -105,17 +107,6 @@ pub fn profile(
     notes.extend(count.words(policy));
     let (compute, dropped) = (vec![derived.to_owned()], count.without_unit());
     Ok(Profile { schema, layout: Layout::Clustered, compute, people: order.people, dropped, notes })
-}
-
-/// Bytes that a manifest takes to name a file, beside the name's own.
-const NAMING: usize = 120;
-/// Bytes that a manifest takes for everything but its files.
-const OTHER: usize = 8 << 10;
-
-/// Whether a manifest has room for the names of all files. If not, the files are published as one, whatever their rows.
-pub fn fit_a_manifest(tables: &[TableFiles]) -> bool {
-    let names = || tables.iter().flat_map(|table| &table.names);
-    names().count() <= limits::FILES && names().map(|name| name.len() + NAMING).sum::<usize>() <= limits::DOCUMENT_BYTES - OTHER
 }
 
 /// The order of a table's units, where jobs can read its files as they lie.
@@ -232,13 +223,6 @@ fn visible(tables: &[Table], policy: &Policy) -> Result<SchemaRef, DataError> {
         fields.push(field);
     }
     Ok(Arc::new(Schema::new(fields)))
-}
-
-pub(super) fn unit_column(batch: &RecordBatch, policy: &Policy) -> Result<Arc<dyn Array>, DataError> {
-    batch
-        .column_by_name(&policy.unit.column)
-        .cloned()
-        .ok_or_else(|| DataError::Column { column: policy.unit.column.clone(), problem: "is missing".into() })
 }
 
 /// Checks over a stream of unit columns that units ascend and that equal units are neighbours; NULL units are skipped.

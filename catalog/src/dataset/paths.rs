@@ -188,6 +188,17 @@ pub fn tables(given: &[PathBuf], policy: &Policy) -> Result<Vec<TableFiles>, Dat
     Ok(all)
 }
 
+/// Bytes that a manifest takes to name a file, beside the name's own.
+const NAMING: usize = 120;
+/// Bytes that a manifest takes for everything but its files.
+const OTHER: usize = 8 << 10;
+
+/// Whether a manifest has room for the names of all files. If not, the files are published as one, whatever their rows.
+pub fn fit_a_manifest(tables: &[TableFiles]) -> bool {
+    let names = || tables.iter().flat_map(|table| &table.names);
+    names().count() <= limits::FILES && names().map(|name| name.len() + NAMING).sum::<usize>() <= limits::DOCUMENT_BYTES - OTHER
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

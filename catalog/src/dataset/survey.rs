@@ -13,7 +13,7 @@ use datafusion::common::hash_utils::{RandomState, create_hashes};
 use serde::Serialize;
 use tidegate_protocol::{manifest::ROW_TABLE, policy::Policy};
 
-use super::{Bounded, DataError, beyond, broken, layout::unit_column, open};
+use super::{Bounded, DataError, beyond, broken, open, unit::unit_column};
 
 /// A column of more values than this is none to group by.
 const MOST_GROUPS: usize = 1000;

@@ -5,6 +5,7 @@
 //! [`reconcile`] brings two catalogues together, [`croissant`] writes and reads listings as other tools do, [`query`] is SQL over them.
 
 pub mod croissant;
+mod kept;
 pub mod query;
 pub mod reconcile;
 mod rows;
@@ -24,6 +25,9 @@ use tidegate_protocol::{
     listing::{BadListing, Listing},
 };
 
+pub use kept::{CatalogueError, Heard, Kept};
+
+use kept::Ids;
 use rows::{expire, kept, nanoseconds, put, row};
 
 /// Most listings of one name that are looked at.
@@ -35,83 +39,11 @@ const CACHE_KIB: i64 = 32 << 10;
 /// Form of the file. A file of another form is begun anew: what is lost is heard again.
 const FORM: i64 = 3;
 
-/// A listing was not taken, or the catalogue failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CatalogueError {
-    /// Its signature or form.
-    #[error(transparent)]
-    Document(#[from] BadDocument),
-    /// A field.
-    #[error(transparent)]
-    Listing(#[from] BadListing),
-    /// Its owner has as many as one may have.
-    #[error("{0} has as many listings here as one owner may have")]
-    Quota(PeerId),
-    /// Owners that are not on the list of those who are heard.
-    #[error("{0} is not among the owners whose listings are kept here")]
-    NotHeard(PeerId),
-    /// There are as many as are kept.
-    #[error("the catalogue is full")]
-    Full,
-    /// Not found.
-    #[error("no listing {0:?} here. See `tidegate catalog search`, or hear more with `tidegate catalog sync --from PEER`")]
-    None(String),
-    /// Several owners have one of that name.
-    #[error("several owners have a dataset {word:?}: {owners}. Say which by how its id or its manifest's begins")]
-    Several {
-        /// The name.
-        word: String,
-        /// Manifests and owners.
-        owners: String,
-    },
-    /// The file.
-    #[error("the catalogue's file: {0}")]
-    File(#[from] rusqlite::Error),
-    /// A message of another's reconciliation.
-    #[error("the reconciliation: {0}")]
-    Reconciliation(String),
-    /// Arrow or a query.
-    #[error("{0}")]
-    Query(String),
-}
-
-/// A listing that is kept: its signature was checked when it came.
-#[derive(Debug, Clone)]
-pub struct Kept {
-    /// Whose dataset it is.
-    pub owner: PeerId,
-    /// Its id.
-    pub id: ContentHash,
-    /// What it says.
-    pub listing: Listing,
-    /// As it was signed.
-    pub envelope: Envelope,
-}
-
-/// Whose listings are kept.
-#[derive(Debug, Clone)]
-pub struct Heard {
-    /// Owners that this party knows: a catalogue that others have filled makes room for theirs.
-    pub known: Vec<PeerId>,
-    /// Only theirs.
-    pub only_known: bool,
-    /// How many are kept at most.
-    pub most: usize,
-}
-
-impl Heard {
-    /// Everybody's, and room for these.
-    pub fn everybody(known: Vec<PeerId>) -> Self {
-        Self { known, only_known: false, most: limits::LISTINGS }
-    }
-}
-
 /// The listings that this party has heard.
 pub struct Catalogue {
     db: Mutex<Connection>,
     /// What is answered to those who reconcile, made anew now and then.
-    ids: Mutex<Option<reconcile::Ids>>,
+    ids: Mutex<Option<Ids>>,
     heard: Heard,
 }
 

@@ -21,9 +21,6 @@ const FRESH: Duration = Duration::from_secs(2);
 /// So many are many.
 const MANY: usize = 4096;
 
-/// The ids of all listings, and when they were read.
-pub(super) type Ids = (Arc<NegentropyStorageVector>, Instant);
-
 fn failed(e: impl std::fmt::Display) -> CatalogueError {
     CatalogueError::Reconciliation(e.to_string())
 }

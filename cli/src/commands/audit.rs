@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use tidegate_audit::{
     note::{Quorum, Verifier, owner_of_vkey},
-    rules::leases::compare,
+    rules::holder::compare,
 };
 use tidegate_exchange::web::Web;
 use tidegate_node::{

@@ -23,8 +23,8 @@ use bao_tree::{
 use iroh_blobs::{Hash, protocol::ChunkRangesExt as _};
 use tokio::sync::mpsc;
 
-use super::{chain, local, tree};
-use crate::NetError;
+use super::{place, tree};
+use crate::error::{NetError, chain, local};
 
 /// Bytes of a BLAKE3 chunk.
 const CHUNK: u64 = 1024;
@@ -183,7 +183,7 @@ impl Arriving {
 }
 
 fn begin(folder: &Path, hash: Hash, given: Option<u64>) -> io::Result<State> {
-    super::create_folder(folder)?;
+    place::create_folder(folder)?;
     let open = |name: &str| File::options().read(true).write(true).create(true).truncate(false).open(folder.join(name));
     let (data, tree) = (open(DATA)?, open("tree")?);
     tree.try_lock().map_err(|_| io::Error::other("another process is at it"))?;
@@ -302,7 +302,7 @@ impl Arrived {
             // On another disk it is copied, under another name first.
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
                 let parent = target.parent().unwrap_or(target);
-                let mut part = super::part().tempfile_in(parent).map_err(here)?;
+                let mut part = place::part().tempfile_in(parent).map_err(here)?;
                 io::copy(&mut File::open(&from).map_err(here)?, &mut part).map_err(here)?;
                 part.persist(target).map_err(|e| here(e.error))?;
             }

@@ -26,11 +26,13 @@ use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
 use super::{
     arriving::{Arriving, Inlet, whole},
-    chain, local,
-    several::cut,
+    ranges::cut,
     wire,
 };
-use crate::{Address, NetError};
+use crate::{
+    Address,
+    error::{NetError, local, peer},
+};
 
 /// What a caller says to each report of progress: [`ControlFlow::Break`] stops the transfer in good order, to be resumed later.
 pub type Progress<'a> = &'a mut (dyn FnMut(u64) -> ControlFlow<()> + Send);
@@ -181,10 +183,6 @@ pub(super) async fn request(connection: &Connection, kind: u8, request: &impl Se
     in_time(to.write_all(&request)).await?.map_err(peer)?;
     to.finish().map_err(peer)?;
     Ok(from)
-}
-
-pub(super) fn peer(e: impl std::error::Error) -> NetError {
-    NetError::Peer(chain(&e))
 }
 
 /// Whoever sends nothing must not be waited for.

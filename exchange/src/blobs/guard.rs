@@ -1,7 +1,7 @@
 //! Every request that iroh-blobs knows, decided before a byte is sent.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -15,19 +15,22 @@ use tidegate_protocol::{ContentHash, PeerId};
 use tokio::sync::Semaphore;
 
 use super::{
-    Access, Asked,
-    access::ended,
-    chain,
+    access::{Access, ended},
     kept::Files,
     send::{Unsent, send},
     wire,
 };
 use crate::{
     address::peer_of,
+    error::chain,
     host::Host,
+    jobs::Handler,
     places::Place,
     room::{Coming, Taken},
 };
+
+/// Who is asked before a peer is sent a part of a file: nobody is sent any before there is one.
+pub(super) type Asked = Arc<OnceLock<Arc<dyn Handler>>>;
 
 /// Most requests of a connection that are answered at the same time.
 const AT_ONCE: usize = 32;

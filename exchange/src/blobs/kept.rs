@@ -14,8 +14,8 @@ use std::{
 use bao_tree::io::{outboard::PreOrderOutboard, sync::ReadAt};
 use tidegate_protocol::ContentHash;
 
-use super::{local, tree};
-use crate::NetError;
+use super::{place, tree};
+use crate::error::{NetError, local};
 
 /// A file, and where its tree is.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(super) struct Files {
 impl Files {
     /// With trees in `folder`.
     pub(super) fn open(folder: &Path) -> Result<Self, NetError> {
-        super::create_folder(folder).map_err(|e| local(format!("{}: {e}", folder.display())))?;
+        place::create_folder(folder).map_err(|e| local(format!("{}: {e}", folder.display())))?;
         Ok(Self { folder: folder.to_owned(), files: Arc::default() })
     }
 

@@ -12,12 +12,16 @@ use tidegate_protocol::ContentHash;
 use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{
-    fetch::{connect, in_time, peer, request},
-    local,
+    fetch::{connect, in_time, request},
+    place,
     several::LANES,
     wire,
 };
-use crate::{Address, NetError, room::Coming};
+use crate::{
+    Address,
+    error::{NetError, local, peer},
+    room::Coming,
+};
 
 /// Most bytes of a small file, and of those that are asked for together.
 pub const SMALL: u64 = 1 << 20;
@@ -113,5 +117,5 @@ async fn answer(connection: &Connection, files: &[Wanted]) -> Result<Bytes, NetE
 /// Takes a file from an answer, and has it appear whole.
 fn put((hash, bytes, target): &Wanted, encoded: &mut &[u8]) -> Result<(), NetError> {
     let data = wire::unpacked(hash, *bytes, encoded)?;
-    super::appear(target, &data).map_err(|e| local(format!("{}: {e}", target.display())))
+    place::appear(target, &data).map_err(|e| local(format!("{}: {e}", target.display())))
 }

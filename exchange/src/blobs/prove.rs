@@ -14,13 +14,10 @@ use bao_tree::{
 use bytes::Bytes;
 use iroh_blobs::store::IROH_BLOCK_SIZE;
 
-use super::{send::Wire, tree};
-
-/// What is sent after the size.
-pub(super) enum Item {
-    Pair(Vec<u8>),
-    Data(Bytes),
-}
+use super::{
+    outgoing::{Item, Outgoing},
+    tree,
+};
 
 /// Sends `ranges` of `data`, which has this tree: nothing that it does not prove.
 ///
@@ -30,7 +27,7 @@ pub(super) async fn prove(
     data: impl ReadBytesAt,
     outboard: PreOrderOutboard<impl ReadAt>,
     ranges: &ChunkRanges,
-    wire: &mut Wire,
+    wire: &mut Outgoing,
 ) -> Result<(), Option<EncodeError>> {
     let (tree, mut expected) = (outboard.tree, vec![outboard.root]);
     wire.size(tree.size());
@@ -110,7 +107,7 @@ mod tests {
     /// What is sent by a file's kept tree, which says nothing within groups of [`tree::GROUP`].
     async fn sent(data: &Bytes, root: blake3::Hash, values: Vec<u8>, ranges: &ChunkRanges) -> (Vec<u8>, bool) {
         let (to, mut queue) = mpsc::channel(1 << 10);
-        let mut wire = Wire::new(to);
+        let mut wire = Outgoing::new(to);
         let outboard = PreOrderOutboard { root, tree: tree::kept(data.len() as u64), data: values };
         let right = prove(data.clone(), outboard, ranges, &mut wire).await.is_ok();
         assert!(wire.flush().await.is_ok());

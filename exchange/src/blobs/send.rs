@@ -12,7 +12,7 @@ use bao_tree::{
     ChunkRanges,
     io::{EncodeError, mixed::ReadBytesAt},
 };
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use iroh::endpoint::{SendStream, WriteError};
 use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::{
@@ -21,12 +21,9 @@ use tokio::{
     task::JoinError,
 };
 
-use super::{
-    kept::Kept,
-    prove::{Item, prove},
-};
+use super::{kept::Kept, outgoing::Outgoing, prove::prove};
 
-/// Most bytes that are read, or written to the network, at a time.
+/// Most bytes that are read ahead at a time.
 const PIECE: usize = 128 << 10;
 /// So many pieces may wait for the network.
 const WAITING: usize = 4;
@@ -52,7 +49,7 @@ pub(super) async fn send(
     let (pieces, mut queue) = mpsc::channel(WAITING);
     // Reading and hashing go on while the network takes what there is.
     let proving = tokio::spawn(async move {
-        let mut wire = Wire::new(pieces);
+        let mut wire = Outgoing::new(pieces);
         for (kept, ranges) in parts {
             match part(&kept, &ranges, &mut wire).await {
                 Err(Some(e)) => return Err((kept, e)),
@@ -75,7 +72,7 @@ pub(super) async fn send(
     proving.await.map_err(Unsent::Ended)?.map_err(|(kept, e)| Unsent::Here(kept, e))
 }
 
-async fn part(kept: &Kept, ranges: &ChunkRanges, wire: &mut Wire) -> Result<(), Option<EncodeError>> {
+async fn part(kept: &Kept, ranges: &ChunkRanges, wire: &mut Outgoing) -> Result<(), Option<EncodeError>> {
     let (data, tree) = kept.open().map_err(|e| Some(e.into()))?;
     let ahead = Ahead { size: tree.tree.size(), data, window: Mutex::default() };
     let proven = prove(ahead, tree, ranges, wire).await;
@@ -84,51 +81,6 @@ async fn part(kept: &Kept, ranges: &ChunkRanges, wire: &mut Wire) -> Result<(), 
         wire.flush().await?;
     }
     proven
-}
-
-/// What is on its way to the network.
-pub(super) struct Wire {
-    to: mpsc::Sender<Vec<Bytes>>,
-    ready: Vec<Bytes>,
-    bytes: usize,
-    /// What comes before the next piece of data.
-    values: BytesMut,
-}
-
-impl Wire {
-    pub(super) fn new(to: mpsc::Sender<Vec<Bytes>>) -> Self {
-        Self { to, ready: vec![], bytes: 0, values: BytesMut::new() }
-    }
-
-    /// Says how long the file is.
-    pub(super) fn size(&mut self, size: u64) {
-        self.values.put_u64_le(size);
-    }
-
-    /// # Errors
-    /// Where nobody takes it any more.
-    pub(super) async fn send(&mut self, item: Item) -> Result<(), Option<EncodeError>> {
-        match item {
-            Item::Pair(values) => self.values.put_slice(&values),
-            Item::Data(data) => self.ready(data),
-        }
-        if self.bytes >= PIECE { self.flush().await } else { Ok(()) }
-    }
-
-    fn ready(&mut self, data: Bytes) {
-        for piece in [self.values.split().freeze(), data] {
-            self.bytes += piece.len();
-            if !piece.is_empty() {
-                self.ready.push(piece);
-            }
-        }
-    }
-
-    pub(super) async fn flush(&mut self) -> Result<(), Option<EncodeError>> {
-        self.ready(Bytes::new());
-        self.bytes = 0;
-        self.to.send(std::mem::take(&mut self.ready)).await.map_err(|_| None)
-    }
 }
 
 /// A file that is read in larger pieces the longer it is read in order.

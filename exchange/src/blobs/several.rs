@@ -20,9 +20,12 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{
     arriving::{Arriving, Inlet, whole},
     fetch::{Progress, connect, receive},
-    local,
+    ranges::{cut, runs},
 };
-use crate::{Address, NetError};
+use crate::{
+    Address,
+    error::{NetError, local},
+};
 
 /// Smallest part that is asked for, in bytes; of a large file as much as makes [`PARTS`] a connection.
 const PART: u64 = 8 << 20;
@@ -63,31 +66,6 @@ fn parts_of(lacking: &ChunkRanges, connections: usize) -> VecDeque<ChunkRanges> 
     let chunks = runs(lacking).iter().map(|(from, to)| to - from).fold(0, u64::saturating_add);
     let bytes = chunks.saturating_mul(CHUNK);
     cut(lacking, (bytes / (PARTS * connections.max(1) as u64)).max(PART).next_multiple_of(PART) / CHUNK)
-}
-
-fn runs(ranges: &ChunkRanges) -> Vec<(u64, u64)> {
-    ranges.boundaries().chunks(2).map(|pair| (pair[0].0, pair.get(1).map_or(u64::MAX, |end| end.0))).collect()
-}
-
-/// Cuts ranges into parts of so many chunks at `most`, none of more separate ranges than a peer takes.
-pub(super) fn cut(ranges: &ChunkRanges, most: u64) -> VecDeque<ChunkRanges> {
-    let (mut parts, mut part, mut size, mut count) = (VecDeque::new(), ChunkRanges::empty(), 0, 0);
-    for (from, to) in runs(ranges) {
-        let mut at = from;
-        while at < to {
-            let end = to.min(at.saturating_add(most - size));
-            part |= ChunkRanges::chunks(at..end);
-            (size, count, at) = (size + end - at, count + 1, end);
-            if size == most || count == RANGES {
-                parts.push_back(std::mem::take(&mut part));
-                (size, count) = (0, 0);
-            }
-        }
-    }
-    if count > 0 {
-        parts.push_back(part);
-    }
-    parts
 }
 
 /// Fetches parts of `hash`, a file of so many `bytes`, from byte to byte, verified, and hands them to `write` with where they belong. Otherwise as

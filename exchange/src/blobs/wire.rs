@@ -4,14 +4,13 @@ use bao_tree::io::{BaoContentItem, sync::DecodeResponseIter};
 use iroh_blobs::protocol::{ChunkRanges, GetManyRequest, GetRequest};
 use tidegate_protocol::ContentHash;
 
-use super::{ByteRange, fetch::peer, tree};
-use crate::NetError;
+pub use super::ranges::RANGES;
+use super::{ranges::ByteRange, tree};
+use crate::error::{NetError, peer};
 
 /// Numbers of requests (`iroh_blobs::protocol::RequestType`), with which each begins.
 pub(super) const GET: u8 = 0;
 pub(super) const GET_MANY: u8 = 9;
-/// Most separate ranges of one request, and most files.
-pub const RANGES: usize = 64;
 /// Most bytes of a request for as many.
 pub(super) const REQUEST: usize = 4 << 10;
 /// Bytes of a BLAKE3 chunk, in which ranges are counted.

@@ -11,6 +11,7 @@ mod covariance;
 mod histogram;
 mod mean;
 mod quantiles;
+mod reducer;
 mod reliability;
 mod scores;
 mod sum;
@@ -20,6 +21,8 @@ mod vector;
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::result::Cell;
 
+pub(crate) use self::reducer::Reduce;
+use self::reducer::{bin, centre};
 pub use self::{
     confusion::Confusion,
     covariance::Covariance,
@@ -64,37 +67,6 @@ pub enum Measure {
     Reliability(Reliability),
     /// Sum of vectors that are clipped by their Euclidean length.
     Vector(Vector),
-}
-
-/// What each reducer says of itself.
-pub(crate) trait Reduce {
-    /// Values it takes a row.
-    fn arity(&self) -> usize {
-        1
-    }
-
-    /// The integers it sums, with their sensitivity.
-    fn parts(&self, frame: Frame) -> Result<Vec<Part>, String>;
-
-    /// Lays rows on the grid: into each of the parts' fields one integer a row. `values` has [`Reduce::arity`] slices of `rows` values. NaN adds nothing:
-    /// 0 in a sum, −1 as a bin.
-    fn lay(&self, rows: usize, values: &[&[f64]], parts: &[Part], fields: &mut [Laid<'_>]);
-
-    /// The exact integers that are noised: the lanes, or sums of them.
-    fn expand(&self, lanes: &[i128]) -> Vec<i128> {
-        lanes.to_vec()
-    }
-
-    /// Names of its result columns.
-    fn names(&self, column: &str) -> Vec<String> {
-        vec![column.to_owned()]
-    }
-
-    /// Its result cells from noised sums, a part each; `blocks` is the public denominator over blocks.
-    fn cells(&self, noised: &[Noised], blocks: Option<u32>) -> Vec<Cell>;
-
-    /// Name and bounds for the receipt.
-    fn note(&self, frame: Frame) -> (&'static str, f64, f64);
 }
 
 impl Measure {
@@ -149,15 +121,4 @@ impl Reduce for Measure {
     fn note(&self, frame: Frame) -> (&'static str, f64, f64) {
         self.reducer().note(frame)
     }
-}
-
-/// Where `v` lies among `bins` equal bins over [lo, hi]; values beyond lie in the outer ones.
-fn bin(v: f64, lo: f64, hi: f64, bins: u32) -> i32 {
-    let position = (v.clamp(lo, hi) - lo) / (hi - lo) * f64::from(bins);
-    (position as i32).min(bins as i32 - 1)
-}
-
-/// The middle of [lo, hi], and half its width.
-fn centre(lo: f64, hi: f64) -> (f64, f64) {
-    ((lo + hi) / 2.0, (hi - lo) / 2.0)
 }

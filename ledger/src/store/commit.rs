@@ -12,7 +12,7 @@ use std::{
 use redb::Database;
 use tidegate_protocol::Identity;
 
-use super::{StoreError, tables::Tables};
+use super::{error::StoreError, tables::Tables};
 
 /// Most steps of one transaction: a step waits for those beside it.
 const GROUP: usize = 256;

@@ -7,8 +7,10 @@ use tidegate_protocol::Envelope;
 use tlog_tiles::{Hash, HashReader, TreeProof};
 
 use super::{
-    ENTRIES, HASHES, META, Store, StoreError,
+    error::StoreError,
     hashes::{KeptHashes, TableHashes},
+    schema::{ENTRIES, HASHES, META},
+    state::Store,
     stored,
 };
 use crate::write;

@@ -2,17 +2,14 @@
 
 use std::time::SystemTime;
 
-use redb::{ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use tidegate_protocol::{
     grant::Scope,
     receipt::{Party, Predicate},
 };
 
-use super::{StoreError, decode, grants, tables::Tables};
+use super::{error::StoreError, grants, schema::decode, tables::Tables};
 use tidegate_audit::rules::fetches::{Copies, PARTIES, copied, in_time};
-
-/// By party, JSON of its [`Copies`].
-pub(super) const COPIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("copies");
 
 fn get(tables: &Tables<'_>, party: &str) -> Result<Copies, StoreError> {
     Ok(tables.copies.get(party)?.map(|found| decode(found.value())).transpose()?.unwrap_or_default())

@@ -1,12 +1,16 @@
 //! Jobs by their request id, by what they ask, and those that a crash cut off.
 
-use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{ReadableDatabase as _, ReadableTable as _};
 use tidegate_protocol::{ContentHash, Job, Signed, receipt::Party};
 
-use super::{JobRecord, Reservation, State, Store, StoreError, job_key, row::Rows, stored};
-
-/// By buyer and [`Job::question`]: the job that was answered last.
-pub(super) const ASKED: TableDefinition<'_, &str, &str> = TableDefinition::new("asked");
+use super::{
+    error::StoreError,
+    record::{JobRecord, Reservation, State},
+    row::Rows,
+    schema::{ASKED, job_key},
+    state::Store,
+    stored,
+};
 
 /// What a job asked, as it is remembered.
 pub(super) fn question(record: &JobRecord) -> Option<String> {

@@ -5,21 +5,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use redb::{ReadableDatabase as _, ReadableTable, TableDefinition};
+use redb::{ReadableDatabase as _, ReadableTable};
 use tidegate_protocol::{
     Revocations,
     grant::{Scope, within_hour},
     receipt::{JobFacts, Predicate},
 };
 
-use super::{Store, StoreError, decode, tables::Tables};
-
-/// What owners' blocks grant, by their revocation ids.
-pub(super) const GRANTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("granted");
-/// Revocation ids of any block that was revoked.
-pub(super) const REVOKED: TableDefinition<'_, &str, ()> = TableDefinition::new("revoked");
-/// When the slots of jobs began, of each grant in the order of the log: nanoseconds since 1970.
-pub(super) const USES: TableDefinition<'_, (&str, u64), i64> = TableDefinition::new("uses");
+use super::{
+    error::StoreError,
+    schema::{GRANTS, REVOKED, USES, decode},
+    state::Store,
+    tables::Tables,
+};
 
 /// How a token stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

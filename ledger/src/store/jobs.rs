@@ -4,20 +4,23 @@ use std::sync::Arc;
 
 use redb::ReadableTable as _;
 use tidegate_protocol::{
-    ContentHash, Identity, Sha256Digest, limits,
+    Identity, Sha256Digest, limits,
     receipt::{
-        LedgerLink,
         draft::{Draft, Facts},
         entry::Ending,
     },
 };
 
 use super::{
-    JobRecord, Reservation, Reserve, ReserveError, State, Store, StoreError, find, grants, job_key, leases, read_cost, row,
-    spent_key,
-    standing::Says,
+    error::{ReserveError, StoreError},
+    find, grants, leases,
+    links::{keep_written, next},
+    record::{JobRecord, Reservation, Reserve, State},
+    row,
+    schema::{job_key, read_cost, spent_key},
+    state::Store,
     stored::{self, Entry},
-    tables::Tables,
+    tables::{Tables, standing::Says},
     taken, versions,
 };
 use tidegate_audit::rules::alone::{self, Checked};
@@ -183,26 +186,6 @@ fn charge(tables: &mut Tables<'_>, asked: &Asked) -> Result<Place, ReserveError>
     let begun = row::begun(&facts.job, job, intent);
     tables.rows.jobs.insert(key.as_str(), begun.as_bytes()).map_err(StoreError::from)?;
     Ok(Place { sequence, previous, intent, facts: written })
-}
-
-/// Of a population's next link: its sequence, and the digest of the one before.
-pub(super) fn next(tables: &Tables<'_>, population: &ContentHash) -> Result<(u64, Sha256Digest), StoreError> {
-    Ok(match tables.last.get(population.to_string().as_str())? {
-        Some(last) => (last.value().0 + 1, Sha256Digest(last.value().1)),
-        None => (0, Sha256Digest([0; 32])),
-    })
-}
-
-pub(super) fn keep(tables: &mut Tables<'_>, link: &LedgerLink) -> Result<(), StoreError> {
-    keep_written(tables, &link.population, link.sequence, &link.to_canonical()?)
-}
-
-/// As [`keep`], of a link in canonical JSON.
-fn keep_written(tables: &mut Tables<'_>, population: &ContentHash, sequence: u64, link: &str) -> Result<(), StoreError> {
-    let name = population.to_string();
-    tables.links.insert((name.as_str(), sequence), link.as_bytes())?;
-    tables.last.insert(name.as_str(), (sequence, Sha256Digest::of(link.as_bytes()).0))?;
-    Ok(())
 }
 
 /// A job's end, signed, before it is durable.

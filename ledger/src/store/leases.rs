@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use redb::{ReadableDatabase as _, ReadableTable, TableDefinition};
+use redb::{ReadableDatabase as _, ReadableTable};
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
     ContentHash, Cost, Envelope, Lease, PeerId, Settlement, Signed, limits,
@@ -12,17 +12,14 @@ use tidegate_protocol::{
 };
 
 use super::{
-    LeaseError, Store, StoreError,
     append::append,
-    decode,
-    jobs::{keep, next},
-    read_cost, spent_key,
+    error::{LeaseError, StoreError},
+    links::{keep, next},
+    schema::{LEASES, decode, read_cost, spent_key},
+    state::Store,
     tables::Tables,
     versions,
 };
-
-/// Leases that have not come back, by population and place in its chain: JSON of a [`Given`].
-pub(super) const LEASES: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("leases");
 
 /// Where a lease is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,12 +11,14 @@ use tidegate_protocol::{
 };
 
 use super::{
-    Store, StoreError,
     append::{append, once},
-    database, fetches, grants, jobs, leases, read_cost, spent_key,
-    standing::Says,
+    error::StoreError,
+    fetches, grants, leases, links,
+    open::database,
+    schema::{read_cost, spent_key},
+    state::Store,
     stored::Entry,
-    tables::Tables,
+    tables::{Tables, standing::Says},
     taken, versions,
 };
 use tidegate_audit::{
@@ -139,5 +141,5 @@ fn charge(tables: &mut Tables<'_>, facts: &JobFacts) -> Result<(), StoreError> {
         tables.spent.insert(key.as_str(), serde_json::to_vec(&sum)?.as_slice())?;
     }
     grants::count(tables, facts)?;
-    jobs::keep(tables, &facts.ledger)
+    links::keep(tables, &facts.ledger)
 }

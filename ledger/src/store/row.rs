@@ -1,15 +1,15 @@
 //! Jobs as they lie in two tables: what was asked and charged, written once with its INTENT, and how it ended, written with its OUTCOME.
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, WriteTransaction};
 use serde::Deserialize;
 use tidegate_protocol::{ContentHash, Envelope, receipt::JobFacts};
 
-use super::{ENTRIES, JobRecord, State, StoreError, decode, stored};
-
-/// JSON of a row by buyer and request id. Earlier versions kept a job's state there too.
-pub(super) const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
-/// JSON of a [`State`], by the same: none of a job that is [`State::Reserved`].
-pub(super) const ENDED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ended");
+use super::{
+    error::StoreError,
+    record::{JobRecord, State},
+    schema::{ENDED, ENTRIES, JOBS, Written, decode},
+    stored,
+};
 
 const RESERVED: &str = "{\"state\":\"reserved\",";
 
@@ -58,9 +58,6 @@ impl Rows<Read<&'static str>, Read<&'static str>, Read<u64>> {
         Ok(Self { jobs: tx.open_table(JOBS)?, ended: tx.open_table(ENDED)?, entries: tx.open_table(ENTRIES)? })
     }
 }
-
-/// A table that is written to.
-pub(super) type Written<'tx, K> = Table<'tx, K, &'static [u8]>;
 
 impl<'tx> Rows<Written<'tx, &'static str>, Written<'tx, &'static str>, Written<'tx, u64>> {
     pub(super) fn writing(tx: &'tx WriteTransaction, entries: Written<'tx, u64>) -> Result<Self, StoreError> {

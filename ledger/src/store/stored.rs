@@ -19,7 +19,7 @@ use tidegate_protocol::{
 };
 use tlog_tiles::HashReader as _;
 
-use super::{StoreError, hashes::TableHashes};
+use super::{error::StoreError, hashes::TableHashes};
 
 const STATEMENT: u8 = 1;
 const OUTCOME: u8 = 2;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use redb::{ReadableDatabase as _, ReadableTable, TableDefinition};
+use redb::{ReadableDatabase as _, ReadableTable};
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::{
     ContentHash, Cost, Envelope, Lease, PeerId, Settlement, Signed, limits,
@@ -10,16 +10,13 @@ use tidegate_protocol::{
 };
 
 use super::{
-    LeaseError, ReserveError, SPENT, Store, StoreError,
     append::append,
-    decode,
+    error::{LeaseError, ReserveError, StoreError},
     leases::{ended, settled},
-    read_cost, spent_key,
+    schema::{SPENT, TAKEN, decode, read_cost, spent_key},
+    state::Store,
     tables::Tables,
 };
-
-/// Of each population that is held for another, the last lease: JSON of a [`Taken`].
-pub(super) const TAKEN: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("taken");
 
 /// How a lease stands that was taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

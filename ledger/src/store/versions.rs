@@ -1,17 +1,19 @@
 //! Which version of each dataset is in force, as the log says: looked at in the transaction that an act is logged in, so that none comes after what ends it.
 
-use redb::{ReadableDatabase as _, ReadableTable, TableDefinition};
+use redb::{ReadableDatabase as _, ReadableTable};
 use tidegate_protocol::{
     ContentHash,
     receipt::Predicate,
     revocations::{of_population, of_version},
 };
 
-use super::{Store, StoreError, decode, tables::Tables};
+use super::{
+    error::StoreError,
+    schema::{VERSIONS, decode},
+    state::Store,
+    tables::Tables,
+};
 use tidegate_audit::lineage::{Lineage, NotInForce};
-
-/// By population, JSON of its [`Lineage`].
-pub(super) const VERSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("versions");
 
 fn get(
     versions: &impl ReadableTable<&'static str, &'static [u8]>,

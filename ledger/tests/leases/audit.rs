@@ -2,7 +2,7 @@
 
 use super::{BUY, HOLD, buyer, folders, give_back, hand_over, holder, lessee, lessor, report, run, wish};
 use crate::common::{cost, manifest, owner, soon};
-use tidegate_audit::{Audit, Report, log::scan, note::Verifier, open_entry, rules::leases::compare};
+use tidegate_audit::{Audit, Report, log::scan, note::Verifier, open_entry, rules::holder::compare};
 use tidegate_ledger::{Store, from_folder};
 use tidegate_protocol::{
     ContentHash, Cost, Identity, Lease, MicroRho, Settlement, Sha256Digest, Signed,

@@ -6,7 +6,7 @@ use super::{
     BUY, at, buyer, folders, give_back, granted, hand_over, holder, lessee, lessee_says, lessor, report, rules, run, spent, wish,
 };
 use crate::common::{ask, cost, owner, population};
-use tidegate_audit::rules::leases::compare;
+use tidegate_audit::rules::holder::compare;
 use tidegate_ledger::{
     ReserveError, Store, from_folder,
     store::{LeaseAsk, LeaseError, LeaseStanding, Restored, Whereabouts},

@@ -10,6 +10,8 @@
 mod form;
 #[cfg(feature = "tokens")]
 mod narrow;
+#[cfg(feature = "tokens")]
+mod narrowing;
 mod scope;
 #[cfg(feature = "tokens")]
 mod token;
@@ -17,7 +19,9 @@ mod token;
 mod told;
 
 #[cfg(feature = "tokens")]
-pub use narrow::{BadGrant, Narrowing, Shown, narrow, show};
+pub use narrow::{Shown, narrow, show};
+#[cfg(feature = "tokens")]
+pub use narrowing::{BadGrant, Narrowing};
 pub use scope::{Action, Ask, Scope, Uncovered, ends, within_hour};
 #[cfg(feature = "tokens")]
 pub use token::{Authority, Issued, Presented, Terms, Token, authorize, ids, issue, public_key};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{About, is_hidden};
+use crate::about::{About, is_hidden};
 use crate::limits;
 
 impl About {

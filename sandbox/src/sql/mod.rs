@@ -34,6 +34,7 @@ mod per_unit;
 mod place;
 mod planner;
 mod public;
+mod refuse;
 mod rows;
 mod run;
 mod said;
@@ -48,8 +49,6 @@ mod unit_join;
 mod view;
 mod written;
 
-use tidegate_protocol::{Code, Refusal};
-
 pub use admit::{Asked, Query, admit_query, admit_select};
 pub use cost::{Measured, Worst, measure, worst};
 pub use dated::dated;
@@ -63,6 +62,4 @@ pub(crate) use said::{engine, engine_words};
 pub use select::{Branch, Select};
 pub use view::{Answered, Origins, Place, View};
 
-fn refuse(what: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Code::Program, what.to_string()).at("program.query")
-}
+use refuse::refuse;

@@ -15,7 +15,6 @@ use tidegate_protocol::{
 use super::{
     ADD,
     packed::unpacked,
-    place::Place,
     quotes::{Marks, Quotes},
     records::Records,
     sheet::{self, ZIP},
@@ -162,23 +161,6 @@ impl Dialect {
         let text = std::str::from_utf8(bytes).ok()?;
         let (text, pointed) = if self.sheet.is_some() { sheet::cell(text) } else { (text, false) };
         Some((text.into(), pointed))
-    }
-
-    /// What is wrong with a value whose bytes are no characters.
-    pub(crate) fn not_utf8(&self, at: &Place, column: Option<&String>, bytes: &[u8]) -> DataError {
-        let line = match self.line(&at.path, at.byte) {
-            Ok(line) => line,
-            Err(e) => return e,
-        };
-        let good = std::str::from_utf8(bytes).map_or_else(|e| e.valid_up_to(), str::len);
-        broken(
-            &at.path,
-            format!(
-                "line {line}, column {}: a byte (0x{:02X}) that is not UTF-8. Where the file is Windows-1252 (Latin-1), {ADD}encoding = \"windows-1252\"",
-                column.map(|name| plain(name)).unwrap_or_default(),
-                bytes.get(good).copied().unwrap_or_default()
-            ),
-        )
     }
 
     fn csv(&self, delimiter: u8) -> csv::ReaderBuilder {

@@ -10,7 +10,7 @@ use arrow::{
 };
 use tidegate_protocol::{ContentHash, limits, manifest::DataFile, policy::ReadRules};
 
-use super::{DataError, broken};
+use super::error::{ADD, DataError, broken};
 
 mod alone;
 mod dialect;
@@ -24,11 +24,14 @@ mod packed;
 mod parquet;
 mod place;
 mod quotes;
+mod reader;
 mod records;
 mod sheet;
+mod spelled;
 mod text;
 mod value;
 
+pub use self::reader::Reader;
 pub(super) use self::{
     alone::{Whose, unit_of},
     evidence::{Evidence, Taken},
@@ -36,89 +39,11 @@ pub(super) use self::{
     guard::guarded,
     json::Of as JsonOf,
     kind::{Asked, key, said},
+    reader::BATCH,
+    spelled::{plain, spelled},
     text::{Learnt, TextFile, said_values},
     value::is_number,
 };
-
-/// What an owner is told to do, before the very words.
-pub(in crate::dataset) const ADD: &str = "add to the policy, under [read]: ";
-
-/// Rows of a batch.
-pub(super) const BATCH: usize = 8192;
-
-/// A file's rows.
-pub struct Reader {
-    schema: SchemaRef,
-    path: std::path::PathBuf,
-    batches: Box<dyn Iterator<Item = Result<RecordBatch, DataError>> + Send>,
-    /// What is left of a batch that was longer than [`BATCH`].
-    rest: Option<RecordBatch>,
-}
-
-impl Reader {
-    fn new<E: ToString>(
-        path: &Path,
-        schema: SchemaRef,
-        batches: impl Iterator<Item = Result<RecordBatch, E>> + Send + 'static,
-    ) -> Self {
-        let at = path.to_owned();
-        let batches = batches.map(move |batch| batch.map_err(|e| broken(&at, e)));
-        Self { schema, path: path.to_owned(), batches: Box::new(batches), rest: None }
-    }
-
-    /// The columns.
-    pub fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-}
-
-impl Iterator for Reader {
-    type Item = Result<RecordBatch, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.rest.take() {
-            Some(rest) => rest,
-            None => match guarded(&self.path, || self.batches.next().transpose()) {
-                Ok(batch) => batch?,
-                Err(e) => {
-                    // What lies behind it is of no use.
-                    self.batches = Box::new(std::iter::empty());
-                    return Some(Err(e));
-                }
-            },
-        };
-        if batch.num_rows() > BATCH {
-            self.rest = Some(batch.slice(BATCH, batch.num_rows() - BATCH));
-            return Some(Ok(batch.slice(0, BATCH)));
-        }
-        Some(Ok(batch))
-    }
-}
-
-/// The type of a column whose values are spelled out: of a dictionary, and of runs, what they are of.
-pub(super) fn plain(kind: &DataType) -> &DataType {
-    match kind {
-        DataType::Dictionary(_, values) => plain(values),
-        DataType::RunEndEncoded(_, values) => plain(values.data_type()),
-        kind => kind,
-    }
-}
-
-/// The column with its values spelled out.
-pub(super) fn spelled(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    let kind = plain(column.data_type());
-    if kind == column.data_type() {
-        return Ok(column.clone());
-    }
-    match column.data_type() {
-        DataType::Dictionary(..) => {
-            let dictionary = column.as_any_dictionary();
-            let keys = cast(dictionary.keys(), &DataType::UInt64)?;
-            spelled(&arrow::compute::take(dictionary.values(), &keys, None)?)
-        }
-        _ => cast(column, kind),
-    }
-}
 
 /// What a file has, as it was written.
 pub(super) struct Written {

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use tidegate_protocol::shown::plain;
 
 use super::dialect::Dialect;
+use crate::dataset::error::{ADD, DataError, broken};
 
 /// Most characters of a value that are shown.
 const SHOWN: usize = 40;
@@ -42,4 +43,23 @@ pub(crate) struct Place {
     pub(crate) dialect: Arc<Dialect>,
     /// Bytes before it.
     pub(crate) byte: u64,
+}
+
+impl Place {
+    /// What is wrong with a value whose bytes are no characters.
+    pub(crate) fn not_utf8(&self, column: Option<&String>, bytes: &[u8]) -> DataError {
+        let line = match self.dialect.line(&self.path, self.byte) {
+            Ok(line) => line,
+            Err(e) => return e,
+        };
+        let good = std::str::from_utf8(bytes).map_or_else(|e| e.valid_up_to(), str::len);
+        broken(
+            &self.path,
+            format!(
+                "line {line}, column {}: a byte (0x{:02X}) that is not UTF-8. Where the file is Windows-1252 (Latin-1), {ADD}encoding = \"windows-1252\"",
+                column.map(|name| plain(name)).unwrap_or_default(),
+                bytes.get(good).copied().unwrap_or_default()
+            ),
+        )
+    }
 }

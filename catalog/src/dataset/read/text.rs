@@ -73,7 +73,7 @@ pub(crate) fn learn(path: &Path, rules: &ReadRules, wanted: &[String], whose: Wh
         for (column, (place, evidence)) in places.iter().zip(&mut evidence).enumerate() {
             let Some(bytes) = of_place(place) else { continue };
             let Some((value, pointed)) = dialect.value(bytes) else {
-                return Err(dialect.not_utf8(&at, wanted.get(column), bytes));
+                return Err(at.not_utf8(wanted.get(column), bytes));
             };
             let value = with_mark(value, pointed, rules);
             let value = value.trim();
@@ -144,7 +144,7 @@ impl Rows {
                         dialect: dialect.clone(),
                         byte: begins.last().copied().unwrap_or_default(),
                     };
-                    return Err(dialect.not_utf8(&at, Some(&column.name), bytes));
+                    return Err(at.not_utf8(Some(&column.name), bytes));
                 };
                 let is_text = column.taken.kind == DataType::Utf8;
                 let value = if is_text { value } else { with_mark(value, pointed, &self.rules) };

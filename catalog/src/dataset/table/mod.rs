@@ -2,11 +2,9 @@
 //! from all files, and a word for its owner where something was assumed.
 
 mod kinds;
-mod rows;
+pub(super) mod rows;
 mod said;
 mod texts;
-
-pub(super) use rows::Rows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,10 +19,8 @@ use tidegate_protocol::{
 };
 
 use super::{
-    DataError, TableFiles,
-    layout::fit_a_manifest,
-    of_columns,
-    paths::partitions,
+    DataError, TableFiles, of_columns,
+    paths::{fit_a_manifest, partitions},
     read::{self, Evidence, Format, JsonOf, Learnt, Taken, TextFile, Whose, plain},
     types::{common_unit, readable, unit},
 };

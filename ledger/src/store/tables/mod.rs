@@ -6,20 +6,17 @@ use tidegate_protocol::{Identity, limits};
 use tlog_tiles::record_hash;
 
 use super::{
-    ENTRIES, HASHES, LAST, LINKS, META, SPENT, StoreError,
-    append::ONCE,
-    fetches::COPIES,
-    find::ASKED,
-    grants::{GRANTS, REVOKED, USES},
+    error::StoreError,
     hashes::TableHashes,
-    leases::LEASES,
-    row::{Rows, Written},
-    standing::{self, Says},
+    row::Rows,
+    schema::{
+        ASKED, COPIES, ENTRIES, GRANTS, HASHES, LAST, LEASES, LINKS, META, ONCE, REVOKED, SPENT, TAKEN, USES, VERSIONS, Written,
+    },
     stored::Entry,
-    taken::TAKEN,
-    versions::VERSIONS,
 };
-use tidegate_audit::rules::alone::Checked;
+
+mod append;
+pub(super) mod standing;
 
 /// So many entries are signed by one processor sooner than others are woken.
 const FEW: usize = 4;
@@ -90,27 +87,11 @@ impl<'tx> Tables<'tx> {
         self.size
     }
 
-    /// Appends an entry that meets the audit's rules: those of one entry by itself, as `Checked` says, and here those of its place. Its index.
-    ///
-    /// # Errors
-    /// [`StoreError::Rule`]; nothing is appended then.
-    pub(super) fn append(&mut self, says: Says<'_>, entry: Entry, _: Checked) -> Result<u64, StoreError> {
-        self.next(says, Appended::Entry(entry))
-    }
-
-    /// As [`Tables::append`], of a statement that is canonical JSON.
-    ///
-    /// # Errors
-    /// As [`Tables::append`].
-    pub(super) fn append_statement(&mut self, says: Says<'_>, payload: String, _: Checked) -> Result<u64, StoreError> {
-        self.next(says, Appended::Statement(payload))
-    }
-
-    fn next(&mut self, says: Says<'_>, appended: Appended) -> Result<u64, StoreError> {
-        standing::check(self, says)?;
+    /// Takes in an entry: for [`append`] alone, which checks it.
+    fn push(&mut self, appended: Appended) -> u64 {
         self.appended.push(appended);
         self.size += 1;
-        Ok(self.size - 1)
+        self.size - 1
     }
 
     /// Writes the entries that were appended: signed on every processor, put into the tree in their order.

@@ -10,12 +10,15 @@ use tidegate_protocol::{
     receipt::{JobFacts, Predicate},
 };
 
-use super::{StoreError, decode, fetches, grants, tables::Tables};
+use super::{
+    super::{error::StoreError, fetches, grants, schema::decode},
+    Tables,
+};
 use tidegate_audit::Broken;
 
 /// What is to be appended.
 #[derive(Clone, Copy)]
-pub(super) enum Says<'a> {
+pub(in super::super) enum Says<'a> {
     /// The beginning of a job.
     Intent(&'a JobFacts),
     /// Its end.

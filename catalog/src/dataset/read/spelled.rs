@@ -1,0 +1,33 @@
+//! Columns of dictionaries and runs, with their values spelled out.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray},
+    compute::cast,
+    datatypes::DataType,
+    error::ArrowError,
+};
+
+/// The type of a column whose values are spelled out: of a dictionary, and of runs, what they are of.
+pub(in crate::dataset) fn plain(kind: &DataType) -> &DataType {
+    match kind {
+        DataType::Dictionary(_, values) => plain(values),
+        DataType::RunEndEncoded(_, values) => plain(values.data_type()),
+        kind => kind,
+    }
+}
+
+/// The column with its values spelled out.
+pub(in crate::dataset) fn spelled(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let kind = plain(column.data_type());
+    if kind == column.data_type() {
+        return Ok(column.clone());
+    }
+    match column.data_type() {
+        DataType::Dictionary(..) => {
+            let dictionary = column.as_any_dictionary();
+            let keys = cast(dictionary.keys(), &DataType::UInt64)?;
+            spelled(&arrow::compute::take(dictionary.values(), &keys, None)?)
+        }
+        _ => cast(column, kind),
+    }
+}
